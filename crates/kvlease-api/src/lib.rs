@@ -1,0 +1,37 @@
+//! What goes over HTTP between the daemon and its clients: the routes, their query parameters,
+//! the bodies, the error codes, and the OpenAPI document made from them.
+//!
+//! The wire words `offsets`, `len` and `length` are fixed by the stock clients; they are mapped
+//! to the project's own words (extents) here and nowhere else. No implementation lives here, so
+//! the daemon and the connector share one definition.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod error;
+mod openapi;
+mod percent;
+mod query;
+mod route;
+
+pub use body::{
+    BucketStats, LeaseReply, LeasedExtent, ListReply, ListedObject, Location, LocationsReply,
+    RenewReply, StatsReply, StoredReply,
+};
+pub use error::{ErrorBody, ErrorCode};
+pub use openapi::openapi_document;
+pub use percent::{DecodeError, decode, encode};
+pub use query::{
+    LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LeaseQuery, ListQuery, QueryError, RenewQuery,
+};
+pub use route::{Route, RouteError};
+
+/// The content type of every JSON body. The stock multi-process client demands exactly this.
+pub const JSON: &str = "application/json";
+
+/// The content type of an object's bytes.
+pub const OCTETS: &str = "application/octet-stream";
+
+/// The header of a `GET` or `HEAD` reply that carries the object's checksum: 16 hexadecimal
+/// digits, see [`kvlease_types::Checksum`].
+pub const CHECKSUM_HEADER: &str = "kvlease-checksum-xxh3";

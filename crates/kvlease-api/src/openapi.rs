@@ -1,0 +1,370 @@
+//! The OpenAPI document, made from one table of operations and from the bodies' types.
+//!
+//! When the API changes: change [`OPERATIONS`] and the types in `body.rs`, then run
+//! `cargo xtask openapi`, which rewrites `openapi.json` at the root of this crate. A test fails
+//! while the file and the table differ, and a test of the server asks it for every operation here.
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    CHECKSUM_HEADER, ErrorBody, ErrorCode, JSON, LeaseReply, ListReply, LocationsReply, OCTETS,
+    RenewReply, StatsReply, StoredReply,
+};
+
+/// The document as it is served and checked in, pretty-printed, with a line end behind it.
+pub fn openapi_document() -> String {
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut schemas = settings.into_generator();
+    let mut paths = Map::new();
+    for operation in OPERATIONS {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = operation.document(&mut schemas);
+    }
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kvlease",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "The HyperPod KV protocol as kvlease speaks it. Operations and fields \
+                marked as additions are not known from other daemons of this protocol.",
+        },
+        "paths": paths,
+        "components": { "schemas": schemas.take_definitions(true) },
+    });
+    let mut text =
+        serde_json::to_string_pretty(&document).expect("a tree of JSON values always serialises");
+    text.push('\n');
+    text
+}
+
+struct Operation {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    addition: bool,
+    parameters: &'static [Parameter],
+    body: bool,
+    success: Success,
+    errors: &'static [ErrorCode],
+}
+
+struct Parameter {
+    name: &'static str,
+    place: &'static str,
+    kind: &'static str,
+    description: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Success {
+    Json(fn(&mut SchemaGenerator) -> Value),
+    Octets,
+    Empty,
+    Text,
+}
+
+impl Operation {
+    fn document(&self, schemas: &mut SchemaGenerator) -> Value {
+        let mut responses = Map::new();
+        responses.insert("200".into(), self.success.document(schemas));
+        let mut statuses: Vec<u16> = self.errors.iter().map(|code| code.status()).collect();
+        statuses.dedup();
+        for status in statuses {
+            let codes = self.errors.iter().filter(|code| code.status() == status);
+            let codes: Vec<_> = codes
+                .map(|code| serde_json::to_string(code).expect("a code is a plain string"))
+                .collect();
+            let schema = schema::<ErrorBody>(schemas);
+            responses.insert(
+                status.to_string(),
+                json!({
+                    "description": format!("`code` is {}", codes.join(" or ")),
+                    "content": { JSON: { "schema": schema } },
+                }),
+            );
+        }
+        let mut document = json!({
+            "summary": self.summary,
+            "x-kvlease-addition": self.addition,
+            "parameters": self.parameters.iter().map(Parameter::document).collect::<Vec<_>>(),
+            "responses": responses,
+        });
+        if self.body {
+            document["requestBody"] =
+                json!({ "required": true, "content": { OCTETS: { "schema": {} } } });
+        }
+        document
+    }
+}
+
+impl Parameter {
+    fn document(&self) -> Value {
+        json!({
+            "name": self.name,
+            "in": self.place,
+            "required": self.place == "path",
+            "description": self.description,
+            "schema": { "type": self.kind },
+        })
+    }
+}
+
+impl Success {
+    fn document(self, schemas: &mut SchemaGenerator) -> Value {
+        match self {
+            Self::Json(schema) => {
+                json!({ "description": "done", "content": { JSON: { "schema": schema(schemas) } } })
+            }
+            Self::Octets => json!({
+                "description": "the object's bytes",
+                "headers": { CHECKSUM_HEADER: {
+                    "description": "XXH3-64 (seed 0) of the object's bytes, 16 hexadecimal digits",
+                    "schema": { "type": "string" },
+                } },
+                "content": { OCTETS: { "schema": {} } },
+            }),
+            Self::Empty => json!({ "description": "done" }),
+            Self::Text => json!({
+                "description": "done",
+                "content": { "text/plain": { "schema": { "type": "string" } } },
+            }),
+        }
+    }
+}
+
+fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
+    schemas.subschema_for::<T>().to_value()
+}
+
+fn any_json(_: &mut SchemaGenerator) -> Value {
+    json!({ "type": "object" })
+}
+
+const BUCKET: Parameter = Parameter {
+    name: "bucket",
+    place: "path",
+    kind: "string",
+    description: "a namespace of keys, percent-encoded; `lmcache` unless clients say otherwise",
+};
+const KEY: Parameter = Parameter {
+    name: "key",
+    place: "path",
+    kind: "string",
+    description: "percent-encoded; `/` inside a key is `%2F`",
+};
+const LEASE: Parameter = Parameter {
+    name: "id",
+    place: "path",
+    kind: "string",
+    description: "the `id` of the lease reply",
+};
+const TTL: Parameter = Parameter {
+    name: "ttl_s",
+    place: "query",
+    kind: "number",
+    description: "the time to live to grant, in seconds; the daemon caps it",
+};
+const TIMEOUT: Parameter = Parameter {
+    name: "timeout_ms",
+    place: "query",
+    kind: "integer",
+    description: "how long the client waits; an object that is being written is waited for a \
+        little less than that",
+};
+const PREFIX: Parameter = Parameter {
+    name: "prefix",
+    place: "query",
+    kind: "string",
+    description: "only keys that start with it",
+};
+const CURSOR: Parameter = Parameter {
+    name: "cursor",
+    place: "query",
+    kind: "integer",
+    description: "`next_cursor` of the page before",
+};
+const LIMIT: Parameter = Parameter {
+    name: "limit",
+    place: "query",
+    kind: "integer",
+    description: "the most objects to return, 1 to 10000; 1000 unless given",
+};
+
+/// Every operation of the daemon.
+const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "put",
+        path: "/v1/kv/{bucket}/{key}",
+        summary: "Stores an object. It is immutable; it is visible once it is whole.",
+        addition: false,
+        parameters: &[BUCKET, KEY],
+        body: true,
+        success: Success::Json(schema::<StoredReply>),
+        errors: &[
+            ErrorCode::Invalid,
+            ErrorCode::BodyIncomplete,
+            ErrorCode::Exists,
+            ErrorCode::LengthRequired,
+            ErrorCode::TooLarge,
+            ErrorCode::Unavailable,
+            ErrorCode::NoSpace,
+        ],
+    },
+    Operation {
+        method: "get",
+        path: "/v1/kv/{bucket}/{key}",
+        summary: "Streams an object, for clients without shared memory.",
+        addition: false,
+        parameters: &[BUCKET, KEY],
+        body: false,
+        success: Success::Octets,
+        errors: &[ErrorCode::Invalid, ErrorCode::NotFound, ErrorCode::Unavailable],
+    },
+    Operation {
+        method: "head",
+        path: "/v1/kv/{bucket}/{key}",
+        summary: "Tells whether an object exists, and its length.",
+        addition: false,
+        parameters: &[BUCKET, KEY],
+        body: false,
+        success: Success::Empty,
+        errors: &[ErrorCode::Invalid, ErrorCode::NotFound],
+    },
+    Operation {
+        method: "delete",
+        path: "/v1/kv/{bucket}/{key}",
+        summary: "Removes an object. Leases on it stay good until they end.",
+        addition: true,
+        parameters: &[BUCKET, KEY],
+        body: false,
+        success: Success::Empty,
+        errors: &[ErrorCode::Invalid, ErrorCode::NotFound, ErrorCode::Exists],
+    },
+    Operation {
+        method: "post",
+        path: "/v1/kv/{bucket}/{key}/leases",
+        summary: "Grants a lease. Answers at once unless the object is being written.",
+        addition: false,
+        parameters: &[BUCKET, KEY, TIMEOUT, TTL],
+        body: false,
+        success: Success::Json(schema::<LeaseReply>),
+        errors: &[
+            ErrorCode::Invalid,
+            ErrorCode::NotFound,
+            ErrorCode::Unavailable,
+            ErrorCode::StillWriting,
+        ],
+    },
+    Operation {
+        method: "get",
+        path: "/v1/kv/{bucket}/{key}/locations",
+        summary: "Tells an object's extents without a lease.",
+        addition: false,
+        parameters: &[BUCKET, KEY],
+        body: false,
+        success: Success::Json(schema::<LocationsReply>),
+        errors: &[ErrorCode::Invalid, ErrorCode::NotFound],
+    },
+    Operation {
+        method: "post",
+        path: "/v1/leases/{id}/release",
+        summary: "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
+        addition: false,
+        parameters: &[LEASE],
+        body: false,
+        success: Success::Empty,
+        errors: &[ErrorCode::Invalid],
+    },
+    Operation {
+        method: "post",
+        path: "/v1/leases/{id}/renew",
+        summary: "Extends a live lease. An expired one is not revived.",
+        addition: true,
+        parameters: &[LEASE, TTL],
+        body: false,
+        success: Success::Json(schema::<RenewReply>),
+        errors: &[ErrorCode::Invalid, ErrorCode::NotFound],
+    },
+    Operation {
+        method: "get",
+        path: "/v1/kv/{bucket}",
+        summary: "Lists a bucket, page by page.",
+        addition: true,
+        parameters: &[BUCKET, PREFIX, CURSOR, LIMIT],
+        body: false,
+        success: Success::Json(schema::<ListReply>),
+        errors: &[ErrorCode::Invalid],
+    },
+    Operation {
+        method: "get",
+        path: "/v1/stats",
+        summary: "The state of the daemon in numbers.",
+        addition: true,
+        parameters: &[],
+        body: false,
+        success: Success::Json(schema::<StatsReply>),
+        errors: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/healthz",
+        summary: "200 while the process serves, also while it drains.",
+        addition: true,
+        parameters: &[],
+        body: false,
+        success: Success::Text,
+        errors: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/readyz",
+        summary: "200 while it takes work; 503 while it drains or its segment is not attachable.",
+        addition: true,
+        parameters: &[],
+        body: false,
+        success: Success::Text,
+        errors: &[ErrorCode::Unavailable],
+    },
+    Operation {
+        method: "get",
+        path: "/metrics",
+        summary: "Metrics in the Prometheus text format.",
+        addition: true,
+        parameters: &[],
+        body: false,
+        success: Success::Text,
+        errors: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/openapi.json",
+        summary: "This document.",
+        addition: true,
+        parameters: &[],
+        body: false,
+        success: Success::Json(any_json),
+        errors: &[],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checked_in_document_is_current() {
+        let checked_in = include_str!("../openapi.json");
+        assert!(checked_in == openapi_document(), "run `cargo xtask openapi` and commit the file");
+    }
+
+    #[test]
+    fn every_operation_lists_its_errors_by_rising_status() {
+        for operation in OPERATIONS {
+            let statuses: Vec<u16> = operation.errors.iter().map(|code| code.status()).collect();
+            assert!(statuses.is_sorted(), "{} {}", operation.method, operation.path);
+        }
+    }
+}

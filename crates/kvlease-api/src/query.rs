@@ -1,0 +1,175 @@
+//! Query parameters. Unknown ones are ignored: other daemons of this protocol may know more.
+
+use std::time::Duration;
+
+use crate::percent::{DecodeError, decode};
+
+/// How many objects a listing returns when the request does not say.
+pub const LIST_LIMIT_DEFAULT: usize = 1_000;
+
+/// The most objects that one listing reply carries.
+pub const LIST_LIMIT_MAX: usize = 10_000;
+
+/// Why a query cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum QueryError {
+    /// A value is not percent-encoded UTF-8.
+    #[error("{source}, parameter=`{name}`")]
+    Decode {
+        /// The parameter.
+        name: &'static str,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// A value is not of its parameter's kind.
+    #[error("the parameter must be {expected}, {name}=`{value}`")]
+    Value {
+        /// The parameter.
+        name: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+        /// What was sent.
+        value: String,
+    },
+}
+
+/// The parameters of a request for a lease.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct LeaseQuery {
+    /// `timeout_ms`: how long the client waits for the answer.
+    pub timeout: Option<Duration>,
+    /// `ttl_s`: how long it wants the lease for; seconds, may be fractional.
+    pub ttl: Option<Duration>,
+}
+
+impl LeaseQuery {
+    /// Parses the raw query of a request.
+    pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
+        let timeout = parameter(raw_query, "timeout_ms")?;
+        let timeout = timeout
+            .map(|value| match value.parse::<u64>() {
+                Ok(millis) => Ok(Duration::from_millis(millis)),
+                Err(_) => Err(bad("timeout_ms", "a whole number of milliseconds", value)),
+            })
+            .transpose()?;
+        Ok(Self { timeout, ttl: ttl(raw_query)? })
+    }
+}
+
+/// The parameters of a lease renewal.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct RenewQuery {
+    /// `ttl_s`: the new time to live, counted from now; seconds, may be fractional.
+    pub ttl: Option<Duration>,
+}
+
+impl RenewQuery {
+    /// Parses the raw query of a request.
+    pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
+        Ok(Self { ttl: ttl(raw_query)? })
+    }
+}
+
+/// The parameters of a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListQuery {
+    /// `prefix`: only keys that start with it.
+    pub prefix: String,
+    /// `cursor`: where the page before ended.
+    pub cursor: u32,
+    /// `limit`: the most objects to return, at most [`LIST_LIMIT_MAX`].
+    pub limit: usize,
+}
+
+impl ListQuery {
+    /// Parses the raw query of a request.
+    pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
+        let cursor = match parameter(raw_query, "cursor")? {
+            None => 0,
+            Some(value) => value
+                .parse()
+                .map_err(|_| bad("cursor", "the next_cursor of the page before", value))?,
+        };
+        let limit = match parameter(raw_query, "limit")? {
+            None => LIST_LIMIT_DEFAULT,
+            Some(value) => match value.parse() {
+                Ok(limit @ 1..=LIST_LIMIT_MAX) => limit,
+                _ => return Err(bad("limit", "a whole number from 1 to 10000", value)),
+            },
+        };
+        Ok(Self { prefix: parameter(raw_query, "prefix")?.unwrap_or_default(), cursor, limit })
+    }
+}
+
+fn ttl(raw_query: Option<&str>) -> Result<Option<Duration>, QueryError> {
+    let Some(value) = parameter(raw_query, "ttl_s")? else { return Ok(None) };
+    let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    // Beyond what a Duration holds is beyond every cap as well.
+    match seconds {
+        Some(seconds) if seconds.is_finite() => {
+            Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+        }
+        _ => Err(bad("ttl_s", "a positive number of seconds", value)),
+    }
+}
+
+fn parameter(raw_query: Option<&str>, name: &'static str) -> Result<Option<String>, QueryError> {
+    let pairs = raw_query.unwrap_or_default().split('&');
+    let value = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    value
+        .map(|(_, value)| decode(value).map_err(|source| QueryError::Decode { name, source }))
+        .transpose()
+}
+
+fn bad(name: &'static str, expected: &'static str, value: String) -> QueryError {
+    QueryError::Value { name, expected, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_take_what_the_stock_clients_send() {
+        let query = LeaseQuery::parse(Some("timeout_ms=5000&ttl_s=30.0")).unwrap();
+        assert_eq!(query.timeout, Some(Duration::from_secs(5)));
+        assert_eq!(query.ttl, Some(Duration::from_secs(30)));
+        assert_eq!(LeaseQuery::parse(None), Ok(LeaseQuery::default()));
+        assert_eq!(LeaseQuery::parse(Some("later=1&flag")), Ok(LeaseQuery::default()));
+    }
+
+    #[test]
+    fn a_ttl_beyond_all_bounds_is_left_to_the_cap() {
+        let query = LeaseQuery::parse(Some("ttl_s=1e300")).unwrap();
+        assert_eq!(query.ttl, Some(Duration::MAX));
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_named() {
+        for raw in [
+            "timeout_ms=-1",
+            "timeout_ms=1.5",
+            "ttl_s=0",
+            "ttl_s=-3",
+            "ttl_s=nan",
+            "ttl_s=inf",
+            "ttl_s=",
+            "ttl_s=%zz",
+        ] {
+            let error = LeaseQuery::parse(Some(raw)).unwrap_err().to_string();
+            assert!(error.contains(raw.split('=').next().unwrap()), "{raw}: {error}");
+        }
+        assert!(ListQuery::parse(Some("limit=0")).is_err());
+        assert!(ListQuery::parse(Some("limit=10001")).is_err());
+        assert!(ListQuery::parse(Some("cursor=x")).is_err());
+    }
+
+    #[test]
+    fn listings_default_to_everything() {
+        let query = ListQuery::parse(Some("prefix=org%2Fm")).unwrap();
+        assert_eq!(
+            (query.prefix.as_str(), query.cursor, query.limit),
+            ("org/m", 0, LIST_LIMIT_DEFAULT)
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Names of leases and of the daemon incarnation that granted them.
+
+use std::{fmt, str::FromStr};
+
+/// One incarnation of the daemon. Two incarnations never share an epoch, so an identifier made
+/// in one is never mistaken for one of the other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// The epoch with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The epoch as a number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The name of one lease: which incarnation granted it, and its number within that incarnation.
+///
+/// On the wire it is `<epoch>-<sequence>` in lower-case hexadecimal, 16 digits each. The stock
+/// in-process client puts it into a URL unquoted, so the alphabet must stay within `[A-Za-z0-9_-]`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LeaseId {
+    /// The incarnation that granted the lease.
+    pub epoch: Epoch,
+    /// Counts the grants of that incarnation, from 1.
+    pub sequence: u64,
+}
+
+impl fmt::Display for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:016x}", self.epoch, self.sequence)
+    }
+}
+
+/// The text is not `<16 hex digits>-<16 hex digits>`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a lease id is 16 hexadecimal digits, `-`, and 16 more")]
+pub struct ParseLeaseIdError;
+
+impl FromStr for LeaseId {
+    type Err = ParseLeaseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseLeaseIdError> {
+        let (epoch, sequence) = text.split_once('-').ok_or(ParseLeaseIdError)?;
+        Ok(Self { epoch: Epoch(parse_hex16(epoch)?), sequence: parse_hex16(sequence)? })
+    }
+}
+
+fn parse_hex16(text: &str) -> Result<u64, ParseLeaseIdError> {
+    let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if text.len() != 16 || !hex {
+        return Err(ParseLeaseIdError);
+    }
+    u64::from_str_radix(text, 16).map_err(|_| ParseLeaseIdError)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lease_ids_survive_the_wire() {
+        let id = LeaseId { epoch: Epoch::new(0xfeed), sequence: 7 };
+        assert_eq!(id.to_string(), "000000000000feed-0000000000000007");
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn other_texts_are_no_lease_ids() {
+        for text in [
+            "",
+            "-",
+            "7",
+            "feed-7",
+            "000000000000FEED-0000000000000007",
+            "+0000000000000ed-0000000000000007",
+        ] {
+            assert_eq!(text.parse::<LeaseId>(), Err(ParseLeaseIdError), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The nouns of kvlease as newtypes: what is stored (buckets, keys, checksums), where it is
+//! stored (offsets, extents), who may read it until when (leases, timestamps), and how big
+//! things are (sizes).
+//!
+//! Nothing here does I/O, reads a clock or allocates beyond the names themselves. Every other
+//! crate of the workspace uses these types, so a size can never be passed where an offset is
+//! meant, nor a bucket where a key is.
+
+#![forbid(unsafe_code)]
+
+mod extent;
+mod lease;
+mod name;
+mod size;
+mod time;
+
+pub use extent::{Extent, Offset};
+pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
+pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};
+pub use size::{ByteSize, ParseByteSizeError};
+pub use time::Timestamp;

@@ -1,0 +1,128 @@
+//! Names of objects, and the checksum of their bytes.
+
+use std::fmt;
+
+/// The longest bucket name, in bytes of UTF-8.
+pub const BUCKET_LEN_MAX: usize = 255;
+
+/// The longest key, in bytes of UTF-8 after percent-decoding.
+pub const KEY_LEN_MAX: usize = 2048;
+
+/// Why a text cannot name a bucket or an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NameError {
+    /// The bucket name is empty.
+    #[error("the bucket name is empty: give it at least one character")]
+    BucketEmpty,
+    /// The bucket name is longer than [`BUCKET_LEN_MAX`].
+    #[error("the bucket name is too long: keep it within {BUCKET_LEN_MAX} bytes, len=`{len}`")]
+    BucketTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The key is empty.
+    #[error("the key is empty: give it at least one character")]
+    KeyEmpty,
+    /// The key is longer than [`KEY_LEN_MAX`].
+    #[error("the key is too long: keep it within {KEY_LEN_MAX} bytes, len=`{len}`")]
+    KeyTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+}
+
+/// The name of a namespace of keys: 1 to [`BUCKET_LEN_MAX`] bytes of UTF-8.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BucketName(Box<str>);
+
+impl BucketName {
+    /// Checks the length and takes the name.
+    pub fn new(name: impl Into<Box<str>>) -> Result<Self, NameError> {
+        let name = name.into();
+        match name.len() {
+            0 => Err(NameError::BucketEmpty),
+            len if len > BUCKET_LEN_MAX => Err(NameError::BucketTooLong { len }),
+            _ => Ok(Self(name)),
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BucketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of an object within its bucket: 1 to [`KEY_LEN_MAX`] bytes of UTF-8, any characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Key(Box<str>);
+
+impl Key {
+    /// Checks the length and takes the name.
+    pub fn new(name: impl Into<Box<str>>) -> Result<Self, NameError> {
+        let name = name.into();
+        match name.len() {
+            0 => Err(NameError::KeyEmpty),
+            len if len > KEY_LEN_MAX => Err(NameError::KeyTooLong { len }),
+            _ => Ok(Self(name)),
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// XXH3-64 with seed 0 of an object's bytes, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Checksum(u64);
+
+impl Checksum {
+    /// The checksum with this value.
+    pub const fn new(xxh3_64: u64) -> Self {
+        Self(xxh3_64)
+    }
+
+    /// The checksum as a number.
+    pub const fn xxh3_64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_within_their_limits() {
+        assert_eq!(BucketName::new(""), Err(NameError::BucketEmpty));
+        assert_eq!(Key::new(""), Err(NameError::KeyEmpty));
+        assert!(BucketName::new("b".repeat(BUCKET_LEN_MAX)).is_ok());
+        assert!(Key::new("k".repeat(KEY_LEN_MAX)).is_ok());
+        let too_long = BUCKET_LEN_MAX + 1;
+        assert_eq!(
+            BucketName::new("b".repeat(too_long)),
+            Err(NameError::BucketTooLong { len: too_long })
+        );
+        let too_long = KEY_LEN_MAX + 1;
+        assert_eq!(Key::new("k".repeat(too_long)), Err(NameError::KeyTooLong { len: too_long }));
+    }
+}

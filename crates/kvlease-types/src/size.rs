@@ -1,0 +1,137 @@
+//! Amounts of bytes, as people write them.
+
+use std::{fmt, str::FromStr};
+
+/// An amount of bytes.
+///
+/// Parses `1GiB`, `512 MiB`, `1.5GB`, `4096`; prints the largest binary unit that divides it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct ByteSize(u64);
+
+/// Units by falling size: binary first, so that printing prefers them.
+const UNITS: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+impl ByteSize {
+    /// No bytes.
+    pub const ZERO: Self = Self(0);
+
+    /// This many bytes.
+    pub const fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// This many KiB.
+    pub const fn kib(count: u64) -> Self {
+        Self(count << 10)
+    }
+
+    /// This many MiB.
+    pub const fn mib(count: u64) -> Self {
+        Self(count << 20)
+    }
+
+    /// This many GiB.
+    pub const fn gib(count: u64) -> Self {
+        Self(count << 30)
+    }
+
+    /// The amount in bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let binary =
+            UNITS.iter().take(4).find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
+        match binary {
+            Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
+            None => write!(f, "{}B", self.0),
+        }
+    }
+}
+
+/// The text is no amount of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ParseByteSizeError {
+    /// No number, or an unknown unit.
+    #[error("write a number and a unit, such as `1GiB`, `512MiB` or `4096`")]
+    Malformed,
+    /// More than 64 bits can hold.
+    #[error("the amount is larger than 64 bits can hold: write a smaller one")]
+    TooLarge,
+}
+
+impl FromStr for ByteSize {
+    type Err = ParseByteSizeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseByteSizeError> {
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let unit = match unit.trim() {
+            "" => 1,
+            name => UNITS
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(name))
+                .map(|(_, unit)| *unit)
+                .ok_or(ParseByteSizeError::Malformed)?,
+        };
+        if let Ok(whole) = number.parse::<u64>() {
+            return whole.checked_mul(unit).map(Self).ok_or(ParseByteSizeError::TooLarge);
+        }
+        let fraction: f64 = number.parse().map_err(|_| ParseByteSizeError::Malformed)?;
+        let bytes = fraction * unit as f64;
+        if bytes < u64::MAX as f64 {
+            Ok(Self(bytes as u64))
+        } else {
+            Err(ParseByteSizeError::TooLarge)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_parse_as_people_write_them() {
+        for (text, bytes) in [
+            ("1GiB", 1 << 30),
+            ("512 MiB", 512 << 20),
+            ("1.5KiB", 1536),
+            ("4096", 4096),
+            ("2gb", 2_000_000_000),
+            (" 7b ", 7),
+        ] {
+            assert_eq!(text.parse(), Ok(ByteSize::new(bytes)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_sizes() {
+        for text in ["", "GiB", "-1", "1XiB", "1..5GiB", "1 GiB extra"] {
+            assert_eq!(text.parse::<ByteSize>(), Err(ParseByteSizeError::Malformed), "{text:?}");
+        }
+        assert_eq!("99999999999TiB".parse::<ByteSize>(), Err(ParseByteSizeError::TooLarge));
+        assert_eq!("99999999999.5TiB".parse::<ByteSize>(), Err(ParseByteSizeError::TooLarge));
+    }
+
+    #[test]
+    fn sizes_print_in_the_unit_that_divides_them() {
+        assert_eq!(ByteSize::gib(3).to_string(), "3GiB");
+        assert_eq!(ByteSize::new(1536).to_string(), "1536B");
+        assert_eq!(ByteSize::ZERO.to_string(), "0B");
+    }
+}

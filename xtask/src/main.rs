@@ -1,0 +1,57 @@
+//! The project's own commands: `cargo xtask test` and what it consists of.
+
+#![forbid(unsafe_code)]
+
+mod contract;
+mod steps;
+mod tidy;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test       everything that must hold: tidy, format, lints, docs, all tests
+  tidy       what the compiler does not check: sizes, words, links, layers
+  contract   the unmodified LMCache against the daemon; installs what it needs
+             (arguments behind it go to pytest)
+  openapi    rewrite crates/kvlease-api/openapi.json
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let root = root()?;
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("test") => steps::test(&root),
+        Some("tidy") => tidy::run(&root),
+        Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
+        Some("openapi") => {
+            let path = root.join("crates/kvlease-api/openapi.json");
+            fs::write(&path, kvlease_api::openapi_document())
+                .with_context(|| format!("cannot write {}", path.display()))
+        }
+        _ => bail!("name one of the commands\n\n{USAGE}"),
+    }
+}
+
+/// The root of the workspace, wherever the command was called from.
+fn root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("xtask lies in the workspace")?.to_owned())
+}

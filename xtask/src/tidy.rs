@@ -1,0 +1,47 @@
+//! What the compiler does not check: how large files grow, which words they use, whether links
+//! lead somewhere, and which crate uses which.
+
+mod layers;
+mod text;
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+
+/// Fails with every complaint about the tree, one a line.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let mut complaints = Vec::new();
+    let files = tracked(root)?;
+    for file in &files {
+        // Not text: nothing to read.
+        let Ok(content) = fs::read_to_string(root.join(file)) else { continue };
+        complaints.extend(text::complaints(root, file, &content));
+    }
+    let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))
+        .context("ARCHITECTURE.md states which crate may use which")?;
+    complaints.extend(layers::complaints(&architecture, &layers::metadata(root)?));
+    ensure!(complaints.is_empty(), "the tree is not tidy:\n{}", complaints.join("\n"));
+    eprintln!("xtask: tidy, {} files", files.len());
+    Ok(())
+}
+
+/// The files that are part of the project: those that git tracks or would track.
+fn tracked(root: &Path) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .context("cannot run git")?;
+    ensure!(output.status.success(), "git cannot list the files of the tree");
+    let names = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
+    let there = |name: &&str| root.join(name).is_file();
+    Ok(names.lines().filter(there).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_tree_is_tidy() {
+        super::run(&crate::root().unwrap()).unwrap();
+    }
+}
