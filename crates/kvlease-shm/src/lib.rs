@@ -1,0 +1,50 @@
+//! The arena: one file on tmpfs that the daemon owns, and that clients map to read objects from.
+//!
+//! This is the one crate of the workspace that touches bytes shared between processes, and the
+//! one that uses `unsafe`. What it promises to the rest:
+//!
+//! * [`Arena`] is one inode for good. A restarted daemon reopens the file with its bytes; nothing
+//!   here truncates, shrinks or recreates it, because a client that mapped it would never notice.
+//! * A public name that exists is whole, and comes back when a client's exit removed it
+//!   ([`Arena::keep_linked`]).
+//! * Memory that cannot be had is an error ([`ArenaError`], [`Shortfall`]), never a `SIGBUS`.
+//! * [`Horizon`] remembers through a `kill -9` which parts of the arena may still be leased.
+//! * Every byte that enters or leaves goes through the [`copy`] module, and is summed by a
+//!   [`Digest`] on the way in.
+//!
+//! Arena bytes are hostile: clients may write to them. Nothing is parsed from them, no reference
+//! to them is ever formed, and whoever takes bytes out checks their checksum.
+
+#![expect(unsafe_code, reason = "mapping and copying shared memory has no safe form")]
+
+mod arena;
+mod attachment;
+mod clock;
+pub mod copy;
+mod digest;
+mod directory;
+mod error;
+mod horizon;
+mod huge;
+mod limits;
+mod link;
+mod mapping;
+mod name;
+mod options;
+mod populate;
+mod segment;
+mod socket;
+
+pub use arena::Arena;
+pub use attachment::{Attachment, OutOfBounds};
+pub use clock::boot_time;
+pub use digest::Digest;
+pub use error::ArenaError;
+pub use horizon::{Horizon, HorizonOrigin, REGION_SIZE};
+pub use limits::MemoryLimits;
+pub use link::Link;
+pub use name::{SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
+pub use options::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentOptions};
+pub use populate::{Progress, Shortfall};
+pub use segment::Identity;
+pub use socket::set_receive_low_water;

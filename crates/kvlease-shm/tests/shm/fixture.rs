@@ -1,0 +1,104 @@
+//! A directory of its own on tmpfs for every test, removed when the test ends.
+
+use std::{env, fs, path::PathBuf, time::Duration};
+
+use kvlease_shm::{Arena, ArenaError, Digest, SegmentName, SegmentOptions};
+use kvlease_types::{ByteSize, Checksum, Extent, Offset};
+use tempfile::TempDir;
+
+pub(crate) const CAPACITY: ByteSize = ByteSize::mib(8);
+pub(crate) const LEASE_TTL_MAX: Duration = Duration::from_secs(600);
+pub(crate) const NAME: &str = "shared_memory";
+
+pub(crate) struct Fixture {
+    dir: TempDir,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self { dir: TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap() }
+    }
+
+    pub(crate) fn options(&self) -> SegmentOptions {
+        SegmentOptions {
+            dir: self.dir.path().to_owned(),
+            ..SegmentOptions::new(name(), CAPACITY, LEASE_TTL_MAX)
+        }
+    }
+
+    pub(crate) fn open(&self) -> Arena {
+        Arena::open(&self.options()).unwrap()
+    }
+
+    /// The error of opening, which must be one line.
+    pub(crate) fn refusal(&self, options: &SegmentOptions) -> (ArenaError, String) {
+        let error = Arena::open(options).unwrap_err();
+        let line = error.to_string();
+        assert!(!line.contains('\n'), "{line:?}");
+        (error, line)
+    }
+
+    pub(crate) fn public(&self) -> PathBuf {
+        self.dir.path().join(NAME)
+    }
+
+    pub(crate) fn private(&self, file: &str) -> PathBuf {
+        self.dir.path().join(format!(".kvlease.{NAME}")).join(file)
+    }
+
+    pub(crate) fn remove_public(&self) {
+        fs::remove_file(self.public()).unwrap();
+    }
+}
+
+pub(crate) fn name() -> SegmentName {
+    NAME.parse().unwrap()
+}
+
+pub(crate) fn populate(arena: &Arena) {
+    while !arena.populate_next().unwrap().is_complete() {}
+}
+
+pub(crate) fn write(arena: &Arena, at: u64, bytes: &[u8]) -> Checksum {
+    let mut digest = Digest::new();
+    arena.write(Offset::new(at), bytes, &mut digest);
+    digest.finish()
+}
+
+pub(crate) fn read(arena: &Arena, at: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    arena.read(extent(at, len as u64), &mut bytes);
+    bytes
+}
+
+pub(crate) fn extent(at: u64, len: u64) -> Extent {
+    Extent::new(Offset::new(at), ByteSize::new(len))
+}
+
+/// A generator whose seed is printed, and replayed from `KVLEASE_TEST_SEED`.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(default_seed: u64) -> Self {
+        let seed = env::var("KVLEASE_TEST_SEED").ok().map(|text| text.parse().unwrap());
+        let seed = seed.unwrap_or(default_seed);
+        println!("KVLEASE_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    /// SplitMix64.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}

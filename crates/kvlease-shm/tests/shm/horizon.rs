@@ -1,0 +1,134 @@
+//! Deadlines that outlive the daemon.
+
+use std::{
+    env,
+    fs::File,
+    os::unix::{fs::FileExt, process::ExitStatusExt},
+    process::Command,
+    time::Duration,
+};
+
+use kvlease_shm::{Arena, HorizonOrigin, REGION_SIZE, SegmentOptions, boot_time};
+use kvlease_types::{ByteSize, Timestamp};
+use rustix::process::Signal;
+
+use crate::fixture::{CAPACITY, Fixture, LEASE_TTL_MAX, extent, name, populate, read, write};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn deadlines_survive_a_restart_and_only_grow() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    assert_eq!(arena.horizon().origin(), HorizonOrigin::Created);
+    let now = boot_time();
+    assert_eq!(arena.horizon().pending(now), []);
+    let soon = now.after(Duration::from_secs(100));
+    let late = now.after(Duration::from_secs(200));
+    // The first extent touches two regions by one byte each.
+    arena.horizon().note(&[extent(2 * MIB - 1, 2), extent(6 * MIB, 0)], late);
+    arena.horizon().note(&[extent(0, 1), extent(4 * MIB, 1)], soon);
+    let expected = vec![(extent(0, 4 * MIB), late), (extent(4 * MIB, REGION_SIZE.bytes()), soon)];
+    assert_eq!(arena.horizon().pending(now), expected);
+    drop(arena);
+
+    let arena = fixture.open();
+    assert_eq!(arena.horizon().origin(), HorizonOrigin::Kept);
+    assert_eq!(arena.horizon().pending(now), expected);
+    assert_eq!(arena.horizon().pending(soon), expected[..1]);
+    assert_eq!(arena.horizon().pending(late), []);
+}
+
+/// The daemon of this test is this test again, in a process of its own.
+#[test]
+fn deadlines_and_bytes_survive_a_daemon_that_is_killed() {
+    const DAEMON_DIR: &str = "KVLEASE_TEST_KILLED_DAEMON_DIR";
+    const TEST: &str = "horizon::deadlines_and_bytes_survive_a_daemon_that_is_killed";
+    let until = Timestamp::from_nanos(u64::MAX - 1);
+    if let Ok(dir) = env::var(DAEMON_DIR) {
+        let options = SegmentOptions::new(name(), CAPACITY, LEASE_TTL_MAX);
+        let arena = Arena::open(&SegmentOptions { dir: dir.into(), ..options }).unwrap();
+        populate(&arena);
+        write(&arena, 5 * MIB, b"written before the kill");
+        arena.horizon().note(&[extent(5 * MIB, 23)], until);
+        rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
+        unreachable!("the process was killed");
+    }
+    let fixture = Fixture::new();
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--exact", TEST])
+        .env(DAEMON_DIR, fixture.options().dir)
+        .status()
+        .unwrap();
+    assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
+    let arena = fixture.open();
+    assert!(arena.reopened(), "the lock of the killed daemon is free");
+    assert_eq!(arena.horizon().pending(boot_time()), [(extent(4 * MIB, 2 * MIB), until)]);
+    assert_eq!(read(&arena, 5 * MIB, 23), b"written before the kill");
+}
+
+#[test]
+fn the_last_region_ends_where_the_arena_ends() {
+    let fixture = Fixture::new();
+    let capacity = ByteSize::new(3 * MIB + 4096);
+    let options = SegmentOptions { capacity: Some(capacity), ..fixture.options() };
+    let arena = Arena::open(&options).unwrap();
+    let until = boot_time().after(LEASE_TTL_MAX);
+    arena.horizon().note(&[extent(3 * MIB + 4095, 1)], until);
+    let pending = arena.horizon().pending(boot_time());
+    assert_eq!(pending, [(extent(2 * MIB, MIB + 4096), until)]);
+}
+
+#[test]
+fn the_horizon_of_another_boot_is_ignored() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    let until = boot_time().after(LEASE_TTL_MAX);
+    arena.horizon().note(&[extent(0, 1)], until);
+    drop(arena);
+    rewrite_header(&fixture, |header| header[32] ^= 1);
+    let arena = fixture.open();
+    assert!(arena.reopened());
+    assert_eq!(arena.horizon().origin(), HorizonOrigin::OtherBoot);
+    assert_eq!(arena.horizon().pending(Timestamp::default()), []);
+}
+
+#[test]
+fn an_unreadable_horizon_holds_the_whole_arena_for_the_longest_lease() {
+    type Damage = fn(&Fixture);
+    let damages: [Damage; 4] = [
+        |fixture| std::fs::remove_file(fixture.private("horizon")).unwrap(),
+        |fixture| horizon_file(fixture).set_len(4095).unwrap(),
+        |fixture| horizon_file(fixture).write_all_at(b"X", 0).unwrap(),
+        |fixture| rewrite_header(fixture, |header| header[8] = 2),
+    ];
+    for (which, damage) in damages.into_iter().enumerate() {
+        let fixture = Fixture::new();
+        drop(fixture.open());
+        damage(&fixture);
+        let before = boot_time();
+        let arena = fixture.open();
+        assert_eq!(arena.horizon().origin(), HorizonOrigin::Unreadable, "damage {which}");
+        let pending = arena.horizon().pending(before);
+        let [(held, until)] = pending[..] else { panic!("damage {which}: {pending:?}") };
+        assert_eq!(held, extent(0, CAPACITY.bytes()));
+        assert!(until >= before.after(LEASE_TTL_MAX) && until <= boot_time().after(LEASE_TTL_MAX));
+        drop(arena);
+        assert_eq!(fixture.open().horizon().origin(), HorizonOrigin::Kept, "damage {which}");
+    }
+}
+
+fn horizon_file(fixture: &Fixture) -> File {
+    File::options().read(true).write(true).open(fixture.private("horizon")).unwrap()
+}
+
+/// Changes the header and makes its checksum hold again.
+fn rewrite_header(fixture: &Fixture, change: impl FnOnce(&mut [u8])) {
+    let file = horizon_file(fixture);
+    let mut header = [0; 48];
+    file.read_exact_at(&mut header, 0).unwrap();
+    change(&mut header[..40]);
+    let sum = xxhash_rust::xxh3::xxh3_64(&header[..40]);
+    header[40..].copy_from_slice(&sum.to_le_bytes());
+    file.write_all_at(&header, 0).unwrap();
+}

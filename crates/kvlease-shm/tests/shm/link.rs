@@ -1,0 +1,52 @@
+//! The names of the arena, under clients that unlink them.
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use kvlease_shm::{ArenaError, Link};
+
+use crate::fixture::Fixture;
+
+#[test]
+fn an_unlinked_public_name_comes_back_with_the_same_inode() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    assert_eq!(arena.keep_linked().unwrap(), Link::Intact);
+    fixture.remove_public();
+    assert_eq!(arena.keep_linked().unwrap(), Link::Restored);
+    assert_eq!(fs::metadata(fixture.public()).unwrap().ino(), arena.identity().inode);
+    assert_eq!(arena.keep_linked().unwrap(), Link::Intact);
+}
+
+#[test]
+fn a_lost_private_link_is_made_again_from_the_public_name() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    fs::remove_file(fixture.private("arena")).unwrap();
+    assert_eq!(arena.keep_linked().unwrap(), Link::Intact);
+    assert_eq!(fs::metadata(fixture.private("arena")).unwrap().ino(), arena.identity().inode);
+    fixture.remove_public();
+    assert_eq!(arena.keep_linked().unwrap(), Link::Restored);
+}
+
+#[test]
+fn a_public_name_that_another_file_took_is_reported_and_left_alone() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    fixture.remove_public();
+    fs::write(fixture.public(), b"other").unwrap();
+    assert_eq!(arena.keep_linked().unwrap(), Link::Taken);
+    assert_eq!(fs::read(fixture.public()).unwrap(), b"other");
+    fixture.remove_public();
+    assert_eq!(arena.keep_linked().unwrap(), Link::Restored);
+}
+
+#[test]
+fn an_arena_without_any_name_says_that_nobody_can_attach() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    fs::remove_file(fixture.private("arena")).unwrap();
+    fixture.remove_public();
+    let error = arena.keep_linked().unwrap_err();
+    assert!(matches!(error, ArenaError::Unlinked { .. }), "{error}");
+    assert!(error.to_string().contains("restart"), "{error}");
+}

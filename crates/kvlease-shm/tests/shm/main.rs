@@ -1,0 +1,11 @@
+//! The segment as daemons and clients see it: real files on a real tmpfs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod arena;
+mod attachment;
+mod copy;
+mod fixture;
+mod horizon;
+mod link;
+mod shortfall;

@@ -1,0 +1,77 @@
+//! Memory that runs out on the way is a number, not a signal.
+
+use std::{env, fs, process::Command};
+
+use kvlease_shm::{Arena, SegmentOptions};
+use kvlease_types::ByteSize;
+
+use crate::fixture::{CAPACITY, Fixture, LEASE_TTL_MAX, extent, name, read, write};
+
+const TINY: &str = "KVLEASE_TEST_TINY_TMPFS";
+const TEST: &str = "shortfall::a_tmpfs_that_fills_up_on_the_way_leaves_a_smaller_arena";
+
+#[test]
+fn a_segment_that_a_peer_truncates_is_a_shortfall_and_no_signal() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    assert!(arena.reserve_next().unwrap().is_complete());
+    let left = ByteSize::mib(4);
+    fs::File::options().write(true).open(fixture.public()).unwrap().set_len(left.bytes()).unwrap();
+    let shortfall = arena.populate_next().unwrap_err();
+    assert_eq!((shortfall.good, shortfall.capacity), (left, CAPACITY));
+    assert_eq!(arena.populated(), left);
+    assert!(shortfall.to_string().contains("good=`4MiB`"), "{shortfall}");
+    let progress = arena.populate_next().unwrap();
+    assert!(progress.is_complete() && progress.total == left, "the rest is given up");
+}
+
+/// Needs a file system of its own: runs itself again in a mount namespace, which root and, where
+/// user namespaces are allowed, everybody may make.
+#[test]
+fn a_tmpfs_that_fills_up_on_the_way_leaves_a_smaller_arena() {
+    if let Ok(dir) = env::var(TINY) {
+        return fill_up(dir.into());
+    }
+    let mount_point = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=16m,mode=700 tmpfs \"$0\" && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .arg(mount_point.path())
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", TEST, "--nocapture"])
+        .env(TINY, mount_point.path())
+        .output()
+        .expect("`unshare` of util-linux runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "this test needs mount namespaces\n{printed}\n{errors}");
+    assert!(printed.contains("1 passed"), "{printed}");
+}
+
+fn fill_up(dir: std::path::PathBuf) {
+    let options = SegmentOptions {
+        dir: dir.clone(),
+        ..SegmentOptions::new(name(), ByteSize::mib(12), LEASE_TTL_MAX)
+    };
+    let beyond = SegmentOptions { create_capacity: ByteSize::mib(20), ..options.clone() };
+    let line = Arena::open(&beyond).unwrap_err().to_string();
+    assert!(line.contains("size=`16MiB`") && line.contains("remount,size="), "{line}");
+
+    let arena = Arena::open(&options).unwrap();
+    fs::write(dir.join("other"), vec![1; 8 << 20]).unwrap();
+    let shortfall = arena.populate_next().unwrap_err();
+    assert_eq!(shortfall.capacity, ByteSize::mib(12));
+    assert!(shortfall.good >= ByteSize::mib(4) && shortfall.good < ByteSize::mib(8));
+    assert_eq!(shortfall.source.kind(), std::io::ErrorKind::StorageFull);
+    while !arena.populate_next().unwrap().is_complete() {}
+    assert_eq!(arena.populated(), shortfall.good);
+    let last = shortfall.good.bytes() - 4096;
+    write(&arena, last, &[9; 4096]);
+    assert_eq!(read(&arena, last, 4096), [9; 4096]);
+    drop(arena);
+
+    let arena = Arena::open(&options).unwrap();
+    assert!(arena.reopened(), "a restart gets what there is, again");
+    assert_eq!(arena.populate_next().unwrap_err().good, shortfall.good);
+    arena.horizon().note(&[extent(0, 1)], kvlease_shm::boot_time());
+}
