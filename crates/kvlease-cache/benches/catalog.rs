@@ -1,0 +1,95 @@
+//! Nanoseconds per call of the catalog at 100,000 objects, for each eviction policy.
+//!
+//! `cargo bench -p kvlease-cache`. Keys are asked for in a scattered order, so that the figures
+//! include the cache misses of a real table, and of the key itself.
+
+use std::{hint::black_box, time::Duration};
+
+use kvlease_cache::{Acquired, Catalog, CatalogConfig, EvictionKind, UNIT};
+use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Key, Timestamp};
+
+const OBJECTS: u64 = 100_000;
+const ROUNDS: u64 = 1_000_000;
+const OBJECT_UNITS: u64 = 4;
+const TTL: Duration = Duration::from_secs(30);
+/// Leases held by others during the measurement.
+const LEASES_HELD: u64 = 1_000;
+
+fn main() {
+    println!("{OBJECTS} objects, {LEASES_HELD} leases held, {ROUNDS} rounds; ns per round");
+    println!(
+        "{:<8} {:>16} {:>8} {:>20}",
+        "policy", "acquire+release", "miss", "evict+reserve+seal"
+    );
+    for eviction in EvictionKind::ALL {
+        let mut catalog = filled(eviction);
+        let (present, absent) = (keys(0), keys(OBJECTS));
+        let pair = measure(|round| acquire_and_release(&mut catalog, &present[scattered(round)]));
+        let miss = measure(|round| {
+            let name = absent[scattered(round)].as_str();
+            let answer = catalog.acquire("lmcache", name, TTL, Timestamp::default());
+            assert_eq!(black_box(answer), Acquired::Absent { evicted: false });
+        });
+        // Making the names is part of this one.
+        let store = measure(|round| store(&mut catalog, key(2 * OBJECTS + round)));
+        println!("{:<8} {pair:>16.0} {miss:>8.0} {store:>20.0}", eviction.name());
+        let stats = catalog.stats(Timestamp::default());
+        let each = stats.memory.bytes() / OBJECTS;
+        println!("{:<8} {each} bytes of memory per object", "");
+        catalog.check();
+    }
+}
+
+/// A full arena with some leases.
+fn filled(eviction: EvictionKind) -> Catalog {
+    let capacity = ByteSize::new(OBJECTS * OBJECT_UNITS * UNIT.bytes());
+    let config = CatalogConfig { capacity, eviction, ..CatalogConfig::default() };
+    let mut catalog = Catalog::new(config, Epoch::new(1));
+    catalog.grow(capacity);
+    keys(0).into_iter().for_each(|key| store(&mut catalog, key));
+    for number in 0..LEASES_HELD {
+        let name = key(number * (OBJECTS / LEASES_HELD));
+        let held = catalog.acquire("lmcache", name.as_str(), TTL, Timestamp::default());
+        assert!(matches!(held, Acquired::Leased(_)));
+    }
+    catalog
+}
+
+fn store(catalog: &mut Catalog, key: Key) {
+    let now = Timestamp::default();
+    let bucket = BucketName::new("lmcache").expect("the name is short");
+    let len = ByteSize::new(OBJECT_UNITS * UNIT.bytes());
+    let write = catalog.reserve(bucket, key, len, now).expect("there is unleased space");
+    catalog.seal(write.id, len, Checksum::new(0), now).expect("the write is in progress");
+}
+
+fn acquire_and_release(catalog: &mut Catalog, name: &Key) {
+    let now = Timestamp::default();
+    let Acquired::Leased(lease) = catalog.acquire("lmcache", name.as_str(), TTL, now) else {
+        panic!("the object is there")
+    };
+    black_box(catalog.release(black_box(lease).id, now));
+}
+
+/// As many names as there are objects, from `first` on.
+fn keys(first: u64) -> Vec<Key> {
+    (first..first + OBJECTS).map(key).collect()
+}
+
+/// A key of the length that LMCache uses.
+fn key(number: u64) -> Key {
+    let text = format!("meta-llama/Llama-3.1-70B-Instruct@8@0@{number:064x}@bfloat16");
+    Key::new(text).expect("the key is short")
+}
+
+/// The numbers below [`OBJECTS`] in a scattered order.
+const fn scattered(round: u64) -> usize {
+    (round.wrapping_mul(0x9e37_79b9_7f4a_7c15) % OBJECTS) as usize
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn measure(mut round: impl FnMut(u64)) -> f64 {
+    let start = std::time::Instant::now();
+    (0..ROUNDS).for_each(&mut round);
+    start.elapsed().as_nanos() as f64 / ROUNDS as f64
+}

@@ -1,0 +1,91 @@
+//! The invariants of a catalog.
+
+use std::collections::BTreeMap;
+
+use super::{Catalog, Tally};
+use crate::{
+    objects::{Object, State},
+    space::Tenant,
+};
+
+impl Catalog {
+    /// Asserts every invariant: no overlap, every unit accounted for exactly once, all counters in
+    /// agreement with what they count. Takes time in proportion to everything there is: for tests
+    /// and the end of soaks.
+    ///
+    /// # Panics
+    ///
+    /// If an invariant does not hold.
+    pub fn check(&self) {
+        self.space.check();
+        self.leases.check();
+        self.holds.check();
+        self.objects.check_buckets();
+        self.check_tallies();
+        self.check_tenants();
+        self.check_leases();
+        self.policy.check(self.evictable.objects);
+        let units = u64::from(self.space.free())
+            + u64::from(self.quarantine.units())
+            + self.writing.units
+            + self.sealed.units
+            + self.removed.units;
+        assert_eq!(units, u64::from(self.space.populated()), "every unit is accounted for once");
+        assert!(self.space.populated() <= self.capacity, "the space is within the capacity");
+        // Quarantine cannot be refused, so it alone may go beyond the limit.
+        let memory = self.memory() - self.quarantine.memory();
+        assert!(memory <= self.memory_max() || self.sealed.objects == 0, "memory has a limit");
+    }
+
+    fn check_tallies(&self) {
+        let count = |wanted: &dyn Fn(&Object) -> bool| {
+            let mut tally = Tally::default();
+            self.objects.iter().filter(|(_, o)| wanted(o)).for_each(|(_, o)| tally.add(o));
+            tally
+        };
+        assert_eq!(count(&|o| o.state == State::Writing), self.writing, "writes are counted");
+        assert_eq!(count(&|o| o.state == State::Sealed), self.sealed, "objects are counted");
+        assert_eq!(count(&|o| o.state == State::Removed), self.removed, "removals are counted");
+        assert_eq!(count(&Object::is_evictable), self.evictable, "the evictable are counted");
+        let leased = self.objects.iter().filter(|(_, o)| o.leases > 0).map(|(_, o)| o.len);
+        assert_eq!(leased.sum::<u64>(), self.leased_bytes, "leased bytes are counted");
+        let named = self.writing.objects + self.sealed.objects;
+        assert_eq!(self.objects.named() as u64, named, "every visible object has its name");
+    }
+
+    /// Every block that an object has names that object, and no object has another's block.
+    fn check_tenants(&self) {
+        let mut units: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut quarantined = 0;
+        for block in self.space.walk() {
+            match block.tenant {
+                Tenant::Object(slot) => *units.entry(slot).or_default() += block.units,
+                Tenant::Quarantine => quarantined += block.units,
+                Tenant::Free => {}
+            }
+        }
+        assert_eq!(quarantined, self.quarantine.units(), "quarantined units are counted");
+        for (slot, object) in self.objects.iter() {
+            let own = self.space.chain(&object.allocation);
+            let own = own.inspect(|block| assert_eq!(block.tenant, Tenant::Object(slot)));
+            let (blocks, chained) = own.fold((0, 0), |(n, sum), b| (n + 1, sum + b.units));
+            assert_eq!((blocks, chained), (object.allocation.blocks, object.allocation.units));
+            assert_eq!(units.remove(&slot).unwrap_or(0), chained, "an object has its blocks");
+            let stored: u64 = object.extents.iter().map(|extent| extent.len.bytes()).sum();
+            assert!(object.state == State::Writing || stored == object.len, "extents are exact");
+        }
+        assert!(units.is_empty(), "no block belongs to an object that is gone");
+    }
+
+    fn check_leases(&self) {
+        let mut leases: BTreeMap<u32, u32> = BTreeMap::new();
+        self.leases.iter().for_each(|lease| *leases.entry(lease.slot).or_default() += 1);
+        for (slot, object) in self.objects.iter() {
+            assert_eq!(leases.remove(&slot).unwrap_or(0), object.leases, "leases are counted");
+            assert_eq!(self.holds.get(slot).is_some(), object.held, "holds are known");
+            assert!(object.state != State::Removed || !object.is_unread(), "no removal is stuck");
+        }
+        assert!(leases.is_empty(), "no lease outlives its object");
+        assert!(self.leases.len() <= self.config.leases_max, "leases have a limit");
+    }
+}

@@ -1,0 +1,83 @@
+//! Looking without touching: one object, a bucket's objects, the buckets.
+
+use std::sync::Arc;
+
+use kvlease_types::ByteSize;
+
+use super::Catalog;
+use crate::{
+    config::LIST_SCAN_MAX,
+    objects::{Object, State},
+    outcome::{BucketInfo, ListCursor, ObjectInfo},
+};
+
+impl Catalog {
+    /// A sealed object, without counting as a use of it.
+    pub fn stat(&self, bucket: &str, key: &str) -> Option<ObjectInfo> {
+        let object = &self.objects[self.objects.find(bucket, key)?];
+        (object.state == State::Sealed).then(|| self.describe_object(object))
+    }
+
+    /// A page of the sealed objects of a bucket whose keys begin with `prefix`: at most `limit`
+    /// (at least one) and in no particular order, and where to go on, or `None` at the end.
+    ///
+    /// A page may be empty without being the last: a call looks at [`LIST_SCAN_MAX`] slots at
+    /// most. An object that is there from the first page to the last is listed exactly once.
+    pub fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        cursor: ListCursor,
+        limit: usize,
+    ) -> (Vec<ObjectInfo>, Option<ListCursor>) {
+        let mut page = Vec::new();
+        let Some(bucket) = self.objects.find_bucket(bucket) else { return (page, None) };
+        let span = self.objects.span();
+        let from = cursor.number() as usize;
+        let to = span.min(from.saturating_add(LIST_SCAN_MAX));
+        for slot in from..to {
+            let slot = u32::try_from(slot).expect("slots are numbered by 32 bits");
+            let Some(object) = self.objects.get(slot) else { continue };
+            let wanted = object.bucket == bucket && object.key.as_str().starts_with(prefix);
+            if object.state == State::Sealed && wanted {
+                page.push(self.describe_object(object));
+                if page.len() >= limit {
+                    return (page, self.cursor_at(slot as usize + 1));
+                }
+            }
+        }
+        (page, self.cursor_at(to.max(from)))
+    }
+
+    /// What every bucket with sealed objects holds, by name.
+    pub fn buckets(&self) -> Vec<BucketInfo> {
+        let filled = self.objects.buckets().filter(|(_, bucket)| bucket.objects > 0);
+        let mut buckets: Vec<_> = filled
+            .map(|(_, bucket)| BucketInfo {
+                bucket: bucket.name.clone(),
+                objects: bucket.objects,
+                stored: ByteSize::new(bucket.stored),
+            })
+            .collect();
+        buckets.sort_by(|a, b| a.bucket.cmp(&b.bucket));
+        buckets
+    }
+
+    fn cursor_at(&self, slot: usize) -> Option<ListCursor> {
+        let more = slot < self.objects.span();
+        more.then(|| ListCursor::new(u32::try_from(slot).expect("slots are numbered by 32 bits")))
+    }
+
+    fn describe_object(&self, object: &Object) -> ObjectInfo {
+        ObjectInfo {
+            bucket: self.objects.bucket(object.bucket).name.clone(),
+            key: object.key.clone(),
+            len: ByteSize::new(object.len),
+            checksum: object.checksum,
+            generation: object.generation,
+            extents: Arc::clone(&object.extents),
+            leases: object.leases,
+            created: object.created,
+        }
+    }
+}

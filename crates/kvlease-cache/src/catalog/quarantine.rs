@@ -1,0 +1,113 @@
+//! What an earlier incarnation may have leased: held out of the free space until it is over.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
+
+use kvlease_types::{Extent, Timestamp};
+
+use super::{Catalog, whole_units};
+use crate::{
+    config::{CAPACITY_MAX, UNIT},
+    space::Space,
+};
+
+/// Memory per range, for the accounting: an entry of either collection with slack.
+const RANGE_BYTES: usize = 64;
+
+/// Ranges held out of the free space.
+#[derive(Default, Debug)]
+pub(super) struct Quarantine {
+    /// Not populated yet: start to end and end of the quarantine, in units. Disjoint.
+    ahead: BTreeMap<u32, (u32, Timestamp)>,
+    /// Populated: end of the quarantine and block.
+    held: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    /// Units in `held`.
+    held_units: u32,
+}
+
+impl Catalog {
+    /// Holds `extent` out of the free space until `until`: an earlier incarnation may have leased
+    /// it to somebody who still reads it.
+    ///
+    /// Every unit the extent touches is held; where extents overlap, the later end holds for
+    /// both. What lies beyond the arena has no effect. This never fails for lack of memory; it
+    /// counts against the limit.
+    ///
+    /// # Panics
+    ///
+    /// If the extent is populated already, in whole or in part: its space may be in use by then.
+    pub fn quarantine(&mut self, extent: Extent, until: Timestamp) {
+        let start = whole_units_below(extent.offset.bytes());
+        let end = extent.end().map_or(u64::MAX, |end| end.bytes());
+        let end = whole_units_below(end.saturating_add(UNIT.bytes() - 1));
+        if extent.len.bytes() > 0 && start < end {
+            assert!(start >= self.space.populated(), "quarantine comes before population");
+            self.quarantine.add(start, end, until);
+        }
+    }
+}
+
+fn whole_units_below(bytes: u64) -> u32 {
+    whole_units(kvlease_types::ByteSize::new(bytes).min(CAPACITY_MAX))
+}
+
+impl Quarantine {
+    fn add(&mut self, mut start: u32, mut end: u32, mut until: Timestamp) {
+        while let Some((&low, &(high, other))) = self.ahead.range(..end).next_back()
+            && high > start
+        {
+            self.ahead.remove(&low);
+            (start, end, until) = (start.min(low), end.max(high), until.max(other));
+        }
+        self.ahead.insert(start, (end, until));
+    }
+
+    /// Makes the space reach `populated` units: free ones, but for those in quarantine.
+    pub(super) fn populate(&mut self, space: &mut Space, populated: u32) {
+        while space.populated() < populated {
+            let at = space.populated();
+            let Some((&start, &(end, until))) = self.ahead.first_key_value() else {
+                return space.append_free(populated - at);
+            };
+            if start > at {
+                space.append_free(start.min(populated) - at);
+                continue;
+            }
+            self.ahead.remove(&start);
+            let here = end.min(populated);
+            let block = space.append_quarantined(here - at);
+            self.held.push(Reverse((until, block)));
+            self.held_units += here - at;
+            if here < end {
+                self.ahead.insert(here, (end, until));
+            }
+        }
+    }
+
+    /// Frees the first range whose time has come.
+    pub(super) fn free_due(&mut self, space: &mut Space, now: Timestamp) -> bool {
+        let Some(Reverse((until, block))) = self.held.peek().copied() else { return false };
+        if until > now {
+            return false;
+        }
+        self.held.pop();
+        self.held_units -= space.free_block(block);
+        true
+    }
+
+    /// When the first range that is populated becomes free.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.held.peek().map(|Reverse((until, _))| *until)
+    }
+
+    /// Populated units in quarantine.
+    pub(super) const fn units(&self) -> u32 {
+        self.held_units
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        (self.ahead.len() + self.held.len()) * RANGE_BYTES
+    }
+}

@@ -1,0 +1,34 @@
+//! The figures of a catalog.
+
+use std::time::Duration;
+
+use kvlease_types::{ByteSize, Timestamp};
+
+use super::{Catalog, unit_bytes};
+use crate::outcome::CatalogStats;
+
+impl Catalog {
+    /// A look at the whole catalog, in constant time.
+    pub fn stats(&self, now: Timestamp) -> CatalogStats {
+        let quarantined = self.removed.units + u64::from(self.quarantine.units());
+        CatalogStats {
+            capacity: unit_bytes(self.capacity.into()),
+            populated: unit_bytes(self.space.populated().into()),
+            free: unit_bytes(self.space.free().into()),
+            largest_free_extent: unit_bytes(self.space.largest_free().into()),
+            stored: ByteSize::new(self.sealed.bytes),
+            allocated: unit_bytes(self.sealed.units),
+            being_written: unit_bytes(self.writing.units),
+            quarantined: unit_bytes(quarantined),
+            evictable: unit_bytes(self.evictable.units),
+            objects: self.sealed.objects,
+            writes_in_flight: self.writing.objects,
+            leases_live: self.leases.len() as u64,
+            leased: ByteSize::new(self.leased_bytes),
+            oldest_lease_age: self.leases.oldest().map_or(Duration::ZERO, |then| now.since(then)),
+            memory: ByteSize::new(self.memory() as u64),
+            memory_max: self.config.memory_max,
+            totals: self.totals,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+use std::time::Duration;
+
+use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, Key, LeaseId, Offset};
+
+use super::*;
+use crate::*;
+
+const TTL: Duration = Duration::from_nanos(100);
+const GRACE: Duration = Duration::from_nanos(50);
+
+fn at(nanos: u64) -> Timestamp {
+    Timestamp::from_nanos(nanos)
+}
+
+fn catalog_of(units: u64) -> Catalog {
+    let capacity = unit_bytes(units);
+    let config = CatalogConfig { capacity, lease_grace: GRACE, ..CatalogConfig::default() };
+    let mut catalog = Catalog::new(config, Epoch::new(1));
+    catalog.grow(capacity);
+    catalog
+}
+
+fn reserve(
+    catalog: &mut Catalog,
+    key: &str,
+    units: u64,
+    now: u64,
+) -> Result<WriteId, ReserveError> {
+    let (bucket, key) = (BucketName::new("b").unwrap(), Key::new(key).unwrap());
+    catalog.reserve(bucket, key, unit_bytes(units), at(now)).map(|reservation| reservation.id)
+}
+
+fn store(catalog: &mut Catalog, key: &str, units: u64, now: u64) -> Result<(), ReserveError> {
+    let id = reserve(catalog, key, units, now)?;
+    catalog.seal(id, unit_bytes(units), Checksum::new(9), at(now)).unwrap();
+    Ok(())
+}
+
+fn lease(catalog: &mut Catalog, key: &str, now: u64) -> Lease {
+    match catalog.acquire("b", key, TTL, at(now)) {
+        Acquired::Leased(lease) => lease,
+        other => panic!("{key} was not leased: {other:?}"),
+    }
+}
+
+#[test]
+fn an_expired_lease_holds_its_extents_for_the_grace_and_a_released_one_does_not() {
+    let mut catalog = catalog_of(4);
+    store(&mut catalog, "a", 4, 0).unwrap();
+    let first = lease(&mut catalog, "a", 0);
+    assert_eq!(store(&mut catalog, "x", 1, 149), Err(ReserveError::OnlyLeased));
+    assert_eq!(catalog.release(first.id, at(149)), Released::Unknown);
+    assert_eq!(catalog.renew(first.id, TTL, at(149)), None);
+    let second = lease(&mut catalog, "a", 149);
+    assert!(matches!(catalog.release(second.id, at(160)), Released::Released { .. }));
+    assert_eq!(store(&mut catalog, "x", 1, 160), Ok(()));
+    assert!(catalog.stat("b", "a").is_none());
+    catalog.check();
+}
+
+#[test]
+fn a_removed_object_is_invisible_at_once_and_its_space_waits_for_the_reader() {
+    let mut catalog = catalog_of(4);
+    store(&mut catalog, "a", 3, 0).unwrap();
+    lease(&mut catalog, "a", 0);
+    assert_eq!(catalog.remove("b", "a"), Removed::Removed);
+    assert_eq!(catalog.acquire("b", "a", TTL, at(1)), Acquired::Absent { evicted: false });
+    assert_eq!(catalog.stats(at(1)).quarantined, unit_bytes(3));
+    assert_eq!(store(&mut catalog, "a", 2, 1), Err(ReserveError::OnlyLeased));
+    assert_eq!(catalog.next_event(), Some(at(100)));
+    let expired = catalog.expire(at(100), 10);
+    assert_eq!(expired.len(), 1);
+    assert_eq!((expired[0].key.as_str(), catalog.next_event()), ("a", Some(at(150))));
+    catalog.expire(at(150), 10);
+    assert_eq!(catalog.stats(at(150)).free, unit_bytes(4));
+    catalog.check();
+}
+
+#[test]
+fn a_miss_tells_whether_the_object_was_evicted_lately() {
+    let mut catalog = catalog_of(2);
+    let miss = |catalog: &mut Catalog, key: &str| catalog.acquire("b", key, TTL, at(2));
+    store(&mut catalog, "a", 2, 0).unwrap();
+    assert_eq!(miss(&mut catalog, "x"), Acquired::Absent { evicted: false });
+    store(&mut catalog, "b", 2, 1).unwrap();
+    assert_eq!(miss(&mut catalog, "a"), Acquired::Absent { evicted: true });
+    store(&mut catalog, "a", 2, 2).unwrap();
+    assert_eq!(catalog.remove("b", "a"), Removed::Removed);
+    assert_eq!(miss(&mut catalog, "a"), Acquired::Absent { evicted: false });
+    catalog.check();
+}
+
+#[test]
+fn a_refusal_evicts_nothing() {
+    let mut catalog = catalog_of(8);
+    for key in ["a", "b", "c", "d"] {
+        store(&mut catalog, key, 2, 0).unwrap();
+    }
+    lease(&mut catalog, "a", 0);
+    assert_eq!(store(&mut catalog, "x", 7, 1), Err(ReserveError::OnlyLeased));
+    let too_large = ReserveError::TooLarge { capacity: unit_bytes(8) };
+    assert_eq!(store(&mut catalog, "x", 9, 1), Err(too_large));
+    assert_eq!((catalog.stats(at(1)).objects, catalog.stats(at(1)).totals.evicted), (4, 0));
+    assert_eq!(store(&mut catalog, "x", 6, 1), Ok(()));
+    assert_eq!(catalog.stats(at(1)).totals.evicted, 3);
+    catalog.check();
+}
+
+#[test]
+fn space_in_too_many_pieces_is_refused_and_evicts_nothing() {
+    let mut catalog = catalog_of(200);
+    for unit in 0..200 {
+        store(&mut catalog, &unit.to_string(), 1, 0).unwrap();
+        if unit % 2 == 0 {
+            lease(&mut catalog, &unit.to_string(), 0);
+        }
+    }
+    assert_eq!(store(&mut catalog, "x", 65, 1), Err(ReserveError::Fragmented));
+    assert_eq!(catalog.stats(at(1)).totals.evicted, 0);
+    assert_eq!(store(&mut catalog, "x", 64, 1), Ok(()));
+    assert_eq!(catalog.stat("b", "x").unwrap().extents.len(), EXTENTS_PER_OBJECT_MAX);
+    assert_eq!(store(&mut catalog, "y", 100, 150), Ok(()));
+    catalog.check();
+}
+
+#[test]
+fn extents_come_only_from_what_is_populated() {
+    let config = CatalogConfig { capacity: unit_bytes(8), ..CatalogConfig::default() };
+    let mut catalog = Catalog::new(config, Epoch::new(1));
+    assert_eq!(store(&mut catalog, "a", 1, 0), Err(ReserveError::NotPopulated));
+    catalog.quarantine(Extent::new(Offset::new(4096), ByteSize::new(1)), at(10));
+    catalog.grow(unit_bytes(4));
+    assert_eq!(store(&mut catalog, "a", 3, 0), Ok(()));
+    lease(&mut catalog, "a", 0);
+    assert_eq!(store(&mut catalog, "x", 1, 9), Err(ReserveError::NotPopulated));
+    catalog.shrink_capacity(unit_bytes(4));
+    assert_eq!(store(&mut catalog, "x", 1, 9), Err(ReserveError::OnlyLeased));
+    assert_eq!(store(&mut catalog, "x", 1, 10), Ok(()));
+    assert_eq!(catalog.stats(at(10)).capacity, unit_bytes(4));
+    catalog.check();
+}
+
+#[test]
+fn a_body_of_unknown_length_grows_and_gives_the_surplus_back() {
+    let mut catalog = catalog_of(8);
+    let id = reserve(&mut catalog, "a", 1, 0).unwrap();
+    let more = catalog.extend(id, ByteSize::new(5000), at(0)).unwrap();
+    assert_eq!(more, [Extent::new(Offset::new(4096), ByteSize::new(5000))]);
+    assert_eq!(catalog.seal(id, ByteSize::new(4097), Checksum::new(1), at(0)), Ok(()));
+    assert_eq!(catalog.stats(at(0)).free, unit_bytes(6));
+    assert_eq!(catalog.extend(id, UNIT, at(0)), Err(ReserveError::UnknownWrite));
+    let object = catalog.stat("b", "a").unwrap();
+    assert_eq!(*object.extents, [Extent::new(Offset::new(0), ByteSize::new(4097))]);
+    catalog.check();
+}
+
+#[test]
+fn leases_of_other_incarnations_are_unknown() {
+    let mut catalog = catalog_of(1);
+    store(&mut catalog, "a", 1, 0).unwrap();
+    let id = lease(&mut catalog, "a", 0).id;
+    let foreign = LeaseId { epoch: Epoch::new(2), ..id };
+    assert_eq!(catalog.release(foreign, at(1)), Released::Unknown);
+    assert_eq!(catalog.renew(foreign, TTL, at(1)), None);
+    assert_eq!(catalog.renew(id, TTL, at(1)), Some(at(101)));
+}
+
+#[test]
+fn a_listing_by_pages_shows_what_stays_exactly_once() {
+    let mut catalog = catalog_of(100);
+    for number in 0..40 {
+        store(&mut catalog, &format!("k{number:02}"), 1, 0).unwrap();
+    }
+    let (mut seen, mut cursor, mut round) = (Vec::new(), Some(ListCursor::default()), 0);
+    while let Some(at_cursor) = cursor {
+        let (page, next) = catalog.list("b", "k", at_cursor, 7);
+        seen.extend(page.iter().map(|object| object.key.to_string()));
+        cursor = next;
+        catalog.remove("b", &format!("k{:02}", 39 - round));
+        store(&mut catalog, &format!("new{round}"), 1, 0).unwrap();
+        round += 1;
+    }
+    seen.sort();
+    let staying: Vec<_> = (0..30).map(|number| format!("k{number:02}")).collect();
+    assert_eq!(
+        seen.iter().filter(|key| staying.contains(key)).cloned().collect::<Vec<_>>(),
+        staying
+    );
+    assert_eq!(catalog.list("b", "zz", ListCursor::default(), 7).0, []);
+    assert_eq!(catalog.list("other", "", ListCursor::new(u32::MAX), 7), (vec![], None));
+}
+
+#[test]
+fn memory_is_a_limit_of_its_own() {
+    let memory_max = ByteSize::kib(16);
+    let config =
+        CatalogConfig { capacity: ByteSize::gib(1), memory_max, ..CatalogConfig::default() };
+    let mut catalog = Catalog::new(config, Epoch::new(1));
+    catalog.grow(ByteSize::gib(1));
+    for number in 0..1000 {
+        store(&mut catalog, &number.to_string(), 1, 0).unwrap();
+        assert!(catalog.stats(at(0)).memory <= memory_max);
+    }
+    assert!(catalog.stats(at(0)).totals.evicted > 900);
+    let writes = (0..1000).map(|number| reserve(&mut catalog, &format!("w{number}"), 0, 0));
+    let refused = writes.filter_map(Result::err).last();
+    assert_eq!(refused, Some(ReserveError::MemoryShort { memory_max }));
+    catalog.check();
+}
+
+#[test]
+fn an_object_in_as_many_pieces_as_it_may_have_grows_only_in_place() {
+    let mut catalog = catalog_of(200);
+    for unit in 0..130 {
+        store(&mut catalog, &unit.to_string(), 1, 0).unwrap();
+        if unit % 2 == 0 {
+            lease(&mut catalog, &unit.to_string(), 0);
+        }
+    }
+    let wall = reserve(&mut catalog, "wall", 70, 0).unwrap();
+    let id = reserve(&mut catalog, "x", 64, 0).unwrap();
+    assert!(catalog.abort(wall));
+    assert_eq!(catalog.extend(id, UNIT, at(0)), Err(ReserveError::Fragmented));
+    assert_eq!(catalog.stats(at(0)).free, unit_bytes(70));
+    catalog.check();
+}

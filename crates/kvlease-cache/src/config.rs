@@ -1,0 +1,100 @@
+//! The limits a catalog works within.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use kvlease_types::ByteSize;
+
+/// What extents are aligned to, and the granularity in which space is given out.
+pub const UNIT: ByteSize = ByteSize::kib(4);
+
+/// The most extents one object may have. One is the normal case; more are for fragmented space.
+pub const EXTENTS_PER_OBJECT_MAX: usize = 64;
+
+/// The most slots one call of a listing looks at.
+pub const LIST_SCAN_MAX: usize = 4096;
+
+/// The largest arena a catalog can describe: 2^32 units, less what marks the end of a list.
+pub const CAPACITY_MAX: ByteSize = ByteSize::new((u32::MAX as u64 - 1) * UNIT.bytes());
+
+/// The limits of a catalog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CatalogConfig {
+    /// Size of the arena. Rounded down to whole [`UNIT`]s, at most [`CAPACITY_MAX`].
+    pub capacity: ByteSize,
+    /// Hard limit of the catalog's own memory: names, slots, leases, policy.
+    pub memory_max: ByteSize,
+    /// Most leases that live at the same time.
+    pub leases_max: usize,
+    /// How long after its deadline the extents of an unreleased lease stay as they are: a reader
+    /// may be in the middle of a copy, or count its time differently.
+    pub lease_grace: Duration,
+    /// In which order unleased objects leave.
+    pub eviction: EvictionKind,
+}
+
+impl Default for CatalogConfig {
+    fn default() -> Self {
+        Self {
+            capacity: ByteSize::gib(1),
+            memory_max: ByteSize::mib(256),
+            leases_max: 1 << 16,
+            lease_grace: Duration::from_secs(10),
+            eviction: EvictionKind::Lru,
+        }
+    }
+}
+
+/// The order in which unleased objects leave.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EvictionKind {
+    /// The least recently used first.
+    Lru,
+    /// S3-FIFO: objects that were never asked for leave soon, so that a scan does not push out
+    /// what is in use.
+    S3Fifo,
+}
+
+impl EvictionKind {
+    /// Every kind, for messages and tests.
+    pub const ALL: [Self; 2] = [Self::Lru, Self::S3Fifo];
+
+    /// Its name in configuration files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lru => "lru",
+            Self::S3Fifo => "s3-fifo",
+        }
+    }
+}
+
+impl fmt::Display for EvictionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name().fmt(f)
+    }
+}
+
+/// The text names no eviction policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no such eviction policy: write `lru` or `s3-fifo`")]
+pub struct ParseEvictionKindError;
+
+impl FromStr for EvictionKind {
+    type Err = ParseEvictionKindError;
+
+    fn from_str(text: &str) -> Result<Self, ParseEvictionKindError> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(ParseEvictionKindError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_named_the_way_they_parse() {
+        for kind in EvictionKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        assert_eq!("LRU".parse::<EvictionKind>(), Err(ParseEvictionKindError));
+    }
+}

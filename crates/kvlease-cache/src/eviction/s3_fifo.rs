@@ -1,0 +1,264 @@
+//! S3-FIFO: Yang, Zhang, Qiu, Yue and Rashmi, "FIFO queues are all you need for cache eviction",
+//! SOSP 2023.
+//!
+//! New objects enter a small queue of a tenth of the bytes and leave it soon, unless they were
+//! asked for meanwhile: then they move to the main queue. What left the small queue is remembered
+//! by its hash (the ghost) and enters the main queue at once if it is stored again. The main queue
+//! gives objects another round for every time they were asked for, three at most. A scan of
+//! objects that nobody asks for again passes through the small queue alone.
+
+use super::{EvictionPolicy, Links, List, list};
+use crate::ghost::Ghost;
+
+/// The small queue gets one part in this many of the bytes.
+const SMALL_PART: u64 = 10;
+
+/// Uses that count; more are no longer told apart.
+const USES_MAX: u8 = 3;
+
+/// Uses in the small queue that earn a place in the main one. The paper asks for two, which suits
+/// workloads with many quick repeats; here a second request for a prefix is what counts.
+const USES_TO_STAY: u8 = 1;
+
+/// Memory per slot, for the accounting: node, links, and the ghost, which is never longer than
+/// there are slots. An eighth is growth slack.
+pub(super) const SLOT_BYTES: usize =
+    (size_of::<Node>() + size_of::<list::Link>()) * 9 / 8 + Ghost::ENTRY_BYTES;
+
+/// What the policy knows of one object.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    hash: u64,
+    weight: u32,
+    place: Place,
+    uses: u8,
+    pinned: bool,
+}
+
+/// Where an object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// Not in the policy.
+    Nowhere,
+    Small,
+    Main,
+    /// In no queue: it was pinned when its turn came, and waits to be unpinned.
+    Aside,
+}
+
+const NOWHERE: Node = Node { hash: 0, weight: 0, place: Place::Nowhere, uses: 0, pinned: false };
+
+/// See the module.
+#[derive(Default, Debug)]
+pub(super) struct S3Fifo {
+    nodes: Vec<Node>,
+    links: Links,
+    small: Queue,
+    main: Queue,
+    ghost: Ghost,
+    /// Objects in the policy, wherever they are.
+    len: usize,
+}
+
+/// A queue that knows its weight.
+#[derive(Default, Debug)]
+struct Queue {
+    list: List,
+    weight: u64,
+}
+
+impl EvictionPolicy for S3Fifo {
+    fn insert(&mut self, slot: u32, hash: u64, weight: u32) {
+        if slot as usize >= self.nodes.len() {
+            list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
+        }
+        // An object without bytes still takes a place.
+        let weight = weight.max(1);
+        self.nodes[slot as usize] = Node { hash, weight, ..NOWHERE };
+        self.len += 1;
+        let place = if self.ghost.take(hash) { Place::Main } else { Place::Small };
+        self.enqueue(slot, place);
+    }
+
+    fn touch(&mut self, slot: u32) {
+        let node = &mut self.nodes[slot as usize];
+        node.uses = (node.uses + 1).min(USES_MAX);
+    }
+
+    fn pin(&mut self, slot: u32) {
+        self.nodes[slot as usize].pinned = true;
+    }
+
+    fn unpin(&mut self, slot: u32) {
+        let node = &mut self.nodes[slot as usize];
+        node.pinned = false;
+        if node.place == Place::Aside {
+            self.enqueue(slot, Place::Main);
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.dequeue(slot);
+        self.forget(slot);
+    }
+
+    fn evict(&mut self) -> Option<u32> {
+        loop {
+            let total = self.small.weight + self.main.weight;
+            let from_small = self.main.list.is_empty() || self.small.weight * SMALL_PART > total;
+            let queue = if from_small { &self.small } else { &self.main };
+            let slot = queue.list.back()?;
+            self.dequeue(slot);
+            let node = &mut self.nodes[slot as usize];
+            if node.pinned {
+                node.place = Place::Aside;
+            } else if from_small && node.uses >= USES_TO_STAY {
+                node.uses = 0;
+                self.enqueue(slot, Place::Main);
+            } else if !from_small && node.uses > 0 {
+                node.uses -= 1;
+                self.enqueue(slot, Place::Main);
+            } else {
+                if from_small {
+                    self.ghost.insert(node.hash);
+                }
+                self.forget(slot);
+                return Some(slot);
+            }
+        }
+    }
+
+    fn check(&self, unpinned: u64) {
+        let mut found = 0;
+        for (queue, place) in [(&self.small, Place::Small), (&self.main, Place::Main)] {
+            queue.list.check(&self.links);
+            let nodes = || queue.list.iter(&self.links).map(|slot| &self.nodes[slot as usize]);
+            assert!(nodes().all(|node| node.place == place), "objects are where they say");
+            let weight: u64 = nodes().map(|node| u64::from(node.weight)).sum();
+            assert_eq!(weight, queue.weight, "a queue knows its weight");
+            found += nodes().filter(|node| !node.pinned).count() as u64;
+        }
+        assert_eq!(found, unpinned, "every unpinned object is in a queue");
+        let present = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
+        assert_eq!(present, self.len, "objects are counted");
+        assert!(self.ghost.len() <= self.len, "the ghost is no longer than the cache");
+        self.ghost.check();
+    }
+}
+
+impl S3Fifo {
+    fn enqueue(&mut self, slot: u32, place: Place) {
+        let node = &mut self.nodes[slot as usize];
+        node.place = place;
+        let queue = if place == Place::Small { &mut self.small } else { &mut self.main };
+        queue.weight += u64::from(node.weight);
+        queue.list.push_front(&mut self.links, slot);
+    }
+
+    fn dequeue(&mut self, slot: u32) {
+        let node = &self.nodes[slot as usize];
+        let queue = match node.place {
+            Place::Small => &mut self.small,
+            Place::Main => &mut self.main,
+            Place::Aside | Place::Nowhere => return,
+        };
+        queue.weight -= u64::from(node.weight);
+        queue.list.unlink(&mut self.links, slot);
+    }
+
+    fn forget(&mut self, slot: u32) {
+        self.nodes[slot as usize] = NOWHERE;
+        self.len -= 1;
+        self.ghost.truncate(self.len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The small and the main queue, each from the back to the front.
+    fn order(policy: &S3Fifo) -> (Vec<u32>, Vec<u32>) {
+        let queue = |queue: &Queue| queue.list.iter(&policy.links).collect();
+        (queue(&policy.small), queue(&policy.main))
+    }
+
+    fn policy_of(slots: std::ops::Range<u32>) -> S3Fifo {
+        let mut policy = S3Fifo::default();
+        for slot in slots {
+            policy.insert(slot, u64::from(slot), 1);
+        }
+        policy
+    }
+
+    #[test]
+    fn used_objects_move_to_the_main_queue_and_others_leave() {
+        let mut policy = policy_of(0..4);
+        policy.touch(0);
+        assert_eq!(policy.evict(), Some(1));
+        assert_eq!(order(&policy), (vec![2, 3], vec![0]));
+        policy.check(3);
+    }
+
+    #[test]
+    fn what_left_lately_comes_back_into_the_main_queue() {
+        let mut policy = policy_of(0..4);
+        assert_eq!(policy.evict(), Some(0));
+        policy.insert(7, 0, 1);
+        assert_eq!(order(&policy), (vec![1, 2, 3], vec![7]));
+    }
+
+    #[test]
+    fn the_main_queue_gives_another_round_per_use() {
+        let mut policy = policy_of(0..3);
+        for slot in 0..3 {
+            policy.touch(slot);
+        }
+        assert_eq!(policy.evict(), Some(0));
+        assert_eq!(order(&policy), (vec![], vec![1, 2]));
+        policy.touch(1);
+        assert_eq!(policy.evict(), Some(2));
+        policy.check(1);
+    }
+
+    #[test]
+    fn pinned_objects_are_looked_at_once_and_come_back_when_unpinned() {
+        let mut policy = policy_of(0..3);
+        policy.pin(0);
+        assert_eq!(policy.evict(), Some(1));
+        assert_eq!(order(&policy), (vec![2], vec![]));
+        policy.check(1);
+        assert_eq!(policy.evict(), Some(2));
+        assert_eq!(policy.evict(), None);
+        policy.unpin(0);
+        policy.check(1);
+        assert_eq!(order(&policy), (vec![], vec![0]));
+        policy.pin(0);
+        policy.remove(0);
+        policy.check(0);
+    }
+
+    #[test]
+    fn a_scan_passes_through_the_small_queue_alone() {
+        let mut policy = policy_of(0..100);
+        for slot in 0..90 {
+            policy.touch(slot);
+        }
+        for slot in 100..1100 {
+            policy.insert(slot, u64::from(slot), 1);
+            assert!(policy.evict().is_some());
+        }
+        policy.check(100);
+        let (_, main) = order(&policy);
+        assert!((0..90).all(|slot| main.contains(&slot)), "{main:?}");
+    }
+
+    #[test]
+    fn the_ghost_shrinks_with_the_cache() {
+        let mut policy = policy_of(0..100);
+        for left in (0..100).rev() {
+            assert!(policy.evict().is_some());
+            policy.check(left);
+        }
+    }
+}

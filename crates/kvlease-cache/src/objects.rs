@@ -1,0 +1,333 @@
+//! The table of objects: by slot and by name.
+
+use std::{
+    hash::BuildHasher,
+    ops::{Index, IndexMut},
+    sync::Arc,
+};
+
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry as NameEntry};
+use kvlease_types::{BucketName, Checksum, Extent, Key, Timestamp};
+
+use crate::{
+    deadlines::Deadlines,
+    eviction,
+    ghost::Ghost,
+    slab::{Entry, Slab},
+    space::{Allocation, Space},
+};
+
+/// What an allocation of the heap takes beside its contents.
+const HEAP_OVERHEAD: usize = 16;
+
+/// Hash table slots per entry of four bytes: one control byte each, and the table may be half
+/// empty.
+const NAME_BYTES: usize = 2 * (size_of::<u32>() + 1);
+
+/// One object.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) bucket: u32,
+    pub(crate) key: Key,
+    /// Of bucket and key.
+    pub(crate) hash: u64,
+    pub(crate) state: State,
+    /// Exact size: reserved while it is written, true once it is sealed.
+    pub(crate) len: u64,
+    pub(crate) allocation: Allocation,
+    /// Empty until it is sealed.
+    pub(crate) extents: Arc<[Extent]>,
+    pub(crate) checksum: Checksum,
+    pub(crate) generation: u64,
+    /// When it was sealed.
+    pub(crate) created: Timestamp,
+    /// Leases that have not been seen to end.
+    pub(crate) leases: u32,
+    /// Whether a reader whose lease expired may still be within the grace.
+    pub(crate) held: bool,
+}
+
+/// Where an object is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// Reserved, invisible.
+    Writing,
+    /// Visible, immutable.
+    Sealed,
+    /// Invisible again; its extents wait for the last reader.
+    Removed,
+}
+
+impl Object {
+    /// Whether nobody may be reading it.
+    pub(crate) const fn is_unread(&self) -> bool {
+        self.leases == 0 && !self.held
+    }
+
+    pub(crate) fn is_evictable(&self) -> bool {
+        self.state == State::Sealed && self.is_unread()
+    }
+
+    /// Memory beside the slot, for the accounting. An unfinished object keeps room for the block
+    /// that sealing may cut off: a seal never fails for lack of memory.
+    pub(crate) fn memory(&self) -> usize {
+        let tail = if self.state == State::Writing { Space::BLOCK_BYTES } else { 0 };
+        Objects::heap_bytes(&self.key, self.allocation.blocks as usize) + tail
+    }
+}
+
+/// A bucket and what it holds.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    pub(crate) name: BucketName,
+    /// Objects in any state that belong to it: it is forgotten with the last one.
+    members: u64,
+    /// Sealed objects.
+    pub(crate) objects: u64,
+    /// Sum of their exact sizes.
+    pub(crate) stored: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    slots: Slab<Object>,
+    by_name: HashTable<u32>,
+    buckets: Slab<Bucket>,
+    by_bucket: HashTable<u32>,
+    bucket_bytes: usize,
+    hasher: DefaultHashBuilder,
+}
+
+impl Objects {
+    /// Memory per slot, for the accounting; an eighth is growth slack. The ghost is that of the
+    /// objects evicted lately, which the catalog keeps no longer than there are slots.
+    pub(crate) const SLOT_BYTES: usize = size_of::<Entry<Object>>() * 9 / 8
+        + NAME_BYTES
+        + 2 * Deadlines::ENTRY_BYTES
+        + eviction::SLOT_BYTES
+        + Ghost::ENTRY_BYTES;
+
+    /// Memory per bucket beside its name, for the accounting.
+    const BUCKET_BYTES: usize = size_of::<Entry<Bucket>>() * 9 / 8 + NAME_BYTES + HEAP_OVERHEAD;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Slab::new(),
+            by_name: HashTable::new(),
+            buckets: Slab::new(),
+            by_bucket: HashTable::new(),
+            bucket_bytes: 0,
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// Memory of an object beside its slot: the key, and the extents with what counts references.
+    pub(crate) fn heap_bytes(key: &Key, extents: usize) -> usize {
+        key.as_str().len() + 3 * HEAP_OVERHEAD + extents * size_of::<Extent>()
+    }
+
+    /// Memory of buckets and slots, holes included.
+    pub(crate) const fn memory(&self) -> usize {
+        self.slots.span() * Self::SLOT_BYTES
+            + self.buckets.span() * Self::BUCKET_BYTES
+            + self.bucket_bytes
+    }
+
+    /// Memory that a new object of this bucket may need for the bucket. The name counts even if
+    /// the bucket is there: eviction may remove its last object first.
+    pub(crate) fn bucket_growth(&self, bucket: &str) -> usize {
+        let known = self.buckets.has_vacancy() || self.find_bucket(bucket).is_some();
+        bucket.len() + if known { 0 } else { Self::BUCKET_BYTES }
+    }
+
+    /// Whether the next object needs no more slots.
+    pub(crate) const fn has_vacancy(&self) -> bool {
+        self.slots.has_vacancy()
+    }
+
+    /// Slots, holes included.
+    pub(crate) const fn span(&self) -> usize {
+        self.slots.span()
+    }
+
+    /// The slot of the object of this name that is visible or being written.
+    pub(crate) fn find(&self, bucket: &str, key: &str) -> Option<u32> {
+        let hash = self.hash(bucket, key);
+        self.by_name
+            .find(hash, |slot| {
+                let object = &self.slots[*slot];
+                object.hash == hash
+                    && object.key.as_str() == key
+                    && self.buckets[object.bucket].name.as_str() == bucket
+            })
+            .copied()
+    }
+
+    /// Adds an object that is being written. The name must be free.
+    pub(crate) fn insert(
+        &mut self,
+        bucket: BucketName,
+        key: Key,
+        len: u64,
+        generation: u64,
+    ) -> u32 {
+        let hash = self.hash(bucket.as_str(), key.as_str());
+        let bucket = self.join_bucket(bucket);
+        let slot = self.slots.insert(Object {
+            bucket,
+            key,
+            hash,
+            state: State::Writing,
+            len,
+            allocation: Allocation::default(),
+            extents: Arc::default(),
+            checksum: Checksum::new(0),
+            generation,
+            created: Timestamp::default(),
+            leases: 0,
+            held: false,
+        });
+        let slots = &self.slots;
+        self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
+        slot
+    }
+
+    /// Makes the name of an object free for another one.
+    pub(crate) fn unname(&mut self, slot: u32) {
+        let hash = self.slots[slot].hash;
+        if let Ok(entry) = self.by_name.find_entry(hash, |named| *named == slot) {
+            entry.remove();
+        }
+    }
+
+    /// Takes an object out. Its name must be free already.
+    pub(crate) fn remove(&mut self, slot: u32) -> Object {
+        let object = self.slots.remove(slot).expect("the catalog removes an object once");
+        let bucket = &mut self.buckets[object.bucket];
+        bucket.members -= 1;
+        if bucket.members == 0 {
+            self.forget_bucket(object.bucket);
+        }
+        object
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&Object> {
+        self.slots.get(slot)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Object)> {
+        self.slots.iter()
+    }
+
+    pub(crate) fn named(&self) -> usize {
+        self.by_name.len()
+    }
+
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u32, &Bucket)> {
+        self.buckets.iter()
+    }
+
+    pub(crate) fn bucket(&self, bucket: u32) -> &Bucket {
+        &self.buckets[bucket]
+    }
+
+    pub(crate) fn bucket_mut(&mut self, bucket: u32) -> &mut Bucket {
+        &mut self.buckets[bucket]
+    }
+
+    pub(crate) fn find_bucket(&self, name: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        self.by_bucket.find(hash, |id| self.buckets[*id].name.as_str() == name).copied()
+    }
+
+    /// Asserts that every bucket has as many members as it says.
+    pub(crate) fn check_buckets(&self) {
+        for (id, bucket) in self.buckets.iter() {
+            let members = || self.slots.iter().filter(|(_, object)| object.bucket == id);
+            assert_eq!(members().count() as u64, bucket.members, "members are counted");
+            let sealed = || members().filter(|(_, object)| object.state == State::Sealed);
+            let stored: u64 = sealed().map(|(_, object)| object.len).sum();
+            assert_eq!((sealed().count() as u64, stored), (bucket.objects, bucket.stored));
+        }
+        let names: usize = self.buckets.iter().map(|(_, b)| b.name.as_str().len()).sum();
+        assert_eq!(names, self.bucket_bytes, "the names of buckets are accounted");
+        assert_eq!(self.by_bucket.len(), self.buckets.len(), "every bucket has its name");
+    }
+
+    /// Identifies a name, of an object that is there or not.
+    pub(crate) fn hash(&self, bucket: &str, key: &str) -> u64 {
+        self.hasher.hash_one((bucket, key))
+    }
+
+    fn join_bucket(&mut self, name: BucketName) -> u32 {
+        let hash = self.hasher.hash_one(name.as_str());
+        let (buckets, hasher) = (&self.buckets, &self.hasher);
+        let entry = self.by_bucket.entry(
+            hash,
+            |id| buckets[*id].name == name,
+            |id| hasher.hash_one(buckets[*id].name.as_str()),
+        );
+        match entry {
+            NameEntry::Occupied(found) => {
+                let id = *found.get();
+                self.buckets[id].members += 1;
+                id
+            }
+            NameEntry::Vacant(vacant) => {
+                self.bucket_bytes += name.as_str().len();
+                let bucket = Bucket { name, members: 1, objects: 0, stored: 0 };
+                let id = self.buckets.insert(bucket);
+                vacant.insert(id);
+                id
+            }
+        }
+    }
+
+    fn forget_bucket(&mut self, id: u32) {
+        let bucket = self.buckets.remove(id).expect("a bucket is forgotten once");
+        self.bucket_bytes -= bucket.name.as_str().len();
+        let hash = self.hasher.hash_one(bucket.name.as_str());
+        if let Ok(entry) = self.by_bucket.find_entry(hash, |named| *named == id) {
+            entry.remove();
+        }
+    }
+}
+
+impl Index<u32> for Objects {
+    type Output = Object;
+
+    fn index(&self, slot: u32) -> &Object {
+        &self.slots[slot]
+    }
+}
+
+impl IndexMut<u32> for Objects {
+    fn index_mut(&mut self, slot: u32) -> &mut Object {
+        &mut self.slots[slot]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_pairs_and_buckets_leave_with_their_last_object() {
+        let mut objects = Objects::new();
+        let mut add = |bucket: &str, key: &str| {
+            objects.insert(BucketName::new(bucket).unwrap(), Key::new(key).unwrap(), 1, 1)
+        };
+        let (ab_c, a_bc) = (add("ab", "c"), add("a", "bc"));
+        assert_eq!(objects.find("ab", "c"), Some(ab_c));
+        assert_eq!(objects.find("a", "bc"), Some(a_bc));
+        assert_eq!(objects.find("abc", ""), None);
+        objects.check_buckets();
+        objects.unname(ab_c);
+        assert_eq!(objects.find("ab", "c"), None);
+        assert!(objects.find_bucket("ab").is_some());
+        objects.remove(ab_c);
+        assert!(objects.find_bucket("ab").is_none());
+        objects.check_buckets();
+    }
+}

@@ -1,0 +1,258 @@
+//! What the calls of a catalog answer.
+
+use std::{sync::Arc, time::Duration};
+
+use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, LeaseId, Timestamp};
+
+/// The name of one object that is being written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct WriteId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+}
+
+/// Space to write an object into.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reservation {
+    /// Names the write for [`extend`](crate::Catalog::extend), [`seal`](crate::Catalog::seal) and
+    /// [`abort`](crate::Catalog::abort).
+    pub id: WriteId,
+    /// Where the bytes go, in their order. The lengths are exact: their sum is what was asked for.
+    pub extents: Vec<Extent>,
+}
+
+/// Why there is no space to write into. Nothing was evicted, nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReserveError {
+    /// A sealed object has this name. Objects are immutable: remove it first.
+    #[error("the object exists already and objects are immutable: remove it first")]
+    Exists,
+    /// Somebody is writing an object of this name.
+    #[error("the object is being written by somebody else: wait for that write to end")]
+    BeingWritten,
+    /// The object is larger than the arena: it can never fit.
+    #[error(
+        "the object is larger than the arena: store less or raise the capacity, \
+         capacity=`{capacity}`"
+    )]
+    TooLarge {
+        /// Size of the arena.
+        capacity: ByteSize,
+    },
+    /// What could be evicted is not enough: the rest is leased, in quarantine or being written.
+    #[error("only leased, quarantined and unfinished objects are left: retry when leases end")]
+    OnlyLeased,
+    /// There would be enough space, but leased objects cut it into more pieces than one object
+    /// may have.
+    #[error("leased objects fragment the free space: retry when leases end or store less at once")]
+    Fragmented,
+    /// It will fit once more of the arena is populated.
+    #[error("the arena is still being populated: retry shortly")]
+    NotPopulated,
+    /// The catalog's own memory is at its limit and eviction cannot make enough of it free.
+    #[error("the catalog is at its memory limit: raise it, memory_max=`{memory_max}`")]
+    MemoryShort {
+        /// The limit.
+        memory_max: ByteSize,
+    },
+    /// The write is not in progress: it was sealed or aborted before.
+    #[error("the write has ended already")]
+    UnknownWrite,
+}
+
+/// Why an object could not be sealed. Nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SealError {
+    /// The write is not in progress: it was sealed or aborted before.
+    #[error("the write has ended already")]
+    UnknownWrite,
+    /// More bytes than were reserved cannot have been written.
+    #[error("the object is longer than what was reserved for it, reserved=`{reserved}`")]
+    BeyondReservation {
+        /// Bytes reserved.
+        reserved: ByteSize,
+    },
+}
+
+/// The answer to a request for a lease.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Acquired {
+    /// The object is leased to the caller.
+    Leased(Lease),
+    /// The object is not there yet: this write may bring it.
+    Writing(WriteId),
+    /// No such object.
+    Absent {
+        /// Whether it was there and was evicted lately: a larger arena would have kept it.
+        evicted: bool,
+    },
+    /// The object is there, but no more leases may live at once.
+    TooManyLeases,
+    /// The object is there, but the catalog's own memory has no room for another lease.
+    MemoryShort,
+}
+
+/// The right to read an object until a deadline.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// Names the lease.
+    pub id: LeaseId,
+    /// Where the object is, in the order of its bytes, with exact lengths.
+    pub extents: Arc<[Extent]>,
+    /// Size of the object.
+    pub len: ByteSize,
+    /// Checksum of its bytes.
+    pub checksum: Checksum,
+    /// Changes whenever an extent gets a new tenant.
+    pub generation: u64,
+    /// When the lease ends by itself.
+    pub deadline: Timestamp,
+}
+
+/// The answer to the release of a lease.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Released {
+    /// The lease has ended by this call.
+    Released {
+        /// How long it was held.
+        held: Duration,
+    },
+    /// No such lease is live: it ended before, or another incarnation granted it.
+    Unknown,
+}
+
+/// The answer to the removal of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removed {
+    /// The object is invisible from now on.
+    Removed,
+    /// The object is being written: it cannot be removed before it is sealed.
+    BeingWritten,
+    /// No such object.
+    Absent,
+}
+
+/// A sealed object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObjectInfo {
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// Its name in the bucket.
+    pub key: Key,
+    /// Its size.
+    pub len: ByteSize,
+    /// Checksum of its bytes.
+    pub checksum: Checksum,
+    /// Changes whenever an extent gets a new tenant.
+    pub generation: u64,
+    /// Where it is, in the order of its bytes, with exact lengths.
+    pub extents: Arc<[Extent]>,
+    /// Leases on it that neither were released nor have been seen to expire.
+    pub leases: u32,
+    /// When it was sealed.
+    pub created: Timestamp,
+}
+
+/// What a bucket holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BucketInfo {
+    /// Its name.
+    pub bucket: BucketName,
+    /// Sealed objects.
+    pub objects: u64,
+    /// Sum of their exact sizes.
+    pub stored: ByteSize,
+}
+
+/// A lease that ended by its deadline.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpiredLease {
+    /// The lease.
+    pub id: LeaseId,
+    /// Bucket of the object.
+    pub bucket: BucketName,
+    /// Name of the object in the bucket.
+    pub key: Key,
+    /// Size of the object.
+    pub len: ByteSize,
+}
+
+/// Where a listing goes on. The default is the beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ListCursor(u32);
+
+impl ListCursor {
+    /// The cursor that [`number`](Self::number) was taken from. Any number is a valid cursor.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The cursor as a number, to be sent to the one who lists.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// A look at the whole catalog. Gauges are of the moment, `totals` count since the start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CatalogStats {
+    /// Size of the arena, in whole units.
+    pub capacity: ByteSize,
+    /// How much of it is populated: the sum of `free`, `allocated`, `being_written` and
+    /// `quarantined`.
+    pub populated: ByteSize,
+    /// Free space.
+    pub free: ByteSize,
+    /// The largest free extent, exact to 1/32.
+    pub largest_free_extent: ByteSize,
+    /// Exact sizes of the sealed objects.
+    pub stored: ByteSize,
+    /// What the sealed objects take, in whole units.
+    pub allocated: ByteSize,
+    /// What unfinished objects take, in whole units.
+    pub being_written: ByteSize,
+    /// What waits to be free: removed objects that may still be read, and what an earlier
+    /// incarnation may have leased.
+    pub quarantined: ByteSize,
+    /// What eviction could make free now, in whole units; part of `allocated`.
+    pub evictable: ByteSize,
+    /// Sealed objects.
+    pub objects: u64,
+    /// Unfinished objects.
+    pub writes_in_flight: u64,
+    /// Leases that neither were released nor have been seen to expire.
+    pub leases_live: u64,
+    /// Exact sizes of the objects with at least one such lease, each counted once.
+    pub leased: ByteSize,
+    /// How long the oldest of these leases has lived.
+    pub oldest_lease_age: Duration,
+    /// The catalog's own memory, estimated.
+    pub memory: ByteSize,
+    /// Its limit.
+    pub memory_max: ByteSize,
+    /// What has happened since the start.
+    pub totals: CatalogTotals,
+}
+
+/// What has happened since the catalog was made.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct CatalogTotals {
+    /// Objects sealed.
+    pub sealed: u64,
+    /// Writes aborted.
+    pub aborted: u64,
+    /// Objects removed by request.
+    pub removed: u64,
+    /// Objects evicted.
+    pub evicted: u64,
+    /// Exact sizes of the evicted objects.
+    pub evicted_bytes: u64,
+    /// Leases granted.
+    pub granted: u64,
+    /// Leases released in time.
+    pub released: u64,
+    /// Leases renewed.
+    pub renewed: u64,
+    /// Leases that ended by their deadline.
+    pub expired_unreleased: u64,
+}

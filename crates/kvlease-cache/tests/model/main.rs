@@ -1,0 +1,36 @@
+//! The catalog against a naive model: random operations in small arenas under high pressure.
+//!
+//! After every operation: no unit has two owners, no object that somebody may be reading was
+//! moved, evicted or overwritten, every unit is accounted for, and a refusal was right and
+//! changed nothing. `KVLEASE_TEST_SEED` replays a run.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod draws;
+mod naive;
+mod run;
+
+use draws::Draws;
+use kvlease_cache::EvictionKind;
+use run::Run;
+
+const RUNS: u64 = 30;
+const OPERATIONS_PER_RUN: u64 = 4_000;
+
+#[test]
+fn the_catalog_agrees_with_a_naive_model() {
+    let seed = std::env::var("KVLEASE_TEST_SEED").map_or(0xc0ffee, |seed| seed.parse().unwrap());
+    println!("replay with KVLEASE_TEST_SEED={seed}");
+    let mut draws = Draws::new(seed);
+    let mut reached = run::Reached::default();
+    for round in 0..RUNS {
+        let eviction = EvictionKind::ALL[round as usize % EvictionKind::ALL.len()];
+        let mut run = Run::new(eviction, Draws::new(draws.next()));
+        for _ in 0..OPERATIONS_PER_RUN {
+            run.step();
+        }
+        reached.add(&run.finish());
+    }
+    println!("{} operations, reached: {reached:?}", RUNS * OPERATIONS_PER_RUN);
+    reached.assert_complete();
+}
