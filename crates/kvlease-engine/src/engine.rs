@@ -1,0 +1,265 @@
+//! The engine: one handle for everything that HTTP asks for.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use kvlease_cache::{
+    Acquired, BucketInfo, Catalog, CatalogStats, ListCursor, ObjectInfo, Released, Removed, WriteId,
+};
+use kvlease_shm::{Arena, Link, boot_time};
+use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId};
+use tokio::{sync::watch, time::timeout};
+
+use crate::{
+    config::EngineConfig,
+    counters::{Counters, CountersSnapshot},
+    error::{LeaseRefused, PutError, RemoveRefused, StartError},
+    lease::LeaseGuard,
+    maintenance::Maintenance,
+    put::Put,
+    read::Read,
+};
+
+/// The cache of one node: the catalog, the arena, and the threads that look after them.
+///
+/// Dropping the engine stops those threads. Guards ([`Put`], [`LeaseGuard`], [`Read`]) may
+/// outlive it.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    maintenance: Maintenance,
+}
+
+/// What the engine, its guards and its threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) arena: Arena,
+    pub(crate) config: EngineConfig,
+    pub(crate) counters: Counters,
+    /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
+    /// page tables.
+    pub(crate) huge_pages: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What the one mutex guards.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) catalog: Catalog,
+    /// Writers that someone waits for. Dropping a sender, which seal and abort do, wakes all
+    /// who wait; an entry is made by the first of them.
+    pub(crate) awaited: HashMap<WriteId, watch::Sender<()>>,
+}
+
+/// The state of the engine in numbers.
+#[derive(Clone, Debug)]
+pub struct EngineStats {
+    /// What the catalog knows.
+    pub catalog: CatalogStats,
+    /// What the engine counts by itself.
+    pub counters: CountersSnapshot,
+    /// Whether the kernel gives the arena huge pages.
+    pub huge_pages: bool,
+}
+
+impl Engine {
+    /// Takes the arena, makes its first part usable, and goes on with the rest in the
+    /// background. Fails when not even the first part can be had.
+    pub fn start(arena: Arena, config: EngineConfig, epoch: Epoch) -> Result<Self, StartError> {
+        let mut catalog = Catalog::new(config.catalog.clone(), epoch);
+        let now = boot_time();
+        for (extent, until) in arena.horizon().pending(now) {
+            catalog.quarantine(extent, until);
+        }
+        let populated = arena.populate_next()?;
+        catalog.grow(populated.done);
+        let state = Mutex::new(State { catalog, awaited: HashMap::new() });
+        let huge_pages = AtomicBool::new(arena.huge_pages_granted());
+        let counters = Counters::default();
+        let shared = Arc::new(Shared { arena, config, counters, huge_pages, state });
+        Ok(Self { maintenance: Maintenance::start(&shared)?, shared })
+    }
+
+    /// Starts to store an object. `len` is its length if it is known beforehand.
+    pub fn put(
+        &self,
+        bucket: BucketName,
+        key: Key,
+        len: Option<ByteSize>,
+    ) -> Result<Put, PutError> {
+        Put::begin(&self.shared, bucket, key, len)
+    }
+
+    /// Leases an object for `ttl`, or for the default time. If it is being written, waits up to
+    /// `wait` for that to end; otherwise answers at once.
+    pub async fn lease(
+        &self,
+        bucket: &str,
+        key: &str,
+        ttl: Option<Duration>,
+        wait: Duration,
+    ) -> Result<LeaseGuard, LeaseRefused> {
+        let ttl = self.shared.granted_ttl(ttl);
+        let started = Instant::now();
+        let mut waited = false;
+        let result = loop {
+            let mut sealed = match self.acquire(bucket, key, ttl) {
+                Ok(lease) => break Ok(lease),
+                Err(Unavailable::Refused(refused)) => break Err(refused),
+                Err(Unavailable::Writing(sealed)) => sealed,
+            };
+            waited = true;
+            let left = wait.saturating_sub(started.elapsed());
+            if timeout(left, sealed.changed()).await.is_err() {
+                break Err(LeaseRefused::StillWriting { waited: wait });
+            }
+        };
+        if waited {
+            self.shared.counters.waited(started.elapsed());
+        }
+        result
+    }
+
+    fn acquire(&self, bucket: &str, key: &str, ttl: Duration) -> Result<LeaseGuard, Unavailable> {
+        let mut state = self.shared.state();
+        match state.catalog.acquire(bucket, key, ttl, boot_time()) {
+            Acquired::Leased(lease) => {
+                drop(state);
+                Ok(LeaseGuard::new(&self.shared, lease, ttl))
+            }
+            Acquired::Writing(id) => {
+                let seals = state.awaited.entry(id).or_insert_with(|| watch::channel(()).0);
+                Err(Unavailable::Writing(seals.subscribe()))
+            }
+            Acquired::Absent { evicted } => {
+                Err(Unavailable::Refused(LeaseRefused::Absent { evicted }))
+            }
+            Acquired::TooManyLeases => Err(Unavailable::Refused(LeaseRefused::TooManyLeases)),
+            Acquired::MemoryShort => Err(Unavailable::Refused(LeaseRefused::MemoryShort)),
+        }
+    }
+
+    /// Starts to read an object out of the arena; `None` if it is absent or being written.
+    pub fn read(&self, bucket: &str, key: &str) -> Result<Read, LeaseRefused> {
+        match self.acquire(bucket, key, self.shared.config.lease_ttl_max) {
+            Ok(lease) => Ok(Read::new(lease, bucket, key)),
+            Err(Unavailable::Refused(refused)) => Err(refused),
+            Err(Unavailable::Writing(_)) => Err(LeaseRefused::Absent { evicted: false }),
+        }
+    }
+
+    /// Ends a lease. Returns how long it was held, or `None` if it was not live.
+    pub fn release(&self, id: LeaseId) -> Option<Duration> {
+        match self.shared.state().catalog.release(id, boot_time()) {
+            Released::Released { held } => Some(held),
+            Released::Unknown => None,
+        }
+    }
+
+    /// Extends a live lease. Returns the time to live that was granted, or `None` if the lease is
+    /// not live.
+    pub fn renew(&self, id: LeaseId, ttl: Option<Duration>) -> Option<Duration> {
+        let ttl = self.shared.granted_ttl(ttl);
+        self.shared.renew(id, ttl).then_some(ttl)
+    }
+
+    /// What is known of an object; `None` if it is absent or being written.
+    pub fn stat(&self, bucket: &str, key: &str) -> Option<ObjectInfo> {
+        self.shared.state().catalog.stat(bucket, key)
+    }
+
+    /// Removes an object. Leases on it stay good until they end.
+    pub fn remove(&self, bucket: &str, key: &str) -> Result<(), RemoveRefused> {
+        match self.shared.state().catalog.remove(bucket, key) {
+            Removed::Removed => Ok(()),
+            Removed::BeingWritten => Err(RemoveRefused::BeingWritten),
+            Removed::Absent => Err(RemoveRefused::Absent),
+        }
+    }
+
+    /// One page of a bucket's listing, and where the next one starts. The catalog is unlocked
+    /// again and again on the way, so that a long listing holds nobody up.
+    pub fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        mut cursor: ListCursor,
+        limit: usize,
+    ) -> (Vec<ObjectInfo>, Option<ListCursor>) {
+        let mut objects = Vec::new();
+        while objects.len() < limit {
+            let wanted = limit - objects.len();
+            let (page, next) = self.shared.state().catalog.list(bucket, prefix, cursor, wanted);
+            objects.extend(page);
+            match next {
+                Some(next) => cursor = next,
+                None => return (objects, None),
+            }
+        }
+        (objects, Some(cursor))
+    }
+
+    /// Totals of each bucket.
+    pub fn buckets(&self) -> Vec<BucketInfo> {
+        self.shared.state().catalog.buckets()
+    }
+
+    /// The state of the engine in numbers.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
+            catalog: self.shared.state().catalog.stats(boot_time()),
+            counters: self.shared.counters.snapshot(),
+            huge_pages: self.shared.huge_pages.load(Relaxed),
+        }
+    }
+
+    /// Looks after the public name of the segment now. Returns whether clients can attach.
+    pub fn is_attachable(&self) -> bool {
+        match self.shared.arena.keep_linked() {
+            Ok(Link::Intact) => true,
+            Ok(Link::Restored) => {
+                self.shared.counters.relinked();
+                true
+            }
+            Ok(Link::Taken) | Err(_) => false,
+        }
+    }
+
+    /// Stops the threads in the background and waits for them.
+    pub fn stop(&self) {
+        self.maintenance.stop();
+    }
+}
+
+/// Why an object cannot be leased at this moment.
+enum Unavailable {
+    Refused(LeaseRefused),
+    /// It is being written; the receiver wakes when that ends, either way.
+    Writing(watch::Receiver<()>),
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a panic ends the process, so nobody meets a poisoned catalog")
+    }
+
+    pub(crate) fn renew(&self, id: LeaseId, ttl: Duration) -> bool {
+        let now = boot_time();
+        let mut state = self.state();
+        let Some(extents) = state.catalog.leased_extents(id, now) else { return false };
+        // Noted under the lock: were the lease to end in between, another tenant's extents would
+        // be marked.
+        self.arena.horizon().note(&extents, now.after(ttl + self.config.catalog.lease_grace));
+        state.catalog.renew(id, ttl, now).is_some()
+    }
+
+    fn granted_ttl(&self, wish: Option<Duration>) -> Duration {
+        wish.unwrap_or(self.config.lease_ttl_default).min(self.config.lease_ttl_max)
+    }
+}

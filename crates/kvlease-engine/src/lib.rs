@@ -1,0 +1,30 @@
+//! Where the catalog and the arena meet: storing, leasing and reading objects, and the work that
+//! goes on behind that. Asynchronous where something is waited for; knows no HTTP.
+//!
+//! * A [`Put`] is an object being written: dropping it leaves no trace, [`Put::seal`] publishes.
+//! * A [`LeaseGuard`] is a lease nobody has been told of yet: dropping it releases the lease,
+//!   [`LeaseGuard::deliver`] hands it to the client.
+//! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
+//!
+//! One mutex guards the catalog together with the writers that others wait for. It is never held
+//! across an `await`, a copy, or a system call.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod counters;
+mod cursor;
+mod engine;
+mod error;
+mod lease;
+mod maintenance;
+mod put;
+mod read;
+
+pub use config::EngineConfig;
+pub use counters::CountersSnapshot;
+pub use engine::{Engine, EngineStats};
+pub use error::{LeaseRefused, PutError, RemoveRefused, StartError};
+pub use lease::LeaseGuard;
+pub use put::{Put, Stored};
+pub use read::{READ_PIECE_MAX, Read, ReadError};

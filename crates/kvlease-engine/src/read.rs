@@ -1,0 +1,108 @@
+//! Objects on their way out, for clients without shared memory.
+
+use bytes::Bytes;
+use kvlease_shm::Digest;
+use kvlease_types::Checksum;
+
+use crate::{cursor::Cursor, lease::LeaseGuard};
+
+/// The most bytes that one piece of a read carries.
+pub const READ_PIECE_MAX: usize = 256 << 10;
+
+/// An object that is being read out of the arena. Its lease lives as long as this does.
+///
+/// The last piece is given out only once all bytes were found to match the object's checksum, so
+/// whoever needs all of them never takes a damaged object for a good one.
+#[derive(Debug)]
+pub struct Read {
+    lease: LeaseGuard,
+    bucket: String,
+    key: String,
+    position: u64,
+    cursor: Cursor,
+    digest: Digest,
+}
+
+/// Why a read cannot go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The bytes in the arena are not those that were stored; the object is removed.
+    #[error("the object's bytes do not match its checksum: it was removed")]
+    Corrupt,
+    /// The caller took longer than the longest lease between two pieces.
+    #[error("the reader was too slow: the lease ended before all bytes were read")]
+    TooSlow,
+}
+
+impl Read {
+    pub(crate) fn new(lease: LeaseGuard, bucket: &str, key: &str) -> Self {
+        Self {
+            lease,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            position: 0,
+            cursor: Cursor::default(),
+            digest: Digest::new(),
+        }
+    }
+
+    /// How many bytes are still to be given out; all of the object's at first.
+    pub fn left(&self) -> u64 {
+        self.lease.lease().len.bytes() - self.position
+    }
+
+    /// The checksum that the object was stored with.
+    pub fn checksum(&self) -> Checksum {
+        self.lease.lease().checksum
+    }
+
+    /// The next piece, up to [`READ_PIECE_MAX`] bytes; `None` behind the last one.
+    pub fn next_piece(&mut self) -> Result<Option<Bytes>, ReadError> {
+        if self.left() == 0 {
+            return Ok(None);
+        }
+        let wanted = self.left().min(READ_PIECE_MAX as u64) as usize;
+        let mut piece = vec![0; wanted];
+        let mut rest = piece.as_mut_slice();
+        while !rest.is_empty() {
+            let run = self.cursor.advance(&self.lease.lease().extents, rest.len() as u64);
+            let (now, later) = rest.split_at_mut(run.len.bytes() as usize);
+            self.lease.shared.arena.read(run, now);
+            rest = later;
+        }
+        self.digest.update(&piece);
+        self.position += wanted as u64;
+        if self.left() == 0 && self.digest.clone().finish() != self.checksum() {
+            self.discard();
+            return Err(ReadError::Corrupt);
+        }
+        // The lease is checked behind the copy: a copy that outlived it is not given out.
+        let ttl = self.lease.shared.config.lease_ttl_max;
+        if !self.lease.shared.renew(self.lease.lease().id, ttl) {
+            return Err(ReadError::TooSlow);
+        }
+        Ok(Some(Bytes::from(piece)))
+    }
+
+    /// Removes the object, unless another one has taken its name since.
+    fn discard(&self) {
+        let shared = &self.lease.shared;
+        let lease = self.lease.lease();
+        let mut state = shared.state();
+        let same = state
+            .catalog
+            .stat(&self.bucket, &self.key)
+            .is_some_and(|object| object.generation == lease.generation);
+        if same {
+            state.catalog.remove(&self.bucket, &self.key);
+        }
+        drop(state);
+        shared.counters.found_corrupt();
+        tracing::error!(
+            bucket = self.bucket,
+            key = self.key,
+            expected = %lease.checksum,
+            "an object's bytes were changed in the arena: removed it"
+        );
+    }
+}

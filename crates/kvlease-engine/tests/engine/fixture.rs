@@ -1,0 +1,163 @@
+//! An engine of its own for every test, on a segment in a directory that goes with it.
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use kvlease_cache::{CatalogConfig, CatalogStats};
+use kvlease_engine::{Engine, EngineConfig, Put, PutError, Stored};
+use kvlease_shm::{Arena, ArenaError, SegmentOptions};
+use kvlease_types::{BucketName, ByteSize, Epoch, Extent, Key};
+use tempfile::TempDir;
+
+pub(crate) const CAPACITY: ByteSize = ByteSize::mib(8);
+pub(crate) const GRACE: Duration = Duration::from_millis(300);
+pub(crate) const TTL: Duration = Duration::from_secs(30);
+
+/// How long a test waits for what has to happen before it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where the engines of one test live, one after the other.
+pub(crate) struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { dir: TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap() }
+    }
+
+    /// Starts an engine on the segment that is there, or on a new one.
+    pub(crate) fn engine(&self, epoch: u64) -> Engine {
+        let options = SegmentOptions {
+            dir: self.dir.path().to_owned(),
+            ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
+        };
+        let config = EngineConfig {
+            catalog: CatalogConfig {
+                capacity: CAPACITY,
+                lease_grace: GRACE,
+                ..CatalogConfig::default()
+            },
+            object_len_max: CAPACITY,
+            lease_ttl_default: TTL,
+            lease_ttl_max: TTL,
+        };
+        Engine::start(open(&options), config, Epoch::new(epoch)).unwrap()
+    }
+
+    pub(crate) fn segment(&self) -> PathBuf {
+        self.dir.path().join("segment")
+    }
+
+    /// What a client reads in the segment.
+    pub(crate) fn read(&self, extents: &[Extent]) -> Vec<u8> {
+        let segment = File::open(self.segment()).unwrap();
+        let mut bytes = Vec::new();
+        for extent in extents {
+            let mut piece = vec![0; extent.len.bytes() as usize];
+            segment.read_exact_at(&mut piece, extent.offset.bytes()).unwrap();
+            bytes.extend(piece);
+        }
+        bytes
+    }
+
+    /// Changes the byte at `at` of what lies in these extents.
+    pub(crate) fn damage(&self, extents: &[Extent], at: u64) {
+        let segment = File::options().read(true).write(true).open(self.segment()).unwrap();
+        let mut left = at;
+        for extent in extents {
+            if left < extent.len.bytes() {
+                let offset = extent.offset.bytes() + left;
+                let mut byte = [0];
+                segment.read_exact_at(&mut byte, offset).unwrap();
+                return segment.write_all_at(&[!byte[0]], offset).unwrap();
+            }
+            left -= extent.len.bytes();
+        }
+        panic!("the object has no byte {at}");
+    }
+}
+
+/// Opens the arena. The thread that populates it may hold it a moment longer than its engine.
+fn open(options: &SegmentOptions) -> Arena {
+    let mut arena = None;
+    until("the end of the engine before", || {
+        match Arena::open(options) {
+            Ok(opened) => arena = Some(opened),
+            Err(error) => assert!(matches!(error, ArenaError::InUse { .. }), "{error}"),
+        }
+        arena.is_some()
+    });
+    arena.unwrap()
+}
+
+pub(crate) fn begin(engine: &Engine, key: &str, len: Option<usize>) -> Result<Put, PutError> {
+    let len = len.map(|len| ByteSize::new(len as u64));
+    engine.put(BucketName::new("b").unwrap(), Key::new(key).unwrap(), len)
+}
+
+pub(crate) fn store(engine: &Engine, key: &str, bytes: &[u8]) -> Result<Stored, PutError> {
+    let mut put = begin(engine, key, Some(bytes.len()))?;
+    put.write(bytes)?;
+    put.seal()
+}
+
+pub(crate) fn stats(engine: &Engine) -> CatalogStats {
+    engine.stats().catalog
+}
+
+/// Nothing is stored, written, leased or held: every byte is free.
+pub(crate) fn assert_empty(engine: &Engine) {
+    let stats = stats(engine);
+    let counts = (stats.objects, stats.writes_in_flight, stats.leases_live);
+    assert_eq!((counts, stats.free), ((0, 0, 0), CAPACITY), "{stats:?}");
+}
+
+/// Waits until the engine is as it has to become.
+pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !reached() {
+        assert!(started.elapsed() < PATIENCE, "{what} never came");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// Bytes that no other object of the test has.
+pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Fills the arena with objects of 128 KiB and removes every other one: no two free pieces touch.
+pub(crate) fn fragment(engine: &Engine) {
+    let piece = bytes(128 << 10, 99);
+    for n in 0..CAPACITY.bytes() / piece.len() as u64 {
+        store(engine, &format!("piece {n}"), &piece).unwrap();
+    }
+    let pieces: Vec<_> = (0..CAPACITY.bytes() / piece.len() as u64).collect();
+    let offset = |n: &u64| engine.stat("b", &format!("piece {n}")).unwrap().extents[0].offset;
+    let mut by_place = pieces;
+    by_place.sort_by_key(offset);
+    for n in by_place.iter().step_by(2) {
+        engine.remove("b", &format!("piece {n}")).unwrap();
+    }
+}
+
+/// Ends a future that has nothing to wait for, or gives it `wait` to do so.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(future)
+}

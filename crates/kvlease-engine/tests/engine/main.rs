@@ -1,0 +1,9 @@
+//! The engine on a real arena: what its guards undo, and what outlives them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod fixture;
+mod lease;
+mod put;
+mod quarantine;
+mod read;
