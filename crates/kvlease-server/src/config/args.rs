@@ -1,0 +1,34 @@
+//! The flags of `kvlease serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Flags of `kvlease serve`. What can be set by flag can be set in the file and by environment as
+/// well; `--set` reaches every setting.
+#[derive(Args, Clone, Default, Debug)]
+pub struct ServeArgs {
+    /// Address and port to serve HTTP on [default: 127.0.0.1:9200]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+
+    /// Name of the shared-memory segment that clients attach to [default: shared_memory]
+    #[arg(long, value_name = "NAME")]
+    pub shared_memory_name: Option<String>,
+
+    /// Size of the arena, such as 8GiB [default: a quarter of the free shared memory, up to 8GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub capacity: Option<String>,
+
+    /// TOML file to read settings from
+    #[arg(long, value_name = "FILE", env = "KVLEASE_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Set any setting by its name in the file, such as cache.eviction=lru; may be repeated
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Print the settings that hold, as a TOML file, and exit
+    #[arg(long)]
+    pub print_config: bool,
+}

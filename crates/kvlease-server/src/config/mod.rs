@@ -1,0 +1,17 @@
+//! Configuration: embedded defaults, then a TOML file, then the environment, then flags; each
+//! value checked where it is set, so that nothing starts on a bad one.
+//!
+//! [`SETTINGS`] is the one list of what can be configured.
+
+mod args;
+mod error;
+mod load;
+mod print;
+mod settings;
+mod value;
+
+pub use args::ServeArgs;
+pub use error::ConfigError;
+pub use load::load;
+pub use print::print;
+pub use settings::{Config, LogFormat, SETTINGS, Setting};

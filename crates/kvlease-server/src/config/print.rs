@@ -1,0 +1,48 @@
+//! The configuration that holds, as a file that makes the same one.
+
+use std::fmt::Write;
+
+use super::settings::{Config, SETTINGS};
+
+/// Writes every setting with its value and what it does, as TOML.
+pub fn print(config: &Config) -> String {
+    let mut text = String::new();
+    let mut current = "";
+    for setting in SETTINGS {
+        let (section, key) = setting.path.split_once('.').unwrap_or(("", setting.path));
+        if section != current {
+            let gap = if current.is_empty() { "" } else { "\n" };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{gap}[{section}]");
+            current = section;
+        }
+        let value = setting.value(config);
+        let value = if setting.quoted { toml::Value::from(value).to_string() } else { value };
+        let _ = writeln!(text, "# {} ({})\n{key} = {value}", setting.about, setting.env);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ServeArgs, load};
+
+    #[test]
+    fn what_is_printed_loads_as_the_same_configuration() {
+        let mut args = ServeArgs {
+            capacity: Some("3GiB".into()),
+            set: vec![
+                "cache.segment_uid=1000".into(),
+                "lease.grace_s=0.25".into(),
+                "log.level=debug".into(),
+            ],
+            ..ServeArgs::default()
+        };
+        let config = load(&args, []).unwrap();
+        let path = std::env::temp_dir().join(format!("kvlease-print-{}.toml", std::process::id()));
+        std::fs::write(&path, print(&config)).unwrap();
+        args = ServeArgs { config: Some(path), ..ServeArgs::default() };
+        assert_eq!(load(&args, []), Ok(config));
+    }
+}

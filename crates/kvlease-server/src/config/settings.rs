@@ -1,0 +1,209 @@
+//! The one list of settings, and the checked configuration that they make.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use kvlease_cache::EvictionKind;
+use kvlease_shm::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentName};
+use kvlease_types::ByteSize;
+
+use super::value;
+
+/// A configuration whose every value has been checked.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "each field is the setting of its name, documented in SETTINGS")]
+pub struct Config {
+    pub address: SocketAddr,
+    pub connections_max: usize,
+    pub header_timeout: Duration,
+    pub put_stall_timeout: Duration,
+    pub put_timeout: Duration,
+    pub drain_timeout: Duration,
+    pub capacity: Option<ByteSize>,
+    pub shared_memory_name: SegmentName,
+    pub shared_memory_dir: PathBuf,
+    pub segment_mode: u32,
+    pub segment_uid: Option<u32>,
+    pub segment_gid: Option<u32>,
+    pub huge_pages: bool,
+    pub eviction: EvictionKind,
+    pub catalog_memory_max: Option<ByteSize>,
+    pub object_len_max: ByteSize,
+    pub lease_ttl_default: Duration,
+    pub lease_ttl_max: Duration,
+    pub lease_grace: Duration,
+    pub lease_wait_max: Duration,
+    pub leases_max: usize,
+    pub log_format: LogFormat,
+    pub log_level: tracing::Level,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people on a terminal, as JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 9200)),
+            connections_max: 8_192,
+            header_timeout: Duration::from_secs(75),
+            put_stall_timeout: Duration::from_secs(10),
+            put_timeout: Duration::from_secs(120),
+            drain_timeout: Duration::from_secs(10),
+            capacity: None,
+            shared_memory_name: "shared_memory".parse().expect("the default name is valid"),
+            shared_memory_dir: DEFAULT_SEGMENT_DIR.into(),
+            segment_mode: DEFAULT_SEGMENT_MODE,
+            segment_uid: None,
+            segment_gid: None,
+            huge_pages: true,
+            eviction: EvictionKind::Lru,
+            catalog_memory_max: None,
+            object_len_max: ByteSize::gib(1),
+            lease_ttl_default: Duration::from_secs(30),
+            lease_ttl_max: Duration::from_secs(300),
+            lease_grace: Duration::from_secs(10),
+            lease_wait_max: Duration::from_secs(30),
+            leases_max: 262_144,
+            log_format: LogFormat::Auto,
+            log_level: tracing::Level::INFO,
+        }
+    }
+}
+
+/// One thing that can be configured.
+#[derive(Clone, Copy)]
+pub struct Setting {
+    /// Section and key in the file.
+    pub path: &'static str,
+    /// Environment variable.
+    pub env: &'static str,
+    /// What it does, and in which unit.
+    pub about: &'static str,
+    /// Whether the file writes it as a string.
+    pub quoted: bool,
+    pub(super) set: fn(&mut Config, &str) -> Result<(), String>,
+    pub(super) get: fn(&Config) -> String,
+}
+
+impl Setting {
+    /// The value that holds, as one writes it.
+    pub fn value(&self, config: &Config) -> String {
+        (self.get)(config)
+    }
+}
+
+/// Makes a [`Setting`] whose value is one field of [`Config`].
+macro_rules! setting {
+    ($path:literal, $env:literal, $field:ident, $quoted:literal, $parse:expr, $show:expr, $about:literal) => {
+        Setting {
+            path: $path,
+            env: $env,
+            about: $about,
+            quoted: $quoted,
+            set: |config, text| {
+                config.$field = $parse(text)?;
+                Ok(())
+            },
+            get: |config| $show(&config.$field),
+        }
+    };
+}
+
+/// Everything that can be configured.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting!("server.address", "KVLEASE_LISTEN", address, true, address, SocketAddr::to_string,
+        "address and port to serve HTTP on; port 0 takes a free one"),
+    setting!("server.connections_max", "KVLEASE_CONNECTIONS_MAX", connections_max, false, value::count, usize::to_string,
+        "connections served at the same time; more wait to be accepted"),
+    setting!("server.header_timeout_s", "KVLEASE_HEADER_TIMEOUT_S", header_timeout, false, value::seconds, seconds,
+        "seconds for a whole request head, the idle time of the connection before it included; keep it above the 30 s for which LMCache keeps idle connections"),
+    setting!("server.put_stall_timeout_s", "KVLEASE_PUT_STALL_TIMEOUT_S", put_stall_timeout, false, value::seconds, seconds,
+        "seconds without a byte after which an upload is discarded"),
+    setting!("server.put_timeout_s", "KVLEASE_PUT_TIMEOUT_S", put_timeout, false, value::seconds, seconds,
+        "seconds that a whole upload may take"),
+    setting!("server.drain_timeout_s", "KVLEASE_DRAIN_TIMEOUT_S", drain_timeout, false, value::seconds, seconds,
+        "seconds that a stopping daemon waits for running transfers and live leases"),
+    setting!("cache.capacity", "KVLEASE_CAPACITY", capacity, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
+        "size of the arena; `auto` keeps the size of an existing segment, or takes a quarter of the free shared memory, at least 64MiB and at most 8GiB"),
+    setting!("cache.shared_memory_name", "KVLEASE_SHARED_MEMORY_NAME", shared_memory_name, true, segment_name, SegmentName::to_string,
+        "name of the segment that clients attach to"),
+    setting!("cache.shared_memory_dir", "KVLEASE_SHARED_MEMORY_DIR", shared_memory_dir, true, directory, |v: &PathBuf| v.display().to_string(),
+        "the tmpfs that the segment is in"),
+    setting!("cache.segment_mode", "KVLEASE_SEGMENT_MODE", segment_mode, true, value::mode, |v: &u32| format!("{v:04o}"),
+        "file mode of the segment; stock in-process clients need to write to it, all others only to read"),
+    setting!("cache.segment_uid", "KVLEASE_SEGMENT_UID", segment_uid, true, value::owner, |v: &Option<_>| value::or_keep(*v),
+        "numeric owner of the segment"),
+    setting!("cache.segment_gid", "KVLEASE_SEGMENT_GID", segment_gid, true, value::owner, |v: &Option<_>| value::or_keep(*v),
+        "numeric group of the segment"),
+    setting!("cache.huge_pages", "KVLEASE_HUGE_PAGES", huge_pages, false, value::flag, bool::to_string,
+        "ask the kernel for huge pages; it grants them where the tmpfs is mounted with `huge=`"),
+    setting!("cache.eviction", "KVLEASE_EVICTION", eviction, true, |text: &str| text.parse().map_err(|e: kvlease_cache::ParseEvictionKindError| e.to_string()), EvictionKind::to_string,
+        "the order in which unleased objects leave: `s3-fifo` or `lru`"),
+    setting!("cache.catalog_memory_max", "KVLEASE_CATALOG_MEMORY_MAX", catalog_memory_max, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
+        "hard limit of the catalog's own memory, beside the arena; `auto` is 1/64 of the capacity, at least 32MiB"),
+    setting!("cache.object_len_max", "KVLEASE_OBJECT_LEN_MAX", object_len_max, true, value::size, ByteSize::to_string,
+        "the largest object that is taken"),
+    setting!("lease.ttl_default_s", "KVLEASE_LEASE_TTL_DEFAULT_S", lease_ttl_default, false, value::seconds, seconds,
+        "seconds that a lease lives when its client names no time; at most lease.ttl_max_s"),
+    setting!("lease.ttl_max_s", "KVLEASE_LEASE_TTL_MAX_S", lease_ttl_max, false, value::seconds, seconds,
+        "the most seconds that a lease lives; longer wishes are cut to it"),
+    setting!("lease.grace_s", "KVLEASE_LEASE_GRACE_S", lease_grace, false, value::seconds, seconds,
+        "seconds after the end of an unreleased lease before its extents are reused"),
+    setting!("lease.wait_max_s", "KVLEASE_LEASE_WAIT_MAX_S", lease_wait_max, false, value::seconds, seconds,
+        "the most seconds that a lease request waits for an object that is being written"),
+    setting!("lease.live_max", "KVLEASE_LEASE_LIVE_MAX", leases_max, false, value::count, usize::to_string,
+        "leases that may live at the same time"),
+    setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
+        "`human`, `json`, or `auto`: human on a terminal and JSON elsewhere"),
+    setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),
+        "`error`, `warn`, `info`, `debug` or `trace`"),
+];
+
+impl LogFormat {
+    const ALL: [Self; 3] = [Self::Auto, Self::Human, Self::Json];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write a numeric address and a port, such as `127.0.0.1:9200` or `[::]:9200`".into()
+    })
+}
+
+fn segment_name(text: &str) -> Result<SegmentName, String> {
+    text.parse().map_err(|error: kvlease_shm::SegmentNameError| error.to_string())
+}
+
+fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("write an absolute path".into()) }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    let format = LogFormat::ALL.into_iter().find(|format| format.name() == text);
+    format.ok_or_else(|| "write `auto`, `human` or `json`".into())
+}
+
+fn log_level(text: &str) -> Result<tracing::Level, String> {
+    text.parse().map_err(|_| "write `error`, `warn`, `info`, `debug` or `trace`".into())
+}
+
+fn seconds(span: &Duration) -> String {
+    span.as_secs_f64().to_string()
+}

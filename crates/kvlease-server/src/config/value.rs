@@ -1,0 +1,64 @@
+//! Values as people write them, and back.
+
+use std::time::Duration;
+
+use kvlease_types::ByteSize;
+
+pub(super) fn size(text: &str) -> Result<ByteSize, String> {
+    match text.parse() {
+        Ok(ByteSize::ZERO) => Err("write a size above zero, such as `1GiB`".into()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(kvlease_types::ParseByteSizeError::to_string(&error)),
+    }
+}
+
+/// A size, or `None` for `auto`.
+pub(super) fn size_or_auto(text: &str) -> Result<Option<ByteSize>, String> {
+    if text == "auto" { Ok(None) } else { size(text).map(Some) }
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a whole number above zero".into()),
+        Ok(count) => Ok(count),
+    }
+}
+
+/// The longest span that can be configured: a year. Longer ones are mistakes of unit.
+const SPAN_MAX_S: f64 = 365.0 * 24.0 * 3600.0;
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= SPAN_MAX_S => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err("write a number of seconds above zero, at most a year".into()),
+    }
+}
+
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text.trim_start_matches("0o"), 8) {
+        Ok(mode) if mode & !0o666 == 0 && mode & 0o600 == 0o600 => Ok(mode),
+        _ => Err("write an octal file mode between `0600` and `0666`".into()),
+    }
+}
+
+/// A numeric user or group, or `None` for that of the daemon.
+pub(super) fn owner(text: &str) -> Result<Option<u32>, String> {
+    if text == "keep" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| "write a numeric id, or `keep` for the daemon's own".into())
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "write `true` or `false`".into())
+}
+
+pub(super) fn or_auto(size: Option<ByteSize>) -> String {
+    size.map_or_else(|| "auto".into(), |size| size.to_string())
+}
+
+pub(super) fn or_keep(owner: Option<u32>) -> String {
+    owner.map_or_else(|| "keep".into(), |id| id.to_string())
+}

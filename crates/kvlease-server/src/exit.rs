@@ -1,0 +1,63 @@
+//! How the daemon ends, for the one who started it.
+
+use std::{io, net::SocketAddr, process::ExitCode};
+
+use kvlease_engine::StartError;
+use kvlease_shm::ArenaError;
+
+use crate::config::ConfigError;
+
+/// Why the daemon does not serve. Each kind has its own exit status, after `sysexits.h`.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be used; nothing was touched. Status 64.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on. Status 69.
+    #[error("cannot listen: {cure}, server.address=`{address}`, error=`{source}`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What to do.
+        cure: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The segment cannot be had. Status 69 if something else has it, 73 if it cannot be made.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
+    /// The engine does not start. Status 73.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system refuses something that every process needs. Status 71.
+    #[error("the system refused {what}: raise its limits, error=`{source}`")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ServeError {
+    /// The exit status of a daemon that ends with this error.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Config(_) => 64,
+            Self::Arena(ArenaError::InUse { .. } | ArenaError::NameTaken { .. })
+            | Self::Listen { .. } => 69,
+            Self::System { .. } => 71,
+            Self::Arena(_) | Self::Start(_) => 73,
+        })
+    }
+
+    pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Self {
+        let cure = match source.kind() {
+            io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+            io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+            io::ErrorKind::PermissionDenied => "choose a port above 1023",
+            _ => "choose another address",
+        };
+        Self::Listen { address, cure, source }
+    }
+}

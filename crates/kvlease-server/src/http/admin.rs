@@ -1,0 +1,73 @@
+//! What operators and programs that look after the daemon ask.
+
+use std::sync::LazyLock;
+
+use kvlease_api::{BucketStats, ErrorCode, JSON, StatsReply, openapi_document};
+
+use super::{
+    reply::{self, Refusal},
+    routes::{Answer, Routes},
+};
+use crate::metrics;
+
+/// The content type of plain words.
+const TEXT: &str = "text/plain; charset=utf-8";
+
+pub(super) fn health() -> Answer {
+    Ok(reply::typed(TEXT, "ok\n".into()))
+}
+
+pub(super) fn ready(routes: &Routes) -> Answer {
+    routes.status.refuse_while_draining()?;
+    if !routes.engine.is_attachable() {
+        let message =
+            "clients cannot attach to the segment: its public name is gone or taken, see the log";
+        return Err(Refusal::new(ErrorCode::Unavailable, message));
+    }
+    Ok(reply::typed(TEXT, "ready\n".into()))
+}
+
+pub(super) fn metrics(routes: &Routes) -> Answer {
+    let text = routes.metrics.encode();
+    Ok(reply::typed(metrics::CONTENT_TYPE, text.into()))
+}
+
+pub(super) fn openapi() -> Answer {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(openapi_document);
+    Ok(reply::typed(JSON, DOCUMENT.as_bytes().into()))
+}
+
+pub(super) fn stats(routes: &Routes) -> Answer {
+    let stats = routes.engine.stats().catalog;
+    let buckets = routes.engine.buckets().into_iter().map(|totals| BucketStats {
+        bucket: totals.bucket.as_str().to_owned(),
+        objects: totals.objects,
+        stored: totals.stored.bytes(),
+    });
+    Ok(reply::json(&StatsReply {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        epoch: routes.status.epoch().to_string(),
+        shared_memory_name: routes.config.shared_memory_name.to_string(),
+        eviction: routes.config.eviction.to_string(),
+        uptime_s: routes.status.uptime().as_secs_f64(),
+        capacity: stats.capacity.bytes(),
+        populated: stats.populated.bytes(),
+        free: stats.free.bytes(),
+        stored: stats.stored.bytes(),
+        allocated: stats.allocated.bytes(),
+        writing: stats.being_written.bytes(),
+        quarantined: stats.quarantined.bytes(),
+        largest_free: stats.largest_free_extent.bytes(),
+        objects: stats.objects,
+        writes: stats.writes_in_flight,
+        leases: stats.leases_live,
+        oldest_lease_s: stats.oldest_lease_age.as_secs_f64(),
+        catalog_memory: stats.memory.bytes(),
+        catalog_memory_max: stats.memory_max.bytes(),
+        hits: routes.metrics.hits(),
+        misses: routes.metrics.misses(),
+        leases_expired: stats.totals.expired_unreleased,
+        evictions: stats.totals.evicted,
+        buckets: buckets.collect(),
+    }))
+}

@@ -1,0 +1,58 @@
+//! The bodies of replies.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use kvlease_engine::{LeaseGuard, Read, ReadError};
+
+/// What a reply carries.
+pub(crate) enum Body {
+    /// Nothing, or the whole at once.
+    Full(Option<Bytes>),
+    /// A lease. It is the client's from the moment the connection takes the bytes; if it never
+    /// does, because the client has gone, dropping the body releases the lease.
+    Lease(Option<(Bytes, LeaseGuard)>),
+    /// An object, piece by piece. An error ends the connection, so the client sees a body that
+    /// is shorter than announced instead of wrong bytes.
+    Object(Box<Read>),
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = ReadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
+        let next = match self.get_mut() {
+            Self::Full(bytes) => Ok(bytes.take()),
+            Self::Lease(lease) => Ok(lease.take().map(|(bytes, guard)| {
+                guard.deliver();
+                bytes
+            })),
+            Self::Object(read) => read.next_piece(),
+        };
+        Poll::Ready(next.transpose().map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_none(),
+            Self::Lease(lease) => lease.is_none(),
+            Self::Object(read) => read.left() == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Self::Full(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
+            Self::Lease(lease) => lease.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64),
+            Self::Object(read) => read.left(),
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! One connection: hyper on a socket that the routes can see as well.
+
+use std::{
+    io,
+    os::fd::AsFd,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+};
+
+use kvlease_shm::set_receive_low_water;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// How many bytes the kernel collects before it wakes us, while more than that of a body is to
+/// come; the largest that fits. A wake-up for every segment costs more than the copy of its bytes
+/// (`benches/ingest`).
+const LOW_WATERS: [usize; 2] = [1 << 20, 256 << 10];
+
+/// The most bytes of a body that hyper may hold already: its read buffer at its largest. They
+/// will not come through the socket again, so they must not be waited for there.
+const BUFFERED_MAX: usize = 408 << 10;
+
+/// A socket, shared between hyper, which reads and writes it, and the upload that is under way,
+/// which tells the kernel how many bytes are worth a wake-up.
+#[derive(Clone, Debug)]
+pub(crate) struct Socket(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    stream: TcpStream,
+    low_water: AtomicUsize,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self(Arc::new(Shared { stream, low_water: AtomicUsize::new(1) }))
+    }
+
+    /// Says how many bytes of the current body are still to come; `None` if nobody knows. Returns
+    /// whether that changes what the kernel waits for.
+    pub(crate) fn expect(&self, left: Option<u64>) -> bool {
+        let fits = |mark: &&usize| left.is_some_and(|left| left > (**mark + BUFFERED_MAX) as u64);
+        let wanted = LOW_WATERS.iter().find(fits).copied().unwrap_or(1);
+        // Relaxed: one task at a time serves a connection.
+        let changed = self.0.low_water.swap(wanted, Relaxed) != wanted;
+        if changed {
+            // A refusal only costs wake-ups.
+            let _ = set_receive_low_water(self.0.stream.as_fd(), wanted);
+        }
+        changed
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.stream.poll_read_ready(cx))?;
+            match self.0.stream.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result.map(drop)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.write_when_ready(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write_when_ready(cx, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let end = rustix::net::shutdown(&self.0.stream, rustix::net::Shutdown::Write);
+        Poll::Ready(end.map_err(io::Error::from))
+    }
+}
+
+impl Socket {
+    fn write_when_ready(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.stream.poll_write_ready(cx))?;
+            match write(&self.0.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}

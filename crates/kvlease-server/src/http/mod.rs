@@ -1,0 +1,18 @@
+//! HTTP/1.1: connections, routes and replies.
+//!
+//! hyper parses and frames; the routes behind it are written by hand, since they are few, need
+//! the raw path, and lie on the way of every request.
+
+mod accept;
+mod admin;
+mod body;
+mod connection;
+mod kv;
+mod lease;
+mod put;
+mod reply;
+mod routes;
+
+pub(crate) use accept::accept;
+pub(crate) use reply::Refusal;
+pub(crate) use routes::Routes;

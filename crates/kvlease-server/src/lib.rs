@@ -1,0 +1,22 @@
+//! The daemon: configuration, sockets, routes, metrics.
+//!
+//! [`run()`] is `kvlease serve` from its flags to its exit status. [`Server`] is the same daemon
+//! inside another process, for tests and benchmarks.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod exit;
+mod http;
+mod logging;
+mod metrics;
+mod run;
+mod server;
+mod sizing;
+mod status;
+mod welcome;
+
+pub use config::ServeArgs;
+pub use exit::ServeError;
+pub use run::run;
+pub use server::Server;

@@ -1,0 +1,136 @@
+//! Metrics of the catalog and the engine, read at every scrape.
+
+use std::{fmt, sync::Arc};
+
+use kvlease_engine::{Engine, EngineStats};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::Unit,
+};
+
+/// A metric that is read from the engine.
+struct Reading {
+    name: &'static str,
+    help: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    Bytes(fn(&EngineStats) -> u64),
+    Seconds(fn(&EngineStats) -> f64),
+    Gauge(fn(&EngineStats) -> u64),
+    Total(fn(&EngineStats) -> u64),
+    TotalBytes(fn(&EngineStats) -> u64),
+    TotalSeconds(fn(&EngineStats) -> f64),
+}
+
+use Kind::{Bytes, Gauge, Seconds, Total, TotalBytes, TotalSeconds};
+
+/// Without the prefix and without the endings that the text format appends.
+#[rustfmt::skip]
+const READINGS: &[Reading] = &[
+    Reading { name: "capacity", help: "Size of the arena", kind: Bytes(|s| s.catalog.capacity.bytes()) },
+    Reading { name: "populated", help: "Part of the arena that is populated and usable so far", kind: Bytes(|s| s.catalog.populated.bytes()) },
+    Reading { name: "free", help: "Free part of the arena", kind: Bytes(|s| s.catalog.free.bytes()) },
+    Reading { name: "largest_free_extent", help: "Largest free run of the arena", kind: Bytes(|s| s.catalog.largest_free_extent.bytes()) },
+    Reading { name: "stored", help: "Exact sizes of the sealed objects", kind: Bytes(|s| s.catalog.stored.bytes()) },
+    Reading { name: "allocated", help: "Extents of the sealed objects, in whole units of 4 KiB", kind: Bytes(|s| s.catalog.allocated.bytes()) },
+    Reading { name: "being_written", help: "Extents of unfinished objects", kind: Bytes(|s| s.catalog.being_written.bytes()) },
+    Reading { name: "quarantined", help: "Extents that wait until nobody can be reading them", kind: Bytes(|s| s.catalog.quarantined.bytes()) },
+    Reading { name: "evictable", help: "What eviction could make free now", kind: Bytes(|s| s.catalog.evictable.bytes()) },
+    Reading { name: "leased", help: "Exact sizes of the objects with a live lease", kind: Bytes(|s| s.catalog.leased.bytes()) },
+    Reading { name: "catalog_memory", help: "Memory of the catalog, by its own account", kind: Bytes(|s| s.catalog.memory.bytes()) },
+    Reading { name: "catalog_memory_max", help: "Hard limit of that memory", kind: Bytes(|s| s.catalog.memory_max.bytes()) },
+    Reading { name: "huge_pages", help: "1 if the kernel gives the arena huge pages", kind: Gauge(|s| u64::from(s.huge_pages)) },
+    Reading { name: "objects", help: "Sealed objects", kind: Gauge(|s| s.catalog.objects) },
+    Reading { name: "writes_in_flight", help: "Objects that are being written", kind: Gauge(|s| s.catalog.writes_in_flight) },
+    Reading { name: "leases_live", help: "Leases that neither were released nor have expired", kind: Gauge(|s| s.catalog.leases_live) },
+    Reading { name: "oldest_lease_age", help: "Age of the oldest live lease", kind: Seconds(|s| s.catalog.oldest_lease_age.as_secs_f64()) },
+    Reading { name: "leases_granted", help: "Leases granted, those for GET included", kind: Total(|s| s.catalog.totals.granted) },
+    Reading { name: "leases_released", help: "Leases released by their holder", kind: Total(|s| s.catalog.totals.released) },
+    Reading { name: "leases_renewed", help: "Leases renewed", kind: Total(|s| s.catalog.totals.renewed) },
+    Reading { name: "leases_expired_unreleased", help: "Leases that expired without a release", kind: Total(|s| s.catalog.totals.expired_unreleased) },
+    Reading { name: "objects_sealed", help: "Objects stored", kind: Total(|s| s.catalog.totals.sealed) },
+    Reading { name: "objects_removed", help: "Objects removed by request", kind: Total(|s| s.catalog.totals.removed) },
+    Reading { name: "evictions", help: "Objects evicted", kind: Total(|s| s.catalog.totals.evicted) },
+    Reading { name: "evicted", help: "Exact sizes of the evicted objects", kind: TotalBytes(|s| s.catalog.totals.evicted_bytes) },
+    Reading { name: "writes_aborted", help: "Unfinished objects given up", kind: Total(|s| s.catalog.totals.aborted) },
+    Reading { name: "lease_waits", help: "Lease requests that waited for a writer", kind: Total(|s| s.counters.waits) },
+    Reading { name: "lease_wait", help: "Time that they waited", kind: TotalSeconds(|s| s.counters.waited.as_secs_f64()) },
+    Reading { name: "relinks", help: "How often the segment's public name was put back", kind: Total(|s| s.counters.relinks) },
+    Reading { name: "link_failures", help: "How often it was found gone or taken and could not be put back", kind: Total(|s| s.counters.link_failures) },
+    Reading { name: "corrupt_objects", help: "Objects removed since their bytes did not match their checksum", kind: Total(|s| s.counters.corrupt_objects) },
+];
+
+/// Reads the engine at every scrape.
+pub(super) struct EngineCollector(Arc<Engine>);
+
+impl EngineCollector {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self(engine)
+    }
+}
+
+impl fmt::Debug for EngineCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EngineCollector")
+    }
+}
+
+impl Collector for EngineCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let stats = self.0.stats();
+        for reading in READINGS {
+            let Reading { name, help, kind } = reading;
+            match kind {
+                Bytes(read) => write(
+                    &mut encoder,
+                    name,
+                    help,
+                    Some(&Unit::Bytes),
+                    &ConstGauge::new(read(&stats)),
+                ),
+                Seconds(read) => write(
+                    &mut encoder,
+                    name,
+                    help,
+                    Some(&Unit::Seconds),
+                    &ConstGauge::new(read(&stats)),
+                ),
+                Gauge(read) => {
+                    write(&mut encoder, name, help, None, &ConstGauge::new(read(&stats)))
+                }
+                Total(read) => {
+                    write(&mut encoder, name, help, None, &ConstCounter::new(read(&stats)))
+                }
+                TotalBytes(read) => write(
+                    &mut encoder,
+                    name,
+                    help,
+                    Some(&Unit::Bytes),
+                    &ConstCounter::new(read(&stats)),
+                ),
+                TotalSeconds(read) => write(
+                    &mut encoder,
+                    name,
+                    help,
+                    Some(&Unit::Seconds),
+                    &ConstCounter::new(read(&stats)),
+                ),
+            }?;
+        }
+        Ok(())
+    }
+}
+
+fn write(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    metric: &impl EncodeMetric,
+) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
+}

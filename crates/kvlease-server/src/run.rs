@@ -1,0 +1,88 @@
+//! `kvlease serve`: from flags to exit status.
+
+use std::{
+    io::{self, Write},
+    panic,
+    process::{ExitCode, abort},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    config::{self, Config, ServeArgs},
+    exit::ServeError,
+    logging,
+    server::Server,
+};
+
+/// Runs the daemon until it is told to stop. Says on standard error why it does not.
+pub fn run(args: ServeArgs) -> ExitCode {
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kvlease serve: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let config = config::load(args, std::env::vars())?;
+    if args.print_config {
+        say(&config::print(&config));
+        return Ok(());
+    }
+    logging::start(&config);
+    end_on_panic();
+    raise_descriptor_limit();
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| ServeError::System { what: "threads", source })?;
+    runtime.block_on(serve_until_told(config))
+}
+
+async fn serve_until_told(config: Config) -> Result<(), ServeError> {
+    let handlers = |source| ServeError::System { what: "signal handlers", source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(handlers)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(handlers)?;
+    let server = Server::start(config).await?;
+    say(&server.welcome());
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to stop by SIGTERM: draining"),
+        _ = interrupt.recv() => tracing::info!("told to stop by SIGINT: draining"),
+    }
+    tokio::select! {
+        () = server.shutdown() => {}
+        _ = terminate.recv() => tracing::warn!("told to stop twice: ending at once"),
+        _ = interrupt.recv() => tracing::warn!("told to stop twice: ending at once"),
+    }
+    Ok(())
+}
+
+/// A panic is a broken invariant: nothing that follows can be trusted, and whoever supervises
+/// the daemon starts it again.
+fn end_on_panic() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        print(info);
+        abort();
+    }));
+}
+
+/// Thousands of connections need more descriptors than the usual soft limit.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_err() {
+        tracing::warn!(soft = ?limit.current, hard = ?limit.maximum, "cannot raise the limit of open files");
+    }
+}
+
+/// Writes to standard output; a closed one is nobody's loss.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,146 @@
+//! One daemon from its parts.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kvlease_cache::CatalogConfig;
+use kvlease_engine::{Engine, EngineConfig};
+use kvlease_shm::{Arena, MemoryLimits, SegmentOptions, boot_time};
+use kvlease_types::Epoch;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
+
+use crate::{
+    config::Config,
+    exit::ServeError,
+    http::{self, Routes},
+    metrics::Metrics,
+    sizing,
+    status::Status,
+    welcome::welcome,
+};
+
+/// How often a draining daemon looks whether it is done.
+const DRAIN_TURN: Duration = Duration::from_millis(20);
+
+/// How long connections may take to end their last request once everything else has ended.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// A running daemon.
+pub struct Server {
+    routes: Arc<Routes>,
+    address: SocketAddr,
+    reopened: bool,
+    stop: oneshot::Sender<()>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens, takes the segment, and serves. It returns once requests are answered.
+    pub async fn start(config: Config) -> Result<Self, ServeError> {
+        let refused = |error| ServeError::listen(config.address, error);
+        let listener = TcpListener::bind(config.address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let arena = Arena::open(&segment_options(&config))?;
+        let reopened = arena.reopened();
+        let epoch = new_epoch();
+        let engine_config = engine_config(&config, &arena);
+        let engine = Arc::new(Engine::start(arena, engine_config, epoch)?);
+        let routes = Arc::new(Routes {
+            metrics: Arc::new(Metrics::new(Arc::clone(&engine))),
+            engine,
+            config: Arc::new(config),
+            status: Arc::new(Status::new(epoch)),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let accepting = tokio::spawn({
+            let routes = Arc::clone(&routes);
+            async move {
+                // An error means that the server was dropped: an order to stop as well.
+                let stopped = async move { drop(stopped.await) };
+                http::accept(listener, routes, stopped, CLOSE_GRACE).await;
+            }
+        });
+        Ok(Self { routes, address, reopened, stop, accepting })
+    }
+
+    /// The address that it listens on; with port 0 configured, the one that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The first lines for people: what is served, and what to paste into LMCache.
+    pub fn welcome(&self) -> String {
+        welcome(self.address, &self.routes.config, &self.routes.engine.stats(), self.reopened)
+    }
+
+    /// Stops in order: takes no new work, lets running transfers end and clients release their
+    /// leases for at most the configured time, then closes. What is still leased then stays as
+    /// it is in the segment; the next incarnation honours it.
+    pub async fn shutdown(self) {
+        self.routes.status.drain();
+        let limit = self.routes.config.drain_timeout;
+        let started = Instant::now();
+        let left = loop {
+            let stats = self.routes.engine.stats().catalog;
+            let busy = stats.leases_live + stats.writes_in_flight;
+            if busy == 0 || started.elapsed() >= limit {
+                break stats;
+            }
+            sleep(DRAIN_TURN).await;
+        };
+        tracing::info!(
+            leases = left.leases_live,
+            writes = left.writes_in_flight,
+            "drained: closing connections"
+        );
+        // Accepting may have ended by itself only if its task was torn down with the runtime.
+        let _ = self.stop.send(());
+        let _ = self.accepting.await;
+        self.routes.engine.stop();
+    }
+}
+
+fn segment_options(config: &Config) -> SegmentOptions {
+    let free = MemoryLimits::default().room(&config.shared_memory_dir);
+    let name = config.shared_memory_name.clone();
+    let lease_end = config.lease_ttl_max + config.lease_grace;
+    SegmentOptions {
+        dir: config.shared_memory_dir.clone(),
+        capacity: config.capacity,
+        mode: config.segment_mode,
+        uid: config.segment_uid,
+        gid: config.segment_gid,
+        huge_pages: config.huge_pages,
+        ..SegmentOptions::new(name, sizing::capacity(free), lease_end)
+    }
+}
+
+fn engine_config(config: &Config, arena: &Arena) -> EngineConfig {
+    let capacity = arena.capacity();
+    EngineConfig {
+        catalog: CatalogConfig {
+            capacity,
+            memory_max: config
+                .catalog_memory_max
+                .unwrap_or_else(|| sizing::catalog_memory(capacity)),
+            leases_max: config.leases_max,
+            lease_grace: config.lease_grace,
+            eviction: config.eviction,
+        },
+        object_len_max: config.object_len_max,
+        lease_ttl_default: config.lease_ttl_default,
+        lease_ttl_max: config.lease_ttl_max,
+    }
+}
+
+/// An epoch that no other incarnation on this machine has: they hold the segment one after the
+/// other, so each reads a later time; the boot and the process tell machines and reboots apart.
+fn new_epoch() -> Epoch {
+    let wall = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64);
+    Epoch::new(wall ^ boot_time().nanos().rotate_left(32) ^ u64::from(std::process::id()))
+}

@@ -1,0 +1,44 @@
+//! The first lines: what is served, and what to paste.
+
+use std::net::SocketAddr;
+
+use kvlease_engine::EngineStats;
+
+use crate::config::Config;
+
+/// What the daemon says on standard output once it takes requests.
+pub(crate) fn welcome(
+    address: SocketAddr,
+    config: &Config,
+    stats: &EngineStats,
+    reopened: bool,
+) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let name = &config.shared_memory_name;
+    let path = config.shared_memory_dir.join(name.to_string());
+    let path = path.display();
+    let capacity = stats.catalog.capacity;
+    let found = if reopened { "reopened" } else { "new" };
+    let catalog = stats.catalog.memory_max;
+    let eviction = config.eviction;
+    let host = reachable(address);
+    format!(
+        "\
+kvlease {version} listening on http://{address}
+  arena    {path}, {capacity}, {found}; catalog up to {catalog}; eviction {eviction}
+  LMCache  remote_url: \"sagemaker-hyperpod://{host}\"
+           extra_config: {{\"sagemaker_hyperpod_shared_memory_name\": \"{name}\"}}
+  LMCache  --l2-adapter '{{\"type\":\"sagemaker-hyperpod\",\"url\":\"sagemaker-hyperpod://{host}\",\"shared_memory_name\":\"{name}\"}}'
+  health   http://{host}/healthz   ready http://{host}/readyz   metrics http://{host}/metrics
+"
+    )
+}
+
+/// The address under which a client on this machine reaches a daemon that listens on `address`.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([127, 0, 0, 1], v6.port()).into(),
+        other => other,
+    }
+}

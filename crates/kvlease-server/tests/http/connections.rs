@@ -1,0 +1,96 @@
+//! Many connections, idle ones, and readers that do not read.
+
+use std::time::Duration;
+
+use crate::daemon::{Daemon, bytes};
+
+#[test]
+fn two_thousand_idle_connections_do_not_disturb_one_that_works() {
+    let daemon = Daemon::start();
+    let mut idle: Vec<_> = (0..2_000).map(|_| daemon.wire()).collect();
+    daemon.eventually("all connections", || daemon.metric("kvlease_connections") >= 2_000.0);
+    let mut wire = daemon.wire();
+    for n in 0..100 {
+        let target = format!("/v1/kv/b/{n}");
+        let sent = bytes(10_000, n);
+        assert_eq!(wire.put(&target, &sent).status, 200);
+        assert!(wire.call("GET", &target).body == sent);
+    }
+    for wire in idle.iter_mut().step_by(97) {
+        assert_eq!(wire.call("GET", "/healthz").status, 200);
+    }
+    drop(idle);
+    daemon.eventually("their end", || daemon.metric("kvlease_connections") <= 2.0);
+}
+
+#[test]
+fn more_connections_than_the_limit_wait_for_their_turn() {
+    let daemon = Daemon::with(|config| config.connections_max = 2);
+    let (mut first, mut second) = (daemon.wire(), daemon.wire());
+    assert_eq!(first.call("GET", "/healthz").status, 200);
+    assert_eq!(second.call("GET", "/healthz").status, 200);
+    let mut third = daemon.wire();
+    third.send("GET /healthz HTTP/1.1\r\nHost: d\r\n\r\n");
+    assert!(third.is_silent_for(Duration::from_millis(100)), "the limit is two");
+    assert_eq!(first.call("GET", "/healthz").status, 200, "those within it are served");
+    drop(second);
+    assert_eq!(third.reply().status, 200);
+    let metrics = first.call("GET", "/metrics").text();
+    assert!(metrics.contains("kvlease_connections_full_total"), "{metrics}");
+    assert!(!metrics.contains("kvlease_connections_full_total 0\n"), "{metrics}");
+}
+
+#[test]
+fn readers_that_stop_reading_hold_nobody_up() {
+    let daemon = Daemon::start();
+    let sent = bytes(12 << 20, 1);
+    daemon.put("k", &sent);
+    let mut stopped: Vec<_> = (0..8).map(|_| daemon.wire().with_small_window()).collect();
+    for wire in &mut stopped {
+        wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
+    }
+    daemon.until("the reads", |stats| stats.leases == 8);
+    daemon.put("other", b"abc");
+    assert_eq!(daemon.wire().call("GET", "/v1/kv/b/other").body, b"abc");
+    assert!(daemon.wire().call("GET", "/v1/kv/b/k").body == sent);
+    for wire in stopped.iter_mut().take(2) {
+        assert!(wire.reply().body == sent, "they may go on later");
+    }
+    drop(stopped);
+    daemon.until("the end of the reads", |stats| stats.leases == 0);
+}
+
+#[test]
+fn a_reader_that_never_reads_again_does_not_keep_its_connection() {
+    let daemon = Daemon::with(|config| {
+        config.lease_ttl_default = Duration::from_millis(500);
+        config.lease_ttl_max = Duration::from_millis(500);
+    });
+    daemon.put("k", &bytes(12 << 20, 1));
+    let mut stopped = daemon.wire().with_small_window();
+    stopped.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
+    daemon.until("the read", |stats| stats.leases == 1);
+    daemon.eventually("its end", || daemon.metric("kvlease_connections") <= 1.0);
+    drop(stopped);
+}
+
+#[test]
+fn a_reader_slower_than_the_longest_lease_gets_no_byte_that_changed() {
+    let daemon = Daemon::with(|config| {
+        config.lease_ttl_default = Duration::from_millis(100);
+        config.lease_ttl_max = Duration::from_millis(100);
+        config.lease_grace = Duration::from_millis(100);
+    });
+    let sent = bytes(12 << 20, 1);
+    daemon.put("k", &sent);
+    let mut wire = daemon.wire().with_small_window();
+    wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
+    assert_eq!(wire.reply_to_head().status, 200);
+    daemon.until("the expiry", |stats| stats.leases_expired == 1);
+    daemon.eventually("room", || {
+        daemon.wire().put("/v1/kv/b/other", &bytes(12 << 20, 2)).status == 200
+    });
+    let got = wire.rest();
+    assert!(got.len() < sent.len(), "cut short");
+    assert!(got[..] == sent[..got.len()], "what came is right");
+}

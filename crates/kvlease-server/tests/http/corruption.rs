@@ -1,0 +1,51 @@
+//! Attached clients may be able to write to the segment: a wrong byte is never served.
+
+use std::{fs::File, os::unix::fs::FileExt};
+
+use kvlease_api::LocationsReply;
+
+use crate::daemon::{Daemon, bytes};
+
+/// Changes one byte of an object behind the daemon's back.
+fn damage(daemon: &Daemon, key: &str, at: u64) {
+    let target = format!("/v1/kv/b/{key}/locations");
+    let reply: LocationsReply = daemon.wire().call("GET", &target).json();
+    let offset = reply.locations[0].offset + at;
+    let segment = File::options().read(true).write(true).open(daemon.segment()).unwrap();
+    let mut byte = [0];
+    segment.read_exact_at(&mut byte, offset).unwrap();
+    segment.write_all_at(&[!byte[0]], offset).unwrap();
+}
+
+#[test]
+fn a_damaged_object_is_never_sent_whole() {
+    let daemon = Daemon::start();
+    for (number, len) in [1, 4096, 300_000, 5 << 20].into_iter().enumerate() {
+        let key = len.to_string();
+        let sent = bytes(len, 1);
+        daemon.put(&key, &sent);
+        damage(&daemon, &key, len as u64 / 2);
+        let mut wire = daemon.wire();
+        wire.send(format!("GET /v1/kv/b/{key} HTTP/1.1\r\nHost: d\r\n\r\n"));
+        let got = wire.rest();
+        let body =
+            got.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| got.len() - at - 4);
+        assert!(body < len, "the body ends short: {body} of {len}");
+        assert_eq!(daemon.status_of(&key), 404);
+        assert_eq!(daemon.metric("kvlease_corrupt_objects_total"), number as f64 + 1.0);
+    }
+    daemon.until("nothing left", |stats| stats.leases == 0 && stats.free == stats.capacity);
+}
+
+#[test]
+fn a_damaged_object_can_be_stored_anew() {
+    let daemon = Daemon::start();
+    let sent = bytes(100_000, 1);
+    daemon.put("k", &sent);
+    damage(&daemon, "k", 99_999);
+    let mut wire = daemon.wire();
+    wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
+    wire.rest();
+    daemon.put("k", &sent);
+    assert!(daemon.wire().call("GET", "/v1/kv/b/k").body == sent);
+}

@@ -1,0 +1,21 @@
+//! The daemon over real sockets: every byte that it is sent and every byte that it answers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod config;
+mod connections;
+mod corruption;
+mod daemon;
+mod disconnect;
+mod drain;
+mod framing;
+mod lease;
+mod lease_wait;
+mod metrics;
+mod names;
+mod objects;
+mod openapi;
+mod put;
+mod refused_put;
+mod table;
+mod wire;

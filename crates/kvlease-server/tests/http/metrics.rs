@@ -1,0 +1,186 @@
+//! docs/metrics.md holds what the daemon counts, and the counters move as they should.
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use kvlease_types::ByteSize;
+
+use crate::{
+    daemon::{Daemon, bytes},
+    table::rows,
+};
+
+const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
+
+/// Name and type of every series, as one queries it.
+fn served(text: &str) -> BTreeSet<(String, String)> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let types = types.map(|line| line.split_once(' ').unwrap());
+    let queried = |(name, kind): (&str, &str)| {
+        let ending = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        (format!("{name}{ending}"), kind.to_owned())
+    };
+    types.map(queried).collect()
+}
+
+#[test]
+fn the_table_of_metrics_is_the_list_of_metrics() {
+    let daemon = Daemon::start();
+    let table = rows(DOCUMENT, "## All metrics");
+    let documented: Vec<_> = table.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    let (listed, served) = (BTreeSet::from_iter(documented.clone()), served(&daemon.metrics()));
+    let differing: Vec<_> = listed.symmetric_difference(&served).collect();
+    assert!(differing.is_empty(), "in one of them alone: {differing:?}");
+    assert_eq!(documented.len(), BTreeSet::from_iter(documented).len(), "each once");
+}
+
+#[test]
+fn the_documented_units_are_those_of_the_metrics() {
+    let daemon = Daemon::start();
+    let text = daemon.metrics();
+    for row in rows(DOCUMENT, "## All metrics") {
+        let family = row[0].trim_end_matches("_total").trim_end_matches("_info");
+        let marker = format!("# UNIT {family} ");
+        let unit = text.lines().find_map(|line| line.strip_prefix(&marker)).unwrap_or("-");
+        assert_eq!(row[2], unit, "{family}");
+        assert!(!row[3].is_empty(), "{family}");
+    }
+}
+
+#[test]
+fn every_series_that_a_recipe_asks_for_exists() {
+    let daemon = Daemon::start();
+    let served: BTreeSet<_> = served(&daemon.metrics()).into_iter().map(|(name, _)| name).collect();
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let asked: BTreeSet<_> =
+        DOCUMENT.split(word).filter(|word| word.starts_with("kvlease_")).collect();
+    assert!(asked.len() > served.len(), "the recipes ask for histograms by their buckets");
+    for series in asked {
+        let known = ["_bucket", "_sum", "_count", ""].iter().any(|ending| {
+            series.strip_suffix(ending).is_some_and(|family| served.contains(family))
+        });
+        assert!(known, "{series}");
+    }
+}
+
+/// The requests of one operation with one outcome.
+fn requests(daemon: &Daemon, operation: &str, outcome: &str) -> f64 {
+    let labels = format!("{{operation=\"{operation}\",outcome=\"{outcome}\"}}");
+    daemon.metric(&format!("kvlease_requests_total{labels}"))
+}
+
+#[test]
+fn requests_are_counted_by_operation_and_outcome() {
+    let daemon = Daemon::start();
+    let sent = bytes(10_000, 1);
+    daemon.put("k", &sent);
+    daemon.put("second", &sent);
+    assert_eq!(daemon.wire().put("/v1/kv/b/k", &sent).status, 409);
+    let lease = daemon.lease("k");
+    daemon.wire().call("POST", "/v1/kv/b/absent/leases");
+    daemon.wire().call("POST", "/v1/kv/b/absent/leases");
+    daemon.release(&lease);
+    daemon.wire().call("GET", "/nowhere");
+    daemon.wire().call("PATCH", "/healthz");
+    for (operation, outcome, count) in [
+        ("put", "ok", 2.0),
+        ("put", "exists", 1.0),
+        ("lease", "ok", 1.0),
+        ("lease", "not_found", 2.0),
+        ("lease", "still_writing", 0.0),
+        ("release", "ok", 1.0),
+        ("unknown", "no_route", 1.0),
+        ("unknown", "method_not_allowed", 1.0),
+        ("unknown", "ok", 0.0),
+    ] {
+        assert_eq!(requests(&daemon, operation, outcome), count, "{operation} {outcome}");
+    }
+    let stats = daemon.stats();
+    assert_eq!((stats.hits, stats.misses), (1, 2));
+    for (series, value) in [
+        ("kvlease_received_bytes_total", 20_000.0),
+        ("kvlease_objects", 2.0),
+        ("kvlease_stored_bytes", 20_000.0),
+        ("kvlease_allocated_bytes", 24_576.0),
+        ("kvlease_leases_granted_total", 1.0),
+        ("kvlease_leases_released_total", 1.0),
+        ("kvlease_leases_live", 0.0),
+        ("kvlease_objects_sealed_total", 2.0),
+        ("kvlease_lease_held_seconds_count", 1.0),
+        ("kvlease_request_duration_seconds_count{operation=\"put\"}", 3.0),
+    ] {
+        assert_eq!(daemon.metric(series), value, "{series}");
+    }
+}
+
+#[test]
+fn refusals_for_lack_of_room_expiries_and_evictions_are_counted() {
+    let daemon = Daemon::with(|config| {
+        config.capacity = Some(ByteSize::mib(4));
+        config.lease_grace = Duration::from_millis(10);
+    });
+    let half = bytes(2 << 20, 1);
+    daemon.put("a", &half);
+    daemon.put("b", &half);
+    let mut wire = daemon.wire();
+    for key in ["a", "b"] {
+        let target = format!("/v1/kv/b/{key}/leases?ttl_s=2");
+        assert_eq!(wire.call("POST", &target).status, 200);
+    }
+    assert_eq!(daemon.metric("kvlease_leased_bytes"), (4 << 20) as f64);
+    assert_eq!(wire.put("/v1/kv/b/c", &half).status, 507);
+    assert_eq!(requests(&daemon, "put", "no_space"), 1.0);
+    assert_eq!(daemon.metric("kvlease_evictions_total"), 0.0);
+    daemon.eventually("room", || daemon.wire().put("/v1/kv/b/c", &half).status == 200);
+    assert_eq!(daemon.metric("kvlease_evictions_total"), 1.0);
+    assert_eq!(daemon.metric("kvlease_evicted_bytes_total"), (2 << 20) as f64);
+    daemon.until("both expiries", |stats| stats.leases_expired == 2);
+    assert_eq!(daemon.metric("kvlease_leases_expired_unreleased_total"), 2.0);
+    assert_eq!(daemon.metric("kvlease_leases_live"), 0.0);
+    for key in ["a", "b", "never"] {
+        daemon.wire().call("POST", &format!("/v1/kv/b/{key}/leases"));
+    }
+    assert_eq!(daemon.metric("kvlease_misses_total{reason=\"evicted\"}"), 1.0);
+    assert_eq!(daemon.metric("kvlease_misses_total{reason=\"absent\"}"), 1.0);
+}
+
+#[test]
+fn a_public_name_that_is_unlinked_comes_back_as_the_same_file_and_is_counted() {
+    use std::os::unix::fs::MetadataExt;
+    let daemon = Daemon::start();
+    let inode = fs::metadata(daemon.segment()).unwrap().ino();
+    for round in 1..=3 {
+        fs::remove_file(daemon.segment()).unwrap();
+        daemon.eventually("the name", || daemon.segment().exists());
+        assert_eq!(fs::metadata(daemon.segment()).unwrap().ino(), inode);
+        let relinks = || daemon.metric("kvlease_relinks_total");
+        daemon.eventually("the count", || relinks() == f64::from(round));
+    }
+}
+
+#[test]
+fn a_name_that_a_probe_puts_back_is_counted_too() {
+    let daemon = Daemon::start();
+    for round in 1..=20 {
+        fs::remove_file(daemon.segment()).unwrap();
+        assert_eq!(daemon.wire().call("GET", "/readyz").status, 200);
+        assert_eq!(daemon.metric("kvlease_relinks_total"), f64::from(round));
+    }
+}
+
+#[test]
+fn a_name_that_another_file_has_taken_is_reported() {
+    let daemon = Daemon::start();
+    let squatter = daemon.segment().with_extension("squatter");
+    fs::write(&squatter, b"not the segment").unwrap();
+    fs::rename(&squatter, daemon.segment()).unwrap();
+    daemon.eventually("the failure", || daemon.metric("kvlease_link_failures_total") == 1.0);
+    let reply = daemon.wire().call("GET", "/readyz");
+    assert_eq!(reply.status, 503);
+    assert_eq!(daemon.wire().call("GET", "/healthz").status, 200);
+    fs::remove_file(daemon.segment()).unwrap();
+    daemon.eventually("the name", || daemon.wire().call("GET", "/readyz").status == 200);
+}

@@ -1,0 +1,161 @@
+//! The daemon answers what its OpenAPI document says, and nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use kvlease_types::ByteSize;
+use serde_json::Value;
+
+use crate::{
+    daemon::{Daemon, bytes},
+    wire::{Reply, Wire},
+};
+
+const CHECKED_IN: &str = include_str!("../../../kvlease-api/openapi.json");
+
+/// Method and path template.
+type Operation = (String, String);
+
+fn documented() -> BTreeMap<Operation, BTreeSet<u16>> {
+    let document: Value = serde_json::from_str(CHECKED_IN).unwrap();
+    let mut documented = BTreeMap::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let statuses = operation["responses"].as_object().unwrap().keys();
+            let statuses = statuses.map(|status| status.parse().unwrap()).collect();
+            documented.insert((method.to_uppercase(), path.clone()), statuses);
+        }
+    }
+    documented
+}
+
+#[test]
+fn the_served_document_is_the_checked_in_one() {
+    let daemon = Daemon::start();
+    let reply = daemon.wire().call("GET", "/openapi.json");
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.text(), CHECKED_IN);
+    assert_eq!(reply.text(), kvlease_api::openapi_document());
+}
+
+#[test]
+fn every_documented_operation_is_served() {
+    let daemon = Daemon::start();
+    let mut wire = daemon.wire();
+    for (method, path) in documented().keys() {
+        let path = path.replace("{bucket}", "b").replace("{key}", "k").replace("{id}", "x");
+        let reply = if method == "PUT" { wire.put(&path, b"1") } else { wire.call(method, &path) };
+        if method != "HEAD" && reply.status != 200 {
+            let (_, code) = reply.refusal();
+            assert!(code != "no_route" && code != "method_not_allowed", "{method} {path}: {code}");
+        }
+    }
+}
+
+/// What the daemon was made to answer, by operation.
+#[derive(Default)]
+struct Provoked(BTreeMap<Operation, BTreeSet<u16>>);
+
+impl Provoked {
+    fn note(&mut self, method: &str, template: &str, reply: &Reply) {
+        let operation = (method.to_owned(), template.to_owned());
+        self.0.entry(operation).or_default().insert(reply.status);
+    }
+
+    fn call(&mut self, wire: &mut Wire, method: &str, template: &str, target: &str) {
+        let reply = wire.call(method, target);
+        self.note(method, template, &reply);
+    }
+}
+
+const OBJECT: &str = "/v1/kv/{bucket}/{key}";
+const LEASES: &str = "/v1/kv/{bucket}/{key}/leases";
+
+fn provoke_uploads(provoked: &mut Provoked, daemon: &Daemon) {
+    let mut wire = daemon.wire();
+    let mut put = |target: &str, body: &[u8]| {
+        let reply = wire.put(target, body);
+        provoked.note("PUT", OBJECT, &reply);
+    };
+    put("/v1/kv/b/k", &bytes(3 << 20, 1));
+    put("/v1/kv/b/k", b"again");
+    put("/v1/kv/b/%", b"bad");
+    put("/v1/kv/b/large", &bytes(5 << 20, 2));
+    daemon.lease("k");
+    put("/v1/kv/b/second", &bytes(2 << 20, 3));
+    provoked.call(&mut wire, "PUT", OBJECT, "/v1/kv/b/unsized");
+    let mut stalled = daemon.wire();
+    stalled.begin_put("/v1/kv/b/writing", 100);
+    daemon.until("the write", |stats| stats.writes == 1);
+    provoked.call(&mut wire, "DELETE", OBJECT, "/v1/kv/b/writing");
+    provoked.call(&mut wire, "POST", LEASES, "/v1/kv/b/writing/leases?timeout_ms=1");
+    provoked.note("PUT", OBJECT, &stalled.reply());
+}
+
+fn provoke_leases(provoked: &mut Provoked, daemon: &Daemon) {
+    let mut wire = daemon.wire();
+    provoked.call(&mut wire, "POST", LEASES, "/v1/kv/b/absent/leases");
+    provoked.call(&mut wire, "POST", LEASES, "/v1/kv/b/k/leases?ttl_s=0");
+    provoked.call(&mut wire, "GET", OBJECT, "/v1/kv/b/k");
+    let second = daemon.lease("k");
+    provoked.call(&mut wire, "POST", LEASES, "/v1/kv/b/k/leases");
+    provoked.call(&mut wire, "GET", OBJECT, "/v1/kv/b/k");
+    for (action, template) in
+        [("renew", "/v1/leases/{id}/renew"), ("release", "/v1/leases/{id}/release")]
+    {
+        for id in [second.id.as_str(), "unknown", "a.b"] {
+            provoked.call(&mut wire, "POST", template, &format!("/v1/leases/{id}/{action}"));
+        }
+    }
+    provoked.call(&mut wire, "POST", LEASES, "/v1/kv/b/k/leases");
+}
+
+fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
+    let mut wire = daemon.wire();
+    for (method, template, suffix) in [
+        ("HEAD", OBJECT, ""),
+        ("GET", OBJECT, ""),
+        ("GET", "/v1/kv/{bucket}/{key}/locations", "/locations"),
+        ("DELETE", OBJECT, ""),
+    ] {
+        for key in ["k", "absent", "%"] {
+            provoked.call(&mut wire, method, template, &format!("/v1/kv/b/{key}{suffix}"));
+        }
+    }
+    for query in ["", "?limit=0"] {
+        provoked.call(&mut wire, "GET", "/v1/kv/{bucket}", &format!("/v1/kv/b{query}"));
+    }
+    for path in ["/v1/stats", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        provoked.call(&mut wire, "GET", path, path);
+    }
+}
+
+#[test]
+fn every_status_is_documented_and_every_documented_status_occurs() {
+    let mut daemon = Daemon::with(|config| {
+        config.capacity = Some(ByteSize::mib(4));
+        config.object_len_max = ByteSize::mib(4);
+        config.leases_max = 2;
+        config.put_stall_timeout = Duration::from_millis(1_500);
+        config.drain_timeout = Duration::from_secs(2);
+    });
+    let mut provoked = Provoked::default();
+    provoke_uploads(&mut provoked, &daemon);
+    provoke_leases(&mut provoked, &daemon);
+    provoke_the_rest(&mut provoked, &daemon);
+    let mut wire = daemon.wire();
+    assert_eq!(wire.call("GET", "/healthz").status, 200);
+    let stopped = daemon.begin_shutdown();
+    daemon.eventually("draining", || wire_status(&daemon, "/readyz") == 503);
+    provoked.call(&mut wire, "GET", "/readyz", "/readyz");
+    let reply = wire.put("/v1/kv/b/new", b"1");
+    provoked.note("PUT", OBJECT, &reply);
+    stopped();
+    assert_eq!(provoked.0, documented());
+}
+
+fn wire_status(daemon: &Daemon, path: &str) -> u16 {
+    daemon.wire().call("GET", path).status
+}
