@@ -1,0 +1,68 @@
+//! What a client is told before it starts.
+
+use std::{path::PathBuf, time::Duration};
+
+use kvlease_shm::{DEFAULT_SEGMENT_DIR, SegmentName};
+use kvlease_types::BucketName;
+
+use crate::Address;
+
+/// The bucket that clients use unless told otherwise.
+pub const DEFAULT_BUCKET: &str = "lmcache";
+
+/// How many connections a client holds at most unless told otherwise: what the stock clients use.
+pub const DEFAULT_CONNECTIONS_MAX: usize = 128;
+
+/// The settings of a [`Client`](crate::Client). They are data: nothing is read from the environment.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Where the daemon listens.
+    pub address: Address,
+    /// The bucket that all keys belong to.
+    pub bucket: BucketName,
+    /// Name of the daemon's segment, or `None` to read over HTTP.
+    pub shared_memory_name: Option<SegmentName>,
+    /// The directory that the segment is in.
+    pub shared_memory_dir: PathBuf,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// The most connections at a time; a call beyond them waits for one. At least 1.
+    pub connections_max: usize,
+}
+
+impl ClientConfig {
+    /// The defaults for a daemon at `address`: bucket [`DEFAULT_BUCKET`], no shared memory.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            bucket: BucketName::new(DEFAULT_BUCKET).expect("the default bucket is a valid name"),
+            shared_memory_name: None,
+            shared_memory_dir: PathBuf::from(DEFAULT_SEGMENT_DIR),
+            timeouts: Timeouts::default(),
+            connections_max: DEFAULT_CONNECTIONS_MAX,
+        }
+    }
+}
+
+/// How long calls may take, counted from the call, waiting for a connection included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timeouts {
+    /// For a connection to be made.
+    pub connect: Duration,
+    /// For a call that carries no object: a lease, a release, a listing. A lease that waits for a
+    /// write has that wait on top.
+    pub call: Duration,
+    /// For a call that carries an object, from its first to its last byte.
+    pub transfer: Duration,
+}
+
+impl Default for Timeouts {
+    /// 2 s to connect, 5 s for a call, 300 s for a transfer.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            call: Duration::from_secs(5),
+            transfer: Duration::from_secs(300),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Why a call failed: a few kinds, each of which a caller would act on differently.
+
+use std::{io, time::Duration};
+
+use kvlease_api::ErrorCode;
+use kvlease_shm::{OutOfBounds, SegmentName, SegmentNameError};
+use kvlease_types::{Checksum, Key, NameError};
+
+use crate::{Address, AddressError};
+
+/// Why a call to the daemon failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The url is malformed: mend it.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A key or a bucket is malformed: mend it.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The name of the segment is malformed: mend it.
+    #[error(transparent)]
+    SegmentName(#[from] SegmentNameError),
+    /// No connection could be made: start the daemon or mend the url.
+    #[error("no daemon answers: start one with `kvlease serve`, or mend the url, url=`{address}`")]
+    Unreachable {
+        /// Where it was looked for.
+        address: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection broke in the middle of a call, which may or may not have had its effect.
+    #[error("the connection broke: try again, operation=`{operation}` url=`{address}`")]
+    Broken {
+        /// What was asked for.
+        operation: &'static str,
+        /// Of whom.
+        address: Address,
+        /// What the HTTP layer said.
+        source: hyper::Error,
+    },
+    /// The call did not end in time, and may or may not have had its effect.
+    #[error(
+        "the daemon did not answer in time: try again later, \
+         operation=`{operation}` limit=`{limit:?}` url=`{address}`"
+    )]
+    TimedOut {
+        /// What was asked for.
+        operation: &'static str,
+        /// How long it was waited for.
+        limit: Duration,
+        /// Of whom.
+        address: Address,
+    },
+    /// The daemon refused.
+    #[error("the daemon refused: {message}, operation=`{operation}` status=`{status}`")]
+    Refused {
+        /// What was asked for.
+        operation: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// The daemon's code, if it is one that says so.
+        code: Option<ErrorCode>,
+        /// The daemon's own words.
+        message: String,
+    },
+    /// The reply is not what the protocol says: this is no daemon of this protocol, or a broken one.
+    #[error(
+        "the reply is not of this protocol: check what listens there, {what}, \
+         operation=`{operation}` url=`{address}`"
+    )]
+    Protocol {
+        /// What was asked for.
+        operation: &'static str,
+        /// What is wrong with the reply.
+        what: String,
+        /// Of whom.
+        address: Address,
+    },
+    /// The segment cannot be mapped: mend its name or permissions, or read over HTTP.
+    #[error(
+        "the shared memory cannot be attached: check its name and permissions, or read over \
+         http, shared_memory_name=`{name}`"
+    )]
+    Attach {
+        /// The segment's name.
+        name: SegmentName,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The client was given no segment name.
+    #[error("no shared memory is configured: set `shared_memory_name`, or read over http")]
+    NoSharedMemory,
+    /// A lease names bytes outside of the segment: it is another daemon's segment.
+    #[error(
+        "the lease lies outside of the shared memory: check that the segment is this daemon's, \
+         key=`{key}`"
+    )]
+    OutsideSegment {
+        /// The object.
+        key: Key,
+        /// Which bytes.
+        source: OutOfBounds,
+    },
+    /// The lease ended before the bytes were copied: nothing was read. Treat it as a miss, or ask
+    /// for a longer time to live.
+    #[error("the lease ended before the copy did: read again with a longer lease, key=`{key}`")]
+    LeaseEnded {
+        /// The object.
+        key: Key,
+    },
+    /// The bytes are not those that were stored.
+    #[error(
+        "the object's bytes are damaged: remove it and store it again, \
+         key=`{key}` expected=`{expected}` actual=`{actual}`"
+    )]
+    Damaged {
+        /// The object.
+        key: Key,
+        /// The checksum that the daemon has.
+        expected: Checksum,
+        /// The checksum of what was read.
+        actual: Checksum,
+    },
+    /// The source of a put failed or is not as long as was said: nothing was stored.
+    #[error("the bytes to store cannot be read: check their source, key=`{key}`")]
+    Source {
+        /// The object.
+        key: Key,
+        /// What the source said.
+        source: io::Error,
+    },
+}

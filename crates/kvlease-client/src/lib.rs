@@ -1,0 +1,52 @@
+//! A client of the HyperPod KV protocol, for any daemon that speaks it.
+//!
+//! Writes go over HTTP. Reads take a lease over HTTP and copy the object's bytes from the
+//! daemon's shared memory; without shared memory they stream over HTTP.
+//!
+//! What every call promises:
+//!
+//! * It ends within a named time ([`Timeouts`]), and holds one of a bounded number of
+//!   connections while it runs.
+//! * Bytes that it returns are whole, were read while their lease held, and match their checksum
+//!   if the daemon sent one. Everything else is an error or a miss, never data.
+//! * What the daemon says about places in memory is input: it is checked against the mapping.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), kvlease_client::Error> {
+//! use kvlease_client::{Client, ClientConfig, Key};
+//!
+//! let mut config = ClientConfig::new("http://127.0.0.1:9200".parse()?);
+//! config.shared_memory_name = Some("shared_memory".parse()?);
+//! let client = Client::new(config);
+//! let key = Key::new("org/model@1@0@7f@half")?;
+//! client.put(&key, "some bytes").await?;
+//! let mut bytes = Vec::new();
+//! client.read(&key, &mut bytes).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod body;
+mod client;
+mod config;
+mod connection;
+mod error;
+mod lease;
+mod pool;
+mod reader;
+mod reply;
+mod stream;
+
+pub use address::{Address, AddressError, DEFAULT_PORT};
+pub use body::PutBody;
+pub use client::{Client, ObjectInfo, PutOutcome};
+pub use config::{ClientConfig, DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, Timeouts};
+pub use error::Error;
+pub use kvlease_api::{ErrorCode, LeaseReply, ListReply, ListedObject, StatsReply, encode};
+pub use kvlease_shm::{Attachment, SegmentName};
+pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
+pub use lease::Lease;
+pub use stream::ObjectStream;

@@ -1,0 +1,144 @@
+//! A daemon of the benchmark's own: another process of this program, gone with all its memory at
+//! the end.
+
+use std::{
+    env, fs,
+    io::{self, Read, Seek},
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use kvlease_client::{Address, ByteSize};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{plan::SEGMENT_DIR, wire::Connection};
+use crate::failure::{Failure, Status};
+
+/// How long the daemon may take until it is ready.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// How long it may take to end after it was told to; then it is killed.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked at while it starts or ends.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A running daemon. Dropping it ends it and removes its segment.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    child: Child,
+    address: Address,
+    segment: String,
+    log: fs::File,
+}
+
+impl Daemon {
+    /// Starts a daemon on a free loopback port and waits until it is ready.
+    pub(super) fn start(capacity: ByteSize) -> Result<Self, Failure> {
+        let failed = |error: io::Error| {
+            Failure::new(
+                Status::Io,
+                format!("cannot start a daemon: start one and name it with --url, {error}"),
+            )
+        };
+        let segment = format!("kvlease_bench_{}", std::process::id());
+        let listen = free_port().map_err(failed)?;
+        let log = tempfile::tempfile().map_err(failed)?;
+        let mut command = Command::new(env::current_exe().map_err(failed)?);
+        command
+            .args(["serve", "--listen", &listen, "--shared-memory-name", &segment])
+            .args(["--capacity", &capacity.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.try_clone().map_err(failed)?)
+            // An interrupt from the terminal is the benchmark's, which then ends the daemon.
+            .process_group(0);
+        // What is set for other daemons must not change what is measured.
+        for (name, _) in env::vars_os().filter(|(name, _)| is_setting(name)) {
+            command.env_remove(name);
+        }
+        let address = listen.parse().map_err(kvlease_client::Error::from)?;
+        let child = command.spawn().map_err(failed)?;
+        let mut daemon = Self { child, address, segment, log };
+        daemon.wait_until_ready()?;
+        Ok(daemon)
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let started = Instant::now();
+        loop {
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_some() || started.elapsed() > START_MAX {
+                let log = self.last_line();
+                return Err(Failure::new(
+                    Status::Unavailable,
+                    format!("the daemon of bench did not start: {log}"),
+                ));
+            }
+            let reply = Connection::open(&self.address)
+                .and_then(|mut connection| Ok(connection.call("GET", "/readyz")?.status));
+            if matches!(reply, Ok(200)) {
+                return Ok(());
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    fn last_line(&mut self) -> String {
+        let mut text = String::new();
+        let read = self.log.rewind().and_then(|()| self.log.read_to_string(&mut text));
+        let line = text.lines().rfind(|line| !line.trim().is_empty());
+        match (read, line) {
+            (Ok(_), Some(line)) => line.to_owned(),
+            _ => "it said nothing".to_owned(),
+        }
+    }
+
+    fn stop(&mut self) {
+        // If it ended by itself there is nothing to tell it.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let told = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if told.elapsed() > STOP_MAX {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
+        // Nobody else knows the segment: what cannot be removed was never made.
+        let dir = Path::new(SEGMENT_DIR);
+        let _ = fs::remove_file(dir.join(&self.segment));
+        let _ = fs::remove_dir_all(dir.join(format!(".kvlease.{}", self.segment)));
+    }
+}
+
+/// An address that nobody listens on. Somebody else may take it before the daemon does, who then
+/// says so.
+fn free_port() -> io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+fn is_setting(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"KVLEASE_")
+}

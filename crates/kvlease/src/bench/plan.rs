@@ -1,0 +1,166 @@
+//! Which rows there are, and how much memory they take.
+
+use std::fs;
+
+use kvlease_client::ByteSize;
+use rustix::fs::statvfs;
+
+use crate::failure::{Failure, Status};
+
+/// How many bytes a round moves at least, so that it neither fits into a cache nor ends before a
+/// clock can tell.
+pub(super) const ROUND_LEN: u64 = 256 << 20;
+
+/// How many objects one client moves in a round at most: this bounds the time of small sizes.
+const OBJECTS_PER_CLIENT_MAX: u64 = 1024;
+
+/// The smallest arena that is worth starting.
+const CAPACITY_MIN: u64 = 64 << 20;
+
+/// The directory that a daemon's segment is in by default.
+pub(super) const SEGMENT_DIR: &str = "/dev/shm";
+
+/// One row of the table: so many clients that move objects of one size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Cell {
+    /// Length of an object.
+    pub(super) size: ByteSize,
+    /// Clients at a time.
+    pub(super) clients: usize,
+    /// Objects that each of them moves in a round.
+    pub(super) objects: usize,
+}
+
+/// What is measured and what has to be left out.
+#[derive(Debug)]
+pub(super) struct Plan {
+    cells: Vec<Cell>,
+    clients: Vec<usize>,
+    skipped: Vec<String>,
+}
+
+impl Cell {
+    fn new(size: ByteSize, clients: usize, round_len: u64) -> Self {
+        let once = size.bytes().saturating_mul(clients as u64).max(1);
+        let objects = round_len.div_ceil(once).clamp(1, OBJECTS_PER_CLIENT_MAX);
+        Self { size, clients, objects: objects as usize }
+    }
+
+    /// The bytes that all clients together move in a round.
+    pub(super) fn round_len(self) -> u64 {
+        self.size.bytes().saturating_mul(self.clients as u64).saturating_mul(self.objects as u64)
+    }
+}
+
+impl Plan {
+    /// Every combination that an arena of this capacity and the free memory can take.
+    pub(super) fn new(
+        sizes: &[ByteSize],
+        clients: &[usize],
+        capacity: ByteSize,
+    ) -> Result<Self, Failure> {
+        let available = available_memory()?;
+        let mut plan = Self { cells: Vec::new(), clients: clients.to_vec(), skipped: Vec::new() };
+        for size in sizes {
+            for count in clients {
+                let usable = capacity.bytes() / 5 * 4;
+                let once = size.bytes().saturating_mul(*count as u64);
+                if once > usable || once > available / 4 {
+                    plan.skipped.push(format!("{size} x {count}"));
+                } else {
+                    let cell = Cell::new(*size, *count, ROUND_LEN.min(usable));
+                    let fits = cell.round_len() <= usable;
+                    let objects = if fits { cell.objects } else { cell.objects - 1 };
+                    plan.cells.push(Cell { objects, ..cell });
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The rows of the table.
+    pub(super) fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// The numbers of clients.
+    pub(super) fn clients(&self) -> &[usize] {
+        &self.clients
+    }
+
+    /// Rows that the arena or the memory cannot take, as `SIZE x CLIENTS`.
+    pub(super) fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// The length of what the clients send from, all from the same.
+    pub(super) fn source_len(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.size.bytes()).max().unwrap_or(0).max(ROUND_LEN)
+    }
+
+    /// The length of what the clients copy into, together.
+    pub(super) fn target_len(&self) -> u64 {
+        let at_once = self.cells.iter().map(|cell| cell.size.bytes() * cell.clients as u64);
+        at_once.max().unwrap_or(0).max(ROUND_LEN)
+    }
+}
+
+/// A capacity for all combinations, or as much of it as this machine gives.
+pub(super) fn capacity(sizes: &[ByteSize], clients: &[usize]) -> Result<ByteSize, Failure> {
+    let rounds = sizes.iter().flat_map(|size| {
+        clients.iter().map(|count| Cell::new(*size, *count, ROUND_LEN).round_len())
+    });
+    // A quarter more than is stored at a time, since freed extents are not whole at once.
+    let wanted = rounds.max().unwrap_or(0).saturating_mul(5) / 4;
+    let shm = statvfs(SEGMENT_DIR).map_err(|error| {
+        Failure::new(
+            Status::Io,
+            format!("cannot look at the shared memory: mount a tmpfs there, {error}, dir=`{SEGMENT_DIR}`"),
+        )
+    })?;
+    let free = shm.f_bavail.saturating_mul(shm.f_frsize);
+    let bytes = wanted.max(CAPACITY_MIN).min(free / 2).min(available_memory()? / 3);
+    // Whole MiB are whole pages.
+    Ok(ByteSize::mib((bytes >> 20).max(1)))
+}
+
+/// What the kernel can give without swapping, in bytes.
+fn available_memory() -> Result<u64, Failure> {
+    let failed = |what: String| {
+        Failure::new(Status::Io, format!("cannot tell the free memory: mount /proc, {what}"))
+    };
+    let text = fs::read_to_string("/proc/meminfo").map_err(|error| failed(error.to_string()))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.map(|kib| kib << 10).ok_or_else(|| failed("no MemAvailable in /proc/meminfo".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_is_long_enough_for_every_size_but_the_smallest() {
+        for (size, clients, objects) in [
+            (ByteSize::kib(256), 1, 1024),
+            (ByteSize::mib(16), 1, 16),
+            (ByteSize::mib(16), 64, 1),
+            (ByteSize::mib(64), 64, 1),
+            (ByteSize::kib(4), 1, 1024),
+        ] {
+            assert_eq!(Cell::new(size, clients, ROUND_LEN).objects, objects, "{size} x {clients}");
+        }
+    }
+
+    #[test]
+    fn rows_keep_within_the_arena() {
+        let capacity = ByteSize::mib(100);
+        let sizes = [ByteSize::mib(1), ByteSize::mib(30), ByteSize::mib(64)];
+        let plan = Plan::new(&sizes, &[1, 4], capacity).unwrap();
+        assert_eq!(plan.skipped(), ["30MiB x 4", "64MiB x 4"]);
+        assert_eq!(plan.cells().len(), 4);
+        for cell in plan.cells() {
+            assert!(cell.objects > 0 && cell.round_len() <= 80 << 20, "{cell:?}");
+        }
+    }
+}

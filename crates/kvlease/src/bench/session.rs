@@ -1,0 +1,191 @@
+//! One run of the benchmark: what it needs, and the order of what it does.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use indicatif::ProgressBar;
+use kvlease_client::{
+    Address, Attachment, ByteSize, Client, ClientConfig, SegmentName, StatsReply, encode,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    BenchArgs,
+    buffers::Buffers,
+    calls,
+    daemon::Daemon,
+    plan::{self, Plan},
+    report::Report,
+    transfers,
+    wire::{self, Connection},
+};
+use crate::{
+    cli::DaemonArgs,
+    failure::{Failure, Status},
+    progress,
+};
+
+/// How long the arena may take until all of it is populated.
+const POPULATE_MAX: Duration = Duration::from_secs(300);
+
+/// How often the daemon is asked how far it is.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A daemon and everything that is measured against it.
+pub(super) struct Session {
+    /// The daemon, if it is one of ours.
+    daemon: Option<Daemon>,
+    plan: Plan,
+    pub(super) address: Address,
+    /// `/v1/kv/{bucket}/` and the part of all keys that makes them this run's own.
+    pub(super) path_prefix: String,
+    pub(super) rounds: usize,
+    pub(super) attachment: Option<Arc<Attachment>>,
+    pub(super) progress: ProgressBar,
+    stats: StatsReply,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Finds or starts the daemon and waits until its arena is populated.
+    pub(super) fn start(daemon: &DaemonArgs, args: &BenchArgs) -> Result<Self, Failure> {
+        let interrupted = watch_signals()?;
+        let clients: Vec<usize> = args.clients.iter().map(|count| usize::from(*count)).collect();
+        let (address, own) = match daemon.named() {
+            Some(_) if args.capacity.is_some() => {
+                return Err(Failure::new(
+                    Status::Usage,
+                    "`--capacity` is for a daemon that bench starts: leave it out, or unset \
+                     `--url` and `KVLEASE_URL`",
+                ));
+            }
+            Some(address) => (address.clone(), None),
+            None => {
+                let capacity = match args.capacity {
+                    Some(capacity) => capacity,
+                    None => plan::capacity(&args.sizes, &clients)?,
+                };
+                let own = Daemon::start(capacity)?;
+                (own.address().clone(), Some(own))
+            }
+        };
+        let stats = populated_stats(&address, &interrupted)?;
+        let capacity = ByteSize::new(stats.capacity);
+        let plan = Plan::new(&args.sizes, &clients, capacity)?;
+        let bucket = encode(daemon.bucket().as_str());
+        Ok(Self {
+            attachment: attach(&address, &stats),
+            path_prefix: format!("/v1/kv/{bucket}/kvlease-bench-{}", std::process::id()),
+            progress: progress::steps(plan.cells().len() + calls::STEPS * plan.clients().len()),
+            daemon: own,
+            plan,
+            address,
+            rounds: usize::from(args.rounds),
+            stats,
+            interrupted,
+        })
+    }
+
+    /// Measures everything that was planned.
+    pub(super) fn measure(&mut self) -> Result<Report, Failure> {
+        let mut report = Report::new(&self.stats, &self.address, self.rounds, self.plan.skipped());
+        // Calls first, while the daemon is as fresh as it was for everybody.
+        for clients in self.plan.clients() {
+            report.calls.extend(calls::measure(self, *clients)?);
+        }
+        let mut buffers = Buffers::new(self.plan.source_len(), self.plan.target_len());
+        for cell in self.plan.cells() {
+            self.progress.set_message(format!("{} x {}", cell.size, cell.clients));
+            report.transfers.push(transfers::measure(self, *cell, &mut buffers)?);
+            self.progress.inc(1);
+        }
+        self.progress.finish_and_clear();
+        Ok(report)
+    }
+
+    /// Connections for this many clients.
+    pub(super) fn connect(&self, clients: usize) -> Result<Vec<Connection>, Failure> {
+        (0..clients).map(|_| Connection::open(&self.address).map_err(wire::failed)).collect()
+    }
+
+    /// The daemon's process, if it is known.
+    pub(super) fn daemon_pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Daemon::pid)
+    }
+
+    /// Fails once the run was interrupted.
+    pub(super) fn check_interrupted(&self) -> Result<(), Failure> {
+        check_interrupted(&self.interrupted)
+    }
+}
+
+/// Sets a flag when the run is to end. The run looks at it between rounds, so that it can remove
+/// its objects and its daemon.
+fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let failed = |error: std::io::Error| {
+        Failure::new(Status::Io, format!("cannot watch for signals: free some memory, {error}"))
+    };
+    let runtime = runtime.map_err(failed)?;
+    let guard = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    drop(guard);
+    let set = Arc::clone(&flag);
+    thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        set.store(true, Ordering::Relaxed);
+    });
+    Ok(flag)
+}
+
+fn check_interrupted(interrupted: &AtomicBool) -> Result<(), Failure> {
+    match interrupted.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Failure::new(Status::Interrupted, "interrupted: nothing was left behind")),
+    }
+}
+
+/// Waits until the whole arena is populated: a half-populated one measures page faults.
+fn populated_stats(address: &Address, interrupted: &AtomicBool) -> Result<StatsReply, Failure> {
+    let mut connection = Connection::open(address).map_err(wire::failed)?;
+    let started = Instant::now();
+    loop {
+        check_interrupted(interrupted)?;
+        let stats: StatsReply = connection.json("GET", "/v1/stats").map_err(wire::failed)?;
+        if stats.populated >= stats.capacity {
+            return Ok(stats);
+        }
+        if started.elapsed() > POPULATE_MAX {
+            let (populated, capacity) = (stats.populated, stats.capacity);
+            return Err(Failure::new(
+                Status::Unavailable,
+                format!(
+                    "the arena is not populated after {POPULATE_MAX:?}: give it a smaller \
+                     capacity, populated=`{populated}` capacity=`{capacity}`"
+                ),
+            ));
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// The daemon's segment, if it is on this machine and may be read.
+fn attach(address: &Address, stats: &StatsReply) -> Option<Arc<Attachment>> {
+    let mut config = ClientConfig::new(address.clone());
+    config.shared_memory_name = Some(stats.shared_memory_name.parse::<SegmentName>().ok()?);
+    let attachment = Client::new(config).attach().ok()?;
+    (attachment.capacity().bytes() == stats.capacity).then_some(attachment)
+}

@@ -1,0 +1,159 @@
+//! The cheapest client there is: one blocking socket, one request at a time.
+//!
+//! It knows just enough of HTTP for the replies of a daemon that says how long they are.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use kvlease_client::Address;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Failure, Status};
+
+/// How long one read or write may hang.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// The longest head of a reply.
+const HEAD_LEN_MAX: usize = 64 << 10;
+
+/// A kept-alive connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    host: String,
+    reply: Vec<u8>,
+}
+
+/// The reply to the last request.
+#[derive(Debug)]
+pub(super) struct Reply<'a> {
+    pub(super) status: u16,
+    pub(super) body: &'a [u8],
+}
+
+impl Connection {
+    /// Connects.
+    pub(super) fn open(address: &Address) -> io::Result<Self> {
+        let stream = TcpStream::connect((address.host(), address.port()))
+            .map_err(|error| io::Error::new(error.kind(), format!("{error}, url=`{address}`")))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(STALL_MAX))?;
+        stream.set_write_timeout(Some(STALL_MAX))?;
+        let host = address.to_string().replacen("http://", "", 1);
+        Ok(Self { stream, host, reply: Vec::new() })
+    }
+
+    /// A request without a body.
+    pub(super) fn call(&mut self, method: &str, path: &str) -> io::Result<Reply<'_>> {
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host);
+        self.stream.write_all(head.as_bytes())?;
+        self.read_reply(method == "HEAD")
+    }
+
+    /// A request without a body that must succeed with JSON.
+    pub(super) fn json<T: DeserializeOwned>(&mut self, method: &str, path: &str) -> io::Result<T> {
+        let reply = self.call(method, path)?;
+        expect(reply.status, 200, method, path)?;
+        Ok(serde_json::from_slice(reply.body)?)
+    }
+
+    /// Stores an object: head and body leave with one system call, or as few as the socket takes.
+    pub(super) fn put(&mut self, path: &str, body: &[u8]) -> io::Result<()> {
+        let len = body.len();
+        let host = &self.host;
+        let head = format!("PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len}\r\n\r\n");
+        let head = head.as_bytes();
+        let sent = self.stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)])?;
+        match sent.checked_sub(head.len()) {
+            Some(sent) => self.stream.write_all(&body[sent..])?,
+            None => {
+                self.stream.write_all(&head[sent..])?;
+                self.stream.write_all(body)?;
+            }
+        }
+        let status = self.read_reply(false)?.status;
+        expect(status, 200, "PUT", path)
+    }
+
+    fn read_reply(&mut self, bodiless: bool) -> io::Result<Reply<'_>> {
+        self.reply.clear();
+        let head_len = loop {
+            if let Some(at) = find(&self.reply, b"\r\n\r\n") {
+                break at + 4;
+            }
+            if self.reply.len() > HEAD_LEN_MAX {
+                return Err(malformed("the head of the reply has no end"));
+            }
+            self.read_more()?;
+        };
+        let head = std::str::from_utf8(&self.reply[..head_len])
+            .map_err(|_| malformed("the head of the reply is not UTF-8"))?;
+        let status = head.get(9..12).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| malformed("the reply has no status"))?;
+        let body_len = if bodiless { 0 } else { content_length(head) };
+        while self.reply.len() < head_len + body_len {
+            self.read_more()?;
+        }
+        Ok(Reply { status, body: &self.reply[head_len..head_len + body_len] })
+    }
+
+    fn read_more(&mut self) -> io::Result<()> {
+        let mut piece = [0; 4096];
+        match self.stream.read(&mut piece)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            len => {
+                self.reply.extend_from_slice(&piece[..len]);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Turns a failed request into a failure of the benchmark, for `map_err`.
+pub(super) fn failed(error: io::Error) -> Failure {
+    Failure::new(
+        Status::Unavailable,
+        format!("the daemon cannot be measured: check that it runs, {error}"),
+    )
+}
+
+/// Fails unless the daemon answered with this status.
+pub(super) fn expect(status: u16, expected: u16, method: &str, path: &str) -> io::Result<()> {
+    if status == expected {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "unexpected reply, status=`{status}` expected=`{expected}` request=`{method} {path}`"
+    )))
+}
+
+fn content_length(head: &str) -> usize {
+    let named = |line: &&str| {
+        line.get(..15).is_some_and(|name| name.eq_ignore_ascii_case("content-length:"))
+    };
+    let line = head.lines().find(named);
+    line.and_then(|line| line[15..].trim().parse().ok()).unwrap_or(0)
+}
+
+fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
+    text.windows(pattern.len()).position(|window| window == pattern)
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_is_found_in_any_case_and_nowhere_else() {
+        let head = "HTTP/1.1 200 OK\r\ndate: x\r\nContent-Length: 17\r\n\r\n";
+        assert_eq!(content_length(head), 17);
+        assert_eq!(content_length("HTTP/1.1 200 OK\r\nx-content-length: 3\r\n\r\n"), 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand};
+use kvlease_client::{Address, BucketName, Client, ClientConfig, DEFAULT_BUCKET};
+use kvlease_server::ServeArgs;
+
+use crate::{bench::BenchArgs, commands, failure::Failure};
+
+/// Where a daemon is looked for unless told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:9200";
+
+/// Keeps the KV cache of LLM inference engines in shared memory
+#[derive(Parser, Debug)]
+#[command(
+    version,
+    after_help = "Exit statuses: 0 done; 1 no such object, or put: it exists; \
+    64 bad usage; 69 daemon not reachable or refusing; 74 I/O error or damaged bytes."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which daemon and bucket the commands talk to; `serve` needs neither.
+#[derive(Args, Debug)]
+pub(crate) struct DaemonArgs {
+    /// The daemon to talk to [default: http://127.0.0.1:9200; bench: a daemon of its own]
+    #[arg(long, global = true, env = "KVLEASE_URL", value_name = "URL")]
+    url: Option<Address>,
+    /// The bucket that keys belong to
+    #[arg(long, global = true, default_value = DEFAULT_BUCKET, value_parser = bucket)]
+    bucket: BucketName,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the daemon
+    Serve(ServeArgs),
+    /// Store a file or stdin as an object
+    Put(commands::put::PutArgs),
+    /// Read an object into a file or to stdout
+    Get(commands::get::GetArgs),
+    /// Show an object's length and checksum
+    Stat(commands::stat::StatArgs),
+    /// List objects
+    Ls(commands::ls::LsArgs),
+    /// Remove objects
+    Rm(commands::rm::RmArgs),
+    /// Measure a daemon next to memcpy
+    Bench(BenchArgs),
+}
+
+impl DaemonArgs {
+    /// The daemon that was named, if one was.
+    pub(crate) fn named(&self) -> Option<&Address> {
+        self.url.as_ref()
+    }
+
+    /// The bucket.
+    pub(crate) fn bucket(&self) -> &BucketName {
+        &self.bucket
+    }
+
+    /// How to reach the daemon.
+    pub(crate) fn config(&self) -> Result<ClientConfig, Failure> {
+        let address = match &self.url {
+            Some(address) => address.clone(),
+            None => DEFAULT_URL.parse().map_err(kvlease_client::Error::from)?,
+        };
+        let mut config = ClientConfig::new(address);
+        config.bucket = self.bucket.clone();
+        Ok(config)
+    }
+
+    /// A client of the daemon.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(self.config()?))
+    }
+}
+
+/// Parses the name of a bucket.
+fn bucket(text: &str) -> Result<BucketName, String> {
+    BucketName::new(text).map_err(|error| error.to_string())
+}
+
+/// Parses a key.
+pub(crate) fn key(text: &str) -> Result<kvlease_client::Key, String> {
+    kvlease_client::Key::new(text).map_err(|error| error.to_string())
+}

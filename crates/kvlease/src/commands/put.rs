@@ -1,0 +1,59 @@
+//! `kvlease put`: stores a file or stdin.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kvlease_client::{ByteSize, Key, PutBody, PutOutcome};
+use tokio::{fs::File, io};
+
+use crate::{
+    cli::{self, DaemonArgs},
+    failure::{Failure, Status},
+    progress,
+    text::{human_size, printable},
+};
+
+/// The arguments of `put`.
+#[derive(Args, Debug)]
+pub(crate) struct PutArgs {
+    /// The object's key
+    #[arg(value_parser = cli::key)]
+    key: Key,
+    /// The file to store; `-` is stdin
+    #[arg(default_value = "-")]
+    file: PathBuf,
+}
+
+/// Stores the object.
+pub(crate) fn run(daemon: &DaemonArgs, args: PutArgs) -> Result<(), Failure> {
+    super::wait_for(async {
+        let client = daemon.client()?;
+        let (body, bar) = body(&args.file).await?;
+        let outcome = client.put(&args.key, body).await;
+        bar.finish_and_clear();
+        let key = printable(args.key.as_str());
+        match outcome? {
+            PutOutcome::Stored => {
+                eprintln!("stored {key}, {}", human_size(ByteSize::new(bar.position())));
+                Ok(())
+            }
+            PutOutcome::Exists => Err(Failure::new(
+                Status::Absent,
+                format!("the object exists: choose another key or `kvlease rm` it, key=`{key}`"),
+            )),
+        }
+    })
+}
+
+/// The bytes to send, and the bar that counts them. Only a regular file has a known length.
+async fn body(path: &Path) -> Result<(PutBody, indicatif::ProgressBar), Failure> {
+    if path == Path::new("-") {
+        let bar = progress::transfer(None);
+        return Ok((PutBody::reader(bar.wrap_async_read(io::stdin()), None), bar));
+    }
+    let file = File::open(path).await.map_err(Failure::file("open the file", path))?;
+    let metadata = file.metadata().await.map_err(Failure::file("look at the file", path))?;
+    let len = metadata.is_file().then_some(metadata.len());
+    let bar = progress::transfer(len.map(ByteSize::new));
+    Ok((PutBody::reader(bar.wrap_async_read(file), len), bar))
+}

@@ -1,0 +1,36 @@
+//! `kvlease stat`: shows what is known of an object without reading it.
+
+use std::io::{Write, stdout};
+
+use clap::Args;
+use kvlease_client::Key;
+
+use crate::{
+    cli::{self, DaemonArgs},
+    failure::{Failure, Status},
+    text::{human_size, no_such_object, printable},
+};
+
+/// The arguments of `stat`.
+#[derive(Args, Debug)]
+pub(crate) struct StatArgs {
+    /// The object's key
+    #[arg(value_parser = cli::key)]
+    key: Key,
+}
+
+/// Shows the object.
+pub(crate) fn run(daemon: &DaemonArgs, args: StatArgs) -> Result<(), Failure> {
+    let info = super::wait_for(async { Ok(daemon.client()?.head(&args.key).await?) })?;
+    let info = info.ok_or_else(|| Failure::new(Status::Absent, no_such_object(&args.key)))?;
+    let mut lines = format!(
+        "key       {}\nlength    {} ({})\n",
+        printable(args.key.as_str()),
+        info.len.bytes(),
+        human_size(info.len)
+    );
+    if let Some(checksum) = info.checksum {
+        lines.push_str(&format!("checksum  {checksum}\n"));
+    }
+    stdout().write_all(lines.as_bytes()).map_err(Failure::stdout)
+}

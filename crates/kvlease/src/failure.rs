@@ -1,0 +1,115 @@
+//! How commands fail: one line for people, one exit status for scripts.
+//!
+//! | status | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | the object does not exist; for `put`: it exists already |
+//! | 64 | the command line or a name in it is malformed, or the daemon refuses the request as such |
+//! | 69 | the daemon is not reachable, is no such daemon, or cannot take the request now |
+//! | 74 | reading or writing failed, or the bytes are damaged |
+//! | 130 | `bench` was interrupted |
+//!
+//! 64 to 74 are those of `sysexits.h`.
+
+use std::{error::Error as StdError, fmt, io, path::Path, process::ExitCode};
+
+use kvlease_client::{Error, ErrorCode};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: Status,
+    message: String,
+}
+
+/// The exit status of a failed command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Status {
+    /// An object is absent, or present where it must not be.
+    Absent = 1,
+    /// `EX_USAGE`.
+    Usage = 64,
+    /// `EX_UNAVAILABLE`.
+    Unavailable = 69,
+    /// `EX_IOERR`.
+    Io = 74,
+    /// What a shell makes of an interrupt.
+    Interrupted = 130,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+impl Failure {
+    /// A failure with a message that names the cure.
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    /// Turns a failed attempt on a file into a failure, for `map_err`.
+    pub(crate) fn file<'a>(doing: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |error| {
+            let path = path.display();
+            Self::new(
+                Status::Io,
+                format!(
+                    "cannot {doing}: check the path and its permissions, {error}, path=`{path}`"
+                ),
+            )
+        }
+    }
+
+    /// Turns a failed write to stdout into a failure, for `map_err`.
+    pub(crate) fn stdout(error: io::Error) -> Self {
+        Self::new(Status::Io, format!("cannot write to stdout: check who reads it, {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message.fmt(f)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::Address(_) | Error::Name(_) | Error::SegmentName(_) => Status::Usage,
+            Error::Refused { code, .. } => match code {
+                Some(ErrorCode::Invalid | ErrorCode::TooLarge | ErrorCode::LengthRequired) => {
+                    Status::Usage
+                }
+                _ => Status::Unavailable,
+            },
+            Error::Unreachable { .. }
+            | Error::Broken { .. }
+            | Error::TimedOut { .. }
+            | Error::Protocol { .. } => Status::Unavailable,
+            Error::Attach { .. }
+            | Error::NoSharedMemory
+            | Error::OutsideSegment { .. }
+            | Error::LeaseEnded { .. }
+            | Error::Damaged { .. }
+            | Error::Source { .. } => Status::Io,
+        };
+        Self::new(status, with_sources(&error))
+    }
+}
+
+/// The message with those of all sources behind it, on one line.
+fn with_sources(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = error.source();
+    }
+    line
+}

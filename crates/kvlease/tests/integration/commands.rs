@@ -1,0 +1,166 @@
+//! The commands for people, against a real daemon.
+
+use std::{fs, process::Output};
+
+use crate::daemon::{Daemon, run, unused_address};
+
+const ODD_KEYS: [&str; 6] = [
+    "org/model@1%",
+    "a%2Fb",
+    "schlüssel 鍵 🔑",
+    " leading and trailing ",
+    "leases",
+    "tab\tand\nnewline?#&+=",
+];
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect()
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+/// The one line that a command says on stderr.
+fn said(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(text.trim_end().lines().count(), 1, "{text:?}");
+    text.trim_end().to_owned()
+}
+
+fn succeed(output: Output) -> Output {
+    assert_eq!(status(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[test]
+fn objects_with_odd_keys_come_back_byte_for_byte_over_both_paths() {
+    let daemon = Daemon::start();
+    let dir = tempfile::tempdir().unwrap();
+    let (source, target) = (dir.path().join("source"), dir.path().join("target"));
+    for (number, key) in ODD_KEYS.into_iter().enumerate() {
+        let content = bytes(1 + number * 1_234_567);
+        fs::write(&source, &content).unwrap();
+        succeed(daemon.run(&["put", key, source.to_str().unwrap()], b""));
+        let shared = succeed(daemon.run(&["get", key, target.to_str().unwrap()], b""));
+        assert!(said(&shared).contains(&format!("shared memory `{}`", daemon.segment)), "{key}");
+        assert!(fs::read(&target).unwrap() == content, "{key} from shared memory");
+        let http = succeed(daemon.run(&["get", "--http", key], b""));
+        assert!(said(&http).contains("over http"), "{key}");
+        assert!(http.stdout == content, "{key} over http");
+    }
+    let listed = succeed(daemon.run(&["ls", "--json"], b"")).stdout;
+    let listed: Vec<serde_json::Value> = serde_json::from_slice(&listed).unwrap();
+    let mut keys = ODD_KEYS.to_vec();
+    keys.sort_unstable();
+    let found: Vec<&str> = listed.iter().map(|object| object["key"].as_str().unwrap()).collect();
+    assert_eq!(found, keys);
+}
+
+#[test]
+fn stdin_of_unknown_length_and_stdout_are_the_defaults() {
+    let daemon = Daemon::start();
+    let content = bytes(3_000_001);
+    succeed(daemon.run(&["put", "k"], &content));
+    assert!(succeed(daemon.run(&["get", "k"], b"")).stdout == content);
+    assert!(succeed(daemon.run(&["get", "k", "-", "--http"], b"")).stdout == content);
+}
+
+#[test]
+fn stat_and_ls_show_what_rm_removes() {
+    let daemon = Daemon::start();
+    for key in ["org/a", "org/b", "other"] {
+        succeed(daemon.run(&["put", key], &bytes(5000)));
+    }
+    let shown = String::from_utf8(succeed(daemon.run(&["stat", "org/a"], b"")).stdout).unwrap();
+    assert!(shown.contains("org/a") && shown.contains("5000 (4.9KiB)"), "{shown}");
+    assert!(shown.contains("checksum"), "{shown}");
+    let listed = succeed(daemon.run(&["ls", "org/"], b"")).stdout;
+    assert_eq!(String::from_utf8(listed).unwrap(), "org/a\norg/b\n");
+    let listed = succeed(daemon.run(&["ls", "-l", "other"], b"")).stdout;
+    assert!(String::from_utf8(listed).unwrap().contains("4.9KiB"));
+    succeed(daemon.run(&["rm", "org/a", "other"], b""));
+    let listed = succeed(daemon.run(&["ls"], b"")).stdout;
+    assert_eq!(String::from_utf8(listed).unwrap(), "org/b\n");
+}
+
+#[test]
+fn buckets_are_apart() {
+    let daemon = Daemon::start();
+    succeed(daemon.run(&["put", "k", "--bucket", "tenant a"], b"one"));
+    assert_eq!(status(&daemon.run(&["stat", "k"], b"")), 1);
+    assert_eq!(succeed(daemon.run(&["--bucket", "tenant a", "get", "k"], b"")).stdout, b"one");
+}
+
+#[test]
+fn what_is_absent_or_exists_is_status_1_with_the_key() {
+    let daemon = Daemon::start();
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    fs::write(&target, b"before").unwrap();
+    for args in [
+        &["get", "ab/sent"][..],
+        &["get", "--http", "ab/sent"],
+        &["get", "ab/sent", target.to_str().unwrap()],
+        &["stat", "ab/sent"],
+        &["rm", "ab/sent"],
+    ] {
+        let output = daemon.run(args, b"");
+        assert_eq!(status(&output), 1, "{args:?}");
+        assert!(said(&output).contains("key=`ab/sent`"), "{args:?}");
+    }
+    assert_eq!(fs::read(&target).unwrap(), b"before");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a failed get leaves nothing");
+    succeed(daemon.run(&["put", "k"], b"first"));
+    let again = daemon.run(&["put", "k"], b"second");
+    assert_eq!(status(&again), 1);
+    assert!(said(&again).contains("exists"), "{}", said(&again));
+    assert_eq!(succeed(daemon.run(&["get", "k"], b"")).stdout, b"first");
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_status_69_with_its_url() {
+    let address = unused_address();
+    for args in
+        [&["put", "k"][..], &["get", "k"], &["stat", "k"], &["ls"], &["rm", "k"], &["bench"]]
+    {
+        let output = run(&[&["--url", &address], args].concat(), b"bytes");
+        assert_eq!(status(&output), 69, "{args:?}: {}", said(&output));
+        assert!(said(&output).contains(&address), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_bad_command_line_is_status_64_in_one_line() {
+    let long_key = "k".repeat(3000);
+    for args in [
+        &["stat", ""][..],
+        &["stat", &long_key],
+        &["stat"],
+        &["ls", "--url", "https://host:1"],
+        &["ls", "--bucket", ""],
+        &["get", "k", "--shared-memory-name", "a/b"],
+        &["bench", "--sizes", "0"],
+        &["no-such-command"],
+    ] {
+        let output = run(args, b"");
+        assert_eq!(status(&output), 64, "{args:?}");
+        said(&output);
+    }
+    assert_eq!(status(&run(&["--help"], b"")), 0);
+}
+
+#[test]
+fn files_and_segments_that_cannot_be_had_are_status_74() {
+    let daemon = Daemon::start();
+    succeed(daemon.run(&["put", "k"], b"bytes"));
+    for (args, named) in [
+        (&["put", "other", "/no/such/file"][..], "/no/such/file"),
+        (&["get", "k", "/no/such/dir/file"], "/no/such/dir/file"),
+        (&["get", "k", "--shared-memory-name", "kvlease_no_such"], "kvlease_no_such"),
+    ] {
+        let output = daemon.run(args, b"");
+        assert_eq!(status(&output), 74, "{args:?}");
+        assert!(said(&output).contains(named), "{}", said(&output));
+    }
+}

@@ -1,0 +1,101 @@
+//! A daemon of the built program, on a free port and with a segment of its own.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// The program.
+const KVLEASE: &str = env!("CARGO_BIN_EXE_kvlease");
+
+/// How often the daemon is asked whether it is ready, and how long in between.
+const READY_TRIES: usize = 600;
+const READY_INTERVAL: Duration = Duration::from_millis(50);
+
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
+/// A running daemon, killed on drop with its segment.
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) segment: String,
+}
+
+impl Daemon {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start() -> Self {
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let segment = format!("kvlease_test_{}_{number}", std::process::id());
+        let listen = unused_address();
+        let child = Command::new(KVLEASE)
+            .args(["serve", "--listen", &listen, "--capacity", "64MiB"])
+            .args(["--shared-memory-name", &segment])
+            .env_remove("KVLEASE_URL")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut daemon = Self { child, url: format!("http://{listen}"), segment };
+        for _ in 0..READY_TRIES {
+            if is_ready(&listen) {
+                return daemon;
+            }
+            assert_eq!(daemon.child.try_wait().unwrap(), None, "the daemon ended at its start");
+            thread::sleep(READY_INTERVAL);
+        }
+        panic!("the daemon is not ready");
+    }
+
+    /// Runs the program against the daemon with this on stdin.
+    pub(crate) fn run(&self, args: &[&str], stdin: &[u8]) -> Output {
+        run(&[&["--url", &self.url], args].concat(), stdin)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let dir = Path::new("/dev/shm");
+        let _ = fs::remove_file(dir.join(&self.segment));
+        let _ = fs::remove_dir_all(dir.join(format!(".kvlease.{}", self.segment)));
+    }
+}
+
+/// Runs the program with this on stdin.
+pub(crate) fn run(args: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(KVLEASE)
+        .args(args)
+        .env_remove("KVLEASE_URL")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let stdin = stdin.to_vec();
+    // A program that ends early does not read it all.
+    let writer = thread::spawn(move || drop(pipe.write_all(&stdin)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// An address that nobody listens on.
+pub(crate) fn unused_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn is_ready(listen: &str) -> bool {
+    let Ok(mut stream) = TcpStream::connect(listen) else { return false };
+    let request = format!("GET /readyz HTTP/1.1\r\nhost: {listen}\r\nconnection: close\r\n\r\n");
+    let mut reply = String::new();
+    stream.write_all(request.as_bytes()).is_ok()
+        && stream.read_to_string(&mut reply).is_ok()
+        && reply.starts_with("HTTP/1.1 200")
+}

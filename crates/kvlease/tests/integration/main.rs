@@ -1,0 +1,8 @@
+//! The program and the client library against a real daemon, over real sockets and a real segment.
+
+#![expect(clippy::unwrap_used, reason = "an assumption that fails is a failed test")]
+
+mod bench;
+mod client;
+mod commands;
+mod daemon;
