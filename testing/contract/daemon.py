@@ -1,0 +1,170 @@
+"""One real daemon process, with its own segment and port, as a test sees it from outside."""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+SHM = Path("/dev/shm")
+
+# The most time that the daemon may take, in seconds, before a test calls it stuck.
+READY_WITHIN = 30.0
+STOPPED_WITHIN = 30.0
+# Between two looks at something that is awaited, in seconds.
+POLL = 0.02
+
+PR_SET_PDEATHSIG = 1
+
+# Times short enough to wait for: the grace of an expired lease, and how long a stopping daemon
+# waits for its leases.
+SHORT_TIMES = "[lease]\ngrace_s = 1\n[server]\ndrain_timeout_s = 1\n"
+
+LEASES_LIVE = "kvlease_leases_live"
+LEASES_EXPIRED_UNRELEASED = "kvlease_leases_expired_unreleased_total"
+RELINKS = "kvlease_relinks_total"
+
+
+class Daemon:
+    """A `kvlease serve` process that a test can start, kill and start again on the same segment.
+
+    The port and the segment's name stay the same over restarts, as they do for a daemon that a
+    supervisor starts again.
+    """
+
+    def __init__(self, binary: Path, folder: Path, capacity: str, config: str = "") -> None:
+        self.binary = binary
+        self.capacity = capacity
+        self.port = free_port()
+        self.segment = f"kvlease-contract-{uuid.uuid4().hex[:12]}"
+        self.log = folder / f"{self.segment}.log"
+        self._config = folder / f"{self.segment}.toml" if config else None
+        if self._config:
+            self._config.write_text(config)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address as LMCache's configuration names it."""
+        return f"sagemaker-hyperpod://127.0.0.1:{self.port}"
+
+    @property
+    def path(self) -> Path:
+        """The segment's public name."""
+        return SHM / self.segment
+
+    def inode(self) -> int | None:
+        """The inode behind the public name; None while the name is gone."""
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def start(self) -> "Daemon":
+        """Starts the process and waits until it is ready and all of its capacity is there."""
+        address = f"127.0.0.1:{self.port}"
+        command = [self.binary, "serve", "--listen", address]
+        command += ["--shared-memory-name", self.segment, "--capacity", self.capacity]
+        if self._config:
+            command += ["--config", self._config]
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=_environment(), preexec_fn=die_with_parent
+            )
+        wait_until(self._is_ready, READY_WITHIN, f"the daemon is ready; its log is {self.log}")
+        wait_until(self._is_populated, READY_WITHIN, "the arena is populated")
+        return self
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Sends the signal, waits for the end, returns the exit status."""
+        assert self._process is not None, "the daemon was not started"
+        self._process.send_signal(how)
+        status = self._process.wait(STOPPED_WITHIN)
+        self._process = None
+        return status
+
+    def restart(self, how: signal.Signals) -> None:
+        """Ends the process with the signal and starts it again."""
+        self.end(how)
+        self.start()
+
+    def destroy(self) -> None:
+        """Kills the process if it runs, and removes every name of its segment."""
+        inode = self.inode()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STOPPED_WITHIN)
+            self._process = None
+        for path in sorted(SHM.rglob("*"), reverse=True):
+            if self.segment in path.name or _is_inode(path, inode):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def fetch(self, path: str) -> str:
+        """The body of a GET from the daemon."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
+            return reply.read().decode()
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples over all its labels."""
+        samples = [
+            float(line.rsplit(" ", 1)[1])
+            for line in self.fetch("/metrics").splitlines()
+            if line.startswith((f"{name} ", f"{name}{{"))
+        ]
+        assert samples, f"the daemon has no metric of this name, metric=`{name}`"
+        return sum(samples)
+
+    def _is_populated(self) -> bool:
+        stats = json.loads(self.fetch("/v1/stats"))
+        return stats["populated"] == stats["capacity"]
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None, "the daemon was not started"
+        status = self._process.poll()
+        assert status is None, f"the daemon ended, status=`{status}`:\n{self.log.read_text()}"
+        try:
+            self.fetch("/healthz")
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+        return True
+
+
+def wait_until(condition, within: float, what: str) -> None:
+    """Waits until `condition()` holds; fails after `within` seconds, naming `what`."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(POLL)
+
+
+def free_port() -> int:
+    """A port of the loopback address that nothing listens on."""
+    # A fixed port rather than port 0 at the daemon: attached clients must find it again after a
+    # restart.
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _environment() -> dict[str, str]:
+    # The daemon takes settings from variables of this prefix, and refuses those it does not know.
+    return {name: value for name, value in os.environ.items() if not name.startswith("KVLEASE_")}
+
+
+def die_with_parent() -> None:
+    """Makes the kernel kill the daemon if the test run is killed, so that none is left behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _is_inode(path: Path, inode: int | None) -> bool:
+    try:
+        return os.lstat(path).st_ino == inode
+    except FileNotFoundError:
+        return False

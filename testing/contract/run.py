@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Runs the contract suite: makes its environment if need be, then calls pytest in it.
+
+    usage: run.py [--put-ceiling] [arguments of pytest, or of put_ceiling.py]
+
+The daemon under test is the one that KVLEASE_BIN names, by default target/release/kvlease. The
+environment is in the directory that KVLEASE_CONTRACT_ENVIRONMENT names, by default
+target/contract-environment.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import environment
+
+BINARY_VARIABLE = "KVLEASE_BIN"
+DIRECTORY_VARIABLE = "KVLEASE_CONTRACT_ENVIRONMENT"
+
+# Python's resource tracker warns about each segment that the in-process client was attached to:
+# the very confusion that test_public_name.py is about.
+NO_TRACKER_WARNINGS = "ignore::UserWarning:multiprocessing.resource_tracker"
+
+HERE = Path(__file__).resolve().parent
+DEFAULT_BINARY = HERE.parent.parent / "target" / "release" / "kvlease"
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    binary = Path(os.environ.get(BINARY_VARIABLE, DEFAULT_BINARY)).absolute()
+    if not os.access(binary, os.X_OK):
+        raise SystemExit(
+            "error: no daemon to test: build it with `cargo build --release -p kvlease`, or name "
+            f"one, {BINARY_VARIABLE}=`{binary}`"
+        )
+    os.environ[BINARY_VARIABLE] = str(binary)
+    os.environ["PYTHONWARNINGS"] = NO_TRACKER_WARNINGS
+    directory = os.environ.get(DIRECTORY_VARIABLE, environment.DEFAULT_DIRECTORY)
+    python = environment.make(Path(directory))
+    if "--put-ceiling" in arguments:
+        arguments.remove("--put-ceiling")
+        command = [python, HERE / "put_ceiling.py", *arguments]
+    else:
+        command = [python, "-m", "pytest", *arguments]
+    os.chdir(HERE)
+    os.execv(python, [str(part) for part in command])
+
+
+if __name__ == "__main__":
+    main()

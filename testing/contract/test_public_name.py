@@ -1,0 +1,89 @@
+"""The segment's public name comes back after a stock client's exit has unlinked it."""
+
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import samples
+from daemon import RELINKS, wait_until
+from samples import in_process_key, mp_key, payload
+from stock_client_exit import SIZE
+
+# What the daemon promises, in seconds.
+NAME_BACK_WITHIN = 1.0
+# For the client's process to start, work and end, and for the tracker to unlink, in seconds.
+CLIENT_ENDED_WITHIN = 90.0
+UNLINKED_WITHIN = 10.0
+EXITS = 2
+
+
+class Watch:
+    """Looks at the public name all the time: the longest absence, and every inode seen."""
+
+    def __init__(self, daemon) -> None:
+        self.longest_absence = 0.0
+        self.inodes: set[int] = set()
+        self._daemon = daemon
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        gone_since = None
+        while not self._stop.wait(0.002):
+            inode = self._daemon.inode()
+            now = time.monotonic()
+            if inode is not None:
+                gone_since = None
+                self.inodes.add(inode)
+                continue
+            gone_since = now if gone_since is None else gone_since
+            self.longest_absence = max(self.longest_absence, now - gone_since)
+
+
+def test_the_name_is_back_within_a_second_with_the_same_inode(
+    make_daemon, in_process, multi_process
+):
+    daemon = make_daemon("64MiB")
+    inode = daemon.inode()
+    one, other = in_process(daemon), multi_process(daemon)
+    assert one.put(in_process_key(1, "attached"), payload(SIZE, "attached"))
+    assert other.store([mp_key(1, "attached")], [payload(SIZE, "attached")])
+    with Watch(daemon) as watch:
+        for number in range(EXITS):
+            _run_client(daemon, number)
+            restored = partial(_was_restored, daemon, number + 1)
+            wait_until(restored, UNLINKED_WITHIN, "the exit unlinked the name, and it is back")
+            assert daemon.inode() == inode
+    assert watch.inodes == {inode}
+    assert watch.longest_absence <= NAME_BACK_WITHIN
+    # The clients that were attached all the while notice nothing, and new ones can attach.
+    assert one.get(in_process_key(1, "attached")) == payload(SIZE, "attached")
+    assert other.load([mp_key(1, "attached")], [SIZE]) == [payload(SIZE, "attached")]
+    assert other.transport()["shared_memory_current"]
+    assert in_process(daemon).get(in_process_key(0, "exit")) == payload(SIZE, "exit", 0)
+    assert multi_process(daemon).load([mp_key(1, "attached")], [SIZE]) != [None]
+
+
+def _was_restored(daemon, times: int) -> bool:
+    return daemon.metric(RELINKS) == times
+
+
+def _run_client(daemon, number: int) -> None:
+    script = Path(__file__).with_name("stock_client_exit.py")
+    command = [sys.executable, script, str(daemon.port), daemon.segment, str(number)]
+    environment = {samples.SEED_VARIABLE: str(samples.SEED), "LMCACHE_TRACK_USAGE": "false"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=CLIENT_ENDED_WITHIN
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,90 @@
+//! `kvlease-soak`: races clients against a daemon of its own and kills them on the way.
+//!
+//! Exit status 0 if all was well, 1 if a byte was wrong or not free at the end, 2 if there was no
+//! verdict.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::{Parser, Subcommand};
+use kvlease_soak::{
+    actor::{self, HolderArgs, UploaderArgs},
+    mix,
+    soak::{self, ClientArgs, Role, SoakArgs},
+};
+
+/// Exit status of a soak that found a fault.
+const FAULT: u8 = 1;
+
+/// Exit status of a soak that came to no verdict.
+const NO_VERDICT: u8 = 2;
+
+/// Races writers and readers against a kvlease daemon, far above its capacity
+#[derive(Parser, Debug)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    soak: SoakArgs,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What the soak and the drills start this executable as.
+#[derive(Subcommand, Debug)]
+enum Part {
+    /// A client of a soak
+    #[command(hide = true)]
+    Client {
+        role: Role,
+        #[command(flatten)]
+        args: ClientArgs,
+    },
+    /// A process that holds a lease
+    #[command(hide = true)]
+    Hold(HolderArgs),
+    /// A process in the middle of an upload
+    #[command(hide = true)]
+    UploadHalf(UploaderArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.part {
+        None => run_soak(&cli),
+        Some(Part::Client { role, args }) => {
+            soak::run_client(*role, args).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Part::Hold(args)) => actor::hold(args).map(|()| ExitCode::SUCCESS),
+        Some(Part::UploadHalf(args)) => actor::upload_half(args).map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("kvlease-soak: {error:#}");
+        NO_VERDICT.into()
+    })
+}
+
+fn run_soak(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let seed = cli.soak.seed.unwrap_or_else(any_seed);
+    // Said first, so that even a soak that hangs can be repeated.
+    eprintln!("kvlease-soak: --seed {seed}");
+    let report = soak::run(&cli.soak, seed)?;
+    if cli.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{report}");
+    }
+    let well = report.faults().is_empty();
+    Ok(if well { ExitCode::SUCCESS } else { FAULT.into() })
+}
+
+fn any_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    mix(since.map_or(0, |since| since.as_nanos() as u64))
+}

@@ -1,0 +1,67 @@
+//! The name of a segment, and its end.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::SystemTime,
+};
+
+/// Where segments are.
+pub const SHM_DIR: &str = "/dev/shm";
+
+/// A segment name that nothing else uses. Dropping it removes whatever was made under it.
+#[derive(Debug)]
+pub struct Segment {
+    name: String,
+}
+
+impl Segment {
+    /// A new name. Nothing is made.
+    #[expect(clippy::new_without_default, reason = "every call makes another name")]
+    pub fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = since.map_or(0, |since| since.subsec_nanos());
+        Self { name: format!("kvlease-soak-{}-{count}-{nanos:08x}", process::id()) }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The public file.
+    pub fn path(&self) -> PathBuf {
+        Path::new(SHM_DIR).join(&self.name)
+    }
+
+    /// The daemon's private directory.
+    pub fn private_path(&self) -> PathBuf {
+        Path::new(SHM_DIR).join(format!(".kvlease.{}", self.name))
+    }
+
+    /// Which inode has the public name; `None` while none has.
+    pub fn inode(&self) -> Option<u64> {
+        fs::symlink_metadata(self.path()).ok().map(|metadata| metadata.ino())
+    }
+
+    /// Whether anything exists under the name.
+    pub fn is_absent(&self) -> bool {
+        let absent = |path: PathBuf| {
+            fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        absent(self.path()) && absent(self.private_path())
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // What was never made cannot be removed, and nobody is left to tell of anything else.
+        let _ = fs::remove_file(self.path());
+        let _ = fs::remove_dir_all(self.private_path());
+    }
+}

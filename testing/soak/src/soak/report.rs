@@ -1,0 +1,135 @@
+//! What a soak found.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Count;
+
+/// What a soak found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Brings the same soak back.
+    pub seed: u64,
+    /// Eviction policy of the daemon.
+    pub eviction: String,
+    /// How long the clients raced, in seconds.
+    pub seconds: f64,
+    /// Bytes of the arena.
+    pub capacity: u64,
+    /// Bytes of all objects that clients tried to keep in it.
+    pub working_set: u64,
+    /// How many keys there were.
+    pub keys: u64,
+    /// Clients killed in the middle of an upload.
+    pub kills_in_put: u64,
+    /// Clients killed in the middle of a read.
+    pub kills_in_read: u64,
+    /// Clients killed between two requests, or while they held leases without reading.
+    pub kills_in_pause: u64,
+    /// Objects evicted.
+    pub evictions: u64,
+    /// Leases that expired without a release.
+    pub leases_expired: u64,
+    /// Lease requests that waited for an upload.
+    pub lease_waits: u64,
+    /// Uploads that the daemon discarded.
+    pub writes_aborted: u64,
+    /// Objects that the daemon itself found damaged.
+    pub corrupt_objects: u64,
+    /// What the clients counted.
+    pub counts: BTreeMap<String, u64>,
+    /// What was not free at the end.
+    pub leftover: Leftover,
+    /// Exit status of the daemon after `SIGTERM`; none if a signal ended it.
+    pub daemon_status: Option<i32>,
+}
+
+/// What was left when all objects were removed and all leases had ended: all zero, if all is well.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Leftover {
+    /// Live leases.
+    pub leases: u64,
+    /// Unfinished uploads.
+    pub writes: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Bytes of objects.
+    pub stored: u64,
+    /// Bytes in quarantine.
+    pub quarantined: u64,
+    /// Bytes of the arena that were never populated.
+    pub unpopulated: u64,
+    /// Bytes that are not free.
+    pub leaked: u64,
+}
+
+impl Report {
+    pub(super) fn named(counts: &[u64]) -> BTreeMap<String, u64> {
+        let names = Count::ALL.iter().map(|count| count.name().to_owned());
+        names.zip(counts.iter().copied()).collect()
+    }
+
+    /// One of the counts.
+    pub fn count(&self, count: Count) -> u64 {
+        self.counts.get(count.name()).copied().unwrap_or(0)
+    }
+
+    /// What is wrong, in one line each; nothing if all is well.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for count in [Count::WrongBytes, Count::WrongVersions, Count::Errors] {
+            if self.count(count) > 0 {
+                faults.push(format!("{}: {}", count.about(), self.count(count)));
+            }
+        }
+        if self.corrupt_objects > 0 {
+            faults.push(format!("objects that the daemon found damaged: {}", self.corrupt_objects));
+        }
+        if self.leftover != Leftover::default() {
+            faults.push(format!("the daemon is not empty at the end: {:?}", self.leftover));
+        }
+        if self.daemon_status != Some(0) {
+            faults.push(format!("exit status of the daemon: {:?}", self.daemon_status));
+        }
+        let done = [Count::Stored, Count::Copied, Count::Fetched, Count::Removed];
+        if let Some(missing) = done.iter().find(|count| self.count(**count) == 0) {
+            faults.push(format!("nothing was soaked, {}: 0", missing.about()));
+        }
+        faults
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<62}{value:>16}");
+        row("seed", &self.seed)?;
+        row("eviction policy", &self.eviction)?;
+        row("seconds", &format_args!("{:.1}", self.seconds))?;
+        row("capacity, bytes", &self.capacity)?;
+        row("all objects together, bytes", &self.working_set)?;
+        row("keys", &self.keys)?;
+        for count in Count::ALL {
+            row(count.about(), &self.count(*count))?;
+        }
+        row("clients killed in the middle of an upload", &self.kills_in_put)?;
+        row("clients killed in the middle of a read", &self.kills_in_read)?;
+        row("clients killed otherwise", &self.kills_in_pause)?;
+        row("objects evicted", &self.evictions)?;
+        row("leases expired without a release", &self.leases_expired)?;
+        row("lease requests that waited for an upload", &self.lease_waits)?;
+        row("uploads discarded by the daemon", &self.writes_aborted)?;
+        row("objects that the daemon found damaged", &self.corrupt_objects)?;
+        row("leases, uploads and objects left at the end", &{
+            self.leftover.leases + self.leftover.writes + self.leftover.objects
+        })?;
+        row("leaked bytes", &self.leftover.leaked)?;
+        let status = self.daemon_status.map_or("killed".to_owned(), |status| status.to_string());
+        row("exit status of the daemon", &status)?;
+        let faults = self.faults();
+        for fault in &faults {
+            writeln!(f, "FAULT {fault}")?;
+        }
+        write!(f, "{}", if faults.is_empty() { "all is well" } else { "NOT WELL" })
+    }
+}

@@ -1,0 +1,204 @@
+//! One soak from start to verdict.
+
+use std::{
+    path::PathBuf,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use kvlease_client::{ByteSize, StatsReply};
+use tempfile::TempDir;
+
+use super::{
+    BUCKET,
+    client::VERSIONS,
+    fleet::{Fleet, Orders},
+    report::{Leftover, Report},
+    versions::Versions,
+    workload::Workload,
+};
+use crate::{
+    daemon::{Daemon, DaemonSpec},
+    interrupt::Interrupt,
+    random::Random,
+    wait::until,
+};
+
+/// The longest lease, and the grace after one that was not released.
+const TTL_MAX: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How long the daemon may take beyond them to be empty: far longer than one turn of its reaper.
+const EMPTY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Between two looks at the clients.
+const TURN: Duration = Duration::from_millis(10);
+
+/// The mean time between two kills: 400 a minute.
+const KILL_EVERY: Duration = Duration::from_millis(150);
+
+/// The party whose random numbers say who is killed when; clients count from 0.
+const KILLER: u64 = u64::MAX;
+
+/// What a soak is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SoakArgs {
+    /// How long clients race, in seconds
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
+    /// Seed of keys, lengths, choices and kills [default: another one each time]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Writer processes
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub writers: u16,
+    /// Reader processes
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub readers: u16,
+    /// Size of the arena; all objects together have at least four times as much
+    #[arg(long, default_value = "256MiB")]
+    pub capacity: ByteSize,
+    /// Eviction policy of the daemon: lru or s3-fifo
+    #[arg(long, default_value = "s3-fifo")]
+    pub eviction: String,
+    /// Kill clients at random and replace them
+    #[arg(long)]
+    pub kill_clients: bool,
+    /// The `kvlease` executable [default: the one beside this]
+    #[arg(long, env = "KVLEASE_BIN")]
+    pub daemon: Option<PathBuf>,
+}
+
+/// Runs a soak.
+///
+/// # Errors
+///
+/// Whatever keeps it from a verdict: a daemon or a client that ended by itself, an interrupt.
+pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
+    let interrupt = Interrupt::listen()?;
+    let folder = TempDir::with_prefix("kvlease-soak-")?;
+    let mut daemon = Daemon::start(daemon_spec(args)?)?;
+    let capacity = daemon.stats()?.capacity;
+    let workload = Workload::new(seed, capacity);
+    Versions::create(&folder.path().join(VERSIONS), workload.keys())?;
+    let orders = Orders {
+        folder: folder.path().to_owned(),
+        seed,
+        capacity,
+        ttl_max_ms: TTL_MAX.as_millis() as u64,
+        writers: args.writers.into(),
+        readers: args.readers.into(),
+    };
+    let started = Instant::now();
+    let mut fleet = Fleet::start(orders, &daemon)?;
+    let raced = race(args, seed, &mut fleet, &mut daemon, &interrupt);
+    raced.with_context(|| format!("the daemon's log:\n{}", daemon.log()))?;
+    let (counts, kills) = fleet.stop()?;
+    let raced_s = started.elapsed().as_secs_f64();
+    let at_end = daemon.stats()?;
+    let metric = |name: &str| daemon.metric(name).map(|value| value as u64);
+    let lease_waits = metric("kvlease_lease_waits_total")?;
+    let writes_aborted = metric("kvlease_writes_aborted_total")?;
+    let corrupt_objects = metric("kvlease_corrupt_objects_total")?;
+    let leftover = empty(&daemon, &interrupt)?;
+    let status = daemon.terminate()?;
+    Ok(Report {
+        seed,
+        eviction: at_end.eviction,
+        seconds: raced_s,
+        capacity,
+        working_set: workload.bytes(),
+        keys: workload.keys() as u64,
+        kills_in_put: kills.in_put,
+        kills_in_read: kills.in_read,
+        kills_in_pause: kills.in_pause,
+        evictions: at_end.evictions,
+        leases_expired: at_end.leases_expired,
+        lease_waits,
+        writes_aborted,
+        corrupt_objects,
+        counts: Report::named(&counts),
+        leftover,
+        daemon_status: status.code(),
+    })
+}
+
+fn daemon_spec(args: &SoakArgs) -> anyhow::Result<DaemonSpec> {
+    let binary = match &args.daemon {
+        Some(binary) => binary.clone(),
+        None => std::env::current_exe()?.with_file_name("kvlease"),
+    };
+    ensure!(
+        binary.is_file(),
+        "no daemon to soak: build it, or name it with --daemon or KVLEASE_BIN, path=`{}`",
+        binary.display()
+    );
+    let settings = vec![
+        format!("cache.eviction={}", args.eviction),
+        format!("lease.ttl_default_s={}", TTL_MAX.as_secs_f64()),
+        format!("lease.ttl_max_s={}", TTL_MAX.as_secs_f64()),
+        format!("lease.grace_s={}", GRACE.as_secs_f64()),
+        "log.level=warn".to_owned(),
+    ];
+    Ok(DaemonSpec { binary, capacity: args.capacity.to_string(), settings })
+}
+
+/// Lets the clients race, and kills some of them.
+fn race(
+    args: &SoakArgs,
+    seed: u64,
+    fleet: &mut Fleet,
+    daemon: &mut Daemon,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let mut random = Random::of(seed, KILLER);
+    let started = Instant::now();
+    let mut next_kill = Duration::ZERO;
+    while started.elapsed() < Duration::from_secs(args.seconds) {
+        fleet.check()?;
+        ensure!(daemon.is_alive()?, "the daemon ended by itself");
+        if args.kill_clients && started.elapsed() >= next_kill {
+            fleet.kill_one(&mut random)?;
+            next_kill += KILL_EVERY.mul_f64(random.below(2000) as f64 / 1000.0);
+        }
+        interrupt.check()?;
+        sleep(TURN);
+    }
+    Ok(())
+}
+
+/// Waits for the leases to end, removes every object, and tells what is not free afterwards.
+fn empty(daemon: &Daemon, interrupt: &Interrupt) -> anyhow::Result<Leftover> {
+    let quiet =
+        |stats: &StatsReply| stats.leases == 0 && stats.writes == 0 && stats.quarantined == 0;
+    let limit = TTL_MAX + GRACE + EMPTY_WITHIN;
+    wait_for(daemon, interrupt, limit, quiet)?;
+    daemon.remove_all(BUCKET)?;
+    let clean = |stats: &StatsReply| quiet(stats) && stats.free == stats.capacity;
+    let stats = wait_for(daemon, interrupt, limit, clean)?;
+    let metric = |name: &str| daemon.metric(name).map(|value| value as u64);
+    Ok(Leftover {
+        leases: stats.leases.max(metric("kvlease_leases_live")?),
+        writes: stats.writes.max(metric("kvlease_writes_in_flight")?),
+        objects: stats.objects.max(metric("kvlease_objects")?),
+        stored: stats.stored,
+        quarantined: stats.quarantined.max(metric("kvlease_quarantined_bytes")?),
+        unpopulated: stats.capacity - stats.populated,
+        leaked: stats.capacity - stats.free.min(metric("kvlease_free_bytes")?),
+    })
+}
+
+/// Waits until the state is as wanted, at most for `limit`, and returns the last one.
+fn wait_for(
+    daemon: &Daemon,
+    interrupt: &Interrupt,
+    limit: Duration,
+    wanted: impl Fn(&StatsReply) -> bool,
+) -> anyhow::Result<StatsReply> {
+    let reached = until(limit, || match interrupt.check().and_then(|()| daemon.stats()) {
+        Ok(stats) if !wanted(&stats) => None,
+        outcome => Some(outcome),
+    });
+    reached.unwrap_or_else(|| daemon.stats())
+}

@@ -1,0 +1,148 @@
+//! Daemons that must not start: one line on standard error, a documented exit status, and nothing
+//! made.
+
+use std::{
+    fs,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use kvlease_soak::{Segment, serve_command};
+
+use crate::support::{await_that, daemon, daemon_binary, get, put};
+
+const BAD_USAGE: i32 = 64;
+const TAKEN: i32 = 69;
+const CANNOT_CREATE: i32 = 73;
+
+/// Starts a daemon that must refuse to, and returns its exit status and its one line.
+fn refusal(mut command: Command) -> (i32, String) {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut ended = || process.try_wait().unwrap().is_some();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        await_that("the daemon refuses to start", &mut ended);
+    }));
+    if outcome.is_err() {
+        process.kill().unwrap();
+    }
+    let output = process.wait_with_output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(outcome.ok(), Some(()), "it serves: {line}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(line.lines().count(), 1, "one line, not: {line}");
+    (output.status.code().expect("it ends by itself"), line)
+}
+
+fn serve(segment: &Segment, listen: &str, capacity: &str) -> Command {
+    let mut command = serve_command(&daemon_binary());
+    command.args(["--listen", listen, "--capacity", capacity]);
+    command.args(["--shared-memory-name", segment.name()]);
+    command
+}
+
+/// Asserts that a line names everything that a person needs.
+fn assert_names(line: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(line.contains(part), "`{part}` is not in: {line}");
+    }
+}
+
+#[test]
+fn a_second_daemon_on_the_same_segment_is_refused_and_the_first_goes_on() {
+    let first = daemon("16MiB", &[]);
+    assert_eq!(put(&first, "kept", 50_000), 200);
+    let inode = first.segment().inode();
+    let (status, line) = refusal(serve(first.segment(), "127.0.0.1:0", "16MiB"));
+    assert_eq!(status, TAKEN, "{line}");
+    assert_names(&line, &["shared_memory_name=`", first.segment().name(), "stop it or choose"]);
+    assert_eq!(first.segment().inode(), inode);
+    assert_eq!(get(&first, "kept"), 200);
+}
+
+#[test]
+fn a_taken_port_is_refused_and_nothing_is_made() {
+    let segment = Segment::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (status, line) = refusal(serve(&segment, &address, "16MiB"));
+    assert_eq!(status, TAKEN, "{line}");
+    assert_names(&line, &["server.address=`", &address, "choose another port"]);
+    assert!(segment.is_absent());
+}
+
+#[test]
+fn a_capacity_beyond_the_shared_memory_is_refused_and_nothing_is_made() {
+    let segment = Segment::new();
+    let (status, line) = refusal(serve(&segment, "127.0.0.1:0", "8TiB"));
+    assert_eq!(status, CANNOT_CREATE, "{line}");
+    assert_names(&line, &["capacity=`8TiB`", "set at most"]);
+    assert!(segment.is_absent(), "left behind: {:?}", segment.private_path());
+}
+
+#[test]
+fn a_name_that_another_file_has_is_refused_and_that_file_stays_as_it_is() {
+    let segment = Segment::new();
+    fs::write(segment.path(), b"somebody else's").unwrap();
+    let (status, line) = refusal(serve(&segment, "127.0.0.1:0", "16MiB"));
+    assert_eq!(status, TAKEN, "{line}");
+    assert_names(&line, &["shared_memory_name", segment.name(), "choose another name"]);
+    assert_eq!(fs::read(segment.path()).unwrap(), b"somebody else's");
+    let left = fs::symlink_metadata(segment.private_path());
+    assert!(left.is_err(), "left behind: {:?}", segment.private_path());
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_refused_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let absent = folder.path().join("absent.toml");
+    let shown = absent.display().to_string();
+    let cases = [
+        (
+            file("unknown.toml", "[cache]\ncapasity = \"1GiB\"\n"),
+            "cache.capasity",
+            "1GiB",
+            "capacity",
+        ),
+        (file("value.toml", "[cache]\ncapacity = \"1XiB\"\n"), "cache.capacity", "1XiB", "write"),
+        (file("binary.toml", "\u{0}\u{1}"), "line", "1", "TOML"),
+        (folder.path().to_owned(), "config", folder.path().to_str().unwrap(), "path"),
+        (absent, "config", &shown, "path"),
+    ];
+    for (path, key, value, cure) in cases {
+        let segment = Segment::new();
+        let mut command = serve(&segment, "127.0.0.1:0", "16MiB");
+        command.arg("--config").arg(path);
+        let (status, line) = refusal(command);
+        assert_eq!(status, BAD_USAGE, "{line}");
+        assert_names(&line, &[&format!("{key}=`{value}`"), cure]);
+        assert!(segment.is_absent());
+    }
+}
+
+#[test]
+fn bad_environment_variables_and_flags_are_refused_and_nothing_is_made() {
+    let segment = Segment::new();
+    let mut command = serve(&segment, "127.0.0.1:0", "16MiB");
+    command.env("KVLEASE_CAPASITY", "1GiB");
+    let (status, line) = refusal(command);
+    assert_eq!(status, BAD_USAGE, "{line}");
+    assert_names(&line, &["KVLEASE_CAPASITY=`1GiB`"]);
+    for (flags, named) in [
+        (["--set", "cache.capasity=1GiB"], "cache.capasity=`1GiB`"),
+        (["--set", "lease.ttl_max_s=-1"], "lease.ttl_max_s=`-1`"),
+        (["--no-such-flag", "1"], "--no-such-flag"),
+    ] {
+        let mut command = serve(&segment, "127.0.0.1:0", "16MiB");
+        command.args(flags);
+        let (status, line) = refusal(command);
+        assert_eq!(status, BAD_USAGE, "{line}");
+        assert_names(&line, &[named]);
+    }
+    assert!(segment.is_absent());
+}

@@ -1,0 +1,123 @@
+//! The daemon ends and starts again on the same segment, while a client goes on reading under a
+//! lease of the daemon before.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use kvlease_soak::{Daemon, actor::HELD};
+
+use crate::support::{ACTOR, BUCKET, await_that, daemon, get, lease, lease_settings, put};
+
+const CAPACITY: u64 = 24 << 20;
+
+/// Long enough to fill the arena several times, on any machine.
+const TTL_S: &str = "8";
+
+const LEN: usize = 700_001;
+
+/// A process that reads under a lease until its deadline.
+struct Holder {
+    process: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Holder {
+    fn start(daemon: &Daemon, key: &str) -> Self {
+        let mut command = Command::new(ACTOR);
+        command.args(["hold", "--address", &daemon.address().to_string()]);
+        command.args(["--segment", daemon.segment().name(), "--bucket", BUCKET]);
+        command.args(["--key", key, "--ttl-s", TTL_S]);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), HELD);
+        Self { process, said }
+    }
+
+    fn is_reading(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// How often it copied the object, once its lease has ended. It fails on a wrong byte.
+    fn copies(&mut self) -> u64 {
+        await_that("the holder ends with its lease", || !self.is_reading());
+        let status = self.process.wait().unwrap();
+        assert!(status.success(), "the leased bytes changed, see above");
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        line.split(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It has ended by itself unless the drill failed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Stores objects until the holder has ended, far beyond the capacity.
+fn fill_while_held(daemon: &Daemon, holder: &mut Holder) {
+    let (mut stored, mut turn) = (0, 0);
+    while holder.is_reading() {
+        stored += match put(daemon, &format!("new {turn}"), LEN) {
+            200 => LEN as u64,
+            status => panic!("room for objects is left, status=`{status}`"),
+        };
+        turn += 1;
+    }
+    assert!(stored > 4 * CAPACITY, "too little was stored to tell, stored=`{stored}`");
+}
+
+fn drill(end: impl FnOnce(&mut Daemon)) {
+    let mut settings = lease_settings(TTL_S, "0.5").to_vec();
+    settings.push("server.drain_timeout_s=1".to_owned());
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let mut daemon = daemon(&CAPACITY.to_string(), &settings);
+    let old = ["held", "old 1", "old 2"];
+    for key in old {
+        assert_eq!(put(&daemon, key, LEN), 200);
+    }
+    let inode = daemon.segment().inode();
+    let mut holder = Holder::start(&daemon, "held");
+    end(&mut daemon);
+    daemon.start_again().unwrap();
+    assert!(holder.is_reading(), "the lease must outlive the restart for this drill to tell");
+    assert_eq!(daemon.segment().inode(), inode);
+    assert!(daemon.stats().unwrap().quarantined >= LEN as u64);
+    for key in old {
+        assert_eq!(get(&daemon, key), 404, "{key}");
+        assert_eq!(lease(&daemon, key, "timeout_ms=1000").0, 404, "{key}");
+    }
+    // The very key of the leased bytes, with other bytes: they must go elsewhere.
+    assert_eq!(put(&daemon, "old 1", LEN + 4096), 200);
+    fill_while_held(&daemon, &mut holder);
+    assert!(holder.copies() > 1);
+    await_that("the quarantine ends", || daemon.stats().unwrap().quarantined == 0);
+    assert_eq!(daemon.segment().inode(), inode);
+    daemon.remove_all(BUCKET).unwrap();
+    crate::support::assert_all_is_free(&daemon);
+}
+
+#[test]
+fn bytes_leased_before_a_sigkill_stay_until_the_deadline_and_nothing_stale_is_served() {
+    drill(|daemon| {
+        let status = daemon.kill().unwrap();
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&status),
+            Some(kvlease_soak::KILLED)
+        );
+    });
+}
+
+#[test]
+fn bytes_leased_before_a_sigterm_stay_until_the_deadline_and_the_daemon_ends_with_status_0() {
+    drill(|daemon| {
+        let status = daemon.terminate().unwrap();
+        assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    });
+}

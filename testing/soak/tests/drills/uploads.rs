@@ -1,0 +1,105 @@
+//! Uploads that break off or stall.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use kvlease_soak::{Payload, actor::HALF_SENT, wire};
+
+use crate::support::{
+    ACTOR, BUCKET, assert_all_is_free, await_that, daemon, get, lease, put, release,
+};
+
+const LEN: usize = (3 << 20) + 17;
+
+/// Long enough that the drill can look at a stalled upload first, on a busy machine as well.
+const STALL: &str = "server.put_stall_timeout_s=3";
+
+#[test]
+fn an_upload_whose_process_is_killed_leaves_nothing_behind() {
+    let daemon = daemon("16MiB", &[]);
+    let free = daemon.stats().unwrap().free;
+    for round in 0..5 {
+        let mut command = Command::new(ACTOR);
+        command.args(["upload-half", "--address", &daemon.address().to_string()]);
+        command.args(["--bucket", BUCKET, "--key", "cut", "--len", &LEN.to_string()]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), HALF_SENT);
+        await_that("the upload is under way", || daemon.stats().unwrap().writes == 1);
+        assert_eq!(get(&daemon, "cut"), 404, "an unfinished object is invisible");
+        assert_eq!(put(&daemon, "cut", 1024), 409, "its key is taken");
+        process.kill().unwrap();
+        process.wait().unwrap();
+        await_that("the upload is discarded", || daemon.stats().unwrap().writes == 0);
+        let stats = daemon.stats().unwrap();
+        assert_eq!((stats.free, stats.writing, stats.objects), (free, 0, 0));
+        assert_eq!(get(&daemon, "cut"), 404);
+        assert_eq!(daemon.metric("kvlease_writes_in_flight").unwrap(), 0.0);
+        assert_eq!(put(&daemon, "cut", LEN), 200, "round {round}");
+        assert_eq!(get(&daemon, "cut"), 200);
+        daemon.remove_all(BUCKET).unwrap();
+    }
+    assert_eq!(daemon.metric("kvlease_writes_aborted_total").unwrap(), 5.0);
+    assert_all_is_free(&daemon);
+}
+
+#[test]
+fn a_stalled_upload_is_discarded_and_a_lease_does_not_wait_longer_than_its_client() {
+    let daemon = daemon("16MiB", &[STALL]);
+    let mut connection = daemon.connect().unwrap();
+    connection.send_head("PUT", &wire::object(BUCKET, "stalled"), LEN).unwrap();
+    connection.send(&vec![1; LEN / 2]).unwrap();
+    await_that("the upload is under way", || daemon.stats().unwrap().writes == 1);
+    let (status, _) = lease(&daemon, "stalled", "timeout_ms=300");
+    assert_eq!(status, 504, "it is still being written");
+    let reply = connection.reply(false).unwrap();
+    assert_eq!(reply.status, 408, "{}", reply.text());
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert_eq!(lease(&daemon, "stalled", "timeout_ms=300").0, 404);
+    assert_eq!(put(&daemon, "stalled", LEN), 200);
+    assert_eq!(get(&daemon, "stalled"), 200);
+    daemon.remove_all(BUCKET).unwrap();
+    assert_all_is_free(&daemon);
+}
+
+#[test]
+fn a_lease_that_waits_is_woken_by_the_end_of_the_upload_whichever_it_is() {
+    let daemon = daemon("16MiB", &[]);
+    let bytes = Payload::new("slow", 1, LEN).bytes();
+    for (complete, expected) in [(true, 200), (false, 404)] {
+        let waits = daemon.metric("kvlease_lease_waits_total").unwrap();
+        let mut connection = daemon.connect().unwrap();
+        connection.send_head("PUT", &wire::object(BUCKET, "slow"), LEN).unwrap();
+        connection.send(&bytes[..LEN / 2]).unwrap();
+        await_that("the upload is under way", || daemon.stats().unwrap().writes == 1);
+        thread::scope(|scope| {
+            let waiting: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| lease(&daemon, "slow", "timeout_ms=60000&ttl_s=60")))
+                .collect();
+            // They are on their way to the daemon; that they waited is checked by its metric.
+            thread::sleep(Duration::from_millis(300));
+            assert!(waiting.iter().all(|waiter| !waiter.is_finished()));
+            if complete {
+                connection.send(&bytes[LEN / 2..]).unwrap();
+                assert_eq!(connection.reply(false).unwrap().status, 200);
+            } else {
+                drop(connection);
+            }
+            for waiter in waiting {
+                let (status, id) = waiter.join().unwrap();
+                assert_eq!(status, expected);
+                if status == 200 {
+                    release(&daemon, &id);
+                }
+            }
+        });
+        assert_eq!(daemon.metric("kvlease_lease_waits_total").unwrap(), waits + 4.0);
+        daemon.remove_all(BUCKET).unwrap();
+    }
+    assert_all_is_free(&daemon);
+}
