@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the contract suite: makes its environment if need be, then calls pytest in it.
+"""Runs the contract suite: makes its environment if need be, checks the form of its own text, then
+calls pytest in it.
 
     usage: run.py [--put-ceiling] [arguments of pytest, or of put_ceiling.py]
 
@@ -9,6 +10,7 @@ target/contract-environment.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,6 +39,8 @@ def main() -> None:
     os.environ["PYTHONWARNINGS"] = NO_TRACKER_WARNINGS
     directory = os.environ.get(DIRECTORY_VARIABLE, environment.DEFAULT_DIRECTORY)
     python = environment.make(Path(directory))
+    for check in (["check", "--quiet"], ["format", "--check", "--quiet"]):
+        subprocess.run([python.with_name("ruff"), *check, HERE], check=True)
     if "--put-ceiling" in arguments:
         arguments.remove("--put-ceiling")
         command = [python, HERE / "put_ceiling.py", *arguments]
