@@ -40,9 +40,7 @@ pub struct Config {
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
-    /// For people on a terminal, as JSON elsewhere.
-    Auto,
-    /// For people.
+    /// For people, with colours on a terminal.
     Human,
     /// One JSON object a line.
     Json,
@@ -72,7 +70,7 @@ impl Default for Config {
             lease_grace: Duration::from_secs(10),
             lease_wait_max: Duration::from_secs(30),
             leases_max: 262_144,
-            log_format: LogFormat::Auto,
+            log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
         }
     }
@@ -163,17 +161,16 @@ pub const SETTINGS: &[Setting] = &[
     setting!("lease.live_max", "KVLEASE_LEASE_LIVE_MAX", leases_max, false, value::count, usize::to_string,
         "leases that may live at the same time"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
-        "`human`, `json`, or `auto`: human on a terminal and JSON elsewhere"),
+        "`human`, or `json`: one object a line"),
     setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),
         "`error`, `warn`, `info`, `debug` or `trace`"),
 ];
 
 impl LogFormat {
-    const ALL: [Self; 3] = [Self::Auto, Self::Human, Self::Json];
+    const ALL: [Self; 2] = [Self::Human, Self::Json];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Auto => "auto",
             Self::Human => "human",
             Self::Json => "json",
         }
@@ -197,7 +194,7 @@ fn directory(text: &str) -> Result<PathBuf, String> {
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
     let format = LogFormat::ALL.into_iter().find(|format| format.name() == text);
-    format.ok_or_else(|| "write `auto`, `human` or `json`".into())
+    format.ok_or_else(|| "write `human` or `json`".into())
 }
 
 fn log_level(text: &str) -> Result<tracing::Level, String> {
