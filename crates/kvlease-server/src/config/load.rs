@@ -9,14 +9,11 @@ use super::{
 };
 
 /// How variables begin that are not settings: the one that names the file, those of the commands
-/// that talk to a daemon, those that Kubernetes makes for a service called `kvlease`, and those of
-/// the project's own tests.
-const OTHER_VARIABLES: [&str; 8] = [
+/// that talk to a daemon, and those of the project's own tests.
+const OTHER_VARIABLES: [&str; 6] = [
     "KVLEASE_CONFIG",
     "KVLEASE_URL",
     "KVLEASE_BUCKET",
-    "KVLEASE_SERVICE_",
-    "KVLEASE_PORT",
     "KVLEASE_BIN",
     "KVLEASE_TEST_",
     "KVLEASE_CONTRACT_",
@@ -72,10 +69,22 @@ fn apply_environment(
         match SETTINGS.iter().find(|setting| setting.env == name) {
             Some(setting) => apply(config, setting, &value, &name)?,
             None if OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) => {}
+            None if is_service_link(&name) => {}
             None => return Err(unknown_variable(&name, &value)),
         }
     }
     Ok(())
+}
+
+/// Whether Kubernetes made this variable, for a service whose name begins with `kvlease`: it sets
+/// `NAME_SERVICE_HOST`, `NAME_SERVICE_PORT…`, `NAME_PORT` and `NAME_PORT_9200_TCP…` in every
+/// container of the namespace.
+fn is_service_link(name: &str) -> bool {
+    let numbered = name.split("_PORT_").skip(1);
+    name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || numbered.into_iter().any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn apply_flags(config: &mut Config, args: &ServeArgs) -> Result<(), ConfigError> {
@@ -223,6 +232,17 @@ mod tests {
             }
             assert!(!message.contains('\n'), "{message}");
         }
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_services_is_no_setting() {
+        let environment = variables(&[
+            ("KVLEASE_SERVICE_HOST", "10.0.0.1"),
+            ("KVLEASE_METRICS_SERVICE_PORT_HTTP", "9200"),
+            ("KVLEASE_PORT", "tcp://10.0.0.1:9200"),
+            ("KVLEASE_METRICS_PORT_9200_TCP_ADDR", "10.0.0.1"),
+        ]);
+        assert_eq!(load(&ServeArgs::default(), environment), Ok(Config::default()));
     }
 
     #[test]
