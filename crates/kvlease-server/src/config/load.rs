@@ -186,7 +186,7 @@ mod tests {
             ("KVLEASE_CAPACITY", "2GiB"),
             ("KVLEASE_LISTEN", "127.0.0.1:2"),
             ("KVLEASE_SERVICE_HOST", "10.0.0.1"),
-            ("HOME", "/root"),
+            ("HOME", "/home/op"),
         ]);
         let config = load(&args, environment).unwrap();
         assert_eq!(config.capacity, Some(ByteSize::gib(3)));
