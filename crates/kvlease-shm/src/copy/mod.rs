@@ -21,6 +21,8 @@ mod avx2;
 mod avx512;
 mod engine;
 mod fused;
+#[cfg(target_arch = "x86_64")]
+mod streaming;
 
 pub use engine::{Engine, STREAM_MIN};
 pub use fused::{TILE, copy_from_shared, copy_to_shared, digest_shared};
