@@ -153,7 +153,11 @@ impl Objects {
 
     /// The slot of the object of this name that is visible or being written.
     pub(crate) fn find(&self, bucket: &str, key: &str) -> Option<u32> {
-        let hash = self.hash(bucket, key);
+        self.find_hashed(self.hash(bucket, key), bucket, key)
+    }
+
+    /// [`find`](Self::find) for who needs the hash of the name as well.
+    pub(crate) fn find_hashed(&self, hash: u64, bucket: &str, key: &str) -> Option<u32> {
         self.by_name
             .find(hash, |slot| {
                 let object = &self.slots[*slot];

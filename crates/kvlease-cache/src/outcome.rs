@@ -50,7 +50,9 @@ pub enum ReserveError {
     #[error("the arena is still being populated: retry shortly")]
     NotPopulated,
     /// The catalog's own memory is at its limit and eviction cannot make enough of it free.
-    #[error("the catalog is at its memory limit: raise it, memory_max=`{memory_max}`")]
+    #[error(
+        "the catalog is at its memory limit: raise cache.catalog_memory_max, cache.catalog_memory_max=`{memory_max}`"
+    )]
     MemoryShort {
         /// The limit.
         memory_max: ByteSize,

@@ -12,7 +12,7 @@ use std::{
 use kvlease_cache::{
     Acquired, BucketInfo, Catalog, CatalogStats, ListCursor, ObjectInfo, Released, Removed, WriteId,
 };
-use kvlease_shm::{Arena, Link, boot_time};
+use kvlease_shm::{Arena, ArenaError, Link, boot_time};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId};
 use tokio::{sync::watch, time::timeout};
 
@@ -221,14 +221,7 @@ impl Engine {
 
     /// Looks after the public name of the segment now. Returns whether clients can attach.
     pub fn is_attachable(&self) -> bool {
-        match self.shared.arena.keep_linked() {
-            Ok(Link::Intact) => true,
-            Ok(Link::Restored) => {
-                self.shared.counters.relinked();
-                true
-            }
-            Ok(Link::Taken) | Err(_) => false,
-        }
+        matches!(self.shared.keep_linked(), Ok(Link::Intact | Link::Restored))
     }
 
     /// Stops the threads in the background and waits for them.
@@ -247,6 +240,16 @@ enum Unavailable {
 impl Shared {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("a panic ends the process, so nobody meets a poisoned catalog")
+    }
+
+    /// Looks after the public name of the segment; counts and tells when it had to be put back.
+    pub(crate) fn keep_linked(&self) -> Result<Link, ArenaError> {
+        let link = self.arena.keep_linked();
+        if matches!(link, Ok(Link::Restored)) {
+            self.counters.relinked();
+            tracing::warn!("the segment's public name was gone: put it back, same inode");
+        }
+        link
     }
 
     pub(crate) fn renew(&self, id: LeaseId, ttl: Duration) -> bool {

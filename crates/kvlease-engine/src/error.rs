@@ -25,7 +25,7 @@ pub enum PutError {
     Reserve(#[from] ReserveError),
     /// The object is larger than any that is taken.
     #[error(
-        "the object is too large: store smaller ones or raise object_len_max, object_len_max=`{max}`"
+        "the object is too large: store smaller ones or raise cache.object_len_max, object_len_max=`{max}`"
     )]
     TooLarge {
         /// The limit.
@@ -67,10 +67,10 @@ pub enum LeaseRefused {
         waited: Duration,
     },
     /// The daemon is at its limit of live leases.
-    #[error("too many live leases: release some or raise leases_max")]
+    #[error("too many live leases: release some or raise lease.live_max")]
     TooManyLeases,
     /// The catalog has no memory for another lease.
-    #[error("the catalog is at its memory limit: release leases or raise catalog_memory_max")]
+    #[error("the catalog is at its memory limit: release leases or raise cache.catalog_memory_max")]
     MemoryShort,
 }
 

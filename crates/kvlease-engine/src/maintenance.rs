@@ -110,13 +110,8 @@ struct Linker {
 
 impl Linker {
     fn turn(&mut self, shared: &Shared) {
-        let failure = match shared.arena.keep_linked() {
-            Ok(Link::Intact) => None,
-            Ok(Link::Restored) => {
-                shared.counters.relinked();
-                tracing::warn!("the segment's public name was gone: put it back, same inode");
-                None
-            }
+        let failure = match shared.keep_linked() {
+            Ok(Link::Intact | Link::Restored) => None,
             Ok(Link::Taken) => Some("another file has the segment's public name".to_owned()),
             Err(error) => Some(error.to_string()),
         };

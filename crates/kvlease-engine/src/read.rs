@@ -72,14 +72,15 @@ impl Read {
         }
         self.digest.update(&piece);
         self.position += wanted as u64;
-        if self.left() == 0 && self.digest.clone().finish() != self.checksum() {
-            self.discard();
-            return Err(ReadError::Corrupt);
-        }
-        // The lease is checked behind the copy: a copy that outlived it is not given out.
+        // The lease is checked behind the copy: a copy that outlived it is not given out, and its
+        // bytes say nothing of the object.
         let ttl = self.lease.shared.config.lease_ttl_max;
         if !self.lease.shared.renew(self.lease.lease().id, ttl) {
             return Err(ReadError::TooSlow);
+        }
+        if self.left() == 0 && self.digest.clone().finish() != self.checksum() {
+            self.discard();
+            return Err(ReadError::Corrupt);
         }
         Ok(Some(Bytes::from(piece)))
     }

@@ -17,9 +17,9 @@ impl Catalog {
     /// Until then the object is neither evicted nor moved, and for the grace after that its
     /// extents are not used again unless the lease was released.
     pub fn acquire(&mut self, bucket: &str, key: &str, ttl: Duration, now: Timestamp) -> Acquired {
-        let Some(slot) = self.objects.find(bucket, key) else {
-            let evicted = self.gone.contains(self.objects.hash(bucket, key));
-            return Acquired::Absent { evicted };
+        let hash = self.objects.hash(bucket, key);
+        let Some(slot) = self.objects.find_hashed(hash, bucket, key) else {
+            return Acquired::Absent { evicted: self.gone.contains(hash) };
         };
         if self.objects[slot].state == State::Writing {
             let generation = self.objects[slot].generation;

@@ -28,6 +28,16 @@ enum Kind {
 
 use Kind::{Bytes, Gauge, Seconds, Total, TotalBytes, TotalSeconds};
 
+impl Kind {
+    fn unit(&self) -> Option<Unit> {
+        match self {
+            Bytes(_) | TotalBytes(_) => Some(Unit::Bytes),
+            Seconds(_) | TotalSeconds(_) => Some(Unit::Seconds),
+            Gauge(_) | Total(_) => None,
+        }
+    }
+}
+
 /// Without the prefix and without the endings that the text format appends.
 #[rustfmt::skip]
 const READINGS: &[Reading] = &[
@@ -82,55 +92,21 @@ impl fmt::Debug for EngineCollector {
 impl Collector for EngineCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let stats = self.0.stats();
-        for reading in READINGS {
-            let Reading { name, help, kind } = reading;
+        for Reading { name, help, kind } in READINGS {
+            let mut write = |metric: &dyn EncodeMetric| {
+                let kind_of_metric = metric.metric_type();
+                let unit = kind.unit();
+                let descriptor =
+                    encoder.encode_descriptor(name, help, unit.as_ref(), kind_of_metric)?;
+                metric.encode(descriptor)
+            };
             match kind {
-                Bytes(read) => write(
-                    &mut encoder,
-                    name,
-                    help,
-                    Some(&Unit::Bytes),
-                    &ConstGauge::new(read(&stats)),
-                ),
-                Seconds(read) => write(
-                    &mut encoder,
-                    name,
-                    help,
-                    Some(&Unit::Seconds),
-                    &ConstGauge::new(read(&stats)),
-                ),
-                Gauge(read) => {
-                    write(&mut encoder, name, help, None, &ConstGauge::new(read(&stats)))
-                }
-                Total(read) => {
-                    write(&mut encoder, name, help, None, &ConstCounter::new(read(&stats)))
-                }
-                TotalBytes(read) => write(
-                    &mut encoder,
-                    name,
-                    help,
-                    Some(&Unit::Bytes),
-                    &ConstCounter::new(read(&stats)),
-                ),
-                TotalSeconds(read) => write(
-                    &mut encoder,
-                    name,
-                    help,
-                    Some(&Unit::Seconds),
-                    &ConstCounter::new(read(&stats)),
-                ),
+                Bytes(read) | Gauge(read) => write(&ConstGauge::new(read(&stats))),
+                Seconds(read) => write(&ConstGauge::new(read(&stats))),
+                Total(read) | TotalBytes(read) => write(&ConstCounter::new(read(&stats))),
+                TotalSeconds(read) => write(&ConstCounter::new(read(&stats))),
             }?;
         }
         Ok(())
     }
-}
-
-fn write(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    unit: Option<&Unit>,
-    metric: &impl EncodeMetric,
-) -> fmt::Result {
-    metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
 }
