@@ -51,7 +51,7 @@ def make(directory: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         python = directory / "bin" / "python"
         stamp = directory / STAMP
-        wanted = _fingerprint()
+        wanted = _fingerprint(directory)
         if stamp.exists() and stamp.read_text() == wanted and python.exists():
             return python
         _check_machine()
@@ -61,8 +61,9 @@ def make(directory: Path) -> Path:
         return python
 
 
-def _fingerprint() -> str:
-    digest = hashlib.sha256()
+def _fingerprint(directory: Path) -> str:
+    # The programs in an environment name its path: one that was moved is another.
+    digest = hashlib.sha256(f"{directory}\n".encode())
     for path in INPUTS:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode())
