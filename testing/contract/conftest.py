@@ -1,7 +1,13 @@
-"""Fixtures, and the sentinel: a run that tests less than the whole suite is a failed run."""
+"""Fixtures, and the sentinel: a run that tests less than the whole suite is a failed run.
+
+A test that takes `in_process` or `multi_process` runs once for each kind of client, unless a
+marker names the kinds: `@pytest.mark.only(STOCK)`. One that takes `in_process_of` or
+`multi_process_of` names the kind with each client that it makes.
+"""
 
 import faulthandler
 import os
+from functools import partial
 from pathlib import Path
 
 # Read when LMCache is imported, which the modules below do.
@@ -12,12 +18,14 @@ import pytest
 
 import samples
 from daemon import Daemon
+from fake_daemon import FakeDaemon
 from in_process import InProcess, host_memory
 from multi_process import MultiProcess
+from samples import KINDS
 
 # How many tests the suite has. Whoever adds or removes one changes this number too, so that no
 # test disappears unnoticed.
-EXPECTED_TESTS = 89
+EXPECTED_TESTS = 423
 
 # Names the daemon under test; run.py sets it.
 BINARY_VARIABLE = "KVLEASE_BIN"
@@ -44,6 +52,12 @@ def pytest_unconfigure(config):
 
 def pytest_report_header(config):
     return f"kvlease: {_binary()}\nreplay with {samples.SEED_VARIABLE}={samples.SEED}"
+
+
+def pytest_generate_tests(metafunc):
+    if "kind" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("kind", only.args if only else KINDS)
 
 
 def pytest_collection_finish(session):
@@ -79,13 +93,28 @@ def host():
 
 
 @pytest.fixture(scope="session")
-def shared_daemon(tmp_path_factory):
-    """A daemon for the tests that leave it as they found it but for more objects."""
-    daemon = Daemon(_binary(), tmp_path_factory.mktemp("shared"), "1GiB")
-    try:
-        yield daemon.start()
-    finally:
+def shared_daemon_of(tmp_path_factory):
+    """Daemons for tests that leave them as they found them but for more objects: one for each name.
+
+    `shared_daemon_of("mixed")` is the one for clients of both kinds.
+    """
+    daemons: dict[str, Daemon] = {}
+
+    def find(name: str) -> Daemon:
+        if name not in daemons:
+            daemons[name] = Daemon(_binary(), tmp_path_factory.mktemp(name), "512MiB")
+            daemons[name].start()
+        return daemons[name]
+
+    yield find
+    for daemon in daemons.values():
         daemon.destroy()
+
+
+@pytest.fixture
+def shared_daemon(kind, shared_daemon_of):
+    """The one for clients of the kind that this run of the test is for."""
+    return shared_daemon_of(kind)
 
 
 @pytest.fixture
@@ -103,12 +132,22 @@ def make_daemon(tmp_path):
 
 
 @pytest.fixture
-def in_process(host):
-    """Makes in-process clients that end with the test: `in_process(daemon, **options)`."""
+def fake_daemon():
+    """A daemon with nothing but the three endpoints that the stock clients use."""
+    daemon = FakeDaemon()
+    try:
+        yield daemon
+    finally:
+        daemon.destroy()
+
+
+@pytest.fixture
+def in_process_of(host):
+    """Makes in-process clients that end with the test: `in_process_of(kind, daemon, **options)`."""
     clients = []
 
-    def make(daemon: Daemon, **options: object) -> InProcess:
-        clients.append(InProcess(daemon, host, **options))
+    def make(kind: str, daemon: Daemon, **options: object) -> InProcess:
+        clients.append(InProcess(daemon, host, kind, **options))
         return clients[-1]
 
     yield make
@@ -117,17 +156,29 @@ def in_process(host):
 
 
 @pytest.fixture
-def multi_process():
-    """Makes MP clients that end with the test: `multi_process(daemon, **options)`."""
+def multi_process_of():
+    """Makes MP clients that end with the test: `multi_process_of(kind, daemon, **options)`."""
     clients = []
 
-    def make(daemon: Daemon, **options: object) -> MultiProcess:
-        clients.append(MultiProcess(daemon, **options))
+    def make(kind: str, daemon: Daemon, **options: object) -> MultiProcess:
+        clients.append(MultiProcess(daemon, kind, **options))
         return clients[-1]
 
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def in_process(kind, in_process_of):
+    """The same for clients of the kind that this run of the test is for."""
+    return partial(in_process_of, kind)
+
+
+@pytest.fixture
+def multi_process(kind, multi_process_of):
+    """The same for clients of the kind that this run of the test is for."""
+    return partial(multi_process_of, kind)
 
 
 def _binary() -> Path:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from pathlib import Path
@@ -49,11 +50,6 @@ class Daemon:
         if self._config:
             self._config.write_text(config)
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """The address as LMCache's configuration names it."""
-        return f"sagemaker-hyperpod://127.0.0.1:{self.port}"
 
     @property
     def path(self) -> Path:
@@ -111,6 +107,23 @@ class Daemon:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
             return reply.read().decode()
 
+    def stored(self, key: str, bucket: str = "lmcache") -> bytes:
+        """An object as the daemon has it."""
+        with urllib.request.urlopen(self._object_url(bucket, key), timeout=10) as reply:
+            return reply.read()
+
+    def lease(self, key: str, bucket: str = "lmcache", ttl_s: float = 30.0) -> dict:
+        """The reply to a lease that nobody but the test knows of."""
+        url = f"{self._object_url(bucket, key)}/leases?timeout_ms=1000&ttl_s={ttl_s}"
+        request = urllib.request.Request(url, method="POST")
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply)
+
+    def release(self, lease: dict) -> None:
+        """Ends such a lease."""
+        url = f"http://127.0.0.1:{self.port}/v1/leases/{lease['id']}/release"
+        urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
+
     def metric(self, name: str) -> float:
         """The sum of a metric's samples over all its labels."""
         samples = [
@@ -120,6 +133,10 @@ class Daemon:
         ]
         assert samples, f"the daemon has no metric of this name, metric=`{name}`"
         return sum(samples)
+
+    def _object_url(self, bucket: str, key: str) -> str:
+        quoted = urllib.parse.quote(key, safe="")
+        return f"http://127.0.0.1:{self.port}/v1/kv/{bucket}/{quoted}"
 
     def _is_populated(self) -> bool:
         stats = json.loads(self.fetch("/v1/stats"))

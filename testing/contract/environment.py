@@ -26,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DEFAULT_DIRECTORY = HERE.parent.parent / "target" / "contract-environment"
 REQUIREMENTS = HERE / "requirements.txt"
-INPUTS = (REQUIREMENTS, HERE / "cuda_stubs.py", Path(__file__).resolve())
+SCRIPTS = (HERE / "cuda_stubs.py", Path(__file__).resolve())
 STAMP = "contract-environment.stamp"
 
 # What has to be there, how to tell, and the Debian package that brings it.
@@ -34,7 +34,7 @@ TOOLS = {"gcc": "gcc", "nm": "binutils", "readelf": "binutils"}
 # `libc6-dev` holds the start-up files without which gcc cannot link.
 COMPILER_COMPANIONS = {"gcc": ["libc6-dev"]}
 
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 
 
 def main() -> None:
@@ -43,28 +43,31 @@ def main() -> None:
     print(make(parser.parse_args().directory))
 
 
-def make(directory: Path) -> Path:
-    """Makes the environment in `directory` unless it is there; returns the path of its Python."""
+def make(directory: Path, requirements: Path = REQUIREMENTS) -> Path:
+    """Makes the environment in `directory` unless it is there; returns the path of its Python.
+
+    `requirements` names torch, LMCache, and every package that they need.
+    """
     directory = directory.absolute()
     directory.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{directory}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         python = directory / "bin" / "python"
         stamp = directory / STAMP
-        wanted = _fingerprint(directory)
+        wanted = _fingerprint(directory, requirements)
         if stamp.exists() and stamp.read_text() == wanted and python.exists():
             return python
         _check_machine()
         _clear(directory)
-        _build(directory, python)
+        _build(directory, python, requirements)
         stamp.write_text(wanted)
         return python
 
 
-def _fingerprint(directory: Path) -> str:
+def _fingerprint(directory: Path, requirements: Path) -> str:
     # The programs in an environment name its path: one that was moved is another.
     digest = hashlib.sha256(f"{directory}\n".encode())
-    for path in INPUTS:
+    for path in (requirements, *SCRIPTS):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode())
         digest.update(content)
@@ -81,7 +84,7 @@ def _check_machine() -> None:
     if sys.version_info < OLDEST_PYTHON:
         needed = ".".join(map(str, OLDEST_PYTHON))
         raise SystemExit(
-            f"error: LMCache needs Python {needed} or newer: call this script with one, "
+            f"error: the package needs Python {needed} or newer: call this script with one, "
             f"python=`{platform.python_version()}`"
         )
     packages = _missing_packages()
@@ -127,12 +130,12 @@ def _clear(directory: Path) -> None:
     shutil.rmtree(directory)
 
 
-def _build(directory: Path, python: Path) -> None:
-    print(f"making the contract suite's environment in {directory}", file=sys.stderr)
+def _build(directory: Path, python: Path, requirements: Path) -> None:
+    print(f"making an environment in {directory}", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", directory], check=True)
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
-    requirements = ["--no-deps", "--only-binary", ":all:", "-r", REQUIREMENTS]
-    subprocess.run([*pip, "install", "-q", *requirements], check=True, stdout=sys.stderr)
+    wanted = ["--no-deps", "--only-binary", ":all:", "-r", requirements]
+    subprocess.run([*pip, "install", "-q", *wanted], check=True, stdout=sys.stderr)
     sys.path.insert(0, str(HERE))
     import cuda_stubs
 

@@ -1,13 +1,19 @@
-"""The stock MP client (LMCache's L2 adapter), built and driven as LMCache's MP server does it.
+"""The MP clients, built and driven as LMCache's MP server does it: LMCache's own L2 adapter, and
+kvlease's client in LMCache's `native_plugin` adapter.
 
-It is built from the JSON that `--l2-adapter` takes, through LMCache's own parser and factory.
+Each is built from the JSON that `--l2-adapter` takes, through LMCache's own parser and factory.
 Calls are submitted, their completion is announced on an event descriptor, and the result is
 then popped: the server's way.
+
+The two differ in what becomes of the leases that a lookup takes. The stock adapter keeps them
+until the server unlocks the keys. LMCache does not tell a native plugin of that: kvlease's client
+keeps them for the load that follows, and for a bounded time if none does.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import select
 import time
 
@@ -23,22 +29,24 @@ from lmcache.v1.memory_management import (
 from lmcache.v1.platform import consume_fd
 
 from daemon import Daemon
+from samples import NATIVE, STOCK
 
 # No call of a healthy client takes this long, in seconds: whatever does is stuck.
 ANSWERED_WITHIN = 30.0
 
 
 class MultiProcess:
-    """One client with its event loop."""
+    """One client below the adapter that LMCache makes of it."""
 
-    def __init__(self, daemon: Daemon, **options: object) -> None:
-        """`options` are further fields of the adapter's JSON."""
-        arguments = argparse.Namespace(l2_adapter=[adapter_json(daemon, **options)])
+    def __init__(self, daemon: Daemon, kind: str = STOCK, **options: object) -> None:
+        """`options` are further fields of the adapter's JSON, or settings of the native client."""
+        arguments = argparse.Namespace(l2_adapter=[adapter_json(daemon, kind, **options)])
         (config,) = parse_args_to_l2_adapters_config(arguments).adapters
+        self.kind = kind
         self.adapter = create_l2_adapter(config)
-        # The client below the adapter, and the loop that it runs on.
+        # The client below the adapter.
         self.client = self.adapter._client
-        self._loop = self.adapter._loop
+        self._closed = False
 
     def store(self, keys, contents) -> bool:
         """Stores a batch; whether all of it is stored."""
@@ -98,26 +106,56 @@ class MultiProcess:
         ]
 
     def unlock(self, keys) -> None:
-        """Gives one retained lease back for each key; the client does it in the background."""
+        """Gives one retained lease of the stock client back for each key, in the background."""
         self.adapter.submit_unlock(keys)
 
+    def delete(self, keys) -> None:
+        """Removes objects, where client and daemon can."""
+        self.adapter.delete(keys)
+
     def call(self, coroutine):
-        """Runs a coroutine of the inner client on its loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(ANSWERED_WITHIN)
+        """Runs a coroutine of the stock client on its loop."""
+        loop = self.adapter._loop
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(ANSWERED_WITHIN)
 
     def transport(self) -> dict:
-        """What the client reports of its circuit breaker and its mapping."""
+        """What the stock client reports of its circuit breaker and its mapping."""
         return self.adapter.report_status()["backend"]
+
+    def assert_attached(self) -> None:
+        """Fails if the client believes that its mapping of the segment is out of date."""
+        if self.kind == STOCK:
+            assert self.transport()["shared_memory_current"], self.transport()
+
+    def assert_untroubled(self) -> None:
+        """Fails if the client believes that connections fail or that its mapping is out of date."""
+        if self.kind == STOCK:
+            transport = self.transport()
+            assert not transport["circuit_open"], transport
+            assert transport["consecutive_http_failures"] == 0, transport
+            self.assert_attached()
 
     def close(self) -> None:
         """Closes the client; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.kind == NATIVE:
+            # The adapter looks whether it shall end only twice a second, or when woken.
+            self.adapter._stop.set()
+            os.eventfd_write(self.client.event_fd(), 1)
         self.adapter.close()
 
 
-def adapter_json(daemon: Daemon, **options: object) -> str:
+def adapter_json(daemon: Daemon, kind: str = STOCK, **options: object) -> str:
     """The value of LMCache's `--l2-adapter` for this daemon."""
-    fields = {"type": "sagemaker-hyperpod", "url": daemon.url}
-    return json.dumps({**fields, "shared_memory_name": daemon.segment, **options})
+    where = f"127.0.0.1:{daemon.port}"
+    if kind == STOCK:
+        fields = {"type": "sagemaker-hyperpod", "url": f"sagemaker-hyperpod://{where}"}
+        return json.dumps({**fields, "shared_memory_name": daemon.segment, **options})
+    settings = {"url": f"kvlease://{where}", "shared_memory_name": daemon.segment, **options}
+    plugin = {"module_path": "kvlease.lmcache", "class_name": "NativeClient"}
+    return json.dumps({"type": "native_plugin", **plugin, "adapter_params": settings})
 
 
 def memory(content: bytes) -> MemoryObj:

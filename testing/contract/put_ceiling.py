@@ -42,7 +42,6 @@ class Sink:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self.url = f"sagemaker-hyperpod://127.0.0.1:{self.port}"
         self._shared = shared_memory.SharedMemory(create=True, size=4096)
         self.segment = self._shared.name
         command = [SINK, f"127.0.0.1:{self.port}"]

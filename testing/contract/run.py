@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the contract suite: makes its environment if need be, checks the form of its own text, then
-calls pytest in it.
+"""Runs the contract suite: makes its environment if need be, checks the form of its own text,
+builds the Python package into it, then calls pytest in it.
 
-    usage: run.py [--put-ceiling] [arguments of pytest, or of put_ceiling.py]
+    usage: run.py [--put-ceiling | --side-by-side] [arguments of pytest, or of the script so called]
 
 The daemon under test is the one that KVLEASE_BIN names, by default target/release/kvlease. The
 environment is in the directory that KVLEASE_CONTRACT_ENVIRONMENT names, by default
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import environment
+import package
 
 BINARY_VARIABLE = "KVLEASE_BIN"
 DIRECTORY_VARIABLE = "KVLEASE_CONTRACT_ENVIRONMENT"
@@ -41,9 +42,14 @@ def main() -> None:
     python = environment.make(Path(directory))
     for check in (["check", "--quiet"], ["format", "--check", "--quiet"]):
         subprocess.run([python.with_name("ruff"), *check, HERE], check=True)
+    package.install(python)
+    package.check(python)
     if "--put-ceiling" in arguments:
         arguments.remove("--put-ceiling")
         command = [python, HERE / "put_ceiling.py", *arguments]
+    elif "--side-by-side" in arguments:
+        arguments.remove("--side-by-side")
+        command = [python, HERE / "side_by_side.py", *arguments]
     else:
         command = [python, "-m", "pytest", *arguments]
     os.chdir(HERE)

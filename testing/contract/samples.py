@@ -1,4 +1,4 @@
-"""Payloads and keys for both clients, repeatable from one seed."""
+"""Kinds of clients, and their payloads and keys, repeatable from one seed."""
 
 import hashlib
 import os
@@ -8,10 +8,16 @@ import numpy
 import torch
 from lmcache.utils import CacheEngineKey
 from lmcache.v1.distributed.api import ObjectKey
+from lmcache.v1.distributed.l2_adapters.sagemaker_hyperpod_l2_adapter import _wire_key
 
 # Printed in the report's header; set the variable to replay a run.
 SEED_VARIABLE = "KVLEASE_CONTRACT_SEED"
 SEED = int(os.environ.get(SEED_VARIABLE) or secrets.randbits(32))
+
+# The clients: LMCache's own, and kvlease's in their place.
+STOCK = "stock"
+NATIVE = "native"
+KINDS = (STOCK, NATIVE)
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -66,6 +72,13 @@ def in_process_key(number: int, model: str = "org/model", dtype=torch.uint8, **t
     return CacheEngineKey(model, 1, 0, number, dtype, requests)
 
 
-def mp_key(number: int, model: str = "org/model", salt: str = "") -> ObjectKey:
+def wire_key(key) -> str:
+    """The name under which the daemon has the object of either client's key."""
+    return key.to_string() if isinstance(key, CacheEngineKey) else _wire_key(key)
+
+
+def mp_key(
+    number: int, model: str = "org/model", salt: str = "", rank: int = 0, group: int = 0
+) -> ObjectKey:
     """A key of the MP client."""
-    return ObjectKey(number.to_bytes(16, "big"), model, 0, cache_salt=salt)
+    return ObjectKey(number.to_bytes(16, "big"), model, rank, group, cache_salt=salt)

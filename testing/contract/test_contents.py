@@ -12,6 +12,7 @@ from samples import (
     in_process_key,
     mp_key,
     payload,
+    wire_key,
 )
 
 # Length, format, type and four dimensions: what the in-process client puts before the bytes.
@@ -108,7 +109,6 @@ def test_the_daemon_keeps_the_exact_length_of_what_it_was_sent(in_process, share
     client = in_process(shared_daemon)
     key = in_process_key(1, "length")
     assert client.put(key, payload(10_001, "length"))
-    lease = client.call(client.stock._acquire_lease(key))
-    assert lease is not None
-    assert sum(length for _, length in lease.offsets) == IN_PROCESS_HEADER + 10_001
-    assert client.call(client.stock._release_lease(key, lease.lease_id))
+    lease = shared_daemon.lease(wire_key(key))
+    assert sum(extent["len"] for extent in lease["offsets"]) == IN_PROCESS_HEADER + 10_001
+    shared_daemon.release(lease)

@@ -3,7 +3,7 @@
 import pytest
 
 from daemon import LEASES_LIVE, SHORT_TIMES, wait_until
-from samples import KIB, MIB, in_process_key, mp_key, payload
+from samples import KIB, MIB, STOCK, in_process_key, mp_key, payload
 
 CAPACITY = "64MiB"
 OBJECT = 4 * MIB
@@ -15,10 +15,11 @@ SPACE_BACK_WITHIN = 60.0
 
 
 @pytest.fixture
-def full(make_daemon, multi_process):
+def full(make_daemon, multi_process_of):
     """A daemon whose space is held by the leases of an MP client; with the keys it holds."""
     daemon = make_daemon(CAPACITY, SHORT_TIMES)
-    holder = multi_process(daemon)
+    # The stock client: it keeps its leases until it is told to unlock.
+    holder = multi_process_of(STOCK, daemon)
     held = []
     for number in range(OBJECTS_MAX):
         key = mp_key(number, "held")
@@ -32,30 +33,31 @@ def full(make_daemon, multi_process):
 
 # The two sizes differ in whether the refusal comes while the client still sends.
 @pytest.mark.parametrize("size", (OBJECT, 16 * MIB))
-def test_a_refused_store_leaves_the_mp_breaker_closed(full, size):
-    _, client, held = full
+def test_a_refused_store_leaves_the_mp_breaker_closed(full, multi_process, size):
+    daemon, _, held = full
+    client = multi_process(daemon)
     for number in range(REFUSALS):
         assert not client.store([mp_key(number, "refused")], [payload(size, "refused")])
-        transport = client.transport()
-        assert not transport["circuit_open"], transport
-        assert transport["consecutive_http_failures"] == 0, transport
+        client.assert_untroubled()
         assert client.lookup([mp_key(number, "refused")]) == [False]
     contents = [payload(OBJECT, "held", number) for number in range(len(held))]
     assert client.load(held, [OBJECT] * len(held)) == contents
 
 
-def test_refused_stores_in_parallel_leave_the_mp_breaker_closed(full):
-    _, client, held = full
+def test_refused_stores_in_parallel_leave_the_mp_breaker_closed(full, multi_process):
+    daemon, _, held = full
+    client = multi_process(daemon)
     batches = [([mp_key(n, "refused")], [payload(OBJECT, "refused")]) for n in range(32)]
     assert client.store_many(batches) == [False] * 32
-    assert not client.transport()["circuit_open"]
+    client.assert_untroubled()
     assert client.load(held[:1], [OBJECT]) == [payload(OBJECT, "held", 0)]
 
 
-def test_released_space_takes_stores_again(full):
-    daemon, client, held = full
+def test_released_space_takes_stores_again(full, multi_process):
+    daemon, holder, held = full
+    client = multi_process(daemon)
     assert not client.store([mp_key(1, "later")], [payload(OBJECT, "later")])
-    client.unlock(held)
+    holder.unlock(held)
     wait_until(lambda: daemon.metric(LEASES_LIVE) == 0, SPACE_BACK_WITHIN, "the leases are back")
     wait_until(
         lambda: client.store([mp_key(1, "later")], [payload(OBJECT, "later")]),
@@ -71,7 +73,7 @@ def test_a_refused_put_leaves_the_in_process_client_usable(full, in_process):
     for number in range(REFUSALS):
         assert not client.put(in_process_key(number, "refused"), payload(OBJECT, "refused"))
         assert client.get(in_process_key(number, "refused")) is None
-    assert client.stock.stats["put_failure"] == REFUSALS
+    assert client.counts["put_failure"] == REFUSALS
     holder.unlock(held)
     small = payload(64 * KIB, "small")
     wait_until(
@@ -88,6 +90,6 @@ def test_an_object_beyond_the_capacity_is_refused_and_the_breaker_stays_closed(
     client = multi_process(make_daemon(CAPACITY, SHORT_TIMES))
     for number in range(REFUSALS):
         assert not client.store([mp_key(number, "vast")], [payload(80 * MIB, "vast")])
-        assert client.transport()["consecutive_http_failures"] == 0
+        client.assert_untroubled()
     assert client.store([mp_key(1, "fits")], [payload(MIB, "fits")])
     assert client.load([mp_key(1, "fits")], [MIB]) == [payload(MIB, "fits")]

@@ -1,13 +1,16 @@
-"""The in-process client's calls, one by one, as LMCache's engine makes them."""
+"""The in-process clients' calls, one by one, as LMCache's engine makes them."""
 
-import asyncio
+from pathlib import Path
 
 import pytest
 
-from in_process import NESTED_CALLS_MAX, taken
-from samples import KIB, in_process_key, payload
+from daemon import LEASES_LIVE, wait_until
+from in_process import NESTED_CALLS_MAX, taken, together
+from samples import KIB, MIB, STOCK, in_process_key, payload
 
 OPERATIONS = 200
+# The native client releases in the background, in seconds.
+RELEASED_WITHIN = 10.0
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_a_second_put_succeeds_and_the_first_bytes_stay(client):
     assert client.put(key, first)
     assert client.put(key, second)
     assert client.get(key) == first
-    assert client.stock.stats["put_failure"] == 0
+    assert client.counts["put_failure"] == 0
 
 
 def test_an_absent_key_is_a_miss_at_once(in_process, shared_daemon):
@@ -55,7 +58,7 @@ def test_an_absent_key_is_a_miss_at_once(in_process, shared_daemon):
     assert not client.exists(key)
     assert client.get(key) is None
     assert client.get_all([key] * 8) == [None] * 8
-    assert client.stock.stats["lease_acquired"] == 0
+    assert client.counts["lease_acquired"] == 0
 
 
 def test_a_prefix_lookup_counts_up_to_the_first_miss(client):
@@ -67,7 +70,7 @@ def test_a_prefix_lookup_counts_up_to_the_first_miss(client):
         client.connector.batched_async_contains(f"lookup-{number}", keys)
         for number in range(NESTED_CALLS_MAX)
     ]
-    assert client.call(_all(lookups)) == [5] * NESTED_CALLS_MAX
+    assert client.call(together(lookups)) == [5] * NESTED_CALLS_MAX
 
 
 def test_a_prefetch_returns_what_is_there(client):
@@ -79,16 +82,29 @@ def test_a_prefetch_returns_what_is_there(client):
         client.connector.batched_get_non_blocking(f"fetch-{number}", wanted)
         for number in range(NESTED_CALLS_MAX)
     ]
-    for found in client.call(_all(fetches)):
+    for found in client.call(together(fetches)):
         assert [taken(memory) for memory in found] == contents
 
 
-def test_every_lease_is_released(client):
+def test_every_lease_is_released(client, shared_daemon):
+    keys = [in_process_key(number, "given back") for number in range(10)]
+    client.put_all(keys, [payload(KIB, "given back", number) for number in range(10)])
+    before = shared_daemon.metric(LEASES_LIVE)
+    assert all(client.exists(key) for key in keys)
+    assert client.call(client.connector.batched_async_contains("released", keys)) == len(keys)
+    assert None not in client.get_all(keys)
+    wait_until(
+        lambda: shared_daemon.metric(LEASES_LIVE) == before, RELEASED_WITHIN, "the leases are back"
+    )
+
+
+@pytest.mark.only(STOCK)
+def test_every_release_of_the_stock_client_is_confirmed(client):
     keys = [in_process_key(number, "released") for number in range(10)]
     client.put_all(keys, [payload(KIB, "released", number) for number in range(10)])
     assert all(client.exists(key) for key in keys)
     assert None not in client.get_all(keys)
-    stats = client.stock.stats
+    stats = client.counts
     assert stats["lease_acquired"] == stats["lease_released"] == 2 * len(keys)
     assert stats["lease_release_failed"] == 0
 
@@ -100,10 +116,10 @@ def test_200_operations_at_once_all_succeed(client):
         client.connector.put(key, client.memory(content))
         for key, content in zip(keys, contents, strict=True)
     ]
-    client.call(_all(puts))
-    assert client.stock.stats["put_success"] == OPERATIONS
-    assert all(client.call(_all([client.connector.exists(key) for key in keys])))
-    found = client.call(_all([client.connector.get(key) for key in keys]))
+    client.call(together(puts))
+    assert client.counts["put_success"] == OPERATIONS
+    assert all(client.call(together(client.connector.exists(key) for key in keys)))
+    found = client.call(together(client.connector.get(key) for key in keys))
     assert [taken(memory) for memory in found] == contents
 
 
@@ -118,19 +134,32 @@ def test_200_puts_gets_and_lookups_mix(client):
         mixed.append(client.connector.put(new_key, client.memory(content)))
         mixed.append(client.connector.exists(old_key))
         mixed.append(client.connector.get(in_process_key(404, "mix")))
-    results = client.call(_all(mixed))
+    results = client.call(together(mixed))
     assert [taken(memory) for memory in results[0::4]] == contents
     assert all(results[2::4])
     assert results[3::4] == [None] * len(old)
     assert client.get_all(new) == contents
 
 
-def test_a_closed_client_has_let_go_of_segment_and_connections(client):
-    assert client.put(in_process_key(1, "close"), payload(KIB, "close"))
+def test_a_closed_client_has_let_go_of_segment_and_connections(in_process, make_daemon):
+    daemon = make_daemon("64MiB")
+    client = in_process(daemon)
+    key = in_process_key(1, "close")
+    assert client.put(key, payload(MIB, "close"))
+    assert client.get(key) == payload(MIB, "close")
+    assert _mappings_of(daemon) > 0
+    assert _connections_to(daemon) > 0
     client.close()
-    assert client.stock.shared_memory_obj is None
-    assert client.stock.http_session is None
+    wait_until(lambda: _mappings_of(daemon) == 0, RELEASED_WITHIN, "the segment is unmapped")
+    wait_until(lambda: _connections_to(daemon) == 0, RELEASED_WITHIN, "the connections are closed")
 
 
-async def _all(coroutines):
-    return await asyncio.gather(*coroutines)
+def _mappings_of(daemon) -> int:
+    """How often this process has the daemon's segment mapped."""
+    return Path("/proc/self/maps").read_text().count(daemon.segment)
+
+
+def _connections_to(daemon) -> int:
+    """How many connections to the daemon's port are established."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{daemon.port:04X}") and row[3] == "01" for row in rows)

@@ -1,14 +1,12 @@
 """What a lease promises while it lives, and what is left of it when it has ended."""
 
-import json
 import time
-import urllib.request
 from functools import partial
 
-from lmcache.v1.distributed.l2_adapters.sagemaker_hyperpod_l2_adapter import _wire_key
+import pytest
 
 from daemon import LEASES_EXPIRED_UNRELEASED, LEASES_LIVE, SHORT_TIMES, wait_until
-from samples import MIB, in_process_key, mp_key, payload
+from samples import MIB, NATIVE, STOCK, in_process_key, mp_key, payload, wire_key
 
 CAPACITY_MIB = 64
 CAPACITY = f"{CAPACITY_MIB}MiB"
@@ -21,6 +19,7 @@ SPACE_BACK_WITHIN = 60.0
 SHORT_TTL = 1.0
 
 
+@pytest.mark.only(STOCK)
 def test_retained_leases_hold_objects_while_others_push_past(multi_process, make_daemon):
     daemon = make_daemon(CAPACITY, SHORT_TIMES)
     client = multi_process(daemon)
@@ -38,6 +37,38 @@ def test_retained_leases_hold_objects_while_others_push_past(multi_process, make
     wait_until(lambda: daemon.metric(LEASES_LIVE) == 0, RELEASED_WITHIN, "the leases are back")
 
 
+@pytest.mark.only(NATIVE)
+def test_the_native_client_holds_what_a_lookup_found_for_the_load_that_follows(
+    multi_process, make_daemon
+):
+    daemon = make_daemon(CAPACITY, SHORT_TIMES)
+    client = multi_process(daemon)
+    keys = [mp_key(number, "held") for number in range(4)]
+    contents = [payload(4 * MIB, "held", number) for number in range(4)]
+    assert client.store(keys, contents)
+    assert client.lookup(keys) == [True] * 4
+    assert daemon.metric(LEASES_LIVE) == 4
+    _push(client, "others", turnovers=1)
+    assert client.load(keys, [4 * MIB] * 4) == contents
+    # Nobody unlocks: LMCache does not tell a native plugin.
+    wait_until(lambda: daemon.metric(LEASES_LIVE) == 0, RELEASED_WITHIN, "the leases are back")
+
+
+@pytest.mark.only(NATIVE)
+def test_the_native_client_gives_leases_back_that_no_load_follows(multi_process, make_daemon):
+    daemon = make_daemon(CAPACITY, SHORT_TIMES)
+    client = multi_process(daemon, lease_retention_ms=1000)
+    key = mp_key(1, "shared")
+    content = payload(MIB, "shared")
+    assert client.store([key], [content])
+    for _ in range(5):
+        assert client.lookup([key]) == [True]
+    assert 1 <= daemon.metric(LEASES_LIVE) <= 5
+    wait_until(lambda: daemon.metric(LEASES_LIVE) == 0, RELEASED_WITHIN, "the leases are back")
+    assert client.load([key], [len(content)]) == [content]
+
+
+@pytest.mark.only(STOCK)
 def test_an_in_process_lease_holds_its_object_while_others_push_past(
     in_process, multi_process, make_daemon
 ):
@@ -46,12 +77,12 @@ def test_an_in_process_lease_holds_its_object_while_others_push_past(
     key = in_process_key(1, "held")
     content = payload(4 * MIB, "held")
     assert client.put(key, content)
-    lease = client.call(client.stock._acquire_lease(key))
+    lease = client.call(client.inner._acquire_lease(key))
     _push(multi_process(daemon), "others")
-    found = client.stock._read_from_shared_memory(key, lease)
+    found = client.inner._read_from_shared_memory(key, lease)
     assert found is not None and bytes(found.byte_array) == content
     found.ref_count_down()
-    assert client.call(client.stock._release_lease(key, lease.lease_id))
+    assert client.call(client.inner._release_lease(key, lease.lease_id))
     assert daemon.metric(LEASES_LIVE) == 0
 
 
@@ -62,16 +93,14 @@ def test_both_clients_accept_a_reply_with_more_fields_than_they_know(
     one, other = in_process(daemon), multi_process(daemon)
     content = payload(5000, "fields")
     assert other.store([mp_key(1, "fields")], [content])
-    path = f"/v1/kv/lmcache/{_wire_key(mp_key(1, 'fields'))}/leases?timeout_ms=1000&ttl_s=1.0"
-    request = urllib.request.Request(f"http://127.0.0.1:{daemon.port}{path}", method="POST")
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        fields = json.load(reply)
+    fields = daemon.lease(wire_key(mp_key(1, "fields")), ttl_s=1.0)
     assert {"id", "offsets", "generation", "checksum", "epoch", "ttl_s"} <= set(fields)
     assert other.load([mp_key(1, "fields")], [len(content)]) == [content]
     assert one.put(in_process_key(1, "fields"), content)
     assert one.get(in_process_key(1, "fields")) == content
 
 
+@pytest.mark.only(STOCK)
 def test_one_key_may_be_leased_many_times(multi_process, make_daemon):
     daemon = make_daemon(CAPACITY, SHORT_TIMES)
     client = multi_process(daemon)
@@ -87,13 +116,14 @@ def test_one_key_may_be_leased_many_times(multi_process, make_daemon):
     assert client.load([key], [len(content)]) == [content]
 
 
+@pytest.mark.only(STOCK)
 def test_mp_refuses_to_copy_through_an_expired_lease(multi_process, make_daemon):
     daemon = make_daemon(CAPACITY, SHORT_TIMES)
     client = multi_process(daemon, lease_ttl_ms=int(SHORT_TTL * 1000))
     key = mp_key(1, "expiring")
     content = payload(MIB, "expiring")
     assert client.store([key], [content])
-    lease = client.call(client.client.acquire_lease(_wire_key(key)))
+    lease = client.call(client.client.acquire_lease(wire_key(key)))
     assert lease is not None
     into = bytearray(len(content))
     assert client.client.copy_from_lease(lease, memoryview(into))
@@ -109,7 +139,8 @@ def test_mp_reads_right_bytes_or_misses_after_its_leases_expired(multi_process, 
     contents = [payload(4 * MIB, "expired", number) for number in range(4)]
     assert client.store(keys, contents)
     assert client.lookup(keys) == [True] * 4
-    _expire(daemon, 4)
+    time.sleep(SHORT_TTL)
+    wait_until(lambda: daemon.metric(LEASES_LIVE) == 0, RELEASED_WITHIN, "the leases have ended")
     assert client.load(keys, [4 * MIB] * 4) == contents
     _push(client, "others")
     for loaded, content in zip(client.load(keys, [4 * MIB] * 4), contents, strict=True):
@@ -125,8 +156,8 @@ def test_in_process_reads_right_bytes_or_misses_while_others_push_past(
     keys = [in_process_key(number, "expired") for number in range(6)]
     contents = [payload(2 * MIB, "expired", number) for number in range(6)]
     assert client.put_all(keys, contents) == len(keys)
-    # The lease that is left behind expires; every read takes a new one, as the client does.
-    assert client.call(client.stock._acquire_lease(keys[0])) is not None
+    # The lease that is left behind expires; every read takes a new one, as the clients do.
+    daemon.lease(wire_key(keys[0]), ttl_s=SHORT_TTL)
     _expire(daemon, 1)
     for turn in range(TURNOVERS):
         _push(pusher, f"turn {turn}")
@@ -136,10 +167,10 @@ def test_in_process_reads_right_bytes_or_misses_while_others_push_past(
 
 
 def test_a_client_that_never_releases_is_counted_and_its_space_comes_back(
-    multi_process, make_daemon
+    multi_process, multi_process_of, make_daemon
 ):
     daemon = make_daemon(CAPACITY, SHORT_TIMES)
-    hoarder = multi_process(daemon, lease_ttl_ms=int(SHORT_TTL * 1000))
+    hoarder = multi_process_of(STOCK, daemon, lease_ttl_ms=int(SHORT_TTL * 1000))
     hoarded = [mp_key(number, "hoarded") for number in range(CAPACITY_MIB // 8)]
     for number, key in enumerate(hoarded):
         assert hoarder.store([key], [payload(4 * MIB, "hoarded", number)])
@@ -168,7 +199,7 @@ def _expire(daemon, leases: int) -> None:
     )
 
 
-def _push(client, name: str) -> None:
-    """Stores several times the capacity; every store must find space beside what is leased."""
-    for number in range(TURNOVERS * CAPACITY_MIB // 4):
+def _push(client, name: str, turnovers: int = TURNOVERS) -> None:
+    """Stores more than the capacity; every store must find space beside what is leased."""
+    for number in range(turnovers * CAPACITY_MIB // 4):
         assert client.store([mp_key(number, f"push {name}")], [payload(4 * MIB, name, number)])

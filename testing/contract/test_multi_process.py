@@ -1,4 +1,4 @@
-"""The MP client's calls, one by one, as LMCache's MP server makes them."""
+"""The MP clients' calls, one by one, as LMCache's MP server makes them."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_an_absent_key_is_a_miss_at_once(multi_process, shared_daemon):
     keys = [mp_key(number, "absent") for number in range(32)]
     assert client.lookup(keys) == [False] * len(keys)
     assert client.load(keys, [KIB] * len(keys)) == [None] * len(keys)
-    _assert_untroubled(client)
+    client.assert_untroubled()
 
 
 def test_an_object_loads_only_into_a_buffer_of_its_exact_size(client):
@@ -86,7 +86,7 @@ def test_200_operations_at_once_all_succeed(client):
     assert client.lookup_many([[key] for key in keys]) == [[True]] * OPERATIONS
     loaded = client.load_many([([keys[n]], [len(contents[n])]) for n in numbers])
     assert loaded == [[content] for content in contents]
-    _assert_untroubled(client)
+    client.assert_untroubled()
 
 
 def test_a_closed_client_has_released_its_leases_and_refuses_quietly(client, shared_daemon):
@@ -99,10 +99,3 @@ def test_a_closed_client_has_released_its_leases_and_refuses_quietly(client, sha
     client.close()
     assert shared_daemon.metric(LEASES_LIVE) == before
     assert not client.adapter.report_status()["is_healthy"]
-
-
-def _assert_untroubled(client):
-    transport = client.transport()
-    assert not transport["circuit_open"]
-    assert transport["consecutive_http_failures"] == 0
-    assert transport["shared_memory_current"]

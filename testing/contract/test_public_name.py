@@ -1,4 +1,5 @@
-"""The segment's public name comes back after a stock client's exit has unlinked it."""
+"""A stock client's exit unlinks the segment's public name, and it comes back; a native one's does
+not touch it."""
 
 import subprocess
 import sys
@@ -7,10 +8,12 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 import samples
+from client_exit import SIZE
 from daemon import RELINKS, wait_until
-from samples import in_process_key, mp_key, payload
-from stock_client_exit import SIZE
+from samples import NATIVE, STOCK, in_process_key, mp_key, payload
 
 # What the daemon promises, in seconds.
 NAME_BACK_WITHIN = 1.0
@@ -51,6 +54,7 @@ class Watch:
             self.longest_absence = max(self.longest_absence, now - gone_since)
 
 
+@pytest.mark.only(STOCK)
 def test_the_name_is_back_within_a_second_with_the_same_inode(
     make_daemon, in_process, multi_process
 ):
@@ -61,7 +65,7 @@ def test_the_name_is_back_within_a_second_with_the_same_inode(
     assert other.store([mp_key(1, "attached")], [payload(SIZE, "attached")])
     with Watch(daemon) as watch:
         for number in range(EXITS):
-            _run_client(daemon, number)
+            _run_client(daemon, STOCK, number)
             restored = partial(_was_restored, daemon, number + 1)
             wait_until(restored, UNLINKED_WITHIN, "the exit unlinked the name, and it is back")
             assert daemon.inode() == inode
@@ -75,13 +79,23 @@ def test_the_name_is_back_within_a_second_with_the_same_inode(
     assert multi_process(daemon).load([mp_key(1, "attached")], [SIZE]) != [None]
 
 
+def test_the_exit_of_a_native_client_does_not_unlink_the_name(make_daemon):
+    daemon = make_daemon("64MiB")
+    inode = daemon.inode()
+    with Watch(daemon) as watch:
+        _run_client(daemon, NATIVE, 0)
+    assert watch.inodes == {inode}
+    assert watch.longest_absence == 0
+    assert daemon.metric(RELINKS) == 0
+
+
 def _was_restored(daemon, times: int) -> bool:
     return daemon.metric(RELINKS) == times
 
 
-def _run_client(daemon, number: int) -> None:
-    script = Path(__file__).with_name("stock_client_exit.py")
-    command = [sys.executable, script, str(daemon.port), daemon.segment, str(number)]
+def _run_client(daemon, kind: str, number: int) -> None:
+    script = Path(__file__).with_name("client_exit.py")
+    command = [sys.executable, script, kind, str(daemon.port), daemon.segment, str(number)]
     environment = {samples.SEED_VARIABLE: str(samples.SEED), "LMCACHE_TRACK_USAGE": "false"}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=CLIENT_ENDED_WITHIN

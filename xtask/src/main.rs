@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod contract;
+mod python;
 mod steps;
 mod tidy;
 
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
   tidy       what the compiler does not check: sizes, words, links, layers
   contract   the unmodified LMCache against the daemon; installs what it needs
              (arguments behind it go to pytest)
+  python     the Python package, built into the same environment, and its types
   openapi    rewrite crates/kvlease-api/openapi.json
 ";
 
@@ -41,6 +43,7 @@ fn run() -> Result<()> {
         Some("test") => steps::test(&root),
         Some("tidy") => tidy::run(&root),
         Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
+        Some("python") => python::run(&root),
         Some("openapi") => {
             let path = root.join("crates/kvlease-api/openapi.json");
             fs::write(&path, kvlease_api::openapi_document())

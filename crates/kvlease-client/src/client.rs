@@ -1,27 +1,28 @@
 //! The calls of the protocol, one method each.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
-use http::{Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use kvlease_api::{LeaseReply, ListReply, OCTETS, RenewReply, StatsReply, encode};
+use http::StatusCode;
+use kvlease_api::{LeaseReply, ListReply, RenewReply, StatsReply, encode};
 use kvlease_shm::{Attachment, Digest};
 use kvlease_types::{ByteSize, Checksum, Key};
-use tokio::{sync::Semaphore, time};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::{
     ClientConfig, Error, Lease, ObjectStream, PutBody,
-    body::source_error,
+    breaker::Breaker,
+    call::{Limit, Opened},
+    counters::Counting,
     lease::BACKGROUND_RELEASES_MAX,
-    pool::{Busy, Pool, PoolError},
+    operation::Operation,
+    pool::Pool,
     reply::{Call, Reply, checksum_header},
+    request::{Request, Template},
 };
-
-/// What the client calls itself.
-const USER_AGENT: &str = concat!("kvlease-client/", env!("CARGO_PKG_VERSION"));
 
 /// A client of one daemon. Clones share its connections and its mapping of the segment.
 #[derive(Clone, Debug)]
@@ -32,10 +33,14 @@ pub struct Client {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: ClientConfig,
-    pool: Arc<Pool>,
+    template: Template,
+    pub(crate) pool: Pool,
+    pub(crate) breaker: Breaker,
+    pub(crate) counting: Counting,
+    pub(crate) speaks_extensions: AtomicBool,
     /// The segment as it was attached last. Never locked across an await.
     pub(crate) attachment: Mutex<Option<Arc<Attachment>>>,
-    background: Arc<Semaphore>,
+    pub(crate) background: Arc<Semaphore>,
 }
 
 /// What a put came to.
@@ -56,15 +61,23 @@ pub struct ObjectInfo {
     pub checksum: Option<Checksum>,
 }
 
+/// What a lease reply must have at least, to release what cannot be used.
+#[derive(Deserialize)]
+struct NamedLease {
+    id: String,
+}
+
 impl Client {
     /// A client that has not connected yet.
     pub fn new(config: ClientConfig) -> Self {
-        let connect_max = config.timeouts.connect;
-        let pool = Pool::new(config.address.clone(), connect_max, config.connections_max);
         Self {
             shared: Arc::new(Shared {
+                template: Template::new(&config.address, &config.bucket),
+                pool: Pool::new(&config),
                 config,
-                pool: Arc::new(pool),
+                breaker: Breaker::default(),
+                counting: Counting::default(),
+                speaks_extensions: AtomicBool::new(false),
                 attachment: Mutex::default(),
                 background: Arc::new(Semaphore::new(BACKGROUND_RELEASES_MAX)),
             }),
@@ -83,16 +96,10 @@ impl Client {
     /// [`Error::Source`] if a source of bytes fails. Then, and after every other error but a
     /// time-out or a broken connection, nothing was stored.
     pub async fn put(&self, key: &Key, body: impl Into<PutBody>) -> Result<PutOutcome, Error> {
-        let limit = self.shared.config.timeouts.transfer;
-        let request = self.request(Method::PUT, &self.object_path(key), body.into());
-        let reply = self.call("put", limit, request).await.map_err(|error| match error {
-            Error::Broken { source, operation, address } => match source_error(&source) {
-                Some(source) => Error::Source { key: key.clone(), source },
-                None => Error::Broken { source, operation, address },
-            },
-            error => error,
-        })?;
-        match reply.status {
+        let request = self.shared.template.put(key, body.into());
+        let limit = Limit::new(self.shared.config.timeouts.transfer);
+        let reply = self.call(self.about(Operation::Put, key), limit, request).await?;
+        match reply.head.status {
             StatusCode::OK => Ok(PutOutcome::Stored),
             StatusCode::CONFLICT => Ok(PutOutcome::Exists),
             _ => Err(reply.refused()),
@@ -112,21 +119,27 @@ impl Client {
         ttl: Duration,
     ) -> Result<Option<Lease>, Error> {
         let (timeout_ms, ttl_s) = (wait.as_millis(), ttl.as_secs_f64());
-        let path =
-            format!("{}/leases?timeout_ms={timeout_ms}&ttl_s={ttl_s}", self.object_path(key));
-        let limit = self.shared.config.timeouts.call.saturating_add(wait);
+        let request = self.shared.template.of_object(
+            Operation::Lease,
+            key,
+            format_args!("/leases?timeout_ms={timeout_ms}&ttl_s={ttl_s}"),
+        );
+        let limit = Limit::new(self.shared.config.timeouts.call.saturating_add(wait));
+        let call = self.about(Operation::Lease, key);
         let asked = Instant::now();
-        let reply = self.post("lease", limit, &path).await?;
-        match reply.status {
+        let reply = self.call(call, limit, request).await?;
+        match reply.head.status {
             StatusCode::OK => {}
             StatusCode::GATEWAY_TIMEOUT => return Ok(None),
             _ if reply.is_absent() => return Ok(None),
             _ => return Err(reply.refused()),
         }
-        let granted: LeaseReply = reply.json()?;
-        let background = Arc::clone(&self.shared.background);
-        let call = self.describe("lease");
-        Lease::new(self.clone(), background, key.clone(), granted, asked, ttl, &call)
+        let granted = reply.json::<LeaseReply>().inspect_err(|_| {
+            if let Ok(NamedLease { id }) = reply.json() {
+                drop(Lease::unusable(&call, id, ttl));
+            }
+        })?;
+        Lease::new(&call, granted, asked, ttl)
     }
 
     /// Tells whether an object exists, and its length. `None` if not.
@@ -135,16 +148,14 @@ impl Client {
     ///
     /// Those of any call; an absent object is none.
     pub async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, Error> {
-        let request = self.request(Method::HEAD, &self.object_path(key), PutBody::empty());
-        let reply = self.call("head", self.shared.config.timeouts.call, request).await?;
-        match reply.status {
+        let request = self.shared.template.of_object(Operation::Head, key, format_args!(""));
+        let call = self.about(Operation::Head, key);
+        let reply = self.call(call, self.call_limit(), request).await?;
+        match reply.head.status {
             StatusCode::OK => {
-                let call = self.describe("head");
-                let len =
-                    reply.headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok());
-                let len = len.and_then(|len| len.parse().ok());
-                let len = ByteSize::new(len.ok_or_else(|| call.protocol("no content length"))?);
-                Ok(Some(ObjectInfo { len, checksum: checksum_header(&reply.headers, &call)? }))
+                let len = reply.head.len.ok_or_else(|| call.protocol("no content length"))?;
+                let checksum = checksum_header(&reply.head, &call)?;
+                Ok(Some(ObjectInfo { len: ByteSize::new(len), checksum }))
             }
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(reply.refused()),
@@ -157,32 +168,23 @@ impl Client {
     ///
     /// Those of any call; a miss is none.
     pub async fn get(&self, key: &Key) -> Result<Option<ObjectStream>, Error> {
-        let call = self.describe("get");
-        let limit = self.shared.config.timeouts.transfer;
-        let started = time::Instant::now();
-        let deadline = started + limit;
-        let request = self.request(Method::GET, &self.object_path(key), PutBody::empty());
-        let sent = time::timeout_at(deadline, self.send(&call, request)).await;
-        let (response, busy) = sent.map_err(|_| timed_out(&call, limit))??;
-        if response.status() != StatusCode::OK {
-            let reply = time::timeout_at(deadline, Reply::read(response, busy, call.clone())).await;
-            let reply = reply.map_err(|_| timed_out(&call, limit))??;
-            return if reply.is_absent() { Ok(None) } else { Err(reply.refused()) };
-        }
-        let len = http_body::Body::size_hint(response.body()).exact();
-        let len = len.ok_or_else(|| call.protocol("no content length"))?;
-        let expected = checksum_header(response.headers(), &call)?;
+        let request = self.shared.template.of_object(Operation::Get, key, format_args!(""));
+        let limit = Limit::new(self.shared.config.timeouts.transfer);
+        let call = self.about(Operation::Get, key);
+        let (head, busy) = match self.open(call, limit, request).await? {
+            Opened::Object(head, busy) => (head, busy),
+            Opened::Other(reply) if reply.is_absent() => return Ok(None),
+            Opened::Other(reply) => return Err(reply.refused()),
+        };
+        let len = head.len.ok_or_else(|| call.protocol("no content length"))?;
         Ok(Some(ObjectStream {
             key: key.clone(),
-            call,
+            client: self.clone(),
             len: ByteSize::new(len),
-            expected,
-            incoming: response.into_body(),
+            expected: checksum_header(&head, &call)?,
             busy: Some(busy),
-            arrived: 0,
             digest: Digest::new(),
-            started,
-            deadline,
+            limit,
         }))
     }
 
@@ -192,9 +194,10 @@ impl Client {
     ///
     /// [`Error::Refused`] while the object is being written.
     pub async fn remove(&self, key: &Key) -> Result<bool, Error> {
-        let request = self.request(Method::DELETE, &self.object_path(key), PutBody::empty());
-        let reply = self.call("remove", self.shared.config.timeouts.call, request).await?;
-        match reply.status {
+        let request = self.shared.template.of_object(Operation::Remove, key, format_args!(""));
+        let reply =
+            self.call(self.about(Operation::Remove, key), self.call_limit(), request).await?;
+        match reply.head.status {
             status if status.is_success() => Ok(true),
             _ if reply.is_absent() => Ok(false),
             _ => Err(reply.refused()),
@@ -208,10 +211,11 @@ impl Client {
     ///
     /// Those of any call.
     pub async fn list(&self, prefix: &str, cursor: u32) -> Result<ListReply, Error> {
-        let bucket = encode(self.shared.config.bucket.as_str());
-        let path = format!("/v1/kv/{bucket}?prefix={}&cursor={cursor}", encode(prefix));
-        let request = self.request(Method::GET, &path, PutBody::empty());
-        self.success("list", request).await?.json()
+        let request = self
+            .shared
+            .template
+            .of_bucket(Operation::List, format_args!("?prefix={}&cursor={cursor}", encode(prefix)));
+        self.success(Operation::List, request).await?.json()
     }
 
     /// The state of the daemon in numbers.
@@ -220,101 +224,60 @@ impl Client {
     ///
     /// Those of any call.
     pub async fn stats(&self) -> Result<StatsReply, Error> {
-        let request = self.request(Method::GET, "/v1/stats", PutBody::empty());
-        self.success("stats", request).await?.json()
+        let request = self.shared.template.of_path(Operation::Stats, format_args!("/v1/stats"));
+        self.success(Operation::Stats, request).await?.json()
+    }
+
+    /// Whether the daemon answers at all. Any answer will do: not every daemon has such a path.
+    ///
+    /// # Errors
+    ///
+    /// Those of any call without an answer.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let request = self.shared.template.of_path(Operation::Ping, format_args!("/healthz"));
+        let call = Call { client: self, operation: Operation::Ping, key: None };
+        self.call(call, self.call_limit(), request).await.map(drop)
     }
 
     pub(crate) async fn release(&self, id: &str) -> Result<(), Error> {
-        let path = format!("/v1/leases/{}/release", encode(id));
-        let request = self.request(Method::POST, &path, PutBody::empty());
-        self.success("release", request).await.map(drop)
+        let request = self
+            .shared
+            .template
+            .of_path(Operation::Release, format_args!("/v1/leases/{}/release", encode(id)));
+        self.success(Operation::Release, request).await.map(drop)
     }
 
     /// `None` if the lease has ended.
-    pub(crate) async fn renew(&self, id: &str, ttl: Duration) -> Result<Option<RenewReply>, Error> {
-        let path = format!("/v1/leases/{}/renew?ttl_s={}", encode(id), ttl.as_secs_f64());
-        let reply = self.post("renew", self.shared.config.timeouts.call, &path).await?;
-        match reply.status {
+    pub(crate) async fn renew(
+        &self,
+        key: &Key,
+        id: &str,
+        ttl: Duration,
+    ) -> Result<Option<RenewReply>, Error> {
+        let request = self.shared.template.of_path(
+            Operation::Renew,
+            format_args!("/v1/leases/{}/renew?ttl_s={}", encode(id), ttl.as_secs_f64()),
+        );
+        let reply =
+            self.call(self.about(Operation::Renew, key), self.call_limit(), request).await?;
+        match reply.head.status {
             StatusCode::OK => reply.json().map(Some),
             _ if reply.is_absent() => Ok(None),
             _ => Err(reply.refused()),
         }
     }
 
-    async fn post(
-        &self,
-        operation: &'static str,
-        limit: Duration,
-        path: &str,
-    ) -> Result<Reply, Error> {
-        self.call(operation, limit, self.request(Method::POST, path, PutBody::empty())).await
+    async fn success(&self, operation: Operation, request: Request) -> Result<Reply<'_>, Error> {
+        let call = Call { client: self, operation, key: None };
+        let reply = self.call(call, self.call_limit(), request).await?;
+        if reply.head.status.is_success() { Ok(reply) } else { Err(reply.refused()) }
     }
 
-    async fn success(
-        &self,
-        operation: &'static str,
-        request: Request<PutBody>,
-    ) -> Result<Reply, Error> {
-        let reply = self.call(operation, self.shared.config.timeouts.call, request).await?;
-        if reply.status.is_success() { Ok(reply) } else { Err(reply.refused()) }
+    fn about<'a>(&'a self, operation: Operation, key: &'a Key) -> Call<'a> {
+        Call { client: self, operation, key: Some(key) }
     }
 
-    /// Sends a request and reads its reply to the end, all within `limit`.
-    async fn call(
-        &self,
-        operation: &'static str,
-        limit: Duration,
-        request: Request<PutBody>,
-    ) -> Result<Reply, Error> {
-        let call = self.describe(operation);
-        let exchange = async {
-            let (response, busy) = self.send(&call, request).await?;
-            Reply::read(response, busy, call.clone()).await
-        };
-        time::timeout(limit, exchange).await.map_err(|_| timed_out(&call, limit))?
+    fn call_limit(&self) -> Limit {
+        Limit::new(self.shared.config.timeouts.call)
     }
-
-    async fn send(
-        &self,
-        call: &Call,
-        request: Request<PutBody>,
-    ) -> Result<(Response<Incoming>, Busy), Error> {
-        self.shared.pool.send(request).await.map_err(|error| match error {
-            PoolError::Broken(source) => call.broken(source),
-            PoolError::Unreachable(source) => {
-                Error::Unreachable { address: call.address.clone(), source }
-            }
-        })
-    }
-
-    fn request(&self, method: Method, path: &str, body: PutBody) -> Request<PutBody> {
-        let request = Request::builder()
-            .method(&method)
-            .uri(path)
-            .header(header::HOST, self.shared.config.address.authority())
-            .header(header::USER_AGENT, USER_AGENT);
-        let request = match (method, http_body::Body::size_hint(&body).exact()) {
-            // The HTTP layer by itself says nothing of an empty body, which a put must.
-            (Method::PUT, Some(len)) => {
-                request.header(header::CONTENT_TYPE, OCTETS).header(header::CONTENT_LENGTH, len)
-            }
-            (Method::PUT, None) => request.header(header::CONTENT_TYPE, OCTETS),
-            _ => request,
-        };
-        request.body(body).expect("percent-encoded paths and constant headers are always valid")
-    }
-
-    fn object_path(&self, key: &Key) -> String {
-        let bucket = encode(self.shared.config.bucket.as_str());
-        format!("/v1/kv/{bucket}/{}", encode(key.as_str()))
-    }
-
-    fn describe(&self, operation: &'static str) -> Call {
-        Call { operation, address: self.shared.config.address.clone() }
-    }
-}
-
-/// The error for a call that did not end in time.
-pub(crate) fn timed_out(call: &Call, limit: Duration) -> Error {
-    Error::TimedOut { operation: call.operation, limit, address: call.address.clone() }
 }

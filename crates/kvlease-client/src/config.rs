@@ -13,6 +13,13 @@ pub const DEFAULT_BUCKET: &str = "lmcache";
 /// How many connections a client holds at most unless told otherwise: what the stock clients use.
 pub const DEFAULT_CONNECTIONS_MAX: usize = 128;
 
+/// How many calls of a client are under way at most unless told otherwise: what the stock clients
+/// use.
+pub const DEFAULT_REQUESTS_MAX: usize = 100;
+
+/// How many bytes are a piece of a body unless told otherwise: what the stock clients use.
+pub const DEFAULT_PUT_PIECE_LEN: usize = 64 << 10;
+
 /// The settings of a [`Client`](crate::Client). They are data: nothing is read from the environment.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -26,8 +33,20 @@ pub struct ClientConfig {
     pub shared_memory_dir: PathBuf,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// The most connections at a time; a call beyond them waits for one. At least 1.
+    /// The most connections at a time; a call beyond them waits for one. At least 1: 0 means 1.
     pub connections_max: usize,
+    /// The most calls under way at a time; one beyond them waits. At least 1: 0 means 1.
+    ///
+    /// Of these, and of the connections, calls that carry an object have at most three quarters, so
+    /// that leases never wait behind transfers.
+    pub requests_max: usize,
+    /// How many bytes are a piece of a body. A source is read, held in memory and sent one piece at
+    /// a time; what is in memory anyway is written up to 16 pieces at a time, which makes the usual
+    /// length as fast as larger ones. At least 1: 0 means 1.
+    pub put_piece_len: usize,
+    /// A file with the certificates, in PEM, of those who may have signed the daemon's, beside the
+    /// system's. For `https` only.
+    pub tls_ca_file: Option<PathBuf>,
 }
 
 impl ClientConfig {
@@ -40,14 +59,18 @@ impl ClientConfig {
             shared_memory_dir: PathBuf::from(DEFAULT_SEGMENT_DIR),
             timeouts: Timeouts::default(),
             connections_max: DEFAULT_CONNECTIONS_MAX,
+            requests_max: DEFAULT_REQUESTS_MAX,
+            put_piece_len: DEFAULT_PUT_PIECE_LEN,
+            tls_ca_file: None,
         }
     }
 }
 
-/// How long calls may take, counted from the call, waiting for a connection included.
+/// How long calls may take, counted from the call: waiting for their turn and for a connection is
+/// included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
-    /// For a connection to be made.
+    /// For a connection to be made, encryption included.
     pub connect: Duration,
     /// For a call that carries no object: a lease, a release, a listing. A lease that waits for a
     /// write has that wait on top.

@@ -1,10 +1,10 @@
 //! Why a call failed: a few kinds, each of which a caller would act on differently.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use kvlease_api::ErrorCode;
 use kvlease_shm::{OutOfBounds, SegmentName, SegmentNameError};
-use kvlease_types::{Checksum, Key, NameError};
+use kvlease_types::{ByteSize, Checksum, Key, NameError};
 
 use crate::{Address, AddressError};
 
@@ -28,6 +28,41 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// No encrypted connection could be made with what listens there.
+    #[error("no secure connection: {what}, url=`{address}`")]
+    Tls {
+        /// Whom with.
+        address: Address,
+        /// What is wrong, and the cure.
+        what: &'static str,
+        /// What the TLS layer said.
+        source: io::Error,
+    },
+    /// The certificates of those who may have signed the daemon's cannot be read.
+    #[error(
+        "the trusted certificates cannot be read: check that the file has some in PEM, \
+         tls_ca_file=`{}`",
+        path.display()
+    )]
+    TlsCaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The daemon was not asked, since it has not been reachable for several calls in a row.
+    #[error(
+        "the daemon has not been reachable and is left alone for a while: check that it runs, \
+         failures=`{failures}` retry_in=`{retry_in:?}` url=`{address}`"
+    )]
+    CircuitOpen {
+        /// Who was not asked.
+        address: Address,
+        /// How many calls failed in a row.
+        failures: u32,
+        /// After how long a call is tried again. Zero while one is being tried.
+        retry_in: Duration,
+    },
     /// The connection broke in the middle of a call, which may or may not have had its effect.
     #[error("the connection broke: try again, operation=`{operation}` url=`{address}`")]
     Broken {
@@ -35,8 +70,9 @@ pub enum Error {
         operation: &'static str,
         /// Of whom.
         address: Address,
-        /// What the HTTP layer said.
-        source: hyper::Error,
+        /// What the system said.
+        /// What the system said.
+        source: io::Error,
     },
     /// The call did not end in time, and may or may not have had its effect.
     #[error(
@@ -50,6 +86,19 @@ pub enum Error {
         limit: Duration,
         /// Of whom.
         address: Address,
+    },
+    /// The call waited for its turn until its time was over: the daemon was not asked.
+    #[error(
+        "the call did not get its turn in time: call less at a time, or raise `requests_max` and \
+         `connections_max`, operation=`{operation}` limit=`{limit:?}` at_a_time=`{at_a_time}`"
+    )]
+    NoTurn {
+        /// What was asked for.
+        operation: &'static str,
+        /// How long it waited.
+        limit: Duration,
+        /// How many calls may be under way at a time.
+        at_a_time: usize,
     },
     /// The daemon refused.
     #[error("the daemon refused: {message}, operation=`{operation}` status=`{status}`")]
@@ -101,6 +150,20 @@ pub enum Error {
         /// Which bytes.
         source: OutOfBounds,
     },
+    /// The object and the buffer for it have different lengths, or the object ends before the
+    /// buffer is full: nothing was read.
+    #[error(
+        "the buffer has not the object's length: give one that has, \
+         key=`{key}` object=`{object}` buffer=`{buffer}`"
+    )]
+    TooShort {
+        /// The object.
+        key: Key,
+        /// Its length.
+        object: ByteSize,
+        /// The buffer's length.
+        buffer: ByteSize,
+    },
     /// The lease ended before the bytes were copied: nothing was read. Treat it as a miss, or ask
     /// for a longer time to live.
     #[error("the lease ended before the copy did: read again with a longer lease, key=`{key}`")]
@@ -127,6 +190,21 @@ pub enum Error {
         /// The object.
         key: Key,
         /// What the source said.
+        source: io::Error,
+    },
+    /// The connector was closed.
+    #[error("the connector is closed: make a new one")]
+    Closed,
+    /// The process was forked after the connector was made: its connections are the parent's.
+    #[error("the process was forked after the connector was made: make a new one in the child")]
+    Forked,
+    /// A blocking call was made on a thread of a runtime, which must not be blocked.
+    #[error("a blocking call inside of an async runtime: use the asynchronous connector there")]
+    InsideRuntime,
+    /// The threads for the network cannot be had.
+    #[error("no runtime can be started: check the limits on threads and files")]
+    Runtime {
+        /// What the system said.
         source: io::Error,
     },
 }

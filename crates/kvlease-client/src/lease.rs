@@ -1,23 +1,28 @@
 //! The guard of a lease: released when it goes, so that no path through a caller keeps it.
 
 use std::{
-    process,
+    mem, process,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use kvlease_api::{LeaseReply, RenewReply};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
     Client, Error,
+    counters::add_one,
     reply::{Call, parse_checksum},
 };
 
 /// How many dropped leases of one client are released at a time. The leases of a burst beyond
 /// that end by their time to live.
 pub(crate) const BACKGROUND_RELEASES_MAX: usize = 1024;
+
+/// How long after a release in the background that failed it is tried once more: as long as a
+/// daemon takes to be itself again that was busy or is restarted.
+const RELEASE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// The right to read one object's extents until [`Self::deadline`].
 ///
@@ -27,7 +32,6 @@ pub(crate) const BACKGROUND_RELEASES_MAX: usize = 1024;
 pub struct Lease {
     client: Client,
     runtime: Handle,
-    background: Arc<Semaphore>,
     pid: u32,
     key: Key,
     id: String,
@@ -43,34 +47,45 @@ impl Lease {
     /// what it asked for. `None` for a reply without bytes, which is how other daemons may say that
     /// there is no object; one that sends a checksum means an object without bytes.
     pub(crate) fn new(
-        client: Client,
-        background: Arc<Semaphore>,
-        key: Key,
+        call: &Call<'_>,
         reply: LeaseReply,
         asked: Instant,
         ttl: Duration,
-        call: &Call,
     ) -> Result<Option<Self>, Error> {
+        if reply.id.is_empty() {
+            return Err(call.protocol("a lease without a name"));
+        }
+        if reply.epoch.is_some() {
+            call.client.note_extensions();
+        }
+        // The guard comes first, so that a reply that is refused below is released as well.
+        let Some(mut lease) = Self::unusable(call, reply.id, ttl) else { return Ok(None) };
         let granted = reply.ttl_s.map_or(Ok(ttl), Duration::try_from_secs_f64);
-        let granted = granted.map_err(|error| call.protocol(error))?;
-        let checksum = reply.checksum.map(|text| parse_checksum(&text, call)).transpose()?;
-        // From here on the guard exists, so that a refused reply is released as well.
-        let mut lease = Self {
-            client,
-            runtime: Handle::current(),
-            background,
-            pid: process::id(),
-            key,
-            id: reply.id,
-            extents: reply.offsets.into_iter().map(Extent::from).collect(),
-            len: ByteSize::ZERO,
-            checksum,
-            deadline: after(asked, granted),
-            released: false,
-        };
+        lease.deadline = after(asked, granted.map_err(|error| call.protocol(error))?);
+        lease.checksum = reply.checksum.map(|text| parse_checksum(&text, call)).transpose()?;
+        lease.extents = reply.offsets.into_iter().map(Extent::from).collect();
         let len = lease.extents.iter().try_fold(0u64, |sum, run| sum.checked_add(run.len.bytes()));
         lease.len = ByteSize::new(len.ok_or_else(|| call.protocol("lengths beyond 64 bits"))?);
         Ok((lease.len != ByteSize::ZERO || lease.checksum.is_some()).then_some(lease))
+    }
+
+    /// The guard of a lease of which no more is known than its name, good for nothing but to be
+    /// released.
+    pub(crate) fn unusable(call: &Call<'_>, id: String, ttl: Duration) -> Option<Self> {
+        let client = call.client.clone();
+        add_one(&client.shared.counting.leases_acquired);
+        Some(Self {
+            client,
+            runtime: Handle::current(),
+            pid: process::id(),
+            key: call.key?.clone(),
+            id,
+            extents: Vec::new(),
+            len: ByteSize::ZERO,
+            checksum: None,
+            deadline: after(Instant::now(), ttl),
+            released: false,
+        })
     }
 
     /// The object's key.
@@ -121,7 +136,7 @@ impl Lease {
     /// [`Error::LeaseEnded`] if it has expired, which a renewal does not undo.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), Error> {
         let asked = Instant::now();
-        let granted: RenewReply = match self.client.renew(&self.id, ttl).await? {
+        let granted: RenewReply = match self.client.renew(&self.key, &self.id, ttl).await? {
             Some(granted) => granted,
             None => return Err(Error::LeaseEnded { key: self.key.clone() }),
         };
@@ -137,7 +152,9 @@ impl Lease {
     /// Those of any call. The lease is not tried again: it ends by its time to live.
     pub async fn release(mut self) -> Result<(), Error> {
         self.released = true;
-        self.client.release(&self.id).await
+        let outcome = self.client.release(&self.id).await;
+        self.client.count_release(outcome.is_ok());
+        outcome
     }
 }
 
@@ -146,13 +163,33 @@ impl Drop for Lease {
         if self.released || self.pid != process::id() {
             return;
         }
-        let Ok(permit) = Arc::clone(&self.background).try_acquire_owned() else { return };
-        let (client, id) = (self.client.clone(), std::mem::take(&mut self.id));
+        let Ok(permit) = Arc::clone(&self.client.shared.background).try_acquire_owned() else {
+            return self.client.count_release(false);
+        };
+        let (client, id) = (self.client.clone(), mem::take(&mut self.id));
+        let deadline = self.deadline;
         self.runtime.spawn(async move {
             // Best effort: a lease that stays ends by its time to live.
-            let _ = client.release(&id).await;
+            let is_released = client.release_twice(&id, deadline).await;
+            client.count_release(is_released);
             drop(permit);
         });
+    }
+}
+
+impl Client {
+    /// Releases a lease, and once more after a while if that fails and it has not ended by then.
+    async fn release_twice(&self, id: &str, deadline: Instant) -> bool {
+        if self.release(id).await.is_ok() {
+            return true;
+        }
+        sleep(RELEASE_AGAIN_AFTER).await;
+        Instant::now() < deadline && self.release(id).await.is_ok()
+    }
+
+    fn count_release(&self, is_released: bool) {
+        let counting = &self.shared.counting;
+        add_one(if is_released { &counting.leases_released } else { &counting.leases_left });
     }
 }
 

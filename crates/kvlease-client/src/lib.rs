@@ -28,25 +28,46 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adapter;
 mod address;
+pub mod blocking;
 mod body;
+mod breaker;
+mod call;
 mod client;
 mod config;
 mod connection;
+mod connector;
+mod counters;
 mod error;
+mod framing;
+mod head;
 mod lease;
+mod operation;
 mod pool;
 mod reader;
 mod reply;
+mod request;
+mod socket;
 mod stream;
+mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use body::PutBody;
+pub use breaker::{BreakerState, OPEN_AFTER, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
 pub use client::{Client, ObjectInfo, PutOutcome};
-pub use config::{ClientConfig, DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, Timeouts};
+pub use config::{
+    ClientConfig, DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, DEFAULT_PUT_PIECE_LEN,
+    DEFAULT_REQUESTS_MAX, Timeouts,
+};
+pub use connector::{
+    Connector, ConnectorConfig, ConnectorStats, HELD_LEASES_MAX, LISTED_OBJECTS_MAX, OpenObject,
+    View,
+};
+pub use counters::Counters;
 pub use error::Error;
 pub use kvlease_api::{ErrorCode, LeaseReply, ListReply, ListedObject, StatsReply, encode};
-pub use kvlease_shm::{Attachment, SegmentName};
+pub use kvlease_shm::{Attachment, LentBuffer, LentBytes, SegmentName};
 pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
 pub use lease::Lease;
 pub use stream::ObjectStream;

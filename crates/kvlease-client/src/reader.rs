@@ -88,6 +88,13 @@ impl Client {
         }
     }
 
+    /// Gives up what is kept for later calls: the mapping, which goes when nobody reads from it any
+    /// more, and the idle connections. A later call has to make them anew.
+    pub(crate) fn let_go(&self) {
+        self.shared.attachment.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared.pool.close_idle();
+    }
+
     async fn read_over_http(&self, key: &Key, buffer: &mut Vec<u8>) -> Result<bool, Error> {
         let Some(mut stream) = self.get(key).await? else { return Ok(false) };
         buffer.clear();

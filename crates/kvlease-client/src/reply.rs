@@ -1,14 +1,22 @@
 //! Replies: read to their end within limits, and turned into values or errors.
 
+use std::sync::atomic::Ordering;
+
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use kvlease_api::{CHECKSUM_HEADER, ErrorBody, ErrorCode};
-use kvlease_types::Checksum;
+use http::StatusCode;
+use kvlease_api::{ErrorBody, ErrorCode};
+use kvlease_types::{Checksum, Key};
 use serde::de::DeserializeOwned;
 
-use crate::{Address, Error, pool::Busy};
+use crate::{
+    Client, Error,
+    connection::Fault,
+    head::Head,
+    operation::Operation,
+    pool::{Busy, PoolFault},
+    socket::ConnectFault,
+    tls::TlsFault,
+};
 
 /// The longest reply that is read whole: a listing of the most objects with the longest keys.
 const REPLY_LEN_MAX: usize = 64 << 20;
@@ -18,104 +26,157 @@ const QUOTE_LEN_MAX: usize = 200;
 
 /// A reply without an object's bytes.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+pub(crate) struct Reply<'a> {
+    pub(crate) head: Head,
     body: Bytes,
-    call: Call,
+    /// The body of a refusal by a daemon of ours.
+    refusal: Option<ErrorBody>,
+    call: Call<'a>,
 }
 
-/// What was asked of whom, for errors.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) operation: &'static str,
-    pub(crate) address: Address,
+/// What is asked of whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) operation: Operation,
+    pub(crate) key: Option<&'a Key>,
 }
 
-impl Call {
+impl Call<'_> {
     /// The error for a reply that is not of the protocol.
     pub(crate) fn protocol(&self, what: impl ToString) -> Error {
-        let (operation, address) = (self.operation, self.address.clone());
-        Error::Protocol { operation, what: what.to_string(), address }
+        let mut what = what.to_string();
+        if let Some(key) = self.key {
+            what.push_str(&format!(", key=`{key}`"));
+        }
+        let address = self.client.config().address.clone();
+        Error::Protocol { operation: self.operation.name(), what, address }
     }
 
-    /// The error for a connection that broke.
-    pub(crate) fn broken(&self, source: hyper::Error) -> Error {
-        Error::Broken { operation: self.operation, address: self.address.clone(), source }
+    /// The error for a request that has no answer.
+    pub(crate) fn failed(&self, fault: PoolFault) -> Error {
+        let address = self.client.config().address.clone();
+        match fault {
+            PoolFault::Connect(ConnectFault::Unreachable(source)) => {
+                Error::Unreachable { address, source }
+            }
+            PoolFault::Connect(ConnectFault::Tls(fault)) => match fault {
+                TlsFault::CaFile { path, source } => Error::TlsCaFile { path, source },
+                TlsFault::Peer { what, source } => Error::Tls { address, what, source },
+                TlsFault::Broken(source) => Error::Unreachable { address, source },
+            },
+            PoolFault::Exchange(fault) => self.broken(fault),
+        }
+    }
+
+    /// The error for a connection that failed.
+    pub(crate) fn broken(&self, fault: Fault) -> Error {
+        let operation = self.operation.name();
+        match (fault, self.key) {
+            (Fault::Malformed(what), _) => self.protocol(what),
+            (Fault::Source(source), Some(key)) => Error::Source { key: key.clone(), source },
+            (
+                Fault::Unsent(source)
+                | Fault::Unanswered(source)
+                | Fault::Cut(source)
+                | Fault::Source(source),
+                _,
+            ) => {
+                let address = self.client.config().address.clone();
+                Error::Broken { operation, address, source }
+            }
+        }
     }
 }
 
-impl Reply {
-    /// Reads a response to its end and gives its connection back.
-    pub(crate) async fn read(
-        response: Response<Incoming>,
-        busy: Busy,
-        call: Call,
-    ) -> Result<Self, Error> {
-        let (head, mut incoming) = response.into_parts();
-        let mut body = BytesMut::new();
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|error| call.broken(error))?;
-            let Some(data) = frame.data_ref() else { continue };
-            if body.len() + data.len() > REPLY_LEN_MAX {
-                return Err(call.protocol(format!("longer than `{REPLY_LEN_MAX}` bytes")));
-            }
-            body.extend_from_slice(data);
-        }
+impl<'a> Reply<'a> {
+    /// Reads an answer to its end and gives its connection back.
+    pub(crate) async fn read(head: Head, mut busy: Busy, call: Call<'a>) -> Result<Self, Error> {
+        let body = read_body(&mut busy, call).await?;
         busy.finish();
-        Ok(Self { status: head.status, headers: head.headers, body: body.freeze(), call })
+        let refusal = match head.status.is_success() {
+            true => None,
+            false => serde_json::from_slice(&body).ok(),
+        };
+        if refusal.is_some() {
+            call.client.note_extensions();
+        }
+        Ok(Self { head, body, refusal, call })
     }
 
     /// The value that a success carries.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        if !self.head.is_json {
+            return Err(self.call.protocol("the content type is not `application/json`"));
+        }
         serde_json::from_slice(&self.body).map_err(|error| self.call.protocol(error))
-    }
-
-    /// The daemon's code, if the body has one.
-    pub(crate) fn code(&self) -> Option<ErrorCode> {
-        self.error_body().map(|body| body.code)
     }
 
     /// Whether the reply says that there is no such object or lease. Other daemons say so with an
     /// empty 404.
     pub(crate) fn is_absent(&self) -> bool {
-        self.status == StatusCode::NOT_FOUND
-            && self.code().is_none_or(|code| code == ErrorCode::NotFound)
+        let code = self.refusal.as_ref().map(|refusal| refusal.code);
+        self.head.status == StatusCode::NOT_FOUND
+            && code.is_none_or(|code| code == ErrorCode::NotFound)
     }
 
     /// The error for a reply that is no success.
-    pub(crate) fn refused(&self) -> Error {
-        let body = self.error_body();
-        let (code, message) = match body {
-            Some(body) => (Some(body.code), body.message),
-            None => (None, self.quote()),
+    pub(crate) fn refused(self) -> Error {
+        let (code, message) = match self.refusal {
+            Some(refusal) => (Some(refusal.code), refusal.message),
+            None => (None, quote(&self.body)),
         };
-        let status = self.status.as_u16();
-        Error::Refused { operation: self.call.operation, status, code, message }
+        let status = self.head.status.as_u16();
+        Error::Refused { operation: self.call.operation.name(), status, code, message }
+    }
+}
+
+impl Client {
+    /// Whether the daemon is one of ours, as far as its answers have told: it has a listing,
+    /// removes objects, and answers `HEAD`.
+    pub fn speaks_extensions(&self) -> bool {
+        self.shared.speaks_extensions.load(Ordering::Relaxed)
     }
 
-    fn error_body(&self) -> Option<ErrorBody> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    fn quote(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(QUOTE_LEN_MAX)]);
-        match text.trim() {
-            "" => "it gave no reason".to_owned(),
-            text => text.escape_debug().to_string(),
+    /// Remembers that the daemon is one of ours.
+    pub(crate) fn note_extensions(&self) {
+        if !self.speaks_extensions() {
+            self.shared.speaks_extensions.store(true, Ordering::Relaxed);
         }
     }
 }
 
+async fn read_body(busy: &mut Busy, call: Call<'_>) -> Result<Bytes, Error> {
+    let mut next = async || busy.connection.next_bytes().await.map_err(|fault| call.broken(fault));
+    let Some(first) = next().await? else { return Ok(Bytes::new()) };
+    let Some(second) = next().await? else { return Ok(first) };
+    let mut body = BytesMut::from(first);
+    let mut piece = Some(second);
+    while let Some(bytes) = piece {
+        if body.len() + bytes.len() > REPLY_LEN_MAX {
+            return Err(call.protocol(format!("longer than `{REPLY_LEN_MAX}` bytes")));
+        }
+        body.extend_from_slice(&bytes);
+        piece = next().await?;
+    }
+    Ok(body.freeze())
+}
+
+fn quote(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(QUOTE_LEN_MAX)]);
+    match text.trim() {
+        "" => "it gave no reason".to_owned(),
+        text => text.escape_debug().to_string(),
+    }
+}
+
 /// The checksum header of a `GET` or `HEAD`, if the daemon sends one.
-pub(crate) fn checksum_header(headers: &HeaderMap, call: &Call) -> Result<Option<Checksum>, Error> {
-    let Some(value) = headers.get(CHECKSUM_HEADER) else { return Ok(None) };
-    let text = value.to_str().map_err(|error| call.protocol(error))?;
-    parse_checksum(text, call).map(Some)
+pub(crate) fn checksum_header(head: &Head, call: &Call<'_>) -> Result<Option<Checksum>, Error> {
+    head.checksum.as_deref().map(|text| parse_checksum(text, call)).transpose()
 }
 
 /// A checksum as it is on the wire: 16 hexadecimal digits.
-pub(crate) fn parse_checksum(text: &str, call: &Call) -> Result<Checksum, Error> {
+pub(crate) fn parse_checksum(text: &str, call: &Call<'_>) -> Result<Checksum, Error> {
     match u64::from_str_radix(text, 16) {
         Ok(value) if text.len() == 16 => Ok(Checksum::new(value)),
         _ => Err(call.protocol(format!("no checksum: `{}`", text.escape_debug()))),

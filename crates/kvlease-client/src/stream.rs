@@ -1,13 +1,10 @@
 //! An object's bytes over HTTP, for clients without shared memory.
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use kvlease_shm::Digest;
 use kvlease_types::{ByteSize, Checksum, Key};
-use tokio::time::{Instant, timeout_at};
 
-use crate::{Error, client::timed_out, pool::Busy, reply::Call};
+use crate::{Client, Error, call::Limit, operation::Operation, pool::Busy, reply::Call};
 
 /// The bytes of one object as they arrive. Dropping it early closes its connection.
 ///
@@ -15,15 +12,13 @@ use crate::{Error, client::timed_out, pool::Busy, reply::Call};
 #[derive(Debug)]
 pub struct ObjectStream {
     pub(crate) key: Key,
-    pub(crate) call: Call,
+    pub(crate) client: Client,
     pub(crate) len: ByteSize,
     pub(crate) expected: Option<Checksum>,
-    pub(crate) incoming: Incoming,
+    /// Given back at the end.
     pub(crate) busy: Option<Busy>,
-    pub(crate) arrived: u64,
     pub(crate) digest: Digest,
-    pub(crate) started: Instant,
-    pub(crate) deadline: Instant,
+    pub(crate) limit: Limit,
 }
 
 impl ObjectStream {
@@ -44,28 +39,20 @@ impl ObjectStream {
     /// [`Error::Damaged`] in the place of the end if the bytes do not match their checksum;
     /// [`Error::Broken`], [`Error::Protocol`] and [`Error::TimedOut`] if they do not arrive.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        loop {
-            let frame = timeout_at(self.deadline, self.incoming.frame());
-            let frame = frame
-                .await
-                .map_err(|_| timed_out(&self.call, self.deadline - self.started))?
-                .transpose()
-                .map_err(|error| self.call.broken(error))?;
-            let Some(frame) = frame else { return self.end().map(|()| None) };
-            let Ok(data) = frame.into_data() else { continue };
-            self.arrived += data.len() as u64;
-            if self.expected.is_some() {
-                self.digest.update(&data);
-            }
-            return Ok(Some(data));
+        let Some(busy) = &mut self.busy else { return self.end().map(|()| None) };
+        let call = Call { client: &self.client, operation: Operation::Get, key: Some(&self.key) };
+        let next = async { busy.connection.next_bytes().await.map_err(|fault| call.broken(fault)) };
+        let next = self.limit.apply(&call, next).await;
+        let Some(bytes) = next.inspect_err(|error| self.client.note_failure(error))? else {
+            return self.end().map(|()| None);
+        };
+        if self.expected.is_some() {
+            self.digest.update(&bytes);
         }
+        Ok(Some(bytes))
     }
 
     fn end(&mut self) -> Result<(), Error> {
-        if self.arrived != self.len.bytes() {
-            let (arrived, len) = (self.arrived, self.len.bytes());
-            return Err(self.call.protocol(format!("bytes=`{arrived}` expected=`{len}`")));
-        }
         if let Some(busy) = self.busy.take() {
             busy.finish();
         }

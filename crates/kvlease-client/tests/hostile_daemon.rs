@@ -4,7 +4,11 @@
 
 mod peer;
 
-use std::{fs, io, time::Duration};
+use std::{
+    fs, io,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use http_body_util::Full;
 use hyper::Response;
@@ -94,6 +98,76 @@ async fn replies_that_are_no_leases_are_protocol_errors() {
         let peer = granting(lease).await;
         let error = peer.client().lease(&key(), WAIT, TTL).await.unwrap_err();
         assert!(matches!(error, Error::Protocol { .. }), "{lease}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_are_none_of_memory_are_errors_that_name_the_key_and_the_lease_is_released() {
+    for lease in [
+        r#"{"id":"a-1","offsets":[{"offset":-1,"len":1}]}"#,
+        r#"{"id":"a-1","offsets":[{"offset":0,"len":-1}]}"#,
+        r#"{"id":"a-1","offsets":[{"offset":1e30,"len":1}]}"#,
+        r#"{"id":"a-1","offsets":[{"offset":18446744073709551616,"len":1}]}"#,
+        r#"{"id":"a-1","offsets":[{"offset":0,"len":1}],"ttl_s":1e300}"#,
+        r#"{"id":"a-1","offsets":[{"offset":0,"len":1}],"checksum":"-1"}"#,
+        r#"{"id":"a-1","offsets":[{"offset":0,"len":18446744073709551615},{"offset":0,"len":1}]}"#,
+    ] {
+        let peer = granting(lease).await;
+        let error = peer.client().lease(&key(), WAIT, TTL).await.unwrap_err();
+        assert!(matches!(error, Error::Protocol { .. }), "{lease}: {error:?}");
+        assert!(error.to_string().contains("key=`org/model@1%`"), "{error}");
+        peer.wait_for("POST /v1/leases/a-1/release").await;
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_not_json_by_its_content_type_is_refused() {
+    for (content_type, is_good) in [
+        (Some("application/json"), true),
+        (Some("application/json; charset=utf-8"), true),
+        (Some("text/html"), false),
+        (Some("application/jsonp"), false),
+        (None, false),
+    ] {
+        let peer = Peer::start(move |_| {
+            let builder = Response::builder();
+            let builder = match content_type {
+                Some(value) => builder.header("content-type", value),
+                None => builder,
+            };
+            let body = r#"{"id":"a-1","offsets":[{"offset":0,"len":9}]}"#;
+            Some(builder.body(Full::from(body)).unwrap())
+        });
+        match peer.await.client().lease(&key(), WAIT, TTL).await {
+            Ok(lease) => assert!(is_good && lease.is_some(), "{content_type:?}"),
+            Err(error) => assert!(!is_good && error.to_string().contains("application/json")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_release_in_the_background_is_tried_twice_and_counted() {
+    for (refusals, released, left) in [(0, 1, 0), (1, 1, 0), (2, 0, 1)] {
+        let seen = AtomicUsize::new(0);
+        let peer = Peer::start(move |line| match line.contains("/release") {
+            true if seen.fetch_add(1, Ordering::Relaxed) < refusals => reply(503, ""),
+            true => reply(200, ""),
+            false => reply(200, r#"{"id":"a-1","offsets":[{"offset":0,"len":9}]}"#),
+        })
+        .await;
+        let client = peer.client();
+        drop(client.lease(&key(), WAIT, TTL).await.unwrap().unwrap());
+        for _ in 0..2_000 {
+            let counters = client.counters();
+            if counters.leases_released + counters.leases_left > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let counters = client.counters();
+        let counted = (counters.leases_acquired, counters.leases_released, counters.leases_left);
+        assert_eq!(counted, (1, released, left), "{refusals} refusals");
+        assert_eq!(peer.count("/release"), (refusals + 1).min(2));
     }
 }
 

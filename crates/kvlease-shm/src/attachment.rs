@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kvlease_types::{ByteSize, Checksum, Extent};
+use kvlease_types::{ByteSize, Checksum, Extent, Offset};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
 use crate::{
@@ -92,6 +92,125 @@ impl Attachment {
         matches!(Identity::at(CWD, &self.path), Ok(Some(identity)) if identity == self.identity)
     }
 
+    /// Whether the name is that of another file by now. Unlike [`Self::is_current`] it tells a
+    /// name that is merely gone, which a client's exit does and the daemon mends, from a segment
+    /// that took this one's place.
+    pub fn is_replaced(&self) -> bool {
+        matches!(Identity::at(CWD, &self.path), Ok(Some(identity)) if identity != self.identity)
+    }
+
+    /// The length of an object of these extents, all of which lie within the segment.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds::Segment`] for the first extent that does not, and [`OutOfBounds::Buffer`] for
+    /// extents that together are longer than the segment: no buffer could be made for them.
+    pub fn measure(&self, extents: &[Extent]) -> Result<ByteSize, OutOfBounds> {
+        let segment = self.capacity();
+        let mut object: u64 = 0;
+        for extent in extents {
+            if self.mapping.locate(*extent).is_none() {
+                return Err(OutOfBounds::Segment { extent: *extent, segment });
+            }
+            object = object.saturating_add(extent.len.bytes());
+        }
+        let object = ByteSize::new(object);
+        match object > segment {
+            true => Err(OutOfBounds::Buffer { object, buffer: segment }),
+            false => Ok(object),
+        }
+    }
+
+    /// The address of an extent's first byte in this process, or `None` if any of it is outside.
+    ///
+    /// What is there may change at any time: see the [`copy`] module before following it.
+    pub fn locate(&self, extent: Extent) -> Option<*const u8> {
+        self.mapping.locate(extent).map(<*mut u8>::cast_const)
+    }
+
+    /// Copies the part of an object that begins `from` bytes after its start and is as long as
+    /// `into`; takes the bytes that arrived into `digest`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`] if an extent is outside, or the object ends before the part does.
+    pub fn copy_part(
+        &self,
+        extents: &[Extent],
+        from: u64,
+        into: &mut [u8],
+        mut digest: Option<&mut Digest>,
+    ) -> Result<(), OutOfBounds> {
+        let part = self.part(extents, from, into.len() as u64)?;
+        let mut rest = into;
+        for extent in part {
+            let source = self.mapping.locate(extent).expect("every extent was checked above");
+            let (into, after) = rest.split_at_mut(extent.len.bytes() as usize);
+            let (target, len) = (into.as_mut_ptr(), into.len());
+            match digest.as_deref_mut() {
+                // SAFETY: `source` has as many mapped bytes as `into`, which is private memory.
+                None => unsafe { copy::copy(source, target, len) },
+                // SAFETY: likewise.
+                Some(digest) => unsafe { copy::copy_from_shared(source, target, len, digest) },
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Takes what follows an object's first `from` bytes into `digest`.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`] if an extent is outside, or the object is shorter than `from`.
+    pub fn digest_rest(
+        &self,
+        extents: &[Extent],
+        from: u64,
+        digest: &mut Digest,
+    ) -> Result<(), OutOfBounds> {
+        let len = self.measure(extents)?.bytes().saturating_sub(from);
+        for extent in self.part(extents, from, len)? {
+            let source = self.mapping.locate(extent).expect("every extent was checked above");
+            // SAFETY: the extent is mapped.
+            unsafe { copy::digest_shared(source, extent.len.bytes() as usize, digest) };
+        }
+        Ok(())
+    }
+
+    /// Whether [`Self::copy_part`] could be done.
+    pub(crate) fn check_part(
+        &self,
+        extents: &[Extent],
+        from: u64,
+        len: u64,
+    ) -> Result<(), OutOfBounds> {
+        self.part(extents, from, len).map(drop)
+    }
+
+    /// The extents of the `len` bytes that follow an object's first `from` bytes.
+    fn part<'a>(
+        &self,
+        extents: &'a [Extent],
+        mut from: u64,
+        mut len: u64,
+    ) -> Result<impl Iterator<Item = Extent> + use<'a>, OutOfBounds> {
+        let object = self.measure(extents)?;
+        if from.checked_add(len).is_none_or(|end| end > object.bytes()) {
+            let buffer = ByteSize::new(from.saturating_add(len));
+            return Err(OutOfBounds::Buffer { object, buffer });
+        }
+        Ok(extents.iter().filter_map(move |extent| {
+            let skipped = from.min(extent.len.bytes());
+            from -= skipped;
+            let taken = len.min(extent.len.bytes() - skipped);
+            len -= taken;
+            // Within the extent, whose end was checked.
+            let offset = Offset::new(extent.offset.bytes() + skipped);
+            (taken > 0).then(|| Extent::new(offset, ByteSize::new(taken)))
+        }))
+    }
+
     /// Copies an object's extents, in their order, into a buffer of exactly their length.
     ///
     /// The bytes are those of the object only if its lease lived until the copy was done.
@@ -100,10 +219,8 @@ impl Attachment {
     ///
     /// Nothing is copied unless every extent is inside and the lengths agree.
     pub fn copy_out(&self, extents: &[Extent], into: &mut [u8]) -> Result<(), OutOfBounds> {
-        self.each_part(extents, into, |source, part| {
-            // SAFETY: `source` has as many mapped bytes as `part`, which is private memory.
-            unsafe { copy::copy(source, part.as_mut_ptr(), part.len()) };
-        })
+        self.demand_len(extents, into.len())?;
+        self.copy_part(extents, 0, into, None)
     }
 
     /// Like [`Self::copy_out`], and returns the checksum of the bytes that arrived.
@@ -116,39 +233,17 @@ impl Attachment {
         extents: &[Extent],
         into: &mut [u8],
     ) -> Result<Checksum, OutOfBounds> {
+        self.demand_len(extents, into.len())?;
         let mut digest = Digest::new();
-        self.each_part(extents, into, |source, part| {
-            // SAFETY: `source` has as many mapped bytes as `part`, which is private memory.
-            unsafe { copy::copy_from_shared(source, part.as_mut_ptr(), part.len(), &mut digest) };
-        })?;
+        self.copy_part(extents, 0, into, Some(&mut digest))?;
         Ok(digest.finish())
     }
 
-    /// Checks everything, then hands out each extent's source with its part of the buffer.
-    fn each_part(
-        &self,
-        extents: &[Extent],
-        mut into: &mut [u8],
-        mut copy: impl FnMut(*const u8, &mut [u8]),
-    ) -> Result<(), OutOfBounds> {
-        let segment = self.capacity();
-        let mut object: u64 = 0;
-        for extent in extents {
-            if self.mapping.locate(*extent).is_none() {
-                return Err(OutOfBounds::Segment { extent: *extent, segment });
-            }
-            object = object.saturating_add(extent.len.bytes());
+    fn demand_len(&self, extents: &[Extent], len: usize) -> Result<(), OutOfBounds> {
+        let (object, buffer) = (self.measure(extents)?, ByteSize::new(len as u64));
+        match object == buffer {
+            true => Ok(()),
+            false => Err(OutOfBounds::Buffer { object, buffer }),
         }
-        if object != into.len() as u64 {
-            let buffer = ByteSize::new(into.len() as u64);
-            return Err(OutOfBounds::Buffer { object: ByteSize::new(object), buffer });
-        }
-        for extent in extents {
-            let source = self.mapping.locate(*extent).expect("every extent was checked above");
-            let (part, rest) = into.split_at_mut(extent.len.bytes() as usize);
-            copy(source, part);
-            into = rest;
-        }
-        Ok(())
     }
 }

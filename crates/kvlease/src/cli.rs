@@ -9,6 +9,9 @@ use crate::{bench::BenchArgs, commands, failure::Failure};
 /// Where a daemon is looked for unless told otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:9200";
 
+/// How many bytes of a file are read and sent at a time: each piece is a hand-over between threads.
+const PUT_PIECE_LEN: usize = 1 << 20;
+
 /// Keeps the KV cache of LLM inference engines in shared memory
 #[derive(Parser, Debug)]
 #[command(
@@ -71,6 +74,7 @@ impl DaemonArgs {
         };
         let mut config = ClientConfig::new(address);
         config.bucket = self.bucket.clone();
+        config.put_piece_len = PUT_PIECE_LEN;
         Ok(config)
     }
 

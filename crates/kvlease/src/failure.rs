@@ -85,15 +85,24 @@ impl From<Error> for Failure {
                 _ => Status::Unavailable,
             },
             Error::Unreachable { .. }
+            | Error::Tls { .. }
+            | Error::CircuitOpen { .. }
+            | Error::NoTurn { .. }
             | Error::Broken { .. }
             | Error::TimedOut { .. }
             | Error::Protocol { .. } => Status::Unavailable,
             Error::Attach { .. }
+            | Error::TlsCaFile { .. }
             | Error::NoSharedMemory
             | Error::OutsideSegment { .. }
             | Error::LeaseEnded { .. }
             | Error::Damaged { .. }
-            | Error::Source { .. } => Status::Io,
+            | Error::Source { .. }
+            | Error::TooShort { .. }
+            | Error::Closed
+            | Error::Forked
+            | Error::InsideRuntime
+            | Error::Runtime { .. } => Status::Io,
         };
         Self::new(status, with_sources(&error))
     }

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -32,7 +33,15 @@ impl Peer {
     pub(crate) async fn start(
         answer: impl Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), answer).await
+    }
+
+    /// Like [`Self::start`], at this address.
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let peer = Self {
             config: ClientConfig::new(address.parse().unwrap()),
@@ -86,17 +95,28 @@ impl Peer {
 
     /// Waits until something that contains this was asked.
     pub(crate) async fn wait_for(&self, pattern: &str) {
+        self.wait_for_many(pattern, 1).await;
+    }
+
+    /// Waits until things that contain this were asked so many times.
+    pub(crate) async fn wait_for_many(&self, pattern: &str, times: usize) {
         for _ in 0..2_000 {
-            if self.count(pattern) > 0 {
+            if self.count(pattern) >= times {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("never asked: {pattern}, but {:?}", self.asked());
+        panic!("not asked {times} times: {pattern}, but {:?}", self.asked());
     }
 }
 
-/// A reply with this status and body.
+/// A reply with this status and body, which is JSON if it looks like it.
 pub(crate) fn reply(status: u16, body: impl Into<Bytes>) -> Option<Response<Full<Bytes>>> {
-    Some(Response::builder().status(status).body(Full::new(body.into())).unwrap())
+    let body = body.into();
+    let content_type = match body.first() {
+        Some(b'{' | b'[') => "application/json; charset=utf-8",
+        _ => "text/plain",
+    };
+    let response = Response::builder().status(status).header("content-type", content_type);
+    Some(response.body(Full::new(body)).unwrap())
 }

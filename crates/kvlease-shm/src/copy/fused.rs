@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::{Engine, STREAM_MIN};
+use super::Engine;
 use crate::Digest;
 
 /// Bytes of a private source that are summed and copied at a time: half of a first-level cache.
@@ -12,7 +12,7 @@ pub const TILE: usize = 16 << 10;
 const PRIVATE_TILE: usize = 8 << 10;
 
 /// Pieces for shared memory below this many bytes are copied plainly. The mark is lower than
-/// [`STREAM_MIN`], since whoever reads them is another process.
+/// [`STREAM_MIN`](super::STREAM_MIN), since whoever reads them is another process.
 const STREAM_TO_SHARED_MIN: usize = 4 << 10;
 
 /// Copies private bytes to shared memory and takes them into the digest.
@@ -35,26 +35,28 @@ pub unsafe fn copy_to_shared(source: *const u8, target: *mut u8, len: usize, dig
 
 /// Copies shared bytes to private memory and takes those that arrived into the digest.
 ///
+/// The bytes are summed where they arrived, tile by tile while they are in the cache: stores that
+/// go around it would have to be read back from memory.
+///
 /// # Safety
 ///
-/// That of [`super::copy`].
+/// That of [`super::copy`]; no other thread may use the target meanwhile.
 pub unsafe fn copy_from_shared(
     source: *const u8,
     target: *mut u8,
     len: usize,
     digest: &mut Digest,
 ) {
-    let engine = Engine::for_len(len, STREAM_MIN);
-    let mut start = 0;
-    let deliver = |tile: &[u8]| {
-        digest.update(tile);
-        // SAFETY: the tiles together are `len` bytes long, as the target is.
-        unsafe { engine.stream(tile.as_ptr(), target.add(start), tile.len()) };
-        start += tile.len();
-    };
-    // SAFETY: the source is readable for `len` bytes.
-    unsafe { in_private_tiles(source, len, deliver) };
-    engine.fence();
+    let engine = Engine::best();
+    for start in (0..len).step_by(PRIVATE_TILE) {
+        let tile = PRIVATE_TILE.min(len - start);
+        // SAFETY: the tile is within both regions, which the caller vouches for, and was written
+        // before it becomes a slice.
+        unsafe {
+            engine.gather(source.add(start), target.add(start), tile);
+            digest.update(std::slice::from_raw_parts(target.add(start), tile));
+        }
+    }
 }
 
 /// Takes shared bytes into the digest.
@@ -75,12 +77,13 @@ pub unsafe fn digest_shared(source: *const u8, len: usize, digest: &mut Digest) 
 unsafe fn in_private_tiles(source: *const u8, len: usize, mut each: impl FnMut(&[u8])) {
     let mut private = [MaybeUninit::<u8>::uninit(); PRIVATE_TILE];
     let private: *mut u8 = private.as_mut_ptr().cast();
+    let engine = Engine::best();
     for start in (0..len).step_by(PRIVATE_TILE) {
         let tile = PRIVATE_TILE.min(len - start);
         // SAFETY: the tile is within the source, and no longer than the private buffer, of which
         // exactly the copied part becomes a slice.
         unsafe {
-            source.add(start).copy_to_nonoverlapping(private, tile);
+            engine.gather(source.add(start), private, tile);
             each(std::slice::from_raw_parts(private, tile));
         }
     }

@@ -1,9 +1,13 @@
-//! The one streaming loop, for vectors of any width.
+//! The one loop of vector copies, for vectors of any width.
 
 /// Defines `stream`, which copies with the non-temporal stores of one instruction set: plainly up
-/// to the first aligned store and after the last one.
+/// to the first aligned store and after the last one; and `gather`, which copies with its ordinary
+/// stores into what is about to be read.
+///
+/// Pieces of some kilobytes are gathered by hand, since the platform's `memcpy` copies those with
+/// string instructions, which on some processors take several times as long.
 macro_rules! streaming {
-    ($feature:literal, $vector:ty, $load:ident, $store:ident) => {
+    ($feature:literal, $vector:ty, $load:ident, $stream:ident, $store:ident) => {
         use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
 
         const VECTOR: usize = size_of::<$vector>();
@@ -22,26 +26,51 @@ macro_rules! streaming {
         #[target_feature(enable = $feature)]
         pub(super) unsafe fn stream(source: *const u8, target: *mut u8, len: usize) {
             let head = target.align_offset(VECTOR).min(len);
-            // SAFETY: `head <= len`.
-            unsafe { source.copy_to_nonoverlapping(target, head) };
-            let rounds = (len - head) / ROUND;
-            let mut done = head;
+            // SAFETY: `head <= len`; the target is aligned after the head.
+            unsafe {
+                source.copy_to_nonoverlapping(target, head);
+                rounds::<true>(source.add(head), target.add(head), len - head);
+            }
+        }
+
+        /// Copies with ordinary stores, plainly after the last whole round.
+        ///
+        /// # Safety
+        ///
+        /// That of [`super::copy`]; the processor must have the instructions.
+        #[target_feature(enable = $feature)]
+        pub(super) unsafe fn gather(source: *const u8, target: *mut u8, len: usize) {
+            // SAFETY: the caller's promise; ordinary stores need no alignment.
+            unsafe { rounds::<false>(source, target, len) };
+        }
+
+        /// # Safety
+        ///
+        /// That of [`super::copy`]; the processor must have the instructions; where it streams,
+        /// the target must be aligned.
+        #[target_feature(enable = $feature)]
+        #[inline]
+        unsafe fn rounds<const STREAM: bool>(source: *const u8, target: *mut u8, len: usize) {
+            let rounds = len / ROUND;
+            let mut done = 0;
             for _ in 0..rounds {
-                // SAFETY: `rounds` rounds fit between `head` and `len`; the target is aligned
-                // after the head and stays so; a prefetch may name any address.
+                // SAFETY: `rounds` rounds fit into the length; the target stays aligned; a
+                // prefetch may name any address.
                 unsafe {
                     let (from, to) = (source.add(done), target.add(done));
                     for line in (0..ROUND).step_by(LINE) {
                         _mm_prefetch::<_MM_HINT_NTA>(from.wrapping_add(AHEAD + line).cast());
                     }
-                    let a = $load(from.cast());
-                    let b = $load(from.add(VECTOR).cast());
-                    let c = $load(from.add(2 * VECTOR).cast());
-                    let d = $load(from.add(3 * VECTOR).cast());
-                    $store(to.cast(), a);
-                    $store(to.add(VECTOR).cast(), b);
-                    $store(to.add(2 * VECTOR).cast(), c);
-                    $store(to.add(3 * VECTOR).cast(), d);
+                    let vectors = [
+                        $load(from.cast()),
+                        $load(from.add(VECTOR).cast()),
+                        $load(from.add(2 * VECTOR).cast()),
+                        $load(from.add(3 * VECTOR).cast()),
+                    ];
+                    for (index, vector) in vectors.into_iter().enumerate() {
+                        let to = to.add(index * VECTOR).cast();
+                        if STREAM { $stream(to, vector) } else { $store(to, vector) }
+                    }
                 }
                 done += ROUND;
             }

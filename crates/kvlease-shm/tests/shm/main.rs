@@ -8,4 +8,5 @@ mod copy;
 mod fixture;
 mod horizon;
 mod link;
+mod object_copy;
 mod shortfall;

@@ -137,7 +137,7 @@ fn a_bad_command_line_is_status_64_in_one_line() {
         &["stat", ""][..],
         &["stat", &long_key],
         &["stat"],
-        &["ls", "--url", "https://host:1"],
+        &["ls", "--url", "redis://host:1"],
         &["ls", "--bucket", ""],
         &["get", "k", "--shared-memory-name", "a/b"],
         &["bench", "--sizes", "0"],

@@ -5,4 +5,5 @@
 mod bench;
 mod client;
 mod commands;
+mod connector;
 mod daemon;

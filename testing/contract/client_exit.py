@@ -1,9 +1,10 @@
 """A process that stores one object with the in-process client and exits without closing it.
 
-    usage: stock_client_exit.py PORT SEGMENT NUMBER
+    usage: client_exit.py KIND PORT SEGMENT NUMBER
 
-CPython's resource tracker registers the attached segment as if this process had made it, and
-unlinks its public name when the process has ended. The in-process client cannot prevent it.
+With the stock client, CPython's resource tracker registers the attached segment as if this process
+had made it, and unlinks its public name when the process has ended. That client cannot prevent it.
+The native one does not use what the tracker tracks.
 """
 
 import sys
@@ -16,9 +17,9 @@ SIZE = 100_000
 
 
 def main() -> None:
-    port, segment, number = sys.argv[1:]
-    daemon = SimpleNamespace(url=f"sagemaker-hyperpod://127.0.0.1:{port}", segment=segment)
-    client = InProcess(daemon, host_memory())
+    kind, port, segment, number = sys.argv[1:]
+    daemon = SimpleNamespace(port=int(port), segment=segment)
+    client = InProcess(daemon, host_memory(), kind)
     key = in_process_key(int(number), "exit")
     content = payload(SIZE, "exit", number)
     assert client.put(key, content)

@@ -1,0 +1,41 @@
+"""The KV cache of your LLM engine, kept when the engine goes.
+
+`Connector` stores, finds and reads objects and waits for each result; `Queue` does the same for
+programs that run an event loop. `kvlease.lmcache` has what LMCache loads.
+"""
+
+import atexit
+
+from kvlease._kvlease import (
+    VERSION as __version__,
+)
+from kvlease._kvlease import (
+    BusyError,
+    ClosedError,
+    Connector,
+    ConnectorSettings,
+    KvleaseError,
+    OpenObject,
+    Queue,
+    RefusedError,
+    UnavailableError,
+    UnreadableError,
+    close_all,
+)
+
+__all__ = [
+    "BusyError",
+    "ClosedError",
+    "Connector",
+    "ConnectorSettings",
+    "KvleaseError",
+    "OpenObject",
+    "Queue",
+    "RefusedError",
+    "UnavailableError",
+    "UnreadableError",
+    "__version__",
+]
+
+# Operations may still be copying into memory that goes away with the interpreter.
+atexit.register(close_all)

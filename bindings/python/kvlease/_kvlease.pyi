@@ -1,0 +1,316 @@
+"""The native half of the package: a connector with a blocking face and an operation queue.
+
+Buffers are whatever has the buffer protocol and is contiguous. A buffer that is passed is lent
+until the call returns, or, to a queue, until its result was drained: leave it alone until then.
+"""
+
+import builtins
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias, final
+
+from _typeshed import ReadableBuffer, WriteableBuffer
+
+__all__ = [
+    "BusyError",
+    "ClosedError",
+    "Connector",
+    "ConnectorSettings",
+    "KvleaseError",
+    "OpenObject",
+    "Queue",
+    "RefusedError",
+    "UnavailableError",
+    "UnreadableError",
+    "VERSION",
+    "close_all",
+    "get_positive_float",
+    "get_positive_int",
+    "parse_url",
+]
+
+VERSION: str
+
+class KvleaseError(Exception):
+    """Why a call failed. The message names the cure; the subclasses say what to do without it."""
+
+class UnavailableError(KvleaseError):
+    """The daemon cannot be reached or did not answer in time: try again later."""
+
+class RefusedError(KvleaseError):
+    """The daemon refused: do what the message says."""
+
+class UnreadableError(KvleaseError):
+    """The object is there and could not be read whole: treat it as a miss."""
+
+class ClosedError(KvleaseError):
+    """The connector is closed, or was made before the process forked: make a new one."""
+
+class BusyError(KvleaseError):
+    """Too many operations are pending: take their results first."""
+
+# What came of one key of a batch.
+_Flag: TypeAlias = bool | KvleaseError
+
+@final
+class ConnectorSettings:
+    """The settings of a connector, checked.
+
+    Anything that cannot be used is a ValueError that names key, value and cure.
+    """
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        bucket: str = "lmcache",
+        shared_memory_name: str | None = "shared_memory",
+        shared_memory_dir: str | None = None,
+        max_concurrent_requests: int = 100,
+        max_connections: int = 256,
+        max_connections_per_host: int = 128,
+        timeout_ms: int = 5000,
+        lease_ttl_s: float = 30.0,
+        lease_retention_ms: int | None = None,
+        put_stream_chunk_bytes: int = 65536,
+        max_lease_size_mb: float | None = None,
+        copy_threads: int | None = None,
+        use_https: bool = False,
+        tls_ca_file: str | None = None,
+    ) -> Self: ...
+    @staticmethod
+    def from_extra_config(
+        url: str, extra_config: Mapping[str, Any] | None = None
+    ) -> ConnectorSettings:
+        """The settings that LMCache's in-process adapter would make."""
+    @staticmethod
+    def for_mp(
+        url: str,
+        *,
+        bucket: str = "lmcache",
+        shared_memory_name: str | None = "shared_memory",
+        shared_memory_dir: str | None = None,
+        max_concurrent_requests: int = 100,
+        max_connections: int = 256,
+        max_connections_per_host: int = 128,
+        timeout_ms: int = 5000,
+        lease_wait_timeout_ms: int = 1000,
+        lease_ttl_ms: int = 30000,
+        lease_retention_ms: int | None = None,
+        put_stream_chunk_bytes: int = 65536,
+        max_lease_size_mb: float | None = None,
+        copy_threads: int | None = None,
+        use_https: bool = False,
+        tls_ca_file: str | None = None,
+    ) -> ConnectorSettings:
+        """The settings that LMCache's MP client would make."""
+    @property
+    def url(self) -> str:
+        """The daemon's HTTP URL, with its port."""
+    @property
+    def bucket(self) -> str: ...
+    @property
+    def shared_memory_name(self) -> str | None:
+        """The segment's name; None to read over HTTP."""
+    @property
+    def shared_memory_dir(self) -> Path: ...
+    @property
+    def max_concurrent_requests(self) -> int: ...
+    @property
+    def max_connections(self) -> int: ...
+    @property
+    def max_connections_per_host(self) -> int: ...
+    @property
+    def timeout_ms(self) -> int: ...
+    @property
+    def lease_wait_ms(self) -> int:
+        """How long the daemon is asked to hold a lease request."""
+    @property
+    def lease_ttl_s(self) -> float: ...
+    @property
+    def lease_retention_ms(self) -> int:
+        """How long a lookup's lease is kept for the read that follows."""
+    @property
+    def put_stream_chunk_bytes(self) -> int: ...
+    @property
+    def max_lease_size_bytes(self) -> int | None:
+        """The longest object that is read; None for any."""
+    @property
+    def copy_threads(self) -> int: ...
+    @property
+    def tls_ca_file(self) -> Path | None: ...
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd about the configuration but does no harm, a line each."""
+
+@final
+class Connector:
+    """Stores, finds and reads objects; every call waits for its result.
+
+    All methods may be called from any thread, and release the interpreter while they wait. Those
+    for one key raise `KvleaseError`; those for many return what came of each, in the order of the
+    keys, with an exception as the value of a key that failed. A key of no use is a `ValueError`.
+    """
+
+    def __new__(cls, settings: ConnectorSettings) -> Self:
+        """Connects to nothing yet."""
+
+    def put(self, key: str, data: ReadableBuffer) -> bool:
+        """Stores an object. False if the key had one, which stays as it is."""
+
+    def batched_put(
+        self, keys: Sequence[str], data: Sequence[ReadableBuffer]
+    ) -> builtins.list[_Flag]:
+        """Stores objects."""
+
+    def get(self, key: str) -> bytes | None:
+        """Reads an object. None on a miss."""
+
+    def batched_get(self, keys: Sequence[str]) -> builtins.list[bytes | None | KvleaseError]:
+        """Reads objects."""
+
+    def get_into(self, key: str, buffer: WriteableBuffer) -> bool:
+        """Reads an object into a buffer of its length. False on a miss.
+
+        After a miss or an error the buffer's content is unspecified.
+        """
+
+    def batched_get_into(
+        self, keys: Sequence[str], buffers: Sequence[WriteableBuffer]
+    ) -> builtins.list[_Flag]:
+        """Reads objects, each into its buffer."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+
+    def batched_exists(self, keys: Sequence[str]) -> builtins.list[_Flag]:
+        """Which objects there are."""
+
+    def lookup_prefix(self, keys: Sequence[str]) -> int:
+        """How many objects there are before the first that is missing."""
+
+    def list(self, prefix: str = "") -> builtins.list[str]:
+        """The keys of all objects that start so, where the daemon can tell."""
+
+    def remove(self, key: str) -> bool:
+        """Removes an object, where the daemon can. Whether it was there."""
+
+    def batched_remove(self, keys: Sequence[str]) -> builtins.list[_Flag]:
+        """Removes objects, where the daemon can."""
+
+    def ping(self) -> None:
+        """Returns if the daemon answers.
+
+        Raises:
+            KvleaseError: If it does not.
+        """
+
+    def stats(self) -> dict[str, int]:
+        """What was done so far, counted."""
+
+    def close(self) -> None:
+        """Waits for what runs, gives up what takes too long, and releases what is held.
+
+        Later calls raise `ClosedError`; a second close does nothing.
+        """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class OpenObject:
+    """An object that was found. Its rest can be read once.
+
+    Until then, or until the value is gone, a lease keeps it in place.
+    """
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its rest is in shared memory, rather than to come over HTTP."""
+
+    @property
+    def head(self) -> bytes:
+        """Its first bytes, as many as were asked for or as there are."""
+
+    def __len__(self) -> int:
+        """Its length in bytes, the head included."""
+
+@final
+class Queue:
+    """Starts operations on a connector, and hands their results over when they are asked for.
+
+    A `submit` call returns at once with the operation's number, which is positive. When operations
+    have finished, the descriptor becomes readable, and `drain` returns their numbers and results.
+    An exception as a result, or as the value of a key, says what failed; no result is lost.
+
+    Submissions raise `ClosedError` behind a close, `BusyError` when too many results were not
+    taken, and `ValueError`, `TypeError` or `BufferError` for arguments of no use.
+    """
+
+    def __new__(cls, connector: Connector) -> Self: ...
+    def event_fd(self) -> int:
+        """The descriptor, open as long as the queue lives. Only `drain` may read it."""
+
+    def submit_open(self, keys: Sequence[str], head_len: int) -> int:
+        """Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`."""
+
+    def submit_read_rest(self, objects: Sequence[tuple[OpenObject, WriteableBuffer]]) -> int:
+        """Copies what follows the heads until each buffer is full: `list[_Flag]`."""
+
+    def read_rest_here(self, objects: Sequence[tuple[OpenObject, WriteableBuffer]]) -> list[_Flag]:
+        """The same on the calling thread: for little, and only for what `is_shared`."""
+
+    def submit_put(
+        self, keys: Sequence[str], objects: Sequence[tuple[bytes, ReadableBuffer]]
+    ) -> int:
+        """Stores objects, each a head and the bytes behind it: `list[_Flag]`, as of `put`."""
+
+    def submit_get_into(self, keys: Sequence[str], buffers: Sequence[WriteableBuffer]) -> int:
+        """Reads objects, each into a buffer of its length: `list[_Flag]`."""
+
+    def submit_exists(self, keys: Sequence[str]) -> int:
+        """Which objects there are: `list[_Flag]`."""
+
+    def submit_hold(self, keys: Sequence[str]) -> int:
+        """The same, and those that are there are kept for a read soon after: `list[_Flag]`."""
+
+    def submit_lookup(self, keys: Sequence[str]) -> int:
+        """How many objects there are before the first that is missing: `int`."""
+
+    def submit_remove(self, keys: Sequence[str]) -> int:
+        """Removes objects, where the daemon can: `list[_Flag]`."""
+
+    def submit_list(self, prefix: str = "") -> int:
+        """The keys of all objects that start so, where the daemon can tell: `list[str]`."""
+
+    def submit_ping(self) -> int:
+        """`True` if the daemon answers."""
+
+    def submit_close(self) -> int:
+        """Closes the connector and its queues: `True`. Later submissions are refused."""
+
+    def drain(self, wait_s: float = 0.0) -> list[tuple[int, object]]:
+        """What has finished, waiting for the first at most so long: number and result of each."""
+
+def parse_url(url: str, use_https: bool) -> str:
+    """The daemon's HTTP URL: variables replaced, and the scheme of a connector taken off."""
+
+def get_positive_int(config_dict: Mapping[str, Any], key: str, default: int) -> int:
+    """The whole number above 0 under a key, or the default: anything that `int()` reads."""
+
+def get_positive_float(config_dict: Mapping[str, Any], key: str, default: float) -> float:
+    """The number above 0 under a key, or the default: anything finite that `float()` reads."""
+
+def close_all() -> None:
+    """Closes every connector of this process, in a bounded time. Called when Python exits."""

@@ -1,0 +1,97 @@
+"""The operation queue on an event loop: operations that coroutines wait for.
+
+All operations end on one descriptor that the loop watches, and those that have ended together are
+handed over together. A coroutine that is cancelled does not end its operation, which may still be
+using memory: the operation is seen to its end, and the memory given back then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from kvlease._kvlease import Connector, KvleaseError, Queue
+from kvlease.lmcache.failures import Failures
+
+# What a submission may raise: the queue does not take it, or not these arguments.
+REFUSALS = (KvleaseError, BufferError, TypeError, ValueError)
+
+
+class _Waiting(NamedTuple):
+    future: asyncio.Future[Any]
+    abandoned: Callable[[], None] | None
+
+
+class Operations:
+    """The operations of one connector on one loop. All methods but the first are the loop's."""
+
+    def __init__(
+        self, connector: Connector, loop: asyncio.AbstractEventLoop, failures: Failures
+    ) -> None:
+        """May be called from any thread; the loop need not run yet."""
+        self.queue = Queue(connector)
+        self._loop = loop
+        self._failures = failures
+        self._waiting: dict[int, _Waiting] = {}
+        loop.call_soon_threadsafe(self._watch)
+
+    async def run(self, name: str, submit: Callable[[], int]) -> Any:
+        """The result of the operation that `submit` starts; None if it failed as a whole."""
+        try:
+            result = await self._result(submit(), None)
+        except REFUSALS as error:
+            result = error
+        return self._checked(name, result)
+
+    async def run_lent(
+        self,
+        name: str,
+        submit: Callable[[], int],
+        keep: Callable[[], object],
+        give_back: Callable[[], None],
+    ) -> Any:
+        """The same for an operation that uses memory of the caller.
+
+        If the caller is cancelled, `keep` is called before it is told, and `give_back` as soon as
+        the operation uses the memory no more. If not, neither is.
+        """
+        try:
+            future = self._result(submit(), give_back)
+        except REFUSALS as error:
+            return self._checked(name, error)
+        try:
+            return self._checked(name, await future)
+        except asyncio.CancelledError:
+            keep()
+            if not future.cancelled():
+                # It had ended, and nobody but the caller was to learn of it.
+                give_back()
+            raise
+
+    async def close(self) -> None:
+        """Closes the queue and its connector, which takes a bounded time."""
+        await self._result(self.queue.submit_close(), None)
+        self._loop.remove_reader(self.queue.event_fd())
+
+    def _result(self, number: int, abandoned: Callable[[], None] | None) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting[number] = _Waiting(future, abandoned)
+        return future
+
+    def _checked(self, name: str, result: Any) -> Any:
+        if isinstance(result, Exception):
+            self._failures.say(name, result)
+            return None
+        return result
+
+    def _watch(self) -> None:
+        self._loop.add_reader(self.queue.event_fd(), self._hand_over)
+
+    def _hand_over(self) -> None:
+        for number, result in self.queue.drain():
+            waiting = self._waiting.pop(number)
+            if not waiting.future.done():
+                waiting.future.set_result(result)
+            elif waiting.abandoned is not None:
+                waiting.abandoned()

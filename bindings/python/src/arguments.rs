@@ -1,0 +1,68 @@
+//! What callers pass: keys and buffers, checked before anything is started.
+
+use kvlease_client::{Key, LentBuffer, LentBytes};
+use pyo3::{
+    exceptions::{PyTypeError, PyValueError},
+    prelude::*,
+    types::PyAny,
+};
+
+/// A name of an object.
+pub(crate) fn key(text: &str) -> PyResult<Key> {
+    Key::new(text).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Names of objects.
+pub(crate) fn keys(texts: &[String]) -> PyResult<Vec<Key>> {
+    texts.iter().map(|text| key(text)).collect()
+}
+
+/// The bytes of an object that has the buffer protocol, lent to read from.
+pub(crate) fn bytes(object: &Bound<'_, PyAny>, name: &str) -> PyResult<LentBytes> {
+    LentBytes::of_python(object).map_err(|error| explain(object, name, error))
+}
+
+/// The bytes of an object that has the buffer protocol, lent to write into.
+pub(crate) fn buffer(object: &Bound<'_, PyAny>, name: &str) -> PyResult<LentBuffer> {
+    LentBuffer::of_python(object).map_err(|error| explain(object, name, error))
+}
+
+/// Buffers to write into, one for each key.
+pub(crate) fn buffers(keys: &[Key], objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<LentBuffer>> {
+    same_number(keys.len(), objects.len())?;
+    keys.iter().zip(objects).map(|(key, object)| buffer(object, key.as_str())).collect()
+}
+
+/// Bytes to read, one for each key.
+pub(crate) fn payloads(keys: &[Key], objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<LentBytes>> {
+    same_number(keys.len(), objects.len())?;
+    keys.iter().zip(objects).map(|(key, object)| bytes(object, key.as_str())).collect()
+}
+
+/// Checks that there is one buffer for each key.
+pub(crate) fn same_number(keys: usize, buffers: usize) -> PyResult<()> {
+    if keys == buffers {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "there must be one buffer for each key: pass lists of one length, \
+         keys=`{keys}` buffers=`{buffers}`"
+    )))
+}
+
+/// Says which buffer cannot be used, why, and what to pass instead.
+fn explain(object: &Bound<'_, PyAny>, key: &str, error: PyErr) -> PyErr {
+    let py = object.py();
+    let kind = object.get_type();
+    let kind = kind.name().map_or_else(|_| String::new(), |name| name.to_string());
+    let message = format!(
+        "the buffer cannot be used: pass a contiguous one, such as a bytearray \
+         (writable, to read into it), {}, type=`{kind}` key=`{key}`",
+        error.value(py)
+    );
+    if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(message)
+    } else {
+        pyo3::exceptions::PyBufferError::new_err(message)
+    }
+}

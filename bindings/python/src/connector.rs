@@ -1,0 +1,199 @@
+//! The blocking face: every call waits for its result, with the interpreter released.
+
+use std::sync::Arc;
+
+use kvlease_client::{LentBuffer, LentBytes, PutBody};
+use kvlease_shm::Owner;
+use pyo3::{
+    IntoPyObjectExt,
+    prelude::*,
+    types::{PyBytes, PyDict, PyList, PyType},
+};
+
+use crate::{
+    arguments,
+    errors::to_python,
+    process::OfProcess,
+    results::{is_stored, list_of},
+    settings::ConnectorSettings,
+    shared::Shared,
+};
+
+/// Stores, finds and reads objects; every call waits for its result.
+#[pyclass(frozen, weakref, module = "kvlease")]
+pub(crate) struct Connector {
+    pub(crate) shared: OfProcess<Arc<Shared>>,
+}
+
+#[pymethods]
+impl Connector {
+    #[new]
+    fn new(py: Python<'_>, settings: &ConnectorSettings) -> PyResult<Self> {
+        let shared = Shared::open(py, settings.config.clone())?;
+        Ok(Self { shared: OfProcess::new(shared) })
+    }
+
+    fn put(&self, py: Python<'_>, key: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let shared = self.open()?;
+        let data = arguments::bytes(data, key)?;
+        let key = arguments::key(key)?;
+        let owners = [data.owner()];
+        let put = shared.connector.put(&key, PutBody::lent(data));
+        let stored = shared.wait_lent(py, &owners, put)?;
+        stored.map(is_stored).map_err(|error| to_python(&error))
+    }
+
+    fn batched_put(
+        &self,
+        py: Python<'_>,
+        keys: Vec<String>,
+        data: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyList>> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let data = arguments::payloads(&keys, &data)?;
+        let owners: Vec<Owner> = data.iter().map(LentBytes::owner).collect();
+        let objects = keys.into_iter().zip(data.into_iter().map(PutBody::lent)).collect();
+        let outcomes = shared.wait_lent(py, &owners, shared.connector.batched_put(objects))?;
+        list_of(py, outcomes, |stored| is_stored(stored).into_py_any(py))
+    }
+
+    fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let shared = self.open()?;
+        let key = arguments::key(key)?;
+        let found = shared.wait(py, shared.connector.get(&key))?;
+        let found = found.map_err(|error| to_python(&error))?;
+        Ok(found.map(|bytes| PyBytes::new(py, &bytes)))
+    }
+
+    fn batched_get(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let found = shared.wait(py, shared.connector.batched_get(&keys))?;
+        list_of(py, found, |found| found.map(|bytes| PyBytes::new(py, &bytes)).into_py_any(py))
+    }
+
+    fn get_into(&self, py: Python<'_>, key: &str, buffer: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let shared = self.open()?;
+        let into = arguments::buffer(buffer, key)?;
+        let key = arguments::key(key)?;
+        let owners = [into.owner()];
+        let found = shared.wait_lent(py, &owners, shared.connector.get_into(&key, into))?;
+        found.map_err(|error| to_python(&error))
+    }
+
+    fn batched_get_into(
+        &self,
+        py: Python<'_>,
+        keys: Vec<String>,
+        buffers: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyList>> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let into = arguments::buffers(&keys, &buffers)?;
+        let owners: Vec<Owner> = into.iter().map(LentBuffer::owner).collect();
+        let objects = keys.into_iter().zip(into).collect();
+        let found = shared.wait_lent(py, &owners, shared.connector.batched_get_into(objects))?;
+        list_of(py, found, |found| found.into_py_any(py))
+    }
+
+    fn exists(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        let shared = self.open()?;
+        let key = arguments::key(key)?;
+        let found = shared.wait(py, shared.connector.exists(&key))?;
+        found.map_err(|error| to_python(&error))
+    }
+
+    fn batched_exists(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let found = shared.wait(py, shared.connector.batched_exists(&keys))?;
+        list_of(py, found, |found| found.into_py_any(py))
+    }
+
+    fn lookup_prefix(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<usize> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let count = shared.wait(py, shared.connector.lookup_prefix(&keys))?;
+        count.map_err(|error| to_python(&error))
+    }
+
+    #[pyo3(signature = (prefix = ""))]
+    fn list(&self, py: Python<'_>, prefix: &str) -> PyResult<Vec<String>> {
+        let shared = self.open()?;
+        let listed = shared.wait(py, shared.connector.list(prefix))?;
+        let listed = listed.map_err(|error| to_python(&error))?;
+        Ok(listed.into_iter().map(|object| object.key).collect())
+    }
+
+    fn remove(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        let shared = self.open()?;
+        let key = [arguments::key(key)?];
+        let removed = shared.wait(py, shared.connector.batched_remove(&key))?.pop();
+        removed.unwrap_or(Ok(false)).map_err(|error| to_python(&error))
+    }
+
+    fn batched_remove(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let removed = shared.wait(py, shared.connector.batched_remove(&keys))?;
+        list_of(py, removed, |removed| removed.into_py_any(py))
+    }
+
+    fn ping(&self, py: Python<'_>) -> PyResult<()> {
+        let shared = self.open()?;
+        let answered = shared.wait(py, shared.connector.ping())?;
+        answered.map_err(|error| to_python(&error))
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.shared.get()?.connector.stats();
+        let counts = PyDict::new(py);
+        for (name, count) in [
+            ("hits", stats.hits),
+            ("misses", stats.misses),
+            ("bytes_read", stats.bytes_read),
+            ("bytes_written", stats.bytes_written),
+            ("puts_stored", stats.puts_stored),
+            ("puts_existed", stats.puts_existed),
+            ("puts_failed", stats.puts_failed),
+            ("leases", stats.leases),
+            ("leases_ended", stats.leases_ended),
+            ("damaged", stats.damaged),
+            ("too_large", stats.too_large),
+            ("http_reads", stats.http_reads),
+            ("held", stats.held),
+        ] {
+            counts.set_item(name, count)?;
+        }
+        Ok(counts)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let shared = self.shared.get()?;
+        shared.wait(py, shared.close())
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: Option<&Bound<'_, PyType>>,
+        _error: Option<&Bound<'_, PyAny>>,
+        _trace: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.close(py)
+    }
+}
+
+impl Connector {
+    /// What calls are made on.
+    pub(crate) fn open(&self) -> PyResult<&Arc<Shared>> {
+        let shared = self.shared.get()?;
+        shared.demand_open()?;
+        Ok(shared)
+    }
+}

@@ -1,0 +1,110 @@
+//! A connector as its faces share it.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use kvlease_client::{Connector, ConnectorConfig};
+use kvlease_shm::Owner;
+use pyo3::prelude::*;
+use tokio::{runtime::Runtime, sync::OnceCell, time};
+
+use crate::{
+    errors::{closed, to_python},
+    exit,
+    lending::returned,
+    process::{lock, runtime},
+    queue::State,
+};
+
+/// How often a blocking call looks whether the user has interrupted the program.
+const INTERRUPT_POLL: Duration = Duration::from_millis(100);
+
+/// One connector of this process, shared by its faces.
+pub(crate) struct Shared {
+    pub(crate) connector: Connector,
+    pub(crate) runtime: &'static Runtime,
+    closed: AtomicBool,
+    closing: OnceCell<()>,
+    queues: Mutex<Vec<Weak<State>>>,
+}
+
+impl Shared {
+    /// Makes one, which connects to nothing yet. It is closed when the interpreter ends.
+    pub(crate) fn open(py: Python<'_>, config: ConnectorConfig) -> PyResult<Arc<Self>> {
+        let runtime = runtime(py)?;
+        let _entered = runtime.enter();
+        let connector = Connector::new(config).map_err(|error| to_python(&error))?;
+        let shared = Arc::new(Self {
+            connector,
+            runtime,
+            closed: AtomicBool::new(false),
+            closing: OnceCell::new(),
+            queues: Mutex::default(),
+        });
+        exit::register(py, &shared);
+        Ok(shared)
+    }
+
+    /// Refuses if it was closed.
+    pub(crate) fn demand_open(&self) -> PyResult<()> {
+        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Ends the connector's queues, then what it holds at the daemon. A second call waits for the
+    /// first.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let close = async || {
+            let queues = lock(&self.queues).clone();
+            for queue in queues.iter().filter_map(Weak::upgrade) {
+                queue.close().await;
+            }
+            self.connector.close().await;
+        };
+        self.closing.get_or_init(close).await;
+    }
+
+    /// Remembers a queue, to end it with the connector.
+    pub(crate) fn add_queue(&self, queue: &Arc<State>) {
+        let mut queues = lock(&self.queues);
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.push(Arc::downgrade(queue));
+    }
+
+    /// Waits for a result with the interpreter released, until the user interrupts the program.
+    pub(crate) fn wait<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl Future<Output = T> + Send,
+    ) -> PyResult<T> {
+        let mut operation = pin!(operation);
+        loop {
+            let slice = async { time::timeout(INTERRUPT_POLL, operation.as_mut()).await.ok() };
+            if let Some(result) = py.detach(|| self.runtime.block_on(slice)) {
+                return Ok(result);
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// The same for an operation on lent buffers, which are the caller's again when it returns.
+    pub(crate) fn wait_lent<T: Send>(
+        &self,
+        py: Python<'_>,
+        owners: &[Owner],
+        operation: impl Future<Output = T> + Send,
+    ) -> PyResult<T> {
+        self.wait(py, async {
+            let result = operation.await;
+            returned(owners).await;
+            result
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! The keys, their defaults and their limits.
+
+/// What LMCache's keys begin with in `extra_config`.
+pub(super) const STOCK_PREFIX: &str = "sagemaker_hyperpod_";
+/// What the keys that only this adapter knows begin with in `extra_config`.
+pub(super) const OWN_PREFIX: &str = "kvlease_";
+
+pub(super) const BUCKET: &str = "bucket";
+pub(super) const SHARED_MEMORY_NAME: &str = "shared_memory_name";
+pub(super) const MAX_CONCURRENT_REQUESTS: &str = "max_concurrent_requests";
+pub(super) const MAX_CONNECTIONS: &str = "max_connections";
+pub(super) const MAX_CONNECTIONS_PER_HOST: &str = "max_connections_per_host";
+pub(super) const TIMEOUT_MS: &str = "timeout_ms";
+pub(super) const LEASE_TTL_S: &str = "lease_ttl_s";
+pub(super) const PUT_STREAM_CHUNK_BYTES: &str = "put_stream_chunk_bytes";
+pub(super) const USE_HTTPS: &str = "use_https";
+pub(super) const MAX_LEASE_SIZE_MB: &str = "max_lease_size_mb";
+
+pub(super) const LEASE_WAIT_TIMEOUT_MS: &str = "lease_wait_timeout_ms";
+pub(super) const LEASE_TTL_MS: &str = "lease_ttl_ms";
+
+pub(super) const COPY_THREADS: &str = "copy_threads";
+pub(super) const TLS_CA_FILE: &str = "tls_ca_file";
+pub(super) const LEASE_RETENTION_MS: &str = "lease_retention_ms";
+pub(super) const SHARED_MEMORY_DIR: &str = "shared_memory_dir";
+
+/// The ten keys of LMCache's in-process adapter, without their prefix.
+pub(super) const STOCK_KEYS: [&str; 10] = [
+    BUCKET,
+    SHARED_MEMORY_NAME,
+    MAX_CONCURRENT_REQUESTS,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_HOST,
+    TIMEOUT_MS,
+    LEASE_TTL_S,
+    PUT_STREAM_CHUNK_BYTES,
+    USE_HTTPS,
+    MAX_LEASE_SIZE_MB,
+];
+
+/// The keys of LMCache's MP client.
+pub(super) const MULTI_PROCESS_KEYS: [&str; 11] = [
+    BUCKET,
+    SHARED_MEMORY_NAME,
+    MAX_CONCURRENT_REQUESTS,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_HOST,
+    TIMEOUT_MS,
+    LEASE_WAIT_TIMEOUT_MS,
+    LEASE_TTL_MS,
+    PUT_STREAM_CHUNK_BYTES,
+    USE_HTTPS,
+    MAX_LEASE_SIZE_MB,
+];
+
+/// The keys that only this adapter knows, without their prefix.
+pub(super) const OWN_KEYS: [&str; 4] =
+    [COPY_THREADS, TLS_CA_FILE, LEASE_RETENTION_MS, SHARED_MEMORY_DIR];
+
+/// The segment that is attached unless the configuration says otherwise.
+pub(super) const DEFAULT_SHARED_MEMORY_NAME: &str = "shared_memory";
+pub(super) const DEFAULT_MAX_CONCURRENT_REQUESTS: u64 = 100;
+pub(super) const DEFAULT_MAX_CONNECTIONS: u64 = 256;
+pub(super) const DEFAULT_MAX_CONNECTIONS_PER_HOST: u64 = 128;
+pub(super) const DEFAULT_TIMEOUT_MS: u64 = 5000;
+pub(super) const DEFAULT_LEASE_TTL_S: f64 = 30.0;
+pub(super) const DEFAULT_PUT_STREAM_CHUNK_BYTES: u64 = 65536;
+pub(super) const DEFAULT_LEASE_WAIT_TIMEOUT_MS: u64 = 1000;
+pub(super) const DEFAULT_LEASE_TTL_MS: u64 = 30_000;
+
+/// The shortest time-out of LMCache's in-process connector: it raises shorter ones to this.
+pub(super) const TIMEOUT_MS_MIN: u64 = 100;
+/// The shortest piece of LMCache's in-process connector: it raises shorter ones to this.
+pub(super) const PUT_STREAM_CHUNK_BYTES_MIN: u64 = 1024;
+/// The longest time, which is also the daemon's: a year.
+pub(super) const TIME_S_MAX: u64 = 365 * 24 * 60 * 60;
+pub(super) const TIME_MS_MAX: u64 = TIME_S_MAX * 1000;
+/// More threads than this copy no faster on any machine.
+pub(super) const COPY_THREADS_MAX: u64 = 1024;
+
+/// How many letters a known key may differ from an unknown one to be what was meant.
+const TYPING_ERRORS_MAX: usize = 6;
+
+/// The known key that is most like an unknown one, if any is like it.
+pub(super) fn nearest<'a>(unknown: &str, known: &'a [String]) -> Option<&'a str> {
+    let (distance, key) = known.iter().map(|key| (distance(unknown, key), key)).min()?;
+    (distance <= TYPING_ERRORS_MAX.min(unknown.len() / 2)).then_some(key)
+}
+
+/// How many letters have to be put in, left out or changed to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (made, character) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = made + 1;
+        for (index, wanted) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(character != *wanted);
+            diagonal = row[index + 1];
+            row[index + 1] = changed.min(diagonal + 1).min(row[index] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_key_is_told_from_a_strange_one() {
+        let known: Vec<String> = STOCK_KEYS.map(|key| format!("{STOCK_PREFIX}{key}")).into();
+        let nearest = |unknown| nearest(unknown, &known);
+        assert_eq!(nearest("sagemaker_hyperpod_buckt"), Some("sagemaker_hyperpod_bucket"));
+        assert_eq!(nearest("sagemaker_hyperpod_lease_ttl"), Some("sagemaker_hyperpod_lease_ttl_s"));
+        assert_eq!(nearest("sagemaker_hyperpod_frobnication_level"), None);
+        assert_eq!(nearest(""), None);
+        assert_eq!(
+            (distance("", "abc"), distance("abc", "abc"), distance("kitten", "sitting")),
+            (3, 0, 3)
+        );
+    }
+}

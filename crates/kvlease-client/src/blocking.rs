@@ -1,0 +1,255 @@
+//! The connector without `async`, for programs that have threads instead.
+//!
+//! The network's work is done by a small runtime of the connector's own, or by one that the program
+//! has already. The calls block the thread that makes them; inside of a runtime, whose threads must
+//! not be blocked, they are errors.
+
+use std::{sync::Arc, time::Duration};
+
+use kvlease_shm::LentBuffer;
+use kvlease_types::Key;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::{
+    ConnectorConfig, ConnectorStats, Error, ListedObject, OpenObject, PutBody, PutOutcome, View,
+    connector,
+};
+
+/// How many threads an own runtime has: they move requests, not objects.
+const RUNTIME_THREADS: usize = 1;
+
+/// The answers of a batch, one for each key in the order of the keys, unless none was asked for.
+pub type Answers<T> = Result<Vec<Result<T, Error>>, Error>;
+
+/// The asynchronous connector's calls, each of which returns when it is done. Clones share
+/// everything.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    connector: connector::Connector,
+    handle: Handle,
+    /// The own runtime, which ends with the last clone.
+    _runtime: Option<Arc<OwnRuntime>>,
+}
+
+/// A runtime that may be dropped anywhere.
+#[derive(Debug)]
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Connector {
+    /// A connector with a runtime of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] if its thread cannot be had; those of
+    /// [`Connector::new`](connector::Connector::new).
+    pub fn new(config: ConnectorConfig) -> Result<Self, Error> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("kvlease-net")
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Runtime { source })?;
+        let handle = runtime.handle().clone();
+        let connector = connector::Connector::new(config)?;
+        Ok(Self { connector, handle, _runtime: Some(Arc::new(OwnRuntime(Some(runtime)))) })
+    }
+
+    /// A connector on a runtime that lives longer than it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connector::new`](connector::Connector::new).
+    pub fn with_runtime(config: ConnectorConfig, handle: Handle) -> Result<Self, Error> {
+        Ok(Self { connector: connector::Connector::new(config)?, handle, _runtime: None })
+    }
+
+    /// The asynchronous connector behind it.
+    pub fn as_async(&self) -> &connector::Connector {
+        &self.connector
+    }
+
+    /// What the connector has done so far.
+    pub fn stats(&self) -> ConnectorStats {
+        self.connector.stats()
+    }
+
+    /// Stores an object, unless the key has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn put(&self, key: &Key, body: impl Into<PutBody>) -> Result<PutOutcome, Error> {
+        self.wait(self.connector.put(key, body))?
+    }
+
+    /// Stores many objects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
+    pub fn batched_put(&self, objects: Vec<(Key, PutBody)>) -> Answers<PutOutcome> {
+        self.wait(self.connector.batched_put(objects))
+    }
+
+    /// Reads an object. `None` on a miss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
+        self.wait(self.connector.get(key))?
+    }
+
+    /// Reads many objects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
+    pub fn batched_get(&self, keys: &[Key]) -> Answers<Option<Vec<u8>>> {
+        self.wait(self.connector.batched_get(keys))
+    }
+
+    /// Reads an object into a buffer of exactly its length. `false` on a miss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn get_into(&self, key: &Key, into: LentBuffer) -> Result<bool, Error> {
+        self.wait(self.connector.get_into(key, into))?
+    }
+
+    /// Reads many objects, each into its buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
+    pub fn batched_get_into(&self, objects: Vec<(Key, LentBuffer)>) -> Answers<bool> {
+        self.wait(self.connector.batched_get_into(objects))
+    }
+
+    /// Finds an object and reads its first `head_len` bytes. `None` on a miss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn open(&self, key: &Key, head_len: usize) -> Result<Option<OpenObject>, Error> {
+        self.wait(self.connector.open(key, head_len))?
+    }
+
+    /// Finds many objects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
+    pub fn batched_open(&self, keys: &[Key], head_len: usize) -> Answers<Option<OpenObject>> {
+        self.wait(self.connector.batched_open(keys, head_len))
+    }
+
+    /// Reads what follows the head of an open object.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of [`OpenObject::read_rest`].
+    pub fn read_rest(&self, object: OpenObject, into: LentBuffer) -> Result<(), Error> {
+        self.wait(object.read_rest(into))?
+    }
+
+    /// Extends a view's lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of [`View::renew`].
+    pub fn renew(&self, view: &mut View, ttl: Duration) -> Result<(), Error> {
+        self.wait(view.renew(ttl))?
+    }
+
+    /// Whether an object exists.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn exists(&self, key: &Key) -> Result<bool, Error> {
+        self.wait(self.connector.exists(key))?
+    }
+
+    /// Which of many objects exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
+    pub fn batched_exists(&self, keys: &[Key]) -> Answers<bool> {
+        self.wait(self.connector.batched_exists(keys))
+    }
+
+    /// Which of many objects exist; those that do are kept for the read that follows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
+    pub fn hold(&self, keys: &[Key]) -> Answers<bool> {
+        self.wait(self.connector.hold(keys))
+    }
+
+    /// How many objects exist before the first one that does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn lookup_prefix(&self, keys: &[Key]) -> Result<usize, Error> {
+        self.wait(self.connector.lookup_prefix(keys))?
+    }
+
+    /// Removes many objects; `false` for what was not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
+    pub fn batched_remove(&self, keys: &[Key]) -> Answers<bool> {
+        self.wait(self.connector.batched_remove(keys))
+    }
+
+    /// The objects of the bucket whose keys start with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn list(&self, prefix: &str) -> Result<Vec<ListedObject>, Error> {
+        self.wait(self.connector.list(prefix))?
+    }
+
+    /// Whether the daemon answers at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn ping(&self) -> Result<(), Error> {
+        self.wait(self.connector.ping())?
+    }
+
+    /// Ends what the connector holds at the daemon, and waits for it, at most as long as a call may
+    /// take. Later calls fail.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`].
+    pub fn close(&self) -> Result<(), Error> {
+        self.wait(self.connector.close())
+    }
+
+    fn wait<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
+        if Handle::try_current().is_ok() {
+            return Err(Error::InsideRuntime);
+        }
+        // A forked child has none of the runtime's threads: it would wait for ever.
+        self.connector.demand_own_process()?;
+        Ok(self.handle.block_on(call))
+    }
+}

@@ -1,0 +1,41 @@
+//! What a connector is told before it starts.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use kvlease_types::ByteSize;
+
+use crate::ClientConfig;
+
+/// The settings of a [`Connector`](crate::Connector). They are data: nothing is read from the
+/// environment. The adapter makes them from LMCache's configuration.
+#[derive(Clone, Debug)]
+pub struct ConnectorConfig {
+    /// Daemon, bucket, segment and transport.
+    pub client: ClientConfig,
+    /// How long the daemon may hold a lease request for an object that is being written.
+    pub lease_wait: Duration,
+    /// The time to live that leases ask for.
+    pub lease_ttl: Duration,
+    /// The largest object that a lease is accepted for; a larger one is a miss. `None`: any.
+    pub lease_len_max: Option<ByteSize>,
+    /// How long a lease that [`hold`](crate::Connector::hold) took is kept for the read that
+    /// follows. Never longer than the lease lives.
+    pub lease_retention: Duration,
+    /// How many threads copy at a time.
+    pub copy_threads: NonZeroUsize,
+}
+
+impl ConnectorConfig {
+    /// The defaults of LMCache's connector on top of these settings of a client.
+    pub fn new(client: ClientConfig) -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            client,
+            lease_wait: Duration::from_secs(1),
+            lease_ttl: Duration::from_secs(30),
+            lease_len_max: None,
+            lease_retention: Duration::from_secs(5),
+            copy_threads: cores.min(const { NonZeroUsize::new(4).expect("4 is not 0") }),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The threads that copy: as many as the connector was given, started when the first copy comes.
+//!
+//! They are the connector's own, not those of the runtime: a copy of many megabytes holds up no
+//! network traffic, and however many copies wait, no more threads are started. A large object is
+//! shared by all of them. They end when the connector does.
+
+use std::{
+    collections::VecDeque,
+    io,
+    num::NonZeroUsize,
+    process,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use kvlease_shm::{CopyOutcome, ObjectCopy};
+use tokio::sync::oneshot;
+
+/// The threads. Dropping it ends them when they have done what they were given.
+#[derive(Debug)]
+pub(super) struct Copier {
+    queue: Arc<Queue>,
+    threads_max: NonZeroUsize,
+    pid: u32,
+}
+
+#[derive(Default, Debug)]
+struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default, Debug)]
+struct State {
+    /// One entry for each thread that a copy has work for.
+    jobs: VecDeque<Arc<Job>>,
+    threads: usize,
+    idle: usize,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    copy: ObjectCopy,
+    done: Mutex<Option<oneshot::Sender<CopyOutcome>>>,
+}
+
+impl Copier {
+    pub(super) fn new(threads_max: NonZeroUsize) -> Self {
+        Self { queue: Arc::default(), threads_max, pid: process::id() }
+    }
+
+    /// Copies on the threads and waits for the end. If the future is dropped, the copy goes on
+    /// until its end.
+    pub(super) async fn copy(&self, copy: ObjectCopy) -> CopyOutcome {
+        let (done, outcome) = oneshot::channel();
+        let hands = copy.pieces().min(self.threads_max.get());
+        let job = Arc::new(Job { copy, done: Mutex::new(Some(done)) });
+        if self.submit(&job, hands).is_err() {
+            // Not one thread can be had: the caller's own is slow, but it is there.
+            job.work();
+        }
+        outcome.await.expect("a copy is worked on until its outcome is sent")
+    }
+
+    fn submit(&self, job: &Arc<Job>, hands: usize) -> io::Result<()> {
+        let mut state = self.queue.lock();
+        let wanted = (state.jobs.len() + hands).saturating_sub(state.idle);
+        for _ in 0..wanted.min(self.threads_max.get() - state.threads) {
+            let queue = Arc::clone(&self.queue);
+            let name = format!("kvlease-copy-{}", state.threads);
+            match thread::Builder::new().name(name).spawn(move || queue.serve()) {
+                Ok(_) => state.threads += 1,
+                Err(error) if state.threads == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        for _ in 0..hands {
+            state.jobs.push_back(Arc::clone(job));
+            self.queue.wake.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        // A forked child has none of the threads, but may have a lock that one of them held.
+        if self.pid == process::id() {
+            self.queue.lock().ended = true;
+            self.queue.wake.notify_all();
+        }
+    }
+}
+
+impl Queue {
+    /// What a thread does: copies as they come, until the connector ends.
+    fn serve(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                job.work();
+                drop(job);
+                state = self.lock();
+                continue;
+            }
+            if state.ended {
+                return;
+            }
+            state.idle += 1;
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in the sections can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    fn work(&self) {
+        let Some(outcome) = self.copy.work() else { return };
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(done) = done {
+            // Whoever waited may be gone.
+            let _ = done.send(outcome);
+        }
+    }
+}

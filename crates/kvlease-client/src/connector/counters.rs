@@ -1,0 +1,95 @@
+//! What the connector counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a connector has done since it was made, and what it keeps now.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct ConnectorStats {
+    /// Objects that a read or a look-up found.
+    pub hits: u64,
+    /// Objects that it did not.
+    pub misses: u64,
+    /// Bytes of objects that were read whole and good, without what followed the buffer.
+    pub bytes_read: u64,
+    /// Bytes of objects that were stored.
+    pub bytes_written: u64,
+    /// Puts that stored an object.
+    pub puts_stored: u64,
+    /// Puts of a key that had an object.
+    pub puts_existed: u64,
+    /// Puts that failed.
+    pub puts_failed: u64,
+    /// Leases that were granted.
+    pub leases: u64,
+    /// Reads whose lease ended, or whose segment was replaced, before the copy was done.
+    pub leases_ended: u64,
+    /// Reads whose bytes did not match their checksum.
+    pub damaged: u64,
+    /// Objects that were larger than leases are accepted for.
+    pub too_large: u64,
+    /// Reads that went over HTTP, since no shared memory is configured or can be attached.
+    pub http_reads: u64,
+    /// Leases that are kept for the reads that follow.
+    pub held: u64,
+}
+
+/// Numbers that only grow.
+#[derive(Default, Debug)]
+pub(super) struct Counters {
+    pub(super) hits: Count,
+    pub(super) misses: Count,
+    pub(super) bytes_read: Count,
+    pub(super) bytes_written: Count,
+    pub(super) puts_stored: Count,
+    pub(super) puts_existed: Count,
+    pub(super) puts_failed: Count,
+    pub(super) leases: Count,
+    pub(super) leases_ended: Count,
+    pub(super) damaged: Count,
+    pub(super) too_large: Count,
+    pub(super) http_reads: Count,
+}
+
+/// One of them. They order nothing: a snapshot may be of slightly different moments.
+#[derive(Default, Debug)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn one(&self) {
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    /// Counts a hit or a miss.
+    pub(super) fn found(&self, found: bool) {
+        if found { self.hits.one() } else { self.misses.one() }
+    }
+
+    pub(super) fn snapshot(&self, held: usize) -> ConnectorStats {
+        ConnectorStats {
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            bytes_read: self.bytes_read.get(),
+            bytes_written: self.bytes_written.get(),
+            puts_stored: self.puts_stored.get(),
+            puts_existed: self.puts_existed.get(),
+            puts_failed: self.puts_failed.get(),
+            leases: self.leases.get(),
+            leases_ended: self.leases_ended.get(),
+            damaged: self.damaged.get(),
+            too_large: self.too_large.get(),
+            http_reads: self.http_reads.get(),
+            held: held as u64,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Leases that a look-up took and the read that follows will use.
+//!
+//! The table is bounded twice: by [`HELD_LEASES_MAX`], beyond which the oldest lease is released
+//! first, and by time, since nobody may ever read what was looked up. A lease leaves the table when
+//! it is used. The mutex is never held across an await; leases are dropped, which releases them in
+//! the background, after it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use kvlease_types::Key;
+
+use super::{Inner, leased::Leased};
+
+/// How many leases are held at a time.
+pub const HELD_LEASES_MAX: usize = 4096;
+
+/// How often what nobody used is released: a share of the retention, within these bounds.
+const SWEEPS_PER_RETENTION: u32 = 4;
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(10);
+const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
+
+/// The table.
+#[derive(Default, Debug)]
+pub(super) struct Held {
+    state: Mutex<State>,
+}
+
+#[derive(Default, Debug)]
+struct State {
+    leases: HashMap<Key, Entry>,
+    /// The keys by the order in which their leases came.
+    order: BTreeMap<u64, Key>,
+    next: u64,
+    sweeping: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    leased: Leased,
+    number: u64,
+    /// When it is released unless it was used.
+    until: Instant,
+    /// When it is released however often it is held again: half of its life must be left to read.
+    latest: Instant,
+}
+
+impl Held {
+    /// Holds a lease that was asked for at `asked`; one that was held for the key is released.
+    pub(super) fn put(&self, inner: &Arc<Inner>, key: &Key, leased: Leased, asked: Instant) {
+        let life = leased.lease.deadline().saturating_duration_since(asked);
+        let latest = asked + life / 2;
+        let until = latest.min(Instant::now() + inner.config.lease_retention);
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.order.insert(number, key.clone());
+        let entry = Entry { leased, number, until, latest };
+        let replaced = state.leases.insert(key.clone(), entry);
+        if let Some(replaced) = &replaced {
+            state.order.remove(&replaced.number);
+        }
+        let beyond = (state.leases.len() > HELD_LEASES_MAX).then(|| state.take_oldest()).flatten();
+        let sweep = !std::mem::replace(&mut state.sweeping, true);
+        drop(state);
+        if sweep {
+            tokio::spawn(sweep_until_empty(Arc::downgrade(inner)));
+        }
+        drop((replaced, beyond));
+    }
+
+    /// Holds a key's lease for longer; `false` if there is none with enough life left.
+    pub(super) fn again(&self, key: &Key, retention: Duration) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some(entry) = state.leases.get_mut(key) else { return false };
+        let until = entry.latest.min(now + retention);
+        let enough = until > now + retention / 2 && entry.leased.is_live();
+        if enough {
+            entry.until = until;
+        }
+        enough
+    }
+
+    /// Takes a key's lease out for use.
+    pub(super) fn take(&self, key: &Key) -> Option<Leased> {
+        let mut state = self.lock();
+        if state.leases.is_empty() {
+            return None;
+        }
+        let entry = state.leases.remove(key)?;
+        state.order.remove(&entry.number);
+        drop(state);
+        (entry.until > Instant::now() && entry.leased.is_live()).then_some(entry.leased)
+    }
+
+    /// How many are held.
+    pub(super) fn len(&self) -> usize {
+        self.lock().leases.len()
+    }
+
+    /// Takes out everything.
+    pub(super) fn take_all(&self) -> Vec<Leased> {
+        let mut state = self.lock();
+        state.order.clear();
+        state.leases.drain().map(|(_, entry)| entry.leased).collect()
+    }
+
+    /// Releases what nobody used in time. `false` when nothing is left, and the sweeps end.
+    fn sweep(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let over: Vec<Key> = state
+            .leases
+            .iter()
+            .filter(|(_, entry)| entry.until <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        let over: Vec<Entry> = over.iter().filter_map(|key| state.leases.remove(key)).collect();
+        for entry in &over {
+            state.order.remove(&entry.number);
+        }
+        state.sweeping = !state.leases.is_empty();
+        let sweeping = state.sweeping;
+        drop(state);
+        drop(over);
+        sweeping
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in the sections can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_oldest(&mut self) -> Option<Entry> {
+        let (_, key) = self.order.pop_first()?;
+        self.leases.remove(&key)
+    }
+}
+
+/// The sweeper: it runs while anything is held and the connector lives.
+async fn sweep_until_empty(inner: Weak<Inner>) {
+    let interval = |inner: &Inner| {
+        let interval = inner.config.lease_retention / SWEEPS_PER_RETENTION;
+        interval.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX)
+    };
+    let Some(interval) = inner.upgrade().map(|inner| interval(&inner)) else { return };
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(inner) = inner.upgrade() else { return };
+        if !inner.held.sweep() {
+            return;
+        }
+    }
+}

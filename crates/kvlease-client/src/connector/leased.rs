@@ -1,0 +1,155 @@
+//! Reads from shared memory.
+//!
+//! Offsets mean bytes of the segment that the daemon had when it granted the lease. So the mapping
+//! is taken before the lease is asked for, and a copy counts only if, when it is done, the lease
+//! lives, the name still is that of the mapped file, and the checksum of the private copy is right.
+
+use std::sync::Arc;
+
+use kvlease_shm::{Attachment, Digest, LentBuffer, ObjectCopy};
+use kvlease_types::{Checksum, Key};
+use tokio::runtime::Handle;
+
+use super::{Inner, inner::Reading, releases::QueuedLease};
+use crate::{Error, stream::check};
+
+/// A read that is the only one copies up to this length where it is: another thread would have
+/// begun no sooner than it is done.
+const COPY_ALONE_LEN_MAX: usize = 1 << 20;
+
+/// A read among others copies up to this length where it is. The reads of a batch are driven by one
+/// thread, which has the others' answers to take as well.
+const COPY_AMONG_LEN_MAX: usize = 128 << 10;
+
+/// A leased object and the mapping that its lease is about.
+#[derive(Debug)]
+pub(super) struct Leased {
+    pub(super) lease: QueuedLease,
+    attachment: Arc<Attachment>,
+    /// The digest of the bytes that were read as the head, if the daemon sends a checksum.
+    digest: Option<Digest>,
+    /// Where what is done in the background is done.
+    runtime: Handle,
+}
+
+impl Leased {
+    /// A lease on an object of this segment. Its extents are all inside.
+    pub(super) fn new(lease: QueuedLease, attachment: Arc<Attachment>) -> Result<Self, Error> {
+        match attachment.measure(lease.extents()) {
+            Ok(_) => {
+                let digest = lease.checksum().map(|_| Digest::new());
+                Ok(Self { lease, attachment, digest, runtime: Handle::current() })
+            }
+            // The daemon has made a new segment meanwhile, which the lease is about.
+            Err(_) if attachment.is_replaced() => {
+                Err(Error::LeaseEnded { key: lease.key().clone() })
+            }
+            Err(source) => Err(Error::OutsideSegment { key: lease.key().clone(), source }),
+        }
+    }
+
+    /// Reads the object's first bytes.
+    pub(super) fn read_head(&mut self, head_len: usize) -> Result<Vec<u8>, Error> {
+        // No longer than the mapping, which is in memory.
+        let len = self.lease.len().bytes().min(head_len as u64) as usize;
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let mut head = vec![0; len];
+        let copied =
+            self.attachment.copy_part(self.lease.extents(), 0, &mut head, self.digest.as_mut());
+        let key = self.lease.key();
+        copied.map_err(|source| Error::OutsideSegment { key: key.clone(), source })?;
+        self.demand_live()?;
+        Ok(head)
+    }
+
+    /// Reads what follows the first `from` bytes on this thread.
+    pub(super) fn read_here(
+        mut self,
+        inner: &Arc<Inner>,
+        key: &Key,
+        from: usize,
+        into: &mut [u8],
+    ) -> Result<(), Error> {
+        self.demand_lease()?;
+        let (from, extents) = (from as u64, self.lease.extents());
+        let outside = |source| Error::OutsideSegment { key: key.clone(), source };
+        let end = from + into.len() as u64;
+        self.attachment.copy_part(extents, from, into, self.digest.as_mut()).map_err(outside)?;
+        if let Some(digest) = &mut self.digest {
+            self.attachment.digest_rest(extents, end, digest).map_err(outside)?;
+        }
+        let actual = self.digest.as_ref().map(Digest::finish);
+        self.finish(inner, actual)
+    }
+
+    /// Reads what follows the first `from` bytes, on the threads for copies if it is much.
+    pub(super) async fn read(
+        mut self,
+        inner: &Arc<Inner>,
+        key: &Key,
+        from: usize,
+        mut into: LentBuffer,
+        reading: &Reading,
+    ) -> (Option<LentBuffer>, Result<(), Error>) {
+        let here_max = if reading.is_alone() { COPY_ALONE_LEN_MAX } else { COPY_AMONG_LEN_MAX };
+        if into.len() <= here_max {
+            let read = self.read_here(inner, key, from, into.as_mut());
+            return (Some(into), read);
+        }
+        if let Err(ended) = self.demand_lease() {
+            return (Some(into), Err(ended));
+        }
+        let (extents, digest) = (self.lease.extents().to_vec(), self.digest.take());
+        let attachment = Arc::clone(&self.attachment);
+        let copy = ObjectCopy::new(attachment, extents, from as u64, into, digest);
+        let copy = match copy {
+            Ok(copy) => copy,
+            Err(source) => {
+                return (None, Err(Error::OutsideSegment { key: key.clone(), source }));
+            }
+        };
+        let outcome = inner.copier.copy(copy).await;
+        (Some(outcome.buffer), self.finish(inner, outcome.checksum))
+    }
+
+    /// Whether the bytes in the mapping are the object's.
+    pub(super) fn is_live(&self) -> bool {
+        self.lease.is_live() && !self.attachment.is_replaced()
+    }
+
+    pub(super) fn parts(&self) -> impl Iterator<Item = (*const u8, usize)> {
+        self.lease.extents().iter().map(|extent| {
+            let start = self.attachment.locate(*extent);
+            // Within the mapping, so within the address space.
+            (start.expect("every extent was checked"), extent.len.bytes() as usize)
+        })
+    }
+
+    /// Decides whether what was copied counts.
+    fn finish(self, inner: &Arc<Inner>, actual: Option<Checksum>) -> Result<(), Error> {
+        self.demand_live()?;
+        let Some(actual) = actual else { return Ok(()) };
+        let checked = check(self.lease.key(), self.lease.checksum(), actual);
+        if checked.is_err() {
+            inner.remove_damaged(self.lease.key(), &self.runtime);
+        }
+        checked
+    }
+
+    /// What is asked before a copy: afterwards the segment's name is looked at as well.
+    fn demand_lease(&self) -> Result<(), Error> {
+        match self.lease.is_live() {
+            true => Ok(()),
+            false => Err(Error::LeaseEnded { key: self.lease.key().clone() }),
+        }
+    }
+
+    fn demand_live(&self) -> Result<(), Error> {
+        match self.is_live() {
+            true => Ok(()),
+            false => Err(Error::LeaseEnded { key: self.lease.key().clone() }),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Memory that somebody else owns and lends for the time of one call: a caller's buffers, a
+//! Python object's bytes.
+//!
+//! The lender keeps the memory where it is and leaves its content alone while it is lent, as with
+//! any asynchronous read or write. That is its promise, made when the value is made; after that
+//! nothing here is unsafe. With the feature `python` the buffers of Python objects can be lent.
+
+use std::{any::Any, fmt, mem::ManuallyDrop, slice, sync::Arc};
+
+/// What keeps lent memory in place.
+pub type Owner = Arc<dyn Any + Send + Sync>;
+
+/// Bytes to read from.
+#[derive(Clone)]
+pub struct LentBytes {
+    address: *const u8,
+    len: usize,
+    owner: Owner,
+}
+
+/// A buffer to write into.
+pub struct LentBuffer {
+    address: *mut u8,
+    len: usize,
+    owner: Owner,
+}
+
+// SAFETY: the memory may be used from any thread, which is part of the lender's promise, and the
+// owner may be dropped on any thread.
+unsafe impl Send for LentBytes {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for LentBytes {}
+// SAFETY: as above.
+unsafe impl Send for LentBuffer {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for LentBuffer {}
+
+impl LentBytes {
+    /// The `len` bytes at `address`.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable from any thread for as long as `owner` lives, and not be written to
+    /// while any clone of the value lives.
+    pub unsafe fn new(address: *const u8, len: usize, owner: Owner) -> Self {
+        Self { address, len, owner }
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What keeps them in place.
+    pub fn owner(&self) -> Owner {
+        Arc::clone(&self.owner)
+    }
+}
+
+impl LentBuffer {
+    /// The `len` bytes at `address`.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable and writable from any thread for as long as `owner` lives, and be left
+    /// alone by everybody else while the value lives.
+    pub unsafe fn new(address: *mut u8, len: usize, owner: Owner) -> Self {
+        Self { address, len, owner }
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What keeps them in place.
+    pub fn owner(&self) -> Owner {
+        Arc::clone(&self.owner)
+    }
+
+    /// Takes the first `len` bytes off: the buffer keeps what follows them.
+    ///
+    /// # Panics
+    ///
+    /// If the buffer is shorter.
+    #[must_use]
+    pub fn split_to(&mut self, len: usize) -> Self {
+        assert!(len <= self.len, "a buffer is split within its length");
+        let front = Self { address: self.address, len, owner: Arc::clone(&self.owner) };
+        self.address = self.address.wrapping_add(len);
+        self.len -= len;
+        front
+    }
+
+    /// This buffer and the one that follows it in memory, as one: undoes [`Self::split_to`].
+    ///
+    /// # Panics
+    ///
+    /// If they are not neighbours of one owner.
+    #[must_use]
+    pub fn join(self, next: Self) -> Self {
+        let neighbours = self.address.wrapping_add(self.len) == next.address;
+        assert!(neighbours && Arc::ptr_eq(&self.owner, &next.owner), "only neighbours are joined");
+        Self { address: self.address, len: self.len + next.len, owner: self.owner }
+    }
+
+    /// Lends the bytes of a vector. [`LentVec::take_back`] returns it.
+    pub fn of_vec(bytes: Vec<u8>) -> (Self, LentVec) {
+        let mut bytes = ManuallyDrop::new(bytes);
+        let (address, len) = (bytes.as_mut_ptr(), bytes.len());
+        let owner = Arc::new(VecParts { address, len, capacity: bytes.capacity() });
+        // SAFETY: the memory is freed, or given back, when the last owner goes. Nobody but the
+        // buffer and its parts, which share no byte, reaches it before.
+        let buffer = unsafe { Self::new(address, len, Arc::clone(&owner) as Owner) };
+        (buffer, LentVec(owner))
+    }
+}
+
+/// A vector whose bytes are lent.
+pub struct LentVec(Arc<VecParts>);
+
+impl LentVec {
+    /// The vector, with what was written into it; `None` while the buffer or a part of it lives.
+    pub fn take_back(self) -> Option<Vec<u8>> {
+        Arc::into_inner(self.0).map(VecParts::into_vec)
+    }
+}
+
+struct VecParts {
+    address: *mut u8,
+    len: usize,
+    capacity: usize,
+}
+
+// SAFETY: the parts own the memory as the vector did, and vectors of bytes may change threads.
+unsafe impl Send for VecParts {}
+// SAFETY: nothing is reached through a shared reference.
+unsafe impl Sync for VecParts {}
+
+impl VecParts {
+    fn into_vec(self) -> Vec<u8> {
+        let parts = ManuallyDrop::new(self);
+        // SAFETY: the parts are those of a vector that was not dropped, and are used once: here,
+        // without `drop`.
+        unsafe { Vec::from_raw_parts(parts.address, parts.len, parts.capacity) }
+    }
+}
+
+impl Drop for VecParts {
+    fn drop(&mut self) {
+        // SAFETY: as above; `into_vec` never comes here.
+        drop(unsafe { Vec::from_raw_parts(self.address, self.len, self.capacity) });
+    }
+}
+
+impl fmt::Debug for LentVec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LentVec").field("len", &self.0.len).finish_non_exhaustive()
+    }
+}
+
+impl AsRef<[u8]> for LentBytes {
+    fn as_ref(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the maker of the value promised readable bytes that nobody writes to.
+        unsafe { slice::from_raw_parts(self.address, self.len) }
+    }
+}
+
+impl AsRef<[u8]> for LentBuffer {
+    fn as_ref(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the maker of the value promised readable bytes that nobody else touches.
+        unsafe { slice::from_raw_parts(self.address, self.len) }
+    }
+}
+
+impl AsMut<[u8]> for LentBuffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: the maker of the value promised writable bytes that nobody else touches, and the
+        // value is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.address, self.len) }
+    }
+}
+
+impl fmt::Debug for LentBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LentBytes").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LentBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LentBuffer").field("len", &self.len).finish_non_exhaustive()
+    }
+}

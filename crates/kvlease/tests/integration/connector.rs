@@ -1,0 +1,163 @@
+//! The connector against a real daemon.
+
+use std::time::Duration;
+
+use kvlease_client::{
+    ClientConfig, Connector, ConnectorConfig, Error, Key, LentBuffer, PutBody, PutOutcome,
+};
+
+use crate::daemon::Daemon;
+
+const HEAD_LEN: usize = 28;
+
+fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+fn keys(count: usize) -> Vec<Key> {
+    (0..count).map(|number| key(&format!("org/model@1@0@{number:x}@half"))).collect()
+}
+
+fn bytes(seed: usize, len: usize) -> Vec<u8> {
+    let word = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
+    (0..len as u64).map(|i| word(i + seed as u64)).collect()
+}
+
+fn config(daemon: &Daemon) -> ConnectorConfig {
+    let mut config = ClientConfig::new(daemon.url.parse().unwrap());
+    config.shared_memory_name = Some(daemon.segment.parse().unwrap());
+    ConnectorConfig::new(config)
+}
+
+/// Waits until the daemon has no leases left.
+async fn no_lease_left(connector: &Connector) {
+    let client = kvlease_client::Client::new(connector.config().client.clone());
+    for _ in 0..2_000 {
+        if client.stats().await.unwrap().leases == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("a lease was not released");
+}
+
+/// Every way to read, over shared memory and over HTTP.
+async fn reads_everything(connector: Connector) {
+    let lens = [0, 1, HEAD_LEN, 4097, 300_000, 1 << 20, (5 << 20) + 13];
+    let (keys, absent) = (keys(lens.len()), key("absent"));
+    let objects: Vec<Vec<u8>> = lens.iter().enumerate().map(|(i, len)| bytes(i, *len)).collect();
+    let bodies = keys.iter().cloned().zip(objects.iter().cloned().map(PutBody::from)).collect();
+    for outcome in connector.batched_put(bodies).await {
+        assert_eq!(outcome.unwrap(), PutOutcome::Stored);
+    }
+    assert_eq!(connector.put(&keys[1], "x").await.unwrap(), PutOutcome::Exists);
+    let asked: Vec<Key> = keys.iter().chain([&absent]).cloned().collect();
+    let read = connector.batched_get(&asked).await;
+    for (read, object) in read.into_iter().zip(objects.iter().map(Some).chain([None])) {
+        assert!(read.unwrap().as_ref() == object);
+    }
+    for (opened, object) in connector.batched_open(&asked, HEAD_LEN).await.into_iter().zip(&objects)
+    {
+        let opened = opened.unwrap().unwrap();
+        let (head, rest) = object.split_at(HEAD_LEN.min(object.len()));
+        assert_eq!((opened.head(), opened.len().bytes()), (head, object.len() as u64));
+        let (buffer, lent) = LentBuffer::of_vec(vec![0; rest.len()]);
+        opened.read_rest(buffer).await.unwrap();
+        assert!(lent.take_back().unwrap() == rest);
+    }
+    let (buffers, lent): (Vec<_>, Vec<_>) =
+        objects.iter().map(|object| LentBuffer::of_vec(vec![0; object.len()])).unzip();
+    let asked = keys.iter().cloned().zip(buffers).collect();
+    for found in connector.batched_get_into(asked).await {
+        assert!(found.unwrap());
+    }
+    for (lent, object) in lent.into_iter().zip(&objects) {
+        assert!(lent.take_back().unwrap() == *object);
+    }
+    let (short, _) = LentBuffer::of_vec(vec![0; 4096]);
+    let error = connector.get_into(&keys[3], short).await.unwrap_err();
+    assert!(matches!(error, Error::TooShort { .. }), "{error:?}");
+    no_lease_left(&connector).await;
+    connector.close().await;
+    assert!(matches!(connector.get(&keys[0]).await, Err(Error::Closed)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_read_through_shared_memory() {
+    let daemon = Daemon::start();
+    let connector = Connector::new(config(&daemon)).unwrap();
+    tokio::spawn(reads_everything(connector.clone())).await.unwrap();
+    assert_eq!(connector.stats().http_reads, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_read_over_http_with_two_connections() {
+    let daemon = Daemon::start();
+    let mut config = config(&daemon);
+    config.client.shared_memory_name = None;
+    config.client.connections_max = 2;
+    let connector = Connector::new(config).unwrap();
+    tokio::spawn(reads_everything(connector.clone())).await.unwrap();
+    assert!(connector.stats().http_reads > 0 && connector.stats().leases == 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_keys_at_once_are_stored_found_held_and_read() {
+    let daemon = Daemon::start();
+    let connector = Connector::new(config(&daemon)).unwrap();
+    let keys = keys(10_000);
+    let objects = keys.iter().map(|key| (key.clone(), PutBody::from("some bytes"))).collect();
+    assert!(connector.batched_put(objects).await.into_iter().all(|put| put.is_ok()));
+    assert!(connector.batched_exists(&keys).await.into_iter().all(|found| found.unwrap()));
+    assert_eq!(connector.lookup_prefix(&keys).await.unwrap(), keys.len());
+    assert!(connector.hold(&keys).await.into_iter().all(|found| found.unwrap()));
+    assert_eq!(connector.stats().held as usize, kvlease_client::HELD_LEASES_MAX);
+    let read = connector.batched_get(&keys).await;
+    assert!(
+        read.into_iter().all(|read| read.unwrap().as_deref() == Some(b"some bytes".as_slice()))
+    );
+    assert_eq!(connector.list("").await.unwrap().len(), keys.len());
+    assert!(connector.batched_remove(&keys).await.into_iter().all(|removed| removed.unwrap()));
+    assert_eq!(connector.lookup_prefix(&keys).await.unwrap(), 0);
+    no_lease_left(&connector).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
+    let daemon = Daemon::start();
+    let mut config = config(&daemon);
+    config.client.shared_memory_name = Some("kvlease_no_such_segment".parse().unwrap());
+    let connector = Connector::new(config).unwrap();
+    let object = bytes(1, 3 << 20);
+    connector.put(&key("k"), object.clone()).await.unwrap();
+    assert!(connector.get(&key("k")).await.unwrap().unwrap() == object);
+    let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();
+    assert!(!opened.is_shared() && opened.into_view().is_err());
+    assert!(
+        connector.hold(&[key("k"), key("absent")]).await.into_iter().flatten().eq([true, false])
+    );
+    let stats = connector.stats();
+    assert_eq!((stats.http_reads, stats.leases, stats.held), (2, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_on_the_calling_thread_and_one_in_place_are_the_same_bytes() {
+    let daemon = Daemon::start();
+    let connector = Connector::new(config(&daemon)).unwrap();
+    let object = bytes(2, 700_001);
+    connector.put(&key("k"), object.clone()).await.unwrap();
+    let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();
+    let read = tokio::task::spawn_blocking(move || {
+        let (mut buffer, lent) = LentBuffer::of_vec(vec![0; 700_001 - HEAD_LEN]);
+        opened.read_rest_here(&mut buffer).unwrap();
+        drop(buffer);
+        lent.take_back().unwrap()
+    });
+    assert!(read.await.unwrap() == object[HEAD_LEN..]);
+    let opened = connector.open(&key("k"), 0).await.unwrap().unwrap();
+    let mut view = opened.into_view().unwrap();
+    view.renew(Duration::from_secs(60)).await.unwrap();
+    assert!(view.is_live() && view.parts().map(|(_, len)| len).sum::<usize>() == object.len());
+    drop(view);
+    no_lease_left(&connector).await;
+}

@@ -1,0 +1,11 @@
+//! The Python package: built into the contract suite's environment, its types checked.
+
+use std::{path::Path, process::Command};
+
+use anyhow::Result;
+
+use crate::steps;
+
+pub(crate) fn run(root: &Path) -> Result<()> {
+    steps::run(Command::new("python3").arg(root.join("testing/contract/package.py")))
+}
