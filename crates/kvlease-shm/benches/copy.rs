@@ -15,7 +15,7 @@ use std::{fs::File, hint::black_box, os::fd::AsFd, ptr::null_mut, time::Instant}
 use crc_fast::CrcAlgorithm;
 use kvlease_shm::{
     Digest,
-    copy::{Engine, TILE, copy_from_shared, copy_to_shared},
+    copy::{Engine, copy_from_shared, copy_to_shared},
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
@@ -23,6 +23,8 @@ const POOL: usize = 256 << 20;
 const HOT: usize = 400 << 10;
 const ROUNDS: usize = 9;
 const SIZES: [usize; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+/// Bytes that a copy and a sum one after the other take at a time.
+const TILE: usize = 16 << 10;
 const TILES: [usize; 4] = [4 << 10, 8 << 10, 16 << 10, 32 << 10];
 
 type Copy = Box<dyn Fn(*const u8, *mut u8, usize)>;
@@ -31,7 +33,7 @@ fn main() {
     let arena = shared_pool();
     let heap = private_pool();
     let best = Engine::best();
-    println!("best engine {best:?}, tile {} KiB, {ROUNDS} rounds, GB/s (x memcpy)\n", TILE >> 10);
+    println!("best engine {best:?}, {ROUNDS} rounds, GB/s (x memcpy)\n");
     print_table("arena to heap", &SIZES, &reading(), arena, POOL, heap, POOL);
     print_table("heap to arena", &SIZES, &writing(), heap, POOL, arena, POOL);
     let pieces = [64 << 10, 256 << 10, HOT];

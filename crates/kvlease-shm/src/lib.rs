@@ -38,6 +38,7 @@ mod options;
 mod populate;
 mod segment;
 mod socket;
+mod xxh3;
 
 pub use arena::Arena;
 pub use attachment::{Attachment, OutOfBounds};

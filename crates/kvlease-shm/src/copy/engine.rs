@@ -42,11 +42,6 @@ impl Engine {
         }
     }
 
-    /// The best engine for `len` bytes, when fewer than `stream_min` are not worth streaming.
-    pub(super) fn for_len(len: usize, stream_min: usize) -> Self {
-        if len < stream_min { Self::Plain } else { Self::best() }
-    }
-
     /// Copies `len` bytes; below [`STREAM_MIN`] every engine copies plainly.
     ///
     /// # Panics
@@ -81,27 +76,6 @@ impl Engine {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: likewise, and the instructions were found above.
             Self::Avx512 => unsafe { super::avx512::stream(source, target, len) },
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512 => unreachable!("no engine of another architecture"),
-        }
-    }
-
-    /// Copies `len` bytes into memory that is about to be read.
-    ///
-    /// # Safety
-    ///
-    /// That of [`super::copy`].
-    pub(super) unsafe fn gather(self, source: *const u8, target: *mut u8, len: usize) {
-        assert!(self.is_available(), "the engine is one that this machine has");
-        match self {
-            // SAFETY: the caller promises readable, writable and disjoint regions.
-            Self::Plain => unsafe { source.copy_to_nonoverlapping(target, len) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: likewise, and the instructions were found above.
-            Self::Avx2 => unsafe { super::avx2::gather(source, target, len) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: likewise, and the instructions were found above.
-            Self::Avx512 => unsafe { super::avx512::gather(source, target, len) },
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => unreachable!("no engine of another architecture"),
         }

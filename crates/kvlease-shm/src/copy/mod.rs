@@ -2,8 +2,8 @@
 //!
 //! Large copies use non-temporal stores: they skip the read of the destination that an ordinary
 //! store begins with, and leave the caches to those who work on the data. Which instructions
-//! are used is decided once per process. A checksum is taken tile by tile, so that each byte comes
-//! from memory once and from the first-level cache the second time.
+//! are used is decided once per process. A checksum is taken on the way, of the register that is stored:
+//! the copy waits for memory anyway.
 //!
 //! # Races
 //!
@@ -11,9 +11,8 @@
 //! mapping, or the daemon when a lease ran out under a slow reader. The copy then holds any mix of
 //! old and new bytes. That is tolerated: the bytes are never parsed and never decide what the
 //! program does next, no reference to them exists, and whoever needs to know whether they are
-//! right compares the checksum of the *private copy* or the lease's deadline afterwards. Where a
-//! checksum of shared bytes is taken, they are copied to a private tile first, so that the bytes
-//! that were summed are the bytes that are delivered.
+//! right compares the checksum of the *private copy* or the lease's deadline afterwards. Every byte
+//! is loaded once, so that the bytes that were summed are the bytes that are delivered.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,7 +24,7 @@ mod fused;
 mod streaming;
 
 pub use engine::{Engine, STREAM_MIN};
-pub use fused::{TILE, copy_from_shared, copy_to_shared, digest_shared};
+pub use fused::{copy_from_shared, copy_to_shared, digest_shared};
 
 /// Copies `len` bytes with the best instructions of this machine.
 ///

@@ -1,13 +1,9 @@
 //! The one loop of vector copies, for vectors of any width.
 
 /// Defines `stream`, which copies with the non-temporal stores of one instruction set: plainly up
-/// to the first aligned store and after the last one; and `gather`, which copies with its ordinary
-/// stores into what is about to be read.
-///
-/// Pieces of some kilobytes are gathered by hand, since the platform's `memcpy` copies those with
-/// string instructions, which on some processors take several times as long.
+/// to the first aligned store and after the last one.
 macro_rules! streaming {
-    ($feature:literal, $vector:ty, $load:ident, $stream:ident, $store:ident) => {
+    ($feature:literal, $vector:ty, $load:ident, $stream:ident) => {
         use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
 
         const VECTOR: usize = size_of::<$vector>();
@@ -26,36 +22,12 @@ macro_rules! streaming {
         #[target_feature(enable = $feature)]
         pub(super) unsafe fn stream(source: *const u8, target: *mut u8, len: usize) {
             let head = target.align_offset(VECTOR).min(len);
-            // SAFETY: `head <= len`; the target is aligned after the head.
-            unsafe {
-                source.copy_to_nonoverlapping(target, head);
-                rounds::<true>(source.add(head), target.add(head), len - head);
-            }
-        }
-
-        /// Copies with ordinary stores, plainly after the last whole round.
-        ///
-        /// # Safety
-        ///
-        /// That of [`super::copy`]; the processor must have the instructions.
-        #[target_feature(enable = $feature)]
-        pub(super) unsafe fn gather(source: *const u8, target: *mut u8, len: usize) {
-            // SAFETY: the caller's promise; ordinary stores need no alignment.
-            unsafe { rounds::<false>(source, target, len) };
-        }
-
-        /// # Safety
-        ///
-        /// That of [`super::copy`]; the processor must have the instructions; where it streams,
-        /// the target must be aligned.
-        #[target_feature(enable = $feature)]
-        #[inline]
-        unsafe fn rounds<const STREAM: bool>(source: *const u8, target: *mut u8, len: usize) {
-            let rounds = len / ROUND;
-            let mut done = 0;
-            for _ in 0..rounds {
-                // SAFETY: `rounds` rounds fit into the length; the target stays aligned; a
-                // prefetch may name any address.
+            // SAFETY: `head <= len`.
+            unsafe { source.copy_to_nonoverlapping(target, head) };
+            let mut done = head;
+            for _ in 0..(len - head) / ROUND {
+                // SAFETY: as many rounds fit into the length; the target is aligned after the
+                // head; a prefetch may name any address.
                 unsafe {
                     let (from, to) = (source.add(done), target.add(done));
                     for line in (0..ROUND).step_by(LINE) {
@@ -68,8 +40,7 @@ macro_rules! streaming {
                         $load(from.add(3 * VECTOR).cast()),
                     ];
                     for (index, vector) in vectors.into_iter().enumerate() {
-                        let to = to.add(index * VECTOR).cast();
-                        if STREAM { $stream(to, vector) } else { $store(to, vector) }
+                        $stream(to.add(index * VECTOR).cast(), vector);
                     }
                 }
                 done += ROUND;

@@ -2,18 +2,29 @@
 
 #![expect(unsafe_code, reason = "the copy engines take pointers")]
 
-use kvlease_shm::{
-    Digest,
-    copy::{Engine, STREAM_MIN, TILE, copy_from_shared, copy_to_shared, digest_shared},
+use std::{
+    panic,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
-use crate::fixture::Random;
+use kvlease_shm::{
+    Attachment, Digest,
+    copy::{Engine, STREAM_MIN, copy_from_shared, copy_to_shared, digest_shared},
+};
 
+use kvlease_types::{ByteSize, Extent, Offset};
+
+use crate::fixture::{Fixture, Random, name, populate};
+
+/// Long enough for several blocks of the checksum, and for both ways to store.
+const LONG: usize = STREAM_MIN / 4 * 5;
 const GUARD: u8 = 0xa5;
 const MARGIN: usize = 256;
 /// Rounds of each test; an interpreter that checks every access gets fewer.
 const SHIFTS: usize = if cfg!(miri) { 3 } else { 128 };
 const ROUNDS: usize = if cfg!(miri) { 5 } else { 300 };
+const RACES: usize = if cfg!(miri) { 5 } else { 5_000 };
 
 /// Copies into the middle of guarded memory and compares all of it.
 fn check(source: &[u8], from: usize, to: usize, len: usize, copy: impl FnOnce(*const u8, *mut u8)) {
@@ -43,16 +54,16 @@ fn every_engine_copies_every_alignment_and_length() {
 }
 
 #[test]
-fn every_tiled_copy_delivers_the_bytes_it_summed() {
+fn every_digested_copy_delivers_the_bytes_it_summed() {
     let mut random = Random::new(4);
-    let source = random.bytes(3 * TILE + 2 * MARGIN);
+    let source = random.bytes(LONG + 2 * MARGIN);
     for round in 0..ROUNDS {
         let (from, to) = (random.below(MARGIN), random.below(MARGIN));
         let len = match round {
             0 => 0,
-            1 => TILE,
-            2 => TILE + 1,
-            _ => random.below(3 * TILE),
+            1 => STREAM_MIN,
+            2 => STREAM_MIN + 1,
+            _ => random.below(LONG),
         };
         let expected = Digest::of(&source[from..from + len]);
         let mut digest = Digest::new();
@@ -78,4 +89,38 @@ fn every_tiled_copy_delivers_the_bytes_it_summed() {
 fn the_best_engine_is_one_that_runs_here() {
     assert!(Engine::best().is_available());
     assert!(Engine::Plain.is_available());
+}
+
+#[test]
+fn bytes_that_change_during_a_copy_are_summed_as_they_were_delivered() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    populate(&arena);
+    let attachment = Attachment::open(&fixture.options().dir, &name()).unwrap();
+    let whole = Extent::new(Offset::new(0), ByteSize::new(LONG as u64));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = Random::new(5);
+            let contents = [random.bytes(LONG), random.bytes(LONG)];
+            for content in contents.iter().cycle() {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                arena.write(Offset::new(0), content, &mut Digest::new());
+            }
+        });
+        let reads = panic::catch_unwind(|| {
+            for round in 0..RACES {
+                // An aligned target is written straight from the registers, another one is not.
+                let mut target = vec![0; LONG + round % 64];
+                let arrived = &mut target[round % 64..];
+                let mut digest = Digest::new();
+                attachment.copy_part(&[whole], 0, arrived, Some(&mut digest)).unwrap();
+                assert_eq!(digest.finish(), Digest::of(arrived), "round={round}");
+            }
+        });
+        done.store(true, Ordering::Relaxed);
+        reads.unwrap_or_else(|failure| panic::resume_unwind(failure));
+    });
 }

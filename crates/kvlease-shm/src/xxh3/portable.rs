@@ -1,0 +1,59 @@
+//! Blocks on machines without vectors of 32 bytes.
+
+use std::{
+    mem::MaybeUninit,
+    sync::atomic::{Ordering, compiler_fence},
+};
+
+use super::{Accumulators, BLOCK, STRIPE};
+
+/// Takes in whole blocks, and copies them to `target` unless it is null.
+///
+/// # Safety
+///
+/// `source` must be readable and `target`, unless null, writable for `blocks` blocks, and they must
+/// not overlap. Either may be shared with other processes.
+pub(crate) unsafe fn blocks(
+    mut source: *const u8,
+    mut target: *mut u8,
+    blocks: usize,
+    accumulators: &mut Accumulators,
+) {
+    // What is summed is what is delivered, even if the source changes meanwhile.
+    let mut private = MaybeUninit::<[u8; BLOCK]>::uninit();
+    for _ in 0..blocks {
+        // SAFETY: the caller promises as many blocks; the private one is written before it is read.
+        let block = unsafe {
+            copy_once(source, private.as_mut_ptr().cast(), BLOCK);
+            private.assume_init_ref()
+        };
+        take_block(block, accumulators);
+        if !target.is_null() {
+            // SAFETY: the caller promises as many blocks.
+            unsafe { block.as_ptr().copy_to_nonoverlapping(target, BLOCK) };
+        }
+        source = source.wrapping_add(BLOCK);
+        target = target.wrapping_add(BLOCK);
+    }
+}
+
+/// Copies bytes that others may change to private memory, which stands for them from then on.
+///
+/// # Safety
+///
+/// `source` must be readable and `target` writable for `len` bytes, and they must not overlap.
+pub(crate) unsafe fn copy_once(source: *const u8, target: *mut u8, len: usize) {
+    // SAFETY: the caller's promise is the same one.
+    unsafe { source.copy_to_nonoverlapping(target, len) };
+    // Without it the compiler may make two copies one after the other two copies of the source.
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// Takes in one block.
+pub(crate) fn take_block(block: &[u8; BLOCK], accumulators: &mut Accumulators) {
+    let (stripes, _) = block.as_chunks::<STRIPE>();
+    for (number, stripe) in stripes.iter().enumerate() {
+        accumulators.take(stripe, number);
+    }
+    accumulators.scramble();
+}
