@@ -107,7 +107,8 @@ impl Client {
     }
 
     /// Leases an object for `ttl`, or for as long as the daemon grants. If it is being written,
-    /// waits for it, at most `wait`. `None` on a miss.
+    /// waits for it, at most `wait`, within the time of the call unless `wait` is longer.
+    /// `None` on a miss.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl Client {
             key,
             format_args!("/leases?timeout_ms={timeout_ms}&ttl_s={ttl_s}"),
         );
-        let limit = Limit::new(self.shared.config.timeouts.call.saturating_add(wait));
+        let limit = Limit::new(self.shared.config.timeouts.lease(wait));
         let call = self.about(Operation::Lease, key);
         let asked = Instant::now();
         let reply = self.call(call, limit, request).await?;

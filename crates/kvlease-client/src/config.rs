@@ -20,6 +20,10 @@ pub const DEFAULT_REQUESTS_MAX: usize = 100;
 /// How many bytes are a piece of a body unless told otherwise: what the stock clients use.
 pub const DEFAULT_PUT_PIECE_LEN: usize = 64 << 10;
 
+/// What a lease's call takes longer than the wait that the daemon is asked to keep to, at least: its
+/// answer has to arrive before nobody waits for it any more.
+pub(crate) const ANSWER_MARGIN_MIN: Duration = Duration::from_millis(50);
+
 /// The settings of a [`Client`](crate::Client). They are data: nothing is read from the environment.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -72,11 +76,19 @@ impl ClientConfig {
 pub struct Timeouts {
     /// For a connection to be made, encryption included.
     pub connect: Duration,
-    /// For a call that carries no object: a lease, a release, a listing. A lease that waits for a
-    /// write has that wait on top.
+    /// For a call that carries no object: a lease, a release, a listing. The wait of a lease for a
+    /// write is part of it; only a longer wait than this has room for makes the call longer, to
+    /// the wait and 50 ms.
     pub call: Duration,
     /// For a call that carries an object, from its first to its last byte.
     pub transfer: Duration,
+}
+
+impl Timeouts {
+    /// For a lease that the daemon may hold for `wait`.
+    pub(crate) fn lease(self, wait: Duration) -> Duration {
+        self.call.max(wait.saturating_add(ANSWER_MARGIN_MIN))
+    }
 }
 
 impl Default for Timeouts {
@@ -87,5 +99,21 @@ impl Default for Timeouts {
             call: Duration::from_secs(5),
             transfer: Duration::from_secs(300),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_of_a_lease_is_part_of_its_call_unless_it_is_longer() {
+        let lease = |call_ms, wait_ms| {
+            let timeouts = Timeouts { call: Duration::from_millis(call_ms), ..Timeouts::default() };
+            timeouts.lease(Duration::from_millis(wait_ms)).as_millis()
+        };
+        assert_eq!([lease(5000, 0), lease(5000, 4500), lease(5000, 4950)], [5000; 3]);
+        assert_eq!([lease(100, 50), lease(100, 51), lease(100, 1000)], [100, 101, 1050]);
+        assert_eq!(Timeouts::default().lease(Duration::MAX), Duration::MAX);
     }
 }

@@ -170,9 +170,13 @@ fn quote(body: &[u8]) -> String {
     }
 }
 
-/// The checksum header of a `GET` or `HEAD`, if the daemon sends one.
+/// The checksum header of a `GET` or `HEAD`, if the daemon sends one. Only ours does.
 pub(crate) fn checksum_header(head: &Head, call: &Call<'_>) -> Result<Option<Checksum>, Error> {
-    head.checksum.as_deref().map(|text| parse_checksum(text, call)).transpose()
+    let checksum = head.checksum.as_deref().map(|text| parse_checksum(text, call)).transpose()?;
+    if checksum.is_some() {
+        call.client.note_extensions();
+    }
+    Ok(checksum)
 }
 
 /// A checksum as it is on the wire: 16 hexadecimal digits.

@@ -197,6 +197,39 @@ async fn a_lease_outside_of_the_segment_is_an_error_and_released() {
 }
 
 #[tokio::test]
+async fn releases_are_counted_by_what_the_daemon_says_to_them() {
+    let (fake, connector, key) = with_object(b"0123456789").await;
+    for (refuse, counts) in [(false, (1, 1, 0)), (true, (2, 1, 1)), (false, (3, 2, 1))] {
+        fake.refuse_releases(refuse);
+        connector.get(&key).await.unwrap();
+        fake.wait("an answer to the release", || {
+            let stats = connector.stats();
+            (stats.leases, stats.leases_released, stats.release_failures) == counts
+        })
+        .await;
+    }
+    // A lease that is held is neither.
+    connector.hold(std::slice::from_ref(&key)).await;
+    let stats = connector.stats();
+    assert_eq!((stats.leases, stats.leases_released, stats.held), (4, 2, 1));
+    assert_eq!(fake.count("/release"), 3, "a release that failed is not tried again");
+}
+
+#[tokio::test]
+async fn a_daemon_that_never_answers_costs_a_lease_the_time_of_a_call() {
+    let (fake, _, key) = with_object(b"0123456789").await;
+    fake.set_latency(Duration::from_secs(600));
+    let mut config = fake.config();
+    let limit = Duration::from_millis(200);
+    (config.client.timeouts.call, config.lease_wait) = (limit, limit * 3 / 4);
+    let connector = Connector::new(config).unwrap();
+    let within = Duration::from_secs(60);
+    let read = tokio::time::timeout(within, connector.get(&key)).await.unwrap();
+    let Err(Error::TimedOut { limit: span, .. }) = read else { panic!("{read:?}") };
+    assert_eq!(span, limit);
+}
+
+#[tokio::test]
 async fn an_object_beyond_the_limit_on_leases_is_a_miss_and_released() {
     let (fake, _, key) = with_object(&bytes(3, 1_000)).await;
     for (max, found) in [(999, false), (1_000, true)] {
@@ -244,8 +277,18 @@ async fn damaged_bytes_are_an_error_and_the_object_is_removed_if_that_can_be() {
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     assert_eq!((connector.stats().damaged, connector.stats().bytes_read), (2, 0));
     fake.wait("a removal", || fake.count("DELETE /v1/kv/lmcache/k") == 2).await;
+    // Nothing of it has to be wanted.
+    let opened = connector.open(&key, 4).await.unwrap().unwrap();
+    let error = opened.verify().await.unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    let view = connector.open(&key, 4).await.unwrap().unwrap().into_view().unwrap();
+    let error = view.verify().unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    drop(view);
+    fake.wait("a removal", || fake.count("DELETE /v1/kv/lmcache/k") == 4).await;
     // What follows the buffer is summed as well, wherever it is read.
     fake.on_lease(|grant| Some(grant.summed(object)));
+    connector.open(&key, 4).await.unwrap().unwrap().verify().await.unwrap();
     for len in [0, 1, 5] {
         let opened = connector.open(&key, 4).await.unwrap().unwrap();
         assert_eq!(read_rest(opened, len).await.unwrap(), &object[4..4 + len]);
@@ -282,6 +325,21 @@ async fn a_segment_whose_name_is_gone_is_read_on() {
     assert_eq!(connector.stats().http_reads, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_of_any_length_is_verified() {
+    let object = bytes(4, (3 << 20) + 1);
+    let (fake, connector, key) = with_object(&object).await;
+    let damaged = [&object[..object.len() - 1], b"?"].concat();
+    for (whole, good) in [(object, true), (damaged, false)] {
+        fake.on_lease(move |grant| Some(grant.summed(&whole)));
+        let verified = connector.open(&key, 28).await.unwrap().unwrap().verify().await;
+        assert_eq!(verified.is_ok(), good, "{verified:?}");
+        let view = connector.open(&key, 0).await.unwrap().unwrap().into_view().unwrap();
+        assert_eq!((view.verify().is_ok(), view.checksum().is_some()), (good, true));
+    }
+    fake.all_released().await;
+}
+
 #[tokio::test]
 async fn a_segment_that_appears_late_is_attached_then() {
     let (fake, _, key) = with_object(b"some bytes").await;
@@ -291,6 +349,9 @@ async fn a_segment_that_appears_late_is_attached_then() {
     // This daemon has no reads over HTTP.
     assert!(connector.get(&key).await.unwrap().is_none());
     assert_eq!((connector.stats().http_reads, fake.count("GET")), (1, 1));
+    let notice = connector.take_notice().unwrap();
+    assert!(notice.contains("over http") && notice.contains("=`segment`"), "{notice}");
+    assert_eq!(connector.take_notice(), None);
     fs::rename(&elsewhere, fake.segment()).unwrap();
     let mut read = None;
     for _ in 0..500 {
@@ -301,6 +362,7 @@ async fn a_segment_that_appears_late_is_attached_then() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(read.unwrap(), b"some bytes");
+    assert_eq!(connector.take_notice(), None);
 }
 
 #[tokio::test]
@@ -336,9 +398,11 @@ async fn a_view_shows_the_parts_of_a_live_lease() {
     let view = connector.open(&key, 0).await.unwrap().unwrap().into_view().unwrap();
     let lens: Vec<usize> = view.parts().map(|(_, len)| len).collect();
     assert_eq!((lens, view.len().bytes(), view.is_live()), (vec![7, 3], 10, true));
+    assert!(view.verify().is_ok() && view.checksum().is_none());
     assert_eq!(fake.leases(), 1);
     fake.replace_segment(b"");
     assert!(!view.is_live());
+    assert!(matches!(view.verify(), Err(Error::LeaseEnded { .. })));
     drop(view);
     fake.all_released().await;
 }

@@ -7,12 +7,10 @@ use super::{
     reader::{Form, Reader},
     url::address,
 };
-use crate::DEFAULT_BUCKET;
+use crate::{DEFAULT_BUCKET, config::ANSWER_MARGIN_MIN};
 
-/// What a time-out is longer than the wait that the daemon is asked to keep to, at least: its
-/// answer has to arrive before nobody waits for it any more.
-const ANSWER_MARGIN_MS_MIN: u64 = 50;
-/// The same margin, as a part of the time-out.
+/// What a time-out is longer than the wait that the daemon is asked to keep to, as a part of it;
+/// never less than [`ANSWER_MARGIN_MIN`].
 const ANSWER_MARGIN_PART: u64 = 10;
 
 /// What the configuration of LMCache's in-process adapter comes to: the ten `sagemaker_hyperpod_…`
@@ -88,7 +86,7 @@ fn in_process(
 ) -> Result<Settings, AdapterError> {
     let timeout_ms = milliseconds(reader, keys::TIMEOUT_MS, keys::DEFAULT_TIMEOUT_MS)?;
     let timeout_ms = timeout_ms.max(keys::TIMEOUT_MS_MIN);
-    let margin_ms = (timeout_ms / ANSWER_MARGIN_PART).max(ANSWER_MARGIN_MS_MIN);
+    let margin_ms = (timeout_ms / ANSWER_MARGIN_PART).max(ANSWER_MARGIN_MIN.as_millis() as u64);
     let lease_ttl = reader.stock(keys::LEASE_TTL_S);
     let times = Times {
         timeout_ms,
@@ -184,5 +182,24 @@ fn cure(key: &str, known: &[String]) -> String {
     match keys::nearest(key, known) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => "leave it out".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_in_process_takes_no_longer_than_the_time_out() {
+        for timeout_ms in [1, 99, 100, 101, 499, 500, 501, 5000, keys::TIME_MS_MAX] {
+            let values = [("timeout_ms".to_owned(), Value::from(timeout_ms))].into();
+            let settings = option_settings("kvlease://127.0.0.1", &values, &|_| None).unwrap();
+            let config = settings.connector_config();
+            let limit = config.client.timeouts.lease(config.lease_wait);
+            assert_eq!(limit, Duration::from_millis(timeout_ms.max(keys::TIMEOUT_MS_MIN)));
+            assert!(config.lease_wait < limit);
+        }
     }
 }

@@ -3,6 +3,11 @@
 //! They are the connector's own, not those of the runtime: a copy of many megabytes holds up no
 //! network traffic, and however many copies wait, no more threads are started. A large object is
 //! shared by all of them. They end when the connector does.
+//!
+//! What waits for them has no limit here, since each copy is that of a read under way: of a batch
+//! these are no more than [`requests_max`](crate::ClientConfig::requests_max), and whoever makes
+//! reads besides holds a lease and a buffer for each, next to which its places in the queue, one
+//! per thread at most, are nothing.
 
 use std::{
     collections::VecDeque,

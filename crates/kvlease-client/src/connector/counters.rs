@@ -22,6 +22,10 @@ pub struct ConnectorStats {
     pub puts_failed: u64,
     /// Leases that were granted.
     pub leases: u64,
+    /// Leases that the daemon confirmed to have ended.
+    pub leases_released: u64,
+    /// Leases whose release failed: they end by their time to live.
+    pub release_failures: u64,
     /// Reads whose lease ended, or whose segment was replaced, before the copy was done.
     pub leases_ended: u64,
     /// Reads whose bytes did not match their checksum.
@@ -44,7 +48,6 @@ pub(super) struct Counters {
     pub(super) puts_stored: Count,
     pub(super) puts_existed: Count,
     pub(super) puts_failed: Count,
-    pub(super) leases: Count,
     pub(super) leases_ended: Count,
     pub(super) damaged: Count,
     pub(super) too_large: Count,
@@ -75,7 +78,8 @@ impl Counters {
         if found { self.hits.one() } else { self.misses.one() }
     }
 
-    pub(super) fn snapshot(&self, held: usize) -> ConnectorStats {
+    /// The numbers now, with those of the client and how many leases are held.
+    pub(super) fn snapshot(&self, client: &crate::Counters, held: usize) -> ConnectorStats {
         ConnectorStats {
             hits: self.hits.get(),
             misses: self.misses.get(),
@@ -84,7 +88,9 @@ impl Counters {
             puts_stored: self.puts_stored.get(),
             puts_existed: self.puts_existed.get(),
             puts_failed: self.puts_failed.get(),
-            leases: self.leases.get(),
+            leases: client.leases_acquired,
+            leases_released: client.leases_released,
+            release_failures: client.leases_left,
             leases_ended: self.leases_ended.get(),
             damaged: self.damaged.get(),
             too_large: self.too_large.get(),

@@ -35,7 +35,7 @@ pub(super) struct Inner {
     pub(super) held: Held,
     pub(super) kept_streams: Arc<Semaphore>,
     pub(super) releases: Arc<Releases>,
-    segment: Segment,
+    pub(super) segment: Segment,
     pub(super) closed: AtomicBool,
     pid: u32,
     /// How many reads are under way, from their beginning on.
@@ -165,7 +165,6 @@ impl Inner {
         let (wait, ttl) = (self.config.lease_wait, self.config.lease_ttl);
         let Some(lease) = self.client.lease(key, wait, ttl).await? else { return Ok(None) };
         let lease = self.releases.adopt(lease);
-        self.counters.leases.one();
         if self.config.lease_len_max.is_some_and(|max| lease.len() > max) {
             self.counters.too_large.one();
             return Ok(None);

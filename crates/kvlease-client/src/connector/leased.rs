@@ -94,7 +94,7 @@ impl Leased {
         reading: &Reading,
     ) -> (Option<LentBuffer>, Result<(), Error>) {
         let here_max = if reading.is_alone() { COPY_ALONE_LEN_MAX } else { COPY_AMONG_LEN_MAX };
-        if into.len() <= here_max {
+        if self.len_to_read(from, into.len()) <= here_max as u64 {
             let read = self.read_here(inner, key, from, into.as_mut());
             return (Some(into), read);
         }
@@ -114,6 +114,31 @@ impl Leased {
         (Some(outcome.buffer), self.finish(inner, outcome.checksum))
     }
 
+    /// How many bytes have to be read to fill a buffer of this length: if there is a checksum, all.
+    fn len_to_read(&self, from: usize, into_len: usize) -> u64 {
+        match self.digest {
+            Some(_) => self.lease.len().bytes() - from as u64,
+            None => into_len as u64,
+        }
+    }
+
+    /// Compares the whole object with its checksum, if the daemon sends one, where it is.
+    pub(super) fn verify(&self, inner: &Arc<Inner>) -> Result<(), Error> {
+        self.demand_live()?;
+        let mut digest = self.lease.checksum().map(|_| Digest::new());
+        if let Some(digest) = &mut digest {
+            let summed = self.attachment.digest_rest(self.lease.extents(), 0, digest);
+            let key = self.lease.key();
+            summed.map_err(|source| Error::OutsideSegment { key: key.clone(), source })?;
+        }
+        self.finish(inner, digest.as_ref().map(Digest::finish))
+    }
+
+    /// The mapping that the lease is about.
+    pub(super) fn attachment(&self) -> &Arc<Attachment> {
+        &self.attachment
+    }
+
     /// Whether the bytes in the mapping are the object's.
     pub(super) fn is_live(&self) -> bool {
         self.lease.is_live() && !self.attachment.is_replaced()
@@ -127,8 +152,8 @@ impl Leased {
         })
     }
 
-    /// Decides whether what was copied counts.
-    fn finish(self, inner: &Arc<Inner>, actual: Option<Checksum>) -> Result<(), Error> {
+    /// Decides whether what was read counts.
+    fn finish(&self, inner: &Arc<Inner>, actual: Option<Checksum>) -> Result<(), Error> {
         self.demand_live()?;
         let Some(actual) = actual else { return Ok(()) };
         let checked = check(self.lease.key(), self.lease.checksum(), actual);

@@ -66,7 +66,7 @@ impl Connector {
 
     /// What the connector has done so far.
     pub fn stats(&self) -> ConnectorStats {
-        self.inner.counters.snapshot(self.inner.held.len())
+        self.inner.counters.snapshot(&self.inner.client.counters(), self.inner.held.len())
     }
 
     /// Stores an object, unless the key has one.
@@ -219,6 +219,14 @@ impl Connector {
         // Best effort: what is not released in time ends by its time to live.
         let _ = tokio::time::timeout(self.inner.close_limit(), self.inner.releases.drained()).await;
         self.inner.client.let_go();
+    }
+
+    /// What a person should hear of, once: that reads go over HTTP since the segment cannot be
+    /// attached, from when on, and what to do. `None` if there is nothing new.
+    ///
+    /// The same is an event of `tracing`; this is for programs that log otherwise.
+    pub fn take_notice(&self) -> Option<String> {
+        self.inner.segment.take_notice()
     }
 
     /// Fails in a forked child, which has none of the threads that do the work.

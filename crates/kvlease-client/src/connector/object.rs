@@ -95,6 +95,17 @@ impl OpenObject {
         }
     }
 
+    /// Reads the rest into nothing, to find out whether the object is whole and good: for objects
+    /// whose head makes no sense. A damaged one is removed, if the daemon can. Without a checksum
+    /// from the daemon nothing is found out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`]; those of [`Self::read_rest`].
+    pub async fn verify(self) -> Result<(), Error> {
+        self.read_rest(LentBuffer::of_vec(Vec::new()).0).await
+    }
+
     /// Reads the rest and gives the buffer back, if nobody writes into it any more.
     async fn read_once(self, into: LentBuffer) -> (Option<LentBuffer>, Result<(), Error>) {
         let Self { inner, key, head, source, reading, .. } = self;
@@ -113,7 +124,9 @@ impl OpenObject {
     /// The object, unchanged, if it is not in shared memory.
     pub fn into_view(self) -> Result<View, Box<Self>> {
         match self.source {
-            Source::Leased(leased) => Ok(View { key: self.key, len: self.len, leased: *leased }),
+            Source::Leased(leased) => {
+                Ok(View { inner: self.inner, key: self.key, len: self.len, leased: *leased })
+            }
             Source::Streamed(_) => Err(Box::new(self)),
         }
     }

@@ -3,6 +3,11 @@
 //! Leases that were used queue up, and a few tasks release them, so that a burst of reads leaves the
 //! connections to the reads that follow. What does not fit into the queue falls back to what any
 //! dropped lease does, which has a bound of its own and counts what it leaves to the time to live.
+//!
+//! A release that fails is counted and not tried again. One whose connection broke was sent once more
+//! already; beyond that the daemon is gone, and its leases with it, or has too much to do, and a
+//! lease ends by its time to live without asking anything of it. A task that waited to try again
+//! would hold up the leases behind it.
 
 use std::{
     collections::VecDeque,
@@ -98,7 +103,7 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         while let Some(lease) = self.next() {
-            // Best effort: a lease that stays ends by its time to live.
+            // A failure is counted, and the lease ends by its time to live.
             let _ = lease.release().await;
         }
     }

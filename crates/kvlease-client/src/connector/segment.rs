@@ -1,16 +1,18 @@
 //! The segment as a connector sees it: there, replaced, or missing for now.
 //!
 //! A missing segment is no failure: reads go over HTTP meanwhile. That it is missing is said once
-//! in a while, since it costs most of the speed and is easily mended.
+//! in a while, since it costs most of the speed and is easily mended. Whoever sees no events of
+//! `tracing`, as Python does not, takes it as a notice instead.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    error::Error as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use kvlease_shm::Attachment;
 
-use crate::Client;
+use crate::{Client, Error};
 
 /// How long after a failed attempt the next one is made.
 const ATTACH_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,8 +23,16 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// Attaches to the client's segment.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
-    /// When attaching failed last, and when that was said last. Never locked across an await.
-    failed: Mutex<Option<Failed>>,
+    /// Never locked across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When attaching failed last, and when that was said last; `None` while it succeeds.
+    failed: Option<Failed>,
+    /// What nobody has been told yet.
+    notice: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,27 +46,45 @@ impl Segment {
     pub(super) fn attach(&self, client: &Client) -> Option<Arc<Attachment>> {
         client.config().shared_memory_name.as_ref()?;
         let now = Instant::now();
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed.is_some_and(|failed| now - failed.tried < ATTACH_INTERVAL) {
+        let mut state = self.lock();
+        if state.failed.is_some_and(|failed| now - failed.tried < ATTACH_INTERVAL) {
             return None;
         }
         match client.attach() {
             Ok(attachment) => {
-                *failed = None;
+                state.failed = None;
                 Some(attachment)
             }
             Err(error) => {
                 let due = |failed: &Failed| now - failed.warned >= WARNING_INTERVAL;
-                let warned = match *failed {
+                let warned = match state.failed {
                     Some(before) if !due(&before) => before.warned,
                     _ => {
-                        tracing::warn!("reading over http until it can: {error}");
+                        tracing::warn!("{}", explain(&error));
                         now
                     }
                 };
-                *failed = Some(Failed { tried: now, warned });
+                if state.failed.is_none() {
+                    state.notice = Some(explain(&error));
+                }
+                state.failed = Some(Failed { tried: now, warned });
                 None
             }
         }
     }
+
+    /// That attaching began to fail, unless that was taken before.
+    pub(super) fn take_notice(&self) -> Option<String> {
+        self.lock().notice.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in the sections can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn explain(error: &Error) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("objects are read over http, which is slower, until that is mended: {error}{cause}")
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kvlease_shm::LentBuffer;
 use kvlease_types::{ByteSize, Key};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
 use super::Inner;
 use crate::{Client, Error, ObjectStream};
@@ -66,7 +66,7 @@ impl Streamed {
     /// Reads what follows the head into the buffer, and the stream to its end.
     pub(super) async fn read(
         self: Box<Self>,
-        inner: &Inner,
+        inner: &Arc<Inner>,
         key: &Key,
         head: &[u8],
         mut into: LentBuffer,
@@ -79,6 +79,9 @@ impl Streamed {
             Ok(open) => open.read_rest(key, into.as_mut()).await,
             Err(error) => Err(error),
         };
+        if matches!(read, Err(Error::Damaged { .. })) {
+            inner.remove_damaged(key, &Handle::current());
+        }
         (Some(into), read)
     }
 

@@ -1,19 +1,21 @@
 //! An object where it is: no copy, and the duty to look at the lease oneself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use kvlease_types::{ByteSize, Key};
+use kvlease_shm::Attachment;
+use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
-use super::leased::Leased;
+use super::{Inner, leased::Leased};
 use crate::Error;
 
 /// A leased object in the segment. Dropping it releases the lease.
 ///
 /// The addresses stay mapped for as long as the view lives, and the bytes there are the object's
-/// while [`Self::is_live`]. Nothing is verified: whoever copies from them, a device for one, asks
-/// afterwards whether the view was live throughout, and compares the checksum if it matters.
+/// while [`Self::is_live`]. Nothing is verified unless [`Self::verify`] is called: whoever copies
+/// from them, a device for one, asks afterwards whether the view was live throughout.
 #[derive(Debug)]
 pub struct View {
+    pub(super) inner: Arc<Inner>,
     pub(super) key: Key,
     pub(super) len: ByteSize,
     pub(super) leased: Leased,
@@ -35,6 +37,21 @@ impl View {
         self.len == ByteSize::ZERO
     }
 
+    /// The object's checksum, if the daemon sends one.
+    pub fn checksum(&self) -> Option<Checksum> {
+        self.leased.lease.checksum()
+    }
+
+    /// The mapping that the object is in.
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        self.leased.attachment()
+    }
+
+    /// Where in it the object's parts are, in their order. All of them are within it.
+    pub fn extents(&self) -> &[Extent] {
+        self.leased.lease.extents()
+    }
+
     /// The address and the length of each of the object's parts, in their order. The memory is
     /// mapped read-only, and other processes may write to it at any time.
     pub fn parts(&self) -> impl Iterator<Item = (*const u8, usize)> {
@@ -45,6 +62,17 @@ impl View {
     /// the daemon meant.
     pub fn is_live(&self) -> bool {
         self.leased.is_live()
+    }
+
+    /// Reads the object where it is, on the calling thread, and compares it with its checksum, if
+    /// the daemon sends one. A damaged one is removed, if the daemon can. What others write to the
+    /// memory afterwards is not found out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseEnded`] and [`Error::Damaged`].
+    pub fn verify(&self) -> Result<(), Error> {
+        self.inner.count_read(self.len.bytes() as usize, self.leased.verify(&self.inner))
     }
 
     /// Extends the lease so that it lasts `ttl` from now, or as much as the daemon grants.

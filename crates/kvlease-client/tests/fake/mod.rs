@@ -64,6 +64,7 @@ struct State {
     granted: usize,
     leased: BTreeSet<String>,
     rule: Option<Arc<LeaseRule>>,
+    refuses_releases: bool,
     latency: Duration,
     asked: Vec<String>,
     running: usize,
@@ -157,6 +158,11 @@ impl Fake {
         self.shared.lock().rule = Some(Arc::new(rule));
     }
 
+    /// Refuses all releases from now on, or takes them again.
+    pub(crate) fn refuse_releases(&self, refuse: bool) {
+        self.shared.lock().refuses_releases = refuse;
+    }
+
     /// Waits this long before each answer.
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.shared.lock().latency = latency;
@@ -247,7 +253,11 @@ impl Shared {
             },
             (&Method::POST, ["v1", "kv", _, key, "leases"]) => self.lease(key),
             (&Method::POST, ["v1", "leases", id, "release"]) => {
-                self.lock().leased.remove(*id);
+                let mut state = self.lock();
+                if state.refuses_releases {
+                    return reply(503, "");
+                }
+                state.leased.remove(*id);
                 reply(200, "")
             }
             _ => reply(404, ""),
