@@ -199,6 +199,7 @@ def forks_often(daemon) -> None:
     settings = ConnectorSettings(_url(daemon), shared_memory_name=daemon.segment)
     connector, client = Connector(settings), _native_client(daemon)
     buffers = [bytearray(SIZE) for _ in range(4)]
+    view = connector.view(OLD[0])
 
     def work() -> None:
         client.submit_batch_exists(OLD)
@@ -212,12 +213,19 @@ def forks_often(daemon) -> None:
             lambda: connector.exists(OLD[0]),
             lambda: connector.put("new", b"new"),
             lambda: connector.ping(),
+            lambda: connector.view(OLD[0]),
+            lambda: view.is_live,
+            lambda: view.parts,
+            lambda: memoryview(view),
         ):
             _assert_refused(_bounded(call))
+        view.close()
         assert len(Connector(settings).get(OLD[0])) == SIZE
 
     if _fork_while(work, use, FORKS_OFTEN):
         return
+    assert view.is_live and view.verify()
+    view.close()
     client.close()
     connector.close()
 

@@ -1,4 +1,5 @@
-"""Bytes that somebody changed in the segment: the native clients never return them.
+"""Bytes that somebody changed in the segment: the native clients never return them, and have the
+object removed, so that it can be stored again.
 
 The stock clients do, which each test shows first: in-process clients map the segment writable, so
 this is more than a thought.
@@ -8,6 +9,7 @@ import mmap
 
 import pytest
 
+from daemon import wait_until
 from in_process import host_memory_used
 from samples import KIB, MIB, NATIVE, STOCK, in_process_key, mp_key, payload, wire_key
 
@@ -15,6 +17,8 @@ SIZES = (8 * KIB, 3 * MIB)
 IN_PROCESS_HEADER = 28
 # Where the byte is, as a fraction of the payload.
 PLACES = (0.0, 0.5, 1.0)
+# A damaged object is removed in the background.
+MENDED_WITHIN = 20.0
 
 
 @pytest.fixture
@@ -39,6 +43,7 @@ def test_a_changed_byte_is_a_miss_in_process(daemon, in_process_of, host, size, 
     assert native.get_all([key, untouched, key]) == [None, other, None]
     prefetched = native.call(native.connector.batched_get_non_blocking("", [key, untouched]))
     assert prefetched == []
+    _assert_mended_in_process(native, key, content)
     assert host_memory_used(host) == used
 
 
@@ -46,10 +51,11 @@ def test_a_changed_header_is_a_miss_in_process(daemon, in_process_of, host):
     native = in_process_of(NATIVE, daemon)
     used = host_memory_used(host)
     for bit in range(8 * IN_PROCESS_HEADER):
-        key = in_process_key(bit, "header")
-        assert native.put(key, payload(KIB, "header"))
+        key, content = in_process_key(bit, "header"), payload(KIB, "header")
+        assert native.put(key, content)
         _flip(daemon, key, bit // 8, 1 << bit % 8)
         assert native.get(key) is None
+        _assert_mended_in_process(native, key, content)
     assert host_memory_used(host) == used
 
 
@@ -68,6 +74,7 @@ def test_a_changed_byte_is_a_miss_in_mp(daemon, multi_process_of, size, place):
     assert wrong is not None and wrong[at] == content[at] ^ 1
     assert native.load([key, untouched], [size] * 2) == [None, other]
     assert native.load([key, untouched], [size] * 2) == [None, other]
+    _assert_mended_in_mp(native, key, content)
 
 
 def test_a_changed_byte_is_a_miss_over_http(daemon, in_process_of, multi_process_of):
@@ -80,6 +87,33 @@ def test_a_changed_byte_is_a_miss_over_http(daemon, in_process_of, multi_process
         _flip(daemon, key, MIB)
     assert one.get(keys[0]) is None
     assert other.load([keys[1]], [3 * MIB]) == [None]
+    _assert_mended_in_process(one, keys[0], payload(3 * MIB, "http"))
+    _assert_mended_in_mp(other, keys[1], payload(3 * MIB, "http"))
+
+
+def test_a_changed_header_is_a_miss_over_http(daemon, in_process_of):
+    native = in_process_of(NATIVE, daemon, shared_memory_name=None)
+    for size in SIZES:
+        key, content = in_process_key(size, "http header"), payload(size, "http header")
+        assert native.put(key, content)
+        _flip(daemon, key, 0)
+        assert native.get(key) is None
+        _assert_mended_in_process(native, key, content)
+
+
+def _assert_mended_in_process(client, key, content: bytes) -> None:
+    def is_mended() -> bool:
+        # A put of a key that has an object succeeds, and changes nothing.
+        return client.put(key, content) and client.get(key) == content
+
+    wait_until(is_mended, MENDED_WITHIN, "the damaged object is removed and stored again")
+
+
+def _assert_mended_in_mp(client, key, content: bytes) -> None:
+    def is_mended() -> bool:
+        return client.store([key], [content]) and client.load([key], [len(content)]) == [content]
+
+    wait_until(is_mended, MENDED_WITHIN, "the damaged object is removed and stored again")
 
 
 def _flip(daemon, key, at: int, bits: int = 1) -> None:

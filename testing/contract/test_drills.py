@@ -146,6 +146,26 @@ def test_a_segment_without_its_name_stays_attached_and_is_attached_again(
     wait_until(lambda: other.load([mp_key(1)], [SIZE]) == [content], RECOVERS_WITHIN, "loads")
 
 
+def test_a_segment_that_cannot_be_attached_is_logged_once(
+    in_process, multi_process, make_daemon, caplog
+):
+    daemon = make_daemon("64MiB")
+    content = payload(KIB, "logged")
+    for name, client in (("absent-1", in_process), ("absent-2", multi_process)):
+        client = client(daemon, shared_memory_name=name)
+        for number in range(3):
+            if name == "absent-1":
+                assert client.put(in_process_key(number), content)
+                assert client.get(in_process_key(number)) == content
+            else:
+                assert client.store([mp_key(number)], [content])
+                assert client.load([mp_key(number)], [KIB]) == [content]
+        records = [record for record in caplog.records if name in record.getMessage()]
+        (record,) = records
+        assert (record.name, record.levelname) == ("kvlease", "WARNING")
+        assert "over http" in record.getMessage() and "check its name" in record.getMessage()
+
+
 # Larger, the same, and so small that most places of the old one are outside of the new one.
 @pytest.mark.parametrize("capacity", (96 * MIB, 64 * MIB, 4 * MIB))
 def test_a_segment_that_was_replaced_is_attached_anew(

@@ -6,6 +6,7 @@
 import pytest
 
 from daemon import wait_until
+from fake_daemon import Answer, reply
 from in_process import NESTED_CALLS_MAX, taken, together
 from samples import DTYPES, KIB, MIB, NATIVE, in_process_key, mp_key, payload, wire_key
 
@@ -142,6 +143,28 @@ def test_no_shared_memory_and_no_http_reads_is_a_miss(in_process, multi_process,
     assert one.get(in_process_key(1)) is None
     assert other.store([mp_key(1)], [payload(KIB, 1)])
     assert other.load([mp_key(1)], [KIB]) == [None]
+
+
+@pytest.mark.only(NATIVE)
+def test_releases_are_counted_by_what_the_daemon_says_to_them(in_process, fake_daemon):
+    client = in_process(fake_daemon)
+    key = in_process_key(1, "releases")
+    assert client.put(key, payload(KIB, "releases"))
+
+    def refuse_releases(request):
+        return Answer(reply(503)) if request.wants == "release" else None
+
+    def counted(acquired: int, released: int, failed: int) -> bool:
+        counts = client.counts
+        names = ("lease_acquired", "lease_released", "lease_release_failed")
+        return [counts[name] for name in names] == [acquired, released, failed]
+
+    for number in (1, 2):
+        assert client.get(key) is not None
+        wait_until(lambda: counted(number, number, 0), RELEASED_WITHIN, "it counts")  # noqa: B023
+    fake_daemon.answer = refuse_releases
+    assert client.get(key) is not None
+    wait_until(lambda: counted(3, 2, 1), RELEASED_WITHIN, "the failure is counted")
 
 
 def test_the_keys_on_the_wire_are_those_of_the_stock_clients(

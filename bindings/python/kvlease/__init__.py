@@ -20,6 +20,7 @@ from kvlease._kvlease import (
     RefusedError,
     UnavailableError,
     UnreadableError,
+    View,
     close_all,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "RefusedError",
     "UnavailableError",
     "UnreadableError",
+    "View",
     "__version__",
 ]
 

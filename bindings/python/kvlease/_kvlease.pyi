@@ -24,6 +24,7 @@ __all__ = [
     "UnavailableError",
     "UnreadableError",
     "VERSION",
+    "View",
     "close_all",
     "get_positive_float",
     "get_positive_int",
@@ -181,6 +182,13 @@ class Connector:
     ) -> builtins.list[_Flag]:
         """Reads objects, each into its buffer."""
 
+    def view(self, key: str) -> View | None:
+        """An object where it is in shared memory, not copied. None on a miss.
+
+        Raises:
+            KvleaseError: If there is no shared memory, or it cannot be attached.
+        """
+
     def exists(self, key: str) -> bool:
         """Whether there is an object."""
 
@@ -207,13 +215,67 @@ class Connector:
         """
 
     def stats(self) -> dict[str, int]:
-        """What was done so far, counted."""
+        """What was done so far, counted.
+
+        `leases` were granted; of these the daemon confirmed the end of `leases_released`,
+        `release_failures` end by their time to live, and `held` are kept for a read.
+        """
 
     def close(self) -> None:
         """Waits for what runs, gives up what takes too long, and releases what is held.
 
         Later calls raise `ClosedError`; a second close does nothing.
         """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class View:
+    """An object where it is in shared memory, under a lease: a read-only buffer, for `with`.
+
+    The bytes are the object's only while `is_live`: ask after having used them. Nothing compares
+    them with their checksum but `verify`. The lease and the memory are kept until the view is
+    closed and every buffer of it released; a lease that ends before by its time to live leaves the
+    buffers readable, with anybody's bytes.
+    """
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+
+    @property
+    def parts(self) -> tuple[memoryview, ...]:
+        """The object's parts in their order, most often one: read-only, released one by one."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the bytes are the object's: its lease lives, and so does the segment."""
+
+    def verify(self) -> bool:
+        """Reads all bytes and compares them with the checksum. False if the daemon sent none.
+
+        Raises:
+            UnreadableError: If they differ or the lease has ended. A damaged object is removed.
+        """
+
+    def close(self) -> None:
+        """Gives the lease and the memory up, as soon as no buffer is in use any more.
+
+        All but `key`, `len()` and `close()` is an error afterwards.
+        """
+
+    def __len__(self) -> int:
+        """The object's length in bytes."""
+
+    def __buffer__(self, flags: int, /) -> memoryview:
+        """The object, if it is in one part; a `BufferError` if it is in several."""
 
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kvlease_client::{LentBuffer, LentBytes, PutBody};
+use kvlease_client::{Error, LentBuffer, LentBytes, PutBody};
 use kvlease_shm::Owner;
 use pyo3::{
     IntoPyObjectExt,
@@ -17,6 +17,7 @@ use crate::{
     results::{is_stored, list_of},
     settings::ConnectorSettings,
     shared::Shared,
+    view::View,
 };
 
 /// Stores, finds and reads objects; every call waits for its result.
@@ -97,6 +98,16 @@ impl Connector {
         list_of(py, found, |found| found.into_py_any(py))
     }
 
+    fn view<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, View>>> {
+        let shared = self.open()?;
+        let key = arguments::key(key)?;
+        let found = shared.wait(py, shared.connector.open(&key, 0))?;
+        let found = found.map_err(|error| to_python(&error))?;
+        let view = found.map(kvlease_client::OpenObject::into_view).transpose();
+        let view = view.map_err(|_| to_python(&Error::NoSharedMemory))?;
+        view.map(|view| View::new(py, view)).transpose()
+    }
+
     fn exists(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
@@ -158,6 +169,8 @@ impl Connector {
             ("puts_existed", stats.puts_existed),
             ("puts_failed", stats.puts_failed),
             ("leases", stats.leases),
+            ("leases_released", stats.leases_released),
+            ("release_failures", stats.release_failures),
             ("leases_ended", stats.leases_ended),
             ("damaged", stats.damaged),
             ("too_large", stats.too_large),

@@ -18,6 +18,7 @@ mod queue;
 mod results;
 mod settings;
 mod shared;
+mod view;
 
 /// The native half of the Python package `kvlease`.
 #[pyo3::pymodule]
@@ -33,6 +34,7 @@ mod _kvlease {
         object::OpenObject,
         queue::Queue,
         settings::ConnectorSettings,
+        view::View,
     };
     /// The package's version.
     #[pymodule_export]

@@ -23,6 +23,9 @@ use crate::{
     queue::State,
 };
 
+/// The name of the package's logger.
+const LOGGER: &str = "kvlease";
+
 /// How often a blocking call looks whether the user has interrupted the program.
 const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 
@@ -78,6 +81,18 @@ impl Shared {
         queues.push(Arc::downgrade(queue));
     }
 
+    /// Says what a person should hear of, through the package's logger.
+    pub(crate) fn say_notice(&self, py: Python<'_>) {
+        let Some(notice) = self.connector.take_notice() else { return };
+        let warn = || {
+            let logger = py.import("logging")?.call_method1("getLogger", (LOGGER,))?;
+            logger.call_method1("warning", ("%s", notice))
+        };
+        if let Err(error) = warn() {
+            error.write_unraisable(py, None);
+        }
+    }
+
     /// Waits for a result with the interpreter released, until the user interrupts the program.
     pub(crate) fn wait<T: Send>(
         &self,
@@ -88,6 +103,7 @@ impl Shared {
         loop {
             let slice = async { time::timeout(INTERRUPT_POLL, operation.as_mut()).await.ok() };
             if let Some(result) = py.detach(|| self.runtime.block_on(slice)) {
+                self.say_notice(py);
                 return Ok(result);
             }
             py.check_signals()?;

@@ -31,6 +31,8 @@ mod lent;
 mod lent_python;
 mod limits;
 mod link;
+#[cfg(feature = "python")]
+mod mapped_python;
 mod mapping;
 mod name;
 mod object_copy;
@@ -49,6 +51,8 @@ pub use horizon::{Horizon, HorizonOrigin, REGION_SIZE};
 pub use lent::{LentBuffer, LentBytes, LentVec, Owner};
 pub use limits::MemoryLimits;
 pub use link::Link;
+#[cfg(feature = "python")]
+pub use mapped_python::MappedBytes;
 pub use name::{SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
 pub use object_copy::{COPY_PIECE_LEN, CopyOutcome, ObjectCopy};
 pub use options::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentOptions};

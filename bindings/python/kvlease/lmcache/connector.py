@@ -73,7 +73,7 @@ class SageMakerHyperPodConnector(RemoteConnector):
     def stats(self) -> dict[str, int]:
         """What was done so far, under the names of LMCache's own connector.
 
-        Leases are released in the background; one that cannot be ends by its time to live.
+        Leases are released in the background; one whose release fails ends by its time to live.
         """
         native = self._connector.stats()
         return {
@@ -82,8 +82,8 @@ class SageMakerHyperPodConnector(RemoteConnector):
             "put_success": self._puts_done,
             "put_failure": self._puts_failed,
             "lease_acquired": native["leases"],
-            "lease_released": native["leases"] - native["held"],
-            "lease_release_failed": 0,
+            "lease_released": native["leases_released"],
+            "lease_release_failed": native["release_failures"],
         }
 
     async def exists(self, key: CacheEngineKey) -> bool:

@@ -1,7 +1,9 @@
 """Reads: objects are found, LMCache's memory is taken for each, and their payloads copied into it.
 
 Memory that was taken is given back exactly once: by the caller who got it, or here on every other
-path. What a daemon sends is input: whatever cannot be read is a miss.
+path. What a daemon sends is input: whatever cannot be read is a miss. An object whose header makes
+no sense is read to its end all the same, into nothing: if its checksum says that it is damaged, it
+is removed, so that the next put can mend it.
 """
 
 from __future__ import annotations
@@ -92,6 +94,7 @@ class Reads:
         found: list[MemoryObj | None] = [None] * len(names)
         places: list[int] = []
         reads: list[Read] = []
+        suspects: list[OpenObject] = []
         try:
             for index, object in enumerate(opened or ()):
                 memory = None
@@ -103,11 +106,14 @@ class Reads:
                             memory = await self._allocate_later(layout, memory_until)
                     except Exception as error:
                         self._failures.say("get", f"{error}, key=`{names[index]}`")
+                        if isinstance(object, OpenObject) and not isinstance(error, MemoryError):
+                            suspects.append(object)
                 if memory is not None:
                     places.append(index)
                     reads.append((object, memory))
                 elif prefix:
                     break
+            await self._verify(suspects)
         except BaseException:
             give_back(memory for _, memory in reads)
             raise
@@ -126,6 +132,18 @@ class Reads:
         self.hits += hits
         self.misses += len(found) - hits
         return found
+
+    async def _verify(self, suspects: list[OpenObject]) -> None:
+        """Has those that do not match their checksum removed, where the daemon can."""
+        if not suspects:
+            return
+        nothing = bytearray()
+        verified = await self._operations.run(
+            "get", lambda: self._queue.submit_read_rest([(object, nothing) for object in suspects])
+        )
+        for error in verified or ():
+            if isinstance(error, Exception):
+                self._failures.say("get", error)
 
     def _copy_here(self, reads: list[Read]) -> Sequence[object] | None:
         """Copies little on this thread; what came of each. None if it is much."""

@@ -174,11 +174,12 @@ impl Queue {
 
     #[pyo3(signature = (wait_s = 0.0))]
     fn drain(&self, py: Python<'_>, wait_s: f64) -> PyResult<Vec<(u64, Py<PyAny>)>> {
-        let state = &self.inner.get()?.state;
+        let Inner { shared, state } = self.inner.get()?;
         let finished = match Duration::try_from_secs_f64(wait_s) {
             Ok(limit) if !limit.is_zero() => py.detach(|| state.take_within(limit)),
             _ => state.take(),
         };
+        shared.say_notice(py);
         finished.into_iter().map(|end| Ok((end.id, end.outcome.into_python(py)?))).collect()
     }
 }

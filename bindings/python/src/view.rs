@@ -1,0 +1,116 @@
+//! An object where it is, in shared memory: nothing is copied.
+//!
+//! The lease and the mapping live as long as the view is open or anything that Python made of it
+//! is in use. They are let go without the interpreter, in any order.
+
+use std::sync::{Arc, Mutex};
+
+use kvlease_shm::MappedBytes;
+use pyo3::{
+    exceptions::PyBufferError,
+    prelude::*,
+    types::{PyMemoryView, PyTuple, PyType},
+};
+
+use crate::{
+    errors::{ClosedError, to_python},
+    process::{OfProcess, lock},
+};
+
+/// What all that reads the bytes keeps: the lease, which a forked child must leave alone.
+type Held = Arc<OfProcess<kvlease_client::View>>;
+
+/// An object in shared memory, to be read in place. Its bytes are the object's while `is_live`,
+/// and nothing has compared them with its checksum unless `verify` did.
+#[pyclass(frozen, extends = MappedBytes, module = "kvlease")]
+pub(crate) struct View {
+    #[pyo3(get)]
+    key: String,
+    len: usize,
+    /// `None` behind a close.
+    held: Mutex<Option<Held>>,
+}
+
+#[pymethods]
+impl View {
+    /// A read-only `memoryview` of each part, in their order.
+    #[getter]
+    fn parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let held = self.held()?;
+        let extents = held.get()?.extents();
+        let parts = extents.iter().map(|extent| {
+            let part = Bound::new(py, mapped(&held, &[*extent])?)?;
+            PyMemoryView::from(part.as_any())
+        });
+        PyTuple::new(py, parts.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    #[getter]
+    fn is_live(&self) -> PyResult<bool> {
+        Ok(self.held()?.get()?.is_live())
+    }
+
+    fn verify(&self, py: Python<'_>) -> PyResult<bool> {
+        let held = self.held()?;
+        let view = held.get()?;
+        py.detach(|| view.verify()).map_err(|error| to_python(&error))?;
+        Ok(view.checksum().is_some())
+    }
+
+    fn close(slf: &Bound<'_, Self>) {
+        drop(lock(&slf.get().held).take());
+        slf.as_super().get().close();
+    }
+
+    fn __len__(&self) -> usize {
+        self.len
+    }
+
+    fn __repr__(&self) -> String {
+        format!("View(key={:?}, len={})", self.key, self.len)
+    }
+
+    fn __enter__<'a, 'py>(slf: &'a Bound<'py, Self>) -> PyResult<&'a Bound<'py, Self>> {
+        slf.get().held()?;
+        Ok(slf)
+    }
+
+    fn __exit__(
+        slf: &Bound<'_, Self>,
+        _kind: Option<&Bound<'_, PyType>>,
+        _error: Option<&Bound<'_, PyAny>>,
+        _trace: Option<&Bound<'_, PyAny>>,
+    ) {
+        Self::close(slf);
+    }
+}
+
+impl View {
+    /// Takes over what the client found.
+    pub(crate) fn new(py: Python<'_>, view: kvlease_client::View) -> PyResult<Bound<'_, Self>> {
+        let key = view.key().as_str().to_owned();
+        // Not longer than the memory that holds it.
+        let len = view.len().bytes() as usize;
+        let held = Arc::new(OfProcess::new(view));
+        let bytes = mapped(&held, held.get()?.extents())?;
+        let view = Self { key, len, held: Mutex::new(Some(held)) };
+        Bound::new(py, PyClassInitializer::from(bytes).add_subclass(view))
+    }
+
+    fn held(&self) -> PyResult<Held> {
+        let held = lock(&self.held).clone();
+        held.ok_or_else(|| {
+            ClosedError::new_err(format!(
+                "the view is closed: view the object again, key=`{}`",
+                self.key
+            ))
+        })
+    }
+}
+
+/// Parts of the object as Python takes them.
+fn mapped(held: &Held, extents: &[kvlease_client::Extent]) -> PyResult<MappedBytes> {
+    let attachment = Arc::clone(held.get()?.attachment());
+    MappedBytes::new(attachment, extents.to_vec(), Arc::clone(held) as _)
+        .map_err(|error| PyBufferError::new_err(error.to_string()))
+}
