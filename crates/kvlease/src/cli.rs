@@ -1,10 +1,16 @@
 //! What can be typed.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use kvlease_client::{Address, BucketName, Client, ClientConfig, DEFAULT_BUCKET};
 use kvlease_server::ServeArgs;
 
-use crate::{bench::BenchArgs, commands, failure::Failure};
+use crate::{
+    bench::BenchArgs,
+    commands,
+    failure::{Failure, Status},
+};
 
 /// Where a daemon is looked for unless told otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:9200";
@@ -32,6 +38,9 @@ pub(crate) struct DaemonArgs {
     /// The daemon to talk to [default: http://127.0.0.1:9200; bench: a daemon of its own]
     #[arg(long, global = true, env = "KVLEASE_URL", value_name = "URL")]
     url: Option<Address>,
+    /// Certificates, in PEM, to trust beside the system's, for an https:// URL
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_ca_file: Option<PathBuf>,
     /// The bucket that keys belong to
     #[arg(long, global = true, default_value = DEFAULT_BUCKET, value_parser = bucket)]
     bucket: BucketName,
@@ -66,14 +75,34 @@ impl DaemonArgs {
         &self.bucket
     }
 
+    /// Fails if the daemon is to be reached in a way that only the client library knows.
+    pub(crate) fn demand_plain(&self) -> Result<(), Failure> {
+        if self.tls_ca_file.is_none() && !self.url.as_ref().is_some_and(Address::is_https) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Status::Usage,
+            "bench speaks plain HTTP: name the daemon by an `http://` url, without `--tls-ca-file`",
+        ))
+    }
+
     /// How to reach the daemon.
     pub(crate) fn config(&self) -> Result<ClientConfig, Failure> {
         let address = match &self.url {
             Some(address) => address.clone(),
             None => DEFAULT_URL.parse().map_err(kvlease_client::Error::from)?,
         };
+        if let Some(file) = self.tls_ca_file.as_ref().filter(|_| !address.is_https()) {
+            let message = format!(
+                "`--tls-ca-file` is for encrypted connections: use an `https://` url or leave it \
+                 out, file=`{}` url=`{address}`",
+                file.display()
+            );
+            return Err(Failure::new(Status::Usage, message));
+        }
         let mut config = ClientConfig::new(address);
         config.bucket = self.bucket.clone();
+        config.tls_ca_file = self.tls_ca_file.clone();
         config.put_piece_len = PUT_PIECE_LEN;
         Ok(config)
     }

@@ -55,6 +55,7 @@ pub(super) struct Session {
 impl Session {
     /// Finds or starts the daemon and waits until its arena is populated.
     pub(super) fn start(daemon: &DaemonArgs, args: &BenchArgs) -> Result<Self, Failure> {
+        daemon.demand_plain()?;
         let interrupted = watch_signals()?;
         let clients: Vec<usize> = args.clients.iter().map(|count| usize::from(*count)).collect();
         let (address, own) = match daemon.named() {

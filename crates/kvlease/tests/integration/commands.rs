@@ -141,6 +141,9 @@ fn a_bad_command_line_is_status_64_in_one_line() {
         &["ls", "--bucket", ""],
         &["get", "k", "--shared-memory-name", "a/b"],
         &["bench", "--sizes", "0"],
+        &["bench", "--url", "https://127.0.0.1:1"],
+        &["bench", "--tls-ca-file", "ca.pem"],
+        &["ls", "--url", "http://127.0.0.1:1", "--tls-ca-file", "ca.pem"],
         &["no-such-command"],
     ] {
         let output = run(args, b"");

@@ -7,3 +7,4 @@ mod client;
 mod commands;
 mod connector;
 mod daemon;
+mod encrypted;
