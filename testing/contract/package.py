@@ -17,6 +17,8 @@ import environment
 
 ROOT = environment.HERE.parent.parent
 NATIVE_HALF = "kvlease._kvlease"
+# Before CPython 3.12 a class with the buffer protocol does not show it by a method.
+ALLOWED = environment.HERE / "stubtest_allowed.txt"
 
 
 def main() -> None:
@@ -49,6 +51,7 @@ def check(python: Path) -> None:
     subprocess.run([python, "-m", "mypy", "--no-error-summary"], cwd=ROOT, check=True)
     stubtest = [python, "-m", "mypy.stubtest", "--concise"]
     project = ["--mypy-config-file", "pyproject.toml"]
+    project += ["--allowlist", ALLOWED, "--ignore-unused-allowlist"]
     subprocess.run([*stubtest, *project, NATIVE_HALF], cwd=ROOT, check=True)
 
 
