@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::{Attachment, OutOfBounds};
-use kvlease_types::{Extent, Key};
+use kvlease_shm::Attachment;
+use kvlease_types::Key;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     task::block_in_place,
 };
 
-use crate::{Client, Error, Lease, stream::check};
+use crate::{Client, Error, stream::check};
 
 /// How long a read waits for an object that is being written.
 const WRITE_WAIT: Duration = Duration::from_secs(1);
@@ -45,13 +45,17 @@ impl Client {
         }
         let Some(lease) = self.lease(key, WRITE_WAIT, READ_TTL).await? else { return Ok(false) };
         let attachment = self.attach()?;
-        set_len(buffer, lease_len(&lease, &attachment)?);
+        let outside = |source| Error::OutsideSegment { key: key.clone(), source };
+        // Checked against the segment, so that no buffer is made as long as a broken daemon says,
+        // and not longer than the mapping, which is in memory.
+        let len = attachment.measure(lease.extents()).map_err(outside)?;
+        set_len(buffer, len.bytes() as usize);
         let actual = {
             let copied = in_place(buffer.len(), || match lease.checksum() {
                 Some(_) => attachment.copy_out_digested(lease.extents(), buffer).map(Some),
                 None => attachment.copy_out(lease.extents(), buffer).map(|()| None),
             });
-            copied.map_err(|source| Error::OutsideSegment { key: key.clone(), source })?
+            copied.map_err(outside)?
         };
         if !lease.is_live() {
             return Err(Error::LeaseEnded { key: key.clone() });
@@ -103,24 +107,6 @@ impl Client {
         }
         Ok(true)
     }
-}
-
-/// The length of the leased object, checked against the segment, so that no buffer is made as
-/// long as a broken daemon says.
-fn lease_len(lease: &Lease, attachment: &Attachment) -> Result<usize, Error> {
-    let segment = attachment.capacity();
-    let outside = |extent: &&Extent| extent.end().is_none_or(|end| end.bytes() > segment.bytes());
-    let key = lease.key();
-    if let Some(extent) = lease.extents().iter().find(outside) {
-        let source = OutOfBounds::Segment { extent: *extent, segment };
-        return Err(Error::OutsideSegment { key: key.clone(), source });
-    }
-    if lease.len() > segment {
-        let source = OutOfBounds::Buffer { object: lease.len(), buffer: segment };
-        return Err(Error::OutsideSegment { key: key.clone(), source });
-    }
-    // Not longer than the mapping, which is in memory.
-    Ok(lease.len().bytes() as usize)
 }
 
 /// Sets the length without writing to bytes that are there: they are about to be overwritten.

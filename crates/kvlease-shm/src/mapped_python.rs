@@ -8,7 +8,7 @@
 use std::{
     ffi::c_int,
     process,
-    ptr::NonNull,
+    ptr::{self, NonNull},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -124,6 +124,8 @@ impl MappedBytes {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
+        // SAFETY: `view` is the interpreter's, which reads a failure from this field as well.
+        unsafe { (*view).obj = ptr::null_mut() };
         let (start, len) = slf.get().lend()?;
         let (object, readonly) = (slf.as_ptr(), 1);
         // SAFETY: `view` is the interpreter's. The `len` bytes at `start` stay mapped until
