@@ -327,6 +327,11 @@ class Queue:
     def submit_open(self, keys: Sequence[str], head_len: int) -> int:
         """Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`."""
 
+    def open_or_submit(
+        self, keys: Sequence[str], head_len: int
+    ) -> list[OpenObject | KvleaseError | None] | int:
+        """The same for few keys: the result itself if it comes at once, otherwise a number."""
+
     def submit_read_rest(self, objects: Sequence[tuple[OpenObject, WriteableBuffer]]) -> int:
         """Copies what follows the heads until each buffer is full: `list[_Flag]`."""
 
@@ -343,6 +348,9 @@ class Queue:
 
     def submit_exists(self, keys: Sequence[str]) -> int:
         """Which objects there are: `list[_Flag]`."""
+
+    def exists_or_submit(self, keys: Sequence[str]) -> list[_Flag] | int:
+        """The same for few keys: the result itself if it comes at once, otherwise a number."""
 
     def submit_hold(self, keys: Sequence[str]) -> int:
         """The same, and those that are there are kept for a read soon after: `list[_Flag]`."""

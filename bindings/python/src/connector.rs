@@ -62,7 +62,7 @@ impl Connector {
     fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
-        let found = shared.wait(py, shared.connector.get(&key))?;
+        let found = shared.wait_patiently(py, shared.connector.get(&key))?;
         let found = found.map_err(|error| to_python(&error))?;
         Ok(found.map(|bytes| PyBytes::new(py, &bytes)))
     }
@@ -111,7 +111,7 @@ impl Connector {
     fn exists(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
-        let found = shared.wait(py, shared.connector.exists(&key))?;
+        let found = shared.wait_patiently(py, shared.connector.exists(&key))?;
         found.map_err(|error| to_python(&error))
     }
 
@@ -153,7 +153,7 @@ impl Connector {
 
     fn ping(&self, py: Python<'_>) -> PyResult<()> {
         let shared = self.open()?;
-        let answered = shared.wait(py, shared.connector.ping())?;
+        let answered = shared.wait_patiently(py, shared.connector.ping())?;
         answered.map_err(|error| to_python(&error))
     }
 

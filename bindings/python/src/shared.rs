@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::{Connector, ConnectorConfig};
+use kvlease_client::{Connector, ConnectorConfig, Patience};
 use kvlease_shm::Owner;
 use pyo3::prelude::*;
 use tokio::{runtime::Runtime, sync::OnceCell, time};
@@ -33,6 +33,7 @@ const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) runtime: &'static Runtime,
+    patience: Patience,
     closed: AtomicBool,
     closing: OnceCell<()>,
     queues: Mutex<Vec<Weak<State>>>,
@@ -47,6 +48,7 @@ impl Shared {
         let shared = Arc::new(Self {
             connector,
             runtime,
+            patience: Patience::default(),
             closed: AtomicBool::new(false),
             closing: OnceCell::new(),
             queues: Mutex::default(),
@@ -108,6 +110,20 @@ impl Shared {
             }
             py.check_signals()?;
         }
+    }
+
+    /// The same for one small call, whose answer is waited for in place first.
+    pub(crate) fn wait_patiently<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl Future<Output = T> + Send,
+    ) -> PyResult<T> {
+        let mut operation = pin!(operation);
+        let done = py.detach(|| {
+            let _entered = self.runtime.enter();
+            self.patience.poll(operation.as_mut())
+        });
+        done.map_or_else(|| self.wait(py, operation), Ok)
     }
 
     /// The same for an operation on lent buffers, which are the caller's again when it returns.

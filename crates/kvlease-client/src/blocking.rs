@@ -4,15 +4,15 @@
 //! has already. The calls block the thread that makes them; inside of a runtime, whose threads must
 //! not be blocked, they are errors.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use kvlease_shm::LentBuffer;
 use kvlease_types::Key;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{
-    ConnectorConfig, ConnectorStats, Error, ListedObject, OpenObject, PutBody, PutOutcome, View,
-    connector,
+    ConnectorConfig, ConnectorStats, Error, ListedObject, OpenObject, Patience, PutBody,
+    PutOutcome, View, connector,
 };
 
 /// How many threads an own runtime has: they move requests, not objects.
@@ -27,6 +27,7 @@ pub type Answers<T> = Result<Vec<Result<T, Error>>, Error>;
 pub struct Connector {
     connector: connector::Connector,
     handle: Handle,
+    patience: Arc<Patience>,
     /// The own runtime, which ends with the last clone.
     _runtime: Option<Arc<OwnRuntime>>,
 }
@@ -58,8 +59,9 @@ impl Connector {
             .build()
             .map_err(|source| Error::Runtime { source })?;
         let handle = runtime.handle().clone();
-        let connector = connector::Connector::new(config)?;
-        Ok(Self { connector, handle, _runtime: Some(Arc::new(OwnRuntime(Some(runtime)))) })
+        let mut connector = Self::with_runtime(config, handle)?;
+        connector._runtime = Some(Arc::new(OwnRuntime(Some(runtime))));
+        Ok(connector)
     }
 
     /// A connector on a runtime that lives longer than it.
@@ -68,7 +70,8 @@ impl Connector {
     ///
     /// Those of [`Connector::new`](connector::Connector::new).
     pub fn with_runtime(config: ConnectorConfig, handle: Handle) -> Result<Self, Error> {
-        Ok(Self { connector: connector::Connector::new(config)?, handle, _runtime: None })
+        let connector = connector::Connector::new(config)?;
+        Ok(Self { connector, handle, patience: Arc::default(), _runtime: None })
     }
 
     /// The asynchronous connector behind it.
@@ -105,7 +108,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
-        self.wait(self.connector.get(key))?
+        self.wait_patiently(self.connector.get(key))?
     }
 
     /// Reads many objects.
@@ -141,7 +144,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn open(&self, key: &Key, head_len: usize) -> Result<Option<OpenObject>, Error> {
-        self.wait(self.connector.open(key, head_len))?
+        self.wait_patiently(self.connector.open(key, head_len))?
     }
 
     /// Finds many objects.
@@ -177,7 +180,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn exists(&self, key: &Key) -> Result<bool, Error> {
-        self.wait(self.connector.exists(key))?
+        self.wait_patiently(self.connector.exists(key))?
     }
 
     /// Which of many objects exist.
@@ -231,7 +234,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn ping(&self) -> Result<(), Error> {
-        self.wait(self.connector.ping())?
+        self.wait_patiently(self.connector.ping())?
     }
 
     /// Ends what the connector holds at the daemon, and waits for it, at most as long as a call may
@@ -245,11 +248,25 @@ impl Connector {
     }
 
     fn wait<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
+        self.demand_own_thread()?;
+        Ok(self.handle.block_on(call))
+    }
+
+    /// The same for one small call, whose answer is waited for in place first.
+    fn wait_patiently<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
+        self.demand_own_thread()?;
+        let mut call = pin!(call);
+        let entered = self.handle.enter();
+        let answer = self.patience.poll(call.as_mut());
+        drop(entered);
+        Ok(answer.unwrap_or_else(|| self.handle.block_on(call)))
+    }
+
+    fn demand_own_thread(&self) -> Result<(), Error> {
         if Handle::try_current().is_ok() {
             return Err(Error::InsideRuntime);
         }
         // A forked child has none of the runtime's threads: it would wait for ever.
-        self.connector.demand_own_process()?;
-        Ok(self.handle.block_on(call))
+        self.connector.demand_own_process()
     }
 }

@@ -64,6 +64,7 @@ impl Client {
 
     /// What the client has done so far.
     pub fn counters(&self) -> Counters {
+        self.shared.pool.settle_idle();
         self.shared.counting.read()
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     template: Template,
     pub(crate) pool: Pool,
     pub(crate) breaker: Breaker,
-    pub(crate) counting: Counting,
+    pub(crate) counting: Arc<Counting>,
     pub(crate) speaks_extensions: AtomicBool,
     /// The segment as it was attached last. Never locked across an await.
     pub(crate) attachment: Mutex<Option<Arc<Attachment>>>,
@@ -76,7 +76,7 @@ impl Client {
                 pool: Pool::new(&config),
                 config,
                 breaker: Breaker::default(),
-                counting: Counting::default(),
+                counting: Arc::default(),
                 speaks_extensions: AtomicBool::new(false),
                 attachment: Mutex::default(),
                 background: Arc::new(Semaphore::new(BACKGROUND_RELEASES_MAX)),
@@ -240,11 +240,24 @@ impl Client {
         self.call(call, self.call_limit(), request).await.map(drop)
     }
 
+    /// Sends a release whose answer is read later; `false` if no connection is idle.
+    pub(crate) fn release_unawaited(&self, id: &str) -> bool {
+        let Shared { pool, counting, .. } = &*self.shared;
+        pool.send_unawaited(&self.release_request(id).head, counting)
+    }
+
+    /// How many releases were sent whose answers have not come.
+    pub(crate) fn releases_owed(&self) -> usize {
+        self.shared.pool.settle_idle()
+    }
+
+    fn release_request(&self, id: &str) -> Request {
+        let path = format_args!("/v1/leases/{}/release", encode(id));
+        self.shared.template.of_path(Operation::Release, path)
+    }
+
     pub(crate) async fn release(&self, id: &str) -> Result<(), Error> {
-        let request = self
-            .shared
-            .template
-            .of_path(Operation::Release, format_args!("/v1/leases/{}/release", encode(id)));
+        let request = self.release_request(id);
         self.success(Operation::Release, request).await.map(drop)
     }
 

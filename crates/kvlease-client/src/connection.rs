@@ -23,6 +23,8 @@ use crate::{
     framing::{Framing, Step},
     head::{self, Head, Malformed},
     operation::Operation,
+    owed::Owed,
+    patience,
     request::Request,
     socket::Socket,
 };
@@ -44,13 +46,15 @@ const PIECES_PER_WRITE: usize = 16;
 /// A connection that is either in use by one call or idle.
 #[derive(Debug)]
 pub(crate) struct Connection<S = Socket> {
-    socket: S,
-    arrived: BytesMut,
+    pub(crate) socket: S,
+    pub(crate) arrived: BytesMut,
     /// How much of the answer is to come.
-    framing: Framing,
+    pub(crate) framing: Framing,
     /// Whether another request may follow once the answer is read.
-    keeps_alive: bool,
-    used: Instant,
+    pub(crate) keeps_alive: bool,
+    pub(crate) used: Instant,
+    /// A release whose answer nobody has waited for so far.
+    pub(crate) owed: Option<Owed>,
 }
 
 /// Why a request has no answer, or not all of it.
@@ -77,6 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             framing: Framing::None,
             keeps_alive: true,
             used: Instant::now(),
+            owed: None,
         }
     }
 
@@ -95,6 +100,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         request: &mut Request,
         piece_len: usize,
     ) -> Result<Head, Fault> {
+        if self.owed.is_some() {
+            self.settle().await.map_err(Fault::Unsent)?;
+        }
         self.check_idle().await.map_err(Fault::Unsent)?;
         let mut sent = 0;
         let written =
@@ -137,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Fails if the daemon has closed the idle connection, or said something unasked.
     async fn check_idle(&mut self) -> io::Result<()> {
         let arrived = poll_fn(|context| {
-            let read = self.poll_read(context);
+            let read = patience::glance(|| self.poll_read(context));
             Poll::Ready(if read.is_pending() { None } else { Some(read) })
         });
         match arrived.await {
@@ -225,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn read(&mut self) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self) -> io::Result<usize> {
         self.reserve();
         self.socket.read_buf(&mut self.arrived).await
     }

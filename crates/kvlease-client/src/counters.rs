@@ -67,6 +67,11 @@ impl Counting {
         add_one(counter);
     }
 
+    /// Counts how a release ended.
+    pub(crate) fn count_release(&self, is_released: bool) {
+        add_one(if is_released { &self.leases_released } else { &self.leases_left });
+    }
+
     /// The numbers now.
     pub(crate) fn read(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -145,6 +145,12 @@ impl Lease {
         Ok(())
     }
 
+    /// Ends the lease without waiting for the daemon's answer, if a connection is idle.
+    pub(crate) fn release_unawaited(&mut self) -> bool {
+        self.released = self.client.release_unawaited(&self.id);
+        self.released
+    }
+
     /// Ends the lease and waits for the daemon's answer.
     ///
     /// # Errors
@@ -188,8 +194,7 @@ impl Client {
     }
 
     fn count_release(&self, is_released: bool) {
-        let counting = &self.shared.counting;
-        add_one(if is_released { &counting.leases_released } else { &counting.leases_left });
+        self.shared.counting.count_release(is_released);
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     Address, Client, ClientConfig,
     connection::{Connection, Fault},
-    counters::add_one,
+    counters::{Counting, add_one},
     head::Head,
     operation::Operation,
     request::Request,
@@ -159,6 +159,33 @@ impl Pool {
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.lock_idle();
         std::iter::from_fn(|| idle.pop()).find(Connection::is_usable)
+    }
+
+    /// Sends a request without a body on an idle connection; its answer is read before the next
+    /// request there. `false` if there is none.
+    pub(crate) fn send_unawaited(&self, request: &str, counting: &Arc<Counting>) -> bool {
+        // No more connections are in use than there are turns, not even for this moment.
+        let Some(_turn) = self.try_turn(Operation::Release) else { return false };
+        let Some(mut connection) = self.take_idle() else { return false };
+        if connection.owed.is_some() {
+            connection.try_settle();
+        }
+        if connection.owed.is_some() {
+            self.lock_idle().push(connection);
+            return false;
+        }
+        let sent = connection.is_usable() && connection.send_unawaited(request, counting);
+        if sent {
+            self.lock_idle().push(connection);
+        }
+        sent
+    }
+
+    /// Reads the answers to unawaited requests that have arrived; how many are still to come.
+    pub(crate) fn settle_idle(&self) -> usize {
+        let mut idle = self.lock_idle();
+        idle.iter_mut().for_each(Connection::try_settle);
+        idle.iter().filter(|connection| connection.owed.is_some()).count()
     }
 
     /// Closes the connections that no call uses, outside of the lock.

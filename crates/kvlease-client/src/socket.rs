@@ -15,13 +15,14 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     Address,
+    direct::Direct,
     tls::{Tls, TlsFault},
 };
 
 /// A byte stream to the daemon.
 #[derive(Debug)]
 pub(crate) enum Socket {
-    Plain(TcpStream),
+    Plain(Direct),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -49,7 +50,7 @@ impl Socket {
             // one that is set is as large as `net.core.wmem_max` at most, and stays so.
             stream.set_nodelay(true).map_err(ConnectFault::Unreachable)?;
             if !address.is_https() {
-                return Ok(Self::Plain(stream));
+                return Direct::new(stream).map(Self::Plain).map_err(ConnectFault::Unreachable);
             }
             let stream = tls.handshake(address.host(), stream).await.map_err(ConnectFault::Tls)?;
             Ok(Self::Tls(Box::new(stream)))
@@ -58,6 +59,25 @@ impl Socket {
             let text = "no connection in the time for it";
             Err(ConnectFault::Unreachable(io::Error::new(io::ErrorKind::TimedOut, text)))
         })
+    }
+}
+
+impl Socket {
+    /// Sends a few bytes, all of them at once or none; `false` if that cannot be.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Plain(stream) => stream.try_write(bytes).is_ok_and(|sent| sent == bytes.len()),
+            // What is encrypted is sent in records, which have to be seen to their end.
+            Self::Tls(_) => false,
+        }
+    }
+
+    /// Reads what has arrived, if anything has.
+    pub(crate) fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_read(buffer),
+            Self::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }
 

@@ -89,7 +89,7 @@ class SageMakerHyperPodConnector(RemoteConnector):
     async def exists(self, key: CacheEngineKey) -> bool:
         """Whether the daemon has an object."""
         names = [key.to_string()]
-        found = await self._operations.run("lookup", lambda: self._queue.submit_exists(names))
+        found = await self._operations.run("lookup", lambda: self._queue.exists_or_submit(names))
         return found == [True]
 
     def exists_sync(self, key: CacheEngineKey) -> bool:

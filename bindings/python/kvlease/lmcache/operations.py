@@ -17,6 +17,9 @@ from kvlease.lmcache.failures import Failures
 # What a submission may raise: the queue does not take it, or not these arguments.
 REFUSALS = (KvleaseError, BufferError, TypeError, ValueError)
 
+# How long calls whose results come at once may keep the loop from others, in seconds.
+TURN_WITHIN_S = 0.001
+
 
 class _Waiting(NamedTuple):
     future: asyncio.Future[Any]
@@ -34,12 +37,20 @@ class Operations:
         self._loop = loop
         self._failures = failures
         self._waiting: dict[int, _Waiting] = {}
+        self._turned_at = 0.0
         loop.call_soon_threadsafe(self._watch)
 
-    async def run(self, name: str, submit: Callable[[], int]) -> Any:
-        """The result of the operation that `submit` starts; None if it failed as a whole."""
+    async def run(self, name: str, submit: Callable[[], object]) -> Any:
+        """The result of the operation that `submit` starts; None if it failed as a whole.
+
+        `submit` returns the operation's number, or a list that is its result already.
+        """
         try:
-            result = await self._result(submit(), None)
+            result = submit()
+            if isinstance(result, int):
+                result = await self._result(result, None)
+            else:
+                await self._let_others_run()
         except REFUSALS as error:
             result = error
         return self._checked(name, result)
@@ -78,6 +89,13 @@ class Operations:
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[number] = _Waiting(future, abandoned)
         return future
+
+    async def _let_others_run(self) -> None:
+        """Gives the loop a turn if it had none for a while: results at once need none."""
+        now = self._loop.time()
+        if now - self._turned_at >= TURN_WITHIN_S:
+            await asyncio.sleep(0)
+            self._turned_at = self._loop.time()
 
     def _checked(self, name: str, result: Any) -> Any:
         if isinstance(result, Exception):

@@ -70,6 +70,25 @@ impl Queue {
         })
     }
 
+    fn open_or_submit(
+        &self,
+        py: Python<'_>,
+        keys: Vec<String>,
+        head_len: usize,
+    ) -> PyResult<Py<PyAny>> {
+        let keys = arguments::keys(&keys)?;
+        self.do_or_submit(py, |connector| async move {
+            Outcome::Objects(connector.batched_open(&keys, head_len).await)
+        })
+    }
+
+    fn exists_or_submit(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyAny>> {
+        let keys = arguments::keys(&keys)?;
+        self.do_or_submit(py, |connector| async move {
+            Outcome::Flags(connector.batched_exists(&keys).await)
+        })
+    }
+
     fn submit_read_rest(
         &self,
         objects: Vec<(Bound<'_, OpenObject>, Bound<'_, PyAny>)>,
@@ -185,6 +204,23 @@ impl Queue {
 }
 
 impl Queue {
+    /// The operation's result, or its number.
+    fn do_or_submit<F>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnOnce(kvlease_client::Connector) -> F,
+    ) -> PyResult<Py<PyAny>>
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let inner = self.inner.get()?;
+        let operation = operation(inner.shared.connector.clone());
+        match inner.state.do_or_start(py, inner.shared.runtime, operation)? {
+            Ok(outcome) => outcome.into_python(py),
+            Err(number) => number.into_py_any(py),
+        }
+    }
+
     fn submit<F>(
         &self,
         owners: Vec<Owner>,

@@ -14,8 +14,9 @@ use std::{
     time::Duration,
 };
 
+use kvlease_client::Patience;
 use kvlease_shm::Owner;
-use pyo3::PyResult;
+use pyo3::{PyResult, Python};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::{
     runtime::Runtime,
@@ -45,6 +46,7 @@ const POLL: Duration = Duration::from_millis(1);
 /// A queue as its operations see it.
 pub(crate) struct State {
     lists: Mutex<Lists>,
+    patience: Patience,
     /// Tells a caller that waits in [`Self::take_within`].
     arrived: Condvar,
     /// Readable while something has finished.
@@ -74,7 +76,8 @@ pub(crate) struct Finished {
 impl State {
     pub(crate) fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { lists: Mutex::default(), arrived: Condvar::new(), event })
+        let (lists, patience) = (Mutex::default(), Patience::default());
+        Ok(Self { lists, patience, arrived: Condvar::new(), event })
     }
 
     /// Starts an operation and names it.
@@ -105,6 +108,32 @@ impl State {
         let id = lists.last_id;
         lists.running.insert(id, Some(task.abort_handle()));
         Ok(id)
+    }
+
+    /// Does an operation at once if its answers come while they are waited for in place; otherwise
+    /// starts it and names it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::start`].
+    pub(crate) fn do_or_start(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        runtime: &Runtime,
+        operation: impl Future<Output = Outcome> + Send + 'static,
+    ) -> PyResult<Result<Outcome, u64>> {
+        if lock(&self.lists).closed {
+            return Err(closed());
+        }
+        let mut operation = Box::pin(operation);
+        let done = py.detach(|| {
+            let _entered = runtime.enter();
+            self.patience.poll(operation.as_mut())
+        });
+        match done {
+            Some(outcome) => Ok(Ok(outcome)),
+            None => self.start(runtime, Vec::new(), operation).map(Err),
+        }
     }
 
     /// Starts what closes the queue's connector and finishes like an operation. It is none: the

@@ -30,7 +30,10 @@ pub use held::HELD_LEASES_MAX;
 pub use object::OpenObject;
 pub use view::View;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use kvlease_shm::LentBuffer;
 use kvlease_types::{ByteSize, Key};
@@ -40,6 +43,9 @@ use crate::{Error, ListedObject, PutBody, PutOutcome};
 
 /// How many objects a listing has at most: what a reply of some hundred megabytes holds.
 pub const LISTED_OBJECTS_MAX: usize = 1_000_000;
+
+/// How often a closing connector looks for the answers to its last releases.
+const SETTLE_POLL: Duration = Duration::from_millis(1);
 
 /// Stores, finds and reads objects, each call for one or for many. Clones share everything.
 ///
@@ -217,7 +223,13 @@ impl Connector {
         self.inner.closed.store(true, Ordering::Relaxed);
         drop(self.inner.held.take_all());
         // Best effort: what is not released in time ends by its time to live.
-        let _ = tokio::time::timeout(self.inner.close_limit(), self.inner.releases.drained()).await;
+        let released = async {
+            self.inner.releases.drained().await;
+            while self.inner.client.releases_owed() > 0 {
+                tokio::time::sleep(SETTLE_POLL).await;
+            }
+        };
+        let _ = tokio::time::timeout(self.inner.close_limit(), released).await;
         self.inner.client.let_go();
     }
 

@@ -1,6 +1,7 @@
 //! Releases in the background: no reader waits for one.
 //!
-//! Leases that were used queue up, and a few tasks release them, so that a burst of reads leaves the
+//! If a connection is idle, the release goes out there at once, and its answer is read with the next
+//! call. Otherwise leases that were used queue up, and a few tasks release them, so that a burst of reads leaves the
 //! connections to the reads that follow. What does not fit into the queue falls back to what any
 //! dropped lease does, which has a bound of its own and counts what it leaves to the time to live.
 //!
@@ -68,7 +69,10 @@ impl Releases {
         }
     }
 
-    fn push(self: &Arc<Self>, lease: Lease, runtime: &Handle) {
+    fn push(self: &Arc<Self>, mut lease: Lease, runtime: &Handle) {
+        if lease.release_unawaited() {
+            return;
+        }
         let mut state = self.lock();
         if state.queue.len() >= RELEASES_QUEUED_MAX {
             drop(state);
