@@ -1,5 +1,6 @@
-//! What goes over HTTP between the daemon and its clients: the routes, their query parameters,
-//! the bodies, the error codes, and the OpenAPI document made from them.
+//! What goes between the daemon and its clients. Over HTTP: the routes, their query parameters,
+//! the bodies, the error codes, and the OpenAPI document made from them. Over the Unix socket:
+//! the frames of the fast lane ([`lane`]).
 //!
 //! The wire words `offsets`, `len` and `length` are fixed by the stock clients; they are mapped
 //! to the project's own words (extents) here and nowhere else. No implementation lives here, so
@@ -9,6 +10,7 @@
 
 mod body;
 mod error;
+pub mod lane;
 mod openapi;
 mod percent;
 mod query;
@@ -35,3 +37,7 @@ pub const OCTETS: &str = "application/octet-stream";
 /// The header of a `GET` or `HEAD` reply that carries the object's checksum: 16 hexadecimal
 /// digits, see [`kvlease_types::Checksum`].
 pub const CHECKSUM_HEADER: &str = "kvlease-checksum-xxh3";
+
+/// The header of a reply to a lease or `GET` that names the Unix socket of the fast lane, where
+/// there is one: its path, as the daemon sees it.
+pub const SOCKET_HEADER: &str = "kvlease-socket";

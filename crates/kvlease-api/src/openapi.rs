@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     CHECKSUM_HEADER, ErrorBody, ErrorCode, JSON, LeaseReply, ListReply, LocationsReply, OCTETS,
-    RenewReply, StatsReply, StoredReply,
+    RenewReply, SOCKET_HEADER, StatsReply, StoredReply,
 };
 
 /// The document as it is served and checked in, pretty-printed, with a line end behind it.
@@ -114,16 +114,28 @@ impl Parameter {
 
 impl Success {
     fn document(self, schemas: &mut SchemaGenerator) -> Value {
+        let mut document = self.body(schemas);
+        document["headers"][SOCKET_HEADER] = json!({
+            "description": "path of the Unix socket of the fast lane, where there is one",
+            "schema": { "type": "string" },
+        });
+        document
+    }
+
+    fn body(self, schemas: &mut SchemaGenerator) -> Value {
         match self {
             Self::Json(schema) => {
                 json!({ "description": "done", "content": { JSON: { "schema": schema(schemas) } } })
             }
             Self::Octets => json!({
                 "description": "the object's bytes",
-                "headers": { CHECKSUM_HEADER: {
-                    "description": "XXH3-64 (seed 0) of the object's bytes, 16 hexadecimal digits",
-                    "schema": { "type": "string" },
-                } },
+                "headers": {
+                    CHECKSUM_HEADER: {
+                        "description":
+                            "XXH3-64 (seed 0) of the object's bytes, 16 hexadecimal digits",
+                        "schema": { "type": "string" },
+                    },
+                },
                 "content": { OCTETS: { "schema": {} } },
             }),
             Self::Empty => json!({ "description": "done" }),

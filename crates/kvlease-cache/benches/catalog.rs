@@ -6,20 +6,28 @@
 use std::{hint::black_box, time::Duration};
 
 use kvlease_cache::{Acquired, Catalog, CatalogConfig, EvictionKind, UNIT};
-use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Key, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Key, LeaseId, Timestamp};
 
 const OBJECTS: u64 = 100_000;
 const ROUNDS: u64 = 1_000_000;
+/// Parts of a measurement, each with a time of its own.
+const SLICES: u64 = 50;
 const OBJECT_UNITS: u64 = 4;
 const TTL: Duration = Duration::from_secs(30);
 /// Leases held by others during the measurement.
 const LEASES_HELD: u64 = 1_000;
 
 fn main() {
-    println!("{OBJECTS} objects, {LEASES_HELD} leases held, {ROUNDS} rounds; ns per round");
+    println!("{OBJECTS} objects, {LEASES_HELD} leases held, {ROUNDS} keys a figure; ns a key");
     println!(
-        "{:<8} {:>16} {:>8} {:>20}",
-        "policy", "acquire+release", "miss", "evict+reserve+seal"
+        "{:<8} {:>16} {:>8} {:>20} {:>12} {:>12} {:>12}",
+        "policy",
+        "acquire+release",
+        "miss",
+        "evict+reserve+seal",
+        "128 warm",
+        "1024 warm",
+        "1024 cold"
     );
     for eviction in EvictionKind::ALL {
         let mut catalog = filled(eviction);
@@ -30,14 +38,51 @@ fn main() {
             let answer = catalog.acquire("lmcache", name, TTL, Timestamp::default());
             assert_eq!(black_box(answer), Acquired::Absent { evicted: false });
         });
+        let batches = [(128, true), (1024, true), (1024, false)]
+            .map(|(len, warm)| measure_batches(&mut catalog, &present, len, warm));
         // Making the names is part of this one.
         let store = measure(|round| store(&mut catalog, key(2 * OBJECTS + round)));
-        println!("{:<8} {pair:>16.0} {miss:>8.0} {store:>20.0}", eviction.name());
+        let name = eviction.name();
+        print!("{name:<8} {pair:>16.0} {miss:>8.0} {store:>20.0}");
+        println!(" {:>12.0} {:>12.0} {:>12.0}", batches[0], batches[1], batches[2]);
         let stats = catalog.stats(Timestamp::default());
         let each = stats.memory.bytes() / OBJECTS;
         println!("{:<8} {each} bytes of memory per object", "");
         catalog.check();
     }
+}
+
+/// Acquires and releases batches of `len` scattered keys: the same ones again and again if they
+/// are warm, others each time if not. As in a frame, the keys of a batch follow each other.
+fn measure_batches(catalog: &mut Catalog, present: &[Key], len: u64, warm: bool) -> f64 {
+    let rounds = ROUNDS / len;
+    let text = |round: u64| -> String {
+        let first = if warm { 0 } else { round * len };
+        (first..first + len).map(|number| present[scattered(number)].as_str()).collect()
+    };
+    let texts: Vec<String> = (0..if warm { 1 } else { rounds }).map(text).collect();
+    let key_len = present[0].as_str().len();
+    let mut ids = Vec::new();
+    let total = measure_rounds(rounds, |round| {
+        let text = &texts[if warm { 0 } else { round as usize }];
+        let names: Vec<&str> =
+            (0..len as usize).map(|at| &text[at * key_len..(at + 1) * key_len]).collect();
+        acquire_batch(catalog, &names, &mut ids);
+        for id in ids.drain(..) {
+            black_box(catalog.release(id, Timestamp::default()));
+        }
+    });
+    total / len as f64
+}
+
+fn acquire_batch(catalog: &mut Catalog, names: &[&str], ids: &mut Vec<LeaseId>) {
+    catalog.acquire_many("lmcache", names, TTL, Timestamp::default(), |acquired| {
+        match acquired {
+            Acquired::Leased(lease) => ids.push(lease.id),
+            other => panic!("the object is there: {other:?}"),
+        }
+        true
+    });
 }
 
 /// A full arena with some leases.
@@ -87,9 +132,18 @@ const fn scattered(round: u64) -> usize {
     (round.wrapping_mul(0x9e37_79b9_7f4a_7c15) % OBJECTS) as usize
 }
 
+fn measure(round: impl FnMut(u64)) -> f64 {
+    measure_rounds(ROUNDS, round)
+}
+
+/// Nanoseconds per round in the quickest slice: others use the machine as well.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn measure(mut round: impl FnMut(u64)) -> f64 {
-    let start = std::time::Instant::now();
-    (0..ROUNDS).for_each(&mut round);
-    start.elapsed().as_nanos() as f64 / ROUNDS as f64
+fn measure_rounds(rounds: u64, mut round: impl FnMut(u64)) -> f64 {
+    let slice = rounds / SLICES;
+    let measure = |first: u64| {
+        let start = std::time::Instant::now();
+        (first..first + slice).for_each(&mut round);
+        start.elapsed().as_nanos() as f64 / slice as f64
+    };
+    (0..SLICES).map(|number| number * slice).map(measure).fold(f64::INFINITY, f64::min)
 }

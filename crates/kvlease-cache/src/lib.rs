@@ -22,19 +22,23 @@ mod catalog;
 mod config;
 mod deadlines;
 mod eviction;
+mod extents;
 mod ghost;
 mod leases;
 mod objects;
 mod outcome;
 mod slab;
 mod space;
+mod watch;
 
 pub use catalog::Catalog;
 pub use config::{
     CAPACITY_MAX, CatalogConfig, EXTENTS_PER_OBJECT_MAX, EvictionKind, LIST_SCAN_MAX,
     ParseEvictionKindError, UNIT,
 };
+pub use extents::Extents;
 pub use outcome::{
     Acquired, BucketInfo, CatalogStats, CatalogTotals, ExpiredLease, Lease, ListCursor, ObjectInfo,
     Released, Removed, Reservation, ReserveError, SealError, WriteId,
 };
+pub use watch::SlotWatch;

@@ -3,7 +3,6 @@
 use std::{
     hash::BuildHasher,
     ops::{Index, IndexMut},
-    sync::Arc,
 };
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry as NameEntry};
@@ -12,6 +11,7 @@ use kvlease_types::{BucketName, Checksum, Extent, Key, Timestamp};
 use crate::{
     deadlines::Deadlines,
     eviction,
+    extents::Extents,
     ghost::Ghost,
     slab::{Entry, Slab},
     space::{Allocation, Space},
@@ -36,7 +36,7 @@ pub(crate) struct Object {
     pub(crate) len: u64,
     pub(crate) allocation: Allocation,
     /// Empty until it is sealed.
-    pub(crate) extents: Arc<[Extent]>,
+    pub(crate) extents: Extents,
     pub(crate) checksum: Checksum,
     pub(crate) generation: u64,
     /// When it was sealed.
@@ -88,6 +88,16 @@ pub(crate) struct Bucket {
     pub(crate) stored: u64,
 }
 
+/// What was found for a name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Of the name.
+    pub(crate) hash: u64,
+    slot: Option<u32>,
+    /// Tells the object from others that have the slot later.
+    generation: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Objects {
@@ -101,12 +111,14 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// Memory per slot, for the accounting; an eighth is growth slack. The ghost is that of the
-    /// objects evicted lately, which the catalog keeps no longer than there are slots.
+    /// objects evicted lately, which the catalog keeps no longer than there are slots; the last
+    /// number is the generation that a [`SlotWatch`](crate::SlotWatch) may keep.
     pub(crate) const SLOT_BYTES: usize = size_of::<Entry<Object>>() * 9 / 8
         + NAME_BYTES
         + 2 * Deadlines::ENTRY_BYTES
         + eviction::SLOT_BYTES
-        + Ghost::ENTRY_BYTES;
+        + Ghost::ENTRY_BYTES
+        + size_of::<u64>();
 
     /// Memory per bucket beside its name, for the accounting.
     const BUCKET_BYTES: usize = size_of::<Entry<Bucket>>() * 9 / 8 + NAME_BYTES + HEAP_OVERHEAD;
@@ -122,9 +134,11 @@ impl Objects {
         }
     }
 
-    /// Memory of an object beside its slot: the key, and the extents with what counts references.
+    /// Memory of an object beside its slot: the key, and, if they are several, the extents with
+    /// what counts references.
     pub(crate) fn heap_bytes(key: &Key, extents: usize) -> usize {
-        key.as_str().len() + 3 * HEAP_OVERHEAD + extents * size_of::<Extent>()
+        let list = 2 * HEAP_OVERHEAD + extents * size_of::<Extent>();
+        key.as_str().len() + HEAP_OVERHEAD + if extents > 1 { list } else { 0 }
     }
 
     /// Memory of buckets and slots, holes included.
@@ -159,13 +173,40 @@ impl Objects {
     /// [`find`](Self::find) for who needs the hash of the name as well.
     pub(crate) fn find_hashed(&self, hash: u64, bucket: &str, key: &str) -> Option<u32> {
         self.by_name
-            .find(hash, |slot| {
-                let object = &self.slots[*slot];
-                object.hash == hash
-                    && object.key.as_str() == key
-                    && self.buckets[object.bucket].name.as_str() == bucket
-            })
+            .find(hash, |slot| self.is_named(&self.slots[*slot], hash, bucket, key))
             .copied()
+    }
+
+    /// Looks up many names of one bucket.
+    ///
+    /// Three short loops, each of which touches memory that the next one needs. The reads of one
+    /// loop do not depend on each other, so the processor waits for many of them at once.
+    pub(crate) fn find_many(&self, bucket: &str, keys: &[&str]) -> Vec<Found> {
+        let of_key = |key: &&str| Found { hash: self.hash(bucket, key), slot: None, generation: 0 };
+        let mut found: Vec<_> = keys.iter().map(of_key).collect();
+        for Found { hash, slot, .. } in &mut found {
+            *slot = self.by_name.find(*hash, |slot| self.slots[*slot].hash == *hash).copied();
+        }
+        for (found, key) in found.iter_mut().zip(keys) {
+            let Some(slot) = found.slot else { continue };
+            if !self.is_named(&self.slots[slot], found.hash, bucket, key) {
+                found.slot = self.find_hashed(found.hash, bucket, key);
+            }
+            found.generation = found.slot.map_or(0, |slot| self.slots[slot].generation);
+        }
+        found
+    }
+
+    /// The slot of what was found, if the object has not left since.
+    pub(crate) fn still(&self, found: &Found) -> Option<u32> {
+        let same = |object: &Object| object.generation == found.generation;
+        found.slot.filter(|slot| self.slots.get(*slot).is_some_and(same))
+    }
+
+    fn is_named(&self, object: &Object, hash: u64, bucket: &str, key: &str) -> bool {
+        object.hash == hash
+            && object.key.as_str() == key
+            && self.buckets[object.bucket].name.as_str() == bucket
     }
 
     /// Adds an object that is being written. The name must be free.
@@ -185,7 +226,7 @@ impl Objects {
             state: State::Writing,
             len,
             allocation: Allocation::default(),
-            extents: Arc::default(),
+            extents: Extents::default(),
             checksum: Checksum::new(0),
             generation,
             created: Timestamp::default(),

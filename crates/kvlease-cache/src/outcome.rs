@@ -1,8 +1,10 @@
 //! What the calls of a catalog answer.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, LeaseId, Timestamp};
+
+use crate::extents::Extents;
 
 /// The name of one object that is being written.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,8 +101,10 @@ pub enum Acquired {
 pub struct Lease {
     /// Names the lease.
     pub id: LeaseId,
+    /// The slot that the object has for as long as it lives, see [`SlotWatch`](crate::SlotWatch).
+    pub slot: u32,
     /// Where the object is, in the order of its bytes, with exact lengths.
-    pub extents: Arc<[Extent]>,
+    pub extents: Extents,
     /// Size of the object.
     pub len: ByteSize,
     /// Checksum of its bytes.
@@ -148,7 +152,7 @@ pub struct ObjectInfo {
     /// Changes whenever an extent gets a new tenant.
     pub generation: u64,
     /// Where it is, in the order of its bytes, with exact lengths.
-    pub extents: Arc<[Extent]>,
+    pub extents: Extents,
     /// Leases on it that neither were released nor have been seen to expire.
     pub leases: u32,
     /// When it was sealed.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use kvlease_cache::CatalogConfig;
 use kvlease_types::ByteSize;
 
+/// The time that a client has for writing into a reservation, unless it is configured.
+pub const RESERVATION_TTL_DEFAULT: Duration = Duration::from_secs(30);
+
 /// Limits of the engine. All of them hold for every client.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -16,4 +19,7 @@ pub struct EngineConfig {
     pub lease_ttl_default: Duration,
     /// The longest time to live that is granted; longer wishes are cut to it.
     pub lease_ttl_max: Duration,
+    /// How long a client may write into a [`Reservation`](crate::Reservation) before it must be
+    /// committed.
+    pub reservation_ttl: Duration,
 }

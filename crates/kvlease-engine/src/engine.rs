@@ -1,7 +1,8 @@
 //! The engine: one handle for everything that HTTP asks for.
 
 use std::{
-    collections::HashMap,
+    io,
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -10,13 +11,15 @@ use std::{
 };
 
 use kvlease_cache::{
-    Acquired, BucketInfo, Catalog, CatalogStats, ListCursor, ObjectInfo, Released, Removed, WriteId,
+    Acquired, BucketInfo, Catalog, CatalogStats, Lease, ListCursor, ObjectInfo, Released, Removed,
 };
-use kvlease_shm::{Arena, ArenaError, Link, boot_time};
-use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId};
+use kvlease_shm::{Arena, ArenaError, Generations, Link, boot_time};
+use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId, Timestamp};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
+    awaited::Awaited,
+    cells::Cells,
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
     error::{LeaseRefused, PutError, RemoveRefused, StartError},
@@ -24,15 +27,17 @@ use crate::{
     maintenance::Maintenance,
     put::Put,
     read::Read,
+    reservation::Reservation,
 };
 
 /// The cache of one node: the catalog, the arena, and the threads that look after them.
 ///
-/// Dropping the engine stops those threads. Guards ([`Put`], [`LeaseGuard`], [`Read`]) may
+/// Dropping the engine stops those threads. Guards ([`Put`], [`Reservation`], [`LeaseGuard`],
+/// [`Read`]) may
 /// outlive it.
 #[derive(Debug)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     maintenance: Maintenance,
 }
 
@@ -42,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) arena: Arena,
     pub(crate) config: EngineConfig,
     pub(crate) counters: Counters,
+    generations: Arc<Generations>,
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
     pub(crate) huge_pages: AtomicBool,
@@ -52,9 +58,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) catalog: Catalog,
-    /// Writers that someone waits for. Dropping a sender, which seal and abort do, wakes all
-    /// who wait; an entry is made by the first of them.
-    pub(crate) awaited: HashMap<WriteId, watch::Sender<()>>,
+    pub(crate) awaited: Awaited,
 }
 
 /// The state of the engine in numbers.
@@ -79,10 +83,13 @@ impl Engine {
         }
         let populated = arena.populate_next()?;
         catalog.grow(populated.done);
-        let state = Mutex::new(State { catalog, awaited: HashMap::new() });
+        let slots = catalog.slots_max().into();
+        let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
+        catalog.watch_slots(Box::new(Cells(Arc::clone(&generations))));
+        let state = Mutex::new(State { catalog, awaited: Awaited::default() });
         let huge_pages = AtomicBool::new(arena.huge_pages_granted());
         let counters = Counters::default();
-        let shared = Arc::new(Shared { arena, config, counters, huge_pages, state });
+        let shared = Arc::new(Shared { arena, config, counters, generations, huge_pages, state });
         Ok(Self { maintenance: Maintenance::start(&shared)?, shared })
     }
 
@@ -94,6 +101,16 @@ impl Engine {
         len: Option<ByteSize>,
     ) -> Result<Put, PutError> {
         Put::begin(&self.shared, bucket, key, len)
+    }
+
+    /// Takes space that one client writes one object of `len` bytes into, by itself.
+    pub fn reserve(
+        &self,
+        bucket: BucketName,
+        key: Key,
+        len: ByteSize,
+    ) -> Result<Reservation, PutError> {
+        Reservation::make(&self.shared, bucket, key, len)
     }
 
     /// Leases an object for `ttl`, or for the default time. If it is being written, waits up to
@@ -121,9 +138,14 @@ impl Engine {
             }
         };
         if waited {
-            self.shared.counters.waited(started.elapsed());
+            self.count_wait(started.elapsed());
         }
         result
+    }
+
+    /// Counts a wait for a writer, for who waits on behalf of [`Leased::Writing`](crate::Leased).
+    pub fn count_wait(&self, span: Duration) {
+        self.shared.counters.waited(span);
     }
 
     fn acquire(&self, bucket: &str, key: &str, ttl: Duration) -> Result<LeaseGuard, Unavailable> {
@@ -133,10 +155,7 @@ impl Engine {
                 drop(state);
                 Ok(LeaseGuard::new(&self.shared, lease, ttl))
             }
-            Acquired::Writing(id) => {
-                let seals = state.awaited.entry(id).or_insert_with(|| watch::channel(()).0);
-                Err(Unavailable::Writing(seals.subscribe()))
-            }
+            Acquired::Writing(id) => Err(Unavailable::Writing(state.awaited.wait(id))),
             Acquired::Absent { evicted } => {
                 Err(Unavailable::Refused(LeaseRefused::Absent { evicted }))
             }
@@ -219,6 +238,17 @@ impl Engine {
         }
     }
 
+    /// The arena as an open file of its own to be passed to a client, who can write with it only
+    /// if it is `writable`.
+    pub fn arena_descriptor(&self, writable: bool) -> io::Result<OwnedFd> {
+        self.shared.arena.share(writable)
+    }
+
+    /// The table in which readers of other processes see what every slot holds.
+    pub fn generations(&self) -> &Generations {
+        &self.shared.generations
+    }
+
     /// Looks after the public name of the segment now. Returns whether clients can attach.
     pub fn is_attachable(&self) -> bool {
         matches!(self.shared.keep_linked(), Ok(Link::Intact | Link::Restored))
@@ -252,9 +282,26 @@ impl Shared {
         link
     }
 
+    /// Before anyone can be told of a lease, the horizon learns until when its extents must not be
+    /// reused, even by another incarnation of the daemon.
+    pub(crate) fn note_lease(&self, lease: &Lease) {
+        let until = lease.deadline.after(self.config.catalog.lease_grace);
+        self.arena.horizon().note(&lease.extents, until);
+    }
+
     pub(crate) fn renew(&self, id: LeaseId, ttl: Duration) -> bool {
-        let now = boot_time();
         let mut state = self.state();
+        self.renew_in(&mut state, id, ttl, boot_time())
+    }
+
+    /// Renews one lease while the catalog is locked.
+    pub(crate) fn renew_in(
+        &self,
+        state: &mut State,
+        id: LeaseId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> bool {
         let Some(extents) = state.catalog.leased_extents(id, now) else { return false };
         // Noted under the lock: were the lease to end in between, another tenant's extents would
         // be marked.
@@ -262,7 +309,7 @@ impl Shared {
         state.catalog.renew(id, ttl, now).is_some()
     }
 
-    fn granted_ttl(&self, wish: Option<Duration>) -> Duration {
+    pub(crate) fn granted_ttl(&self, wish: Option<Duration>) -> Duration {
         wish.unwrap_or(self.config.lease_ttl_default).min(self.config.lease_ttl_max)
     }
 }

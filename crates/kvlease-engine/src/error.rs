@@ -12,6 +12,9 @@ pub enum StartError {
     /// Not even the first part of the arena can be populated.
     #[error(transparent)]
     Arena(#[from] Shortfall),
+    /// The table of generations cannot be made.
+    #[error("the table of generations cannot be made: check that /proc is mounted, error=`{0}`")]
+    Generations(io::Error),
     /// The system gives no more threads.
     #[error("no thread can be started: raise the limit of processes, error=`{0}`")]
     Thread(#[from] io::Error),
@@ -49,6 +52,14 @@ pub enum PutError {
         /// What was announced.
         announced: ByteSize,
     },
+}
+
+/// Why a reservation is not committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Its deadline has passed.
+    #[error("the reservation has expired: reserve again, and write faster or less at once")]
+    Expired,
 }
 
 /// Why no lease is granted.

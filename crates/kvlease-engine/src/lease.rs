@@ -18,11 +18,9 @@ pub struct LeaseGuard {
 }
 
 impl LeaseGuard {
-    /// Guards a lease that was just granted. Before anyone can be told of it, the horizon learns
-    /// until when its extents must not be reused, even by another incarnation of the daemon.
+    /// Guards a lease that was just granted.
     pub(crate) fn new(shared: &Arc<Shared>, lease: Lease, ttl: Duration) -> Self {
-        let until = lease.deadline.after(shared.config.catalog.lease_grace);
-        shared.arena.horizon().note(&lease.extents, until);
+        shared.note_lease(&lease);
         Self { shared: Arc::clone(shared), lease, ttl, delivered: false }
     }
 

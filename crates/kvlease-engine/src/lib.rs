@@ -2,6 +2,8 @@
 //! goes on behind that. Asynchronous where something is waited for; knows no HTTP.
 //!
 //! * A [`Put`] is an object being written: dropping it leaves no trace, [`Put::seal`] publishes.
+//! * A [`Reservation`] is one that a client writes into the arena by itself: dropping it leaves no
+//!   trace, [`Reservation::commit`] publishes.
 //! * A [`LeaseGuard`] is a lease nobody has been told of yet: dropping it releases the lease,
 //!   [`LeaseGuard::deliver`] hands it to the client.
 //! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
@@ -11,6 +13,9 @@
 
 #![forbid(unsafe_code)]
 
+mod awaited;
+mod batch;
+mod cells;
 mod config;
 mod counters;
 mod cursor;
@@ -20,11 +25,16 @@ mod lease;
 mod maintenance;
 mod put;
 mod read;
+mod reservation;
+mod write;
 
-pub use config::EngineConfig;
+pub use batch::{GrantedLease, Leased};
+pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT};
 pub use counters::CountersSnapshot;
 pub use engine::{Engine, EngineStats};
-pub use error::{LeaseRefused, PutError, RemoveRefused, StartError};
+pub use error::{CommitError, LeaseRefused, PutError, RemoveRefused, StartError};
 pub use lease::LeaseGuard;
-pub use put::{Put, Stored};
+pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};
+pub use reservation::Reservation;
+pub use write::Stored;

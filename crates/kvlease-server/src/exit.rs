@@ -23,6 +23,18 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The socket of the fast lane cannot be had. Status 69 if a daemon listens there, otherwise 73.
+    #[error(
+        "cannot listen on the socket of the fast lane: {cure}, server.socket=`{path}`, error=`{source}`"
+    )]
+    Socket {
+        /// Where it was to be.
+        path: String,
+        /// What to do.
+        cure: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The segment cannot be had. Status 69 if something else has it, 73 if it cannot be made.
     #[error(transparent)]
     Arena(#[from] ArenaError),
@@ -46,8 +58,9 @@ impl ServeError {
             Self::Config(_) => 64,
             Self::Arena(ArenaError::InUse { .. } | ArenaError::NameTaken { .. })
             | Self::Listen { .. } => 69,
+            Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
             Self::System { .. } => 71,
-            Self::Arena(_) | Self::Start(_) => 73,
+            Self::Socket { .. } | Self::Arena(_) | Self::Start(_) => 73,
         })
     }
 

@@ -8,6 +8,7 @@
 pub mod config;
 mod exit;
 mod http;
+mod lane;
 mod logging;
 mod metrics;
 mod run;

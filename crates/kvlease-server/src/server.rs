@@ -2,20 +2,28 @@
 
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use ::http::HeaderValue;
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig};
 use kvlease_shm::{Arena, MemoryLimits, SegmentOptions, boot_time};
 use kvlease_types::Epoch;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::sleep,
+};
 
 use crate::{
     config::Config,
     exit::ServeError,
     http::{self, Routes},
+    lane::{self, Lane, Socket},
     metrics::Metrics,
     sizing,
     status::Status,
@@ -33,13 +41,17 @@ pub struct Server {
     routes: Arc<Routes>,
     address: SocketAddr,
     reopened: bool,
+    socket: Option<PathBuf>,
     stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
+    /// The fast lane's order to stop, given by dropping the sender, and its task.
+    lane: Option<(watch::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Server {
     /// Listens, takes the segment, and serves. It returns once requests are answered.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
+        let socket_path = config.socket_path()?;
         let refused = |error| ServeError::listen(config.address, error);
         let listener = TcpListener::bind(config.address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -48,11 +60,19 @@ impl Server {
         let epoch = new_epoch();
         let engine_config = engine_config(&config, &arena);
         let engine = Arc::new(Engine::start(arena, engine_config, epoch)?);
+        let listening = |path: &PathBuf| Socket::listen(path, &config);
+        let socket = socket_path.as_ref().map(listening).transpose()?;
         let routes = Arc::new(Routes {
             metrics: Arc::new(Metrics::new(Arc::clone(&engine))),
             engine,
             config: Arc::new(config),
             status: Arc::new(Status::new(epoch)),
+            socket: socket_path.as_deref().and_then(header),
+        });
+        let lane = socket.map(|socket| {
+            let (stop, stopped) = watch::channel(());
+            let accepting = lane::accept(socket, lane_of(&routes), stopped, CLOSE_GRACE);
+            (stop, tokio::spawn(accepting))
         });
         let (stop, stopped) = oneshot::channel();
         let accepting = tokio::spawn({
@@ -63,7 +83,7 @@ impl Server {
                 http::accept(listener, routes, stopped, CLOSE_GRACE).await;
             }
         });
-        Ok(Self { routes, address, reopened, stop, accepting })
+        Ok(Self { routes, address, reopened, socket: socket_path, stop, accepting, lane })
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
@@ -71,9 +91,16 @@ impl Server {
         self.address
     }
 
+    /// Where the socket of the fast lane is; `None` if there is none.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
     /// The first lines for people: what is served, and what to paste into LMCache.
     pub fn welcome(&self) -> String {
-        welcome(self.address, &self.routes.config, &self.routes.engine.stats(), self.reopened)
+        let Self { address, routes, reopened, socket, .. } = self;
+        let stats = routes.engine.stats();
+        welcome(*address, &routes.config, &stats, *reopened, socket.as_deref())
     }
 
     /// Stops in order: takes no new work, lets running transfers end and clients release their
@@ -98,15 +125,35 @@ impl Server {
         );
         // Accepting may have ended by itself only if its task was torn down with the runtime.
         let _ = self.stop.send(());
+        if let Some((stop, accepting)) = self.lane {
+            drop(stop);
+            let _ = accepting.await;
+        }
         let _ = self.accepting.await;
         self.routes.engine.stop();
     }
 }
 
+/// What the fast lane shares with HTTP.
+fn lane_of(routes: &Routes) -> Arc<Lane> {
+    Arc::new(Lane {
+        engine: Arc::clone(&routes.engine),
+        config: Arc::clone(&routes.config),
+        metrics: Arc::clone(&routes.metrics),
+        status: Arc::clone(&routes.status),
+    })
+}
+
+/// The path as a header can carry it; clients have to be told of another one in another way.
+fn header(path: &Path) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(path.as_os_str().as_encoded_bytes()).ok()
+}
+
 fn segment_options(config: &Config) -> SegmentOptions {
     let free = MemoryLimits::default().room(&config.shared_memory_dir);
     let name = config.shared_memory_name.clone();
-    let lease_end = config.lease_ttl_max + config.lease_grace;
+    let ttl_max = config.lease_ttl_max.max(config.reservation_ttl);
+    let lease_end = ttl_max + config.lease_grace;
     SegmentOptions {
         dir: config.shared_memory_dir.clone(),
         capacity: config.capacity,
@@ -133,6 +180,7 @@ fn engine_config(config: &Config, arena: &Arena) -> EngineConfig {
         object_len_max: config.object_len_max,
         lease_ttl_default: config.lease_ttl_default,
         lease_ttl_max: config.lease_ttl_max,
+        reservation_ttl: config.reservation_ttl,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The first lines: what is served, and what to paste.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use kvlease_engine::EngineStats;
 
@@ -12,6 +12,7 @@ pub(crate) fn welcome(
     config: &Config,
     stats: &EngineStats,
     reopened: bool,
+    socket: Option<&Path>,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let name = &config.shared_memory_name;
@@ -22,10 +23,12 @@ pub(crate) fn welcome(
     let catalog = stats.catalog.memory_max;
     let eviction = config.eviction;
     let host = reachable(address);
+    let socket = socket.map_or_else(|| "none".into(), |path| path.display().to_string());
     format!(
         "\
 kvlease {version} listening on http://{address}
   arena    {path}, {capacity}, {found}; catalog up to {catalog}; eviction {eviction}
+  socket   {socket}
   LMCache  remote_url: \"sagemaker-hyperpod://{host}\"
            extra_config: {{\"sagemaker_hyperpod_shared_memory_name\": \"{name}\"}}
   LMCache  --l2-adapter '{{\"type\":\"sagemaker-hyperpod\",\"url\":\"sagemaker-hyperpod://{host}\",\"shared_memory_name\":\"{name}\"}}'

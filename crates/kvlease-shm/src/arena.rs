@@ -1,12 +1,16 @@
 //! The daemon's handle to the arena.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
 
 use kvlease_types::{ByteSize, Extent, Offset};
 use rustix::mm::Advice;
 
 use crate::{
     ArenaError, Digest, Horizon, Identity, Link, Progress, SegmentOptions, Shortfall, copy,
+    descriptor::reopen,
     directory::Directory,
     huge, link,
     mapping::{Access, Mapping},
@@ -68,9 +72,15 @@ impl Arena {
         self.segment.identity
     }
 
-    /// The segment's open file, to be passed to clients.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.segment.file.as_fd()
+    /// An open file of its own to be passed to a client, who can write to the arena with it only
+    /// if it is `writable`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, for example that `/proc` is not mounted.
+    pub fn share(&self, writable: bool) -> io::Result<OwnedFd> {
+        let access = if writable { Access::ReadWrite } else { Access::Read };
+        reopen(self.segment.file.as_fd(), access)
     }
 
     /// Until when each region may still be leased.

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -42,15 +42,16 @@ pub enum OutOfBounds {
     },
 }
 
-/// A read-only mapping of a daemon's segment, for as long as it lives.
+/// A mapping of a daemon's segment to read from, for as long as it lives.
 ///
 /// It stays valid, and keeps its bytes, when the public name is unlinked. Only someone who
 /// truncates the file can hurt it: then a copy ends in `SIGBUS`.
 #[derive(Debug)]
 pub struct Attachment {
-    mapping: Mapping,
+    pub(crate) mapping: Mapping,
     identity: Identity,
-    path: PathBuf,
+    /// The name it was found under; `None` if the daemon passed a descriptor.
+    path: Option<PathBuf>,
 }
 
 impl Attachment {
@@ -64,16 +65,36 @@ impl Attachment {
         let path = dir.join(name.as_str());
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file: File = openat(CWD, &path, flags, Mode::empty())?.into();
-        let stat = fstat(&file)?;
-        let len = usize::try_from(stat.st_size).unwrap_or(0);
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || len == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("the segment is empty or no file, path=`{}`", path.display()),
-            ));
+        let (len, identity) = inspect(&file)?;
+        if len == 0 {
+            return Err(invalid(format!(
+                "the segment is empty or no file, path=`{}`",
+                path.display()
+            )));
         }
         let mapping = Mapping::new(file.as_fd(), len, Access::Read)?;
-        Ok(Self { mapping, identity: Identity::of_stat(&stat), path })
+        Ok(Self { mapping, identity, path: Some(path) })
+    }
+
+    /// Maps the first `capacity` bytes of the arena whose descriptor the daemon passed.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] when it is no file of at least that length or `capacity` is
+    /// zero, and what the kernel says when it cannot be mapped.
+    pub fn from_descriptor(descriptor: OwnedFd, capacity: ByteSize) -> io::Result<Self> {
+        Self::map(descriptor, capacity, Access::Read)
+    }
+
+    pub(crate) fn map(descriptor: OwnedFd, capacity: ByteSize, access: Access) -> io::Result<Self> {
+        let (len, identity) = inspect(&descriptor)?;
+        let wanted = usize::try_from(capacity.bytes()).unwrap_or(usize::MAX);
+        if wanted == 0 || len < wanted {
+            let fault = "the arena that the daemon passed has not the length that it says";
+            return Err(invalid(format!("{fault}, capacity=`{capacity}` len=`{len}`")));
+        }
+        let mapping = Mapping::new(descriptor.as_fd(), wanted, access)?;
+        Ok(Self { mapping, identity, path: None })
     }
 
     /// The length of the segment when it was attached.
@@ -88,15 +109,20 @@ impl Attachment {
 
     /// Whether the name is still that of the mapped file. When it is not, another segment took
     /// its place, and offsets from the daemon mean that one.
+    ///
+    /// An arena that came as a descriptor has no name that could become another's: it is the
+    /// daemon's for as long as the connection that it came over.
     pub fn is_current(&self) -> bool {
-        matches!(Identity::at(CWD, &self.path), Ok(Some(identity)) if identity == self.identity)
+        let Some(path) = &self.path else { return true };
+        matches!(Identity::at(CWD, path), Ok(Some(identity)) if identity == self.identity)
     }
 
     /// Whether the name is that of another file by now. Unlike [`Self::is_current`] it tells a
     /// name that is merely gone, which a client's exit does and the daemon mends, from a segment
-    /// that took this one's place.
+    /// that took this one's place. An arena that came as a descriptor is never replaced.
     pub fn is_replaced(&self) -> bool {
-        matches!(Identity::at(CWD, &self.path), Ok(Some(identity)) if identity != self.identity)
+        let Some(path) = &self.path else { return false };
+        matches!(Identity::at(CWD, path), Ok(Some(identity)) if identity != self.identity)
     }
 
     /// The length of an object of these extents, all of which lie within the segment.
@@ -189,7 +215,7 @@ impl Attachment {
     }
 
     /// The extents of the `len` bytes that follow an object's first `from` bytes.
-    fn part<'a>(
+    pub(crate) fn part<'a>(
         &self,
         extents: &'a [Extent],
         mut from: u64,
@@ -246,4 +272,16 @@ impl Attachment {
             false => Err(OutOfBounds::Buffer { object, buffer }),
         }
     }
+}
+
+/// The length of a file, 0 for anything else, and which file it is.
+fn inspect(file: impl AsFd) -> io::Result<(usize, Identity)> {
+    let stat = fstat(file)?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let len = usize::try_from(stat.st_size).unwrap_or(0);
+    Ok((if is_file { len } else { 0 }, Identity::of_stat(&stat)))
+}
+
+fn invalid(fault: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, fault)
 }

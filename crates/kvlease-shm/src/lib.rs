@@ -9,6 +9,7 @@
 //!   ([`Arena::keep_linked`]).
 //! * Memory that cannot be had is an error ([`ArenaError`], [`Shortfall`]), never a `SIGBUS`.
 //! * [`Horizon`] remembers through a `kill -9` which parts of the arena may still be leased.
+//! * [`Generations`] lets readers of other processes see that an object is still where it was.
 //! * Every byte that enters or leaves goes through the [`copy`] module, and is summed by a
 //!   [`Digest`] on the way in.
 //!
@@ -21,9 +22,11 @@ mod arena;
 mod attachment;
 mod clock;
 pub mod copy;
+mod descriptor;
 mod digest;
 mod directory;
 mod error;
+mod generations;
 mod horizon;
 mod huge;
 mod lent;
@@ -40,6 +43,7 @@ mod options;
 mod populate;
 mod segment;
 mod socket;
+mod writable;
 mod xxh3;
 
 pub use arena::Arena;
@@ -47,6 +51,7 @@ pub use attachment::{Attachment, OutOfBounds};
 pub use clock::boot_time;
 pub use digest::Digest;
 pub use error::ArenaError;
+pub use generations::{Generations, GenerationsView};
 pub use horizon::{Horizon, HorizonOrigin, REGION_SIZE};
 pub use lent::{LentBuffer, LentBytes, LentVec, Owner};
 pub use limits::MemoryLimits;
@@ -59,3 +64,4 @@ pub use options::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentOptions};
 pub use populate::{Progress, Shortfall};
 pub use segment::Identity;
 pub use socket::set_receive_low_water;
+pub use writable::WritableAttachment;

@@ -39,10 +39,16 @@ impl BucketName {
     /// Checks the length and takes the name.
     pub fn new(name: impl Into<Box<str>>) -> Result<Self, NameError> {
         let name = name.into();
+        Self::check(&name)?;
+        Ok(Self(name))
+    }
+
+    /// Says whether a bucket can have this name, without taking it.
+    pub fn check(name: &str) -> Result<(), NameError> {
         match name.len() {
             0 => Err(NameError::BucketEmpty),
             len if len > BUCKET_LEN_MAX => Err(NameError::BucketTooLong { len }),
-            _ => Ok(Self(name)),
+            _ => Ok(()),
         }
     }
 
@@ -66,10 +72,16 @@ impl Key {
     /// Checks the length and takes the name.
     pub fn new(name: impl Into<Box<str>>) -> Result<Self, NameError> {
         let name = name.into();
+        Self::check(&name)?;
+        Ok(Self(name))
+    }
+
+    /// Says whether an object can have this name, without taking it.
+    pub fn check(name: &str) -> Result<(), NameError> {
         match name.len() {
             0 => Err(NameError::KeyEmpty),
             len if len > KEY_LEN_MAX => Err(NameError::KeyTooLong { len }),
-            _ => Ok(Self(name)),
+            _ => Ok(()),
         }
     }
 

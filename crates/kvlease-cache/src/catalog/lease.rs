@@ -1,11 +1,12 @@
 //! Leases: acquire, release, renew.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use kvlease_types::{ByteSize, Extent, LeaseId, Timestamp};
+use kvlease_types::{ByteSize, LeaseId, Timestamp};
 
 use super::Catalog;
 use crate::{
+    extents::Extents,
     leases::Leases,
     objects::State,
     outcome::{Acquired, Lease, Released, WriteId},
@@ -18,7 +19,40 @@ impl Catalog {
     /// extents are not used again unless the lease was released.
     pub fn acquire(&mut self, bucket: &str, key: &str, ttl: Duration, now: Timestamp) -> Acquired {
         let hash = self.objects.hash(bucket, key);
-        let Some(slot) = self.objects.find_hashed(hash, bucket, key) else {
+        let slot = self.objects.find_hashed(hash, bucket, key);
+        self.acquire_found(hash, slot, ttl, now)
+    }
+
+    /// Leases many objects of one bucket, as [`acquire`](Self::acquire) does one after the other,
+    /// and hands each answer to `each` until that returns false.
+    ///
+    /// The whole batch is looked up first, so that the waits for memory of all of its keys
+    /// overlap: most of the time that a key takes in a large catalog.
+    pub fn acquire_many(
+        &mut self,
+        bucket: &str,
+        keys: &[&str],
+        ttl: Duration,
+        now: Timestamp,
+        mut each: impl FnMut(Acquired) -> bool,
+    ) {
+        for found in self.objects.find_many(bucket, keys) {
+            // A lease that needs memory evicts: what was found may be gone.
+            let slot = self.objects.still(&found);
+            if !each(self.acquire_found(found.hash, slot, ttl, now)) {
+                return;
+            }
+        }
+    }
+
+    fn acquire_found(
+        &mut self,
+        hash: u64,
+        slot: Option<u32>,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Acquired {
+        let Some(slot) = slot else {
             return Acquired::Absent { evicted: self.gone.contains(hash) };
         };
         if self.objects[slot].state == State::Writing {
@@ -67,9 +101,9 @@ impl Catalog {
     }
 
     /// The extents that a live lease lets its holder read; `None` if it is not live.
-    pub fn leased_extents(&self, id: LeaseId, now: Timestamp) -> Option<Arc<[Extent]>> {
+    pub fn leased_extents(&self, id: LeaseId, now: Timestamp) -> Option<Extents> {
         let slot = (id.epoch == self.epoch).then(|| self.leases.slot(id.sequence, now))??;
-        Some(Arc::clone(&self.objects[slot].extents))
+        Some(self.objects[slot].extents.clone())
     }
 
     fn grant(&mut self, slot: u32, ttl: Duration, now: Timestamp) -> Lease {
@@ -79,7 +113,8 @@ impl Catalog {
         let object = &self.objects[slot];
         Lease {
             id: LeaseId { epoch: self.epoch, sequence },
-            extents: Arc::clone(&object.extents),
+            slot,
+            extents: object.extents.clone(),
             len: ByteSize::new(object.len),
             checksum: object.checksum,
             generation: object.generation,

@@ -1,7 +1,5 @@
 //! Looking without touching: one object, a bucket's objects, the buckets.
 
-use std::sync::Arc;
-
 use kvlease_types::ByteSize;
 
 use super::Catalog;
@@ -16,6 +14,15 @@ impl Catalog {
     pub fn stat(&self, bucket: &str, key: &str) -> Option<ObjectInfo> {
         let object = &self.objects[self.objects.find(bucket, key)?];
         (object.state == State::Sealed).then(|| self.describe_object(object))
+    }
+
+    /// Tells `each`, in order, which names are those of sealed objects, without counting as a use
+    /// of them.
+    pub fn contains_many(&self, bucket: &str, keys: &[&str], mut each: impl FnMut(bool)) {
+        for found in self.objects.find_many(bucket, keys) {
+            let slot = self.objects.still(&found);
+            each(slot.is_some_and(|slot| self.objects[slot].state == State::Sealed));
+        }
     }
 
     /// A page of the sealed objects of a bucket whose keys begin with `prefix`: at most `limit`
@@ -75,7 +82,7 @@ impl Catalog {
             len: ByteSize::new(object.len),
             checksum: object.checksum,
             generation: object.generation,
-            extents: Arc::clone(&object.extents),
+            extents: object.extents.clone(),
             leases: object.leases,
             created: object.created,
         }

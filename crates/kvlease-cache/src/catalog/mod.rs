@@ -27,6 +27,7 @@ use crate::{
     objects::Objects,
     outcome::CatalogTotals,
     space::Space,
+    watch::SlotWatch,
 };
 use quarantine::Quarantine;
 use tally::Tally;
@@ -60,6 +61,7 @@ pub struct Catalog {
     totals: CatalogTotals,
     /// Given to the object that was reserved last.
     generation: u64,
+    watch: Option<Box<dyn SlotWatch>>,
 }
 
 impl Catalog {
@@ -84,7 +86,21 @@ impl Catalog {
             gone: Ghost::default(),
             totals: CatalogTotals::default(),
             generation: 0,
+            watch: None,
         }
+    }
+
+    /// Tells `watch` from now on what every slot holds. To be called before the first object is
+    /// sealed.
+    pub fn watch_slots(&mut self, watch: Box<dyn SlotWatch>) {
+        self.watch = Some(watch);
+    }
+
+    /// How many slots there can be, at most, with the memory that the catalog may use: all are
+    /// numbered below this.
+    pub fn slots_max(&self) -> u32 {
+        let slots = self.memory_max() / Objects::SLOT_BYTES;
+        u32::try_from(slots).unwrap_or(u32::MAX)
     }
 
     /// The incarnation this catalog grants leases for.

@@ -39,6 +39,11 @@ impl Catalog {
     /// Frees the slot and the extents of an object that is counted nowhere any more.
     pub(super) fn free_object(&mut self, slot: u32) {
         let object = self.objects.remove(slot);
+        if object.state != State::Writing
+            && let Some(watch) = &mut self.watch
+        {
+            watch.freed(slot);
+        }
         self.space.release(object.allocation);
     }
 }

@@ -96,6 +96,9 @@ impl Catalog {
         (object.state, object.created) = (State::Sealed, now);
         (object.len, object.checksum, object.extents) = (len, checksum, extents.into());
         let (hash, bucket) = (object.hash, object.bucket);
+        if let Some(watch) = &mut self.watch {
+            watch.sealed(slot, object.generation);
+        }
         self.sealed.add(&self.objects[slot]);
         self.evictable.add(&self.objects[slot]);
         self.policy.insert(slot, hash, units);

@@ -1,11 +1,12 @@
 //! The catalog against a naive model: random operations in small arenas under high pressure.
 //!
 //! After every operation: no unit has two owners, no object that somebody may be reading was
-//! moved, evicted or overwritten, every unit is accounted for, and a refusal was right and
-//! changed nothing. `KVLEASE_TEST_SEED` replays a run.
+//! moved, evicted or overwritten, no slot's generation vouches for units that were handed out to
+//! another object, every unit is accounted for, and a refusal was right and changed nothing. `KVLEASE_TEST_SEED` replays a run.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod cells;
 mod draws;
 mod naive;
 mod run;

@@ -11,6 +11,7 @@ use kvlease_types::{
 };
 
 use crate::{
+    cells::Cells,
     draws::Draws,
     naive::{Lease, Model, State},
 };
@@ -63,6 +64,7 @@ impl Reached {
 pub(crate) struct Run {
     catalog: Catalog,
     model: Model,
+    cells: Cells,
     draws: Draws,
     config: CatalogConfig,
     /// Largest object drawn, in units.
@@ -89,12 +91,15 @@ impl Run {
             eviction,
         };
         let model = Model { grace: config.lease_grace, ..Model::default() };
-        let catalog = Catalog::new(config.clone(), Epoch::new(EPOCH));
+        let mut catalog = Catalog::new(config.clone(), Epoch::new(EPOCH));
+        let cells = Cells::new(catalog.slots_max());
+        catalog.watch_slots(cells.watch());
         let object_units_max = 1 + draws.below(if splintered { 1 } else { units / 2 });
         let reached = Reached::default();
         let mut run = Self {
             catalog,
             model,
+            cells,
             draws,
             config,
             object_units_max,
@@ -130,7 +135,8 @@ impl Run {
             9 => self.extend(),
             10..=15 => self.seal(),
             16 => self.abort(),
-            17..=21 => self.acquire(),
+            17..=20 => self.acquire(),
+            21 => self.acquire_many(),
             22..=24 => self.release(),
             25 => self.renew(),
             26 => self.remove(),
@@ -162,6 +168,7 @@ impl Run {
         assert_eq!(stats.free, stats.populated, "nothing has leaked");
         assert_eq!((stats.leases_live, stats.objects, stats.stored), (0, 0, ByteSize::ZERO));
         assert_eq!(self.catalog.buckets(), []);
+        assert_eq!(self.cells.len(), 0, "every slot was freed");
         self.catalog.check();
         self.reached
     }
@@ -205,6 +212,7 @@ impl Run {
                 assert_eq!(known, None, "a name is reserved once");
                 self.drop_evicted();
                 assert_eq!(total(&reservation.extents), len, "extents are exact");
+                self.cells.hand_out(&reservation.extents);
                 self.reached.fragmented_objects += u64::from(reservation.extents.len() > 1);
                 let given = reservation.extents.iter().flat_map(crate::naive::touched);
                 assert!(given.into_iter().all(|unit| usable[unit]), "only usable space is given");
@@ -260,6 +268,7 @@ impl Run {
         match self.catalog.extend(id, ByteSize::new(more), self.model.now) {
             Ok(extents) => {
                 assert_eq!(total(&extents), more, "extents are exact");
+                self.cells.hand_out(&extents);
                 self.drop_evicted();
                 self.model.own(&extents, number);
                 let object = self.model.objects.get_mut(&number).unwrap();
@@ -289,6 +298,7 @@ impl Run {
         self.reached.sealed += 1;
         let info = self.catalog.stat(&bucket, &key).expect("a sealed object is visible");
         assert_eq!((info.len.bytes(), info.checksum), (len, checksum));
+        self.cells.seal(&info);
         assert_eq!(bytes(&info.extents), bytes(&cut(&object.extents, len)), "nothing has moved");
         self.model.disown(number);
         self.model.own(&info.extents, number);
@@ -311,9 +321,43 @@ impl Run {
     }
 
     fn lease(&mut self, name: &(String, String), ttl: Duration) {
+        let acquired = self.catalog.acquire(&name.0, &name.1, ttl, self.model.now);
+        self.check_lease(name, ttl, acquired);
+        self.drop_evicted();
+        self.model.pass();
+    }
+
+    fn acquire_many(&mut self) {
+        let (bucket, _) = self.known_name();
+        let count = 1 + self.draws.below(40);
+        let named: Vec<_> = (0..count).map(|_| (bucket.clone(), self.known_name().1)).collect();
+        let keys: Vec<&str> = named.iter().map(|(_, key)| key.as_str()).collect();
+        let ttl = Duration::from_nanos(self.draws.below(600));
+        let mut there = Vec::new();
+        self.catalog.contains_many(&bucket, &keys, |sealed| there.push(sealed));
+        for (name, there) in named.iter().zip(there) {
+            let number = self.model.named.get(name);
+            let sealed = |number| matches!(self.model.objects[number].state, State::Sealed(_));
+            assert_eq!(there, number.is_some_and(sealed));
+        }
+        let wanted = self.draws.below(count + 10) as usize;
+        let mut answers = Vec::new();
+        self.catalog.acquire_many(&bucket, &keys, ttl, self.model.now, |acquired| {
+            answers.push(acquired);
+            answers.len() < wanted
+        });
+        assert_eq!(answers.len(), keys.len().min(wanted.max(1)), "it ends when it is told to");
+        for (name, acquired) in named.iter().zip(answers) {
+            self.check_lease(name, ttl, acquired);
+        }
+        self.drop_evicted();
+        self.model.pass();
+    }
+
+    fn check_lease(&mut self, name: &(String, String), ttl: Duration, acquired: Acquired) {
         let now = self.model.now;
         let known = self.model.named.get(name).copied();
-        match self.catalog.acquire(&name.0, &name.1, ttl, now) {
+        match acquired {
             Acquired::Leased(lease) => {
                 let object = known.expect("what is leased is in the model");
                 let State::Sealed(info) = &self.model.objects[&object].state else {
@@ -322,6 +366,7 @@ impl Run {
                 assert_eq!((&lease.extents, lease.len), (&info.extents, info.len));
                 assert_eq!((lease.checksum, lease.generation), (info.checksum, info.generation));
                 assert_eq!(lease.deadline, now.after(ttl));
+                assert_eq!(self.cells.get(lease.slot), lease.generation, "it can be read");
                 let id = (lease.id.epoch.number(), lease.id.sequence);
                 let deadline = lease.deadline;
                 let before = self.model.leases.insert(id, Lease { object, granted: now, deadline });
@@ -331,15 +376,18 @@ impl Run {
                 let object = &self.model.objects[&known.expect("it is in the model")];
                 assert!(matches!(object.state, State::Writing(same) if same == id));
             }
-            Acquired::Absent { .. } => assert_eq!(known, None, "what is there is found"),
+            Acquired::Absent { .. } => {
+                // Only the leases before it in a batch can have evicted it.
+                let sealed = |number| matches!(self.model.objects[&number].state, State::Sealed(_));
+                let gone = self.catalog.stat(&name.0, &name.1).is_none();
+                assert!(known.is_none_or(|number| sealed(number) && gone), "it is found");
+            }
             Acquired::TooManyLeases => {
                 assert!(self.model.live_leases().len() >= self.config.leases_max);
                 self.reached.refused_leases += 1;
             }
             Acquired::MemoryShort => assert!(self.config.memory_max < ByteSize::mib(1)),
         }
-        self.drop_evicted();
-        self.model.pass();
     }
 
     fn release(&mut self) {
@@ -485,6 +533,7 @@ impl Run {
             }
         }
         let stats = self.catalog.stats(self.model.now);
+        assert!(self.cells.len() as u64 >= stats.objects, "every sealed object has its cell");
         let units = |state: fn(&State) -> bool| self.model.units_of(state) * UNIT.bytes();
         let writing = units(|state| matches!(state, State::Writing(_)));
         let allocated = units(|state| matches!(state, State::Sealed(_)));

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 pub(crate) const CAPACITY: ByteSize = ByteSize::mib(8);
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
 pub(crate) const TTL: Duration = Duration::from_secs(30);
+pub(crate) const RESERVATION_TTL: Duration = Duration::from_millis(800);
 
 /// How long a test waits for what has to happen before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,6 +47,7 @@ impl Place {
             object_len_max: CAPACITY,
             lease_ttl_default: TTL,
             lease_ttl_max: TTL,
+            reservation_ttl: RESERVATION_TTL,
         };
         Engine::start(open(&options), config, Epoch::new(epoch)).unwrap()
     }

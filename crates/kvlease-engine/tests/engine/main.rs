@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod batch;
 mod fixture;
 mod lease;
 mod put;
 mod quarantine;
 mod read;
+mod reservation;

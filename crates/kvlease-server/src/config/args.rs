@@ -20,6 +20,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE")]
     pub capacity: Option<String>,
 
+    /// Path of the Unix socket for clients on this machine, or `none` [default: beside the segment]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<String>,
+
     /// TOML file to read settings from
     #[arg(long, value_name = "FILE", env = "KVLEASE_CONFIG")]
     pub config: Option<PathBuf>,

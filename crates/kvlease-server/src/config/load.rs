@@ -96,6 +96,7 @@ fn apply_flags(config: &mut Config, args: &ServeArgs) -> Result<(), ConfigError>
         ("server.address", &args.listen, "--listen"),
         ("cache.shared_memory_name", &args.shared_memory_name, "--shared-memory-name"),
         ("cache.capacity", &args.capacity, "--capacity"),
+        ("server.socket", &args.socket, "--socket"),
     ];
     for (path, value, flag) in flags {
         if let Some(value) = value {

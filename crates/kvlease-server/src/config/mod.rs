@@ -8,6 +8,7 @@ mod error;
 mod load;
 mod print;
 mod settings;
+mod socket;
 mod value;
 
 pub use args::ServeArgs;
@@ -15,3 +16,4 @@ pub use error::ConfigError;
 pub use load::load;
 pub use print::print;
 pub use settings::{Config, LogFormat, SETTINGS, Setting};
+pub use socket::SocketPlace;

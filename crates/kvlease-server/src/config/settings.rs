@@ -3,10 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use kvlease_cache::EvictionKind;
+use kvlease_engine::RESERVATION_TTL_DEFAULT;
 use kvlease_shm::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentName};
 use kvlease_types::ByteSize;
 
-use super::value;
+use super::{socket::SocketPlace, value};
+
+/// Mode of the fast lane's socket unless configured: for the daemon's own user.
+const SOCKET_MODE_DEFAULT: u32 = 0o600;
 
 /// A configuration whose every value has been checked.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +22,10 @@ pub struct Config {
     pub put_stall_timeout: Duration,
     pub put_timeout: Duration,
     pub drain_timeout: Duration,
+    pub socket: SocketPlace,
+    pub socket_mode: u32,
+    pub socket_gid: Option<u32>,
+    pub socket_writers: bool,
     pub capacity: Option<ByteSize>,
     pub shared_memory_name: SegmentName,
     pub shared_memory_dir: PathBuf,
@@ -33,6 +41,7 @@ pub struct Config {
     pub lease_grace: Duration,
     pub lease_wait_max: Duration,
     pub leases_max: usize,
+    pub reservation_ttl: Duration,
     pub log_format: LogFormat,
     pub log_level: tracing::Level,
 }
@@ -55,6 +64,10 @@ impl Default for Config {
             put_stall_timeout: Duration::from_secs(10),
             put_timeout: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(10),
+            socket: SocketPlace::Auto,
+            socket_mode: SOCKET_MODE_DEFAULT,
+            socket_gid: None,
+            socket_writers: true,
             capacity: None,
             shared_memory_name: "shared_memory".parse().expect("the default name is valid"),
             shared_memory_dir: DEFAULT_SEGMENT_DIR.into(),
@@ -70,6 +83,7 @@ impl Default for Config {
             lease_grace: Duration::from_secs(10),
             lease_wait_max: Duration::from_secs(30),
             leases_max: 262_144,
+            reservation_ttl: RESERVATION_TTL_DEFAULT,
             log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
         }
@@ -121,15 +135,23 @@ pub const SETTINGS: &[Setting] = &[
     setting!("server.address", "KVLEASE_LISTEN", address, true, address, SocketAddr::to_string,
         "address and port to serve HTTP on; port 0 takes a free one"),
     setting!("server.connections_max", "KVLEASE_CONNECTIONS_MAX", connections_max, false, value::count, usize::to_string,
-        "connections served at the same time; more wait to be accepted"),
+        "connections served at the same time, over HTTP and over the fast lane each; more wait to be accepted"),
     setting!("server.header_timeout_s", "KVLEASE_HEADER_TIMEOUT_S", header_timeout, false, value::seconds, seconds,
         "seconds for a whole request head, the idle time of the connection before it included; keep it above the 30 s for which LMCache keeps idle connections"),
     setting!("server.put_stall_timeout_s", "KVLEASE_PUT_STALL_TIMEOUT_S", put_stall_timeout, false, value::seconds, seconds,
-        "seconds without a byte after which an upload is discarded"),
+        "seconds without a byte after which an upload is discarded, and a client of the fast lane that takes no answers is cut off"),
     setting!("server.put_timeout_s", "KVLEASE_PUT_TIMEOUT_S", put_timeout, false, value::seconds, seconds,
         "seconds that a whole upload may take"),
     setting!("server.drain_timeout_s", "KVLEASE_DRAIN_TIMEOUT_S", drain_timeout, false, value::seconds, seconds,
         "seconds that a stopping daemon waits for running transfers and live leases"),
+    setting!("server.socket", "KVLEASE_SOCKET", socket, true, SocketPlace::parse, SocketPlace::to_string,
+        "path of the fast lane's Unix socket; `auto` is `.kvlease.NAME.sock` in cache.shared_memory_dir, `none` is no fast lane"),
+    setting!("server.socket_mode", "KVLEASE_SOCKET_MODE", socket_mode, true, value::mode, |v: &u32| format!("{v:04o}"),
+        "file mode of that socket; whoever may write to it may use the fast lane"),
+    setting!("server.socket_gid", "KVLEASE_SOCKET_GID", socket_gid, true, value::owner, |v: &Option<_>| value::or_keep(*v),
+        "numeric group of that socket"),
+    setting!("server.socket_writers", "KVLEASE_SOCKET_WRITERS", socket_writers, false, value::flag, bool::to_string,
+        "let clients of the fast lane write objects straight into the arena"),
     setting!("cache.capacity", "KVLEASE_CAPACITY", capacity, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
         "size of the arena; `auto` keeps the size of an existing segment, or takes a quarter of the free shared memory, at least 64MiB and at most 8GiB"),
     setting!("cache.shared_memory_name", "KVLEASE_SHARED_MEMORY_NAME", shared_memory_name, true, segment_name, SegmentName::to_string,
@@ -160,6 +182,8 @@ pub const SETTINGS: &[Setting] = &[
         "the most seconds that a lease request waits for an object that is being written"),
     setting!("lease.live_max", "KVLEASE_LEASE_LIVE_MAX", leases_max, false, value::count, usize::to_string,
         "leases that may live at the same time"),
+    setting!("lease.reservation_ttl_s", "KVLEASE_LEASE_RESERVATION_TTL_S", reservation_ttl, false, value::seconds, seconds,
+        "seconds that a client of the fast lane may write into a reservation before it must be committed"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
         "`human`, or `json`: one object a line"),
     setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),

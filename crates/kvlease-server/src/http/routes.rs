@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
-use kvlease_api::{ErrorCode, Route, RouteError};
+use kvlease_api::{ErrorCode, Route, RouteError, SOCKET_HEADER};
 use kvlease_engine::Engine;
 
 use super::{admin, body::Body, connection::Socket, kv, lease, put, reply::Refusal};
@@ -20,6 +20,8 @@ pub(crate) struct Routes {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) status: Arc<Status>,
+    /// Where the fast lane is, for clients that can use it.
+    pub(crate) socket: Option<HeaderValue>,
 }
 
 /// What a handler answers.
@@ -42,10 +44,15 @@ impl Routes {
         };
         let outcome = answer.as_ref().err().map(|refusal| refusal.code);
         self.metrics.answered(operation, outcome, started.elapsed());
-        answer.unwrap_or_else(|refusal| {
+        let mut response = answer.unwrap_or_else(|refusal| {
             tracing::debug!(operation = operation.name(), code = ?refusal.code, "{}", refusal.message);
             refusal.into_response()
-        })
+        });
+        // A client learns it with whatever it asks first.
+        if let Some(socket) = &self.socket {
+            response.headers_mut().insert(SOCKET_HEADER, socket.clone());
+        }
+        response
     }
 
     async fn dispatch(&self, route: Route, request: Request<Incoming>, socket: &Socket) -> Answer {

@@ -2,6 +2,7 @@
 //! at the catalog and the engine.
 
 mod engine;
+mod lane;
 mod miss;
 mod operation;
 
@@ -22,6 +23,7 @@ use prometheus_client::{
 };
 
 use engine::EngineCollector;
+use lane::LaneMetrics;
 use miss::MissLabels;
 pub(crate) use operation::Operation;
 use operation::{LatencyLabels, OPERATIONS, RequestLabels};
@@ -39,6 +41,8 @@ const HELD_BUCKETS: (f64, f64, u16) = (100e-6, 4.0, 13);
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    /// Of the fast lane.
+    pub(crate) lane: LaneMetrics,
     /// By operation, then by outcome: success first, then [`ErrorCode::ALL`] in its order.
     requests: Vec<Vec<Counter>>,
     /// By operation.
@@ -77,10 +81,12 @@ impl Metrics {
         let help = "Time from the head of a request to its answer, the body of an upload included";
         registry.register_with_unit("request_duration", help, Unit::Seconds, latencies);
         let (start, factor, count) = HELD_BUCKETS;
+        let misses = miss::family();
         let mut metrics = Self {
+            lane: LaneMetrics::new(&mut registry, &misses),
             requests: counters,
             latencies: histograms,
-            misses: miss::family(),
+            misses,
             received: Counter::default(),
             sent: Counter::default(),
             held: Histogram::new(exponential_buckets(start, factor, count)),
@@ -128,13 +134,14 @@ impl Metrics {
 
     /// Leases granted to clients.
     pub(crate) fn hits(&self) -> u64 {
-        self.counter(Operation::Lease, None).get()
+        self.counter(Operation::Lease, None).get() + self.lane.hits()
     }
 
     /// Leases refused since no such object was there.
     pub(crate) fn misses(&self) -> u64 {
         self.counter(Operation::Lease, Some(ErrorCode::NotFound)).get()
             + self.counter(Operation::Lease, Some(ErrorCode::StillWriting)).get()
+            + self.lane.misses()
     }
 
     /// Counts a lease that was not granted.
@@ -164,8 +171,7 @@ impl Metrics {
 
     /// Counts a connection for as long as the answer lives.
     pub(crate) fn connection(&self) -> Connection {
-        self.connections.inc();
-        Connection(self.connections.clone())
+        Connection::count(&self.connections)
     }
 
     /// All metrics in the text format.
@@ -178,6 +184,13 @@ impl Metrics {
 
 /// An open connection.
 pub(crate) struct Connection(Gauge);
+
+impl Connection {
+    fn count(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
 
 impl Drop for Connection {
     fn drop(&mut self) {

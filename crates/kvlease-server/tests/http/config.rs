@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use kvlease_server::{
     ServeArgs, ServeError, Server,
-    config::{Config, SETTINGS, load},
+    config::{Config, SETTINGS, SocketPlace, load},
 };
+use kvlease_types::ByteSize;
 
 use crate::{daemon::Daemon, table::rows};
 
@@ -57,6 +58,14 @@ fn every_documented_exit_status_is_the_one_of_its_cause() {
     documented(&mine(&|config| config.address = daemon.address), 69);
     documented(&mine(&|_| {}), 69);
     documented(&mine(&|config| config.shared_memory_dir = "/proc/none".into()), 73);
+    let other = |config: &mut Config, socket| {
+        config.shared_memory_name = "other".parse().unwrap();
+        config.capacity = Some(ByteSize::mib(4));
+        config.socket = SocketPlace::Path(socket);
+    };
+    documented(&mine(&|config| other(config, daemon.socket())), 69);
+    documented(&mine(&|config| other(config, daemon.segment())), 73);
+    documented(&mine(&|config| config.shared_memory_name = "n".repeat(100).parse().unwrap()), 64);
     let source = std::io::Error::other("no");
     documented(&ServeError::System { what: "threads", source }, 71);
     let statuses = rows(DOCUMENT, "## Exit statuses");

@@ -111,6 +111,11 @@ impl Daemon {
         self.dir.path().join("shared_memory")
     }
 
+    /// The socket of the fast lane.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join(".kvlease.shared_memory.sock")
+    }
+
     /// What a client with a lease reads in the segment.
     pub(crate) fn leased_bytes(&self, lease: &LeaseReply) -> Vec<u8> {
         let segment = fs::File::open(self.segment()).unwrap();

@@ -9,6 +9,7 @@ mod daemon;
 mod disconnect;
 mod drain;
 mod framing;
+mod lane;
 mod lease;
 mod lease_wait;
 mod metrics;

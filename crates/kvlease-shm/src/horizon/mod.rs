@@ -131,7 +131,11 @@ impl Horizon {
             let end = end.expect("leased extents are inside the arena").bytes();
             let first = extent.offset.bytes() / REGION_SIZE.bytes();
             for region in first..end.div_ceil(REGION_SIZE.bytes()) {
-                self.deadline(region).fetch_max(until.nanos(), Ordering::Release);
+                let deadline = self.deadline(region);
+                // Many small objects share a region: most find it marked already.
+                if deadline.load(Ordering::Relaxed) < until.nanos() {
+                    deadline.fetch_max(until.nanos(), Ordering::Release);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A directory of its own on tmpfs for every test, removed when the test ends.
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{env, fs, path::PathBuf, thread, time::Duration};
 
 use kvlease_shm::{Arena, ArenaError, Digest, SegmentName, SegmentOptions};
 use kvlease_types::{ByteSize, Checksum, Extent, Offset};
@@ -26,8 +26,16 @@ impl Fixture {
         }
     }
 
+    /// Opens the arena. A child that another test is starting has this process's locks for a moment,
+    /// those of an arena that was dropped just before among them.
     pub(crate) fn open(&self) -> Arena {
-        Arena::open(&self.options()).unwrap()
+        for _ in 0..1_000 {
+            match Arena::open(&self.options()) {
+                Err(ArenaError::InUse { .. }) => thread::sleep(Duration::from_millis(5)),
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("somebody else has the arena");
     }
 
     /// The error of opening, which must be one line.

@@ -5,7 +5,9 @@
 mod arena;
 mod attachment;
 mod copy;
+mod descriptor;
 mod fixture;
+mod generations;
 mod horizon;
 mod link;
 mod object_copy;

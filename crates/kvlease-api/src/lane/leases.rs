@@ -1,0 +1,205 @@
+//! The answer to an acquire.
+
+use std::time::Duration;
+
+use kvlease_types::{ByteSize, Checksum, Extent};
+
+use super::{
+    extents::{Behind, EXTENT_LEN, Extents, extent_bytes},
+    frame::{begin, end, put_u32},
+    hello::millis_u32,
+    kind::Kind,
+    limits::HEADER_LEN,
+    malformed::Malformed,
+    reader::{Reader, u16_at, u32_at, u64_at},
+    status::LeaseStatus,
+};
+
+/// Bytes before the records.
+pub(super) const HEAD_LEN: usize = 8;
+
+/// Bytes of one record.
+pub(super) const RECORD_LEN: usize = 56;
+
+/// Where the first extent stands in a record.
+const EXTENT_AT: usize = RECORD_LEN - EXTENT_LEN;
+
+/// A lease of the connection, without its extents.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeaseGrant {
+    /// Which of the generations tells whether the bytes are still the object's.
+    pub slot: u32,
+    /// Names the lease, together with the epoch of the welcome.
+    pub sequence: u64,
+    /// What that generation is while they are.
+    pub generation: u64,
+    /// Checksum of the object's bytes.
+    pub checksum: Checksum,
+    /// Length of the object.
+    pub len: ByteSize,
+}
+
+/// The answer for one key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeaseRecord<'a> {
+    /// It is leased. The extents are as long as the object.
+    Granted(LeaseGrant, Extents<'a>),
+    /// It is not, for this reason.
+    Refused(LeaseStatus),
+}
+
+/// The answer to an acquire: a record for each key, in their order; in prefix mode up to and with
+/// the first that is not leased.
+#[derive(Clone, Debug)]
+pub struct Leases<'a> {
+    /// The time to live that was granted, counted from the moment of each grant.
+    pub ttl: Duration,
+    records: std::slice::ChunksExact<'a, u8>,
+    behind: Reader<'a>,
+}
+
+impl<'a> Leases<'a> {
+    pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
+        let ttl = Duration::from_millis(reader.u32()?.into());
+        let count = reader.count()?;
+        let records = reader.items(count, RECORD_LEN)?.chunks_exact(RECORD_LEN);
+        let mut behind = reader;
+        for item in records.clone() {
+            record(item, &mut behind)?;
+        }
+        behind.end()?;
+        Ok(Self { ttl, records, behind: reader })
+    }
+}
+
+impl<'a> Iterator for Leases<'a> {
+    type Item = LeaseRecord<'a>;
+
+    fn next(&mut self) -> Option<LeaseRecord<'a>> {
+        let item = self.records.next()?;
+        Some(record(item, &mut self.behind).expect("all records were checked"))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.records.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Leases<'_> {}
+
+fn record<'a>(item: &[u8], behind: &mut Reader<'a>) -> Result<LeaseRecord<'a>, Malformed> {
+    let [status, reserved, ..] = *item else { return Err(Malformed::TooShort) };
+    let unknown = Malformed::Status { status: status.into() };
+    let status = LeaseStatus::from_number(status).ok_or(unknown)?;
+    if reserved != 0 {
+        return Err(Malformed::Reserved);
+    }
+    if status != LeaseStatus::Granted {
+        let clear = item[1..].iter().all(|byte| *byte == 0);
+        return if clear { Ok(LeaseRecord::Refused(status)) } else { Err(Malformed::Reserved) };
+    }
+    let extents = Extents::take(&item[EXTENT_AT..], u16_at(item, 2), behind)?;
+    let grant = LeaseGrant {
+        slot: u32_at(item, 4),
+        sequence: u64_at(item, 8),
+        generation: u64_at(item, 16),
+        checksum: Checksum::new(u64_at(item, 24)),
+        len: ByteSize::new(u64_at(item, 32)),
+    };
+    if extents.len() != Some(grant.len) {
+        return Err(Malformed::Extents);
+    }
+    Ok(LeaseRecord::Granted(grant, extents))
+}
+
+/// The answer to an acquire while it is being written, at the end of a buffer that it owns
+/// meanwhile.
+#[derive(Debug)]
+pub struct LeasesWriter {
+    out: Vec<u8>,
+    start: usize,
+    count: usize,
+    behind: Behind,
+}
+
+impl LeasesWriter {
+    /// Begins the frame behind what is in `out`.
+    pub fn begin(mut out: Vec<u8>, request: u64) -> Self {
+        let start = begin(&mut out, Kind::Leases, 0, request);
+        out.extend_from_slice(&[0; HEAD_LEN]);
+        Self { out, start, count: 0, behind: Behind::default() }
+    }
+
+    /// Appends a record of a granted lease.
+    pub fn granted(&mut self, grant: &LeaseGrant, extents: &[Extent]) {
+        let (first, more) = self.behind.split(self.count, extents);
+        self.out.extend_from_slice(&granted(grant, first, more));
+        self.count += 1;
+    }
+
+    /// Appends a record of a key that is not leased.
+    pub fn refused(&mut self, status: LeaseStatus) {
+        self.out.extend_from_slice(&refused(status));
+        self.count += 1;
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Turns a record of a key that is not leased into one of a granted lease.
+    pub fn grant_later(&mut self, index: usize, grant: &LeaseGrant, extents: &[Extent]) {
+        let (first, more) = self.behind.split(index, extents);
+        self.record(index).copy_from_slice(&granted(grant, first, more));
+    }
+
+    /// Changes the reason in a record of a key that is not leased.
+    pub fn refuse_later(&mut self, index: usize, status: LeaseStatus) {
+        self.record(index)[0] = status.number();
+    }
+
+    fn record(&mut self, index: usize) -> &mut [u8] {
+        let at = self.start + HEADER_LEN + HEAD_LEN + index * RECORD_LEN;
+        let record = &mut self.out[at..at + RECORD_LEN];
+        assert_ne!(record[0], LeaseStatus::Granted.number(), "a granted lease stays granted");
+        record
+    }
+
+    /// Parts the frame from what was in the buffer before, which is returned.
+    pub fn detach(&mut self) -> Vec<u8> {
+        let frame = self.out.split_off(self.start);
+        self.start = 0;
+        std::mem::replace(&mut self.out, frame)
+    }
+
+    /// Ends the frame, saying for how long the leases are. Returns the buffer.
+    pub fn finish(mut self, ttl: Duration) -> Vec<u8> {
+        let head = self.start + HEADER_LEN;
+        put_u32(&mut self.out, head, millis_u32(ttl));
+        let count = u32::try_from(self.count).expect("a frame names few keys");
+        put_u32(&mut self.out, head + 4, count);
+        self.behind.append(&mut self.out);
+        end(&mut self.out, self.start);
+        self.out
+    }
+}
+
+fn granted(grant: &LeaseGrant, first: Extent, more: u16) -> [u8; RECORD_LEN] {
+    let mut record = [0; RECORD_LEN];
+    record[0] = LeaseStatus::Granted.number();
+    record[2..4].copy_from_slice(&more.to_le_bytes());
+    record[4..8].copy_from_slice(&grant.slot.to_le_bytes());
+    record[8..16].copy_from_slice(&grant.sequence.to_le_bytes());
+    record[16..24].copy_from_slice(&grant.generation.to_le_bytes());
+    record[24..32].copy_from_slice(&grant.checksum.xxh3_64().to_le_bytes());
+    record[32..40].copy_from_slice(&grant.len.bytes().to_le_bytes());
+    record[EXTENT_AT..].copy_from_slice(&extent_bytes(first));
+    record
+}
+
+fn refused(status: LeaseStatus) -> [u8; RECORD_LEN] {
+    let mut record = [0; RECORD_LEN];
+    record[0] = status.number();
+    record
+}

@@ -1,0 +1,159 @@
+//! Frames that name objects of one bucket: acquire, exists, remove.
+
+use std::time::Duration;
+
+use kvlease_types::{BucketName, Key, NameError};
+
+use super::{
+    hello::millis_u32,
+    kind::Kind,
+    limits::KEYS_MAX,
+    list::{Full, ListWriter, put_name},
+    malformed::Malformed,
+    reader::Reader,
+};
+
+numbered! {
+    /// Which of the keys are meant.
+    Mode: u8 {
+        /// Each key on its own.
+        Each = 0 "each",
+        /// The keys up to the first that cannot be had.
+        Prefix = 1 "prefix",
+    }
+}
+
+/// The keys of a frame, each of them valid, in their order.
+#[derive(Clone, Debug)]
+pub struct Keys<'a> {
+    reader: Reader<'a>,
+    left: usize,
+}
+
+impl<'a> Keys<'a> {
+    /// Checks `count` keys, and that nothing follows them.
+    pub(super) fn decode(reader: Reader<'a>, count: usize) -> Result<Self, Malformed> {
+        let mut walked = reader;
+        for _ in 0..count {
+            key(&mut walked)?;
+        }
+        walked.end()?;
+        Ok(Self { reader, left: count })
+    }
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.left = self.left.checked_sub(1)?;
+        Some(key(&mut self.reader).expect("all keys were checked"))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Keys<'_> {}
+
+/// Reads a key and checks it.
+pub(super) fn key<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {
+    let key = text(reader)?;
+    Key::check(key)?;
+    Ok(key)
+}
+
+/// Reads a bucket's name and checks it.
+pub(super) fn bucket<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {
+    let name = text(reader)?;
+    BucketName::check(name)?;
+    Ok(name)
+}
+
+fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {
+    std::str::from_utf8(reader.sized()?).map_err(|_| Malformed::Text)
+}
+
+pub(super) fn mode(reader: &mut Reader<'_>) -> Result<Mode, Malformed> {
+    let mode = reader.u8()?;
+    Mode::from_number(mode).ok_or(Malformed::Mode { mode })
+}
+
+/// Why a key cannot be appended to a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The frame holds as much as a client may send at once.
+    #[error("the frame is full: finish it and begin another, keys_max=`{KEYS_MAX}`")]
+    Full,
+    /// No object can have this key.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+impl From<Full> for Unfit {
+    fn from(Full: Full) -> Self {
+        Self::Full
+    }
+}
+
+/// A frame of keys that is being written. Without [`Self::finish`] it is no frame.
+#[derive(Debug)]
+#[must_use = "a frame has to be finished"]
+pub struct KeysWriter<'o>(ListWriter<'o>);
+
+impl<'o> KeysWriter<'o> {
+    /// Begins an acquire: lease the keys of `bucket`, for `ttl` or the daemon's default time, and
+    /// wait up to `wait` for those that are being written.
+    pub fn acquire(
+        out: &'o mut Vec<u8>,
+        request: u64,
+        bucket: &BucketName,
+        mode: Mode,
+        wait: Duration,
+        ttl: Option<Duration>,
+    ) -> Self {
+        let mut before = [0; 12];
+        before[0] = mode.number();
+        before[4..8].copy_from_slice(&millis_u32(wait).to_le_bytes());
+        // Zero asks for the default time, so the shortest wish is a millisecond.
+        let ttl = ttl.map_or(0, |ttl| millis_u32(ttl).max(1));
+        before[8..].copy_from_slice(&ttl.to_le_bytes());
+        Self::begin(out, (Kind::Acquire, 0, request), &before, bucket)
+    }
+
+    /// Begins an exists: which of the keys of `bucket` are there.
+    pub fn exists(out: &'o mut Vec<u8>, request: u64, bucket: &BucketName, mode: Mode) -> Self {
+        let before = [mode.number(), 0, 0, 0];
+        Self::begin(out, (Kind::Exists, 0, request), &before, bucket)
+    }
+
+    /// Begins a remove of objects of `bucket`.
+    pub fn remove(out: &'o mut Vec<u8>, request: u64, bucket: &BucketName) -> Self {
+        let before = [Mode::Each.number(), 0, 0, 0];
+        Self::begin(out, (Kind::Remove, 0, request), &before, bucket)
+    }
+
+    fn begin(
+        out: &'o mut Vec<u8>,
+        head: (Kind, u16, u64),
+        before: &[u8],
+        bucket: &BucketName,
+    ) -> Self {
+        let list = ListWriter::begin(out, head, before, &[]);
+        put_name(list.out, bucket.as_str());
+        Self(list)
+    }
+
+    /// Appends a key.
+    pub fn push(&mut self, key: &str) -> Result<(), Unfit> {
+        Key::check(key)?;
+        put_name(self.0.item(2 + key.len())?, key);
+        Ok(())
+    }
+
+    /// Ends the frame. Returns how many keys it names.
+    pub fn finish(self) -> usize {
+        self.0.finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! One frame of each kind, as this crate writes it.
+
+use std::time::Duration;
+
+use kvlease_api::lane::{
+    Commit, CommitWriter, DoneStatus, Failure, FailureCode, Hello, IdsWriter, KeysWriter, Kind,
+    LeaseGrant, LeaseStatus, LeasesWriter, Mode, ReservationsWriter, ReserveStatus, ReserveWriter,
+    VERSION, Welcome, Wish, write_done, write_failure, write_renewed,
+};
+use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, Offset};
+
+/// The number of each sample's request.
+pub(crate) const REQUEST: u64 = 0x0102_0304_0506_0708;
+
+/// The keys of the samples that have some.
+pub(crate) const KEYS: [&str; 3] = ["model@2@0@00c0ffee@half", "schlüssel", "k"];
+
+/// The leases that samples name.
+pub(crate) const SEQUENCES: [u64; 2] = [7, 0xde_adbe_ef01];
+
+/// What the sample of a reserve asks for.
+pub(crate) const WISHES: [Wish<'_>; 2] =
+    [Wish { len: ByteSize::mib(16), key: "big" }, Wish { len: ByteSize::ZERO, key: "empty" }];
+
+/// What the sample of a commit publishes.
+pub(crate) const COMMITS: [Commit; 2] = [
+    Commit { write: 1, checksum: Checksum::new(0x1122_3344_5566_7788) },
+    Commit { write: 2, checksum: Checksum::new(0x99aa_bbcc_ddee_ff00) },
+];
+
+pub(crate) const WELCOME: Welcome = Welcome {
+    writes: true,
+    epoch: Epoch::new(0xfeed_face),
+    capacity: ByteSize::gib(8),
+    object_len_max: ByteSize::gib(1),
+    lease_ttl_max: Duration::from_secs(300),
+    reservation_ttl: Duration::from_secs(30),
+    keys_max: 4_096,
+    frame_len_max: 1 << 20,
+    slots: 100_000,
+};
+
+pub(crate) const TTL: Duration = Duration::from_secs(30);
+
+pub(crate) fn bucket() -> BucketName {
+    BucketName::new("lmcache").unwrap()
+}
+
+pub(crate) fn extent(offset: u64, len: u64) -> Extent {
+    Extent::new(Offset::new(offset), ByteSize::new(len))
+}
+
+/// The leases of the sample, with their extents.
+pub(crate) fn grants() -> [(LeaseGrant, Vec<Extent>); 3] {
+    let grant = |slot, sequence, generation, checksum, len| LeaseGrant {
+        slot,
+        sequence,
+        generation,
+        checksum: Checksum::new(checksum),
+        len: ByteSize::new(len),
+    };
+    [
+        (
+            grant(5, 7, 41, 0x1122_3344_5566_7788, 10_000),
+            vec![extent(8192, 4096), extent(0, 4096), extent(65_536, 1_808)],
+        ),
+        (grant(6, 8, 42, 0x2d06_8005_38d3_94c2, 0), vec![]),
+        (
+            grant(9, 9, 43, 0x99aa_bbcc_ddee_ff00, 5_000),
+            vec![extent(1 << 32, 4096), extent(4096, 904)],
+        ),
+    ]
+}
+
+/// The sample of this kind.
+pub(crate) fn sample(kind: Kind) -> Vec<u8> {
+    let mut out = Vec::new();
+    let bucket = bucket();
+    match kind {
+        Kind::Hello => Hello { version: VERSION, writes: true }.write(&mut out, REQUEST),
+        Kind::Acquire => {
+            let wait = Duration::from_millis(250);
+            keys(KeysWriter::acquire(&mut out, REQUEST, &bucket, Mode::Prefix, wait, Some(TTL)));
+        }
+        Kind::Release => ids(IdsWriter::release(&mut out, REQUEST, true), &SEQUENCES),
+        Kind::Renew => ids(IdsWriter::renew(&mut out, REQUEST, None), &SEQUENCES),
+        Kind::Exists => keys(KeysWriter::exists(&mut out, REQUEST, &bucket, Mode::Each)),
+        Kind::Remove => keys(KeysWriter::remove(&mut out, REQUEST, &bucket)),
+        Kind::Reserve => {
+            let mut frame = ReserveWriter::begin(&mut out, REQUEST, &bucket);
+            WISHES.iter().for_each(|wish| frame.push(*wish).unwrap());
+            assert_eq!(frame.finish(), 2);
+        }
+        Kind::Commit => {
+            let mut frame = CommitWriter::begin(&mut out, REQUEST);
+            COMMITS.iter().for_each(|commit| frame.push(*commit).unwrap());
+            assert_eq!(frame.finish(), 2);
+        }
+        Kind::Abort => ids(IdsWriter::abort(&mut out, REQUEST, false), &[3]),
+        Kind::Welcome => WELCOME.write(&mut out, REQUEST),
+        Kind::Leases => return leases(),
+        Kind::Done => write_done(&mut out, REQUEST, DoneStatus::ALL),
+        Kind::Renewed => {
+            let statuses = [DoneStatus::Done, DoneStatus::Unknown];
+            write_renewed(&mut out, REQUEST, TTL, &statuses);
+        }
+        Kind::Reservations => {
+            let mut frame = ReservationsWriter::begin(&mut out, REQUEST, TTL);
+            frame.granted(1, &[extent(8192, 4096), extent(0, 904)]);
+            frame.refused(ReserveStatus::Exists);
+            frame.granted(2, &[]);
+            frame.finish();
+        }
+        Kind::Error => {
+            let text = "the payload is too short";
+            let failure = Failure { code: FailureCode::Malformed, text };
+            write_failure(&mut out, REQUEST, &failure);
+        }
+    }
+    out
+}
+
+fn keys(mut frame: KeysWriter<'_>) {
+    KEYS.iter().for_each(|key| frame.push(key).unwrap());
+    assert_eq!(frame.finish(), KEYS.len());
+}
+
+fn ids(mut frame: IdsWriter<'_>, ids: &[u64]) {
+    ids.iter().for_each(|id| frame.push(*id).unwrap());
+    assert_eq!(frame.finish(), ids.len());
+}
+
+/// The first record is granted last, as if its object had been waited for.
+fn leases() -> Vec<u8> {
+    let mut frame = LeasesWriter::begin(b"before".to_vec(), REQUEST);
+    let grants = grants();
+    frame.refused(LeaseStatus::StillWriting);
+    frame.refused(LeaseStatus::StillWriting);
+    frame.granted(&grants[1].0, &grants[1].1);
+    assert_eq!(frame.detach(), b"before");
+    frame.granted(&grants[2].0, &grants[2].1);
+    frame.grant_later(0, &grants[0].0, &grants[0].1);
+    frame.refuse_later(1, LeaseStatus::Evicted);
+    assert_eq!(frame.count(), 4);
+    frame.finish(TTL)
+}

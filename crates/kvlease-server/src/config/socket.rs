@@ -1,0 +1,99 @@
+//! Where the socket of the fast lane is.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::{error::ConfigError, settings::Config};
+
+/// The longest path that a socket can have, in bytes: one less than the system's address holds,
+/// for the zero byte that most programs put behind it.
+const SOCKET_PATH_LEN_MAX: usize = 107;
+
+/// Where the socket of the fast lane is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SocketPlace {
+    /// Beside the segment.
+    Auto,
+    /// Nowhere: HTTP is all there is.
+    None,
+    /// Here.
+    Path(PathBuf),
+}
+
+impl SocketPlace {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            _ if !text.starts_with('/') => Err("write an absolute path, `auto` or `none`".into()),
+            _ if !fits(Path::new(text)) => Err(too_long()),
+            _ => Ok(Self::Path(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for SocketPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::None => f.write_str("none"),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Config {
+    /// The path of the fast lane's socket; `None` if there is to be none.
+    pub fn socket_path(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let path = match &self.socket {
+            SocketPlace::None => return Ok(None),
+            SocketPlace::Path(path) => path.clone(),
+            SocketPlace::Auto => {
+                self.shared_memory_dir.join(format!(".kvlease.{}.sock", self.shared_memory_name))
+            }
+        };
+        if fits(&path) {
+            return Ok(Some(path));
+        }
+        Err(ConfigError::Value {
+            key: "server.socket".into(),
+            value: path.display().to_string(),
+            cure: too_long(),
+            origin: "default".into(),
+        })
+    }
+}
+
+fn fits(path: &Path) -> bool {
+    path.as_os_str().len() <= SOCKET_PATH_LEN_MAX
+}
+
+fn too_long() -> String {
+    format!("write a path of at most {SOCKET_PATH_LEN_MAX} bytes, or `none`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_as_long_as_the_system_takes_and_no_longer() {
+        let path = |len: usize| format!("/{}", "s".repeat(len - 1));
+        assert!(SocketPlace::parse(&path(SOCKET_PATH_LEN_MAX)).is_ok());
+        let refused = SocketPlace::parse(&path(SOCKET_PATH_LEN_MAX + 1)).unwrap_err();
+        assert!(refused.contains("107 bytes"), "{refused}");
+        assert!(SocketPlace::parse("relative.sock").is_err());
+    }
+
+    #[test]
+    fn a_default_path_that_is_too_long_names_the_setting() {
+        let name = "n".repeat(100).parse().unwrap();
+        let config = Config { shared_memory_name: name, ..Config::default() };
+        let message = config.socket_path().unwrap_err().to_string();
+        assert!(message.contains("server.socket=`/dev/shm/.kvlease.nnn"), "{message}");
+        let config = Config { socket: SocketPlace::None, ..config };
+        assert_eq!(config.socket_path(), Ok(None));
+    }
+}

@@ -1,0 +1,161 @@
+//! One connection: from its hello to its end.
+
+use std::{io, mem, sync::Arc, time::Duration};
+
+use kvlease_api::lane::FailureCode;
+use kvlease_shm::boot_time;
+use tokio::{net::UnixStream, sync::watch, time::sleep};
+
+use super::{Lane, handshake, inbox::Inbox, outgoing, session::Session};
+
+/// How many bytes of answers are collected before they are sent, while more frames are there.
+const ANSWERS_LEN: usize = 1 << 20;
+
+/// After which time without a frame a connection gives back the memory of its buffers.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Why a connection ends.
+enum End {
+    /// The client closed it, or is gone: it uses nothing any more.
+    Client,
+    /// The daemon closes it: the client may still be copying, or writing.
+    Daemon,
+}
+
+/// Serves a connection until either side ends it, or the sender of `stop` is dropped.
+pub(super) async fn serve(lane: Arc<Lane>, stream: UnixStream, stop: watch::Receiver<()>) {
+    let mut inbox = Inbox::default();
+    let mut stopped = stop.clone();
+    let opened = tokio::select! {
+        biased;
+        _ = stopped.changed() => None,
+        opened = handshake::open(&lane, &stream, &mut inbox) => opened,
+    };
+    let Some(writes) = opened else { return };
+    let mut session = Session::new(lane, writes);
+    let end = converse(&mut session, &stream, &mut inbox, stop).await;
+    match end {
+        End::Client => session.leases.release(&session.lane.engine),
+        End::Daemon => {
+            tokio::spawn(mem::take(&mut session.reservations).outlive_writers());
+        }
+    }
+}
+
+async fn converse(
+    session: &mut Session,
+    stream: &UnixStream,
+    inbox: &mut Inbox,
+    mut stop: watch::Receiver<()>,
+) -> End {
+    let mut idle = false;
+    loop {
+        let goes_on = answer_what_is_there(session, inbox);
+        if !session.out.is_empty() {
+            if let Some(end) = send(session, stream).await {
+                return end;
+            }
+            if goes_on {
+                continue;
+            }
+        }
+        if !goes_on {
+            return End::Daemon;
+        }
+        let patience = patience(session, idle);
+        let turn = tokio::select! {
+            biased;
+            _ = stop.changed() => return End::Daemon,
+            Some(waited) = session.waits.join_next() => {
+                let waited = waited.expect("a panic ends the process");
+                let frame = waited.deliver(&session.lane, &mut session.leases);
+                session.out.extend_from_slice(&frame);
+                Turn::Woken
+            }
+            readable = stream.readable() => match readable {
+                Ok(()) => receive(inbox, stream),
+                Err(_) => Turn::Gone,
+            },
+            () = pause(patience) => Turn::Paused,
+        };
+        match turn {
+            Turn::Woken => idle = false,
+            Turn::Gone => return End::Client,
+            Turn::Paused => {
+                session.reservations.end_overdue();
+                session.shrink();
+                inbox.shrink();
+                idle = true;
+            }
+        }
+    }
+}
+
+/// What a connection waited for.
+enum Turn {
+    /// There is something to do.
+    Woken,
+    /// The client has gone.
+    Gone,
+    /// Nothing has come for a while.
+    Paused,
+}
+
+/// Does what all frames that are whole ask for, as long as not too many answers wait to be sent.
+/// Returns whether the connection goes on.
+fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> bool {
+    while session.out.len() < ANSWERS_LEN {
+        match inbox.next() {
+            Ok(None) => return true,
+            Ok(Some(frame)) => {
+                if !session.handle(&frame) {
+                    return false;
+                }
+            }
+            Err(error) => {
+                let code = FailureCode::FrameTooLong;
+                session.lane.metrics.lane.answered(None, Some(code), Duration::ZERO);
+                return session.refuse(error.request, code, &error.to_string());
+            }
+        }
+    }
+    true
+}
+
+/// Sends all answers. Returns how the connection ends if that fails.
+async fn send(session: &mut Session, stream: &UnixStream) -> Option<End> {
+    let stall = session.lane.config.put_stall_timeout;
+    let sent = outgoing::write(stream, &session.out, stall).await;
+    session.out.clear();
+    match sent {
+        Ok(()) => None,
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            tracing::warn!("a client of the fast lane takes no answers: closing its connection");
+            Some(End::Daemon)
+        }
+        Err(_) => Some(End::Client),
+    }
+}
+
+fn receive(inbox: &mut Inbox, stream: &UnixStream) -> Turn {
+    match inbox.receive(stream) {
+        Ok(0) => Turn::Gone,
+        Ok(_) => Turn::Woken,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Turn::Woken,
+        Err(_) => Turn::Gone,
+    }
+}
+
+/// For how long nothing has to be done if nothing comes: until the first reservation ends, or
+/// until the connection counts as idle.
+fn patience(session: &Session, idle: bool) -> Option<Duration> {
+    let end = session.reservations.next_end().map(|end| end.since(boot_time()));
+    if idle { end } else { Some(end.map_or(IDLE, |end| end.min(IDLE))) }
+}
+
+async fn pause(span: Option<Duration>) {
+    match span {
+        Some(span) => sleep(span).await,
+        None => std::future::pending().await,
+    }
+}

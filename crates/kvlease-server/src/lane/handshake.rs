@@ -1,0 +1,138 @@
+//! The first frame of each side, and the two descriptors.
+
+use std::{
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use kvlease_api::lane::{
+    FRAME_LEN_MAX, Failure, FailureCode, Frame, Hello, KEYS_MAX, Malformed, Request, VERSION,
+    Welcome, write_failure,
+};
+use kvlease_types::ByteSize;
+use rustix::{
+    cmsg_space,
+    fs::fstat,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+};
+use tokio::{io::Interest, net::UnixStream, time::timeout};
+
+use super::{Lane, inbox::Inbox, outgoing};
+
+/// How long a client may take to send its hello, and to take the welcome.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
+
+/// Opens a connection. Returns whether its client may write; `None` if it was not opened.
+pub(super) async fn open(lane: &Lane, stream: &UnixStream, inbox: &mut Inbox) -> Option<bool> {
+    let opened = timeout(HELLO_LIMIT, greet(lane, stream, inbox)).await;
+    match opened {
+        Ok(Ok(writes)) => Some(writes),
+        Ok(Err(error)) => {
+            tracing::debug!("a client of the fast lane was not welcomed: {error}");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a client of the fast lane sent no hello in time");
+            None
+        }
+    }
+}
+
+async fn greet(lane: &Lane, stream: &UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
+    let (request, hello) = loop {
+        let frame = inbox.next().map_err(|error| (error.request, not_hello()));
+        match frame.and_then(|frame| frame.map(|frame| hello(&frame)).transpose()) {
+            Ok(Some(hello)) => break hello,
+            Ok(None) => {}
+            Err((request, refusal)) => return refuse(stream, request, refusal).await,
+        }
+        stream.readable().await?;
+        match inbox.receive(stream) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    };
+    let writes = hello.writes && lane.config.socket_writers;
+    let arena = match lane.engine.arena_descriptor(writes) {
+        Ok(arena) => arena,
+        Err(error) => {
+            tracing::warn!("cannot pass the arena to a client of the fast lane: {error}");
+            let text = format!("the daemon cannot pass the arena: see its log, error=`{error}`");
+            return refuse(stream, request, (FailureCode::Unavailable, text)).await;
+        }
+    };
+    let capacity = ByteSize::new(fstat(&arena)?.st_size.unsigned_abs());
+    let mut frame = Vec::new();
+    welcome(lane, writes, capacity).write(&mut frame, request);
+    let descriptors = [arena.as_fd(), lane.engine.generations().descriptor()];
+    let sent = stream.async_io(Interest::WRITABLE, || send(stream, &frame, &descriptors)).await?;
+    outgoing::write(stream, &frame[sent..], HELLO_LIMIT).await?;
+    Ok(writes)
+}
+
+/// Why there is no welcome, and the number of the frame that this answers.
+type Refused = (u64, (FailureCode, String));
+
+/// The hello that the frame is, with its number.
+fn hello(frame: &Frame<'_>) -> Result<(u64, Hello), Refused> {
+    let refused = |refusal| Err((frame.request, refusal));
+    match Request::decode(frame) {
+        Ok(Request::Hello(hello)) if hello.version == VERSION => Ok((frame.request, hello)),
+        Ok(Request::Hello(hello)) => {
+            let theirs = hello.version;
+            let text = format!(
+                "another version of the fast lane is spoken here: use a client of this daemon's \
+                 version, or HTTP, speaks=`{VERSION}`, version=`{theirs}`"
+            );
+            refused((FailureCode::Version, text))
+        }
+        Err(error @ Malformed::Magic) => {
+            refused((FailureCode::Version, format!("{error}, speaks=`{VERSION}`")))
+        }
+        Ok(_) | Err(_) => refused(not_hello()),
+    }
+}
+
+fn not_hello() -> (FailureCode, String) {
+    (FailureCode::Order, "the first frame is no hello: send one first".into())
+}
+
+async fn refuse(
+    stream: &UnixStream,
+    request: u64,
+    (code, text): (FailureCode, String),
+) -> io::Result<bool> {
+    let mut frame = Vec::new();
+    write_failure(&mut frame, request, &Failure { code, text: &text });
+    outgoing::write(stream, &frame, HELLO_LIMIT).await?;
+    Err(io::Error::other(text))
+}
+
+fn welcome(lane: &Lane, writes: bool, capacity: ByteSize) -> Welcome {
+    let config = &lane.config;
+    let items = |count: usize| u32::try_from(count).expect("the limits of frames are small");
+    Welcome {
+        writes,
+        epoch: lane.status.epoch(),
+        capacity,
+        object_len_max: config.object_len_max,
+        lease_ttl_max: config.lease_ttl_max,
+        reservation_ttl: config.reservation_ttl,
+        keys_max: items(KEYS_MAX),
+        frame_len_max: items(FRAME_LEN_MAX),
+        slots: lane.engine.generations().slots(),
+    }
+}
+
+/// Sends the beginning of the frame together with the descriptors.
+fn send(stream: &UnixStream, frame: &[u8], descriptors: &[BorrowedFd<'_>; 2]) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let taken = ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    assert!(taken, "the space is made for two descriptors");
+    let sent = sendmsg(stream, &[IoSlice::new(frame)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(sent)
+}

@@ -1,0 +1,44 @@
+//! The fast lane: a Unix socket for clients on this machine, beside HTTP.
+//!
+//! A connection is one task. It reads whatever is there, does what all whole frames ask for, and
+//! writes all answers at once; nothing but an acquire that waits for a writer has a task of its
+//! own. The frames are those of [`kvlease_api::lane`].
+//!
+//! What it protects: leases and reservations belong to the connection that they were granted to.
+//! A client that goes away gives them back by that; one that the daemon turns away may still be
+//! copying or writing, so its leases live until their deadlines, and its reservations are held
+//! until nobody can be writing into them.
+
+mod accept;
+mod acquire;
+mod connection;
+mod handshake;
+mod inbox;
+mod leases;
+mod outgoing;
+mod peer;
+mod reservations;
+mod session;
+mod socket;
+mod waiting;
+
+use std::sync::Arc;
+
+use kvlease_api::lane::EXTENTS_MAX;
+use kvlease_cache::EXTENTS_PER_OBJECT_MAX;
+use kvlease_engine::Engine;
+
+use crate::{config::Config, metrics::Metrics, status::Status};
+
+pub(crate) use accept::accept;
+pub(crate) use socket::Socket;
+
+const _: () = assert!(EXTENTS_PER_OBJECT_MAX == EXTENTS_MAX, "every object fits a record");
+
+/// What every connection can reach. One for the whole daemon.
+pub(crate) struct Lane {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) status: Arc<Status>,
+}

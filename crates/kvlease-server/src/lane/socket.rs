@@ -1,0 +1,175 @@
+//! The socket's file: made for those who may use it, and gone with the daemon.
+
+use std::{
+    fs, io,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
+            net::UnixStream,
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Mode, fchmod},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
+};
+use tokio::net::UnixListener;
+
+use crate::{config::Config, exit::ServeError};
+
+/// How many connections the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1_024;
+
+/// Mode of the file until it belongs to whom it is for.
+const MODE_AT_FIRST: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// The socket's file. Dropping it removes the file, unless another one has its name. To be dropped
+/// before its listener: with that, the number of its inode can become another file's.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Socket {
+    /// Listens at `path`. What a daemon left there that is gone is replaced.
+    pub(crate) fn listen(path: &Path, config: &Config) -> Result<(Self, UnixListener), ServeError> {
+        let refused = |source| refusal(path, source);
+        make_way(path).map_err(refused)?;
+        let (socket, listener) = Self::make(path, config).map_err(refused)?;
+        Ok((socket, listener))
+    }
+
+    fn make(path: &Path, config: &Config) -> io::Result<(Self, UnixListener)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        // The file gets its mode from the socket: at no moment can anybody else connect.
+        fchmod(&listener, MODE_AT_FIRST)?;
+        bind(&listener, &SocketAddrUnix::new(path)?)?;
+        let made = fs::symlink_metadata(path)?;
+        let socket = Self { path: path.to_owned(), inode: (made.dev(), made.ino()) };
+        chown(path, config.segment_uid, config.socket_gid)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(config.socket_mode))?;
+        listen(&listener, BACKLOG)?;
+        Ok((socket, UnixListener::from_std(owned(listener))?))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let mine = fs::symlink_metadata(&self.path)
+            .is_ok_and(|file| (file.dev(), file.ino()) == self.inode);
+        if mine && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!("cannot remove the socket `{}`: {error}", self.path.display());
+        }
+    }
+}
+
+fn owned(listener: OwnedFd) -> std::os::unix::net::UnixListener {
+    listener.into()
+}
+
+/// Removes the socket that a daemon left which is gone.
+fn make_way(path: &Path) -> io::Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if !found.file_type().is_socket() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+fn refusal(path: &Path, source: io::Error) -> ServeError {
+    let cure = match source.kind() {
+        io::ErrorKind::AddrInUse => "stop the daemon that listens there, or choose another path",
+        io::ErrorKind::AlreadyExists => "another kind of file is there: choose another path",
+        io::ErrorKind::NotFound => "make its directory, or choose another path",
+        io::ErrorKind::PermissionDenied => {
+            "choose a path and an owner that this user may give it, see server.socket_gid"
+        }
+        _ => "choose another path, or `none`",
+    };
+    ServeError::Socket { path: path.display().to_string(), cure, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener as BlockingListener;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Listening needs a runtime to register with.
+    fn listen(path: &Path, config: &Config) -> Result<(Socket, UnixListener), ServeError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { Socket::listen(path, config) })
+    }
+
+    #[test]
+    fn a_socket_has_its_mode_and_goes_with_its_owner() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("sock");
+        let config = Config { socket_mode: 0o660, ..Config::default() };
+        let (socket, _) = listen(&path, &config).unwrap();
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert!(found.file_type().is_socket());
+        assert_eq!(found.permissions().mode() & 0o777, 0o660);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_nobody_listens_on_is_replaced() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("sock");
+        drop(BlockingListener::bind(&path).unwrap());
+        assert!(path.exists());
+        listen(&path, &Config::default()).unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_somebody_listens_on_is_left_alone() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("sock");
+        let _other = BlockingListener::bind(&path).unwrap();
+        let error = listen(&path, &Config::default()).unwrap_err();
+        assert_eq!(
+            format!("{:?}", error.exit_code()),
+            format!("{:?}", std::process::ExitCode::from(69))
+        );
+        assert!(error.to_string().contains("stop the daemon"), "{error}");
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("sock");
+        fs::write(&path, b"mine").unwrap();
+        let error = listen(&path, &Config::default()).unwrap_err();
+        assert!(error.to_string().contains("another kind of file"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_file_that_took_the_name_meanwhile_is_left_alone() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("sock");
+        let (socket, _listener) = listen(&path, &Config::default()).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"mine").unwrap();
+        drop(socket);
+        assert!(path.exists());
+    }
+}

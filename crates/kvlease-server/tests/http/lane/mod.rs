@@ -1,0 +1,9 @@
+//! The fast lane over a real socket: every frame, and every lie.
+
+mod client;
+mod end;
+mod frames;
+mod handshake;
+mod lease;
+mod reserve;
+mod wait;
