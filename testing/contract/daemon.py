@@ -56,6 +56,11 @@ class Daemon:
         """The segment's public name."""
         return SHM / self.segment
 
+    @property
+    def socket(self) -> Path:
+        """The socket of the fast lane, unless the configuration says otherwise."""
+        return SHM / f".kvlease.{self.segment}.sock"
+
     def inode(self) -> int | None:
         """The inode behind the public name; None while the name is gone."""
         try:
@@ -124,12 +129,13 @@ class Daemon:
         url = f"http://127.0.0.1:{self.port}/v1/leases/{lease['id']}/release"
         urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric's samples over all its labels."""
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
         samples = [
             float(line.rsplit(" ", 1)[1])
             for line in self.fetch("/metrics").splitlines()
-            if line.startswith((f"{name} ", f"{name}{{"))
+            if line.startswith((f"{name} ", f"{name}{{")) and all(label in line for label in wanted)
         ]
         assert samples, f"the daemon has no metric of this name, metric=`{name}`"
         return sum(samples)

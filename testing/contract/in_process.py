@@ -35,6 +35,8 @@ ANSWERED_WITHIN = 30.0
 HOST_MEMORY_GIB = 0.75
 
 SCHEMES = {STOCK: "sagemaker-hyperpod", NATIVE: "kvlease"}
+# Settings that only the native client has.
+OWN = ("socket",)
 # How LMCache is told of a connector that is not its own.
 PLUGIN = {
     "remote_storage_plugin.kvlease.module_path": "kvlease.lmcache",
@@ -48,9 +50,12 @@ class InProcess:
     def __init__(
         self, daemon: Daemon, host: LocalCPUBackend, kind: str = STOCK, **options: object
     ) -> None:
-        """`options` are LMCache's `sagemaker_hyperpod_*` settings, without that prefix."""
+        """`options` are LMCache's settings without their prefix, and those of `OWN`."""
         options = {"shared_memory_name": daemon.segment, **options}
-        settings = {f"sagemaker_hyperpod_{name}": value for name, value in options.items()}
+        settings = {
+            f"{'kvlease' if name in OWN else 'sagemaker_hyperpod'}_{name}": value
+            for name, value in options.items()
+        }
         url = f"{SCHEMES[kind]}://127.0.0.1:{daemon.port}"
         plugins = {"remote_storage_plugins": ["kvlease"]} if kind == NATIVE else {}
         extra = {**PLUGIN, **settings} if kind == NATIVE else settings

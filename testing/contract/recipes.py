@@ -7,11 +7,16 @@ from pathlib import Path
 
 import yaml
 
+from daemon import Daemon
+
 ROOT = Path(__file__).resolve().parents[2]
 LMCACHE_DOCUMENT = ROOT / "docs" / "lmcache.md"
 SETTINGS_DOCUMENT = ROOT / "docs" / "configuration.md"
 KUBERNETES_DOCUMENT = ROOT / "docs" / "kubernetes.md"
 KUBERNETES = ROOT / "examples" / "kubernetes"
+
+# Where the manifests have the socket of the fast lane.
+SOCKET = "/run/kvlease/daemon.sock"
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # `$(NAME)`, as Kubernetes writes a variable.
@@ -91,11 +96,13 @@ def setting_variables() -> set[str]:
     )
 
 
-def elsewhere(text: str, port: int, segment: str) -> str:
-    """A recipe for the daemon of a test: another port, another segment, nothing else."""
-    assert "127.0.0.1:9200" in text and re.search(r"\b(shared_memory|kvlease_cache)\b", text), text
-    text = text.replace("127.0.0.1:9200", f"127.0.0.1:{port}")
-    return re.sub(r'"(shared_memory|kvlease_cache)"(?!\s*:)', json.dumps(segment), text)
+def elsewhere(text: str, daemon: Daemon) -> str:
+    """A recipe for the daemon of a test: another port, segment and socket, nothing else."""
+    assert "127.0.0.1:9200" in text and re.search(rf'"(shared_memory|{SOCKET})"', text), text
+    text = text.replace("127.0.0.1:9200", f"127.0.0.1:{daemon.port}").replace(
+        SOCKET, str(daemon.socket)
+    )
+    return re.sub(r'"shared_memory"(?!\s*:)', json.dumps(daemon.segment), text)
 
 
 def _expand(text: str, values: dict[str, str]) -> str:

@@ -78,8 +78,8 @@ def test_a_changed_byte_is_a_miss_in_mp(daemon, multi_process_of, size, place):
 
 
 def test_a_changed_byte_is_a_miss_over_http(daemon, in_process_of, multi_process_of):
-    one = in_process_of(NATIVE, daemon, shared_memory_name=None)
-    other = multi_process_of(NATIVE, daemon, shared_memory_name=None)
+    one = in_process_of(NATIVE, daemon, shared_memory_name=None, socket="none")
+    other = multi_process_of(NATIVE, daemon, shared_memory_name=None, socket="none")
     keys = in_process_key(1, "http"), mp_key(1, "http")
     assert one.put(keys[0], payload(3 * MIB, "http"))
     assert other.store([keys[1]], [payload(3 * MIB, "http")])
@@ -92,7 +92,7 @@ def test_a_changed_byte_is_a_miss_over_http(daemon, in_process_of, multi_process
 
 
 def test_a_changed_header_is_a_miss_over_http(daemon, in_process_of):
-    native = in_process_of(NATIVE, daemon, shared_memory_name=None)
+    native = in_process_of(NATIVE, daemon, shared_memory_name=None, socket="none")
     for size in SIZES:
         key, content = in_process_key(size, "http header"), payload(size, "http header")
         assert native.put(key, content)

@@ -127,7 +127,8 @@ def test_a_prefix_lookup_costs_a_few_round_trips_however_long_the_prefix(
 
 def test_objects_are_read_without_shared_memory(in_process_of, daemon):
     stock, native = (
-        in_process_of(kind, daemon, shared_memory_name=None) for kind in (STOCK, NATIVE)
+        in_process_of(kind, daemon, shared_memory_name=None, socket="none")
+        for kind in (STOCK, NATIVE)
     )
     sizes = (KIB, 100 * KIB, MIB, 3 * MIB)
     keys = [in_process_key(size, "no segment") for size in sizes]
@@ -142,7 +143,7 @@ def test_a_wrong_segment_name_is_no_obstacle(in_process_of, daemon, host):
     wrong = "kvlease-contract-no-such-segment"
     with pytest.raises(FileNotFoundError):
         InProcess(daemon, host, STOCK, shared_memory_name=wrong)
-    native = in_process_of(NATIVE, daemon, shared_memory_name=wrong)
+    native = in_process_of(NATIVE, daemon, shared_memory_name=wrong, socket="none")
     key = in_process_key(1, "wrong segment")
     assert native.put(key, payload(MIB, "wrong segment"))
     assert native.get(key) == payload(MIB, "wrong segment")

@@ -152,7 +152,7 @@ def test_a_segment_that_cannot_be_attached_is_logged_once(
     daemon = make_daemon("64MiB")
     content = payload(KIB, "logged")
     for name, client in (("absent-1", in_process), ("absent-2", multi_process)):
-        client = client(daemon, shared_memory_name=name)
+        client = client(daemon, shared_memory_name=name, socket="none")
         for number in range(3):
             if name == "absent-1":
                 assert client.put(in_process_key(number), content)

@@ -29,6 +29,7 @@ from daemon import die_with_parent, free_port, wait_until
 ENDED_WITHIN = 100.0
 READY_WITHIN = 60.0
 NODE = {"status.hostIP": "127.0.0.1"}
+REQUESTS = "kvlease_requests_total"
 CONNECTORS = {"LMCacheConnectorV1", "LMCacheMPConnector"}
 GIB = 1 << 30
 MIB = 1 << 20
@@ -41,7 +42,7 @@ def daemon(make_daemon):
 
 @pytest.mark.parametrize("title", ["lmcache.yaml", "lmcache-remote-url.yaml"])
 def test_the_in_process_yaml_stores_and_a_new_engine_finds_all_of_it(title, daemon, tmp_path):
-    text = recipes.elsewhere(recipes.yaml_text(title), daemon.port, daemon.segment)
+    text = recipes.elsewhere(recipes.yaml_text(title), daemon)
     file = tmp_path / title
     file.write_text(text)
     _assert_kept_over_a_restart({"LMCACHE_CONFIG_FILE": str(file)})
@@ -56,7 +57,7 @@ def test_every_key_of_the_yaml_is_one_of_lmcache():
 def test_the_mp_server_starts_with_the_printed_adapter(daemon, tmp_path):
     line = recipes.command("lmcache", "server")
     adapter = recipes.option(line, "--l2-adapter")
-    line[line.index(adapter)] = recipes.elsewhere(adapter, daemon.port, daemon.segment)
+    line[line.index(adapter)] = recipes.elsewhere(adapter, daemon)
     line[line.index("--l1-size-gb") + 1] = "1"
     lmcache = Path(sys.executable).with_name(line[0])
     _assert_serves_with_the_native_client([lmcache, *line[1:], *_host()], tmp_path)
@@ -65,7 +66,7 @@ def test_the_mp_server_starts_with_the_printed_adapter(daemon, tmp_path):
 def test_the_printed_bench_verifies_every_byte(daemon):
     line = recipes.command("lmcache", "bench")
     adapter = recipes.option(line, "--l2-adapter")
-    line[line.index(adapter)] = recipes.elsewhere(adapter, daemon.port, daemon.segment)
+    line[line.index(adapter)] = recipes.elsewhere(adapter, daemon)
     output = _run([Path(sys.executable).with_name(line[0]), *line[1:]])
     assert re.search(r"All \d+ keys data verified OK", output), output
 
@@ -110,6 +111,8 @@ def test_the_settings_of_the_daemon_set_are_those_of_the_daemon():
     assert found["server"]["address"] == "127.0.0.1:9200"
     assert found["cache"]["shared_memory_name"] == settings["KVLEASE_SHARED_MEMORY_NAME"]
     assert found["cache"]["segment_mode"] == settings["KVLEASE_SEGMENT_MODE"]
+    assert found["server"]["socket"] == recipes.SOCKET
+    assert found["server"]["socket_mode"] == settings["KVLEASE_SOCKET_MODE"]
 
 
 def test_the_memory_limit_of_the_daemon_set_has_room_for_everything():
@@ -138,14 +141,18 @@ def test_the_variables_printed_for_kubernetes_are_in_that_order():
 
 
 @pytest.mark.parametrize("name", ["engine-in-process.yaml", "engine-multi-process.yaml"])
-def test_an_engine_mounts_the_one_file_that_the_daemon_set_makes(name):
-    made = recipes.expanded(recipes.container(recipes.manifest("daemon.yaml")), NODE)[0]
-    segment = f"/dev/shm/{made['KVLEASE_SHARED_MEMORY_NAME']}"
+def test_an_engine_mounts_the_directory_of_the_socket_that_the_daemon_set_makes(name):
+    directory = str(Path(recipes.SOCKET).parent)
+    made = recipes.manifest("daemon.yaml")
+    paths = {volume["name"]: volume["hostPath"] for volume in recipes.pod(made)["volumes"]}
+    mounts = recipes.container(made)["volumeMounts"]
+    (name_there,) = [mount["name"] for mount in mounts if mount["mountPath"] == directory]
+    assert paths[name_there] == {"path": directory, "type": "DirectoryOrCreate"}
     pod = recipes.pod(recipes.manifest(name))
     (volume,) = pod["volumes"]
-    assert volume["hostPath"] == {"path": segment, "type": "File"}
+    assert volume["hostPath"] == {"path": directory, "type": "Directory"}
     (mount,) = recipes.container(recipes.manifest(name))["volumeMounts"]
-    assert mount == {"name": volume["name"], "mountPath": segment, "readOnly": True}
+    assert mount == {"name": volume["name"], "mountPath": directory, "readOnly": True}
     assert "hostIPC" not in pod
     group = recipes.pod(recipes.manifest("daemon.yaml"))["securityContext"]["runAsGroup"]
     assert group in pod["securityContext"]["supplementalGroups"]
@@ -154,11 +161,10 @@ def test_an_engine_mounts_the_one_file_that_the_daemon_set_makes(name):
 def test_the_in_process_engine_of_the_manifest_finds_what_it_stored(daemon):
     container = recipes.container(recipes.manifest("engine-in-process.yaml"))
     values, arguments = recipes.expanded(container, NODE)
-    values["LMCACHE_EXTRA_CONFIG"] = recipes.elsewhere(
-        values["LMCACHE_EXTRA_CONFIG"], daemon.port, daemon.segment
-    )
+    values["LMCACHE_EXTRA_CONFIG"] = recipes.elsewhere(values["LMCACHE_EXTRA_CONFIG"], daemon)
     assert json.loads(arguments[-1])["kv_connector"] == "LMCacheConnectorV1"
     _assert_kept_over_a_restart(values)
+    assert daemon.metric(REQUESTS, operation="lease") == 0, "the fast lane was not taken"
 
 
 def test_the_mp_server_of_the_manifest_starts(daemon, tmp_path):
@@ -174,7 +180,7 @@ def test_the_mp_server_of_the_manifest_starts(daemon, tmp_path):
     assert config.enabled
     line = list(config.command())
     adapter = recipes.option(line, "--l2-adapter")
-    line[line.index(adapter)] = recipes.elsewhere(adapter, daemon.port, daemon.segment)
+    line[line.index(adapter)] = recipes.elsewhere(adapter, daemon)
     line[line.index("--l1-size-gb") + 1] = "1"
     _assert_serves_with_the_native_client([*line, *_host()], tmp_path)
 

@@ -168,8 +168,8 @@ def test_a_view_whose_lease_has_ended_says_so_and_stays_readable(daemon, connect
         assert len(bytes(buffer)) == KIB
 
 
-def test_there_is_no_view_without_shared_memory(daemon, connector_to):
-    connector = connector_to(daemon, shared_memory_name=None)
+def test_there_is_no_view_without_shared_memory_and_the_lane(daemon, connector_to):
+    connector = connector_to(daemon, shared_memory_name=None, socket="none")
     connector.put("k", b"some bytes")
     with pytest.raises(KvleaseError, match="shared_memory_name"):
         connector.view("k")

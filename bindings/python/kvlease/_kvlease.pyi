@@ -68,6 +68,7 @@ class ConnectorSettings:
         bucket: str = "lmcache",
         shared_memory_name: str | None = "shared_memory",
         shared_memory_dir: str | None = None,
+        socket: str | bool | None = None,
         max_concurrent_requests: int = 100,
         max_connections: int = 256,
         max_connections_per_host: int = 128,
@@ -92,6 +93,7 @@ class ConnectorSettings:
         bucket: str = "lmcache",
         shared_memory_name: str | None = "shared_memory",
         shared_memory_dir: str | None = None,
+        socket: str | bool | None = None,
         max_concurrent_requests: int = 100,
         max_connections: int = 256,
         max_connections_per_host: int = 128,
@@ -116,6 +118,9 @@ class ConnectorSettings:
         """The segment's name; None to read over HTTP."""
     @property
     def shared_memory_dir(self) -> Path: ...
+    @property
+    def socket(self) -> str:
+        """The fast lane: `auto` where the daemon says that it is, `none`, or the socket's path."""
     @property
     def max_concurrent_requests(self) -> int: ...
     @property
@@ -327,11 +332,6 @@ class Queue:
     def submit_open(self, keys: Sequence[str], head_len: int) -> int:
         """Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`."""
 
-    def open_or_submit(
-        self, keys: Sequence[str], head_len: int
-    ) -> list[OpenObject | KvleaseError | None] | int:
-        """The same for few keys: the result itself if it comes at once, otherwise a number."""
-
     def submit_read_rest(self, objects: Sequence[tuple[OpenObject, WriteableBuffer]]) -> int:
         """Copies what follows the heads until each buffer is full: `list[_Flag]`."""
 
@@ -349,9 +349,6 @@ class Queue:
     def submit_exists(self, keys: Sequence[str]) -> int:
         """Which objects there are: `list[_Flag]`."""
 
-    def exists_or_submit(self, keys: Sequence[str]) -> list[_Flag] | int:
-        """The same for few keys: the result itself if it comes at once, otherwise a number."""
-
     def submit_hold(self, keys: Sequence[str]) -> int:
         """The same, and those that are there are kept for a read soon after: `list[_Flag]`."""
 
@@ -366,6 +363,22 @@ class Queue:
 
     def submit_ping(self) -> int:
         """`True` if the daemon answers."""
+
+    def open_or_submit(
+        self, keys: Sequence[str], head_len: int
+    ) -> tuple[list[OpenObject | KvleaseError | None]] | int:
+        """`submit_open`, but a small call whose answer comes at once returns it, in a tuple."""
+
+    def exists_or_submit(self, keys: Sequence[str]) -> tuple[list[_Flag]] | int:
+        """`submit_exists`, likewise."""
+
+    def lookup_or_submit(self, keys: Sequence[str]) -> tuple[int | KvleaseError] | int:
+        """`submit_lookup`, likewise."""
+
+    def put_or_submit(
+        self, keys: Sequence[str], objects: Sequence[tuple[bytes, ReadableBuffer]]
+    ) -> tuple[list[_Flag]] | int:
+        """`submit_put`, likewise."""
 
     def submit_close(self) -> int:
         """Closes the connector and its queues: `True`. Later submissions are refused."""

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use kvlease_client::{
-    ConnectorConfig,
+    ConnectorConfig, SocketChoice,
     adapter::{self, AdapterError, Settings, Value},
 };
 use pyo3::{
@@ -94,6 +94,16 @@ impl ConnectorSettings {
         self.config.client.shared_memory_dir.clone()
     }
 
+    /// The daemon's fast lane: `auto` where it says that it is, `none`, or the socket's path.
+    #[getter]
+    fn socket(&self) -> String {
+        match &self.settings.socket {
+            SocketChoice::Told => "auto".to_owned(),
+            SocketChoice::At(path) => path.display().to_string(),
+            SocketChoice::Never => "none".to_owned(),
+        }
+    }
+
     #[getter]
     fn max_concurrent_requests(&self) -> u64 {
         self.settings.max_concurrent_requests
@@ -160,10 +170,11 @@ impl ConnectorSettings {
 
     fn __repr__(&self) -> String {
         format!(
-            "ConnectorSettings(url={:?}, bucket={:?}, shared_memory_name={})",
+            "ConnectorSettings(url={:?}, bucket={:?}, shared_memory_name={}, socket={:?})",
             self.url(),
             self.bucket(),
             self.shared_memory_name().map_or_else(|| "None".to_owned(), |name| format!("{name:?}")),
+            self.socket(),
         )
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::{Connector, ConnectorConfig, Patience};
+use kvlease_client::{Connector, ConnectorConfig, Notice, Patience, Severity};
 use kvlease_shm::Owner;
 use pyo3::prelude::*;
 use tokio::{runtime::Runtime, sync::OnceCell, time};
@@ -85,13 +85,10 @@ impl Shared {
 
     /// Says what a person should hear of, through the package's logger.
     pub(crate) fn say_notice(&self, py: Python<'_>) {
-        let Some(notice) = self.connector.take_notice() else { return };
-        let warn = || {
-            let logger = py.import("logging")?.call_method1("getLogger", (LOGGER,))?;
-            logger.call_method1("warning", ("%s", notice))
-        };
-        if let Err(error) = warn() {
-            error.write_unraisable(py, None);
+        while let Some(notice) = self.connector.take_notice() {
+            if let Err(error) = log(py, &notice) {
+                error.write_unraisable(py, None);
+            }
         }
     }
 
@@ -139,4 +136,13 @@ impl Shared {
             result
         })
     }
+}
+
+fn log(py: Python<'_>, notice: &Notice) -> PyResult<()> {
+    let level = match notice.severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+    };
+    let logger = py.import("logging")?.call_method1("getLogger", (LOGGER,))?;
+    logger.call_method1(level, ("%s", notice.text.as_str())).map(drop)
 }

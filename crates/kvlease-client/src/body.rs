@@ -71,6 +71,11 @@ impl PutBody {
         Self { parts: Default::default(), source: None }
     }
 
+    /// All bytes that are to come, if they are in memory.
+    pub(crate) fn in_memory(&self) -> Option<[Bytes; 2]> {
+        self.source.is_none().then(|| self.parts.clone())
+    }
+
     /// How many bytes are to come, if that is known.
     pub(crate) fn len(&self) -> Option<u64> {
         match &self.source {

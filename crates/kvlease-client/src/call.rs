@@ -113,6 +113,10 @@ impl Client {
                 let repeated = &self.shared.counting.calls_repeated;
                 let answer = self.shared.pool.exchange(&mut request, repeated).await;
                 let (head, connection) = answer.map_err(|fault| call.failed(fault))?;
+                if let Some(socket) = &head.socket {
+                    self.note_socket(socket);
+                    self.note_extensions();
+                }
                 read(head, Busy::new(connection, self.clone(), turn)).await
             };
             let outcome = limit.apply(call, exchange).await;

@@ -1,6 +1,7 @@
 //! The calls of the protocol, one method each.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) speaks_extensions: AtomicBool,
     /// The segment as it was attached last. Never locked across an await.
     pub(crate) attachment: Mutex<Option<Arc<Attachment>>>,
+    /// Where the daemon's fast lane is, if it has said so.
+    pub(crate) socket: Mutex<Option<PathBuf>>,
     pub(crate) background: Arc<Semaphore>,
 }
 
@@ -79,6 +82,7 @@ impl Client {
                 counting: Arc::default(),
                 speaks_extensions: AtomicBool::new(false),
                 attachment: Mutex::default(),
+                socket: Mutex::default(),
                 background: Arc::new(Semaphore::new(BACKGROUND_RELEASES_MAX)),
             }),
         }

@@ -5,7 +5,7 @@
 
 use http::StatusCode;
 use httparse::{Header, ParserConfig, Status};
-use kvlease_api::{CHECKSUM_HEADER, JSON};
+use kvlease_api::{CHECKSUM_HEADER, JSON, SOCKET_HEADER};
 
 use crate::framing::Framing;
 
@@ -29,6 +29,8 @@ pub(crate) struct Head {
     pub(crate) is_json: bool,
     /// The checksum header as it is.
     pub(crate) checksum: Option<Box<str>>,
+    /// Where the daemon's fast lane is.
+    pub(crate) socket: Option<Box<str>>,
 }
 
 /// Why an answer is not HTTP as this client takes it.
@@ -92,6 +94,7 @@ fn read_headers(
         keeps_alive: is_current,
         is_json: false,
         checksum: None,
+        socket: None,
     };
     let mut is_chunked = false;
     for Header { name, value } in headers {
@@ -112,6 +115,8 @@ fn read_headers(
             head.is_json = media_type.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes());
         } else if name.eq_ignore_ascii_case(CHECKSUM_HEADER) {
             head.checksum = Some(quote(value).into());
+        } else if name.eq_ignore_ascii_case(SOCKET_HEADER) {
+            head.socket = str::from_utf8(value).ok().map(Box::from);
         }
     }
     head.framing = match (head.len, is_chunked) {

@@ -43,6 +43,7 @@ mod direct;
 mod error;
 mod framing;
 mod head;
+pub mod lane;
 mod lease;
 mod operation;
 mod owed;
@@ -64,12 +65,14 @@ pub use config::{
     DEFAULT_REQUESTS_MAX, Timeouts,
 };
 pub use connector::{
-    Connector, ConnectorConfig, ConnectorStats, HELD_LEASES_MAX, LISTED_OBJECTS_MAX, OpenObject,
-    View,
+    Connector, ConnectorConfig, ConnectorStats, HELD_LEASES_MAX, LISTED_OBJECTS_MAX, Notice,
+    OpenObject, Severity, SocketChoice, View,
 };
 pub use counters::Counters;
 pub use error::Error;
-pub use kvlease_api::{ErrorCode, LeaseReply, ListReply, ListedObject, StatsReply, encode};
+pub use kvlease_api::{
+    ErrorCode, LeaseReply, ListReply, ListedObject, SOCKET_HEADER, StatsReply, encode,
+};
 pub use kvlease_shm::{Attachment, LentBuffer, LentBytes, SegmentName};
 pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
 pub use lease::Lease;

@@ -1,6 +1,9 @@
 //! Replies: read to their end within limits, and turned into values or errors.
 
-use std::sync::atomic::Ordering;
+use std::{
+    path::{Path, PathBuf},
+    sync::{PoisonError, atomic::Ordering},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -136,6 +139,20 @@ impl Client {
     /// removes objects, and answers `HEAD`.
     pub fn speaks_extensions(&self) -> bool {
         self.shared.speaks_extensions.load(Ordering::Relaxed)
+    }
+
+    /// Where the daemon said that its fast lane is, lately.
+    pub(crate) fn told_socket(&self) -> Option<PathBuf> {
+        let told = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        told.clone()
+    }
+
+    /// Remembers where the daemon's fast lane is.
+    pub(crate) fn note_socket(&self, socket: &str) {
+        let mut told = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_deref() != Some(Path::new(socket)) {
+            *told = Some(PathBuf::from(socket));
+        }
     }
 
     /// Remembers that the daemon is one of ours.

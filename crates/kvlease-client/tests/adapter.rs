@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use kvlease_client::adapter::{
-    AdapterError, ConnectorContext, Settings, Value, create_connector, get_positive_float,
-    get_positive_int, multi_process_settings, option_settings, settings,
+use kvlease_client::{
+    SocketChoice,
+    adapter::{
+        AdapterError, ConnectorContext, Settings, Value, create_connector, get_positive_float,
+        get_positive_int, multi_process_settings, option_settings, settings,
+    },
 };
 
 const URL: &str = "sagemaker-hyperpod://127.0.0.1:9200";
@@ -63,6 +66,7 @@ fn the_connector_is_told_every_limit() {
         ("kvlease_lease_retention_ms", 60_000_u64.into()),
         ("kvlease_shared_memory_dir", "/run/shm".into()),
         ("kvlease_tls_ca_file", "/etc/ca.pem".into()),
+        ("kvlease_socket", "/run/kvlease/daemon.sock".into()),
     ]);
     let config = settings(&context).unwrap().connector_config();
     let milliseconds = Duration::from_millis;
@@ -80,6 +84,7 @@ fn the_connector_is_told_every_limit() {
     assert_eq!(config.lease_len_max.unwrap().bytes(), 1_572_864);
     assert_eq!(config.lease_retention, config.lease_ttl, "never longer than the lease lives");
     assert_eq!(config.copy_threads.get(), 2);
+    assert_eq!(config.socket, SocketChoice::At("/run/kvlease/daemon.sock".into()));
 }
 
 #[test]
@@ -196,6 +201,44 @@ fn shared_memory_can_be_switched_off_in_every_way_that_anyone_tries() {
         assert!(error.contains("sagemaker_hyperpod_shared_memory_name=`"), "{error}");
     }
     assert_eq!(mp(&[("shared_memory_name", Value::Null)]).unwrap().shared_memory_name, None);
+}
+
+#[test]
+fn the_fast_lane_is_taken_where_it_is_told_of_unless_the_configuration_says_otherwise() {
+    let socket = |value: Value| {
+        let mut context = ConnectorContext::new(URL);
+        context.extra_config = table(&[("kvlease_socket", value.clone())]);
+        let made = settings(&context).map(|settings| settings.connector_config().socket);
+        let other = mp(&[("socket", value)]).map(|settings| settings.connector_config().socket);
+        assert_eq!(made.as_ref().ok(), other.as_ref().ok());
+        made
+    };
+    let without = settings(&ConnectorContext::new(URL)).unwrap();
+    assert_eq!(without.connector_config().socket, SocketChoice::Told);
+    for value in [Value::Null, "auto".into(), "Auto".into()] {
+        assert_eq!(socket(value).unwrap(), SocketChoice::Told);
+    }
+    for value in [Value::from(false), "none".into(), "None".into(), "NONE".into()] {
+        assert_eq!(socket(value).unwrap(), SocketChoice::Never);
+    }
+    let longest = format!("/{}", "s".repeat(106));
+    assert_eq!(socket(longest.clone().into()).unwrap(), SocketChoice::At(longest.clone().into()));
+    let refused: [Value; 9] = [
+        true.into(),
+        1_u64.into(),
+        0.0.into(),
+        "".into(),
+        "off".into(),
+        "run/daemon.sock".into(),
+        "/run/\0".into(),
+        format!("{longest}s").into(),
+        list(),
+    ];
+    for value in refused {
+        let error = socket(value).unwrap_err().to_string();
+        assert!(error.contains("give auto, none, or the socket's path"), "{error}");
+        assert!(error.contains("kvlease_socket=`"), "{error}");
+    }
 }
 
 #[test]
@@ -358,6 +401,7 @@ fn no_value_and_no_url_makes_the_adapter_panic() {
         "put_stream_chunk_bytes",
         "use_https",
         "max_lease_size_mb",
+        "socket",
     ];
     let mut taken = 0;
     for _ in 0..50_000 {

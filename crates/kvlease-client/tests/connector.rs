@@ -8,7 +8,9 @@ mod fake;
 use std::{fs, time::Duration};
 
 use fake::{Fake, SEGMENT_LEN, lease, reply};
-use kvlease_client::{ByteSize, Connector, Error, Key, LentBuffer, PutBody, PutOutcome};
+use kvlease_client::{
+    ByteSize, Connector, Error, Key, LentBuffer, PutBody, PutOutcome, Severity, SocketChoice,
+};
 
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()
@@ -350,7 +352,8 @@ async fn a_segment_that_appears_late_is_attached_then() {
     assert!(connector.get(&key).await.unwrap().is_none());
     assert_eq!((connector.stats().http_reads, fake.count("GET")), (1, 1));
     let notice = connector.take_notice().unwrap();
-    assert!(notice.contains("over http") && notice.contains("=`segment`"), "{notice}");
+    assert_eq!(notice.severity, Severity::Warning);
+    assert!(notice.text.contains("over http") && notice.text.contains("=`segment`"), "{notice}");
     assert_eq!(connector.take_notice(), None);
     fs::rename(&elsewhere, fake.segment()).unwrap();
     let mut read = None;
@@ -362,6 +365,23 @@ async fn a_segment_that_appears_late_is_attached_then() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(read.unwrap(), b"some bytes");
+    assert_eq!(connector.take_notice(), None);
+}
+
+#[tokio::test]
+async fn a_socket_that_is_not_there_is_warned_of_once_and_all_goes_over_http() {
+    let (fake, _, key) = with_object(b"some bytes").await;
+    let mut config = fake.config();
+    config.socket = SocketChoice::At("/absent/daemon.sock".into());
+    let connector = Connector::new(config).unwrap();
+    for _ in 0..3 {
+        assert_eq!(connector.get(&key).await.unwrap().unwrap(), b"some bytes");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    let notice = connector.take_notice().unwrap();
+    assert_eq!(notice.severity, Severity::Warning);
+    assert!(notice.text.starts_with("http, since the fast lane cannot be opened"), "{notice}");
+    assert!(notice.text.contains("socket=`/absent/daemon.sock`"), "{notice}");
     assert_eq!(connector.take_notice(), None);
 }
 

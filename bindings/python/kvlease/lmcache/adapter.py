@@ -31,6 +31,7 @@ from kvlease._kvlease import (
     parse_url,
 )
 from kvlease.lmcache.connector import SageMakerHyperPodConnector
+from kvlease.lmcache.log import show_beside_lmcache
 
 if TYPE_CHECKING:
     from lmcache.v1.storage_backend.connector import ConnectorContext
@@ -73,6 +74,7 @@ class SageMakerHyperPodConnectorAdapter(ConnectorAdapter):
         Raises:
             ValueError: If a setting cannot be used.
         """
+        show_beside_lmcache()
         url, extra_config = _url_and_settings(context)
         settings = ConnectorSettings.from_extra_config(url, extra_config)
         for warning in settings.warnings:

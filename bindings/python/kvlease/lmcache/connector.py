@@ -114,7 +114,7 @@ class SageMakerHyperPodConnector(RemoteConnector):
     ) -> int:
         """How many objects the daemon has before the first that it has not."""
         names = [key.to_string() for key in keys]
-        count = await self._operations.run("lookup", lambda: self._queue.submit_lookup(names))
+        count = await self._operations.run("lookup", lambda: self._queue.lookup_or_submit(names))
         return count or 0
 
     async def put(self, key: CacheEngineKey, memory_obj: MemoryObj) -> None:
@@ -147,7 +147,7 @@ class SageMakerHyperPodConnector(RemoteConnector):
         # Who cancels the call gives its references up while the bytes are still being sent.
         stored = await self._operations.run_lent(
             "put",
-            lambda: self._queue.submit_put(names, parts),
+            lambda: self._queue.put_or_submit(names, parts),
             keep=lambda: [memory.ref_count_up() for memory in memories],
             give_back=lambda: give_back(memories),
         )

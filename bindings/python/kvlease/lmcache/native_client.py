@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kvlease._kvlease import Connector, ConnectorSettings, KvleaseError, Queue
+from kvlease.lmcache.log import show_beside_lmcache
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -60,6 +61,9 @@ class Arguments(TypedDict, total=False):
     tls_ca_file: str
     # The directory that the segment is in: /dev/shm.
     shared_memory_dir: str
+    # The daemon's fast lane: None or `auto` where the daemon says that it is, False or `none`, or
+    # the socket's path.
+    socket: str | bool | None
 
 
 class NativeClient:
@@ -80,6 +84,7 @@ class NativeClient:
         Raises:
             ValueError: If an argument is not known or has an impossible value.
         """
+        show_beside_lmcache()
         settings = ConnectorSettings.for_mp(url, **arguments)
         for warning in settings.warnings:
             logger.warning("%s", warning)

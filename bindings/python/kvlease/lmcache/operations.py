@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 from kvlease._kvlease import Connector, KvleaseError, Queue
 from kvlease.lmcache.failures import Failures
 
+# An operation's number, or its result if it came at once.
+Submitted = int | tuple[Any]
+
 # What a submission may raise: the queue does not take it, or not these arguments.
 REFUSALS = (KvleaseError, BufferError, TypeError, ValueError)
 
@@ -40,17 +43,18 @@ class Operations:
         self._turned_at = 0.0
         loop.call_soon_threadsafe(self._watch)
 
-    async def run(self, name: str, submit: Callable[[], object]) -> Any:
+    async def run(self, name: str, submit: Callable[[], Submitted]) -> Any:
         """The result of the operation that `submit` starts; None if it failed as a whole.
 
-        `submit` returns the operation's number, or a list that is its result already.
+        `submit` returns the operation's number, or a tuple with its result.
         """
         try:
-            result = submit()
-            if isinstance(result, int):
-                result = await self._result(result, None)
-            else:
+            submitted = submit()
+            if isinstance(submitted, tuple):
+                result = submitted[0]
                 await self._let_others_run()
+            else:
+                result = await self._result(submitted, None)
         except REFUSALS as error:
             result = error
         return self._checked(name, result)
@@ -58,7 +62,7 @@ class Operations:
     async def run_lent(
         self,
         name: str,
-        submit: Callable[[], int],
+        submit: Callable[[], Submitted],
         keep: Callable[[], object],
         give_back: Callable[[], None],
     ) -> Any:
@@ -68,7 +72,10 @@ class Operations:
         the operation uses the memory no more. If not, neither is.
         """
         try:
-            future = self._result(submit(), give_back)
+            submitted = submit()
+            if isinstance(submitted, tuple):
+                return self._checked(name, submitted[0])
+            future = self._result(submitted, give_back)
         except REFUSALS as error:
             return self._checked(name, error)
         try:

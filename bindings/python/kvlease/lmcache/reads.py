@@ -88,7 +88,9 @@ class Reads:
         self, names: list[str], prefix: bool, memory_until: float
     ) -> list[MemoryObj | None]:
         begin = time.perf_counter()
-        opened = await self._operations.run("get", lambda: self._open(names))
+        opened = await self._operations.run(
+            "get", lambda: self._queue.open_or_submit(names, header_len())
+        )
         found: list[MemoryObj | None] = [None] * len(names)
         places: list[int] = []
         reads: list[Read] = []
@@ -142,12 +144,6 @@ class Reads:
         for error in verified or ():
             if isinstance(error, Exception):
                 self._failures.say("get", error)
-
-    def _open(self, names: list[str]) -> object:
-        # The answer for one key is there before another thread could be told to wait for it.
-        if len(names) == 1:
-            return self._queue.open_or_submit(names, header_len())
-        return self._queue.submit_open(names, header_len())
 
     def _copy_here(self, reads: list[Read]) -> Sequence[object] | None:
         """Copies little on this thread; what came of each. None if it is much."""

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::{Error, LentBuffer, LentBytes, PutBody};
+use kvlease_client::{Error, Key, LentBuffer, LentBytes, PutBody};
 use kvlease_shm::Owner;
 use pyo3::{
     IntoPyObjectExt,
@@ -37,6 +37,12 @@ use outcome::Outcome;
 
 /// A small part of an object that goes first, and the rest, which stays where it is.
 type Parts<'py> = (Vec<u8>, Bound<'py, PyAny>);
+
+/// More bytes than this take longer to copy than a loop should be held up.
+const SMALL_LEN_MAX: usize = 1 << 20;
+
+/// More keys than this take a daemon longer than that, fast lane or not.
+const SMALL_KEYS_MAX: usize = 1024;
 
 /// Starts operations, and hands their results over when they are asked for.
 #[pyclass(frozen, weakref, module = "kvlease")]
@@ -77,15 +83,40 @@ impl Queue {
         head_len: usize,
     ) -> PyResult<Py<PyAny>> {
         let keys = arguments::keys(&keys)?;
-        self.do_or_submit(py, |connector| async move {
+        let (is_small, owners) = (self.is_small(keys.len(), 0)?, Vec::new());
+        self.do_or_submit(py, is_small, owners, |connector| async move {
             Outcome::Objects(connector.batched_open(&keys, head_len).await)
         })
     }
 
     fn exists_or_submit(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyAny>> {
         let keys = arguments::keys(&keys)?;
-        self.do_or_submit(py, |connector| async move {
+        let (is_small, owners) = (self.is_small(keys.len(), 0)?, Vec::new());
+        self.do_or_submit(py, is_small, owners, |connector| async move {
             Outcome::Flags(connector.batched_exists(&keys).await)
+        })
+    }
+
+    fn lookup_or_submit(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyAny>> {
+        let keys = arguments::keys(&keys)?;
+        let (is_small, owners) = (self.is_small(keys.len(), 0)?, Vec::new());
+        self.do_or_submit(py, is_small, owners, |connector| async move {
+            Outcome::Count(connector.lookup_prefix(&keys).await)
+        })
+    }
+
+    fn put_or_submit(
+        &self,
+        py: Python<'_>,
+        keys: Vec<String>,
+        objects: Vec<Parts<'_>>,
+    ) -> PyResult<Py<PyAny>> {
+        let Puts { keys, bodies, owners, len } = Puts::of(keys, objects)?;
+        // Over HTTP even a small object takes longer than anybody has patience for.
+        let is_small = self.inner.get()?.shared.connector.is_fast() && self.is_small(1, len)?;
+        self.do_or_submit(py, is_small, owners, |connector| async move {
+            let stored = connector.batched_put(keys.into_iter().zip(bodies).collect()).await;
+            Outcome::Flags(stored.into_iter().map(|stored| stored.map(is_stored)).collect())
         })
     }
 
@@ -117,14 +148,9 @@ impl Queue {
     }
 
     fn submit_put(&self, keys: Vec<String>, objects: Vec<Parts<'_>>) -> PyResult<u64> {
-        let keys = arguments::keys(&keys)?;
-        let (heads, data): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
-        let data = arguments::payloads(&keys, &data)?;
-        let owners = data.iter().map(LentBytes::owner).collect();
-        let bodies = heads.into_iter().zip(data).map(|(head, data)| PutBody::headed(head, data));
-        let objects = keys.into_iter().zip(bodies).collect();
+        let Puts { keys, bodies, owners, .. } = Puts::of(keys, objects)?;
         self.submit(owners, |connector| async move {
-            let stored = connector.batched_put(objects).await;
+            let stored = connector.batched_put(keys.into_iter().zip(bodies).collect()).await;
             Outcome::Flags(stored.into_iter().map(|stored| stored.map(is_stored)).collect())
         })
     }
@@ -146,19 +172,19 @@ impl Queue {
         })
     }
 
+    fn submit_lookup(&self, keys: Vec<String>) -> PyResult<u64> {
+        let keys = arguments::keys(&keys)?;
+        self.submit(Vec::new(), |connector| async move {
+            Outcome::Count(connector.lookup_prefix(&keys).await)
+        })
+    }
+
     fn submit_hold(&self, keys: Vec<String>) -> PyResult<u64> {
         let keys = arguments::keys(&keys)?;
         self.submit(
             Vec::new(),
             |connector| async move { Outcome::Flags(connector.hold(&keys).await) },
         )
-    }
-
-    fn submit_lookup(&self, keys: Vec<String>) -> PyResult<u64> {
-        let keys = arguments::keys(&keys)?;
-        self.submit(Vec::new(), |connector| async move {
-            Outcome::Count(connector.lookup_prefix(&keys).await)
-        })
     }
 
     fn submit_remove(&self, keys: Vec<String>) -> PyResult<u64> {
@@ -204,19 +230,32 @@ impl Queue {
 }
 
 impl Queue {
-    /// The operation's result, or its number.
+    /// Whether a call is answered so soon that its answer is waited for where it is made: one key,
+    /// or many over the fast lane, and few bytes to copy.
+    fn is_small(&self, keys: usize, len: usize) -> PyResult<bool> {
+        let connector = &self.inner.get()?.shared.connector;
+        Ok(len <= SMALL_LEN_MAX && (keys == 1 || keys <= SMALL_KEYS_MAX && connector.is_fast()))
+    }
+
+    /// The operation's result, in a tuple, if it is small and comes at once; or its number.
     fn do_or_submit<F>(
         &self,
         py: Python<'_>,
+        is_small: bool,
+        owners: Vec<Owner>,
         operation: impl FnOnce(kvlease_client::Connector) -> F,
     ) -> PyResult<Py<PyAny>>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         let inner = self.inner.get()?;
+        let (state, runtime) = (&inner.state, inner.shared.runtime);
         let operation = operation(inner.shared.connector.clone());
-        match inner.state.do_or_start(py, inner.shared.runtime, operation)? {
-            Ok(outcome) => outcome.into_python(py),
+        if !is_small {
+            return state.start(runtime, owners, operation)?.into_py_any(py);
+        }
+        match state.do_or_start(py, runtime, owners, operation)? {
+            Ok(outcome) => (outcome.into_python(py)?,).into_py_any(py),
             Err(number) => number.into_py_any(py),
         }
     }
@@ -232,6 +271,27 @@ impl Queue {
         let inner = self.inner.get()?;
         let operation = operation(inner.shared.connector.clone());
         inner.state.start(inner.shared.runtime, owners, operation)
+    }
+}
+
+/// What a put is about.
+struct Puts {
+    keys: Vec<Key>,
+    bodies: Vec<PutBody>,
+    /// Who owns the bytes of the bodies, and how many bytes those are.
+    owners: Vec<Owner>,
+    len: usize,
+}
+
+impl Puts {
+    fn of(keys: Vec<String>, objects: Vec<Parts<'_>>) -> PyResult<Self> {
+        let keys = arguments::keys(&keys)?;
+        let (heads, data): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
+        let data = arguments::payloads(&keys, &data)?;
+        let owners = data.iter().map(LentBytes::owner).collect();
+        let len = data.iter().map(|data| data.as_ref().len()).sum();
+        let bodies = heads.into_iter().zip(data).map(|(head, data)| PutBody::headed(head, data));
+        Ok(Self { keys, bodies: bodies.collect(), owners, len })
     }
 }
 

@@ -120,6 +120,7 @@ impl State {
         self: &Arc<Self>,
         py: Python<'_>,
         runtime: &Runtime,
+        owners: Vec<Owner>,
         operation: impl Future<Output = Outcome> + Send + 'static,
     ) -> PyResult<Result<Outcome, u64>> {
         if lock(&self.lists).closed {
@@ -132,7 +133,7 @@ impl State {
         });
         match done {
             Some(outcome) => Ok(Ok(outcome)),
-            None => self.start(runtime, Vec::new(), operation).map(Err),
+            None => self.start(runtime, owners, operation).map(Err),
         }
     }
 

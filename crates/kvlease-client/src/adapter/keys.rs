@@ -23,6 +23,7 @@ pub(super) const COPY_THREADS: &str = "copy_threads";
 pub(super) const TLS_CA_FILE: &str = "tls_ca_file";
 pub(super) const LEASE_RETENTION_MS: &str = "lease_retention_ms";
 pub(super) const SHARED_MEMORY_DIR: &str = "shared_memory_dir";
+pub(super) const SOCKET: &str = "socket";
 
 /// The ten keys of LMCache's in-process adapter, without their prefix.
 pub(super) const STOCK_KEYS: [&str; 10] = [
@@ -54,8 +55,8 @@ pub(super) const MULTI_PROCESS_KEYS: [&str; 11] = [
 ];
 
 /// The keys that only this adapter knows, without their prefix.
-pub(super) const OWN_KEYS: [&str; 4] =
-    [COPY_THREADS, TLS_CA_FILE, LEASE_RETENTION_MS, SHARED_MEMORY_DIR];
+pub(super) const OWN_KEYS: [&str; 5] =
+    [COPY_THREADS, TLS_CA_FILE, LEASE_RETENTION_MS, SHARED_MEMORY_DIR, SOCKET];
 
 /// The segment that is attached unless the configuration says otherwise.
 pub(super) const DEFAULT_SHARED_MEMORY_NAME: &str = "shared_memory";
@@ -77,6 +78,9 @@ pub(super) const TIME_S_MAX: u64 = 365 * 24 * 60 * 60;
 pub(super) const TIME_MS_MAX: u64 = TIME_S_MAX * 1000;
 /// More threads than this copy no faster on any machine.
 pub(super) const COPY_THREADS_MAX: u64 = 1024;
+
+/// The longest path of a socket that the system takes, in bytes: one less than its buffer holds.
+pub(super) const SOCKET_LEN_MAX: usize = 107;
 
 /// How many letters a known key may differ from an unknown one to be what was meant.
 const TYPING_ERRORS_MAX: usize = 6;

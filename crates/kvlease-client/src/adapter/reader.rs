@@ -4,18 +4,20 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
 use super::{
     AdapterError, Value,
-    keys::{OWN_PREFIX, STOCK_PREFIX},
+    keys::{OWN_PREFIX, SOCKET_LEN_MAX, STOCK_PREFIX},
     number,
     value::shown,
 };
-use crate::{BucketName, SegmentName};
+use crate::{BucketName, SegmentName, SocketChoice};
 
 /// Bytes in one of the units of `max_lease_size_mb`.
 const MIB: f64 = 1024.0 * 1024.0;
 /// The first float that is beyond a `u64`: 2 to the 64th.
 const U64_END: f64 = 18_446_744_073_709_551_616.0;
-/// The text that means no shared memory, in any case of its letters.
-const NO_SHARED_MEMORY: &str = "none";
+/// The text that means no shared memory, and no fast lane, in any case of its letters.
+const NONE: &str = "none";
+/// The text that means the fast lane that the daemon names, in any case of its letters.
+const AUTO: &str = "auto";
 
 /// How a configuration writes its keys and what it takes for a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl Entry<'_> {
             // What Python takes for false has always meant no shared memory.
             Value::Bool(false) | Value::Int(0) if !self.strict => return Ok(None),
             Value::Float(float) if *float == 0.0 && !self.strict => return Ok(None),
-            Value::Str(name) if name.is_empty() || name.eq_ignore_ascii_case(NO_SHARED_MEMORY) => {
+            Value::Str(name) if name.is_empty() || name.eq_ignore_ascii_case(NONE) => {
                 return Ok(None);
             }
             Value::Str(name) => name,
@@ -172,6 +174,24 @@ impl Entry<'_> {
                 "give a plain file name of at most 200 bytes without `/`, not starting with a dot",
             )
         })
+    }
+
+    /// Whether the fast lane is taken, and where it is.
+    pub(super) fn socket(&self) -> Result<SocketChoice, AdapterError> {
+        match self.value {
+            None | Some(Value::Null) => Ok(SocketChoice::Told),
+            Some(Value::Bool(false)) => Ok(SocketChoice::Never),
+            Some(Value::Str(text)) if text.eq_ignore_ascii_case(AUTO) => Ok(SocketChoice::Told),
+            Some(Value::Str(text)) if text.eq_ignore_ascii_case(NONE) => Ok(SocketChoice::Never),
+            Some(Value::Str(path)) if is_socket_path(path) => Ok(SocketChoice::At(path.into())),
+            Some(value) => {
+                let cure = format!(
+                    "give auto, none, or the socket's path, which begins with `/` and has at most \
+                     {SOCKET_LEN_MAX} bytes"
+                );
+                Err(self.refused(value, &cure))
+            }
+        }
     }
 
     /// A path, if there is one.
@@ -198,4 +218,9 @@ impl Entry<'_> {
         };
         AdapterError::Value { key: self.key.clone(), value: shown, cure: cure.to_owned() }
     }
+}
+
+fn is_socket_path(text: &str) -> bool {
+    // A path from where the process happens to be would be a word for no that is none.
+    text.starts_with('/') && text.len() <= SOCKET_LEN_MAX && !text.contains('\0')
 }

@@ -14,7 +14,7 @@ use crate::{DEFAULT_BUCKET, config::ANSWER_MARGIN_MIN};
 const ANSWER_MARGIN_PART: u64 = 10;
 
 /// What the configuration of LMCache's in-process adapter comes to: the ten `sagemaker_hyperpod_…`
-/// keys, and the four `kvlease_…` ones of this adapter.
+/// keys, and the five `kvlease_…` ones of this adapter.
 ///
 /// # Errors
 ///
@@ -120,6 +120,7 @@ fn common(
             .stock(keys::SHARED_MEMORY_NAME)
             .segment(keys::DEFAULT_SHARED_MEMORY_NAME)?,
         shared_memory_dir: reader.own(keys::SHARED_MEMORY_DIR).path()?,
+        socket: reader.own(keys::SOCKET).socket()?,
         max_concurrent_requests: count(
             keys::MAX_CONCURRENT_REQUESTS,
             keys::DEFAULT_MAX_CONCURRENT_REQUESTS,

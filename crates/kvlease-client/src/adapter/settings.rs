@@ -4,7 +4,9 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use kvlease_types::ByteSize;
 
-use crate::{Address, BucketName, ClientConfig, ConnectorConfig, SegmentName, Timeouts};
+use crate::{
+    Address, BucketName, ClientConfig, ConnectorConfig, SegmentName, SocketChoice, Timeouts,
+};
 
 /// More than this at a time is as good as no limit; it keeps counts within what counts them.
 const AT_A_TIME_MAX: u64 = u32::MAX as u64;
@@ -25,6 +27,8 @@ pub struct Settings {
     pub shared_memory_name: Option<SegmentName>,
     /// The directory that the segment is in, or `None` for the usual one.
     pub shared_memory_dir: Option<PathBuf>,
+    /// Whether the daemon's fast lane is taken, and where it is.
+    pub socket: SocketChoice,
     /// The most calls under way at a time.
     pub max_concurrent_requests: u64,
     /// The most connections at a time.
@@ -71,6 +75,7 @@ impl Settings {
         client.put_piece_len = usize::try_from(self.put_stream_chunk_bytes).unwrap_or(usize::MAX);
 
         let mut config = ConnectorConfig::new(client);
+        config.socket = self.socket.clone();
         config.lease_wait = Duration::from_millis(self.lease_wait_ms);
         // A positive time to live stays positive, however short.
         let lease_ttl = Duration::try_from_secs_f64(self.lease_ttl_s).unwrap_or(Duration::MAX);

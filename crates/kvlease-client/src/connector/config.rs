@@ -1,10 +1,22 @@
 //! What a connector is told before it starts.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use kvlease_types::ByteSize;
 
 use crate::ClientConfig;
+
+/// Whether the daemon's fast lane is taken, and where it is.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum SocketChoice {
+    /// It is taken where the daemon says that it is, if it says so and this client gets there.
+    #[default]
+    Told,
+    /// It is taken at this path, if this client gets there.
+    At(PathBuf),
+    /// All goes over HTTP.
+    Never,
+}
 
 /// The settings of a [`Connector`](crate::Connector). They are data: nothing is read from the
 /// environment. The adapter makes them from LMCache's configuration.
@@ -23,6 +35,8 @@ pub struct ConnectorConfig {
     pub lease_retention: Duration,
     /// How many threads copy at a time.
     pub copy_threads: NonZeroUsize,
+    /// Whether the daemon's fast lane is taken.
+    pub socket: SocketChoice,
 }
 
 impl ConnectorConfig {
@@ -35,6 +49,7 @@ impl ConnectorConfig {
             lease_ttl: Duration::from_secs(30),
             lease_len_max: None,
             lease_retention: Duration::from_secs(5),
+            socket: SocketChoice::default(),
             copy_threads: cores.min(const { NonZeroUsize::new(4).expect("4 is not 0") }),
         }
     }

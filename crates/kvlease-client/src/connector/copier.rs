@@ -11,7 +11,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fmt, io,
     num::NonZeroUsize,
     process,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -44,10 +44,19 @@ struct State {
     ended: bool,
 }
 
-#[derive(Debug)]
-struct Job {
-    copy: ObjectCopy,
-    done: Mutex<Option<oneshot::Sender<CopyOutcome>>>,
+/// What one thread does, or several for a copy.
+enum Job {
+    Copy { copy: ObjectCopy, done: Mutex<Option<oneshot::Sender<CopyOutcome>>> },
+    Run(Mutex<Option<Box<dyn FnOnce() + Send>>>),
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Copy { copy, .. } => f.debug_tuple("Copy").field(copy).finish(),
+            Self::Run(_) => f.debug_struct("Run").finish_non_exhaustive(),
+        }
+    }
 }
 
 impl Copier {
@@ -60,12 +69,31 @@ impl Copier {
     pub(super) async fn copy(&self, copy: ObjectCopy) -> CopyOutcome {
         let (done, outcome) = oneshot::channel();
         let hands = copy.pieces().min(self.threads_max.get());
-        let job = Arc::new(Job { copy, done: Mutex::new(Some(done)) });
+        self.work(Job::Copy { copy, done: Mutex::new(Some(done)) }, hands);
+        outcome.await.expect("a copy is worked on until its outcome is sent")
+    }
+
+    /// Runs something that copies on one of the threads. If the future is dropped, it goes on until
+    /// its end.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let (done, outcome) = oneshot::channel();
+        let run = move || {
+            // Whoever waited may be gone.
+            let _ = done.send(run());
+        };
+        self.work(Job::Run(Mutex::new(Some(Box::new(run)))), 1);
+        outcome.await.expect("what is run is run to its end")
+    }
+
+    fn work(&self, job: Job, hands: usize) {
+        let job = Arc::new(job);
         if self.submit(&job, hands).is_err() {
             // Not one thread can be had: the caller's own is slow, but it is there.
             job.work();
         }
-        outcome.await.expect("a copy is worked on until its outcome is sent")
     }
 
     fn submit(&self, job: &Arc<Job>, hands: usize) -> io::Result<()> {
@@ -127,11 +155,23 @@ impl Queue {
 
 impl Job {
     fn work(&self) {
-        let Some(outcome) = self.copy.work() else { return };
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(done) = done {
-            // Whoever waited may be gone.
-            let _ = done.send(outcome);
+        match self {
+            Self::Copy { copy, done } => {
+                let Some(outcome) = copy.work() else { return };
+                if let Some(done) = take(done) {
+                    // Whoever waited may be gone.
+                    let _ = done.send(outcome);
+                }
+            }
+            Self::Run(run) => {
+                if let Some(run) = take(run) {
+                    run();
+                }
+            }
         }
     }
+}
+
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::{Error, PutOutcome};
+
 /// What a connector has done since it was made, and what it keeps now.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -22,7 +24,8 @@ pub struct ConnectorStats {
     pub puts_failed: u64,
     /// Leases that were granted.
     pub leases: u64,
-    /// Leases that the daemon confirmed to have ended.
+    /// Leases that have ended: over HTTP those that the daemon confirmed; the fast lane takes no
+    /// answers, and ends with its leases if it breaks.
     pub leases_released: u64,
     /// Leases whose release failed: they end by their time to live.
     pub release_failures: u64,
@@ -78,8 +81,31 @@ impl Counters {
         if found { self.hits.one() } else { self.misses.one() }
     }
 
-    /// The numbers now, with those of the client and how many leases are held.
-    pub(super) fn snapshot(&self, client: &crate::Counters, held: usize) -> ConnectorStats {
+    /// Counts what a put came to.
+    pub(super) fn put(
+        &self,
+        put: Result<PutOutcome, Error>,
+        len: Option<u64>,
+    ) -> Result<PutOutcome, Error> {
+        match &put {
+            Ok(PutOutcome::Stored) => {
+                self.puts_stored.one();
+                self.bytes_written.add(len.unwrap_or(0));
+            }
+            Ok(PutOutcome::Exists) => self.puts_existed.one(),
+            Err(_) => self.puts_failed.one(),
+        }
+        put
+    }
+
+    /// The numbers now, with those of the client, the leases of the fast lane, and how many leases
+    /// are held.
+    pub(super) fn snapshot(
+        &self,
+        client: &crate::Counters,
+        (fast, fast_ended): (u64, u64),
+        held: usize,
+    ) -> ConnectorStats {
         ConnectorStats {
             hits: self.hits.get(),
             misses: self.misses.get(),
@@ -88,8 +114,8 @@ impl Counters {
             puts_stored: self.puts_stored.get(),
             puts_existed: self.puts_existed.get(),
             puts_failed: self.puts_failed.get(),
-            leases: client.leases_acquired,
-            leases_released: client.leases_released,
+            leases: client.leases_acquired + fast,
+            leases_released: client.leases_released + fast_ended,
             release_failures: client.leases_left,
             leases_ended: self.leases_ended.get(),
             damaged: self.damaged.get(),

@@ -153,7 +153,12 @@ async fn sweep_until_empty(inner: Weak<Inner>) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(inner) = inner.upgrade() else { return };
-        if !inner.held.sweep() {
+        let sweeping = inner.held.sweep();
+        // What was released on the way is to reach the daemon even if no call follows.
+        if let Some(lane) = inner.negotiation.open_lane() {
+            lane.flush();
+        }
+        if !sweeping {
             return;
         }
     }

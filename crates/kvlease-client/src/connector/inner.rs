@@ -17,8 +17,10 @@ use super::{
     ConnectorConfig, OpenObject,
     copier::Copier,
     counters::Counters,
+    grant::Grant,
     held::Held,
     leased::Leased,
+    negotiation::Negotiation,
     object::Source,
     releases::{QueuedLease, Releases},
     segment::Segment,
@@ -33,13 +35,14 @@ pub(super) struct Inner {
     pub(super) counters: Counters,
     pub(super) copier: Copier,
     pub(super) held: Held,
+    pub(super) negotiation: Negotiation,
     pub(super) kept_streams: Arc<Semaphore>,
     pub(super) releases: Arc<Releases>,
     pub(super) segment: Segment,
     pub(super) closed: AtomicBool,
     pid: u32,
     /// How many reads are under way, from their beginning on.
-    reads: Arc<AtomicUsize>,
+    pub(super) reads: Arc<AtomicUsize>,
 }
 
 /// One read that is under way.
@@ -47,7 +50,7 @@ pub(super) struct Inner {
 pub(super) struct Reading(Arc<AtomicUsize>);
 
 impl Reading {
-    fn new(reads: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(reads: &Arc<AtomicUsize>) -> Self {
         reads.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(reads))
     }
@@ -72,6 +75,7 @@ impl Inner {
             counters: Counters::default(),
             copier: Copier::new(config.copy_threads),
             held: Held::default(),
+            negotiation: Negotiation::default(),
             kept_streams: Arc::new(Semaphore::new(kept_streams.min(Semaphore::MAX_PERMITS))),
             releases: Arc::default(),
             segment: Segment::default(),
@@ -106,6 +110,9 @@ impl Inner {
         head_len: usize,
         next: Next,
     ) -> Result<Option<OpenObject>, Error> {
+        if let Some(mut opened) = self.open_fast(std::slice::from_ref(key), head_len).await {
+            return opened.pop().unwrap_or(Ok(None));
+        }
         let mut opened = self.open_now(key, head_len, next).await;
         if matches!(opened, Err(Error::LeaseEnded { .. })) {
             self.counters.leases_ended.one();
@@ -157,7 +164,7 @@ impl Inner {
     /// Leases an object of this segment, which was attached before the lease is asked for.
     async fn lease(&self, key: &Key, attachment: Arc<Attachment>) -> Result<Option<Leased>, Error> {
         let Some(lease) = self.any_lease(key).await? else { return Ok(None) };
-        Leased::new(lease, attachment).map(Some)
+        Leased::new(Grant::Http(lease), attachment).map(Some)
     }
 
     /// Leases an object that is not too large.
@@ -174,6 +181,9 @@ impl Inner {
 
     /// Whether an object exists, without counting. A lease is given back at once.
     pub(super) async fn exists(&self, key: &Key) -> Result<bool, Error> {
+        if let Some(found) = self.exists_fast(std::slice::from_ref(key), false).await {
+            return Ok(found == [true]);
+        }
         if self.client.speaks_extensions() {
             let info = self.client.head(key).await?;
             let small = |len| self.config.lease_len_max.is_none_or(|max| len <= max);
@@ -209,9 +219,12 @@ impl Inner {
 
     /// Removes an object whose bytes are damaged, so that it is not met again, if the daemon can.
     pub(super) fn remove_damaged(self: &Arc<Self>, key: &Key, runtime: &Handle) {
-        if self.client.speaks_extensions() {
-            let (inner, key) = (Arc::clone(self), key.clone());
-            // Best effort: whoever meets it again finds it damaged again.
+        // Best effort: whoever meets it again finds it damaged again.
+        let (inner, key) = (Arc::clone(self), key.clone());
+        if let Some(lane) = self.negotiation.open_lane() {
+            let limit = self.config.client.timeouts.call;
+            runtime.spawn(async move { lane.remove(&[key], limit).await });
+        } else if self.client.speaks_extensions() {
             runtime.spawn(async move { inner.client.remove(&key).await });
         }
     }

@@ -10,7 +10,7 @@ use kvlease_shm::{Attachment, Digest, LentBuffer, ObjectCopy};
 use kvlease_types::{Checksum, Key};
 use tokio::runtime::Handle;
 
-use super::{Inner, inner::Reading, releases::QueuedLease};
+use super::{Inner, grant::Grant, inner::Reading};
 use crate::{Error, stream::check};
 
 /// A read that is the only one copies up to this length where it is: another thread would have
@@ -24,7 +24,7 @@ const COPY_AMONG_LEN_MAX: usize = 128 << 10;
 /// A leased object and the mapping that its lease is about.
 #[derive(Debug)]
 pub(super) struct Leased {
-    pub(super) lease: QueuedLease,
+    pub(super) lease: Grant,
     attachment: Arc<Attachment>,
     /// The digest of the bytes that were read as the head, if the daemon sends a checksum.
     digest: Option<Digest>,
@@ -34,7 +34,7 @@ pub(super) struct Leased {
 
 impl Leased {
     /// A lease on an object of this segment. Its extents are all inside.
-    pub(super) fn new(lease: QueuedLease, attachment: Arc<Attachment>) -> Result<Self, Error> {
+    pub(super) fn new(lease: Grant, attachment: Arc<Attachment>) -> Result<Self, Error> {
         match attachment.measure(lease.extents()) {
             Ok(_) => {
                 let digest = lease.checksum().map(|_| Digest::new());
@@ -132,6 +132,12 @@ impl Leased {
             summed.map_err(|source| Error::OutsideSegment { key: key.clone(), source })?;
         }
         self.finish(inner, digest.as_ref().map(Digest::finish))
+    }
+
+    /// Has the lease renewed for as long as this is there, where the daemon is known to renew.
+    pub(super) fn keep_alive(&self, inner: &Inner) {
+        let limit = inner.config.client.timeouts.call;
+        self.lease.keep_alive(inner.config.lease_ttl, limit, &self.runtime);
     }
 
     /// The mapping that the lease is about.

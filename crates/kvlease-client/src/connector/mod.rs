@@ -13,20 +13,26 @@
 mod config;
 mod copier;
 mod counters;
+mod fast;
+mod grant;
 mod held;
 mod inner;
 mod leased;
 mod lookup;
+mod negotiation;
+mod notice;
 mod object;
+mod put;
 mod releases;
 mod segment;
 mod streamed;
 mod view;
 mod window;
 
-pub use config::ConnectorConfig;
+pub use config::{ConnectorConfig, SocketChoice};
 pub use counters::ConnectorStats;
 pub use held::HELD_LEASES_MAX;
+pub use notice::{Notice, Severity};
 pub use object::OpenObject;
 pub use view::View;
 
@@ -43,6 +49,10 @@ use crate::{Error, ListedObject, PutBody, PutOutcome};
 
 /// How many objects a listing has at most: what a reply of some hundred megabytes holds.
 pub const LISTED_OBJECTS_MAX: usize = 1_000_000;
+
+/// How many objects of a batch are leased at a time to be read: what one frame asks for, and no
+/// more than are read in a moment.
+const FAST_WINDOW: usize = 128;
 
 /// How often a closing connector looks for the answers to its last releases.
 const SETTLE_POLL: Duration = Duration::from_millis(1);
@@ -72,7 +82,8 @@ impl Connector {
 
     /// What the connector has done so far.
     pub fn stats(&self) -> ConnectorStats {
-        self.inner.counters.snapshot(&self.inner.client.counters(), self.inner.held.len())
+        let Inner { counters, client, negotiation, held, .. } = &*self.inner;
+        counters.snapshot(&client.counters(), negotiation.leases(), held.len())
     }
 
     /// Stores an object, unless the key has one.
@@ -83,18 +94,19 @@ impl Connector {
     pub async fn put(&self, key: &Key, body: impl Into<PutBody>) -> Result<PutOutcome, Error> {
         self.inner.enter()?;
         let body = body.into();
-        let len = body.len().unwrap_or(0);
-        let put = self.inner.client.put(key, body).await;
-        let counters = &self.inner.counters;
-        match &put {
-            Ok(PutOutcome::Stored) => {
-                counters.puts_stored.one();
-                counters.bytes_written.add(len);
-            }
-            Ok(PutOutcome::Exists) => counters.puts_existed.one(),
-            Err(_) => counters.puts_failed.one(),
+        if let Some(parts) = body.in_memory()
+            && let Some(lane) = self.inner.put_lane().await
+            && let Some(put) = self.inner.put_fast(&lane, &[(key, parts)]).await.pop()
+        {
+            return self.inner.counters.put(put, body.len());
         }
-        put
+        self.put_over_http(key, body).await
+    }
+
+    async fn put_over_http(&self, key: &Key, body: PutBody) -> Result<PutOutcome, Error> {
+        let len = body.len();
+        let put = self.inner.client.put(key, body).await;
+        self.inner.counters.put(put, len)
     }
 
     /// Stores many objects.
@@ -102,7 +114,22 @@ impl Connector {
         &self,
         objects: Vec<(Key, PutBody)>,
     ) -> Vec<Result<PutOutcome, Error>> {
-        each(objects, self.window(), async |(key, body)| self.put(&key, body).await).await
+        let mut answers = Vec::with_capacity(objects.len());
+        if self.inner.enter().is_ok()
+            && let Some(lane) = self.inner.put_lane().await
+        {
+            let parts = |(key, body)| Some((key, PutBody::in_memory(body)?));
+            let in_memory: Vec<_> =
+                objects.iter().map(|(key, body)| (key, body)).map_while(parts).collect();
+            let puts = self.inner.put_fast(&lane, &in_memory).await;
+            let puts = puts.into_iter().zip(&objects);
+            answers.extend(puts.map(|(put, (_, body))| self.inner.counters.put(put, body.len())));
+        }
+        let rest = objects.into_iter().skip(answers.len());
+        answers.extend(
+            each(rest, self.window(), async |(key, body)| self.put(&key, body).await).await,
+        );
+        answers
     }
 
     /// Reads an object. `None` on a miss.
@@ -111,7 +138,15 @@ impl Connector {
     ///
     /// Those of [`OpenObject::read_rest`]; [`Error::Closed`].
     pub async fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
-        let Some(object) = self.open_to_read(key).await? else { return Ok(None) };
+        self.read_whole(self.open_to_read(key).await).await
+    }
+
+    /// Reads what was found into memory of its own.
+    async fn read_whole(
+        &self,
+        opened: Result<Option<OpenObject>, Error>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let Some(object) = opened? else { return Ok(None) };
         // The length was checked against the segment, or is that of a stream of this length.
         let (buffer, lent) = LentBuffer::of_vec(vec![0; object.len().bytes() as usize]);
         object.read_rest(buffer).await?;
@@ -120,7 +155,15 @@ impl Connector {
 
     /// Reads many objects.
     pub async fn batched_get(&self, keys: &[Key]) -> Vec<Result<Option<Vec<u8>>, Error>> {
-        each(keys, self.window(), |key| self.get(key)).await
+        let mut answers = Vec::with_capacity(keys.len());
+        while let Some(window) = window_of(&keys[answers.len()..])
+            && let Some(opened) = self.open_fast(window).await
+        {
+            answers.extend(each(opened, self.window(), |opened| self.read_whole(opened)).await);
+        }
+        let rest = &keys[answers.len()..];
+        answers.extend(each(rest, self.window(), |key| self.get(key)).await);
+        answers
     }
 
     /// Reads an object into a buffer of exactly its length. `false` on a miss.
@@ -129,10 +172,19 @@ impl Connector {
     ///
     /// [`Error::TooShort`] if the buffer has another length; those of [`Self::get`].
     pub async fn get_into(&self, key: &Key, into: LentBuffer) -> Result<bool, Error> {
-        let Some(object) = self.open_to_read(key).await? else { return Ok(false) };
+        self.read_whole_into(self.open_to_read(key).await, into).await
+    }
+
+    /// Reads what was found into a buffer of exactly its length.
+    async fn read_whole_into(
+        &self,
+        opened: Result<Option<OpenObject>, Error>,
+        into: LentBuffer,
+    ) -> Result<bool, Error> {
+        let Some(object) = opened? else { return Ok(false) };
         let buffer = ByteSize::new(into.len() as u64);
         if object.len() != buffer {
-            let (key, object) = (key.clone(), object.len());
+            let (key, object) = (object.key().clone(), object.len());
             return Err(Error::TooShort { key, object, buffer });
         }
         object.read_rest(into).await?;
@@ -144,7 +196,20 @@ impl Connector {
         &self,
         objects: Vec<(Key, LentBuffer)>,
     ) -> Vec<Result<bool, Error>> {
-        each(objects, self.window(), async |(key, into)| self.get_into(&key, into).await).await
+        let (keys, buffers): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
+        let mut buffers = buffers.into_iter();
+        let mut answers = Vec::with_capacity(keys.len());
+        while let Some(window) = window_of(&keys[answers.len()..])
+            && let Some(opened) = self.open_fast(window).await
+        {
+            let reads = opened.into_iter().zip(buffers.by_ref());
+            let read = async |(opened, into)| self.read_whole_into(opened, into).await;
+            answers.extend(each(reads, self.window(), read).await);
+        }
+        let rest = keys[answers.len()..].iter().zip(buffers);
+        let get = async |(key, into)| self.get_into(key, into).await;
+        answers.extend(each(rest, self.window(), get).await);
+        answers
     }
 
     /// Finds an object and reads its first `head_len` bytes, or all if it has fewer. `None` on a
@@ -165,11 +230,24 @@ impl Connector {
         keys: &[Key],
         head_len: usize,
     ) -> Vec<Result<Option<OpenObject>, Error>> {
+        if self.inner.enter().is_ok()
+            && let Some(opened) = self.inner.open_fast(keys, head_len).await
+        {
+            return opened;
+        }
         each(keys, self.window(), |key| self.open(key, head_len)).await
     }
 
     /// Removes many objects; `false` for what was not there, and for a daemon that removes none.
     pub async fn batched_remove(&self, keys: &[Key]) -> Vec<Result<bool, Error>> {
+        if self.inner.enter().is_ok() {
+            // A lease that is held for a read would keep the bytes, and the reader believing in
+            // them.
+            keys.iter().for_each(|key| drop(self.inner.held.take(key)));
+            if let Some(removed) = self.inner.remove_fast(keys).await {
+                return removed.into_iter().map(Ok).collect();
+            }
+        }
         each(keys, self.window(), |key| self.remove(key)).await
     }
 
@@ -230,15 +308,21 @@ impl Connector {
             }
         };
         let _ = tokio::time::timeout(self.inner.close_limit(), released).await;
+        self.inner.negotiation.close();
         self.inner.client.let_go();
     }
 
-    /// What a person should hear of, once: that reads go over HTTP since the segment cannot be
-    /// attached, from when on, and what to do. `None` if there is nothing new.
+    /// Whether calls go over the daemon's fast lane at this moment.
+    pub fn is_fast(&self) -> bool {
+        self.inner.negotiation.open_lane().is_some()
+    }
+
+    /// What a person should hear of, once: which way to the daemon is taken from now on, and
+    /// what to do if it is the slower one. The oldest that was not taken; `None` if there is none.
     ///
     /// The same is an event of `tracing`; this is for programs that log otherwise.
-    pub fn take_notice(&self) -> Option<String> {
-        self.inner.segment.take_notice()
+    pub fn take_notice(&self) -> Option<Notice> {
+        self.inner.segment.take_notice().or_else(|| self.inner.negotiation.take_notice())
     }
 
     /// Fails in a forked child, which has none of the threads that do the work.
@@ -251,9 +335,20 @@ impl Connector {
         self.inner.open(key, 0, Next::ReadNow).await
     }
 
+    /// Finds objects over the fast lane whose reads follow at once.
+    async fn open_fast(&self, keys: &[Key]) -> Option<Vec<Result<Option<OpenObject>, Error>>> {
+        self.inner.enter().ok()?;
+        self.inner.open_fast(keys, 0).await
+    }
+
     fn window(&self) -> usize {
         self.inner.config.client.requests_max
     }
+}
+
+/// The first keys, as many as are leased at a time.
+fn window_of(keys: &[Key]) -> Option<&[Key]> {
+    (!keys.is_empty()).then(|| &keys[..keys.len().min(FAST_WINDOW)])
 }
 
 /// Whether a daemon refused since it does not know the call: it is another one than ours.

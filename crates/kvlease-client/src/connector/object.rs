@@ -125,6 +125,7 @@ impl OpenObject {
     pub fn into_view(self) -> Result<View, Box<Self>> {
         match self.source {
             Source::Leased(leased) => {
+                leased.keep_alive(&self.inner);
                 Ok(View { inner: self.inner, key: self.key, len: self.len, leased: *leased })
             }
             Source::Streamed(_) => Err(Box::new(self)),

@@ -12,6 +12,7 @@ use std::{
 
 use kvlease_shm::Attachment;
 
+use super::notice::{Notice, Notices};
 use crate::{Client, Error};
 
 /// How long after a failed attempt the next one is made.
@@ -32,7 +33,7 @@ struct State {
     /// When attaching failed last, and when that was said last; `None` while it succeeds.
     failed: Option<Failed>,
     /// What nobody has been told yet.
-    notice: Option<String>,
+    notices: Notices,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +59,16 @@ impl Segment {
             Err(error) => {
                 let due = |failed: &Failed| now - failed.warned >= WARNING_INTERVAL;
                 let warned = match state.failed {
-                    Some(before) if !due(&before) => before.warned,
-                    _ => {
+                    None => {
+                        state.notices.warning(explain(&error));
+                        now
+                    }
+                    Some(before) if due(&before) => {
                         tracing::warn!("{}", explain(&error));
                         now
                     }
+                    Some(before) => before.warned,
                 };
-                if state.failed.is_none() {
-                    state.notice = Some(explain(&error));
-                }
                 state.failed = Some(Failed { tried: now, warned });
                 None
             }
@@ -74,8 +76,8 @@ impl Segment {
     }
 
     /// That attaching began to fail, unless that was taken before.
-    pub(super) fn take_notice(&self) -> Option<String> {
-        self.lock().notice.take()
+    pub(super) fn take_notice(&self) -> Option<Notice> {
+        self.lock().notices.take()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

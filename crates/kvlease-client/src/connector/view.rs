@@ -8,7 +8,8 @@ use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use super::{Inner, leased::Leased};
 use crate::Error;
 
-/// A leased object in the segment. Dropping it releases the lease.
+/// A leased object in the segment. Dropping it releases the lease; a lease over the fast lane is
+/// renewed until then.
 ///
 /// The addresses stay mapped for as long as the view lives, and the bytes there are the object's
 /// while [`Self::is_live`]. Nothing is verified unless [`Self::verify`] is called: whoever copies
@@ -81,6 +82,7 @@ impl View {
     ///
     /// [`Error::LeaseEnded`] if it has expired; [`Error::Refused`] by a daemon that renews nothing.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), Error> {
-        self.leased.lease.renew(ttl).await
+        let limit = self.inner.config.client.timeouts.call;
+        self.leased.lease.renew(ttl, limit).await
     }
 }

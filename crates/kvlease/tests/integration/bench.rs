@@ -8,6 +8,17 @@ use serde_json::Value;
 const TINY: [&str; 8] =
     ["bench", "--json", "--sizes", "4KiB,64KiB", "--clients", "1,2", "--rounds", "1"];
 
+const LANE_CALLS: [(&str, u64); 8] = [
+    ("acquire+release", 1),
+    ("acquire+release", 128),
+    ("acquire+release", 1024),
+    ("view", 1),
+    ("view", 128),
+    ("look up 1 KiB", 128),
+    ("get 1 KiB", 128),
+    ("put 1 KiB", 128),
+];
+
 fn report(stdout: &[u8]) -> Value {
     let report: Value = serde_json::from_slice(stdout).unwrap();
     assert_eq!(report["transfers"].as_array().unwrap().len(), 4);
@@ -24,7 +35,40 @@ fn report(stdout: &[u8]) -> Value {
         assert_eq!(rows.len(), 2, "{operation}");
         assert!(rows.iter().all(|row| row["p50_us"].as_f64().unwrap() > 0.0), "{operation}");
     }
+    lane(&report["lane"]);
     report
+}
+
+/// The section of the fast lane, with what each figure should be beside it.
+fn lane(lane: &Value) {
+    assert_eq!(lane["missing"], Value::Null);
+    let positive = |row: &Value, figure: &str| {
+        assert!(row[figure].as_f64().unwrap() > 0.0, "{figure} in {row}");
+    };
+    let rows = lane["calls"].as_array().unwrap();
+    let named: Vec<_> = rows
+        .iter()
+        .map(|row| (row["operation"].as_str().unwrap(), row["keys"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(named, LANE_CALLS);
+    for row in rows {
+        for figure in ["p50_us", "us_per_key", "aim_us_per_key"] {
+            positive(row, figure);
+        }
+        assert_eq!(row["http_times"].is_number(), row["operation"] == "acquire+release", "{row}");
+    }
+    positive(lane, "http_lease_release_us");
+    let rows = lane["transfers"].as_array().unwrap();
+    let named: Vec<_> = rows
+        .iter()
+        .map(|row| (row["size"].as_u64().unwrap(), row["batch"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(named, [(4096, 1), (4096, 128), (65536, 1), (65536, 128)]);
+    for row in rows {
+        let ratios = ["get_ratio", "put_ratio"];
+        let rates = ["memcpy_gb_per_s", "get_gb_per_s", "put_gb_per_s", "view_us_per_key"];
+        ratios.into_iter().chain(rates).for_each(|figure| positive(row, figure));
+    }
 }
 
 #[test]
@@ -33,6 +77,8 @@ fn bench_brings_its_own_daemon_and_leaves_nothing() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report = report(&output.stdout);
     let cpu = &report["transfers"][3]["put_daemon_cpu_ms_per_gb"];
+    assert!(cpu.as_f64().unwrap() > 0.0, "{cpu}");
+    let cpu = &report["lane"]["transfers"][3]["put_cpu_ms_per_gb"];
     assert!(cpu.as_f64().unwrap() > 0.0, "{cpu}");
     for entry in fs::read_dir("/dev/shm").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -50,6 +96,19 @@ fn bench_uses_the_daemon_that_is_named_and_removes_its_objects() {
     assert_eq!(daemon.run(&["ls"], b"").stdout, b"");
     let refused = daemon.run(&["bench", "--capacity", "1GiB"], b"");
     assert_eq!(refused.status.code(), Some(64));
+}
+
+#[test]
+fn a_daemon_without_a_fast_lane_is_measured_without_it_and_the_report_says_so() {
+    let daemon = Daemon::start_with(&["--socket", "none"]);
+    let output = daemon.run(&TINY, b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["lane"]["missing"].is_string(), "{report}");
+    let output = daemon.run(&[&["bench"], &TINY[2..]].concat(), b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("No figures of the fast lane: "), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kvlease_client::{
     ClientConfig, Connector, ConnectorConfig, Error, Key, LentBuffer, PutBody, PutOutcome,
+    SocketChoice,
 };
 
 use crate::daemon::Daemon;
@@ -23,10 +24,18 @@ fn bytes(seed: usize, len: usize) -> Vec<u8> {
     (0..len as u64).map(|i| word(i + seed as u64)).collect()
 }
 
+/// A connector that leases over HTTP and reads from the segment.
 fn config(daemon: &Daemon) -> ConnectorConfig {
     let mut config = ClientConfig::new(daemon.url.parse().unwrap());
     config.shared_memory_name = Some(daemon.segment.parse().unwrap());
-    ConnectorConfig::new(config)
+    let mut config = ConnectorConfig::new(config);
+    config.socket = SocketChoice::Never;
+    config
+}
+
+/// A connector that takes the fast lane once it was told of it, and knows no segment.
+fn fast_config(daemon: &Daemon) -> ConnectorConfig {
+    ConnectorConfig::new(ClientConfig::new(daemon.url.parse().unwrap()))
 }
 
 /// Waits until the daemon has no leases left.
@@ -91,6 +100,18 @@ async fn everything_is_read_through_shared_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_written_and_read_over_the_fast_lane() {
+    let daemon = Daemon::start();
+    let connector = Connector::new(fast_config(&daemon)).unwrap();
+    // Any answer tells of the lane.
+    connector.ping().await.unwrap();
+    tokio::spawn(reads_everything(connector.clone())).await.unwrap();
+    let stats = connector.stats();
+    assert_eq!((stats.http_reads, stats.leases), (0, stats.leases_released));
+    assert!(stats.leases > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_read_over_http_with_two_connections() {
     let daemon = Daemon::start();
     let mut config = config(&daemon);
@@ -104,7 +125,13 @@ async fn everything_is_read_over_http_with_two_connections() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_keys_at_once_are_stored_found_held_and_read() {
     let daemon = Daemon::start();
-    let connector = Connector::new(config(&daemon)).unwrap();
+    ten_thousand_keys(Connector::new(config(&daemon)).unwrap()).await;
+    let fast = Connector::new(fast_config(&daemon)).unwrap();
+    fast.ping().await.unwrap();
+    ten_thousand_keys(fast).await;
+}
+
+async fn ten_thousand_keys(connector: Connector) {
     let keys = keys(10_000);
     let objects = keys.iter().map(|key| (key.clone(), PutBody::from("some bytes"))).collect();
     assert!(connector.batched_put(objects).await.into_iter().all(|put| put.is_ok()));
@@ -139,6 +166,59 @@ async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
     // The first read has told that the daemon is ours, which needs no lease to say what exists.
     let stats = connector.stats();
     assert_eq!((stats.http_reads, stats.leases, stats.held), (2, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_are_given_up_end_nobody_elses_lease() {
+    let daemon = Daemon::start();
+    let connector = Connector::new(fast_config(&daemon)).unwrap();
+    connector.ping().await.unwrap();
+    let object = bytes(3, 300_000);
+    let keys = keys(500);
+    connector.put(&keys[0], object.clone()).await.unwrap();
+    let view = connector.open(&keys[0], 0).await.unwrap().unwrap().into_view().unwrap();
+    for round in 0..200 {
+        let given_up = connector.batched_open(&keys, 0);
+        // Polled once, so that its request is on its way, or nothing of it.
+        let polled = tokio::time::timeout(Duration::from_micros(round * 5), given_up).await;
+        drop(polled);
+    }
+    assert!(view.is_live() && connector.is_fast());
+    view.verify().unwrap();
+    assert!(connector.get(&keys[0]).await.unwrap().unwrap() == object);
+    drop(view);
+    no_lease_left(&connector).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
+    let daemon = Daemon::start();
+    let mut config = fast_config(&daemon);
+    config.lease_ttl = Duration::from_millis(500);
+    let connector = Connector::new(config).unwrap();
+    connector.ping().await.unwrap();
+    connector.put(&key("k"), bytes(4, 100_000)).await.unwrap();
+    let view = connector.open(&key("k"), 0).await.unwrap().unwrap().into_view().unwrap();
+    tokio::time::sleep(3 * Duration::from_millis(500)).await;
+    view.verify().unwrap();
+    drop(view);
+    no_lease_left(&connector).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_gone_leaves_nothing_behind() {
+    let daemon = Daemon::start();
+    let connector = Connector::new(fast_config(&daemon)).unwrap();
+    connector.ping().await.unwrap();
+    let keys = keys(300);
+    for key in &keys {
+        connector.put(key, bytes(5, 5_000)).await.unwrap();
+    }
+    let opened = connector.batched_open(&keys, 0).await;
+    assert!(opened.into_iter().all(|opened| opened.unwrap().is_some()));
+    let observer = Connector::new(config(&daemon)).unwrap();
+    drop(connector);
+    no_lease_left(&observer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

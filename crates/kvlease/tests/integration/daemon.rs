@@ -30,12 +30,18 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it and waits until it is ready.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with these arguments as well.
+    pub(crate) fn start_with(args: &[&str]) -> Self {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let segment = format!("kvlease_test_{}_{number}", std::process::id());
         let listen = unused_address();
         let child = Command::new(KVLEASE)
             .args(["serve", "--listen", &listen, "--capacity", "64MiB"])
             .args(["--shared-memory-name", &segment])
+            .args(args)
             .env_remove("KVLEASE_URL")
             .stdout(Stdio::null())
             .spawn()
@@ -64,6 +70,7 @@ impl Drop for Daemon {
         let dir = Path::new("/dev/shm");
         let _ = fs::remove_file(dir.join(&self.segment));
         let _ = fs::remove_dir_all(dir.join(format!(".kvlease.{}", self.segment)));
+        let _ = fs::remove_file(dir.join(format!(".kvlease.{}.sock", self.segment)));
     }
 }
 

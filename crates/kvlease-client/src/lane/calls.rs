@@ -1,0 +1,180 @@
+//! The calls of the fast lane on many keys.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kvlease_api::lane::{Answer, DoneStatus, KeysWriter, LeaseRecord, LeaseStatus, Mode, Unfit};
+use kvlease_types::Key;
+
+use super::{
+    Lane, LaneError, LaneLease,
+    error::Fault,
+    open::{Busy, Shared},
+};
+
+/// What came of one key of an acquire.
+#[derive(Debug)]
+pub enum Found {
+    /// It is leased.
+    Leased(LaneLease),
+    /// There is no such object, or it is still being written.
+    Absent,
+    /// The daemon is at a limit.
+    Full,
+}
+
+impl Lane {
+    /// Leases objects for `ttl`, or for as long as the daemon grants. Those that are being written
+    /// are waited for, at most `wait` for a frame. With `prefix` the answers end with the first key
+    /// that cannot be leased.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LaneError`]; what was leased before is released.
+    pub async fn acquire(
+        &self,
+        keys: &[Key],
+        prefix: bool,
+        wait: Duration,
+        ttl: Duration,
+        limit: Duration,
+    ) -> Result<Vec<Found>, LaneError> {
+        let acquire = async |busy: &mut Busy| {
+            let mut found = Vec::with_capacity(keys.len());
+            while found.len() < keys.len() {
+                let rest = &keys[found.len()..];
+                let asked = Instant::now();
+                let write = |out: &mut Vec<u8>, request| {
+                    let (bucket, mode) = (&self.shared.bucket, mode(prefix));
+                    let frame = KeysWriter::acquire(out, request, bucket, mode, wait, Some(ttl));
+                    fill(frame, rest);
+                };
+                let before = found.len();
+                let shared = &self.shared;
+                let read = |answer: Answer<'_>, link: &Arc<_>| match answer {
+                    Answer::Leases(leases) => {
+                        let life = (asked, leases.ttl);
+                        for (record, key) in leases.zip(rest) {
+                            found.push(Found::of(record, shared, link, key, life));
+                        }
+                        Ok(())
+                    }
+                    _ => Err(Fault::Protocol("no answer to an acquire".to_owned())),
+                };
+                busy.connection().exchange(write, read).await?;
+                let is_miss = |last: &Found| !matches!(last, Found::Leased(_));
+                if prefix && found.last().is_some_and(is_miss) {
+                    break;
+                }
+                demand_progress(before, found.len())?;
+            }
+            Ok(found)
+        };
+        self.call(limit, acquire).await
+    }
+
+    /// Which objects there are. With `prefix` the answers end with the first that is not.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LaneError`].
+    pub async fn exists(
+        &self,
+        keys: &[Key],
+        prefix: bool,
+        limit: Duration,
+    ) -> Result<Vec<bool>, LaneError> {
+        self.ask(keys, prefix, limit, |out, request| {
+            KeysWriter::exists(out, request, &self.shared.bucket, mode(prefix))
+        })
+        .await
+    }
+
+    /// Removes objects; `false` for what was not there or is being written.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LaneError`].
+    pub async fn remove(&self, keys: &[Key], limit: Duration) -> Result<Vec<bool>, LaneError> {
+        self.ask(keys, false, limit, |out, request| {
+            KeysWriter::remove(out, request, &self.shared.bucket)
+        })
+        .await
+    }
+
+    async fn ask(
+        &self,
+        keys: &[Key],
+        prefix: bool,
+        limit: Duration,
+        begin: impl for<'o> Fn(&'o mut Vec<u8>, u64) -> KeysWriter<'o>,
+    ) -> Result<Vec<bool>, LaneError> {
+        let ask = async |busy: &mut Busy| {
+            let mut done: Vec<bool> = Vec::with_capacity(keys.len());
+            while done.len() < keys.len() && !(prefix && done.last() == Some(&false)) {
+                let before = done.len();
+                let rest = &keys[before..];
+                let write = |out: &mut Vec<u8>, request| fill(begin(out, request), rest);
+                let read = |answer: Answer<'_>, _: &_| match answer {
+                    Answer::Done(statuses) => {
+                        let statuses = statuses.map(|status| status == DoneStatus::Done);
+                        done.extend(statuses.take(rest.len()));
+                        Ok(())
+                    }
+                    _ => Err(Fault::Protocol("no answer to a question".to_owned())),
+                };
+                busy.connection().exchange(write, read).await?;
+                demand_progress(before, done.len())?;
+            }
+            Ok(done)
+        };
+        self.call(limit, ask).await
+    }
+}
+
+impl Found {
+    fn of(
+        record: LeaseRecord<'_>,
+        shared: &Arc<Shared>,
+        link: &Arc<super::link::Link>,
+        key: &Key,
+        life: (Instant, Duration),
+    ) -> Self {
+        match record {
+            LeaseRecord::Granted(grant, extents) => {
+                let granted = (grant, extents.iter().collect());
+                Self::Leased(LaneLease::new(shared, link, key.clone(), granted, life))
+            }
+            LeaseRecord::Refused(LeaseStatus::TooManyLeases | LeaseStatus::MemoryShort) => {
+                Self::Full
+            }
+            LeaseRecord::Refused(_) => Self::Absent,
+        }
+    }
+}
+
+fn mode(prefix: bool) -> Mode {
+    if prefix { Mode::Prefix } else { Mode::Each }
+}
+
+/// Ends a frame with as many of the keys as it holds.
+fn fill(mut frame: KeysWriter<'_>, keys: &[Key]) {
+    for key in keys {
+        match frame.push(key.as_str()) {
+            Ok(()) => {}
+            Err(Unfit::Full) => break,
+            Err(Unfit::Name(error)) => unreachable!("a key was checked when it was made: {error}"),
+        }
+    }
+    frame.finish();
+}
+
+/// A frame that is answered for no key would be sent for ever.
+fn demand_progress(before: usize, after: usize) -> Result<(), Fault> {
+    match after > before {
+        true => Ok(()),
+        false => Err(Fault::Protocol("an answer about no key".to_owned())),
+    }
+}

@@ -1,0 +1,196 @@
+//! The fast lane against peers that are no daemon, or one that lies.
+
+#![expect(clippy::unwrap_used, reason = "an assumption that fails is a failed test")]
+
+use std::{
+    fs::File,
+    io::{IoSlice, Read, Write},
+    mem::MaybeUninit,
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
+
+use kvlease_api::lane::{
+    FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeaseStatus, LeasesWriter, Welcome,
+};
+use kvlease_client::{
+    BucketName, ByteSize, Checksum, Extent, Key,
+    lane::{Found, Lane, LaneError},
+};
+use kvlease_shm::Generations;
+use kvlease_types::{Epoch, Offset};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+const CAPACITY: u64 = 1 << 20;
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A socket whose one client is served by a function.
+struct Peer {
+    dir: tempfile::TempDir,
+}
+
+impl Peer {
+    fn serving(serve: impl FnOnce(UnixStream) + Send + 'static) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+        thread::spawn(move || serve(listener.accept().unwrap().0));
+        Self { dir }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    async fn open(&self) -> Result<Lane, LaneError> {
+        Lane::open(&self.path(), BucketName::new("b").unwrap(), true, 1, LIMIT).await
+    }
+}
+
+fn arena() -> File {
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    file.set_len(CAPACITY).unwrap();
+    file
+}
+
+fn welcome(capacity: u64) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let welcome = Welcome {
+        writes: true,
+        epoch: Epoch::new(7),
+        capacity: ByteSize::new(capacity),
+        object_len_max: ByteSize::mib(1),
+        lease_ttl_max: LIMIT,
+        reservation_ttl: LIMIT,
+        keys_max: KEYS_MAX as u32,
+        frame_len_max: FRAME_LEN_MAX as u32,
+        slots: 8,
+    };
+    welcome.write(&mut frame, 0);
+    frame
+}
+
+/// Answers the hello as a daemon does.
+fn greet(mut stream: &UnixStream, generations: &Generations) {
+    read_frame(&mut stream);
+    let arena = arena();
+    let descriptors = [arena.as_fd(), generations.descriptor()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let frame = welcome(CAPACITY);
+    sendmsg(stream, &[IoSlice::new(&frame)], &mut ancillary, SendFlags::empty()).unwrap();
+}
+
+/// The number of the next request.
+fn read_frame(stream: &mut &UnixStream) -> u64 {
+    let mut arrived = Vec::new();
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        arrived.push(byte[0]);
+        if let Some((frame, _)) = Frame::split(&arrived, FRAME_LEN_MAX).unwrap() {
+            return frame.request;
+        }
+    }
+}
+
+fn grant(slot: u32, generation: u64) -> LeaseGrant {
+    let (checksum, len) = (Checksum::new(1), ByteSize::new(64));
+    LeaseGrant { slot, sequence: 1, generation, checksum, len }
+}
+
+/// What a client makes of these bytes in answer to an acquire of one key.
+async fn acquired(
+    answer: impl FnOnce(u64) -> Vec<u8> + Send + 'static,
+) -> Result<Vec<Found>, LaneError> {
+    let peer = Peer::serving(|stream| {
+        let generations = Generations::create(8).unwrap();
+        generations.set(3, 9);
+        greet(&stream, &generations);
+        let request = read_frame(&mut &stream);
+        (&stream).write_all(&answer(request)).unwrap();
+        // Until the client has closed.
+        let _ = (&stream).read(&mut [0]);
+    });
+    let lane = peer.open().await.unwrap();
+    lane.acquire(&[Key::new("k").unwrap()], false, LIMIT, LIMIT, LIMIT).await
+}
+
+fn granted(request: u64, grant: LeaseGrant, at: u64) -> Vec<u8> {
+    let mut leases = LeasesWriter::begin(Vec::new(), request);
+    leases.granted(&grant, &[Extent::new(Offset::new(at), grant.len)]);
+    leases.finish(LIMIT)
+}
+
+#[tokio::test]
+async fn a_lease_is_as_live_as_its_generation() {
+    for (slot, generation, live) in [(3, 9, true), (3, 8, false), (4, 0, false), (99, 9, false)] {
+        let found = acquired(move |request| granted(request, grant(slot, generation), 0)).await;
+        let [Found::Leased(lease)] = &found.unwrap()[..] else { panic!("it was granted") };
+        assert_eq!(lease.is_live(), live, "slot={slot} generation={generation}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_an_error() {
+    let answers: [fn(u64) -> Vec<u8>; 7] = [
+        |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        |_| vec![0xff; 64],
+        |request| granted(request + 1, grant(3, 9), 0),
+        |_| granted(0, grant(3, 9), 0),
+        |request| LeasesWriter::begin(Vec::new(), request).finish(LIMIT),
+        |_| welcome(CAPACITY),
+        |request| {
+            let mut answer = granted(request, grant(3, 9), u64::MAX - 8);
+            answer.truncate(answer.len());
+            answer
+        },
+    ];
+    for (index, answer) in answers.into_iter().enumerate() {
+        let error = acquired(answer).await.unwrap_err();
+        assert!(matches!(error, LaneError::Protocol { .. }), "{index}: {error}");
+    }
+    let cut = acquired(|request| granted(request, grant(3, 9), 0)[..30].to_vec());
+    let cut = tokio::time::timeout(Duration::from_millis(200), cut).await;
+    assert!(cut.is_err(), "half an answer is waited for");
+}
+
+#[tokio::test]
+async fn more_answers_than_keys_are_not_taken() {
+    let found = acquired(|request| {
+        let mut leases = LeasesWriter::begin(Vec::new(), request);
+        for _ in 0..3 {
+            leases.refused(LeaseStatus::Absent);
+        }
+        leases.finish(LIMIT)
+    });
+    assert!(matches!(found.await.unwrap()[..], [Found::Absent]));
+}
+
+#[tokio::test]
+async fn what_greets_otherwise_than_a_daemon_is_refused() {
+    let no_descriptors = Peer::serving(|stream| {
+        read_frame(&mut &stream);
+        (&stream).write_all(&welcome(CAPACITY)).unwrap();
+        let _ = (&stream).read(&mut [0]);
+    });
+    let error = no_descriptors.open().await.unwrap_err();
+    assert!(matches!(error, LaneError::Protocol { .. }), "{error}");
+    let closed = Peer::serving(drop);
+    let error = closed.open().await.unwrap_err();
+    assert!(matches!(error, LaneError::Broken { .. }), "{error}");
+    let garbage = Peer::serving(|stream| {
+        let _ = (&stream).write_all(&[0x55; 4096]);
+        let _ = (&stream).read(&mut [0]);
+    });
+    let error = garbage.open().await.unwrap_err();
+    assert!(matches!(error, LaneError::Protocol { .. }), "{error}");
+    let error =
+        Lane::open("/nonexistent/socket".as_ref(), BucketName::new("b").unwrap(), false, 1, LIMIT);
+    assert!(matches!(error.await.unwrap_err(), LaneError::Broken { .. }));
+}
