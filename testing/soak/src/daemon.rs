@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
-use kvlease_client::{ListReply, StatsReply};
+use anyhow::{Context, bail, ensure};
+use kvlease_client::{ByteSize, ListReply, StatsReply};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -274,4 +274,22 @@ fn listening(path: &Path) -> Option<SocketAddr> {
     let text = fs::read_to_string(path).ok()?;
     let (first, _) = text.split_once('\n')?;
     first.split_once(BANNER)?.1.parse().ok()
+}
+
+/// A daemon of the executable that was named, or of the one beside this process's own.
+pub(crate) fn daemon_spec(
+    named: Option<&Path>,
+    capacity: ByteSize,
+    settings: Vec<String>,
+) -> anyhow::Result<DaemonSpec> {
+    let binary = match named {
+        Some(binary) => binary.to_owned(),
+        None => env::current_exe()?.with_file_name("kvlease"),
+    };
+    ensure!(
+        binary.is_file(),
+        "no daemon to soak: build it, or name it with --daemon or KVLEASE_BIN, path=`{}`",
+        binary.display()
+    );
+    Ok(DaemonSpec { binary, capacity: capacity.to_string(), settings })
 }

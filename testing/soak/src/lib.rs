@@ -12,11 +12,13 @@
 //! | [`wire`] | HTTP by hand, for clients that misbehave |
 //! | [`Payload`] | bytes that tell whose they are, of which version, and where they belong |
 //! | [`soak`] | the soak: clients, supervisor, report |
+//! | [`beside`] | clients of HTTP, timed beside many of the fast lane |
 //! | [`actor`] | single processes for the drills to kill |
 
 #![forbid(unsafe_code)]
 
 pub mod actor;
+pub mod beside;
 mod daemon;
 mod interrupt;
 mod payload;

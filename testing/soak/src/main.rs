@@ -12,7 +12,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use kvlease_soak::{
-    actor::{self, HolderArgs, UploaderArgs},
+    actor::{self, FillerArgs, HolderArgs, LaneHolderArgs, UploaderArgs},
+    beside::{self, BesideArgs},
     mix,
     soak::{self, ClientArgs, Role, SoakArgs},
 };
@@ -30,15 +31,17 @@ struct Cli {
     #[command(flatten)]
     soak: SoakArgs,
     /// Print the report as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
 
-/// What the soak and the drills start this executable as.
+/// What else there is: measurements, and what the soak and the drills start this executable as.
 #[derive(Subcommand, Debug)]
 enum Part {
+    /// Times clients of HTTP alone, beside many of the fast lane, and beside others
+    Beside(BesideArgs),
     /// A client of a soak
     #[command(hide = true)]
     Client {
@@ -52,17 +55,26 @@ enum Part {
     /// A process in the middle of an upload
     #[command(hide = true)]
     UploadHalf(UploaderArgs),
+    /// A process that holds a lease over the fast lane
+    #[command(hide = true)]
+    LaneHold(LaneHolderArgs),
+    /// A process in the middle of a fill
+    #[command(hide = true)]
+    LaneFillHalf(FillerArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.part {
         None => run_soak(&cli),
+        Some(Part::Beside(args)) => run_beside(args, cli.json),
         Some(Part::Client { role, args }) => {
             soak::run_client(*role, args).map(|()| ExitCode::SUCCESS)
         }
         Some(Part::Hold(args)) => actor::hold(args).map(|()| ExitCode::SUCCESS),
         Some(Part::UploadHalf(args)) => actor::upload_half(args).map(|()| ExitCode::SUCCESS),
+        Some(Part::LaneHold(args)) => actor::hold_over_lane(args).map(|()| ExitCode::SUCCESS),
+        Some(Part::LaneFillHalf(args)) => actor::fill_half(args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kvlease-soak: {error:#}");
@@ -82,6 +94,18 @@ fn run_soak(cli: &Cli) -> anyhow::Result<ExitCode> {
     }
     let well = report.faults().is_empty();
     Ok(if well { ExitCode::SUCCESS } else { FAULT.into() })
+}
+
+fn run_beside(args: &BesideArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let seed = args.seed.unwrap_or_else(any_seed);
+    eprintln!("kvlease-soak: --seed {seed}");
+    let report = beside::run(args, seed)?;
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(if report.faults().is_empty() { ExitCode::SUCCESS } else { FAULT.into() })
 }
 
 fn any_seed() -> u64 {

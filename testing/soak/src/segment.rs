@@ -44,6 +44,11 @@ impl Segment {
         Path::new(SHM_DIR).join(format!(".kvlease.{}", self.name))
     }
 
+    /// The socket of the daemon's fast lane.
+    pub fn socket_path(&self) -> PathBuf {
+        Path::new(SHM_DIR).join(format!(".kvlease.{}.sock", self.name))
+    }
+
     /// Which inode has the public name; `None` while none has.
     pub fn inode(&self) -> Option<u64> {
         fs::symlink_metadata(self.path()).ok().map(|metadata| metadata.ino())
@@ -54,7 +59,7 @@ impl Segment {
         let absent = |path: PathBuf| {
             fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
-        absent(self.path()) && absent(self.private_path())
+        [self.path(), self.private_path(), self.socket_path()].into_iter().all(absent)
     }
 }
 
@@ -63,5 +68,6 @@ impl Drop for Segment {
         // What was never made cannot be removed, and nobody is left to tell of anything else.
         let _ = fs::remove_file(self.path());
         let _ = fs::remove_dir_all(self.private_path());
+        let _ = fs::remove_file(self.socket_path());
     }
 }

@@ -14,7 +14,7 @@ const SECONDS: &str = "20";
 
 /// What may well not happen: an upload of a killed writer that is still there, and replies that
 /// come about only if a client was too slow or all of the arena was leased at the same time.
-const RARE: [Count; 3] = [Count::Busy, Count::NoSpace, Count::RenewedLate];
+const RARE: [Count; 4] = [Count::Busy, Count::NoSpace, Count::RenewedLate, Count::FilledLate];
 
 /// What must not happen.
 const FAULTS: [Count; 3] = [Count::WrongBytes, Count::WrongVersions, Count::Errors];
@@ -23,7 +23,7 @@ fn soak(eviction: &str) {
     let seed = seed().to_string();
     let mut command = Command::new(ACTOR);
     command.args(["--json", "--kill-clients", "--seconds", SECONDS, "--seed", &seed]);
-    command.args(["--writers", "3", "--readers", "4", "--capacity", "96MiB"]);
+    command.args(["--writers", "3", "--readers", "4", "--capacity", "96MiB", "--lane", "50"]);
     command.args(["--eviction", eviction]).arg("--daemon").arg(daemon_binary());
     let output = command.output().unwrap();
     let (said, complaints) =

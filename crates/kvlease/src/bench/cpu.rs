@@ -2,6 +2,8 @@
 
 use std::{fs, time::Duration};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The processor time of all threads that the process has now, or `None` where the kernel does
 /// not tell. Sums nanoseconds of the scheduler: the ticks of `/proc/PID/stat` are too coarse for a
 /// round. A thread that ended in between is missing.
@@ -13,4 +15,10 @@ pub(super) fn used(pid: u32) -> Option<Duration> {
         nanos += text.split(' ').next()?.parse::<u64>().ok()?;
     }
     Some(Duration::from_nanos(nanos))
+}
+
+/// The processor time of all threads that this process has or had.
+pub(super) fn used_here() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec.unsigned_abs() as u32)
 }

@@ -14,6 +14,10 @@ pub(super) const ROUND_LEN: u64 = 256 << 20;
 /// How many objects one client moves in a round at most: this bounds the time of small sizes.
 const OBJECTS_PER_CLIENT_MAX: u64 = 1024;
 
+/// How many objects, and how many of their bytes, a batch over the fast lane has at most.
+const BATCH_MAX: u64 = 128;
+const BATCH_LEN_MAX: u64 = 64 << 20;
+
 /// The smallest arena that is worth starting.
 const CAPACITY_MIN: u64 = 64 << 20;
 
@@ -31,10 +35,22 @@ pub(super) struct Cell {
     pub(super) objects: usize,
 }
 
+/// One row of the fast lane's table: one client that moves objects of one size in batches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct LaneCell {
+    /// Length of an object.
+    pub(super) size: ByteSize,
+    /// Objects in a batch.
+    pub(super) batch: usize,
+    /// Objects that are moved in a round.
+    pub(super) objects: usize,
+}
+
 /// What is measured and what has to be left out.
 #[derive(Debug)]
 pub(super) struct Plan {
     cells: Vec<Cell>,
+    lane: Vec<LaneCell>,
     clients: Vec<usize>,
     skipped: Vec<String>,
 }
@@ -46,9 +62,27 @@ impl Cell {
         Self { size, clients, objects: objects as usize }
     }
 
+    /// As many objects as a round needs, or as fit.
+    fn fitting(size: ByteSize, clients: usize, usable: u64) -> Self {
+        let cell = Self::new(size, clients, ROUND_LEN.min(usable));
+        let fits = cell.round_len() <= usable;
+        let objects = if fits { cell.objects } else { cell.objects - 1 };
+        Self { objects, ..cell }
+    }
+
     /// The bytes that all clients together move in a round.
     pub(super) fn round_len(self) -> u64 {
         self.size.bytes().saturating_mul(self.clients as u64).saturating_mul(self.objects as u64)
+    }
+}
+
+impl LaneCell {
+    /// The rows for what one client moves: one object at a time, and many.
+    fn of(cell: Cell) -> impl Iterator<Item = Self> {
+        let Cell { size, objects, .. } = cell;
+        let many = (BATCH_LEN_MAX / size.bytes().max(1)).clamp(1, BATCH_MAX) as usize;
+        let many = Some(many.min(objects)).filter(|many| *many > 1);
+        [Some(1), many].into_iter().flatten().map(move |batch| Self { size, batch, objects })
     }
 }
 
@@ -60,18 +94,19 @@ impl Plan {
         capacity: ByteSize,
     ) -> Result<Self, Failure> {
         let available = available_memory()?;
-        let mut plan = Self { cells: Vec::new(), clients: clients.to_vec(), skipped: Vec::new() };
+        let (cells, lane, skipped) = (Vec::new(), Vec::new(), Vec::new());
+        let mut plan = Self { cells, lane, clients: clients.to_vec(), skipped };
+        let usable = capacity.bytes() / 5 * 4;
         for size in sizes {
+            if size.bytes() <= usable.min(available / 4) {
+                plan.lane.extend(LaneCell::of(Cell::fitting(*size, 1, usable)));
+            }
             for count in clients {
-                let usable = capacity.bytes() / 5 * 4;
                 let once = size.bytes().saturating_mul(*count as u64);
                 if once > usable || once > available / 4 {
                     plan.skipped.push(format!("{size} x {count}"));
                 } else {
-                    let cell = Cell::new(*size, *count, ROUND_LEN.min(usable));
-                    let fits = cell.round_len() <= usable;
-                    let objects = if fits { cell.objects } else { cell.objects - 1 };
-                    plan.cells.push(Cell { objects, ..cell });
+                    plan.cells.push(Cell::fitting(*size, *count, usable));
                 }
             }
         }
@@ -81,6 +116,11 @@ impl Plan {
     /// The rows of the table.
     pub(super) fn cells(&self) -> &[Cell] {
         &self.cells
+    }
+
+    /// The rows of the fast lane's table.
+    pub(super) fn lane_cells(&self) -> &[LaneCell] {
+        &self.lane
     }
 
     /// The numbers of clients.
@@ -95,13 +135,16 @@ impl Plan {
 
     /// The length of what the clients send from, all from the same.
     pub(super) fn source_len(&self) -> u64 {
-        self.cells.iter().map(|cell| cell.size.bytes()).max().unwrap_or(0).max(ROUND_LEN)
+        let sizes = self.cells.iter().map(|cell| cell.size);
+        let sizes = sizes.chain(self.lane.iter().map(|row| row.size));
+        sizes.map(ByteSize::bytes).max().unwrap_or(0).max(ROUND_LEN)
     }
 
     /// The length of what the clients copy into, together.
     pub(super) fn target_len(&self) -> u64 {
         let at_once = self.cells.iter().map(|cell| cell.size.bytes() * cell.clients as u64);
-        at_once.max().unwrap_or(0).max(ROUND_LEN)
+        let largest = self.lane.iter().map(|row| row.size.bytes());
+        at_once.chain(largest).max().unwrap_or(0).max(ROUND_LEN)
     }
 }
 
@@ -162,5 +205,9 @@ mod tests {
         for cell in plan.cells() {
             assert!(cell.objects > 0 && cell.round_len() <= 80 << 20, "{cell:?}");
         }
+        let lane = plan.lane_cells().iter();
+        let lane: Vec<_> =
+            lane.map(|row| (row.size.bytes() >> 20, row.batch, row.objects)).collect();
+        assert_eq!(lane, [(1, 1, 80), (1, 64, 80), (30, 1, 2), (30, 2, 2), (64, 1, 1)]);
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use kvlease_client::{Address, ByteSize, StatsReply};
 use serde::Serialize;
 
+use super::lane::LaneReport;
 use crate::{failure::Failure, text::human_size};
 
 /// Everything that was measured. With `--json` it is printed as it is.
@@ -25,6 +26,8 @@ pub(super) struct Report {
     pub(super) transfers: Vec<TransferRow>,
     /// One row for each kind of call and number of clients.
     pub(super) calls: Vec<CallRow>,
+    /// The fast lane.
+    pub(super) lane: Option<LaneReport>,
     /// Rows for which the arena or the memory is too small.
     skipped: Vec<String>,
 }
@@ -82,6 +85,7 @@ impl Report {
             rounds,
             transfers: Vec::new(),
             calls: Vec::new(),
+            lane: None,
             skipped: skipped.to_vec(),
         }
     }
@@ -134,6 +138,9 @@ impl Report {
             "\nmemcpy: libc, heap to heap, as many threads as clients. Ratios: to memcpy of the \
              same round.\nSenders are blocking sockets, one thread each.\n",
         );
+        if let Some(lane) = &self.lane {
+            lane.write(&mut text);
+        }
         if !self.skipped.is_empty() {
             let _ = writeln!(
                 text,
@@ -145,6 +152,7 @@ impl Report {
     }
 }
 
-fn optional(figure: Option<f64>, decimals: usize) -> String {
+/// A figure, or a dash where there is none.
+pub(super) fn optional(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.decimals$}"))
 }

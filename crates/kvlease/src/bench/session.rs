@@ -11,7 +11,8 @@ use std::{
 
 use indicatif::ProgressBar;
 use kvlease_client::{
-    Address, Attachment, ByteSize, Client, ClientConfig, SegmentName, StatsReply, encode,
+    Address, Attachment, BucketName, ByteSize, Client, ClientConfig, SegmentName, StatsReply,
+    encode,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,7 +21,8 @@ use super::{
     buffers::Buffers,
     calls,
     daemon::Daemon,
-    plan::{self, Plan},
+    lane,
+    plan::{self, LaneCell, Plan},
     report::Report,
     transfers,
     wire::{self, Connection},
@@ -45,6 +47,7 @@ pub(super) struct Session {
     pub(super) address: Address,
     /// `/v1/kv/{bucket}/` and the part of all keys that makes them this run's own.
     pub(super) path_prefix: String,
+    pub(super) bucket: BucketName,
     pub(super) rounds: usize,
     pub(super) attachment: Option<Arc<Attachment>>,
     pub(super) progress: ProgressBar,
@@ -80,10 +83,14 @@ impl Session {
         let capacity = ByteSize::new(stats.capacity);
         let plan = Plan::new(&args.sizes, &clients, capacity)?;
         let bucket = encode(daemon.bucket().as_str());
+        let steps = plan.cells().len()
+            + calls::STEPS * plan.clients().len()
+            + lane::steps(plan.lane_cells().len());
         Ok(Self {
             attachment: attach(&address, &stats),
-            path_prefix: format!("/v1/kv/{bucket}/kvlease-bench-{}", std::process::id()),
-            progress: progress::steps(plan.cells().len() + calls::STEPS * plan.clients().len()),
+            path_prefix: format!("/v1/kv/{bucket}/{}", key_prefix()),
+            bucket: daemon.bucket().clone(),
+            progress: progress::steps(steps),
             daemon: own,
             plan,
             address,
@@ -106,8 +113,19 @@ impl Session {
             report.transfers.push(transfers::measure(self, *cell, &mut buffers)?);
             self.progress.inc(1);
         }
+        report.lane = Some(lane::measure(self, &mut buffers)?);
         self.progress.finish_and_clear();
         Ok(report)
+    }
+
+    /// The part of all keys that makes them this run's own.
+    pub(super) fn key_prefix(&self) -> String {
+        key_prefix()
+    }
+
+    /// The rows of the fast lane's table.
+    pub(super) fn lane_cells(&self) -> &[LaneCell] {
+        self.plan.lane_cells()
     }
 
     /// Connections for this many clients.
@@ -124,6 +142,10 @@ impl Session {
     pub(super) fn check_interrupted(&self) -> Result<(), Failure> {
         check_interrupted(&self.interrupted)
     }
+}
+
+fn key_prefix() -> String {
+    format!("kvlease-bench-{}", std::process::id())
 }
 
 /// Sets a flag when the run is to end. The run looks at it between rounds, so that it can remove

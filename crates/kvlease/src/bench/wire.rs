@@ -5,10 +5,11 @@
 use std::{
     io::{self, IoSlice, Read, Write},
     net::TcpStream,
+    path::PathBuf,
     time::Duration,
 };
 
-use kvlease_client::Address;
+use kvlease_client::{Address, SOCKET_HEADER};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Status};
@@ -58,6 +59,15 @@ impl Connection {
         let reply = self.call(method, path)?;
         expect(reply.status, 200, method, path)?;
         Ok(serde_json::from_slice(reply.body)?)
+    }
+
+    /// Where the daemon says that its fast lane is, when it is asked for this object.
+    pub(super) fn socket(&mut self, path: &str) -> io::Result<Option<PathBuf>> {
+        expect(self.call("HEAD", path)?.status, 200, "HEAD", path)?;
+        let head = self.reply.split(|byte| *byte == b'\n').take_while(|line| line.len() > 1);
+        let lines = head.filter_map(|line| std::str::from_utf8(line).ok());
+        let sockets = lines.filter_map(|line| header(line, SOCKET_HEADER));
+        Ok(sockets.map(PathBuf::from).next())
     }
 
     /// Stores an object: head and body leave with one system call, or as few as the socket takes.
@@ -131,11 +141,14 @@ pub(super) fn expect(status: u16, expected: u16, method: &str, path: &str) -> io
 }
 
 fn content_length(head: &str) -> usize {
-    let named = |line: &&str| {
-        line.get(..15).is_some_and(|name| name.eq_ignore_ascii_case("content-length:"))
-    };
-    let line = head.lines().find(named);
-    line.and_then(|line| line[15..].trim().parse().ok()).unwrap_or(0)
+    let line = head.lines().find_map(|line| header(line, "content-length"));
+    line.and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// The value of a line of a head, if it is that of this header.
+fn header<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    let (named, value) = line.split_once(':')?;
+    named.eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {

@@ -2,9 +2,11 @@
 //! output how far it is.
 
 mod holder;
+mod lane;
 mod uploader;
 
 pub use holder::{HELD, HolderArgs, hold};
+pub use lane::{FillerArgs, HALF_FILLED, LaneArgs, LaneHolderArgs, fill_half, hold_over_lane};
 pub use uploader::{HALF_SENT, UploaderArgs, upload_half};
 
 use std::io::{self, Write};

@@ -1,14 +1,18 @@
 //! What writers and readers have in common: their arguments, the daemon, the ledger.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use kvlease_client::{BucketName, Client, ClientConfig, Error, Key, SegmentName, Timeouts};
+use kvlease_client::{
+    Attachment, BucketName, Client, ClientConfig, Key, SegmentName, Timeouts,
+    lane::{Found, Lane},
+};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tokio::runtime;
 
 use super::{
     BUCKET,
+    grant::Grant,
     ledger::{Count, Ledger},
     reader::Reader,
     versions::Versions,
@@ -19,7 +23,7 @@ use crate::Random;
 
 /// How long a call may take before the daemon counts as stuck: long, since many processes share
 /// few processors.
-const CALL_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const CALL_WITHIN: Duration = Duration::from_secs(60);
 
 /// File of the versions in the soak's folder.
 pub(super) const VERSIONS: &str = "versions";
@@ -42,6 +46,9 @@ pub struct ClientArgs {
     /// Name of its segment
     #[arg(long)]
     pub segment: SegmentName,
+    /// Socket of its fast lane, for a client that takes it
+    #[arg(long)]
+    pub socket: Option<PathBuf>,
     /// Size of its arena in bytes
     #[arg(long)]
     pub capacity: u64,
@@ -72,6 +79,8 @@ pub struct ClientArgs {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
+    /// The fast lane, for a client that takes it.
+    pub(super) lane: Option<Lane>,
     pub(super) workload: Workload,
     pub(super) versions: Versions,
     pub(super) ledger: Ledger,
@@ -88,14 +97,19 @@ pub(super) fn run(role: Role, args: &ClientArgs) -> anyhow::Result<()> {
     config.bucket = BucketName::new(BUCKET)?;
     config.shared_memory_name = Some(args.segment.clone());
     config.timeouts = Timeouts { connect: CALL_WITHIN, call: CALL_WITHIN, transfer: CALL_WITHIN };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let lane = args.socket.as_deref().map(|socket| {
+        let open = Lane::open(socket, config.bucket.clone(), true, 1, CALL_WITHIN);
+        runtime.block_on(open).context("the fast lane")
+    });
     let session = Session {
         client: Client::new(config),
+        lane: lane.transpose()?,
         workload: Workload::new(args.seed, args.capacity),
         versions: Versions::open(&args.folder.join(VERSIONS)).context("the versions")?,
         ledger: Ledger::open(&args.folder.join(&args.ledger)).context("the ledger")?,
         random: Random::of(args.seed, args.party),
     };
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match role {
             Role::Writer => Writer::new(session, args.place, args.writers).run().await,
@@ -111,8 +125,38 @@ impl Session {
         Key::new(self.workload.key(index)).expect("keys of the workload are valid names")
     }
 
+    /// Leases objects for `ttl`; `None` for each that cannot be had.
+    pub(super) async fn lease(
+        &self,
+        keys: &[Key],
+        wait: Duration,
+        ttl: Duration,
+    ) -> anyhow::Result<Vec<Option<Grant>>> {
+        if let Some(lane) = &self.lane {
+            let found = lane.acquire(keys, false, wait, ttl, CALL_WITHIN).await?;
+            let grant = |found| match found {
+                Found::Leased(lease) => Some(Grant::Lane(lease)),
+                Found::Absent | Found::Full => None,
+            };
+            return Ok(found.into_iter().map(grant).collect());
+        }
+        let mut grants = Vec::with_capacity(keys.len());
+        for key in keys {
+            grants.push(self.client.lease(key, wait, ttl).await?.map(Grant::Http));
+        }
+        Ok(grants)
+    }
+
+    /// The mapping that a lease is about.
+    pub(super) fn attachment(&self, grant: &Grant) -> anyhow::Result<Arc<Attachment>> {
+        match (grant, &self.lane) {
+            (Grant::Lane(_), Some(lane)) => Ok(Arc::clone(lane.attachment())),
+            _ => Ok(self.client.attach()?),
+        }
+    }
+
     /// Counts a failure that no client should see, and says what it was.
-    pub(super) fn failed(&mut self, doing: &str, error: &Error) {
+    pub(super) fn failed(&mut self, doing: &str, error: &(impl fmt::Display + fmt::Debug)) {
         self.ledger.add(Count::Errors, 1);
         eprintln!("soak client: {doing} failed, error=`{error}` cause=`{error:?}`");
     }

@@ -23,6 +23,8 @@ pub(super) struct Orders {
     pub(super) ttl_max_ms: u64,
     pub(super) writers: usize,
     pub(super) readers: usize,
+    /// How many of a hundred clients take the fast lane.
+    pub(super) lane_percent: usize,
 }
 
 /// How many clients were killed, by what they were in the middle of.
@@ -39,6 +41,7 @@ pub(super) struct Fleet {
     orders: Orders,
     url: String,
     segment: String,
+    socket: PathBuf,
     clients: Vec<Client>,
     parties: u64,
     kills: Kills,
@@ -61,6 +64,7 @@ impl Fleet {
             orders,
             url: format!("http://{}", daemon.address()),
             segment: daemon.segment().name().to_owned(),
+            socket: daemon.segment().socket_path(),
             clients: Vec::new(),
             parties: 0,
             kills: Kills::default(),
@@ -138,6 +142,9 @@ impl Fleet {
         ] {
             command.args([flag, &value.to_string()]);
         }
+        if takes_lane(place, self.orders.lane_percent) {
+            command.arg("--socket").arg(&self.socket);
+        }
         self.parties += 1;
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.spawn().context("cannot start a client")
@@ -152,6 +159,12 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.kill_all();
     }
+}
+
+/// Whether the client in this place takes the fast lane: so many of each hundred do, evenly spread.
+/// The one that replaces a killed client goes the same way.
+fn takes_lane(place: usize, percent: usize) -> bool {
+    (place + 1) * percent / 100 > place * percent / 100
 }
 
 fn role_name(role: Role) -> &'static str {

@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use kvlease_client::Lease;
-
-use super::versions::Known;
+use super::{grant::Grant, versions::Known};
 
 /// How many leases one reader keeps.
 pub(super) const HELD_MAX: usize = 8;
@@ -12,7 +10,7 @@ pub(super) const HELD_MAX: usize = 8;
 /// A lease that is kept.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) lease: Lease,
+    pub(super) lease: Grant,
     /// Number of the key.
     pub(super) index: usize,
     /// What was known of the key before the lease was asked for.

@@ -4,7 +4,9 @@
 //! a reader knows which versions it may see, and each client's `ledger`, which outlives it.
 
 mod client;
+mod filler;
 mod fleet;
+mod grant;
 mod held;
 mod ledger;
 mod reader;

@@ -5,14 +5,16 @@
 //! count must be right, always.
 
 use std::{
-    mem,
+    io, mem,
     time::{Duration, Instant},
 };
 
-use kvlease_client::{Error, Lease};
+use kvlease_client::Checksum;
+use kvlease_shm::Digest;
 
 use super::{
-    client::Session,
+    client::{CALL_WITHIN, Session},
+    grant::Grant,
     held::{Held, HeldLeases},
     ledger::{Activity, Count},
     versions::Known,
@@ -26,6 +28,11 @@ const LOOK_PERCENT: u64 = 5;
 /// How often the time to live is shorter than a large copy, in percent, and how short it is then.
 const SHORT_PERCENT: u64 = 10;
 const SHORT_TTL_MAX: Duration = Duration::from_millis(4);
+
+/// How many objects are leased together over the fast lane at most, and how often one is looked at
+/// where it is, in percent.
+const BATCH_MAX: u64 = 8;
+const VIEW_PERCENT: u64 = 30;
 
 /// What becomes of a lease after the copy, in percent; the rest is released.
 const ABANDON_PERCENT: u64 = 8;
@@ -72,24 +79,46 @@ impl Reader {
 
     async fn read(&mut self, index: usize) -> anyhow::Result<()> {
         let session = &mut self.session;
-        let before = session.versions.get(index)?;
+        let mut indices = vec![index];
+        if session.lane.is_some() {
+            let more = session.random.below(BATCH_MAX);
+            indices.extend((0..more).map(|_| session.workload.wanted(&mut session.random)));
+        }
+        let keys: Vec<_> = indices.iter().map(|index| session.key(*index)).collect();
+        let before = indices.iter().map(|index| session.versions.get(*index));
+        let before = before.collect::<io::Result<Vec<_>>>()?;
         let ttl_max =
             if session.random.percent(SHORT_PERCENT) { SHORT_TTL_MAX } else { self.ttl_max };
         let ttl = Duration::from_micros(1 + session.random.below(ttl_max.as_micros() as u64));
         let wait = Duration::from_millis(session.random.below(WAIT_MAX.as_millis() as u64));
         session.ledger.begin(Activity::Read)?;
-        let lease = match session.client.lease(&session.key(index), wait, ttl).await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => {
-                session.ledger.add(Count::Missed, 1);
-                return Ok(());
-            }
+        let leases = match session.lease(&keys, wait, ttl).await {
+            Ok(leases) => leases,
             Err(error) => {
                 session.failed("a lease request", &error);
                 return Ok(());
             }
         };
-        session.ledger.add(Count::Leased, 1);
+        for ((lease, index), before) in leases.into_iter().zip(indices).zip(before) {
+            match lease {
+                Some(lease) => self.read_leased(lease, index, before).await?,
+                None => self.session.ledger.add(Count::Missed, 1),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_leased(
+        &mut self,
+        lease: Grant,
+        index: usize,
+        before: Known,
+    ) -> anyhow::Result<()> {
+        let way = match &lease {
+            Grant::Http(_) => Count::Leased,
+            Grant::Lane(_) => Count::LeasedLane,
+        };
+        self.session.ledger.add(way, 1);
         let Copy::Good(version) = self.copy(&lease, index, &before)? else {
             return self.release(lease).await;
         };
@@ -124,8 +153,8 @@ impl Reader {
         self.session.ledger.begin(Activity::Read)?;
         if held.renew {
             match held.lease.renew(self.ttl_max).await {
-                Ok(()) => self.session.ledger.add(Count::Renewed, 1),
-                Err(Error::LeaseEnded { .. }) => self.session.ledger.add(Count::RenewedLate, 1),
+                Ok(true) => self.session.ledger.add(Count::Renewed, 1),
+                Ok(false) => self.session.ledger.add(Count::RenewedLate, 1),
                 Err(error) => self.session.failed("a renewal", &error),
             }
         }
@@ -143,7 +172,7 @@ impl Reader {
         self.part(held).await
     }
 
-    async fn release(&mut self, lease: Lease) -> anyhow::Result<()> {
+    async fn release(&mut self, lease: Grant) -> anyhow::Result<()> {
         match lease.release().await {
             Ok(()) => self.session.ledger.add(Count::Released, 1),
             Err(error) => self.session.failed("a release", &error),
@@ -152,20 +181,37 @@ impl Reader {
     }
 
     /// Copies a leased object and checks it.
-    fn copy(&mut self, lease: &Lease, index: usize, before: &Known) -> anyhow::Result<Copy> {
-        let attachment = self.session.client.attach()?;
+    fn copy(&mut self, lease: &Grant, index: usize, before: &Known) -> anyhow::Result<Copy> {
+        let attachment = self.session.attachment(lease)?;
+        if matches!(lease, Grant::Lane(_)) && self.session.random.percent(VIEW_PERCENT) {
+            let mut digest = Digest::new();
+            attachment.digest_rest(lease.extents(), 0, &mut digest)?;
+            self.check_sum(lease, digest.finish(), Some(Count::Viewed));
+        }
         self.buffer.resize(lease.len().bytes() as usize, 0);
         let checksum = attachment.copy_out_digested(lease.extents(), &mut self.buffer)?;
         if !lease.is_live() {
             self.session.ledger.add(Count::Late, 1);
             return Ok(Copy::Late);
         }
-        if lease.checksum() != Some(checksum) {
-            self.session.ledger.add(Count::Errors, 1);
-            eprintln!("soak reader: another checksum, key=`{}` id=`{}`", lease.key(), lease.id());
-        }
-        let version = self.verify(index, before, &format!("lease `{}`", lease.id()))?;
+        self.check_sum(lease, checksum, None);
+        let version = self.verify(index, before, lease.way())?;
         Ok(Copy::Good(version))
+    }
+
+    /// Compares the sum of what was read with the daemon's, if the lease lives: otherwise it does
+    /// not count.
+    fn check_sum(&mut self, lease: &Grant, actual: Checksum, counts_as: Option<Count>) {
+        if !lease.is_live() {
+            return;
+        }
+        if let Some(count) = counts_as {
+            self.session.ledger.add(count, 1);
+        }
+        if lease.checksum() != Some(actual) {
+            self.session.ledger.add(Count::Errors, 1);
+            eprintln!("soak reader: another checksum, key=`{}` way=`{}`", lease.key(), lease.way());
+        }
     }
 
     async fn fetch(&mut self, index: usize) -> anyhow::Result<()> {
@@ -199,7 +245,15 @@ impl Reader {
     }
 
     async fn look(&mut self, index: usize) -> anyhow::Result<()> {
-        match self.session.client.head(&self.session.key(index)).await {
+        let key = self.session.key(index);
+        if let Some(lane) = &self.session.lane {
+            match lane.exists(&[key], false, CALL_WITHIN).await {
+                Ok(_) => self.session.ledger.add(Count::Looked, 1),
+                Err(error) => self.session.failed("a look", &error),
+            }
+            return Ok(());
+        }
+        match self.session.client.head(&key).await {
             Ok(_) => self.session.ledger.add(Count::Looked, 1),
             Err(error) => self.session.failed("a look", &error),
         }

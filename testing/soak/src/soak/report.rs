@@ -92,7 +92,12 @@ impl Report {
         if self.daemon_status != Some(0) {
             faults.push(format!("exit status of the daemon: {:?}", self.daemon_status));
         }
-        let done = [Count::Stored, Count::Copied, Count::Fetched, Count::Removed];
+        if [Count::Stored, Count::StoredChunked, Count::StoredLane].map(|way| self.count(way))
+            == [0; 3]
+        {
+            faults.push("nothing was soaked, nothing was stored".to_owned());
+        }
+        let done = [Count::Copied, Count::Fetched, Count::Removed];
         if let Some(missing) = done.iter().find(|count| self.count(**count) == 0) {
             faults.push(format!("nothing was soaked, {}: 0", missing.about()));
         }

@@ -19,7 +19,7 @@ use super::{
     workload::Workload,
 };
 use crate::{
-    daemon::{Daemon, DaemonSpec},
+    daemon::{Daemon, daemon_spec},
     interrupt::Interrupt,
     random::Random,
     wait::until,
@@ -62,6 +62,9 @@ pub struct SoakArgs {
     /// Eviction policy of the daemon: lru or s3-fifo
     #[arg(long, default_value = "s3-fifo")]
     pub eviction: String,
+    /// How many of a hundred clients take the fast lane
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub lane: u8,
     /// Kill clients at random and replace them
     #[arg(long)]
     pub kill_clients: bool,
@@ -78,7 +81,8 @@ pub struct SoakArgs {
 pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
     let interrupt = Interrupt::listen()?;
     let folder = TempDir::with_prefix("kvlease-soak-")?;
-    let mut daemon = Daemon::start(daemon_spec(args)?)?;
+    let mut daemon =
+        Daemon::start(daemon_spec(args.daemon.as_deref(), args.capacity, settings(args))?)?;
     let capacity = daemon.stats()?.capacity;
     let workload = Workload::new(seed, capacity);
     Versions::create(&folder.path().join(VERSIONS), workload.keys())?;
@@ -89,6 +93,7 @@ pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
         ttl_max_ms: TTL_MAX.as_millis() as u64,
         writers: args.writers.into(),
         readers: args.readers.into(),
+        lane_percent: args.lane.into(),
     };
     let started = Instant::now();
     let mut fleet = Fleet::start(orders, &daemon)?;
@@ -124,24 +129,14 @@ pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
     })
 }
 
-fn daemon_spec(args: &SoakArgs) -> anyhow::Result<DaemonSpec> {
-    let binary = match &args.daemon {
-        Some(binary) => binary.clone(),
-        None => std::env::current_exe()?.with_file_name("kvlease"),
-    };
-    ensure!(
-        binary.is_file(),
-        "no daemon to soak: build it, or name it with --daemon or KVLEASE_BIN, path=`{}`",
-        binary.display()
-    );
-    let settings = vec![
+fn settings(args: &SoakArgs) -> Vec<String> {
+    vec![
         format!("cache.eviction={}", args.eviction),
         format!("lease.ttl_default_s={}", TTL_MAX.as_secs_f64()),
         format!("lease.ttl_max_s={}", TTL_MAX.as_secs_f64()),
         format!("lease.grace_s={}", GRACE.as_secs_f64()),
         "log.level=warn".to_owned(),
-    ];
-    Ok(DaemonSpec { binary, capacity: args.capacity.to_string(), settings })
+    ]
 }
 
 /// Lets the clients race, and kills some of them.

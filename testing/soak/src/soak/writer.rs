@@ -23,18 +23,18 @@ const CHUNKED_PERCENT: u64 = 30;
 
 /// How often a body pauses in the middle, in percent, and for how long: readers wait for it then,
 /// and kills hit it.
-const SLOW_PERCENT: u64 = 15;
-const SLOW_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const SLOW_PERCENT: u64 = 15;
+pub(super) const SLOW_PAUSE: Duration = Duration::from_millis(50);
 
 /// How much of a body is on its way to the connection at a time.
 const PIPE_LEN: usize = 64 << 10;
 
 /// How long a writer waits when there is no space: all of it is leased.
-const SPACE_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const SPACE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The one writer of every key whose number is `place` modulo `writers`.
 pub(super) struct Writer {
-    session: Session,
+    pub(super) session: Session,
     place: usize,
     writers: usize,
 }
@@ -53,18 +53,31 @@ impl Writer {
                 self.session.versions.set(index, known)?;
             }
         }
-        let own = keys.saturating_sub(self.place).div_ceil(self.writers) as u64;
+        let lane = self.session.lane.clone();
         loop {
-            let index = self.place + self.session.random.below(own) as usize * self.writers;
+            let index = self.any_own();
             let mut known = self.session.versions.get(index)?;
             if self.session.random.percent(REMOVE_PERCENT) {
                 self.remove(index, &mut known).await?;
             }
-            self.store(index, &mut known).await?;
+            match &lane {
+                Some(lane) => self.store_over_lane(lane, index).await?,
+                None => self.store(index, &mut known).await?,
+            }
         }
     }
 
+    /// One of the keys that are this writer's.
+    pub(super) fn any_own(&mut self) -> usize {
+        let keys = self.session.workload.keys();
+        let own = keys.saturating_sub(self.place).div_ceil(self.writers) as u64;
+        self.place + self.session.random.below(own) as usize * self.writers
+    }
+
     async fn remove(&mut self, index: usize, known: &mut Known) -> anyhow::Result<()> {
+        if let Some(lane) = self.session.lane.clone() {
+            return self.remove_over_lane(&lane, index, known).await;
+        }
         let session = &mut self.session;
         let count = match session.client.remove(&session.key(index)).await {
             Ok(true) => Count::Removed,

@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod lane;
+mod lane_restart;
 mod leases;
 mod public_name;
 mod refusals;

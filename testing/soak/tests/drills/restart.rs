@@ -17,6 +17,13 @@ const TTL_S: &str = "8";
 
 const LEN: usize = 700_001;
 
+/// How the holder gets its lease.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Http,
+    Lane,
+}
+
 /// A process that reads under a lease until its deadline.
 struct Holder {
     process: Child,
@@ -24,11 +31,18 @@ struct Holder {
 }
 
 impl Holder {
-    fn start(daemon: &Daemon, key: &str) -> Self {
+    fn start(daemon: &Daemon, way: Way, key: &str) -> Self {
         let mut command = Command::new(ACTOR);
-        command.args(["hold", "--address", &daemon.address().to_string()]);
-        command.args(["--segment", daemon.segment().name(), "--bucket", BUCKET]);
-        command.args(["--key", key, "--ttl-s", TTL_S]);
+        match way {
+            Way::Http => {
+                command.args(["hold", "--address", &daemon.address().to_string()]);
+                command.args(["--segment", daemon.segment().name()]);
+            }
+            Way::Lane => {
+                command.arg("lane-hold").arg("--socket").arg(daemon.segment().socket_path());
+            }
+        }
+        command.args(["--bucket", BUCKET, "--key", key, "--ttl-s", TTL_S]);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
@@ -73,7 +87,7 @@ fn fill_while_held(daemon: &Daemon, holder: &mut Holder) {
     assert!(stored > 4 * CAPACITY, "too little was stored to tell, stored=`{stored}`");
 }
 
-fn drill(end: impl FnOnce(&mut Daemon)) {
+fn drill(way: Way, end: impl FnOnce(&mut Daemon)) {
     let mut settings = lease_settings(TTL_S, "0.5").to_vec();
     settings.push("server.drain_timeout_s=1".to_owned());
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
@@ -83,7 +97,7 @@ fn drill(end: impl FnOnce(&mut Daemon)) {
         assert_eq!(put(&daemon, key, LEN), 200);
     }
     let inode = daemon.segment().inode();
-    let mut holder = Holder::start(&daemon, "held");
+    let mut holder = Holder::start(&daemon, way, "held");
     end(&mut daemon);
     daemon.start_again().unwrap();
     assert!(holder.is_reading(), "the lease must outlive the restart for this drill to tell");
@@ -105,18 +119,22 @@ fn drill(end: impl FnOnce(&mut Daemon)) {
 
 #[test]
 fn bytes_leased_before_a_sigkill_stay_until_the_deadline_and_nothing_stale_is_served() {
-    drill(|daemon| {
-        let status = daemon.kill().unwrap();
-        assert_eq!(
-            std::os::unix::process::ExitStatusExt::signal(&status),
-            Some(kvlease_soak::KILLED)
-        );
-    });
+    drill(Way::Http, kill);
+}
+
+#[test]
+fn bytes_leased_over_the_fast_lane_stay_until_the_deadline_after_a_sigkill() {
+    drill(Way::Lane, kill);
+}
+
+fn kill(daemon: &mut Daemon) {
+    let status = daemon.kill().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(kvlease_soak::KILLED));
 }
 
 #[test]
 fn bytes_leased_before_a_sigterm_stay_until_the_deadline_and_the_daemon_ends_with_status_0() {
-    drill(|daemon| {
+    drill(Way::Http, |daemon| {
         let status = daemon.terminate().unwrap();
         assert_eq!(status.code(), Some(0), "{}", daemon.log());
     });

@@ -1,0 +1,161 @@
+//! One client of the fast lane on one thread, which waits for its answers where it asked.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
+};
+
+use kvlease_client::{
+    BucketName, ByteSize, ClientConfig, Connector, ConnectorConfig, Key, Patience, SocketChoice,
+    View,
+    lane::{Found, Lane, LaneLease, LanePut},
+};
+use tokio::runtime::{Builder, Runtime};
+
+use super::super::{session::Session, wire};
+use crate::failure::Failure;
+
+/// How long one call may take.
+const CALL_MAX: Duration = Duration::from_secs(60);
+
+/// For how long objects are leased.
+const TTL: Duration = Duration::from_secs(30);
+
+/// The lane, and a connector that takes it.
+#[derive(Debug)]
+pub(super) struct LaneClient {
+    lane: Lane,
+    connector: Connector,
+    runtime: Runtime,
+    patience: Patience,
+    key_prefix: String,
+}
+
+impl LaneClient {
+    /// Opens the lane at this socket; the inner error is why it cannot be used.
+    pub(super) fn open(
+        session: &Session,
+        socket: PathBuf,
+    ) -> Result<Result<Self, String>, Failure> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(wire::failed)?;
+        let lane = match runtime.block_on(open(&socket, session.bucket.clone())) {
+            Ok(lane) if lane.is_writable() => lane,
+            Ok(_) => return Ok(Err("the daemon lets nobody write over it".to_owned())),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let mut config = ClientConfig::new(session.address.clone());
+        config.bucket = session.bucket.clone();
+        let mut config = ConnectorConfig::new(config);
+        config.socket = SocketChoice::At(socket);
+        let connector = Connector::new(config)?;
+        let key_prefix = format!("{}-lane", session.key_prefix());
+        let patience = Patience::default();
+        Ok(Ok(Self { lane, connector, runtime, patience, key_prefix }))
+    }
+
+    /// The keys of objects with these numbers.
+    pub(super) fn keys(&self, kind: &str, numbers: std::ops::Range<usize>) -> Vec<Key> {
+        let key = |number| Key::new(format!("{}-{kind}-{number}", self.key_prefix));
+        numbers.map(|number| key(number).expect("keys of bench are short and plain")).collect()
+    }
+
+    /// Leases objects, all of which are there.
+    pub(super) fn acquire(&self, keys: &[Key]) -> io::Result<Vec<LaneLease>> {
+        let call = self.lane.acquire(keys, false, Duration::ZERO, TTL, CALL_MAX);
+        let found = self.wait(call).map_err(io::Error::other)?;
+        let leased = |found| match found {
+            Found::Leased(lease) => Ok(lease),
+            Found::Absent | Found::Full => Err(io::Error::other("an object is gone or full")),
+        };
+        found.into_iter().map(leased).collect()
+    }
+
+    /// Copies a leased object and checks it.
+    pub(super) fn copy(&self, lease: &LaneLease, into: &mut [u8]) -> io::Result<()> {
+        let copied = self.lane.attachment().copy_out_digested(lease.extents(), into);
+        let checksum = copied.map_err(io::Error::other)?;
+        match checksum == lease.checksum() && lease.is_live() {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("wrong bytes, key=`{}`", lease.key()))),
+        }
+    }
+
+    /// Objects where they are. All of them are looked at by their addresses, none by its bytes.
+    pub(super) fn view(&self, keys: &[Key]) -> io::Result<Vec<View>> {
+        let opened = self.wait(self.connector.batched_open(keys, 0));
+        let view = |opened: Result<Option<_>, _>| {
+            let object: Option<kvlease_client::OpenObject> = opened.map_err(io::Error::other)?;
+            let object = object.ok_or_else(|| io::Error::other("an object is gone"))?;
+            let view = object.into_view();
+            let view = view.map_err(|_| io::Error::other("an object came over HTTP"))?;
+            match view.is_live() {
+                true => Ok(view),
+                false => Err(io::Error::other("a lease ended at once")),
+            }
+        };
+        opened.into_iter().map(view).collect()
+    }
+
+    /// Which of the objects are there, all of which have to be.
+    pub(super) fn look_up(&self, keys: &[Key]) -> io::Result<()> {
+        let found = self.wait(self.lane.exists(keys, false, CALL_MAX)).map_err(io::Error::other)?;
+        match found.iter().all(|found| *found) {
+            true => Ok(()),
+            false => Err(io::Error::other("an object is gone")),
+        }
+    }
+
+    /// Stores objects together: reserves, fills, commits.
+    pub(super) fn put<'b>(
+        &self,
+        keys: &[Key],
+        len: usize,
+        from: impl Fn(usize) -> &'b [u8],
+    ) -> io::Result<()> {
+        let wishes: Vec<_> = keys.iter().map(|key| (key, ByteSize::new(len as u64))).collect();
+        let mut stored = 0;
+        while stored < keys.len() {
+            let reserve = self.lane.reserve(&wishes[stored..], CALL_MAX);
+            let reserved = self.wait(reserve).map_err(io::Error::other)?;
+            let mut filled = Vec::with_capacity(reserved.len());
+            for (place, reserved) in reserved.into_iter().enumerate() {
+                let reservation = reserved.map_err(|outcome| not_stored(&outcome))?;
+                let checksum = reservation.fill([from(stored + place)]);
+                let checksum = checksum.ok_or_else(|| not_stored(&LanePut::Late))?;
+                filled.push((reservation, checksum));
+            }
+            let outcomes = self.wait(self.lane.commit(filled, CALL_MAX));
+            let outcomes = outcomes.map_err(io::Error::other)?;
+            if let Some(outcome) = outcomes.iter().find(|outcome| **outcome != LanePut::Stored) {
+                return Err(not_stored(outcome));
+            }
+            stored += outcomes.len();
+        }
+        Ok(())
+    }
+
+    /// Removes objects, whether they are there or not.
+    pub(super) fn remove(&self, keys: &[Key]) -> io::Result<()> {
+        let removed = self.wait(self.lane.remove(keys, CALL_MAX));
+        removed.map(drop).map_err(io::Error::other)
+    }
+
+    /// Waits for a call as the connector without `async` does: in place for a while.
+    fn wait<T>(&self, call: impl Future<Output = T>) -> T {
+        let mut call = pin!(call);
+        let entered = self.runtime.enter();
+        let answer = self.patience.poll(call.as_mut());
+        drop(entered);
+        answer.unwrap_or_else(|| self.runtime.block_on(call))
+    }
+}
+
+async fn open(socket: &Path, bucket: BucketName) -> Result<Lane, kvlease_client::lane::LaneError> {
+    Lane::open(socket, bucket, true, 1, CALL_MAX).await
+}
+
+fn not_stored(outcome: &LanePut) -> io::Error {
+    io::Error::other(format!("an object was not stored, outcome=`{outcome:?}`"))
+}

@@ -1,0 +1,150 @@
+//! The figures of the fast lane, next to what they should be.
+
+use std::fmt::Write as _;
+
+use kvlease_client::ByteSize;
+use serde::Serialize;
+
+use crate::text::human_size;
+
+use super::super::report::optional;
+
+/// The most processor time that a put should take on both sides together.
+const AIM_PUT_CPU_MS_PER_GB: f64 = 110.0;
+
+/// Everything that was measured over the fast lane.
+#[derive(Debug, Serialize)]
+pub(in super::super) struct LaneReport {
+    /// Why there are no figures; absent if there are.
+    missing: Option<String>,
+    /// A lease and its release over HTTP in the same rounds, median in microseconds.
+    http_lease_release_us: f64,
+    /// One row for each kind of call and number of keys.
+    calls: Vec<LaneCallRow>,
+    /// One row for each size and batch.
+    transfers: Vec<LaneTransferRow>,
+    /// What `put_cpu_ms_per_gb` should be at most.
+    aim_put_cpu_ms_per_gb: f64,
+}
+
+/// Latency of one kind of call; medians over rounds.
+#[derive(Debug, Serialize)]
+pub(super) struct LaneCallRow {
+    /// Which call.
+    pub(super) operation: &'static str,
+    /// Keys in each call.
+    pub(super) keys: usize,
+    /// Median latency of a call in microseconds.
+    pub(super) p50_us: f64,
+    /// The same for each of its keys.
+    pub(super) us_per_key: f64,
+    /// What that should be at most.
+    pub(super) aim_us_per_key: f64,
+    /// How many times as long a lease and its release take over HTTP.
+    pub(super) http_times: Option<f64>,
+}
+
+/// Rates of moving objects of one size in batches; medians over rounds, with GB of 10^9 bytes.
+#[derive(Debug, Serialize)]
+pub(super) struct LaneTransferRow {
+    /// Length of an object in bytes.
+    pub(super) size: u64,
+    /// Objects that are asked for, or stored, at a time.
+    pub(super) batch: usize,
+    /// Objects that a round moved.
+    pub(super) objects_per_round: usize,
+    /// libc memcpy from heap to heap, on one thread.
+    pub(super) memcpy_gb_per_s: f64,
+    /// Acquire, copy with checksum from the arena to the heap, release; on one thread.
+    pub(super) get_gb_per_s: f64,
+    /// Get by memcpy of the same round.
+    pub(super) get_ratio: f64,
+    /// What that should be at least.
+    pub(super) aim_get_ratio: Option<f64>,
+    /// Reserve, copy with checksum from the heap to the arena, commit; on one thread.
+    pub(super) put_gb_per_s: f64,
+    /// Put by memcpy of the same round.
+    pub(super) put_ratio: f64,
+    /// What that should be at least.
+    pub(super) aim_put_ratio: Option<f64>,
+    /// Processor time of daemon and client for puts; absent if the daemon's process is not known.
+    pub(super) put_cpu_ms_per_gb: Option<f64>,
+    /// An object as a view, and its end.
+    pub(super) view_us_per_key: f64,
+}
+
+impl LaneReport {
+    /// A report of these figures.
+    pub(super) fn new(
+        http_lease_release_us: f64,
+        calls: Vec<LaneCallRow>,
+        transfers: Vec<LaneTransferRow>,
+    ) -> Self {
+        let aim_put_cpu_ms_per_gb = AIM_PUT_CPU_MS_PER_GB;
+        Self { missing: None, http_lease_release_us, calls, transfers, aim_put_cpu_ms_per_gb }
+    }
+
+    /// A report that there are no figures, and why.
+    pub(super) fn missing(why: impl Into<String>) -> Self {
+        let missing = Some(why.into());
+        Self { missing, ..Self::new(0.0, Vec::new(), Vec::new()) }
+    }
+
+    /// Appends the tables.
+    pub(in super::super) fn write(&self, text: &mut String) {
+        if let Some(why) = &self.missing {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\nNo figures of the fast lane: {why}.");
+            return;
+        }
+        text.push_str("\nfast lane         keys   p50 us   us a key      aim   HTTP times\n");
+        for row in &self.calls {
+            let _ = writeln!(
+                text,
+                "{:<16} {:>5} {:>8.1} {:>10.3} {:>8} {:>12}",
+                row.operation,
+                row.keys,
+                row.p50_us,
+                row.us_per_key,
+                row.aim_us_per_key,
+                optional(row.http_times, 0),
+            );
+        }
+        let _ = writeln!(
+            text,
+            "HTTP times: a lease and its release over HTTP, {:.1} us in these rounds, by us a key; \
+             aim: 100.\n",
+            self.http_lease_release_us
+        );
+        self.write_transfers(text);
+    }
+
+    fn write_transfers(&self, text: &mut String) {
+        text.push_str(
+            "    size batch   memcpy      get    ratio      aim      put    ratio      aim  CPU of both      view\n\
+            \x20                  GB/s     GB/s                       GB/s                      ms/GB put  us a key\n",
+        );
+        for row in &self.transfers {
+            let _ = writeln!(
+                text,
+                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>8} {:>8.2} {:>8.2} {:>8} {:>12} {:>9.2}",
+                human_size(ByteSize::new(row.size)),
+                row.batch,
+                row.memcpy_gb_per_s,
+                row.get_gb_per_s,
+                row.get_ratio,
+                optional(row.aim_get_ratio, 1),
+                row.put_gb_per_s,
+                row.put_ratio,
+                optional(row.aim_put_ratio, 1),
+                optional(row.put_cpu_ms_per_gb, 0),
+                row.view_us_per_key,
+            );
+        }
+        let _ = writeln!(
+            text,
+            "One client on one thread, checksums on both ways. Aim for the CPU of both: {}.",
+            self.aim_put_cpu_ms_per_gb
+        );
+    }
+}

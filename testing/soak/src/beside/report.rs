@@ -1,0 +1,133 @@
+//! What came of each phase.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// What one client did.
+#[derive(Default, Debug)]
+pub(super) struct Tally {
+    /// How long each of its calls took.
+    pub(super) calls: Vec<Duration>,
+    /// Bytes that it stored and read, all of the latter verified.
+    pub(super) bytes: u64,
+}
+
+/// What came of one phase.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Phase {
+    /// What went on beside the clients that were timed.
+    pub load: String,
+    /// Calls of the clients that were timed, in a second.
+    pub calls_per_s: f64,
+    /// How long half of them took at most, in microseconds.
+    pub p50_us: f64,
+    /// How long 99 % of them took at most.
+    pub p99_us: f64,
+    /// How long the longest took.
+    pub max_us: f64,
+    /// The fewest calls that one of these clients made.
+    pub calls_min: usize,
+    /// Calls of the load, in a second.
+    pub load_calls_per_s: f64,
+    /// Bytes that the load stored and read, in a second.
+    pub load_bytes_per_s: f64,
+    /// The fewest calls that one client of the load made.
+    pub load_calls_min: usize,
+}
+
+/// What came of all phases.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BesideReport {
+    /// Brings lengths and choices back.
+    pub seed: u64,
+    /// Clients of HTTP that were timed.
+    pub http_clients: usize,
+    /// Clients beside them.
+    pub load_clients: usize,
+    /// The phases.
+    pub phases: Vec<Phase>,
+    /// Leases, unfinished and finished objects that were left when all were gone.
+    pub left_at_end: u64,
+    /// Exit status of the daemon after `SIGTERM`; none if a signal ended it.
+    pub daemon_status: Option<i32>,
+}
+
+impl Phase {
+    pub(super) fn new(load: &str, span: Duration, timed: Vec<Tally>, beside: Vec<Tally>) -> Self {
+        let fewest = |tallies: &[Tally]| tallies.iter().map(|tally| tally.calls.len()).min();
+        let calls_min = fewest(&timed).unwrap_or(0);
+        let load_calls_min = fewest(&beside).unwrap_or(0);
+        let load_calls: usize = beside.iter().map(|tally| tally.calls.len()).sum();
+        let load_bytes: u64 = beside.iter().map(|tally| tally.bytes).sum();
+        let mut calls: Vec<_> = timed.into_iter().flat_map(|tally| tally.calls).collect();
+        calls.sort_unstable();
+        let at = |share: f64| {
+            let rank = (calls.len() as f64 * share).ceil() as usize;
+            calls.get(rank.saturating_sub(1)).map_or(0.0, |call| call.as_secs_f64() * 1e6)
+        };
+        Self {
+            load: load.to_owned(),
+            calls_per_s: calls.len() as f64 / span.as_secs_f64(),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            max_us: at(1.0),
+            calls_min,
+            load_calls_per_s: load_calls as f64 / span.as_secs_f64(),
+            load_bytes_per_s: load_bytes as f64 / span.as_secs_f64(),
+            load_calls_min,
+        }
+    }
+}
+
+impl BesideReport {
+    /// What is wrong, in one line each; nothing if all is well. How long calls took is for people
+    /// to judge.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for phase in &self.phases {
+            let idle = phase.load_calls_min == 0 && phase.load != self.phases[0].load;
+            if phase.calls_min == 0 || idle {
+                faults.push(format!("a client never had its turn: {}", phase.load));
+            }
+        }
+        if self.left_at_end > 0 {
+            faults.push(format!("leases or objects are left: {}", self.left_at_end));
+        }
+        if self.daemon_status != Some(0) {
+            faults.push(format!("exit status of the daemon: {:?}", self.daemon_status));
+        }
+        faults
+    }
+}
+
+impl fmt::Display for BesideReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { http_clients, load_clients, .. } = self;
+        writeln!(f, "{http_clients} clients of HTTP, timed; {load_clients} clients beside them")?;
+        writeln!(
+            f,
+            "{:<22}{:>9}{:>9}{:>9}{:>10}{:>12}{:>10}{:>14}",
+            "", "calls/s", "p50 us", "p99 us", "max us", "load/s", "GB/s", "fewest calls"
+        )?;
+        for phase in &self.phases {
+            writeln!(
+                f,
+                "{:<22}{:>9.0}{:>9.0}{:>9.0}{:>10.0}{:>12.0}{:>10.2}{:>14}",
+                phase.load,
+                phase.calls_per_s,
+                phase.p50_us,
+                phase.p99_us,
+                phase.max_us,
+                phase.load_calls_per_s,
+                phase.load_bytes_per_s / 1e9,
+                format!("{}, {}", phase.calls_min, phase.load_calls_min),
+            )?;
+        }
+        let faults = self.faults();
+        for fault in &faults {
+            writeln!(f, "FAULT {fault}")?;
+        }
+        write!(f, "{}", if faults.is_empty() { "all is well" } else { "NOT WELL" })
+    }
+}
