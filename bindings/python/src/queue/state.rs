@@ -59,10 +59,18 @@ struct Lists {
     last_id: u64,
     running: HashMap<u64, Option<AbortHandle>>,
     finished: Vec<Finished>,
+    /// Callers that do an operation themselves.
+    in_place: usize,
     /// Callers in [`State::take_within`].
     waiting: usize,
     /// Whether the event was written since it was read last.
     announced: bool,
+}
+
+impl Lists {
+    fn is_busy(&self) -> bool {
+        !self.running.is_empty() || self.in_place > 0
+    }
 }
 
 /// The end of one operation.
@@ -123,14 +131,20 @@ impl State {
         owners: Vec<Owner>,
         operation: impl Future<Output = Outcome> + Send + 'static,
     ) -> PyResult<Result<Outcome, u64>> {
-        if lock(&self.lists).closed {
-            return Err(closed());
+        {
+            let mut lists = lock(&self.lists);
+            if lists.closed {
+                return Err(closed());
+            }
+            lists.in_place += 1;
         }
         let mut operation = Box::pin(operation);
         let done = py.detach(|| {
             let _entered = runtime.enter();
             self.patience.poll(operation.as_mut())
         });
+        // Attached again: only now may the interpreter end.
+        lock(&self.lists).in_place -= 1;
         match done {
             Some(outcome) => Ok(Ok(outcome)),
             None => self.start(runtime, owners, operation).map(Err),
@@ -192,7 +206,7 @@ impl State {
 
     async fn is_idle_within(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        while !lock(&self.lists).running.is_empty() {
+        while lock(&self.lists).is_busy() {
             if Instant::now() >= deadline {
                 return false;
             }
