@@ -32,9 +32,8 @@ use crate::{
 
 /// The cache of one node: the catalog, the arena, and the threads that look after them.
 ///
-/// Dropping the engine stops those threads. Guards ([`Put`], [`Reservation`], [`LeaseGuard`],
-/// [`Read`]) may
-/// outlive it.
+/// Dropping the engine stops those threads and waits for them. Guards ([`Put`], [`Reservation`],
+/// [`LeaseGuard`], [`Read`]) may outlive it.
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,

@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::Ordering::Relaxed,
+        atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
@@ -22,16 +22,24 @@ const TURN: Duration = Duration::from_millis(100);
 /// How many leases and quarantined extents one turn of the reaper ends under one lock.
 const REAP_BATCH: usize = 1_024;
 
-/// The threads. They end when this is stopped or dropped.
+/// The threads. They end when this is stopped or dropped: whoever opens the segment after that
+/// meets none that still holds it.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
-    /// The order to stop, given by dropping the sender, and the thread to wait for.
-    keeper: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// The order to stop, given by dropping the sender.
+    keeping: Sender<()>,
+    populating: Arc<AtomicBool>,
+    threads: [JoinHandle<()>; 2],
 }
 
 impl Maintenance {
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
-        let (stop, stopped) = channel::<()>();
+        let (keeping, stopped) = channel::<()>();
         let kept = Arc::clone(shared);
         let keeper = thread::Builder::new().name("kvlease-keeper".into()).spawn(move || {
             let mut linker = Linker::default();
@@ -40,19 +48,24 @@ impl Maintenance {
                 reap(&kept);
             }
         })?;
-        // Weak, and nobody waits for it: a daemon that ends needs no more memory.
-        let populated = Arc::downgrade(shared);
-        thread::Builder::new()
+        let populating = Arc::new(AtomicBool::new(true));
+        let goes_on = Arc::clone(&populating);
+        let populated = Arc::clone(shared);
+        let populator = thread::Builder::new()
             .name("kvlease-populate".into())
-            .spawn(move || while populated.upgrade().is_some_and(|shared| populate(&shared)) {})?;
-        Ok(Self { keeper: Mutex::new(Some((stop, keeper))) })
+            .spawn(move || while goes_on.load(Relaxed) && populate(&populated) {})?;
+        let threads = [keeper, populator];
+        Ok(Self { running: Mutex::new(Some(Running { keeping, populating, threads })) })
     }
 
     pub(crate) fn stop(&self) {
-        let keeper = self.keeper.lock().expect("nobody panics while holding it").take();
-        if let Some((stop, thread)) = keeper {
-            drop(stop);
-            thread.join().expect("a panic ends the process before anyone waits for the thread");
+        let running = self.running.lock().expect("nobody panics while holding it").take();
+        if let Some(Running { keeping, populating, threads }) = running {
+            drop(keeping);
+            populating.store(false, Relaxed);
+            for thread in threads {
+                thread.join().expect("a panic ends the process before anyone waits for the thread");
+            }
         }
     }
 }
