@@ -31,7 +31,7 @@ mod slab;
 mod space;
 mod watch;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Restoration};
 pub use config::{
     CAPACITY_MAX, CatalogConfig, EXTENTS_PER_OBJECT_MAX, EvictionKind, LIST_SCAN_MAX,
     ParseEvictionKindError, UNIT,
@@ -39,6 +39,6 @@ pub use config::{
 pub use extents::Extents;
 pub use outcome::{
     Acquired, BucketInfo, CatalogStats, CatalogTotals, ExpiredLease, Lease, ListCursor, ObjectInfo,
-    Released, Removed, Reservation, ReserveError, SealError, WriteId,
+    Released, Removed, Reservation, ReserveError, Restored, SealError, Suspect, WriteId,
 };
 pub use watch::SlotWatch;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry as NameEntry};
-use kvlease_types::{BucketName, Checksum, Extent, Key, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, SealedObject, Timestamp};
 
 use crate::{
     deadlines::Deadlines,
@@ -43,8 +43,12 @@ pub(crate) struct Object {
     pub(crate) created: Timestamp,
     /// Leases that have not been seen to end.
     pub(crate) leases: u32,
-    /// Whether a reader whose lease expired may still be within the grace.
+    /// Whether somebody without a live lease may still be reading it: within the grace after one
+    /// that expired, or under one that an earlier incarnation granted.
     pub(crate) held: bool,
+    /// Whether its bytes are known to have been there since it was sealed. Those of a restored
+    /// object are not, until somebody has looked.
+    pub(crate) verified: bool,
 }
 
 /// Where an object is in its life.
@@ -203,6 +207,20 @@ impl Objects {
         found.slot.filter(|slot| self.slots.get(*slot).is_some_and(same))
     }
 
+    /// A sealed object as it is told to others.
+    pub(crate) fn describe(&self, slot: u32) -> SealedObject<'_> {
+        let object = &self.slots[slot];
+        SealedObject {
+            bucket: self.buckets[object.bucket].name.as_str(),
+            key: object.key.as_str(),
+            extents: &object.extents,
+            len: ByteSize::new(object.len),
+            checksum: object.checksum,
+            generation: object.generation,
+            created: object.created,
+        }
+    }
+
     fn is_named(&self, object: &Object, hash: u64, bucket: &str, key: &str) -> bool {
         object.hash == hash
             && object.key.as_str() == key
@@ -232,6 +250,7 @@ impl Objects {
             created: Timestamp::default(),
             leases: 0,
             held: false,
+            verified: true,
         });
         let slots = &self.slots;
         self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);

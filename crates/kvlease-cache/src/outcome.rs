@@ -113,6 +113,9 @@ pub struct Lease {
     pub generation: u64,
     /// When the lease ends by itself.
     pub deadline: Timestamp,
+    /// Whether the bytes are known to be there. If not, nobody may be told of the lease before
+    /// somebody has looked, see [`Catalog::verified`](crate::Catalog::verified).
+    pub verified: bool,
 }
 
 /// The answer to the release of a lease.
@@ -157,6 +160,35 @@ pub struct ObjectInfo {
     pub leases: u32,
     /// When it was sealed.
     pub created: Timestamp,
+}
+
+/// An object whose bytes are to be looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Suspect {
+    /// The slot that it has for as long as it lives.
+    pub slot: u32,
+    /// Tells it from others that have the slot later.
+    pub generation: u64,
+    /// Where it is, in the order of its bytes, with exact lengths.
+    pub extents: Extents,
+    /// Its size.
+    pub len: ByteSize,
+    /// What the checksum of its bytes is to be.
+    pub checksum: Checksum,
+}
+
+/// What was taken over from an earlier incarnation.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Restored {
+    /// Objects that were taken over.
+    pub objects: u64,
+    /// Sum of their exact sizes.
+    pub bytes: u64,
+    /// Objects that cannot have been there: outside of what is populated, on top of a newer one, or
+    /// not an object at all.
+    pub impossible: u64,
+    /// Objects that the catalog's memory has no room for; the oldest.
+    pub beyond_memory: u64,
 }
 
 /// What a bucket holds.
@@ -224,6 +256,8 @@ pub struct CatalogStats {
     pub evictable: ByteSize,
     /// Sealed objects.
     pub objects: u64,
+    /// Those of them whose bytes nobody has looked at since they were restored.
+    pub unverified: u64,
     /// Unfinished objects.
     pub writes_in_flight: u64,
     /// Leases that neither were released nor have been seen to expire.

@@ -11,11 +11,13 @@
 mod extent;
 mod lease;
 mod name;
+mod object;
 mod size;
 mod time;
 
 pub use extent::{Extent, Offset};
 pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
 pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};
+pub use object::SealedObject;
 pub use size::{ByteSize, ParseByteSizeError};
 pub use time::Timestamp;

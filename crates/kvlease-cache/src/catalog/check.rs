@@ -47,6 +47,8 @@ impl Catalog {
         assert_eq!(count(&|o| o.state == State::Sealed), self.sealed, "objects are counted");
         assert_eq!(count(&|o| o.state == State::Removed), self.removed, "removals are counted");
         assert_eq!(count(&Object::is_evictable), self.evictable, "the evictable are counted");
+        let unverified = |object: &Object| object.state == State::Sealed && !object.verified;
+        assert_eq!(count(&unverified).objects, self.unverified, "the unverified are counted");
         let leased = self.objects.iter().filter(|(_, o)| o.leases > 0).map(|(_, o)| o.len);
         assert_eq!(leased.sum::<u64>(), self.leased_bytes, "leased bytes are counted");
         let named = self.writing.objects + self.sealed.objects;

@@ -119,6 +119,7 @@ impl Catalog {
             checksum: object.checksum,
             generation: object.generation,
             deadline,
+            verified: object.verified,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! One structure behind the caller's mutex. Each file beside this one is a part of its surface:
 //! [`mod@write`] (reserve, extend, seal, abort), [`lease`] (acquire, release, renew), [`remove`],
-//! [`reap`] (what ends by the clock), [`list`], [`stats`]. [`room`] makes space and memory free
+//! [`reap`] (what ends by the clock), [`restore`] (what an earlier incarnation had), [`verify`]
+//! (whose bytes are known), [`list`], [`stats`]. [`room`] makes space and memory free
 //! and decides beforehand whether that can succeed, so that a refusal evicts nothing.
 
 mod check;
@@ -11,9 +12,11 @@ mod list;
 mod quarantine;
 mod reap;
 mod remove;
+mod restore;
 mod room;
 mod stats;
 mod tally;
+mod verify;
 mod write;
 
 use kvlease_types::{ByteSize, Epoch, Timestamp};
@@ -31,6 +34,8 @@ use crate::{
 };
 use quarantine::Quarantine;
 use tally::Tally;
+
+pub use restore::Restoration;
 
 /// Which object is where, who may read it, and what is free. See the crate's documentation.
 #[derive(Debug)]
@@ -54,6 +59,8 @@ pub struct Catalog {
     evictable: Tally,
     /// Objects that were removed and may still be read.
     removed: Tally,
+    /// Sealed objects whose bytes nobody has looked at since they were restored.
+    unverified: u64,
     /// Exact size of the objects with leases.
     leased_bytes: u64,
     /// Names of the objects evicted lately, no more than there are slots.
@@ -82,6 +89,7 @@ impl Catalog {
             sealed: Tally::default(),
             evictable: Tally::default(),
             removed: Tally::default(),
+            unverified: 0,
             leased_bytes: 0,
             gone: Ghost::default(),
             totals: CatalogTotals::default(),
@@ -91,7 +99,7 @@ impl Catalog {
     }
 
     /// Tells `watch` from now on what every slot holds. To be called before the first object is
-    /// sealed.
+    /// sealed or restored.
     pub fn watch_slots(&mut self, watch: Box<dyn SlotWatch>) {
         self.watch = Some(watch);
     }

@@ -86,6 +86,23 @@ impl Quarantine {
         }
     }
 
+    /// Takes the units from `start` to `end` out: somebody has them for good. Returns the latest
+    /// end of a quarantine among them. Nothing below `start` is left ahead.
+    pub(super) fn cut(&mut self, start: u32, end: u32) -> Option<Timestamp> {
+        let mut latest = None;
+        while let Some((&low, &(high, until))) = self.ahead.first_key_value()
+            && low < end
+        {
+            debug_assert!(low >= start, "what is below was populated before");
+            self.ahead.remove(&low);
+            if high > end {
+                self.ahead.insert(end, (high, until));
+            }
+            latest = latest.max(Some(until));
+        }
+        latest
+    }
+
     /// Frees the first range whose time has come.
     pub(super) fn free_due(&mut self, space: &mut Space, now: Timestamp) -> bool {
         let Some(Reverse((until, block))) = self.held.peek().copied() else { return false };
@@ -107,7 +124,12 @@ impl Quarantine {
         self.held_units
     }
 
+    /// Disjoint ranges in quarantine.
+    pub(super) fn ranges(&self) -> usize {
+        self.ahead.len() + self.held.len()
+    }
+
     pub(super) fn memory(&self) -> usize {
-        (self.ahead.len() + self.held.len()) * RANGE_BYTES
+        self.ranges() * RANGE_BYTES
     }
 }

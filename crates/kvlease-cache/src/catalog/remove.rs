@@ -11,6 +11,12 @@ impl Catalog {
         if self.objects[slot].state == State::Writing {
             return Removed::BeingWritten;
         }
+        self.remove_sealed(slot);
+        Removed::Removed
+    }
+
+    /// Removes the object that is visible in `slot`.
+    pub(super) fn remove_sealed(&mut self, slot: u32) {
         self.totals.removed += 1;
         self.policy.remove(slot);
         if self.objects[slot].is_evictable() {
@@ -22,12 +28,15 @@ impl Catalog {
             self.objects[slot].state = State::Removed;
             self.removed.add(&self.objects[slot]);
         }
-        Removed::Removed
     }
 
     /// Makes a sealed object invisible.
     pub(super) fn conceal(&mut self, slot: u32) {
+        if let Some(watch) = &mut self.watch {
+            watch.concealed(slot);
+        }
         let object = &self.objects[slot];
+        self.unverified -= u64::from(!object.verified);
         self.sealed.subtract(object);
         let (bucket, len) = (object.bucket, object.len);
         let bucket = self.objects.bucket_mut(bucket);

@@ -22,6 +22,7 @@ impl Catalog {
             quarantined: unit_bytes(quarantined),
             evictable: unit_bytes(self.evictable.units),
             objects: self.sealed.objects,
+            unverified: self.unverified,
             writes_in_flight: self.writing.objects,
             leases_live: self.leases.len() as u64,
             leased: ByteSize::new(self.leased_bytes),

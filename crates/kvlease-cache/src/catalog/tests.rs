@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, Key, LeaseId, Offset};
+use kvlease_types::{
+    BucketName, ByteSize, Checksum, Epoch, Extent, Key, LeaseId, Offset, SealedObject,
+};
 
 use super::*;
 use crate::*;
@@ -222,5 +224,112 @@ fn an_object_in_as_many_pieces_as_it_may_have_grows_only_in_place() {
     assert!(catalog.abort(wall));
     assert_eq!(catalog.extend(id, UNIT, at(0)), Err(ReserveError::Fragmented));
     assert_eq!(catalog.stats(at(0)).free, unit_bytes(70));
+    catalog.check();
+}
+
+/// A record of one object with these extents, in units, and this number as its age.
+fn recorded<'a>(key: &'a str, extents: &'a [Extent], age: u64) -> SealedObject<'a> {
+    let len = extents.iter().map(|extent| extent.len.bytes()).sum();
+    SealedObject {
+        bucket: "b",
+        key,
+        extents,
+        len: ByteSize::new(len),
+        checksum: Checksum::new(age),
+        generation: age,
+        created: at(age),
+    }
+}
+
+fn units(start: u64, count: u64) -> Extent {
+    Extent::new(Offset::new(start * UNIT.bytes()), unit_bytes(count))
+}
+
+/// What of these is taken over by a catalog of 8 units.
+fn taken_over(objects: &[SealedObject<'_>]) -> (Vec<(String, u64)>, u64) {
+    let config = CatalogConfig { capacity: unit_bytes(8), ..CatalogConfig::default() };
+    let mut catalog = Catalog::new(config, Epoch::new(2));
+    let mut restoration = Restoration::default();
+    objects.iter().for_each(|object| restoration.add(object));
+    let restored = catalog.restore(restoration, unit_bytes(8));
+    catalog.check();
+    assert_eq!(restored.objects + restored.impossible, objects.len() as u64);
+    let (listed, _) = catalog.list("b", "", ListCursor::default(), 100);
+    let mut found: Vec<_> =
+        listed.iter().map(|o| (o.key.to_string(), o.checksum.xxh3_64())).collect();
+    found.sort();
+    (found, restored.impossible)
+}
+
+#[test]
+fn of_two_objects_that_contradict_each_other_the_newer_is_taken_over() {
+    let found = |keys: &[(&str, u64)]| -> Vec<(String, u64)> {
+        keys.iter().map(|(key, age)| ((*key).to_owned(), *age)).collect()
+    };
+    let [low, high, across] = [[units(0, 3)], [units(3, 5)], [units(2, 3)]];
+    let apart = [recorded("a", &low, 1), recorded("b", &high, 2)];
+    assert_eq!(taken_over(&apart), (found(&[("a", 1), ("b", 2)]), 0));
+    let one_name = [recorded("a", &high, 2), recorded("a", &low, 1)];
+    assert_eq!(taken_over(&one_name), (found(&[("a", 2)]), 1));
+    let overlapping = [apart[0], apart[1], recorded("c", &across, 3)];
+    assert_eq!(taken_over(&overlapping), (found(&[("c", 3)]), 2));
+    let older = [apart[0], apart[1], recorded("c", &across, 0)];
+    assert_eq!(taken_over(&older), (found(&[("a", 1), ("b", 2)]), 1));
+}
+
+#[test]
+fn what_no_catalog_can_have_had_is_left_out() {
+    let places: [&[Extent]; 8] = [
+        // Beyond what is populated, and beyond all arenas.
+        &[units(6, 3)],
+        &[units(u64::from(u32::MAX) * 4, 1)],
+        &[Extent::new(Offset::new(u64::MAX - 4095), ByteSize::new(u64::MAX))],
+        // Not where units begin; empty; a gap within.
+        &[Extent::new(Offset::new(1), ByteSize::new(5))],
+        &[units(1, 0), units(2, 1)],
+        &[Extent::new(Offset::new(0), ByteSize::new(5)), units(3, 1)],
+        // On top of itself.
+        &[units(1, 2), units(2, 1)],
+        &[units(0, 1); EXTENTS_PER_OBJECT_MAX + 1],
+    ];
+    let whole = [units(0, 1)];
+    let sound = recorded("a", &whole, 1);
+    for extents in places {
+        let sum = extents.iter().fold(0_u64, |sum, e| sum.wrapping_add(e.len.bytes()));
+        let object = SealedObject { extents, len: ByteSize::new(sum), ..sound };
+        assert_eq!(taken_over(&[object]), (vec![], 1), "{extents:?}");
+    }
+    for object in [
+        SealedObject { len: ByteSize::new(1), ..sound },
+        SealedObject { key: "", ..sound },
+        SealedObject { bucket: "", ..sound },
+    ] {
+        assert_eq!(taken_over(&[object]), (vec![], 1), "{object:?}");
+    }
+}
+
+#[test]
+fn a_look_at_bytes_counts_only_for_the_object_that_was_looked_at() {
+    let mut catalog = catalog_of(4);
+    store(&mut catalog, "a", 1, 0).unwrap();
+    store(&mut catalog, "b", 1, 0).unwrap();
+    let (suspect, next) = catalog.next_suspect(0, false);
+    let suspect = suspect.unwrap();
+    assert!(catalog.next_suspect(0, true).0.is_none(), "what is stored here is known");
+    assert!(catalog.next_suspect(next.unwrap(), false).0.is_some());
+    assert_eq!(catalog.next_suspect(2, false), (None, None));
+    assert!(catalog.verified(suspect.slot, suspect.generation));
+    assert_eq!(catalog.remove("b", "a"), Removed::Removed);
+    // Its slot and its extents are another object's by now.
+    store(&mut catalog, "c", 1, 1).unwrap();
+    assert!(!catalog.verified(suspect.slot, suspect.generation));
+    assert!(!catalog.condemn(suspect.slot, suspect.generation, |_| panic!("nobody to tell")));
+    let object = catalog.stat("b", "c").unwrap();
+    let lease = lease(&mut catalog, "c", 1);
+    let mut condemned = String::new();
+    assert!(catalog.condemn(lease.slot, object.generation, |o| condemned = o.key.to_owned()));
+    assert_eq!(condemned, "c");
+    assert!(catalog.stat("b", "c").is_none());
+    assert_eq!(catalog.stats(at(1)).quarantined, unit_bytes(1), "its reader is still there");
     catalog.check();
 }

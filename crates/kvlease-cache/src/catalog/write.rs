@@ -95,18 +95,24 @@ impl Catalog {
         let object = &mut self.objects[slot];
         (object.state, object.created) = (State::Sealed, now);
         (object.len, object.checksum, object.extents) = (len, checksum, extents.into());
-        let (hash, bucket) = (object.hash, object.bucket);
-        if let Some(watch) = &mut self.watch {
-            watch.sealed(slot, object.generation);
-        }
-        self.sealed.add(&self.objects[slot]);
+        self.reveal(slot);
         self.evictable.add(&self.objects[slot]);
-        self.policy.insert(slot, hash, units);
+        self.totals.sealed += 1;
+        Ok(())
+    }
+
+    /// Makes a sealed object visible: counts it, and tells whom it concerns.
+    pub(super) fn reveal(&mut self, slot: u32) {
+        if let Some(watch) = &mut self.watch {
+            watch.sealed(slot, &self.objects.describe(slot));
+        }
+        let object = &self.objects[slot];
+        self.sealed.add(object);
+        self.policy.insert(slot, object.hash, object.allocation.units);
+        let (bucket, len) = (object.bucket, object.len);
         let bucket = self.objects.bucket_mut(bucket);
         bucket.objects += 1;
         bucket.stored += len;
-        self.totals.sealed += 1;
-        Ok(())
     }
 
     /// Discards a write. Returns false if it has ended already.

@@ -171,7 +171,12 @@ impl Space {
         let block = &mut self.blocks[id];
         (block.tenant, block.prev, block.next) = (Tenant::Object(owner), NONE, NONE);
         self.free -= block.units;
-        allocation.units += block.units;
+        self.adopt(allocation, id);
+    }
+
+    /// Chains a block that belongs to the object already behind the others.
+    pub(crate) fn adopt(&mut self, allocation: &mut Allocation, id: u32) {
+        allocation.units += self.blocks[id].units;
         allocation.blocks += 1;
         match allocation.last {
             NONE => allocation.first = id,

@@ -114,6 +114,12 @@ impl Space {
         self.append(units, Tenant::Quarantine)
     }
 
+    /// Adds `units` units at the end that the object in slot `owner` has; to be
+    /// [adopted](Space::adopt) by its allocation.
+    pub(crate) fn append_taken(&mut self, units: u32, owner: u32) -> u32 {
+        self.append(units, Tenant::Object(owner))
+    }
+
     fn append(&mut self, units: u32, tenant: Tenant) -> u32 {
         let start = self.populated;
         let (below, above) = (self.top, NONE);

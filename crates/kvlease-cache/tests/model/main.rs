@@ -2,13 +2,15 @@
 //!
 //! After every operation: no unit has two owners, no object that somebody may be reading was
 //! moved, evicted or overwritten, no slot's generation vouches for units that were handed out to
-//! another object, every unit is accounted for, and a refusal was right and changed nothing. `KVLEASE_TEST_SEED` replays a run.
+//! another object, every unit is accounted for, and a refusal was right and changed nothing. Now and
+//! then the catalog is killed, and another one takes over. `KVLEASE_TEST_SEED` replays a run.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cells;
 mod draws;
 mod naive;
+mod restart;
 mod run;
 
 use draws::Draws;

@@ -43,6 +43,8 @@ pub(crate) struct Model {
     pub(crate) named: BTreeMap<(String, String), u64>,
     /// Leases that were not released, until the grace after their deadline is over.
     pub(crate) leases: BTreeMap<(u64, u64), Lease>,
+    /// Until when an object may be read under a lease of an earlier incarnation.
+    pub(crate) holds: BTreeMap<u64, Timestamp>,
     /// Owner of each populated unit.
     pub(crate) units: Vec<Option<Owner>>,
     /// Units that are not populated yet and held until then.
@@ -92,6 +94,7 @@ impl Model {
             self.named.remove(&object.name);
         }
         self.leases.retain(|_, lease| lease.object != number);
+        self.holds.remove(&number);
         object
     }
 
@@ -107,6 +110,7 @@ impl Model {
     pub(crate) fn pass(&mut self) {
         let (now, grace) = (self.now, self.grace);
         self.leases.retain(|_, lease| lease.deadline.after(grace) > now);
+        self.holds.retain(|_, until| *until > now);
         for owner in &mut self.units {
             if matches!(owner, Some(Owner::Quarantine(until)) if *until <= now) {
                 *owner = None;
@@ -124,7 +128,7 @@ impl Model {
 
     /// Whether somebody may be reading the object.
     pub(crate) fn is_read(&self, number: u64) -> bool {
-        self.leases.values().any(|lease| lease.object == number)
+        self.holds.contains_key(&number) || self.leases.values().any(|lease| lease.object == number)
     }
 
     /// Leases whose deadline is ahead.

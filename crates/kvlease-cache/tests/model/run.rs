@@ -16,8 +16,6 @@ use crate::{
     naive::{Lease, Model, State},
 };
 
-const EPOCH: u64 = 7;
-
 /// How often the rarer outcomes came up, so that a run that tests nothing fails.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Reached {
@@ -31,10 +29,13 @@ pub(crate) struct Reached {
     pub(crate) refused_leases: u64,
     pub(crate) expired: u64,
     pub(crate) quarantined: u64,
+    pub(crate) restored: u64,
+    pub(crate) restored_held: u64,
+    pub(crate) restored_beyond_memory: u64,
 }
 
 impl Reached {
-    const fn counters(&mut self) -> [&mut u64; 10] {
+    const fn counters(&mut self) -> [&mut u64; 13] {
         [
             &mut self.sealed,
             &mut self.evicted,
@@ -46,6 +47,9 @@ impl Reached {
             &mut self.refused_leases,
             &mut self.expired,
             &mut self.quarantined,
+            &mut self.restored,
+            &mut self.restored_held,
+            &mut self.restored_beyond_memory,
         ]
     }
 
@@ -62,19 +66,20 @@ impl Reached {
 }
 
 pub(crate) struct Run {
-    catalog: Catalog,
-    model: Model,
-    cells: Cells,
-    draws: Draws,
-    config: CatalogConfig,
+    pub(crate) catalog: Catalog,
+    pub(crate) epoch: u64,
+    pub(crate) model: Model,
+    pub(crate) cells: Cells,
+    pub(crate) draws: Draws,
+    pub(crate) config: CatalogConfig,
     /// Largest object drawn, in units.
     object_units_max: u64,
     /// Begins with every second unit leased, and now and then asks for much: what fragments most.
     splintered: bool,
-    reached: Reached,
+    pub(crate) reached: Reached,
     checksum: u64,
     /// Ranges in quarantine, overlapping ones joined.
-    stretches: Vec<Range<usize>>,
+    pub(crate) stretches: Vec<Range<usize>>,
 }
 
 impl Run {
@@ -91,13 +96,14 @@ impl Run {
             eviction,
         };
         let model = Model { grace: config.lease_grace, ..Model::default() };
-        let mut catalog = Catalog::new(config.clone(), Epoch::new(EPOCH));
+        let mut catalog = Catalog::new(config.clone(), Epoch::new(0));
         let cells = Cells::new(catalog.slots_max());
         catalog.watch_slots(cells.watch());
         let object_units_max = 1 + draws.below(if splintered { 1 } else { units / 2 });
         let reached = Reached::default();
         let mut run = Self {
             catalog,
+            epoch: 0,
             model,
             cells,
             draws,
@@ -143,6 +149,7 @@ impl Run {
             27 => self.expire(),
             28 => self.grow(),
             29 => self.quarantine(),
+            30 if self.draws.one_in(40) => self.restart(),
             _ => self.pass_time(),
         }
         self.compare();
@@ -394,7 +401,7 @@ impl Run {
         let now = self.model.now;
         let ids: Vec<_> = self.model.leases.keys().copied().collect();
         let Some((epoch, sequence)) = self.draws.pick(&ids).copied() else { return };
-        let foreign = LeaseId { epoch: Epoch::new(EPOCH + 1), sequence };
+        let foreign = LeaseId { epoch: Epoch::new(self.epoch + 1), sequence };
         assert_eq!(self.catalog.release(foreign, now), Released::Unknown);
         let lease = self.model.leases[&(epoch, sequence)];
         let id = LeaseId { epoch: Epoch::new(epoch), sequence };
@@ -449,7 +456,7 @@ impl Run {
         let expired = self.catalog.expire(now, limit);
         self.reached.expired += expired.len() as u64;
         for lease in expired {
-            if let Some(known) = self.model.leases.get(&(EPOCH, lease.id.sequence)) {
+            if let Some(known) = self.model.leases.get(&(self.epoch, lease.id.sequence)) {
                 assert!(known.deadline <= now, "a live lease does not expire");
                 let object = &self.model.objects[&known.object];
                 assert_eq!(object.name, (lease.bucket.to_string(), lease.key.to_string()));

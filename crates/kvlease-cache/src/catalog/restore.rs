@@ -1,0 +1,229 @@
+//! Taking over the objects that an earlier incarnation had.
+//!
+//! What is handed in is a record, and a record may be damaged in ways that its checksums do not
+//! show, or be of another program. So nothing of it is believed that could make two objects share
+//! a byte or an object leave the arena: what does not fit is dropped, the newer object first kept.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
+
+use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, SealedObject, Timestamp};
+
+use super::{Catalog, units_for, whole_units};
+use crate::{
+    config::{EXTENTS_PER_OBJECT_MAX, UNIT},
+    objects::{Objects, State},
+    outcome::Restored,
+    space::Space,
+};
+
+/// Objects to be taken over, collected one by one.
+#[derive(Default, Debug)]
+pub struct Restoration {
+    candidates: Vec<Candidate>,
+    /// Objects that no catalog could have had.
+    impossible: u64,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    bucket: BucketName,
+    key: Key,
+    extents: Vec<Extent>,
+    pieces: Vec<Piece>,
+    len: u64,
+    checksum: Checksum,
+    created: Timestamp,
+    /// Of the incarnation that recorded it: the later one was sealed later.
+    generation: u64,
+}
+
+/// Units that one extent takes.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    start: u32,
+    end: u32,
+}
+
+/// A piece on its way into the space.
+#[derive(Debug)]
+struct Placed {
+    piece: Piece,
+    slot: u32,
+    /// Which of the object's pieces it is.
+    index: usize,
+}
+
+/// Objects that have a slot and no space yet.
+#[derive(Default, Debug)]
+struct Admitted {
+    /// From the newest to the oldest.
+    slots: Vec<u32>,
+    pieces: Vec<Placed>,
+    /// Start to end of each piece.
+    taken: BTreeMap<u32, u32>,
+    /// Memory beside slots and blocks.
+    heap: usize,
+}
+
+impl Admitted {
+    /// Whether nobody has any unit of this piece.
+    fn leaves(&self, piece: &Piece) -> bool {
+        let below = self.taken.range(..piece.end).next_back();
+        below.is_none_or(|(_, end)| *end <= piece.start)
+    }
+}
+
+impl Restoration {
+    /// Adds an object that an earlier incarnation had sealed.
+    pub fn add(&mut self, object: &SealedObject<'_>) {
+        match Candidate::new(object) {
+            Some(candidate) => self.candidates.push(candidate),
+            None => self.impossible += 1,
+        }
+    }
+}
+
+impl Candidate {
+    /// `None` if no catalog has such an object.
+    fn new(object: &SealedObject<'_>) -> Option<Self> {
+        let SealedObject { extents, checksum, created, generation, .. } = *object;
+        let pieces: Vec<_> = extents.iter().map(Piece::of).collect::<Option<_>>()?;
+        let len = extents.iter().try_fold(0_u64, |sum, e| sum.checked_add(e.len.bytes()))?;
+        // Only the last extent of an object ends within a unit.
+        let inner = extents.split_last().map_or(&[][..], |(_, inner)| inner);
+        let whole = inner.iter().all(|extent| extent.len.bytes().is_multiple_of(UNIT.bytes()));
+        let sound = whole && len == object.len.bytes() && pieces.len() <= EXTENTS_PER_OBJECT_MAX;
+        sound.then_some(Self {
+            bucket: BucketName::new(object.bucket).ok()?,
+            key: Key::new(object.key).ok()?,
+            extents: extents.to_vec(),
+            pieces,
+            len,
+            checksum,
+            created,
+            generation,
+        })
+    }
+
+    fn heap(&self) -> usize {
+        Objects::heap_bytes(&self.key, self.pieces.len())
+    }
+}
+
+impl Piece {
+    fn of(extent: &Extent) -> Option<Self> {
+        let start = extent.offset.bytes();
+        let aligned = start.is_multiple_of(UNIT.bytes()) && extent.len.bytes() > 0;
+        let start = u32::try_from(start / UNIT.bytes()).ok().filter(|_| aligned)?;
+        Some(Self { start, end: start.checked_add(units_for(extent.len.bytes())?)? })
+    }
+}
+
+impl Catalog {
+    /// Takes over the objects of an earlier incarnation, and makes the first `populated` bytes of
+    /// the arena usable. What is [in quarantine](Self::quarantine) below an object may still be
+    /// read under a lease of that incarnation: the object stays at least until then.
+    ///
+    /// The order in which they leave again is that in which they were sealed. Their bytes count as
+    /// unknown until they were [`verified`](Self::verified).
+    ///
+    /// # Panics
+    ///
+    /// If something is populated already: its space may be in use by then.
+    pub fn restore(&mut self, restoration: Restoration, populated: ByteSize) -> Restored {
+        assert_eq!(self.space.populated(), 0, "restoring comes before everything else");
+        let populated = whole_units(populated).min(self.capacity);
+        let Restoration { mut candidates, impossible } = restoration;
+        // The newest first: what does not fit any more is old.
+        candidates.sort_by_key(|c| Reverse((c.created, c.generation)));
+        let mut outcome = Restored { impossible, ..Restored::default() };
+        let mut admitted = Admitted::default();
+        for candidate in candidates {
+            if !self.is_possible(&candidate, &admitted, populated) {
+                outcome.impossible += 1;
+            } else if !self.has_memory_for(&candidate, &admitted) {
+                outcome.beyond_memory += 1;
+            } else {
+                self.admit(candidate, &mut admitted);
+            }
+        }
+        let held = self.place(admitted.pieces, populated);
+        // The oldest first: that is the order in which a policy gets to know objects.
+        for slot in admitted.slots.into_iter().rev() {
+            self.reveal(slot);
+            self.unverified += 1;
+            outcome.objects += 1;
+            outcome.bytes += self.objects[slot].len;
+            match held.get(&slot) {
+                Some(until) => {
+                    self.policy.pin(slot);
+                    self.objects[slot].held = true;
+                    self.holds.set(slot, *until);
+                }
+                None => self.evictable.add(&self.objects[slot]),
+            }
+        }
+        outcome
+    }
+
+    /// Whether an object can be there beside those that have been admitted.
+    fn is_possible(&self, candidate: &Candidate, admitted: &Admitted, populated: u32) -> bool {
+        let named = self.objects.find(candidate.bucket.as_str(), candidate.key.as_str());
+        let mut own = candidate.pieces.clone();
+        own.sort_by_key(|piece| piece.start);
+        let apart = own.windows(2).all(|pair| pair[0].end <= pair[1].start);
+        let within = own.last().is_none_or(|piece| piece.end <= populated);
+        named.is_none() && apart && within && own.iter().all(|piece| admitted.leaves(piece))
+    }
+
+    /// Whether the catalog's own memory has room for it, beside those that have been admitted.
+    fn has_memory_for(&self, candidate: &Candidate, admitted: &Admitted) -> bool {
+        // Each piece has a block, and so may the gap behind it, and each range in quarantine.
+        let pieces = admitted.pieces.len() + candidate.pieces.len() + self.quarantine.ranges() + 1;
+        let names = self.objects.bucket_growth(candidate.bucket.as_str());
+        let more = names + candidate.heap() + Objects::SLOT_BYTES;
+        let blocks = 2 * pieces * Space::BLOCK_BYTES;
+        self.memory() + admitted.heap + blocks + more <= self.memory_max()
+    }
+
+    /// Gives an object its slot and its name.
+    fn admit(&mut self, candidate: Candidate, admitted: &mut Admitted) {
+        admitted.heap += candidate.heap();
+        let Candidate { bucket, key, extents, pieces, len, checksum, created, .. } = candidate;
+        self.generation += 1;
+        let slot = self.objects.insert(bucket, key, len, self.generation);
+        let object = &mut self.objects[slot];
+        (object.state, object.created, object.verified) = (State::Sealed, created, false);
+        (object.checksum, object.extents) = (checksum, extents.into());
+        admitted.slots.push(slot);
+        for (index, piece) in pieces.into_iter().enumerate() {
+            admitted.taken.insert(piece.start, piece.end);
+            admitted.pieces.push(Placed { piece, slot, index });
+        }
+    }
+
+    /// Lays out the first `populated` units: objects, quarantine, and free space between them.
+    /// Returns until when an object may be read under the lease of an earlier incarnation.
+    fn place(&mut self, mut placed: Vec<Placed>, populated: u32) -> HashMap<u32, Timestamp> {
+        placed.sort_unstable_by_key(|placed| placed.piece.start);
+        let mut held = HashMap::new();
+        let mut blocks = Vec::with_capacity(placed.len());
+        for Placed { piece: Piece { start, end }, slot, index } in placed {
+            self.quarantine.populate(&mut self.space, start);
+            if let Some(until) = self.quarantine.cut(start, end) {
+                let latest = held.entry(slot).or_insert(until);
+                *latest = until.max(*latest);
+            }
+            blocks.push((slot, index, self.space.append_taken(end - start, slot)));
+        }
+        self.quarantine.populate(&mut self.space, populated);
+        blocks.sort_unstable();
+        for (slot, _, block) in blocks {
+            self.space.adopt(&mut self.objects[slot].allocation, block);
+        }
+        held
+    }
+}
