@@ -7,11 +7,13 @@
 use std::time::Duration;
 
 use kvlease_cache::{Acquired, Lease, Released};
-use kvlease_shm::boot_time;
 use kvlease_types::LeaseId;
 use tokio::sync::watch;
 
-use crate::engine::{Engine, Shared, State};
+use crate::{
+    clock::now,
+    engine::{Engine, Shared, State},
+};
 
 /// How many keys or leases are worked on while the mutex is held.
 const PART: usize = 128;
@@ -66,10 +68,11 @@ impl Engine {
             self.shared.lease_part(bucket, part, ttl, prefix, &mut outcomes);
             let mut missed = false;
             for outcome in outcomes.drain(..) {
-                match &outcome {
-                    Leased::Granted(granted) => self.shared.note_lease(&granted.lease),
-                    _ => missed = true,
-                }
+                let outcome = match outcome {
+                    Leased::Granted(granted) => self.shared.told_of(granted),
+                    other => other,
+                };
+                missed |= !matches!(outcome, Leased::Granted(_));
                 each(outcome);
             }
             !(prefix && missed)
@@ -82,7 +85,7 @@ impl Engine {
         let mut released = Vec::with_capacity(PART);
         in_parts(ids, |part| {
             let mut state = self.shared.state();
-            let now = boot_time();
+            let now = now();
             let release = |id: &LeaseId| state.catalog.release(*id, now) != Released::Unknown;
             released.extend(part.iter().map(release));
             drop(state);
@@ -103,7 +106,7 @@ impl Engine {
         let mut renewed = Vec::with_capacity(PART);
         in_parts(ids, |part| {
             let mut state = self.shared.state();
-            let now = boot_time();
+            let now = now();
             renewed.extend(part.iter().map(|id| self.shared.renew_in(&mut state, *id, ttl, now)));
             drop(state);
             renewed.drain(..).for_each(&mut each);
@@ -134,6 +137,16 @@ impl Engine {
 }
 
 impl Shared {
+    /// Makes a lease ready for somebody to be told of it; a miss if its object is damaged.
+    fn told_of(&self, granted: GrantedLease) -> Leased {
+        if self.vouches_for(&granted.lease) {
+            self.note_lease(&granted.lease);
+            return Leased::Granted(granted);
+        }
+        self.state().catalog.release(granted.lease.id, now());
+        Leased::Absent { evicted: false }
+    }
+
     /// Leases the keys of one part, with `prefix` up to the first that cannot be leased.
     fn lease_part(
         &self,
@@ -145,7 +158,7 @@ impl Shared {
     ) {
         let mut state = self.state();
         let State { catalog, awaited } = &mut *state;
-        catalog.acquire_many(bucket, keys, ttl, boot_time(), |acquired| {
+        catalog.acquire_many(bucket, keys, ttl, now(), |acquired| {
             let granted = matches!(acquired, Acquired::Leased(_));
             outcomes.push(match acquired {
                 Acquired::Leased(lease) => Leased::Granted(GrantedLease { lease }),

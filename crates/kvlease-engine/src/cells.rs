@@ -1,21 +1,36 @@
-//! What every slot holds, told to the readers of other processes.
+//! What every slot holds, told to the readers of other processes and to the daemon's next start.
 
 use std::sync::Arc;
 
 use kvlease_cache::SlotWatch;
-use kvlease_shm::Generations;
+use kvlease_shm::{Generations, Record};
+use kvlease_types::SealedObject;
 
-/// Keeps the table of generations in step with the catalog. The catalog tells of changes while
-/// its mutex is held, so a cell is zeroed before anybody can be handed the extents.
+use crate::counters::Counters;
+
+/// Keeps the table of generations and the record in step with the catalog. The catalog tells of
+/// changes while its mutex is held, so a cell is zeroed, and an object struck out, before anybody
+/// can be handed the extents.
 #[derive(Debug)]
-pub(crate) struct Cells(pub(crate) Arc<Generations>);
+pub(crate) struct Cells {
+    pub(crate) generations: Arc<Generations>,
+    pub(crate) record: Record,
+    pub(crate) counters: Arc<Counters>,
+}
 
 impl SlotWatch for Cells {
-    fn sealed(&mut self, slot: u32, generation: u64) {
-        self.0.set(slot, generation);
+    fn sealed(&mut self, slot: u32, object: &SealedObject<'_>) {
+        self.generations.set(slot, object.generation);
+        if !self.record.write(slot, object) {
+            self.counters.left_unrecorded();
+        }
+    }
+
+    fn concealed(&mut self, slot: u32) {
+        self.record.strike(slot);
     }
 
     fn freed(&mut self, slot: u32) {
-        self.0.clear(slot);
+        self.generations.clear(slot);
     }
 }

@@ -8,6 +8,9 @@ use kvlease_types::ByteSize;
 /// The time that a client has for writing into a reservation, unless it is configured.
 pub const RESERVATION_TTL_DEFAULT: Duration = Duration::from_secs(30);
 
+/// The rate of the scrubber, unless it is configured: some thousandths of a core.
+pub const SCRUB_RATE_DEFAULT: ByteSize = ByteSize::mib(32);
+
 /// Limits of the engine. All of them hold for every client.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -22,4 +25,8 @@ pub struct EngineConfig {
     /// How long a client may write into a [`Reservation`](crate::Reservation) before it must be
     /// committed.
     pub reservation_ttl: Duration,
+    /// Start with an empty cache, whatever an earlier daemon left in the arena.
+    pub cold: bool,
+    /// How many bytes a second the scrubber looks at; `None` for no scrubber.
+    pub scrub_rate: Option<ByteSize>,
 }

@@ -13,13 +13,14 @@ use std::{
 use kvlease_cache::{
     Acquired, BucketInfo, Catalog, CatalogStats, Lease, ListCursor, ObjectInfo, Released, Removed,
 };
-use kvlease_shm::{Arena, ArenaError, Generations, Link, boot_time};
+use kvlease_shm::{Arena, ArenaError, Generations, Link, RecordFile};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId, Timestamp};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
     awaited::Awaited,
     cells::Cells,
+    clock::now,
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
     error::{LeaseRefused, PutError, RemoveRefused, StartError},
@@ -27,6 +28,7 @@ use crate::{
     maintenance::Maintenance,
     put::Put,
     read::Read,
+    recovery::{Recovery, recover},
     reservation::Reservation,
 };
 
@@ -38,6 +40,7 @@ use crate::{
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     maintenance: Maintenance,
+    recovery: Recovery,
 }
 
 /// What the engine, its guards and its threads share.
@@ -45,7 +48,9 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) arena: Arena,
     pub(crate) config: EngineConfig,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
+    /// Where objects are recorded for the next start.
+    pub(crate) record: Arc<RecordFile>,
     generations: Arc<Generations>,
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
@@ -69,27 +74,17 @@ pub struct EngineStats {
     pub counters: CountersSnapshot,
     /// Whether the kernel gives the arena huge pages.
     pub huge_pages: bool,
+    /// What this incarnation took over from the one before it.
+    pub recovery: Recovery,
 }
 
 impl Engine {
-    /// Takes the arena, makes its first part usable, and goes on with the rest in the
-    /// background. Fails when not even the first part can be had.
+    /// Takes the arena with the objects that an earlier incarnation recorded, makes its first part
+    /// usable, and goes on with the rest in the background. Fails when not even the first part can
+    /// be had.
     pub fn start(arena: Arena, config: EngineConfig, epoch: Epoch) -> Result<Self, StartError> {
-        let mut catalog = Catalog::new(config.catalog.clone(), epoch);
-        let now = boot_time();
-        for (extent, until) in arena.horizon().pending(now) {
-            catalog.quarantine(extent, until);
-        }
-        let populated = arena.populate_next()?;
-        catalog.grow(populated.done);
-        let slots = catalog.slots_max().into();
-        let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
-        catalog.watch_slots(Box::new(Cells(Arc::clone(&generations))));
-        let state = Mutex::new(State { catalog, awaited: Awaited::default() });
-        let huge_pages = AtomicBool::new(arena.huge_pages_granted());
-        let counters = Counters::default();
-        let shared = Arc::new(Shared { arena, config, counters, generations, huge_pages, state });
-        Ok(Self { maintenance: Maintenance::start(&shared)?, shared })
+        let (shared, recovery) = Shared::open(arena, config, epoch)?;
+        Ok(Self { maintenance: Maintenance::start(&shared)?, shared, recovery })
     }
 
     /// Starts to store an object. `len` is its length if it is known beforehand.
@@ -125,8 +120,9 @@ impl Engine {
         let started = Instant::now();
         let mut waited = false;
         let result = loop {
-            let mut sealed = match self.acquire(bucket, key, ttl) {
-                Ok(lease) => break Ok(lease),
+            let mut sealed = match self.shared.acquire(bucket, key, ttl) {
+                Ok(lease) if self.shared.vouches_for(lease.lease()) => break Ok(lease),
+                Ok(_) => break Err(LeaseRefused::Absent { evicted: false }),
                 Err(Unavailable::Refused(refused)) => break Err(refused),
                 Err(Unavailable::Writing(sealed)) => sealed,
             };
@@ -147,26 +143,10 @@ impl Engine {
         self.shared.counters.waited(span);
     }
 
-    fn acquire(&self, bucket: &str, key: &str, ttl: Duration) -> Result<LeaseGuard, Unavailable> {
-        let mut state = self.shared.state();
-        match state.catalog.acquire(bucket, key, ttl, boot_time()) {
-            Acquired::Leased(lease) => {
-                drop(state);
-                Ok(LeaseGuard::new(&self.shared, lease, ttl))
-            }
-            Acquired::Writing(id) => Err(Unavailable::Writing(state.awaited.wait(id))),
-            Acquired::Absent { evicted } => {
-                Err(Unavailable::Refused(LeaseRefused::Absent { evicted }))
-            }
-            Acquired::TooManyLeases => Err(Unavailable::Refused(LeaseRefused::TooManyLeases)),
-            Acquired::MemoryShort => Err(Unavailable::Refused(LeaseRefused::MemoryShort)),
-        }
-    }
-
     /// Starts to read an object out of the arena; `None` if it is absent or being written.
     pub fn read(&self, bucket: &str, key: &str) -> Result<Read, LeaseRefused> {
-        match self.acquire(bucket, key, self.shared.config.lease_ttl_max) {
-            Ok(lease) => Ok(Read::new(lease, bucket, key)),
+        match self.shared.acquire(bucket, key, self.shared.config.lease_ttl_max) {
+            Ok(lease) => Ok(Read::new(lease)),
             Err(Unavailable::Refused(refused)) => Err(refused),
             Err(Unavailable::Writing(_)) => Err(LeaseRefused::Absent { evicted: false }),
         }
@@ -174,7 +154,7 @@ impl Engine {
 
     /// Ends a lease. Returns how long it was held, or `None` if it was not live.
     pub fn release(&self, id: LeaseId) -> Option<Duration> {
-        match self.shared.state().catalog.release(id, boot_time()) {
+        match self.shared.state().catalog.release(id, now()) {
             Released::Released { held } => Some(held),
             Released::Unknown => None,
         }
@@ -231,9 +211,10 @@ impl Engine {
     /// The state of the engine in numbers.
     pub fn stats(&self) -> EngineStats {
         EngineStats {
-            catalog: self.shared.state().catalog.stats(boot_time()),
+            catalog: self.shared.state().catalog.stats(now()),
             counters: self.shared.counters.snapshot(),
             huge_pages: self.shared.huge_pages.load(Relaxed),
+            recovery: self.recovery,
         }
     }
 
@@ -260,13 +241,68 @@ impl Engine {
 }
 
 /// Why an object cannot be leased at this moment.
-enum Unavailable {
+pub(crate) enum Unavailable {
     Refused(LeaseRefused),
     /// It is being written; the receiver wakes when that ends, either way.
     Writing(watch::Receiver<()>),
 }
 
 impl Shared {
+    /// Takes the arena with what an earlier incarnation recorded, and makes its first part usable.
+    pub(crate) fn open(
+        arena: Arena,
+        config: EngineConfig,
+        epoch: Epoch,
+    ) -> Result<(Arc<Self>, Recovery), StartError> {
+        let mut catalog = Catalog::new(config.catalog.clone(), epoch);
+        let slots = catalog.slots_max().into();
+        let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
+        let counters = Arc::new(Counters::default());
+        let record = arena.new_record(config.catalog.memory_max)?;
+        let record_file = Arc::clone(record.file());
+        catalog.watch_slots(Box::new(Cells {
+            generations: Arc::clone(&generations),
+            record,
+            counters: Arc::clone(&counters),
+        }));
+        let recovery = recover(&arena, &mut catalog, config.cold)?;
+        arena.publish_record()?;
+        // What an earlier incarnation populated can be used at once.
+        let mut huge_pages = false;
+        if arena.populated() == ByteSize::ZERO {
+            arena.populate_next()?;
+            huge_pages = arena.huge_pages_granted();
+        }
+        catalog.grow(arena.populated());
+        let state = Mutex::new(State { catalog, awaited: Awaited::default() });
+        let huge_pages = AtomicBool::new(huge_pages);
+        let shared =
+            Self { arena, config, counters, record: record_file, generations, huge_pages, state };
+        Ok((Arc::new(shared), recovery))
+    }
+
+    /// Leases an object if that is there now.
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        bucket: &str,
+        key: &str,
+        ttl: Duration,
+    ) -> Result<LeaseGuard, Unavailable> {
+        let mut state = self.state();
+        match state.catalog.acquire(bucket, key, ttl, now()) {
+            Acquired::Leased(lease) => {
+                drop(state);
+                Ok(LeaseGuard::new(self, lease, ttl))
+            }
+            Acquired::Writing(id) => Err(Unavailable::Writing(state.awaited.wait(id))),
+            Acquired::Absent { evicted } => {
+                Err(Unavailable::Refused(LeaseRefused::Absent { evicted }))
+            }
+            Acquired::TooManyLeases => Err(Unavailable::Refused(LeaseRefused::TooManyLeases)),
+            Acquired::MemoryShort => Err(Unavailable::Refused(LeaseRefused::MemoryShort)),
+        }
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("a panic ends the process, so nobody meets a poisoned catalog")
     }
@@ -290,7 +326,7 @@ impl Shared {
 
     pub(crate) fn renew(&self, id: LeaseId, ttl: Duration) -> bool {
         let mut state = self.state();
-        self.renew_in(&mut state, id, ttl, boot_time())
+        self.renew_in(&mut state, id, ttl, now())
     }
 
     /// Renews one lease while the catalog is locked.

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use kvlease_cache::ReserveError;
-use kvlease_shm::Shortfall;
+use kvlease_shm::{ArenaError, Shortfall};
 use kvlease_types::ByteSize;
 
 /// Why the engine does not start.
@@ -12,6 +12,9 @@ pub enum StartError {
     /// Not even the first part of the arena can be populated.
     #[error(transparent)]
     Arena(#[from] Shortfall),
+    /// The record of the objects cannot be read or made.
+    #[error(transparent)]
+    Record(#[from] ArenaError),
     /// The table of generations cannot be made.
     #[error("the table of generations cannot be made: check that /proc is mounted, error=`{0}`")]
     Generations(io::Error),

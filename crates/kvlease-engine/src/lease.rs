@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use kvlease_cache::Lease;
-use kvlease_shm::boot_time;
 
-use crate::engine::Shared;
+use crate::{clock::now, engine::Shared};
 
 /// A lease that no client knows of yet. Dropping it releases it, so that an answer that never
 /// left does not hold its extents until the lease expires.
@@ -43,7 +42,7 @@ impl LeaseGuard {
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
         if !self.delivered {
-            self.shared.state().catalog.release(self.lease.id, boot_time());
+            self.shared.state().catalog.release(self.lease.id, now());
         }
     }
 }

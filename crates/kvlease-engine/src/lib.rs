@@ -16,6 +16,7 @@
 mod awaited;
 mod batch;
 mod cells;
+mod clock;
 mod config;
 mod counters;
 mod cursor;
@@ -25,16 +26,22 @@ mod lease;
 mod maintenance;
 mod put;
 mod read;
+mod recovery;
 mod reservation;
+mod scrub;
+#[cfg(test)]
+mod simulation;
+mod verify;
 mod write;
 
 pub use batch::{GrantedLease, Leased};
-pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT};
+pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
 pub use counters::CountersSnapshot;
 pub use engine::{Engine, EngineStats};
 pub use error::{CommitError, LeaseRefused, PutError, RemoveRefused, StartError};
 pub use lease::LeaseGuard;
 pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};
+pub use recovery::Recovery;
 pub use reservation::Reservation;
 pub use write::Stored;

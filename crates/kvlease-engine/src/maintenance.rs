@@ -1,5 +1,6 @@
-//! The work behind the requests, each with a thread of its own: populating the arena once, and
-//! again and again ending expired leases and putting the segment's public name back.
+//! The work behind the requests, each with a thread of its own: populating the arena once; again
+//! and again ending expired leases, putting the segment's public name back and keeping memory ready
+//! for the record; and [scrubbing](crate::scrub).
 
 use std::{
     io,
@@ -12,9 +13,9 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::{Link, boot_time};
+use kvlease_shm::Link;
 
-use crate::engine::Shared;
+use crate::{clock::now, engine::Shared, scrub::scrub};
 
 /// How often expired leases are looked for, and the public name is looked at.
 const TURN: Duration = Duration::from_millis(100);
@@ -33,8 +34,10 @@ pub(crate) struct Maintenance {
 struct Running {
     /// The order to stop, given by dropping the sender.
     keeping: Sender<()>,
+    /// Likewise.
+    scrubbing: Sender<()>,
     populating: Arc<AtomicBool>,
-    threads: [JoinHandle<()>; 2],
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Maintenance {
@@ -42,9 +45,10 @@ impl Maintenance {
         let (keeping, stopped) = channel::<()>();
         let kept = Arc::clone(shared);
         let keeper = thread::Builder::new().name("kvlease-keeper".into()).spawn(move || {
-            let mut linker = Linker::default();
+            let (mut linker, mut recorder) = (Linker::default(), Recorder::default());
             while stopped.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
                 linker.turn(&kept);
+                recorder.turn(&kept);
                 reap(&kept);
             }
         })?;
@@ -54,14 +58,23 @@ impl Maintenance {
         let populator = thread::Builder::new()
             .name("kvlease-populate".into())
             .spawn(move || while goes_on.load(Relaxed) && populate(&populated) {})?;
-        let threads = [keeper, populator];
-        Ok(Self { running: Mutex::new(Some(Running { keeping, populating, threads })) })
+        let (scrubbing, stopped) = channel::<()>();
+        let mut threads = vec![keeper, populator];
+        if let Some(rate) = shared.config.scrub_rate {
+            let scrubbed = Arc::clone(shared);
+            let scrubber = thread::Builder::new()
+                .name("kvlease-scrub".into())
+                .spawn(move || scrub(&scrubbed, rate, &stopped))?;
+            threads.push(scrubber);
+        }
+        let running = Running { keeping, populating, scrubbing, threads };
+        Ok(Self { running: Mutex::new(Some(running)) })
     }
 
     pub(crate) fn stop(&self) {
         let running = self.running.lock().expect("nobody panics while holding it").take();
-        if let Some(Running { keeping, populating, threads }) = running {
-            drop(keeping);
+        if let Some(Running { keeping, populating, scrubbing, threads }) = running {
+            drop((keeping, scrubbing));
             populating.store(false, Relaxed);
             for thread in threads {
                 thread.join().expect("a panic ends the process before anyone waits for the thread");
@@ -80,7 +93,7 @@ impl Drop for Maintenance {
 fn populate(shared: &Shared) -> bool {
     match shared.arena.populate_next() {
         Ok(progress) => {
-            shared.state().catalog.grow(progress.done);
+            shared.state().catalog.grow(shared.arena.populated());
             if progress.is_complete() {
                 shared.huge_pages.store(shared.arena.huge_pages_granted(), Relaxed);
                 tracing::info!(populated = %progress.done, "the arena is populated");
@@ -100,9 +113,9 @@ fn populate(shared: &Shared) -> bool {
 }
 
 /// Ends what has expired, in batches, so that no request waits long for the catalog.
-fn reap(shared: &Shared) {
+pub(crate) fn reap(shared: &Shared) {
     loop {
-        let expired = shared.state().catalog.expire(boot_time(), REAP_BATCH);
+        let expired = shared.state().catalog.expire(now(), REAP_BATCH);
         for lease in &expired {
             tracing::debug!(
                 bucket = %lease.bucket, key = %lease.key, lease = %lease.id,
@@ -123,6 +136,9 @@ struct Linker {
 
 impl Linker {
     fn turn(&mut self, shared: &Shared) {
+        // What is served from zeros would be wrong bytes: the next start finds out what is left.
+        let whole = shared.arena.is_whole().unwrap_or(true);
+        assert!(whole, "somebody cut the segment shorter: nobody may do that while it is in use");
         let failure = match shared.keep_linked() {
             Ok(Link::Intact | Link::Restored) => None,
             Ok(Link::Taken) => Some("another file has the segment's public name".to_owned()),
@@ -133,6 +149,26 @@ impl Linker {
         {
             shared.counters.link_failed();
             tracing::error!("clients cannot attach to the segment: {reason}");
+        }
+        self.failing = failure.is_some();
+    }
+}
+
+/// Keeps memory ready for the record, and says so once when there is none.
+#[derive(Default)]
+struct Recorder {
+    failing: bool,
+}
+
+impl Recorder {
+    fn turn(&mut self, shared: &Shared) {
+        let failure = shared.record.reserve_ahead().err();
+        if let Some(error) = &failure
+            && !self.failing
+        {
+            tracing::error!(
+                "objects stored from now on may be forgotten by a restart: free memory in cache.shared_memory_dir, error=`{error}`"
+            );
         }
         self.failing = failure.is_some();
     }

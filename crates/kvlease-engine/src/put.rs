@@ -6,6 +6,7 @@ use kvlease_shm::Digest;
 use kvlease_types::{BucketName, ByteSize, Extent, Key};
 
 use crate::{
+    clock::now,
     cursor::Cursor,
     engine::Shared,
     error::PutError,
@@ -40,7 +41,7 @@ impl Put {
     ) -> Result<Self, PutError> {
         let max = shared.config.object_len_max;
         let first = len.unwrap_or(UNSIZED_FIRST.min(max));
-        let (write, extents) = Write::begin(shared, bucket, key, first)?;
+        let (write, extents) = Write::begin(shared, bucket, key, first, now())?;
         Ok(Self {
             write,
             announced: len,
@@ -71,7 +72,7 @@ impl Put {
         if let Some(announced) = self.announced.filter(|announced| *announced != len) {
             return Err(PutError::TooShort { received: len, announced });
         }
-        Ok(self.write.seal(len, self.digest.finish()))
+        Ok(self.write.seal(len, self.digest.finish(), now()))
     }
 
     fn make_room(&mut self, more: u64) -> Result<(), PutError> {

@@ -16,8 +16,6 @@ pub const READ_PIECE_MAX: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Read {
     lease: LeaseGuard,
-    bucket: String,
-    key: String,
     position: u64,
     cursor: Cursor,
     digest: Digest,
@@ -35,15 +33,8 @@ pub enum ReadError {
 }
 
 impl Read {
-    pub(crate) fn new(lease: LeaseGuard, bucket: &str, key: &str) -> Self {
-        Self {
-            lease,
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            position: 0,
-            cursor: Cursor::default(),
-            digest: Digest::new(),
-        }
+    pub(crate) fn new(lease: LeaseGuard) -> Self {
+        Self { lease, position: 0, cursor: Cursor::default(), digest: Digest::new() }
     }
 
     /// How many bytes are still to be given out; all of the object's at first.
@@ -78,32 +69,14 @@ impl Read {
         if !self.lease.shared.renew(self.lease.lease().id, ttl) {
             return Err(ReadError::TooSlow);
         }
-        if self.left() == 0 && self.digest.clone().finish() != self.checksum() {
-            self.discard();
-            return Err(ReadError::Corrupt);
+        if self.left() == 0 {
+            let intact = self.digest.finish() == self.checksum();
+            let lease = self.lease.lease();
+            self.lease.shared.looked(lease.slot, lease.generation, intact, "when it was read");
+            if !intact {
+                return Err(ReadError::Corrupt);
+            }
         }
         Ok(Some(Bytes::from(piece)))
-    }
-
-    /// Removes the object, unless another one has taken its name since.
-    fn discard(&self) {
-        let shared = &self.lease.shared;
-        let lease = self.lease.lease();
-        let mut state = shared.state();
-        let same = state
-            .catalog
-            .stat(&self.bucket, &self.key)
-            .is_some_and(|object| object.generation == lease.generation);
-        if same {
-            state.catalog.remove(&self.bucket, &self.key);
-        }
-        drop(state);
-        shared.counters.found_corrupt();
-        tracing::error!(
-            bucket = self.bucket,
-            key = self.key,
-            expected = %lease.checksum,
-            "an object's bytes were changed in the arena: removed it"
-        );
     }
 }

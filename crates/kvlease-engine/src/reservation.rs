@@ -1,9 +1,9 @@
 //! Objects that somebody outside writes straight into the arena.
 
-use kvlease_shm::boot_time;
 use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Timestamp};
 
 use crate::{
+    clock::now,
     engine::Shared,
     error::{CommitError, PutError},
     write::{Stored, Write},
@@ -33,8 +33,9 @@ impl Reservation {
         key: Key,
         len: ByteSize,
     ) -> Result<Self, PutError> {
-        let (write, extents) = Write::begin(shared, bucket, key, len)?;
-        let deadline = boot_time().after(shared.config.reservation_ttl);
+        let now = now();
+        let (write, extents) = Write::begin(shared, bucket, key, len, now)?;
+        let deadline = now.after(shared.config.reservation_ttl);
         let reservation = Self { write, extents, len, deadline };
         shared.arena.horizon().note(&reservation.extents, reservation.until());
         Ok(reservation)
@@ -71,9 +72,10 @@ impl Reservation {
     ///
     /// [`CommitError::Expired`] after the deadline; the object is discarded.
     pub fn commit(self, checksum: Checksum) -> Result<Stored, CommitError> {
-        if boot_time() >= self.deadline {
+        let now = now();
+        if now >= self.deadline {
             return Err(CommitError::Expired);
         }
-        Ok(self.write.seal(self.len, checksum))
+        Ok(self.write.seal(self.len, checksum, now))
     }
 }

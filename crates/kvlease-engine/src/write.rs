@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use kvlease_cache::WriteId;
-use kvlease_shm::boot_time;
-use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
+use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Timestamp};
 
-use crate::{engine::Shared, error::PutError};
+use crate::{clock::now, engine::Shared, error::PutError};
 
 /// An object that is being written. Dropping it discards the object, gives its extents back, and
 /// wakes those who wait for it, as [`Write::seal`] does.
@@ -33,28 +32,29 @@ impl Write {
         bucket: BucketName,
         key: Key,
         len: ByteSize,
+        now: Timestamp,
     ) -> Result<(Self, Vec<Extent>), PutError> {
         let max = shared.config.object_len_max;
         if len > max {
             return Err(PutError::TooLarge { max });
         }
-        let reservation = shared.state().catalog.reserve(bucket, key, len, boot_time())?;
+        let reservation = shared.state().catalog.reserve(bucket, key, len, now)?;
         let write = Self { shared: Arc::clone(shared), id: reservation.id, open: true };
         Ok((write, reservation.extents))
     }
 
     /// Takes space for `more` bytes.
     pub(crate) fn extend(&self, more: ByteSize) -> Result<Vec<Extent>, PutError> {
-        Ok(self.shared.state().catalog.extend(self.id, more, boot_time())?)
+        Ok(self.shared.state().catalog.extend(self.id, more, now())?)
     }
 
     /// Publishes the first `len` bytes, no more than space was taken for.
-    pub(crate) fn seal(mut self, len: ByteSize, checksum: Checksum) -> Stored {
+    pub(crate) fn seal(mut self, len: ByteSize, checksum: Checksum, now: Timestamp) -> Stored {
         self.open = false;
         let mut state = self.shared.state();
         state
             .catalog
-            .seal(self.id, len, checksum, boot_time())
+            .seal(self.id, len, checksum, now)
             .expect("a write is known, with its space, until this guard seals or aborts it");
         state.awaited.wake(self.id);
         drop(state);

@@ -23,6 +23,11 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// What the service manager passed cannot be listened on. Status 69.
+    #[error(
+        "cannot listen on the first socket of the service manager: give it one ListenStream= with an address and a port, error=`{0}`"
+    )]
+    Inherited(io::Error),
     /// The socket of the fast lane cannot be had. Status 69 if a daemon listens there, otherwise 73.
     #[error(
         "cannot listen on the socket of the fast lane: {cure}, server.socket=`{path}`, error=`{source}`"
@@ -57,7 +62,8 @@ impl ServeError {
         ExitCode::from(match self {
             Self::Config(_) => 64,
             Self::Arena(ArenaError::InUse { .. } | ArenaError::NameTaken { .. })
-            | Self::Listen { .. } => 69,
+            | Self::Listen { .. }
+            | Self::Inherited(_) => 69,
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
             Self::System { .. } => 71,
             Self::Socket { .. } | Self::Arena(_) | Self::Start(_) => 73,

@@ -2,10 +2,13 @@
 
 use std::{
     io::{self, Write},
+    net::TcpListener,
     panic,
     process::{ExitCode, abort},
 };
 
+use kvlease_shm::explain_sigbus;
+use listenfd::ListenFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime,
@@ -37,18 +40,25 @@ fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         return Ok(());
     }
     logging::start(&config);
+    let inherited = inherited_listener()?;
     end_on_panic();
+    explain_sigbus().map_err(signals)?;
     raise_descriptor_limit();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ServeError::System { what: "threads", source })?;
-    runtime.block_on(serve_until_told(config))
+    runtime.block_on(serve_until_told(config, inherited))
 }
 
-async fn serve_until_told(config: Config) -> Result<(), ServeError> {
-    let handlers = |source| ServeError::System { what: "signal handlers", source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(handlers)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(handlers)?;
-    let server = Server::start(config).await?;
+async fn serve_until_told(
+    config: Config,
+    inherited: Option<TcpListener>,
+) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+    let server = match inherited {
+        Some(listener) => Server::start_on(listener, config).await?,
+        None => Server::start(config).await?,
+    };
     say(&server.welcome());
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop by SIGTERM: draining"),
@@ -60,6 +70,16 @@ async fn serve_until_told(config: Config) -> Result<(), ServeError> {
         _ = interrupt.recv() => tracing::warn!("told to stop twice: ending at once"),
     }
     Ok(())
+}
+
+/// The socket that a service manager listens on for the daemon, if one does: it goes on listening
+/// while the daemon is started again, so that nobody is refused meanwhile.
+fn inherited_listener() -> Result<Option<TcpListener>, ServeError> {
+    ListenFd::from_env().take_tcp_listener(0).map_err(ServeError::Inherited)
+}
+
+fn signals(source: io::Error) -> ServeError {
+    ServeError::System { what: "signal handlers", source }
 }
 
 /// A panic is a broken invariant: nothing that follows can be trusted, and whoever supervises

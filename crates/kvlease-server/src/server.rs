@@ -40,7 +40,6 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 pub struct Server {
     routes: Arc<Routes>,
     address: SocketAddr,
-    reopened: bool,
     socket: Option<PathBuf>,
     stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
@@ -51,12 +50,32 @@ pub struct Server {
 impl Server {
     /// Listens, takes the segment, and serves. It returns once requests are answered.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
-        let socket_path = config.socket_path()?;
+        config.socket_path()?;
         let refused = |error| ServeError::listen(config.address, error);
         let listener = TcpListener::bind(config.address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        Self::serve(listener, address, config)
+    }
+
+    /// Serves on a socket that somebody else listens on already, whatever address is configured.
+    pub async fn start_on(
+        listener: std::net::TcpListener,
+        config: Config,
+    ) -> Result<Self, ServeError> {
+        listener.set_nonblocking(true).map_err(ServeError::Inherited)?;
+        let listener = TcpListener::from_std(listener).map_err(ServeError::Inherited)?;
+        let address = listener.local_addr().map_err(ServeError::Inherited)?;
+        Self::serve(listener, address, config)
+    }
+
+    /// Takes the segment and serves.
+    fn serve(
+        listener: TcpListener,
+        address: SocketAddr,
+        config: Config,
+    ) -> Result<Self, ServeError> {
+        let socket_path = config.socket_path()?;
         let arena = Arena::open(&segment_options(&config))?;
-        let reopened = arena.reopened();
         let epoch = new_epoch();
         let engine_config = engine_config(&config, &arena);
         let engine = Arc::new(Engine::start(arena, engine_config, epoch)?);
@@ -83,7 +102,7 @@ impl Server {
                 http::accept(listener, routes, stopped, CLOSE_GRACE).await;
             }
         });
-        Ok(Self { routes, address, reopened, socket: socket_path, stop, accepting, lane })
+        Ok(Self { routes, address, socket: socket_path, stop, accepting, lane })
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
@@ -98,9 +117,9 @@ impl Server {
 
     /// The first lines for people: what is served, and what to paste into LMCache.
     pub fn welcome(&self) -> String {
-        let Self { address, routes, reopened, socket, .. } = self;
+        let Self { address, routes, socket, .. } = self;
         let stats = routes.engine.stats();
-        welcome(*address, &routes.config, &stats, *reopened, socket.as_deref())
+        welcome(*address, &routes.config, &stats, socket.as_deref())
     }
 
     /// Stops in order: takes no new work, lets running transfers end and clients release their
@@ -181,6 +200,8 @@ fn engine_config(config: &Config, arena: &Arena) -> EngineConfig {
         lease_ttl_default: config.lease_ttl_default,
         lease_ttl_max: config.lease_ttl_max,
         reservation_ttl: config.reservation_ttl,
+        cold: config.cold,
+        scrub_rate: config.scrub_rate,
     }
 }
 

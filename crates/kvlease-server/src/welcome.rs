@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use kvlease_engine::EngineStats;
+use kvlease_cache::Restored;
+use kvlease_engine::{EngineStats, Recovery};
+use kvlease_shm::RecordOrigin;
+use kvlease_types::ByteSize;
 
 use crate::config::Config;
 
@@ -11,7 +14,6 @@ pub(crate) fn welcome(
     address: SocketAddr,
     config: &Config,
     stats: &EngineStats,
-    reopened: bool,
     socket: Option<&Path>,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
@@ -19,7 +21,7 @@ pub(crate) fn welcome(
     let path = config.shared_memory_dir.join(name.to_string());
     let path = path.display();
     let capacity = stats.catalog.capacity;
-    let found = if reopened { "reopened" } else { "new" };
+    let found = found(&stats.recovery);
     let catalog = stats.catalog.memory_max;
     let eviction = config.eviction;
     let host = reachable(address);
@@ -35,6 +37,16 @@ kvlease {version} listening on http://{address}
   health   http://{host}/healthz   ready http://{host}/readyz   metrics http://{host}/metrics
 "
     )
+}
+
+/// What the arena held at the start.
+fn found(recovery: &Recovery) -> String {
+    let Restored { objects, bytes, .. } = recovery.restored;
+    match recovery.origin {
+        RecordOrigin::Created => "new".into(),
+        _ if objects == 0 => "reopened, empty".into(),
+        _ => format!("reopened with {objects} objects of {}", ByteSize::new(bytes)),
+    }
 }
 
 /// The address under which a client on this machine reaches a daemon that listens on `address`.

@@ -9,12 +9,16 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use rustix::mm::Advice;
 
 use crate::{
-    ArenaError, Digest, Horizon, Identity, Link, Progress, SegmentOptions, Shortfall, copy,
+    ArenaError, Digest, Horizon, Identity, Link, Progress, Record, RecordOrigin, Recorded,
+    SegmentOptions, Shortfall,
+    clock::boot_id,
+    copy,
     descriptor::reopen,
     directory::Directory,
     huge, link,
     mapping::{Access, Mapping},
     populate::Population,
+    record,
     segment::{self, Segment},
 };
 
@@ -51,9 +55,7 @@ impl Arena {
                 return Err(error);
             }
         };
-        let Opened { segment, reopened, horizon, mapping } = opened;
-        let heeds_advice = options.huge_pages && huge::on_advice(segment.identity);
-        let population = Population::new(segment.capacity, heeds_advice);
+        let Opened { segment, reopened, horizon, mapping, population } = opened;
         Ok(Self { mapping, population, horizon, segment, reopened, directory })
     }
 
@@ -65,6 +67,22 @@ impl Arena {
     /// Whether the segment was there already, with the bytes of an earlier daemon.
     pub fn reopened(&self) -> bool {
         self.reopened
+    }
+
+    /// The size that somebody had cut the segment to before it was reopened. What was beyond it is
+    /// lost: zeros have its place.
+    pub fn was_shrunk_to(&self) -> Option<ByteSize> {
+        self.segment.shrunk_to
+    }
+
+    /// Whether the segment still has its length. Whoever touches what was cut off is killed by
+    /// `SIGBUS`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn is_whole(&self) -> io::Result<bool> {
+        Ok(self.segment.file.metadata()?.len() >= self.segment.capacity.bytes())
     }
 
     /// Which file the segment is.
@@ -88,6 +106,52 @@ impl Arena {
         &self.horizon
     }
 
+    /// What an earlier daemon recorded of its objects.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says when the file is there and cannot be read. A file that is of another
+    /// version, of another arena or damaged is no error: see [`Recorded::origin`].
+    pub fn recorded(&self) -> Result<Recorded, ArenaError> {
+        if !self.reopened {
+            return Ok(Recorded::nothing(RecordOrigin::Created));
+        }
+        let path = self.directory.private_path().join(record::FILE);
+        record::find(&self.directory, &self.record_header()?)
+            .map_err(ArenaError::io("read the record of the objects", path))
+    }
+
+    /// An empty record for a catalog that may use `memory_max` of its own. A restarted daemon goes
+    /// on finding the earlier one until [`Self::publish_record`].
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says when there is no memory for it.
+    pub fn new_record(&self, memory_max: ByteSize) -> Result<Record, ArenaError> {
+        self.directory.discard(record::UNDER_CONSTRUCTION)?;
+        let path = self.directory.private_path().join(record::UNDER_CONSTRUCTION);
+        record::build(&self.directory, &self.record_header()?, memory_max)
+            .map_err(ArenaError::io("make the record of the objects", path))
+    }
+
+    /// Lets a restarted daemon find the new record from now on, instead of the earlier one.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn publish_record(&self) -> Result<(), ArenaError> {
+        let path = self.directory.private_path().join(record::FILE);
+        record::publish(&self.directory)
+            .map_err(ArenaError::io("give the record of the objects its name", path))
+    }
+
+    fn record_header(&self) -> Result<record::Header, ArenaError> {
+        let boot = boot_id();
+        let boot = boot.map_err(ArenaError::io("read the kernel's boot id", "/proc"))?;
+        let capacity = self.segment.capacity;
+        Ok(record::Header { capacity, inode: self.segment.identity.inode, boot })
+    }
+
     /// Reserves the next step of memory, about a tenth of a second of work. When all steps are done, the arena
     /// cannot run out of memory any more.
     ///
@@ -109,8 +173,8 @@ impl Arena {
         self.population.populate(&self.segment.file, &self.mapping)
     }
 
-    /// Bytes from the start of the arena that are faulted in. Extents are handed out only from
-    /// these.
+    /// Bytes from the start of the arena that have their memory: extents are handed out only from
+    /// these. In a reopened arena that is what the earlier daemon had, from the start on.
     pub fn populated(&self) -> ByteSize {
         self.population.populated()
     }
@@ -182,6 +246,7 @@ struct Opened {
     reopened: bool,
     horizon: Horizon,
     mapping: Mapping,
+    population: Population,
 }
 
 impl Opened {
@@ -198,10 +263,13 @@ impl Opened {
         };
         let horizon = Horizon::open(directory, segment.capacity, reopened, options.lease_ttl_max)?;
         let mapping = map(&segment, options)?;
+        let heeds_advice = options.huge_pages && huge::on_advice(segment.identity);
+        let population = Population::new(&segment.file, segment.capacity, heeds_advice)
+            .map_err(ArenaError::io("look for holes in the arena", directory.public_path()))?;
         if !reopened {
             segment::publish(directory, &segment)?;
         }
-        Ok(Self { segment, reopened, horizon, mapping })
+        Ok(Self { segment, reopened, horizon, mapping, population })
     }
 }
 

@@ -10,6 +10,8 @@
 //! | `arena.new` | an arena that is being built; a killed first start leaves one behind |
 //! | `horizon` | until when each region may still be leased |
 //! | `horizon.new` | a horizon that is being built |
+//! | `record` | which objects the arena has |
+//! | `record.new` | a record that is being built |
 
 use std::{
     fs::File,
@@ -25,7 +27,7 @@ use rustix::{
 };
 
 use crate::{
-    ArenaError, SegmentName, SegmentOptions, horizon,
+    ArenaError, SegmentName, SegmentOptions, horizon, record,
     segment::{PRIVATE_LINK, UNDER_CONSTRUCTION},
 };
 
@@ -34,8 +36,15 @@ const PRIVATE_MODE: Mode = Mode::RWXU;
 const LOCK: &str = "lock";
 
 /// Everything that the private directory holds.
-const PRIVATE_FILES: [&str; 5] =
-    [UNDER_CONSTRUCTION, PRIVATE_LINK, horizon::FILE, horizon::UNDER_CONSTRUCTION, LOCK];
+const PRIVATE_FILES: [&str; 7] = [
+    UNDER_CONSTRUCTION,
+    PRIVATE_LINK,
+    horizon::FILE,
+    horizon::UNDER_CONSTRUCTION,
+    record::FILE,
+    record::UNDER_CONSTRUCTION,
+    LOCK,
+];
 
 /// The open directories of a segment, and the lock. Dropping it frees the lock.
 #[derive(Debug)]

@@ -13,7 +13,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicU64, Ordering, fence},
+    sync::atomic::AtomicU64,
 };
 
 use kvlease_types::{ByteSize, Extent, Offset};
@@ -28,6 +28,7 @@ use rustix::{
 use crate::{
     descriptor::reopen,
     mapping::{Access, Mapping},
+    words::{clear_generation, generation, set_generation},
 };
 
 /// Shown for the mapping in `/proc/PID/maps`.
@@ -90,7 +91,7 @@ impl Generations {
     ///
     /// If there is no such slot.
     pub fn set(&self, slot: u32, generation: u64) {
-        self.cell(slot).store(generation, Ordering::Release);
+        set_generation(self.cell(slot), generation);
     }
 
     /// The slot holds nothing any more. Whoever writes to the extents of the object that it held
@@ -100,9 +101,7 @@ impl Generations {
     ///
     /// If there is no such slot.
     pub fn clear(&self, slot: u32) {
-        self.cell(slot).store(0, Ordering::Relaxed);
-        // Not even a store that goes around the caches is seen before the zero.
-        fence(Ordering::SeqCst);
+        clear_generation(self.cell(slot));
     }
 
     fn cell(&self, slot: u32) -> &AtomicU64 {
@@ -139,12 +138,7 @@ impl GenerationsView {
     /// Reads of the object's bytes that come before this in the program are done before it, and
     /// those that come after it are not begun: the same call is right before and after a copy.
     pub fn get(&self, slot: u32) -> u64 {
-        fence(Ordering::Acquire);
-        // The fences and not the load do the ordering: only a relaxed load is known to leave
-        // memory that may not be written to alone.
-        let generation = self.cells.get(slot).map_or(0, |cell| cell.load(Ordering::Relaxed));
-        fence(Ordering::Acquire);
-        generation
+        self.cells.get(slot).map_or(0, generation)
     }
 }
 

@@ -8,6 +8,7 @@
 //! * A public name that exists is whole, and comes back when a client's exit removed it
 //!   ([`Arena::keep_linked`]).
 //! * Memory that cannot be had is an error ([`ArenaError`], [`Shortfall`]), never a `SIGBUS`.
+//! * [`Record`] remembers through a `kill -9` which objects the arena has.
 //! * [`Horizon`] remembers through a `kill -9` which parts of the arena may still be leased.
 //! * [`Generations`] lets readers of other processes see that an object is still where it was.
 //! * Every byte that enters or leaves goes through the [`copy`] module, and is summed by a
@@ -41,8 +42,12 @@ mod name;
 mod object_copy;
 mod options;
 mod populate;
+mod process;
+mod record;
 mod segment;
+mod sigbus;
 mod socket;
+mod words;
 mod writable;
 mod xxh3;
 
@@ -62,6 +67,9 @@ pub use name::{SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
 pub use object_copy::{COPY_PIECE_LEN, CopyOutcome, ObjectCopy};
 pub use options::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentOptions};
 pub use populate::{Progress, Shortfall};
+pub use process::process_id;
+pub use record::{Record, RecordFile, RecordOrigin, Recorded};
 pub use segment::Identity;
+pub use sigbus::explain_sigbus;
 pub use socket::set_receive_low_water;
 pub use writable::WritableAttachment;

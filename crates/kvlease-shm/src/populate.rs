@@ -23,7 +23,7 @@ use std::{
 
 use kvlease_types::{ByteSize, Extent, Offset};
 use rustix::{
-    fs::{FallocateFlags, fallocate},
+    fs::{FallocateFlags, SeekFrom, fallocate, fstat, seek},
     io::Errno,
     mm::Advice,
 };
@@ -34,6 +34,8 @@ use crate::{mapping::Mapping, segment::PAGE};
 const RESERVE_STEP: u64 = 256 << 20;
 /// How much one call populates: likewise.
 const POPULATE_STEP: u64 = 64 << 20;
+/// The unit of `st_blocks`.
+const BLOCK: u64 = 512;
 /// The smallest step that is still tried when a larger one fails.
 const STEP_MIN: u64 = 2 << 20;
 
@@ -74,6 +76,9 @@ pub struct Shortfall {
 pub(crate) struct Population {
     passes: Mutex<Passes>,
     populated: AtomicU64,
+    /// Bytes from the start of the file that an earlier daemon populated: they have their memory,
+    /// and only the mapping of this process lacks their pages.
+    present: u64,
 }
 
 #[derive(Debug)]
@@ -87,16 +92,22 @@ struct Passes {
 }
 
 impl Population {
-    /// Nothing is reserved yet. `through_mapping` is for a tmpfs that heeds advice.
-    pub(crate) fn new(capacity: ByteSize, through_mapping: bool) -> Self {
+    /// Of the file's `capacity`, only what is in `file` already has its memory. `through_mapping`
+    /// is for a tmpfs that heeds advice.
+    pub(crate) fn new(
+        file: impl AsFd,
+        capacity: ByteSize,
+        through_mapping: bool,
+    ) -> io::Result<Self> {
         let total = capacity.bytes();
+        let present = present(file)?.min(total);
         let passes = Passes { reserved: 0, populated: 0, total, through_mapping };
-        Self { passes: Mutex::new(passes), populated: AtomicU64::new(0) }
+        Ok(Self { passes: Mutex::new(passes), populated: AtomicU64::new(0), present })
     }
 
-    /// Bytes from the start of the arena that can be written without a page fault.
+    /// Bytes from the start of the arena that can be written without lack of memory.
     pub(crate) fn populated(&self) -> ByteSize {
-        ByteSize::new(self.populated.load(Ordering::Acquire))
+        ByteSize::new(self.populated.load(Ordering::Acquire).max(self.present))
     }
 
     /// Reserves the next step.
@@ -158,6 +169,21 @@ impl Passes {
         self.total = good;
         self.reserved = self.reserved.min(good);
         Shortfall { good: ByteSize::new(good), capacity, source: source.into() }
+    }
+}
+
+/// Bytes from the start of a file that have their memory: up to its first hole.
+fn present(file: impl AsFd) -> io::Result<u64> {
+    let stat = fstat(&file)?;
+    let (len, blocks) = (stat.st_size.cast_unsigned(), stat.st_blocks.cast_unsigned());
+    if blocks.saturating_mul(BLOCK) >= len {
+        // The kernel would walk over all pages to find no hole.
+        return Ok(len / PAGE * PAGE);
+    }
+    match seek(file, SeekFrom::Hole(0)) {
+        Ok(len) => Ok(len / PAGE * PAGE),
+        Err(Errno::NXIO) => Ok(0),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::{
     path::Arg,
 };
 
-use crate::{ArenaError, SegmentOptions, directory::Directory};
+use crate::{ArenaError, SegmentOptions, directory::Directory, record};
 
 /// The unit of an arena's size.
 pub(crate) const PAGE: u64 = 4096;
@@ -51,9 +51,12 @@ pub(crate) struct Segment {
     pub(crate) file: File,
     pub(crate) identity: Identity,
     pub(crate) capacity: ByteSize,
+    /// The size that somebody had cut it to.
+    pub(crate) shrunk_to: Option<ByteSize>,
 }
 
-/// Reopens the arena that an earlier daemon left, or `None` if there is none.
+/// Reopens the arena that an earlier daemon left, or `None` if there is none. One that was cut
+/// shorter meanwhile gets its size back, with zeros for the bytes that are lost.
 pub(crate) fn reopen(
     directory: &Directory,
     options: &SegmentOptions,
@@ -66,13 +69,16 @@ pub(crate) fn reopen(
         Err(errno) => return Err(ArenaError::io("reopen the arena", path)(errno)),
     };
     let stat = fstat(&file).map_err(ArenaError::io("look at the arena", &path))?;
-    let len = u64::try_from(stat.st_size).unwrap_or(0);
+    let found = u64::try_from(stat.st_size).unwrap_or(0);
+    let whole = record::stated_capacity(directory, stat.st_ino)?.map_or(0, ByteSize::bytes);
+    let len = found.max(whole);
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || len < PAGE {
         let fault = "holds an arena that is empty or no file: stop all clients and remove it";
         return Err(ArenaError::Untrusted { path, fault });
     }
-    let segment =
-        Segment { file, identity: Identity::of_stat(&stat), capacity: ByteSize::new(len) };
+    let shrunk_to = (found < len).then_some(ByteSize::new(found));
+    let capacity = ByteSize::new(len);
+    let segment = Segment { file, identity: Identity::of_stat(&stat), capacity, shrunk_to };
     if let Some(requested) = options.capacity
         && whole_pages(requested) != len
     {
@@ -84,6 +90,9 @@ pub(crate) fn reopen(
         });
     }
     refuse_foreign_name(directory, Some(segment.identity))?;
+    if shrunk_to.is_some() {
+        ftruncate(&segment.file, len).map_err(ArenaError::io("give the arena its size", &path))?;
+    }
     set_attributes(&segment.file, options, &path)?;
     link_public(directory, segment.identity)?;
     Ok(Some(segment))
@@ -116,7 +125,7 @@ pub(crate) fn build(
     ftruncate(&file, capacity.bytes()).map_err(ArenaError::io("set the arena's size", &path))?;
     set_attributes(&file, options, &path)?;
     let stat = fstat(&file).map_err(ArenaError::io("look at the arena", &path))?;
-    Ok(Segment { file, identity: Identity::of_stat(&stat), capacity })
+    Ok(Segment { file, identity: Identity::of_stat(&stat), capacity, shrunk_to: None })
 }
 
 /// Gives a built file its two names: the private one first, so that whoever finds the public one

@@ -10,7 +10,7 @@ use std::{
 
 use kvlease_cache::{CatalogConfig, CatalogStats};
 use kvlease_engine::{Engine, EngineConfig, Put, PutError, Stored};
-use kvlease_shm::{Arena, ArenaError, SegmentOptions};
+use kvlease_shm::{Arena, SegmentOptions};
 use kvlease_types::{BucketName, ByteSize, Epoch, Extent, Key};
 use tempfile::TempDir;
 
@@ -34,11 +34,21 @@ impl Place {
 
     /// Starts an engine on the segment that is there, or on a new one.
     pub(crate) fn engine(&self, epoch: u64) -> Engine {
+        self.engine_with(epoch, |_| {})
+    }
+
+    /// Starts an engine that knows nothing of what the segment holds.
+    pub(crate) fn cold_engine(&self, epoch: u64) -> Engine {
+        self.engine_with(epoch, |config| config.cold = true)
+    }
+
+    /// Starts an engine whose configuration differs from the tests' defaults.
+    pub(crate) fn engine_with(&self, epoch: u64, change: impl FnOnce(&mut EngineConfig)) -> Engine {
         let options = SegmentOptions {
             dir: self.dir.path().to_owned(),
             ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
         };
-        let config = EngineConfig {
+        let mut config = EngineConfig {
             catalog: CatalogConfig {
                 capacity: CAPACITY,
                 lease_grace: GRACE,
@@ -48,8 +58,11 @@ impl Place {
             lease_ttl_default: TTL,
             lease_ttl_max: TTL,
             reservation_ttl: RESERVATION_TTL,
+            cold: false,
+            scrub_rate: None,
         };
-        Engine::start(open(&options), config, Epoch::new(epoch)).unwrap()
+        change(&mut config);
+        Engine::start(Arena::open(&options).unwrap(), config, Epoch::new(epoch)).unwrap()
     }
 
     pub(crate) fn segment(&self) -> PathBuf {
@@ -83,19 +96,6 @@ impl Place {
         }
         panic!("the object has no byte {at}");
     }
-}
-
-/// Opens the arena. The thread that populates it may hold it a moment longer than its engine.
-fn open(options: &SegmentOptions) -> Arena {
-    let mut arena = None;
-    until("the end of the engine before", || {
-        match Arena::open(options) {
-            Ok(opened) => arena = Some(opened),
-            Err(error) => assert!(matches!(error, ArenaError::InUse { .. }), "{error}"),
-        }
-        arena.is_some()
-    });
-    arena.unwrap()
 }
 
 pub(crate) fn begin(engine: &Engine, key: &str, len: Option<usize>) -> Result<Put, PutError> {

@@ -8,4 +8,5 @@ mod lease;
 mod put;
 mod quarantine;
 mod read;
+mod recovery;
 mod reservation;

@@ -44,7 +44,7 @@ fn extents_that_may_still_be_leased_are_not_handed_out_and_all_others_are() {
     store(&engine, "k", &sent).unwrap();
     let lease = lease(&engine, "k", TTL);
     drop(engine);
-    let engine = place.engine(2);
+    let engine = place.cold_engine(2);
     assert!(engine.stat("b", "k").is_none(), "the catalog starts anew");
     assert_eq!(engine.release(lease.id), None, "of another epoch");
     let regions = stats(&engine).quarantined;
@@ -65,7 +65,7 @@ fn the_quarantine_ends_after_the_deadline_and_the_grace() {
     store(&engine, "k", &bytes(1 << 20, 1)).unwrap();
     let lease = lease(&engine, "k", Duration::from_millis(500));
     drop(engine);
-    let engine = place.engine(2);
+    let engine = place.cold_engine(2);
     until("the end of the quarantine", || stats(&engine).quarantined == ByteSize::ZERO);
     assert!(boot_time() > lease.deadline.after(GRACE));
     assert_eq!(stats(&engine).free, CAPACITY);
@@ -81,7 +81,7 @@ fn a_renewal_moves_the_end_of_the_quarantine() {
     let ttl = Duration::from_millis(1500);
     assert_eq!(engine.renew(lease.id, Some(ttl)), Some(ttl));
     drop(engine);
-    let engine = place.engine(2);
+    let engine = place.cold_engine(2);
     until("the end of the quarantine", || stats(&engine).quarantined == ByteSize::ZERO);
     assert!(boot_time() > renewed_at.after(ttl + GRACE));
 }
@@ -92,6 +92,6 @@ fn a_segment_that_nobody_leased_is_free_at_once() {
     let engine = place.engine(1);
     store(&engine, "k", &bytes(1 << 20, 1)).unwrap();
     drop(engine);
-    let engine = place.engine(2);
+    let engine = place.cold_engine(2);
     assert_eq!((stats(&engine).free, stats(&engine).quarantined), (CAPACITY, ByteSize::ZERO));
 }

@@ -24,6 +24,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "PATH")]
     pub socket: Option<String>,
 
+    /// Start with an empty cache, whatever an earlier daemon left in the segment
+    #[arg(long)]
+    pub cold: bool,
+
     /// TOML file to read settings from
     #[arg(long, value_name = "FILE", env = "KVLEASE_CONFIG")]
     pub config: Option<PathBuf>,

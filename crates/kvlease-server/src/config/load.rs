@@ -103,6 +103,7 @@ fn apply_flags(config: &mut Config, args: &ServeArgs) -> Result<(), ConfigError>
             set(config, path, value, flag)?;
         }
     }
+    config.cold |= args.cold;
     Ok(())
 }
 

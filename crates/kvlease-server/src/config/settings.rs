@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use kvlease_cache::EvictionKind;
-use kvlease_engine::RESERVATION_TTL_DEFAULT;
+use kvlease_engine::{RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
 use kvlease_shm::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentName};
 use kvlease_types::ByteSize;
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub eviction: EvictionKind,
     pub catalog_memory_max: Option<ByteSize>,
     pub object_len_max: ByteSize,
+    pub scrub_rate: Option<ByteSize>,
+    pub cold: bool,
     pub lease_ttl_default: Duration,
     pub lease_ttl_max: Duration,
     pub lease_grace: Duration,
@@ -78,6 +80,8 @@ impl Default for Config {
             eviction: EvictionKind::Lru,
             catalog_memory_max: None,
             object_len_max: ByteSize::gib(1),
+            scrub_rate: Some(SCRUB_RATE_DEFAULT),
+            cold: false,
             lease_ttl_default: Duration::from_secs(30),
             lease_ttl_max: Duration::from_secs(300),
             lease_grace: Duration::from_secs(10),
@@ -172,6 +176,10 @@ pub const SETTINGS: &[Setting] = &[
         "hard limit of the catalog's own memory, beside the arena; `auto` is 1/64 of the capacity, at least 32MiB"),
     setting!("cache.object_len_max", "KVLEASE_OBJECT_LEN_MAX", object_len_max, true, value::size, ByteSize::to_string,
         "the largest object that is taken"),
+    setting!("cache.scrub_rate", "KVLEASE_SCRUB_RATE", scrub_rate, true, value::size_or_none, |v: &Option<_>| value::or_none(*v),
+        "bytes a second that are compared with their checksum in the background, ahead of any reader; `none` is never"),
+    setting!("cache.cold", "KVLEASE_COLD", cold, false, value::flag, bool::to_string,
+        "start with an empty cache, whatever an earlier daemon left in the segment"),
     setting!("lease.ttl_default_s", "KVLEASE_LEASE_TTL_DEFAULT_S", lease_ttl_default, false, value::seconds, seconds,
         "seconds that a lease lives when its client names no time; at most lease.ttl_max_s"),
     setting!("lease.ttl_max_s", "KVLEASE_LEASE_TTL_MAX_S", lease_ttl_max, false, value::seconds, seconds,

@@ -17,6 +17,11 @@ pub(super) fn size_or_auto(text: &str) -> Result<Option<ByteSize>, String> {
     if text == "auto" { Ok(None) } else { size(text).map(Some) }
 }
 
+/// A size, or `None` for `none`.
+pub(super) fn size_or_none(text: &str) -> Result<Option<ByteSize>, String> {
+    if text == "none" { Ok(None) } else { size(text).map(Some) }
+}
+
 pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("write a whole number above zero".into()),
@@ -57,6 +62,10 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 
 pub(super) fn or_auto(size: Option<ByteSize>) -> String {
     size.map_or_else(|| "auto".into(), |size| size.to_string())
+}
+
+pub(super) fn or_none(size: Option<ByteSize>) -> String {
+    size.map_or_else(|| "none".into(), |size| size.to_string())
 }
 
 pub(super) fn or_keep(owner: Option<u32>) -> String {

@@ -55,6 +55,11 @@ const READINGS: &[Reading] = &[
     Reading { name: "catalog_memory_max", help: "Hard limit of that memory", kind: Bytes(|s| s.catalog.memory_max.bytes()) },
     Reading { name: "huge_pages", help: "1 if the kernel gives the arena huge pages", kind: Gauge(|s| u64::from(s.huge_pages)) },
     Reading { name: "objects", help: "Sealed objects", kind: Gauge(|s| s.catalog.objects) },
+    Reading { name: "objects_unverified", help: "Sealed objects of an earlier start whose bytes nobody has looked at yet", kind: Gauge(|s| s.catalog.unverified) },
+    Reading { name: "restored_objects", help: "Objects taken over from an earlier start", kind: Gauge(|s| s.recovery.restored.objects) },
+    Reading { name: "restored", help: "Exact sizes of these", kind: Bytes(|s| s.recovery.restored.bytes) },
+    Reading { name: "recovery", help: "Time that taking them over took", kind: Seconds(|s| s.recovery.took.as_secs_f64()) },
+    Reading { name: "recovery_dropped_objects", help: "Recorded objects that were not taken over", kind: Gauge(|s| s.recovery.dropped()) },
     Reading { name: "writes_in_flight", help: "Objects that are being written", kind: Gauge(|s| s.catalog.writes_in_flight) },
     Reading { name: "leases_live", help: "Leases that neither were released nor have expired", kind: Gauge(|s| s.catalog.leases_live) },
     Reading { name: "oldest_lease_age", help: "Age of the oldest live lease", kind: Seconds(|s| s.catalog.oldest_lease_age.as_secs_f64()) },
@@ -72,6 +77,8 @@ const READINGS: &[Reading] = &[
     Reading { name: "relinks", help: "How often the segment's public name was put back", kind: Total(|s| s.counters.relinks) },
     Reading { name: "link_failures", help: "How often it was found gone or taken and could not be put back", kind: Total(|s| s.counters.link_failures) },
     Reading { name: "corrupt_objects", help: "Objects removed since their bytes did not match their checksum", kind: Total(|s| s.counters.corrupt_objects) },
+    Reading { name: "scrubbed", help: "Bytes of objects that the scrubber looked at", kind: TotalBytes(|s| s.counters.scrubbed) },
+    Reading { name: "objects_unrecorded", help: "Objects stored without being recorded, which a restart will not find", kind: Total(|s| s.counters.unrecorded) },
 ];
 
 /// Reads the engine at every scrape.

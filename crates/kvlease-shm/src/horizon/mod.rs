@@ -44,6 +44,7 @@ use crate::{
     clock::{boot_id, boot_time},
     directory::Directory,
     mapping::{Access, Mapping},
+    words::raise_deadline,
 };
 
 /// The granularity of the horizon: a lease marks every region that it touches.
@@ -131,11 +132,7 @@ impl Horizon {
             let end = end.expect("leased extents are inside the arena").bytes();
             let first = extent.offset.bytes() / REGION_SIZE.bytes();
             for region in first..end.div_ceil(REGION_SIZE.bytes()) {
-                let deadline = self.deadline(region);
-                // Many small objects share a region: most find it marked already.
-                if deadline.load(Ordering::Relaxed) < until.nanos() {
-                    deadline.fetch_max(until.nanos(), Ordering::Release);
-                }
+                raise_deadline(self.deadline(region), until.nanos());
             }
         }
     }

@@ -29,8 +29,13 @@ impl Fixture {
     /// Opens the arena. A child that another test is starting has this process's locks for a moment,
     /// those of an arena that was dropped just before among them.
     pub(crate) fn open(&self) -> Arena {
+        self.open_with(&self.options())
+    }
+
+    /// Opens the arena with other options, as [`Self::open`] does.
+    pub(crate) fn open_with(&self, options: &SegmentOptions) -> Arena {
         for _ in 0..1_000 {
-            match Arena::open(&self.options()) {
+            match Arena::open(options) {
                 Err(ArenaError::InUse { .. }) => thread::sleep(Duration::from_millis(5)),
                 opened => return opened.unwrap(),
             }

@@ -11,4 +11,5 @@ mod generations;
 mod horizon;
 mod link;
 mod object_copy;
+mod record;
 mod shortfall;

@@ -4,12 +4,15 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::fd::OwnedFd,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::Duration,
 };
+
+use tempfile::NamedTempFile;
 
 /// The program.
 const KVLEASE: &str = env!("CARGO_BIN_EXE_kvlease");
@@ -23,6 +26,8 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 /// A running daemon, killed on drop with its segment.
 pub(crate) struct Daemon {
     child: Child,
+    listen: String,
+    log: NamedTempFile,
     pub(crate) url: String,
     pub(crate) segment: String,
 }
@@ -35,23 +40,60 @@ impl Daemon {
 
     /// Starts it with these arguments as well.
     pub(crate) fn start_with(args: &[&str]) -> Self {
+        Self::ready(unused_address(), None, args)
+    }
+
+    /// Starts it on a socket that the caller listens on, as a service manager does.
+    pub(crate) fn start_on(listener: &TcpListener) -> Self {
+        Self::ready(listener.local_addr().unwrap().to_string(), Some(listener), &[])
+    }
+
+    fn ready(listen: String, passed: Option<&TcpListener>, args: &[&str]) -> Self {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let segment = format!("kvlease_test_{}_{number}", std::process::id());
-        let listen = unused_address();
-        let child = Command::new(KVLEASE)
-            .args(["serve", "--listen", &listen, "--capacity", "64MiB"])
-            .args(["--shared-memory-name", &segment])
-            .args(args)
-            .env_remove("KVLEASE_URL")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut daemon = Self { child, url: format!("http://{listen}"), segment };
+        let log = NamedTempFile::new().unwrap();
+        let url = format!("http://{listen}");
+        let child = spawn(&listen, passed, &segment, &log, args);
+        let mut daemon = Self { child, listen, log, url, segment };
+        daemon.until_ready();
+        daemon
+    }
+
+    /// Starts another one in the place of this one, which has ended.
+    pub(crate) fn start_again_with(&mut self, args: &[&str]) {
+        self.child = spawn(&self.listen, None, &self.segment, &self.log, args);
+        self.until_ready();
+    }
+
+    /// Starts another one, on the socket that the caller listens on.
+    pub(crate) fn start_again_on(&mut self, listener: &TcpListener) {
+        self.child = spawn(&self.listen, Some(listener), &self.segment, &self.log, &[]);
+        self.until_ready();
+    }
+
+    /// Ends it without warning.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// What this daemon, and those before it, said on standard error.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    fn until_ready(&mut self) {
         for _ in 0..READY_TRIES {
-            if is_ready(&listen) {
-                return daemon;
+            if is_ready(&self.listen) {
+                return;
             }
-            assert_eq!(daemon.child.try_wait().unwrap(), None, "the daemon ended at its start");
+            let ended = self.child.try_wait().unwrap();
+            assert_eq!(ended, None, "the daemon ended at its start: {}", self.log());
             thread::sleep(READY_INTERVAL);
         }
         panic!("the daemon is not ready");
@@ -72,6 +114,35 @@ impl Drop for Daemon {
         let _ = fs::remove_dir_all(dir.join(format!(".kvlease.{}", self.segment)));
         let _ = fs::remove_file(dir.join(format!(".kvlease.{}.sock", self.segment)));
     }
+}
+
+/// Starts the program. A socket that is passed becomes its descriptor 3, and it is told so.
+fn spawn(
+    listen: &str,
+    passed: Option<&TcpListener>,
+    segment: &str,
+    log: &NamedTempFile,
+    args: &[&str],
+) -> Child {
+    let mut command = match passed {
+        None => Command::new(KVLEASE),
+        Some(listener) => {
+            let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+            let mut command = Command::new("sh");
+            command.args(["-c", script, "sh", KVLEASE]);
+            command.stdin(OwnedFd::from(listener.try_clone().unwrap()));
+            command
+        }
+    };
+    command
+        .args(["serve", "--listen", listen, "--capacity", "64MiB"])
+        .args(["--shared-memory-name", segment])
+        .args(args)
+        .env_remove("KVLEASE_URL")
+        .stdout(Stdio::null())
+        .stderr(fs::OpenOptions::new().append(true).open(log.path()).unwrap())
+        .spawn()
+        .unwrap()
 }
 
 /// Runs the program with this on stdin.

@@ -8,3 +8,4 @@ mod commands;
 mod connector;
 mod daemon;
 mod encrypted;
+mod restart;

@@ -1,0 +1,83 @@
+//! Taking over what the incarnation before this one had.
+
+use std::time::{Duration, Instant};
+
+use kvlease_cache::{Catalog, Restoration, Restored};
+use kvlease_shm::{Arena, ArenaError, RecordOrigin};
+
+use crate::clock::now;
+
+/// How a start went: what was found, and what was made of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recovery {
+    /// What was found beside the arena.
+    pub origin: RecordOrigin,
+    /// Whether it was left aside, as the operator wished.
+    pub cold: bool,
+    /// What was taken over.
+    pub restored: Restored,
+    /// Entries of the record that were not whole.
+    pub broken: u64,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Fills an empty catalog with the objects that the arena holds, unless it is to start `cold`.
+/// Space that clients may still be reading under leases of an earlier incarnation is not free.
+pub(crate) fn recover(
+    arena: &Arena,
+    catalog: &mut Catalog,
+    cold: bool,
+) -> Result<Recovery, ArenaError> {
+    let started = Instant::now();
+    if let Some(shrunk_to) = arena.was_shrunk_to() {
+        tracing::error!(
+            %shrunk_to,
+            capacity = %arena.capacity(),
+            "somebody had cut the segment shorter: gave it its size back, what was beyond is lost"
+        );
+    }
+    for (extent, until) in arena.horizon().pending(now()) {
+        catalog.quarantine(extent, until);
+    }
+    let recorded = arena.recorded()?;
+    let mut restoration = Restoration::default();
+    let broken = if cold { 0 } else { recorded.for_each(|object| restoration.add(object)) };
+    let restored = catalog.restore(restoration, arena.populated());
+    let recovery =
+        Recovery { origin: recorded.origin(), cold, restored, broken, took: started.elapsed() };
+    recovery.log();
+    Ok(recovery)
+}
+
+impl Recovery {
+    /// Objects that were recorded, in whatever way, and not taken over.
+    pub fn dropped(&self) -> u64 {
+        self.broken + self.restored.impossible + self.restored.beyond_memory
+    }
+
+    fn log(&self) {
+        let Self { origin, cold, restored, broken, took } = self;
+        let Restored { objects, bytes, impossible, beyond_memory } = *restored;
+        match origin {
+            RecordOrigin::Created => {}
+            _ if *cold => tracing::info!("starting cold, as configured: the cache is empty"),
+            RecordOrigin::Kept => tracing::info!(
+                objects,
+                bytes,
+                took_ms = took.as_millis() as u64,
+                "starting warm: took over the objects of an earlier daemon"
+            ),
+            other => tracing::warn!("starting cold, the cache is empty: {other}"),
+        }
+        if *broken + impossible > 0 {
+            tracing::warn!(broken, impossible, "left out objects whose record makes no sense");
+        }
+        if beyond_memory > 0 {
+            tracing::warn!(
+                objects = beyond_memory,
+                "left out the oldest objects: raise cache.catalog_memory_max to keep them"
+            );
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The scrubber: looks at the bytes of all objects, one after the other, at a bounded rate.
+//!
+//! What was taken over from an earlier incarnation comes first and faster, ahead of its first
+//! lease. After that each round goes over everything that is there.
+
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use kvlease_types::ByteSize;
+
+use crate::engine::Shared;
+
+/// How fast objects are looked at that were taken over, at least: a tenth of a core.
+const RECOVERY_RATE: ByteSize = ByteSize::gib(1);
+
+/// How long it waits when there is nothing to do.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// The shortest time from the start of one round to that of the next.
+const ROUND_MIN: Duration = Duration::from_secs(60);
+
+/// A pause shorter than this is put off.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// Runs until told to stop, which dropping the sender does.
+pub(crate) fn scrub(shared: &Shared, rate: ByteSize, stopped: &Receiver<()>) {
+    let mut scrubber = Scrubber { shared, stopped, owed: Duration::ZERO };
+    while scrubber.round(rate.max(RECOVERY_RATE), true) {
+        let started = Instant::now();
+        if !scrubber.round(rate, false) {
+            return;
+        }
+        while started.elapsed() < ROUND_MIN {
+            // Objects are taken over at the start only.
+            if !scrubber.sleep(IDLE) {
+                return;
+            }
+        }
+    }
+}
+
+struct Scrubber<'a> {
+    shared: &'a Shared,
+    stopped: &'a Receiver<()>,
+    /// Time to be paused, not yet worth a pause.
+    owed: Duration,
+}
+
+impl Scrubber<'_> {
+    /// Looks at every object, or at those that nobody looked at. Returns false if told to stop.
+    fn round(&mut self, rate: ByteSize, unverified: bool) -> bool {
+        let mut from = Some(0);
+        while let Some(slot) = from {
+            let (suspect, next) = self.shared.state().catalog.next_suspect(slot, unverified);
+            from = next;
+            let Some(suspect) = suspect else { continue };
+            let shared = self.shared;
+            let Some(intact) = shared.inspect(&suspect, |bytes| self.looked_at(bytes, rate)) else {
+                return false;
+            };
+            shared.looked(suspect.slot, suspect.generation, intact, "by the scrubber");
+        }
+        self.sleep(Duration::ZERO)
+    }
+
+    /// Counts bytes, and keeps to the rate. Returns false if told to stop.
+    fn looked_at(&mut self, bytes: u64, rate: ByteSize) -> bool {
+        self.shared.counters.scrubbed(bytes);
+        self.owed += Duration::from_secs_f64(bytes as f64 / rate.bytes() as f64);
+        if self.owed < PAUSE_MIN {
+            return true;
+        }
+        let owed = std::mem::take(&mut self.owed);
+        self.sleep(owed)
+    }
+
+    /// Returns false if told to stop.
+    fn sleep(&self, span: Duration) -> bool {
+        self.stopped.recv_timeout(span) == Err(RecvTimeoutError::Timeout)
+    }
+}

@@ -1,0 +1,111 @@
+//! What clients are in the middle of.
+
+use std::{fs::File, os::unix::fs::FileExt};
+
+use kvlease_shm::Digest;
+use kvlease_types::{Checksum, Extent, LeaseId, Offset, Timestamp};
+
+use crate::{Put, Reservation};
+
+/// The bytes of an object: those of no other.
+pub(super) fn content(version: u64, len: usize) -> Vec<u8> {
+    let mut state = version.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state = state.wrapping_mul(0xd129_42da_5e4b_2cf5).wrapping_add(1);
+        bytes.extend((state ^ (state >> 29)).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// An object on its way in.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) put: Put,
+    pub(super) key: String,
+    pub(super) version: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+}
+
+/// A client that writes an object into the arena by itself.
+#[derive(Debug)]
+pub(super) struct Fill {
+    /// Gone with the daemon, of which the client need not know.
+    pub(super) reservation: Option<Reservation>,
+    pub(super) key: String,
+    pub(super) version: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) written: usize,
+    pub(super) extents: Vec<Extent>,
+    /// Until when it may write: the deadline, and the grace that it may be late.
+    pub(super) until: Timestamp,
+}
+
+impl Fill {
+    /// Writes the next bytes, as through a mapping of its own.
+    pub(super) fn write(&mut self, segment: &File, len: usize) {
+        let end = (self.written + len).min(self.bytes.len());
+        let mut start = 0;
+        for extent in &self.extents {
+            let stop = start + extent.len.bytes() as usize;
+            let (from, to) = (self.written.max(start), end.min(stop));
+            if from < to {
+                let at = extent.offset.bytes() + (from - start) as u64;
+                segment.write_all_at(&self.bytes[from..to], at).unwrap();
+            }
+            start = stop;
+        }
+        self.written = end;
+    }
+
+    pub(super) fn checksum(&self) -> Checksum {
+        Digest::of(&self.bytes)
+    }
+}
+
+/// A client that reads under a lease.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) lease: LeaseId,
+    pub(super) version: u64,
+    pub(super) extents: Vec<Extent>,
+    pub(super) checksum: Checksum,
+    /// Until when nobody may change what it reads.
+    pub(super) until: Timestamp,
+    /// What it has copied so far.
+    pub(super) copied: Vec<u8>,
+}
+
+impl Reader {
+    /// Copies up to `len` bytes more. Returns whether that was all.
+    pub(super) fn copy(&mut self, segment: &File, len: usize) -> bool {
+        let total: u64 = self.extents.iter().map(|extent| extent.len.bytes()).sum();
+        let end = (self.copied.len() + len).min(total as usize);
+        let mut start = 0;
+        for extent in &self.extents {
+            let stop = start + extent.len.bytes() as usize;
+            let (from, to) = (self.copied.len().max(start), end.min(stop));
+            if from < to {
+                let mut piece = vec![0; to - from];
+                let at = extent.offset.bytes() + (from - start) as u64;
+                segment.read_exact_at(&mut piece, at).unwrap();
+                self.copied.extend(piece);
+            }
+            start = stop;
+        }
+        self.copied.len() as u64 == total
+    }
+}
+
+/// The place of one byte of what lies in these extents.
+pub(super) fn place(extents: &[Extent], mut at: u64) -> Option<Offset> {
+    for extent in extents {
+        if at < extent.len.bytes() {
+            return Some(Offset::new(extent.offset.bytes() + at));
+        }
+        at -= extent.len.bytes();
+    }
+    None
+}

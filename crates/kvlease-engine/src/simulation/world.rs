@@ -1,0 +1,493 @@
+//! Everybody, and what is known to be true.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    os::unix::fs::FileExt,
+    sync::Arc,
+    time::Duration,
+};
+
+use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor};
+use kvlease_shm::{Arena, Digest, RecordOrigin, SegmentOptions};
+use kvlease_types::{BucketName, ByteSize, Epoch, Key, Timestamp};
+use tempfile::TempDir;
+
+use super::{
+    clients::{Fill, Reader, Upload, content, place},
+    random::Random,
+};
+use crate::{
+    Put, ReadError, Reservation,
+    clock::{now, virtual_clock},
+    config::EngineConfig,
+    engine::{Shared, Unavailable},
+    maintenance::reap,
+    read::Read,
+};
+
+const CAPACITY: ByteSize = ByteSize::mib(8);
+/// With the average length they are twice what the arena holds.
+const KEYS: u64 = 100;
+const LEN_MAX: u64 = 400 << 10;
+const TTL: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(10);
+const BUCKET: &str = "b";
+
+/// How often what came up.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Seen {
+    sealed: u64,
+    committed: u64,
+    refused: u64,
+    died: u64,
+    leased: u64,
+    read_in_time: u64,
+    read_across_a_restart: u64,
+    streamed: u64,
+    removed: u64,
+    evicted: u64,
+    expired: u64,
+    restarts: u64,
+    restored: u64,
+    late_writes: u64,
+    flipped: u64,
+    damage_found: u64,
+    damage_refused: u64,
+}
+
+impl Seen {
+    pub(super) fn assert_everything_happened(&self) {
+        let text = format!("{self:?}");
+        assert!(!text.contains(": 0,") && !text.contains(": 0 }"), "{text}");
+    }
+}
+
+/// An object that is there.
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    version: u64,
+}
+
+pub(super) struct World {
+    random: Random,
+    dir: TempDir,
+    /// `None` while no daemon runs.
+    daemon: Option<Arc<Shared>>,
+    segment: File,
+    epoch: u64,
+    version: u64,
+    stored: BTreeMap<String, Stored>,
+    /// Versions that somebody flipped a bit of.
+    flipped: BTreeSet<u64>,
+    uploads: Vec<Upload>,
+    fills: Vec<Fill>,
+    readers: Vec<Reader>,
+    /// Evictions of this incarnation that `stored` knows of.
+    evictions: u64,
+    /// Leases of this incarnation that `seen` knows to have expired.
+    expired: u64,
+    seen: Seen,
+}
+
+impl World {
+    pub(super) fn new(random: Random) -> Self {
+        virtual_clock::start(Timestamp::from_nanos(1_000_000_000));
+        let dir = TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap();
+        let shared = open(&dir, 0, EvictionKind::Lru);
+        let segment = dir.path().join("segment");
+        let segment = File::options().read(true).write(true).open(segment).unwrap();
+        Self {
+            random,
+            dir,
+            daemon: Some(shared),
+            segment,
+            epoch: 0,
+            version: 0,
+            stored: BTreeMap::new(),
+            flipped: BTreeSet::new(),
+            uploads: Vec::new(),
+            fills: Vec::new(),
+            readers: Vec::new(),
+            evictions: 0,
+            expired: 0,
+            seen: Seen::default(),
+        }
+    }
+
+    pub(super) fn step(&mut self) {
+        match self.random.below(100) {
+            0..10 => self.begin_upload(),
+            10..28 => self.go_on_with_upload(),
+            28..36 => self.begin_fill(),
+            36..50 => self.go_on_with_fill(),
+            50..62 => self.lease(),
+            62..76 => self.go_on_reading(),
+            76..79 => self.renew(),
+            79..82 => self.stream(),
+            82..84 => self.remove(),
+            84..86 => self.expire(),
+            86..97 => self.pass_time(),
+            97 => self.flip(),
+            98 => self.scrub(),
+            _ => self.restart(),
+        }
+        self.forget_evicted();
+        if self.random.one_in(100) {
+            self.daemon().state().catalog.check();
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Seen {
+        self.restart();
+        self.scrub();
+        let found = self.listed();
+        for key in self.stored.keys() {
+            assert!(found.contains_key(key), "{key} is lost");
+        }
+        self.seen
+    }
+
+    fn daemon(&self) -> &Arc<Shared> {
+        self.daemon.as_ref().expect("the daemon runs between two steps")
+    }
+
+    fn key(&mut self) -> String {
+        format!("key {}", self.random.below(KEYS))
+    }
+
+    /// Another object under a key that is free.
+    fn new_object(&mut self) -> (String, u64, Vec<u8>) {
+        self.version += 1;
+        let len = if self.random.one_in(20) { 0 } else { self.random.below(LEN_MAX) };
+        (self.key(), self.version, content(self.version, len as usize))
+    }
+
+    fn begin_upload(&mut self) {
+        let (key, version, bytes) = self.new_object();
+        let known = !self.random.one_in(4);
+        let len = known.then_some(ByteSize::new(bytes.len() as u64));
+        let (bucket, name) = names(&key);
+        match Put::begin(self.daemon(), bucket, name, len) {
+            Ok(put) => self.uploads.push(Upload { put, key, version, bytes, sent: 0 }),
+            Err(_) => self.seen.refused += 1,
+        }
+    }
+
+    fn go_on_with_upload(&mut self) {
+        let Some(mut upload) = self.random.take(&mut self.uploads) else { return };
+        if self.random.one_in(25) {
+            self.seen.died += 1;
+            return;
+        }
+        let piece = self.random.below(LEN_MAX / 2) as usize;
+        let end = (upload.sent + piece).min(upload.bytes.len());
+        if upload.put.write(&upload.bytes[upload.sent..end]).is_err() {
+            self.seen.refused += 1;
+            return;
+        }
+        upload.sent = end;
+        if end < upload.bytes.len() {
+            return self.uploads.push(upload);
+        }
+        let Upload { put, key, version, bytes, .. } = upload;
+        assert_eq!(put.seal().unwrap().checksum, Digest::of(&bytes));
+        self.seen.sealed += 1;
+        self.store(key, version);
+    }
+
+    fn begin_fill(&mut self) {
+        let (key, version, bytes) = self.new_object();
+        let (bucket, name) = names(&key);
+        let len = ByteSize::new(bytes.len() as u64);
+        match Reservation::make(self.daemon(), bucket, name, len) {
+            Ok(reservation) => self.fills.push(Fill {
+                key,
+                version,
+                bytes,
+                written: 0,
+                extents: reservation.extents().to_vec(),
+                until: reservation.until(),
+                reservation: Some(reservation),
+            }),
+            Err(_) => self.seen.refused += 1,
+        }
+    }
+
+    fn go_on_with_fill(&mut self) {
+        let Some(mut fill) = self.random.take(&mut self.fills) else { return };
+        if self.random.one_in(25) {
+            // A client that dies takes its connection with it, and that the reservation.
+            self.seen.died += 1;
+            return;
+        }
+        if now() >= fill.until {
+            return;
+        }
+        fill.write(&self.segment, self.random.below(LEN_MAX / 2) as usize);
+        self.seen.late_writes += u64::from(fill.reservation.is_none());
+        if fill.written < fill.bytes.len() {
+            return self.fills.push(fill);
+        }
+        let checksum = fill.checksum();
+        let Some(reservation) = fill.reservation else { return };
+        if reservation.commit(checksum).is_ok() {
+            self.seen.committed += 1;
+            self.store(fill.key, fill.version);
+        }
+    }
+
+    fn store(&mut self, key: String, version: u64) {
+        let before = self.stored.insert(key, Stored { version });
+        self.forget_evicted();
+        assert!(before.is_none(), "an object is stored once, until it is gone");
+    }
+
+    fn lease(&mut self) {
+        let key = self.key();
+        let ttl = Duration::from_millis(self.random.below(TTL.as_millis() as u64));
+        let guard = match self.daemon().acquire(BUCKET, &key, ttl) {
+            Ok(guard) => guard,
+            Err(Unavailable::Writing(_)) => return,
+            Err(Unavailable::Refused(_)) => {
+                self.forget_evicted();
+                assert!(!self.stored.contains_key(&key), "{key} is there and not leased");
+                return;
+            }
+        };
+        let Stored { version } = self.stored[&key];
+        let known = guard.lease().verified;
+        if !self.daemon().vouches_for(guard.lease()) {
+            assert!(self.flipped.contains(&version), "{key} is whole and not vouched for");
+            self.seen.damage_refused += 1;
+            self.stored.remove(&key);
+            return;
+        }
+        assert!(known || !self.flipped.contains(&version), "{key} is damaged and leased");
+        if self.random.one_in(10) {
+            // The client went away before it heard of its lease.
+            return;
+        }
+        let lease = guard.lease();
+        self.readers.push(Reader {
+            lease: lease.id,
+            version,
+            extents: lease.extents.to_vec(),
+            checksum: lease.checksum,
+            until: lease.deadline.after(GRACE),
+            copied: Vec::new(),
+        });
+        self.seen.leased += 1;
+        guard.deliver();
+    }
+
+    fn go_on_reading(&mut self) {
+        let Some(mut reader) = self.random.take(&mut self.readers) else { return };
+        let all = reader.copy(&self.segment, self.random.below(LEN_MAX / 8) as usize);
+        if now() >= reader.until {
+            // Too late: it has to throw away what it copied.
+            return;
+        }
+        let whole = content(reader.version, reader.copied.len().max(1));
+        let right = reader.copied[..] == whole[..reader.copied.len()];
+        assert!(
+            right || self.flipped.contains(&reader.version),
+            "version {} was changed under a lease, after {} restarts",
+            reader.version,
+            self.seen.restarts
+        );
+        if !all {
+            return self.readers.push(reader);
+        }
+        assert!(!right || Digest::of(&reader.copied) == reader.checksum, "the checksum is its own");
+        self.seen.read_in_time += 1;
+        let released = self.daemon().state().catalog.release(reader.lease, now());
+        let of_earlier = reader.lease.epoch != Epoch::new(self.epoch);
+        self.seen.read_across_a_restart += u64::from(of_earlier);
+        let unknown = released == kvlease_cache::Released::Unknown;
+        assert!(unknown || !of_earlier, "a lease ends with its daemon");
+    }
+
+    fn renew(&mut self) {
+        let Some(mut reader) = self.random.take(&mut self.readers) else { return };
+        if self.daemon().renew(reader.lease, TTL) {
+            reader.until = now().after(TTL + GRACE);
+        }
+        self.readers.push(reader);
+    }
+
+    /// Reads over HTTP, a piece now and a piece then.
+    fn stream(&mut self) {
+        let key = self.key();
+        let Ok(guard) = self.daemon().acquire(BUCKET, &key, TTL) else { return };
+        let Stored { version } = self.stored[&key];
+        let mut read = Read::new(guard);
+        let mut bytes = Vec::new();
+        loop {
+            match read.next_piece() {
+                Ok(Some(piece)) => bytes.extend(piece),
+                Ok(None) => break,
+                Err(ReadError::TooSlow) => return,
+                Err(ReadError::Corrupt) => {
+                    assert!(self.flipped.contains(&version), "{key} is whole and found corrupt");
+                    self.seen.damage_found += 1;
+                    self.stored.remove(&key);
+                    return;
+                }
+            }
+            virtual_clock::pass(Duration::from_millis(self.random.below(20_000)));
+        }
+        assert!(bytes == content(version, bytes.len()), "{key} was sent with wrong bytes");
+        self.seen.streamed += 1;
+    }
+
+    fn remove(&mut self) {
+        let key = self.key();
+        let removed = self.daemon().state().catalog.remove(BUCKET, &key);
+        let there = removed == kvlease_cache::Removed::Removed;
+        assert_eq!(there, self.stored.remove(&key).is_some(), "{key}: {removed:?}");
+        self.seen.removed += u64::from(there);
+    }
+
+    fn expire(&mut self) {
+        reap(self.daemon());
+        let (until, reservations) = (now(), self.fills.iter_mut());
+        // What the daemon does with reservations whose clients are still there.
+        for fill in reservations.filter(|fill| fill.until <= until) {
+            fill.reservation = None;
+        }
+        let totals = self.daemon().state().catalog.stats(now()).totals;
+        self.seen.expired += totals.expired_unreleased - self.expired;
+        self.expired = totals.expired_unreleased;
+    }
+
+    fn pass_time(&mut self) {
+        let leap = if self.random.one_in(50) { 600_000 } else { 500 };
+        virtual_clock::pass(Duration::from_millis(self.random.below(leap)));
+        if leap == 600_000 {
+            self.expire();
+        }
+    }
+
+    /// Somebody who may write to the segment does.
+    fn flip(&mut self) {
+        let key = self.key();
+        let Some(stored) = self.stored.get(&key) else { return };
+        let object = self.daemon().state().catalog.stat(BUCKET, &key).unwrap();
+        let Some(at) = place(&object.extents, self.random.below(object.len.bytes())) else {
+            return;
+        };
+        let mut byte = [0];
+        self.segment.read_exact_at(&mut byte, at.bytes()).unwrap();
+        byte[0] ^= 1 << self.random.below(8);
+        // Flipping a bit back makes the object whole again: one flip each.
+        if self.flipped.insert(stored.version) {
+            self.segment.write_all_at(&byte, at.bytes()).unwrap();
+            self.seen.flipped += 1;
+        }
+    }
+
+    /// One round of the scrubber: no damaged object is left.
+    fn scrub(&mut self) {
+        let mut from = Some(0);
+        while let Some(slot) = from {
+            let (suspect, next) = self.daemon().state().catalog.next_suspect(slot, false);
+            from = next;
+            let Some(suspect) = suspect else { continue };
+            let intact = self.daemon().inspect(&suspect, |_| true).unwrap();
+            self.daemon().looked(suspect.slot, suspect.generation, intact, "by the scrubber");
+        }
+        let before = self.stored.len();
+        self.stored.retain(|_, stored| !self.flipped.contains(&stored.version));
+        self.seen.damage_found += (before - self.stored.len()) as u64;
+        assert_eq!(self.listed().len(), self.stored.len(), "what is damaged is gone");
+    }
+
+    /// The daemon is killed, with everything that it was in the middle of, and started again.
+    fn restart(&mut self) {
+        let before = self.listed();
+        self.seen.died += self.uploads.len() as u64;
+        self.uploads.clear();
+        for fill in &mut self.fills {
+            fill.reservation = None;
+        }
+        self.epoch += 1;
+        let ended = self.daemon.take().and_then(Arc::into_inner);
+        // The segment's lock goes with it.
+        drop(ended.expect("nobody holds anything of a daemon that was killed"));
+        self.daemon = Some(open(&self.dir, self.epoch, EvictionKind::Lru));
+        (self.evictions, self.expired) = (0, 0);
+        let after = self.listed();
+        assert_eq!(before, after, "what was sealed is there, and nothing else");
+        self.seen.restarts += 1;
+        self.seen.restored += after.len() as u64;
+    }
+
+    /// Every visible object: its length, its checksum and where it is.
+    fn listed(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let mut cursor = Some(ListCursor::default());
+        while let Some(at) = cursor {
+            let (page, next) = self.daemon().state().catalog.list(BUCKET, "", at, 1_000);
+            for object in page {
+                let shown = format!("{} {} {:?}", object.len, object.checksum, object.extents);
+                found.insert(object.key.to_string(), shown);
+            }
+            cursor = next;
+        }
+        for key in self.stored.keys() {
+            assert!(found.contains_key(key), "{key} is lost");
+        }
+        assert_eq!(found.len(), self.stored.len(), "what is there was stored");
+        found
+    }
+
+    /// What is gone without having been removed was evicted.
+    fn forget_evicted(&mut self) {
+        let daemon = Arc::clone(self.daemon());
+        let state = daemon.state();
+        let evicted = state.catalog.stats(now()).totals.evicted;
+        if evicted == self.evictions {
+            return;
+        }
+        let before = self.stored.len();
+        self.stored.retain(|key, _| state.catalog.stat(BUCKET, key).is_some());
+        let gone = (before - self.stored.len()) as u64;
+        assert!(gone <= evicted - self.evictions, "more is gone than was evicted");
+        self.seen.evicted += gone;
+        self.evictions = evicted;
+    }
+}
+
+fn names(key: &str) -> (BucketName, Key) {
+    (BucketName::new(BUCKET).unwrap(), Key::new(key).unwrap())
+}
+
+/// The daemon without its threads.
+fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
+    let options = SegmentOptions {
+        dir: dir.path().to_owned(),
+        ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
+    };
+    let config = EngineConfig {
+        catalog: CatalogConfig {
+            capacity: CAPACITY,
+            lease_grace: GRACE,
+            eviction,
+            ..CatalogConfig::default()
+        },
+        object_len_max: CAPACITY,
+        lease_ttl_default: TTL,
+        lease_ttl_max: TTL,
+        reservation_ttl: TTL,
+        cold: false,
+        scrub_rate: None,
+    };
+    let arena = Arena::open(&options).unwrap();
+    let (shared, recovery) = Shared::open(arena, config, Epoch::new(epoch)).unwrap();
+    let expected = if epoch == 0 { RecordOrigin::Created } else { RecordOrigin::Kept };
+    assert_eq!((recovery.origin, recovery.dropped()), (expected, 0));
+    while !shared.arena.populate_next().unwrap().is_complete() {}
+    shared.state().catalog.grow(shared.arena.populated());
+    shared
+}

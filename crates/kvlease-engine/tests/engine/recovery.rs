@@ -1,0 +1,201 @@
+//! The cache outlives its engine, and nothing that it serves is wrong afterwards.
+
+use std::time::Duration;
+
+use kvlease_engine::{Engine, LeaseRefused, PutError};
+use kvlease_shm::RecordOrigin;
+use kvlease_types::ByteSize;
+
+use crate::fixture::{CAPACITY, GRACE, Place, TTL, begin, bytes, run, stats, store, until};
+
+const ABSENT: LeaseRefused = LeaseRefused::Absent { evicted: false };
+
+/// What a client gets under a lease of its own.
+fn get(place: &Place, engine: &Engine, key: &str) -> Result<Vec<u8>, LeaseRefused> {
+    let guard = run(engine.lease("b", key, None, TTL))?;
+    Ok(place.read(&guard.lease().extents))
+}
+
+fn corrupt(engine: &Engine) -> u64 {
+    engine.stats().counters.corrupt_objects
+}
+
+#[test]
+fn what_was_sealed_is_served_after_a_restart_and_nothing_else() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let (a, b) = (bytes(100_000, 1), bytes(3 << 20, 2));
+    for (key, bytes) in [("a", &a), ("b", &b), ("removed", &a), ("empty", &Vec::new())] {
+        store(&engine, key, bytes).unwrap();
+    }
+    engine.remove("b", "removed").unwrap();
+    let mut unfinished = begin(&engine, "unfinished", Some(9)).unwrap();
+    unfinished.write(b"half").unwrap();
+    drop((unfinished, engine));
+
+    let engine = place.engine(2);
+    let recovery = engine.stats().recovery;
+    assert_eq!((recovery.origin, recovery.dropped()), (RecordOrigin::Kept, 0));
+    assert_eq!(recovery.restored.objects, 3);
+    assert_eq!(recovery.restored.bytes, (a.len() + b.len()) as u64);
+    assert_eq!((stats(&engine).objects, stats(&engine).unverified), (3, 3));
+    assert_eq!(get(&place, &engine, "a"), Ok(a));
+    assert_eq!(get(&place, &engine, "b"), Ok(b));
+    assert_eq!(get(&place, &engine, "empty"), Ok(vec![]));
+    assert_eq!(stats(&engine).unverified, 0, "who is told of an object can trust it");
+    for gone in ["removed", "unfinished"] {
+        assert_eq!(get(&place, &engine, gone), Err(ABSENT));
+    }
+}
+
+#[test]
+fn a_cache_lives_through_one_restart_after_the_other() {
+    let place = Place::new();
+    for epoch in 1..6 {
+        let engine = place.engine(epoch);
+        for earlier in 1..epoch {
+            let sent = bytes(50_000, earlier);
+            assert_eq!(get(&place, &engine, &format!("k{earlier}")), Ok(sent));
+        }
+        store(&engine, &format!("k{epoch}"), &bytes(50_000, epoch)).unwrap();
+    }
+}
+
+#[test]
+fn what_is_evicted_after_a_restart_is_the_oldest() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let quarter = CAPACITY.bytes() as usize / 4;
+    for n in 0..4 {
+        store(&engine, &format!("k{n}"), &bytes(quarter, n)).unwrap();
+    }
+    drop(engine);
+    let engine = place.engine(2);
+    store(&engine, "new", &bytes(quarter, 9)).unwrap();
+    assert!(engine.stat("b", "k0").is_none());
+    drop(engine);
+    let engine = place.engine(3);
+    for n in 1..4 {
+        assert_eq!(get(&place, &engine, &format!("k{n}")), Ok(bytes(quarter, n)));
+    }
+    assert_eq!(get(&place, &engine, "new"), Ok(bytes(quarter, 9)));
+}
+
+#[test]
+fn what_was_changed_while_nobody_served_is_never_leased() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    for key in ["one", "batched", "read", "whole"] {
+        store(&engine, key, &bytes(2 << 20, 1)[..1 << 20]).unwrap();
+    }
+    let extents = |key| engine.stat("b", key).unwrap().extents;
+    let extents = ["one", "batched", "read"].map(extents);
+    drop(engine);
+    extents.iter().for_each(|extents| place.damage(extents, 777_777));
+
+    let engine = place.engine(2);
+    assert_eq!(get(&place, &engine, "one"), Err(ABSENT));
+    let mut granted = Vec::new();
+    engine.lease_many("b", ["whole", "batched"].into_iter(), None, false, |leased| {
+        granted.push(matches!(leased, kvlease_engine::Leased::Granted(_)));
+    });
+    assert_eq!(granted, [true, false]);
+    let mut read = engine.read("b", "read").unwrap();
+    let error = loop {
+        match read.next_piece() {
+            Ok(Some(_)) => {}
+            other => break other.unwrap_err(),
+        }
+    };
+    assert_eq!(error, kvlease_engine::ReadError::Corrupt);
+    assert_eq!((corrupt(&engine), stats(&engine).objects), (3, 1));
+    assert_eq!(stats(&engine).leases_live, 2, "the batch's, and the reader's");
+    drop(read);
+    store(&engine, "one", &bytes(1 << 20, 5)).unwrap();
+    drop(engine);
+    let engine = place.engine(3);
+    assert_eq!(get(&place, &engine, "one"), Ok(bytes(1 << 20, 5)));
+    assert_eq!(stats(&engine).objects, 2);
+}
+
+#[test]
+fn the_scrubber_finds_what_nobody_asks_for() {
+    let place = Place::new();
+    let scrub =
+        |epoch| place.engine_with(epoch, |config| config.scrub_rate = Some(ByteSize::gib(8)));
+    let engine = place.engine(1);
+    for key in ["kept", "changed", "changed later"] {
+        store(&engine, key, &bytes(1 << 20, 3)).unwrap();
+    }
+    let places = ["changed", "changed later"].map(|key| engine.stat("b", key).unwrap().extents);
+    drop(engine);
+    place.damage(&places[0], 0);
+    // What was taken over is looked at soon after the start.
+    let engine = scrub(2);
+    until("the first look", || stats(&engine).unverified == 0);
+    assert_eq!((corrupt(&engine), stats(&engine).objects), (1, 2));
+    assert!(engine.stat("b", "changed").is_none());
+    drop(engine);
+    // And so it is in the next round, whoever changed it when.
+    place.damage(&places[1], (1 << 20) - 1);
+    let engine = scrub(3);
+    until("the first look", || stats(&engine).unverified == 0);
+    assert_eq!((corrupt(&engine), stats(&engine).objects), (1, 1));
+    assert!(engine.stats().counters.scrubbed >= 2 << 20);
+    assert_eq!(get(&place, &engine, "kept"), Ok(bytes(1 << 20, 3)));
+}
+
+#[test]
+fn what_may_still_be_read_is_not_evicted_before_its_reader_is_gone() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let whole = bytes(CAPACITY.bytes() as usize, 1);
+    store(&engine, "k", &whole).unwrap();
+    let ttl = Duration::from_secs(2);
+    let guard = run(engine.lease("b", "k", Some(ttl), TTL)).unwrap();
+    let lease = guard.lease().clone();
+    guard.deliver();
+    drop(engine);
+    let engine = place.engine(2);
+    let refused = begin(&engine, "new", Some(1 << 20)).unwrap_err();
+    assert_eq!(refused, PutError::Reserve(kvlease_cache::ReserveError::OnlyLeased));
+    assert!(place.read(&lease.extents) == whole, "its client reads on");
+    assert_eq!(get(&place, &engine, "k"), Ok(whole), "and others may, too");
+    until("the end of the lease", || begin(&engine, "new", Some(1 << 20)).is_ok());
+    assert!(kvlease_shm::boot_time() > lease.deadline.after(GRACE));
+    assert!(engine.stat("b", "k").is_none());
+}
+
+#[test]
+fn a_cold_start_is_empty_and_stays_so() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    store(&engine, "k", &bytes(1000, 1)).unwrap();
+    drop(engine);
+    let engine = place.cold_engine(2);
+    assert_eq!((engine.stats().recovery.origin, stats(&engine).objects), (RecordOrigin::Kept, 0));
+    assert_eq!(get(&place, &engine, "k"), Err(ABSENT));
+    drop(engine);
+    assert_eq!(get(&place, &place.engine(3), "k"), Err(ABSENT));
+}
+
+#[test]
+fn many_objects_with_long_names_are_found_again() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let key = |n: u64| format!("{n:0width$}", width = 1 + (n as usize * 97) % 2048);
+    for n in 0..1_500 {
+        store(&engine, &key(n), &bytes(n as usize * 3, n)).unwrap();
+        // Cells are freed and used again in between.
+        if n % 3 == 0 {
+            engine.remove("b", &key(n)).unwrap();
+        }
+    }
+    drop(engine);
+    let engine = place.engine(2);
+    assert_eq!(engine.stats().recovery.dropped(), 0);
+    for n in 0..1_500 {
+        let expected = if n % 3 == 0 { Err(ABSENT) } else { Ok(bytes(n as usize * 3, n)) };
+        assert!(get(&place, &engine, &key(n)) == expected, "object {n}");
+    }
+}

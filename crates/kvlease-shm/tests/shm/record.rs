@@ -1,0 +1,143 @@
+//! What outlives the daemon of the objects that it had.
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::{FileExt, symlink},
+};
+
+use kvlease_shm::{Arena, RecordOrigin, SegmentOptions};
+use kvlease_types::{ByteSize, Checksum, SealedObject, Timestamp};
+
+use crate::fixture::{CAPACITY, Fixture, extent, populate};
+
+const MEMORY_MAX: ByteSize = ByteSize::mib(1);
+
+fn object(key: &str) -> SealedObject<'_> {
+    SealedObject {
+        bucket: "b",
+        key,
+        extents: &[],
+        len: ByteSize::ZERO,
+        checksum: Checksum::new(1),
+        generation: 1,
+        created: Timestamp::from_nanos(1),
+    }
+}
+
+/// What a daemon that starts now finds.
+fn found(arena: &Arena) -> (RecordOrigin, Vec<String>) {
+    let recorded = arena.recorded().unwrap();
+    let mut keys = Vec::new();
+    assert_eq!(recorded.for_each(|object| keys.push(object.key.to_owned())), 0);
+    (recorded.origin(), keys)
+}
+
+/// An arena with a record of one object, as a daemon left it.
+fn recorded(fixture: &Fixture) {
+    let arena = fixture.open();
+    let mut record = arena.new_record(MEMORY_MAX).unwrap();
+    assert!(record.write(0, &object("one")));
+    arena.publish_record().unwrap();
+}
+
+#[test]
+fn a_restarted_daemon_finds_the_record_until_it_gives_its_own_the_name() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    assert_eq!(found(&arena), (RecordOrigin::Created, vec![]));
+    drop(arena);
+    assert_eq!(found(&fixture.open()), (RecordOrigin::Missing, vec![]));
+    recorded(&fixture);
+    // This one is killed before it has taken everything over.
+    let arena = fixture.open();
+    assert_eq!(found(&arena), (RecordOrigin::Kept, vec!["one".to_owned()]));
+    assert!(arena.new_record(MEMORY_MAX).unwrap().write(0, &object("two")));
+    drop(arena);
+    let arena = fixture.open();
+    assert_eq!(found(&arena), (RecordOrigin::Kept, vec!["one".to_owned()]));
+    let mut record = arena.new_record(MEMORY_MAX).unwrap();
+    arena.publish_record().unwrap();
+    assert!(record.write(0, &object("three")));
+    drop(arena);
+    assert_eq!(found(&fixture.open()), (RecordOrigin::Kept, vec!["three".to_owned()]));
+}
+
+#[test]
+fn what_is_no_record_of_this_arena_is_recognised() {
+    let fixture = Fixture::new();
+    recorded(&fixture);
+    let path = fixture.private("record");
+    let whole = fs::read(&path).unwrap();
+    let with = |at: u64, bytes: &[u8]| {
+        fs::write(&path, &whole).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().write_all_at(bytes, at).unwrap();
+        found(&fixture.open()).0
+    };
+    assert_eq!(with(0, b"K"), RecordOrigin::Kept);
+    assert_eq!(with(0, b"X"), RecordOrigin::Damaged);
+    assert_eq!(with(8, &2_u32.to_le_bytes()), RecordOrigin::Damaged);
+    let golden = include_bytes!("../../testdata/record-v1.bin");
+    assert_eq!(with(0, golden), RecordOrigin::OtherBoot);
+    fs::write(&path, b"").unwrap();
+    assert_eq!(found(&fixture.open()).0, RecordOrigin::Damaged);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(found(&fixture.open()).0, RecordOrigin::Damaged);
+    fs::remove_dir(&path).unwrap();
+    symlink("/etc/hostname", &path).unwrap();
+    assert_eq!(found(&fixture.open()).0, RecordOrigin::Damaged);
+}
+
+#[test]
+fn the_record_of_another_arena_is_not_taken_for_that_of_this_one() {
+    let (one, other) = (Fixture::new(), Fixture::new());
+    recorded(&one);
+    recorded(&other);
+    fs::copy(one.private("record"), other.private("record")).unwrap();
+    assert_eq!(found(&other.open()), (RecordOrigin::OtherArena, vec![]));
+}
+
+#[test]
+fn an_arena_that_was_cut_shorter_gets_its_size_back() {
+    for len in [CAPACITY.bytes() / 2 + 1, 0] {
+        let fixture = Fixture::new();
+        let arena = fixture.open();
+        populate(&arena);
+        arena.new_record(MEMORY_MAX).unwrap();
+        arena.publish_record().unwrap();
+        assert!(arena.is_whole().unwrap());
+        let segment = OpenOptions::new().write(true).open(fixture.public()).unwrap();
+        segment.set_len(len).unwrap();
+        assert!(!arena.is_whole().unwrap());
+        drop(arena);
+        let options = SegmentOptions { capacity: Some(CAPACITY), ..fixture.options() };
+        let arena = fixture.open_with(&options);
+        assert_eq!((arena.capacity(), arena.was_shrunk_to()), (CAPACITY, Some(ByteSize::new(len))));
+        assert_eq!(arena.populated().bytes(), len.next_multiple_of(4096));
+        assert!(arena.is_whole().unwrap());
+        drop(arena);
+        assert_eq!(fixture.open().was_shrunk_to(), None);
+    }
+}
+
+#[test]
+fn every_origin_is_one_line_that_says_why() {
+    let version = RecordOrigin::OtherVersion(7).to_string();
+    assert!(version.contains("version 7") && version.contains("version 1"), "{version}");
+}
+
+#[test]
+fn what_an_earlier_daemon_populated_is_usable_at_once() {
+    let fixture = Fixture::new();
+    let options = SegmentOptions { capacity: Some(CAPACITY), ..fixture.options() };
+    let arena = fixture.open_with(&options);
+    assert_eq!(arena.populated(), ByteSize::ZERO);
+    populate(&arena);
+    drop(arena);
+    let arena = fixture.open();
+    assert_eq!(arena.populated(), CAPACITY);
+    let mut digest = kvlease_shm::Digest::new();
+    arena.digest(extent(0, CAPACITY.bytes()), &mut digest);
+    // The pages of this mapping are faulted in all the same.
+    assert!(!arena.populate_next().unwrap().is_complete() || CAPACITY < ByteSize::mib(65));
+}

@@ -1,0 +1,132 @@
+//! The program is killed and started again on the segment that it left.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::{fs::FileExt, process::ExitStatusExt},
+};
+
+use crate::daemon::Daemon;
+
+fn object(n: usize) -> Vec<u8> {
+    let scattered = |at: usize| (at as u32).wrapping_mul(0x9e37_79b1) >> 24;
+    (0..300_000 + n).map(|at| scattered(at + n * 1_000_003) as u8).collect()
+}
+
+fn put(daemon: &Daemon, n: usize) {
+    let output = daemon.run(&["put", &format!("k{n}"), "-"], &object(n));
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Whether the object is there; its bytes must be right then.
+fn get(daemon: &Daemon, n: usize) -> bool {
+    let output = daemon.run(&["get", &format!("k{n}"), "-"], b"");
+    assert!(!output.status.success() || output.stdout == object(n), "wrong bytes");
+    output.status.success()
+}
+
+fn path(daemon: &Daemon, private: Option<&str>) -> String {
+    let segment = &daemon.segment;
+    match private {
+        None => format!("/dev/shm/{segment}"),
+        Some(file) => format!("/dev/shm/.kvlease.{segment}/{file}"),
+    }
+}
+
+#[test]
+fn what_was_stored_is_there_again_after_a_kill() {
+    let mut daemon = Daemon::start();
+    (0..5).for_each(|n| put(&daemon, n));
+    daemon.kill();
+    daemon.start_again_with(&[]);
+    assert!((0..5).all(|n| get(&daemon, n)));
+    assert!(daemon.log().contains("starting warm"), "{}", daemon.log());
+    assert!(daemon.log().contains("objects=5"), "{}", daemon.log());
+}
+
+#[test]
+fn a_cold_start_is_empty_and_says_so() {
+    let mut daemon = Daemon::start();
+    put(&daemon, 1);
+    daemon.kill();
+    daemon.start_again_with(&["--cold"]);
+    assert!(!get(&daemon, 1));
+    assert!(daemon.log().contains("starting cold, as configured"), "{}", daemon.log());
+}
+
+#[test]
+fn a_record_of_another_version_is_explained_and_never_misread() {
+    let mut daemon = Daemon::start();
+    put(&daemon, 1);
+    daemon.kill();
+    let golden = include_bytes!("../../../kvlease-shm/testdata/record-v1.bin");
+    std::fs::write(path(&daemon, Some("record")), golden).unwrap();
+    daemon.start_again_with(&[]);
+    assert!(!get(&daemon, 1));
+    let log = daemon.log();
+    assert!(
+        log.contains("starting cold") && log.contains("before the machine was booted"),
+        "{log}"
+    );
+    put(&daemon, 1);
+    daemon.kill();
+    daemon.start_again_with(&[]);
+    assert!(get(&daemon, 1), "the record is whole again");
+}
+
+#[test]
+fn a_segment_that_somebody_cuts_ends_the_daemon_and_what_is_left_is_served() {
+    let mut daemon = Daemon::start();
+    (0..100).for_each(|n| put(&daemon, n));
+    let segment = OpenOptions::new().write(true).open(path(&daemon, None)).unwrap();
+    segment.set_len(10 << 20).unwrap();
+    let status = daemon.wait();
+    assert!(status.signal().is_some(), "{status:?}");
+    assert!(daemon.log().contains("cut"), "{}", daemon.log());
+    daemon.start_again_with(&[]);
+    let log = daemon.log();
+    assert!(log.contains("gave it its size back"), "{log}");
+    assert_eq!(segment.metadata().unwrap().len(), 64 << 20);
+    let left: Vec<_> = (0..100).filter(|n| get(&daemon, *n)).collect();
+    assert!((30..=34).contains(&left.len()), "as many as 10 MiB hold: {left:?}");
+    put(&daemon, 99);
+}
+
+#[test]
+fn a_byte_that_was_changed_is_found_before_anybody_gets_it() {
+    let mut daemon = Daemon::start();
+    (0..3).for_each(|n| put(&daemon, n));
+    daemon.kill();
+    let segment = File::options().read(true).write(true).open(path(&daemon, None)).unwrap();
+    let mut whole = vec![0; 8 << 20];
+    segment.read_exact_at(&mut whole, 0).unwrap();
+    let one = object(1);
+    let at = whole.windows(one.len()).position(|bytes| bytes == one).unwrap() + 40;
+    segment.write_all_at(&[!whole[at]], at as u64).unwrap();
+    daemon.start_again_with(&[]);
+    assert_eq!([0, 1, 2].map(|n| get(&daemon, n)), [true, false, true]);
+    let log = daemon.log();
+    assert!(log.contains("bytes were changed in the arena") && log.contains("k1"), "{log}");
+    put(&daemon, 1);
+    assert!(get(&daemon, 1));
+}
+
+/// What a service manager does: it listens, and starts the daemon on its socket again and again.
+#[test]
+fn nobody_is_refused_while_a_service_manager_keeps_the_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut daemon = Daemon::start_on(&listener);
+    put(&daemon, 1);
+    daemon.kill();
+    // Nobody serves, and yet the connection is taken.
+    let mut early = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    early
+        .write_all(b"GET /v1/kv/lmcache/k1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    daemon.start_again_on(&listener);
+    let mut reply = Vec::new();
+    early.read_to_end(&mut reply).unwrap();
+    assert!(reply.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&reply[..200]));
+    assert!(reply.ends_with(&object(1)), "the object of the daemon before");
+}
