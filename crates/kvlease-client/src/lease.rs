@@ -1,12 +1,13 @@
 //! The guard of a lease: released when it goes, so that no path through a caller keeps it.
 
 use std::{
-    mem, process,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use kvlease_api::{LeaseReply, RenewReply};
+use kvlease_shm::process_id;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::{runtime::Handle, time::sleep};
 
@@ -77,7 +78,7 @@ impl Lease {
         Some(Self {
             client,
             runtime: Handle::current(),
-            pid: process::id(),
+            pid: process_id(),
             key: call.key?.clone(),
             id,
             extents: Vec::new(),
@@ -166,7 +167,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.released || self.pid != process::id() {
+        if self.released || self.pid != process_id() {
             return;
         }
         let Ok(permit) = Arc::clone(&self.client.shared.background).try_acquire_owned() else {

@@ -15,6 +15,7 @@ use std::{
     pin::Pin,
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, Waker},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,10 @@ use rustix::{
 
 /// How long an answer is waited for in place: several times what a daemon takes that is not busy.
 const PATIENCE: Duration = Duration::from_micros(250);
+
+/// For how much of that the thread stays awake and looks again and again, giving way to others: to
+/// fall asleep and be woken takes longer, and more of the processor, than most answers.
+const WAKEFUL: Duration = Duration::from_micros(40);
 
 /// After patience that was in vain so many calls are made without, and twice as many each further
 /// time, up to the most: a busy daemon stays busy for a while.
@@ -113,14 +118,18 @@ pub(crate) fn is_had() -> bool {
 /// `false` if it is over, or if there is none.
 pub(crate) fn wait(socket: BorrowedFd<'_>, events: PollFlags) -> bool {
     let Some(until) = UNTIL.get() else { return false };
+    let began = Instant::now();
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        let now = Instant::now();
+        let left = until.saturating_duration_since(now);
         if left.is_zero() {
             return false;
         }
+        let asleep = if now - began < WAKEFUL { Duration::ZERO } else { left };
         let mut sockets = [PollFd::from_borrowed_fd(socket, events)];
-        let left = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) };
-        match poll(&mut sockets, Some(&left)) {
+        let span = Timespec { tv_sec: 0, tv_nsec: i64::from(asleep.subsec_nanos()) };
+        match poll(&mut sockets, Some(&span)) {
+            Ok(0) if asleep.is_zero() => thread::yield_now(),
             Ok(0) => return false,
             Ok(_) => return true,
             Err(Errno::INTR) => {}

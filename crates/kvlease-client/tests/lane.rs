@@ -11,15 +11,18 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     path::PathBuf,
+    sync::mpsc,
     thread,
     time::Duration,
 };
 
 use kvlease_api::lane::{
-    FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeaseStatus, LeasesWriter, Welcome,
+    DoneStatus, FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeaseStatus, LeasesWriter, Request,
+    ReservationsWriter, Welcome, write_renewed,
 };
 use kvlease_client::{
-    BucketName, ByteSize, Checksum, Extent, Key,
+    BucketName, ByteSize, Checksum, ClientConfig, Connector, ConnectorConfig, Extent, Key,
+    SocketChoice, View,
     lane::{Found, Lane, LaneError},
 };
 use kvlease_shm::Generations;
@@ -88,15 +91,19 @@ fn greet(mut stream: &UnixStream, generations: &Generations) {
 
 /// The number of the next request.
 fn read_frame(stream: &mut &UnixStream) -> u64 {
+    let arrived = next_frame(stream).unwrap();
+    Frame::split(&arrived, FRAME_LEN_MAX).unwrap().unwrap().0.request
+}
+
+/// The bytes of the next frame; `None` at the end of the stream.
+fn next_frame(stream: &mut &UnixStream) -> Option<Vec<u8>> {
     let mut arrived = Vec::new();
-    loop {
+    while Frame::split(&arrived, FRAME_LEN_MAX).unwrap().is_none() {
         let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
+        stream.read_exact(&mut byte).ok()?;
         arrived.push(byte[0]);
-        if let Some((frame, _)) = Frame::split(&arrived, FRAME_LEN_MAX).unwrap() {
-            return frame.request;
-        }
     }
+    Some(arrived)
 }
 
 fn grant(slot: u32, generation: u64) -> LeaseGrant {
@@ -173,6 +180,36 @@ async fn more_answers_than_keys_are_not_taken() {
 }
 
 #[tokio::test]
+async fn a_commit_does_not_wait_for_a_connection_that_was_found_closed_meanwhile() {
+    let (closed, is_closed) = std::sync::mpsc::channel();
+    let peer = Peer::serving(move |stream| {
+        greet(&stream, &Generations::create(8).unwrap());
+        let request = read_frame(&mut &stream);
+        let mut answer = Vec::new();
+        let mut reservations = ReservationsWriter::begin(&mut answer, request, LIMIT);
+        for write in [1, 2] {
+            let at = Offset::new(write * 4096);
+            reservations.granted(write, &[Extent::new(at, ByteSize::new(64))]);
+        }
+        reservations.finish();
+        (&stream).write_all(&answer).unwrap();
+        drop(stream);
+        closed.send(()).unwrap();
+    });
+    let lane = peer.open().await.unwrap();
+    let keys = ["a", "b"].map(|key| Key::new(key).unwrap());
+    let wishes = keys.each_ref().map(|key| (key, ByteSize::new(64)));
+    let mut reserved = lane.reserve(&wishes, LIMIT).await.unwrap();
+    is_closed.recv().unwrap();
+    // That it is given up cannot be told to anybody.
+    drop(reserved.pop());
+    let left = reserved.pop().unwrap().unwrap();
+    let error = lane.commit(vec![(left, Checksum::new(1))], LIMIT).await.unwrap_err();
+    assert!(matches!(error, LaneError::Broken { .. }), "{error}");
+    assert!(lane.is_broken());
+}
+
+#[tokio::test]
 async fn what_greets_otherwise_than_a_daemon_is_refused() {
     let no_descriptors = Peer::serving(|stream| {
         read_frame(&mut &stream);
@@ -193,4 +230,45 @@ async fn what_greets_otherwise_than_a_daemon_is_refused() {
     let error =
         Lane::open("/nonexistent/socket".as_ref(), BucketName::new("b").unwrap(), false, 1, LIMIT);
     assert!(matches!(error.await.unwrap_err(), LaneError::Broken { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_views_of_a_batch_are_renewed_together_for_as_long_as_they_are_there() {
+    let short = Duration::from_millis(20);
+    let (tell, told) = mpsc::channel();
+    let peer = Peer::serving(move |stream| {
+        let generations = Generations::create(8).unwrap();
+        generations.set(3, 9);
+        greet(&stream, &generations);
+        let mut leases = LeasesWriter::begin(Vec::new(), read_frame(&mut &stream));
+        for sequence in 1..=3 {
+            let grant = LeaseGrant { sequence, ..grant(3, 9) };
+            leases.granted(&grant, &[Extent::new(Offset::new(0), grant.len)]);
+        }
+        (&stream).write_all(&leases.finish(short)).unwrap();
+        while let Some(arrived) = next_frame(&mut &stream) {
+            let frame = Frame::split(&arrived, FRAME_LEN_MAX).unwrap().unwrap().0;
+            let Request::Renew { ids, .. } = Request::decode(&frame).unwrap() else { continue };
+            let mut answer = Vec::new();
+            write_renewed(&mut answer, frame.request, short, &vec![DoneStatus::Done; ids.len()]);
+            // Whoever listened may have heard enough.
+            let _ = tell.send(ids.collect::<Vec<_>>());
+            let _ = (&stream).write_all(&answer);
+        }
+    });
+    let mut config = ConnectorConfig::new(ClientConfig::new("127.0.0.1:1".parse().unwrap()));
+    config.socket = SocketChoice::At(peer.path());
+    let connector = Connector::new(config).unwrap();
+    let keys: Vec<Key> = ["a", "b", "c"].map(|key| Key::new(key).unwrap()).into();
+    let opened = connector.batched_open(&keys, 0).await;
+    let view = |opened: Result<Option<_>, _>| -> Option<View> {
+        let object: kvlease_client::OpenObject = opened.unwrap().unwrap();
+        Some(object.into_view().unwrap())
+    };
+    let mut views: Vec<_> = opened.into_iter().map(view).collect();
+    let next = || told.recv_timeout(LIMIT).unwrap();
+    while next() != [1, 2, 3] {}
+    views[1] = None;
+    while next() != [1, 3] {}
+    assert_eq!(next(), [1, 3]);
 }

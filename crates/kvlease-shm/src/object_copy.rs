@@ -67,16 +67,11 @@ impl ObjectCopy {
         extents: Vec<Extent>,
         from: u64,
         into: LentBuffer,
-        digest: Option<Digest>,
+        digest: Option<Box<Digest>>,
     ) -> Result<Self, OutOfBounds> {
         attachment.check_part(&extents, from, into.len() as u64)?;
-        let state = State {
-            unclaimed: Some(into),
-            offset: from,
-            digest: digest.map(Box::new),
-            pieces: Vec::new(),
-            copying: 0,
-        };
+        let unclaimed = Some(into);
+        let state = State { unclaimed, offset: from, digest, pieces: Vec::new(), copying: 0 };
         Ok(Self { attachment, extents, state: Mutex::new(state) })
     }
 

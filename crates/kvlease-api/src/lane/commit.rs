@@ -22,15 +22,15 @@ pub struct Commit {
 
 /// The reservations that a commit names, in their order.
 #[derive(Clone, Debug)]
-pub struct Commits<'a>(std::slice::ChunksExact<'a, u8>);
+pub struct Commits<'a>(std::slice::Iter<'a, [u8; ITEM_LEN]>);
 
 impl<'a> Commits<'a> {
     pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
         let count = reader.count()?;
         reader.reserved::<4>()?;
-        let items = reader.items(count, ITEM_LEN)?;
+        let items = reader.items(count)?;
         reader.end()?;
-        Ok(Self(items.chunks_exact(ITEM_LEN)))
+        Ok(Self(items.iter()))
     }
 }
 

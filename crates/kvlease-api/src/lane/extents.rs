@@ -14,21 +14,21 @@ pub(super) const EXTENT_LEN: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extents<'a> {
     first: Option<Extent>,
-    more: &'a [u8],
+    more: &'a [[u8; EXTENT_LEN]],
 }
 
 impl<'a> Extents<'a> {
     /// Takes the extents of one record: its first, and `more` from those behind all records.
     /// Checks that there are not too many, and that each ends within 64 bits.
     pub(super) fn take(
-        first: &[u8],
+        first: &[u8; EXTENT_LEN],
         more: u16,
         behind: &mut Reader<'a>,
     ) -> Result<Self, Malformed> {
         if more as usize >= EXTENTS_MAX {
             return Err(Malformed::Extents);
         }
-        let more = behind.items(more.into(), EXTENT_LEN)?;
+        let more = behind.items(more.into())?;
         let first = extent(first);
         let none = first.len == ByteSize::ZERO;
         let extents = Self { first: (!none).then_some(first), more };
@@ -38,12 +38,12 @@ impl<'a> Extents<'a> {
 
     /// The extents, in their order.
     pub fn iter(&self) -> impl Iterator<Item = Extent> + use<'a> {
-        self.first.into_iter().chain(self.more.chunks_exact(EXTENT_LEN).map(extent))
+        self.first.into_iter().chain(self.more.iter().map(extent))
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.len() / EXTENT_LEN
+        usize::from(self.first.is_some()) + self.more.len()
     }
 
     /// The sum of their lengths, unless one of them is empty or something is beyond 64 bits.
@@ -56,7 +56,12 @@ impl<'a> Extents<'a> {
     }
 }
 
-fn extent(item: &[u8]) -> Extent {
+/// Where the first extent stands: at the end of a record.
+pub(super) fn first_extent<const LEN: usize>(record: &[u8; LEN]) -> &[u8; EXTENT_LEN] {
+    record.last_chunk().expect("a record is longer than an extent")
+}
+
+fn extent(item: &[u8; EXTENT_LEN]) -> Extent {
     Extent::new(Offset::new(u64_at(item, 0)), ByteSize::new(u64_at(item, 8)))
 }
 

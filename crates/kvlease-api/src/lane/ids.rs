@@ -7,7 +7,7 @@ use super::{
     kind::Kind,
     list::{Full, ListWriter},
     malformed::Malformed,
-    reader::{Reader, u64_at},
+    reader::Reader,
 };
 
 /// The client wants no answer.
@@ -17,14 +17,14 @@ const ID_LEN: usize = 8;
 
 /// The names of leases (their sequences) or of reservations, in their order.
 #[derive(Clone, Debug)]
-pub struct Ids<'a>(std::slice::ChunksExact<'a, u8>);
+pub struct Ids<'a>(std::slice::Iter<'a, [u8; ID_LEN]>);
 
 impl<'a> Ids<'a> {
     /// Takes `count` names; nothing may follow them.
     pub(super) fn decode(mut reader: Reader<'a>, count: usize) -> Result<Self, Malformed> {
-        let items = reader.items(count, ID_LEN)?;
+        let items = reader.items(count)?;
         reader.end()?;
-        Ok(Self(items.chunks_exact(ID_LEN)))
+        Ok(Self(items.iter()))
     }
 }
 
@@ -32,7 +32,7 @@ impl Iterator for Ids<'_> {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        self.0.next().map(|id| u64_at(id, 0))
+        self.0.next().map(|id| u64::from_le_bytes(*id))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

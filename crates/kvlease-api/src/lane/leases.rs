@@ -5,7 +5,7 @@ use std::time::Duration;
 use kvlease_types::{ByteSize, Checksum, Extent};
 
 use super::{
-    extents::{Behind, EXTENT_LEN, Extents, extent_bytes},
+    extents::{Behind, EXTENT_LEN, Extents, extent_bytes, first_extent},
     frame::{begin, end, put_u32},
     hello::millis_u32,
     kind::Kind,
@@ -54,7 +54,7 @@ pub enum LeaseRecord<'a> {
 pub struct Leases<'a> {
     /// The time to live that was granted, counted from the moment of each grant.
     pub ttl: Duration,
-    records: std::slice::ChunksExact<'a, u8>,
+    records: std::slice::Iter<'a, [u8; RECORD_LEN]>,
     behind: Reader<'a>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Leases<'a> {
     pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
         let ttl = Duration::from_millis(reader.u32()?.into());
         let count = reader.count()?;
-        let records = reader.items(count, RECORD_LEN)?.chunks_exact(RECORD_LEN);
+        let records = reader.items(count)?.iter();
         let mut behind = reader;
         for item in records.clone() {
             record(item, &mut behind)?;
@@ -87,8 +87,11 @@ impl<'a> Iterator for Leases<'a> {
 
 impl ExactSizeIterator for Leases<'_> {}
 
-fn record<'a>(item: &[u8], behind: &mut Reader<'a>) -> Result<LeaseRecord<'a>, Malformed> {
-    let [status, reserved, ..] = *item else { return Err(Malformed::TooShort) };
+fn record<'a>(
+    item: &[u8; RECORD_LEN],
+    behind: &mut Reader<'a>,
+) -> Result<LeaseRecord<'a>, Malformed> {
+    let [status, reserved, ..] = *item;
     let unknown = Malformed::Status { status: status.into() };
     let status = LeaseStatus::from_number(status).ok_or(unknown)?;
     if reserved != 0 {
@@ -98,7 +101,7 @@ fn record<'a>(item: &[u8], behind: &mut Reader<'a>) -> Result<LeaseRecord<'a>, M
         let clear = item[1..].iter().all(|byte| *byte == 0);
         return if clear { Ok(LeaseRecord::Refused(status)) } else { Err(Malformed::Reserved) };
     }
-    let extents = Extents::take(&item[EXTENT_AT..], u16_at(item, 2), behind)?;
+    let extents = Extents::take(first_extent(item), u16_at(item, 2), behind)?;
     let grant = LeaseGrant {
         slot: u32_at(item, 4),
         sequence: u64_at(item, 8),

@@ -25,20 +25,17 @@ numbered! {
 
 /// The keys of a frame, each of them valid, in their order.
 #[derive(Clone, Debug)]
-pub struct Keys<'a> {
-    reader: Reader<'a>,
-    left: usize,
-}
+pub struct Keys<'a>(std::vec::IntoIter<&'a str>);
 
 impl<'a> Keys<'a> {
-    /// Checks `count` keys, and that nothing follows them.
-    pub(super) fn decode(reader: Reader<'a>, count: usize) -> Result<Self, Malformed> {
-        let mut walked = reader;
+    /// Reads `count` keys; nothing may follow them.
+    pub(super) fn decode(mut reader: Reader<'a>, count: usize) -> Result<Self, Malformed> {
+        let mut keys = Vec::with_capacity(count);
         for _ in 0..count {
-            key(&mut walked)?;
+            keys.push(key(&mut reader)?);
         }
-        walked.end()?;
-        Ok(Self { reader, left: count })
+        reader.end()?;
+        Ok(Self(keys.into_iter()))
     }
 }
 
@@ -46,12 +43,11 @@ impl<'a> Iterator for Keys<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        self.left = self.left.checked_sub(1)?;
-        Some(key(&mut self.reader).expect("all keys were checked"))
+        self.0.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        self.0.size_hint()
     }
 }
 

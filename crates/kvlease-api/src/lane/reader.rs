@@ -48,9 +48,12 @@ impl<'a> Reader<'a> {
         Ok(count as usize)
     }
 
-    /// `count` items of `len` bytes each.
-    pub(super) fn items(&mut self, count: usize, len: usize) -> Result<&'a [u8], Malformed> {
-        self.take(count * len)
+    /// `count` items of `LEN` bytes each.
+    pub(super) fn items<const LEN: usize>(
+        &mut self,
+        count: usize,
+    ) -> Result<&'a [[u8; LEN]], Malformed> {
+        Ok(self.take(count * LEN)?.as_chunks().0)
     }
 
     /// Bytes behind their length in two bytes.
@@ -68,18 +71,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The eight bytes at `at` of an item whose length was checked.
-pub(super) fn u64_at(item: &[u8], at: usize) -> u64 {
-    let bytes = item[at..].first_chunk().expect("the item has the length of its kind");
+/// The eight bytes at `at` of an item.
+#[inline]
+pub(super) fn u64_at<const LEN: usize>(item: &[u8; LEN], at: usize) -> u64 {
+    let bytes = item[at..].first_chunk().expect("the field is within the item");
     u64::from_le_bytes(*bytes)
 }
 
-pub(super) fn u32_at(item: &[u8], at: usize) -> u32 {
-    let bytes = item[at..].first_chunk().expect("the item has the length of its kind");
+#[inline]
+pub(super) fn u32_at<const LEN: usize>(item: &[u8; LEN], at: usize) -> u32 {
+    let bytes = item[at..].first_chunk().expect("the field is within the item");
     u32::from_le_bytes(*bytes)
 }
 
-pub(super) fn u16_at(item: &[u8], at: usize) -> u16 {
-    let bytes = item[at..].first_chunk().expect("the item has the length of its kind");
+#[inline]
+pub(super) fn u16_at<const LEN: usize>(item: &[u8; LEN], at: usize) -> u16 {
+    let bytes = item[at..].first_chunk().expect("the field is within the item");
     u16::from_le_bytes(*bytes)
 }

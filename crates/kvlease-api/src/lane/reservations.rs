@@ -5,7 +5,7 @@ use std::time::Duration;
 use kvlease_types::Extent;
 
 use super::{
-    extents::{Behind, EXTENT_LEN, Extents, extent_bytes},
+    extents::{Behind, EXTENT_LEN, Extents, extent_bytes, first_extent},
     frame::{begin, end, put_u32},
     hello::millis_u32,
     kind::Kind,
@@ -39,7 +39,7 @@ pub enum ReservationRecord<'a> {
 pub struct Reservations<'a> {
     /// The time for which they can be committed.
     pub ttl: Duration,
-    records: std::slice::ChunksExact<'a, u8>,
+    records: std::slice::Iter<'a, [u8; RECORD_LEN]>,
     behind: Reader<'a>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Reservations<'a> {
     pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
         let ttl = Duration::from_millis(reader.u32()?.into());
         let count = reader.count()?;
-        let records = reader.items(count, RECORD_LEN)?.chunks_exact(RECORD_LEN);
+        let records = reader.items(count)?.iter();
         let mut behind = reader;
         for item in records.clone() {
             record(item, &mut behind)?;
@@ -72,8 +72,11 @@ impl<'a> Iterator for Reservations<'a> {
 
 impl ExactSizeIterator for Reservations<'_> {}
 
-fn record<'a>(item: &[u8], behind: &mut Reader<'a>) -> Result<ReservationRecord<'a>, Malformed> {
-    let [status, reserved, ..] = *item else { return Err(Malformed::TooShort) };
+fn record<'a>(
+    item: &[u8; RECORD_LEN],
+    behind: &mut Reader<'a>,
+) -> Result<ReservationRecord<'a>, Malformed> {
+    let [status, reserved, ..] = *item;
     let unknown = Malformed::Status { status: status.into() };
     let status = ReserveStatus::from_number(status).ok_or(unknown)?;
     let clear = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
@@ -84,7 +87,7 @@ fn record<'a>(item: &[u8], behind: &mut Reader<'a>) -> Result<ReservationRecord<
     if reserved != 0 || !clear(&item[4..8]) || !clear(&item[16..EXTENT_AT]) {
         return Err(Malformed::Reserved);
     }
-    let extents = Extents::take(&item[EXTENT_AT..], u16_at(item, 2), behind)?;
+    let extents = Extents::take(first_extent(item), u16_at(item, 2), behind)?;
     Ok(ReservationRecord::Granted { write: u64_at(item, 8), extents })
 }
 

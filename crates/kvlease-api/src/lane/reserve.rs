@@ -30,22 +30,19 @@ pub struct Wish<'a> {
 
 /// The objects of a reserve, in their order.
 #[derive(Clone, Debug)]
-pub struct Wishes<'a> {
-    reader: Reader<'a>,
-    left: usize,
-}
+pub struct Wishes<'a>(std::vec::IntoIter<Wish<'a>>);
 
 impl<'a> Reserve<'a> {
     pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
         let count = reader.count()?;
         reader.reserved::<4>()?;
         let bucket = bucket(&mut reader)?;
-        let mut walked = reader;
+        let mut wishes = Vec::with_capacity(count);
         for _ in 0..count {
-            wish(&mut walked)?;
+            wishes.push(wish(&mut reader)?);
         }
-        walked.end()?;
-        Ok(Self { bucket, wishes: Wishes { reader, left: count } })
+        reader.end()?;
+        Ok(Self { bucket, wishes: Wishes(wishes.into_iter()) })
     }
 }
 
@@ -53,12 +50,11 @@ impl<'a> Iterator for Wishes<'a> {
     type Item = Wish<'a>;
 
     fn next(&mut self) -> Option<Wish<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        Some(wish(&mut self.reader).expect("all objects were checked"))
+        self.0.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        self.0.size_hint()
     }
 }
 

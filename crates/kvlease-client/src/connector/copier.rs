@@ -13,12 +13,11 @@ use std::{
     collections::VecDeque,
     fmt, io,
     num::NonZeroUsize,
-    process,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
-use kvlease_shm::{CopyOutcome, ObjectCopy};
+use kvlease_shm::{CopyOutcome, ObjectCopy, process_id};
 use tokio::sync::oneshot;
 
 /// The threads. Dropping it ends them when they have done what they were given.
@@ -61,7 +60,7 @@ impl fmt::Debug for Job {
 
 impl Copier {
     pub(super) fn new(threads_max: NonZeroUsize) -> Self {
-        Self { queue: Arc::default(), threads_max, pid: process::id() }
+        Self { queue: Arc::default(), threads_max, pid: process_id() }
     }
 
     /// Copies on the threads and waits for the end. If the future is dropped, the copy goes on
@@ -119,7 +118,7 @@ impl Copier {
 impl Drop for Copier {
     fn drop(&mut self) {
         // A forked child has none of the threads, but may have a lock that one of them held.
-        if self.pid == process::id() {
+        if self.pid == process_id() {
             self.queue.lock().ended = true;
             self.queue.wake.notify_all();
         }

@@ -3,7 +3,7 @@
 //! Each of these answers `None` where the lane is not there or breaks on the way: then the keys are
 //! asked for over HTTP, as if nothing had happened.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Borrow, sync::Arc, time::Instant};
 
 use kvlease_types::Key;
 
@@ -29,13 +29,9 @@ impl Inner {
         head_len: usize,
     ) -> Option<Answers<Option<OpenObject>>> {
         let lane = self.lane().await?;
-        let mut held: Vec<_> = keys.iter().map(|key| self.held.take(key)).collect();
-        let wanted: Vec<Key> = keys
-            .iter()
-            .zip(&held)
-            .filter(|(_, held)| held.is_none())
-            .map(|(key, _)| key.clone())
-            .collect();
+        let mut held = self.held.take_each(keys);
+        let wanted = keys.iter().zip(&held).filter(|(_, held)| held.is_none());
+        let wanted: Vec<&Key> = wanted.map(|(key, _)| key).collect();
         let mut leased = self.acquire_fast(&lane, &wanted, false).await?.into_iter();
         let open = |(key, held): (&Key, &mut Option<Leased>)| {
             let leased = match held.take() {
@@ -59,9 +55,9 @@ impl Inner {
     ) -> Result<Option<OpenObject>, Error> {
         let Some(mut leased) = leased else { return Ok(None) };
         let reading = Reading::new(&self.reads);
-        let head = leased.read_head(head_len)?;
+        let head = leased.read_head(key, head_len)?;
         let (inner, key, len) = (Arc::clone(self), key.clone(), leased.lease.len());
-        let source = Source::Leased(Box::new(leased));
+        let source = Source::Leased(leased);
         Ok(Some(OpenObject { inner, key, len, head, source, reading }))
     }
 
@@ -69,24 +65,25 @@ impl Inner {
     async fn acquire_fast(
         &self,
         lane: &Lane,
-        keys: &[Key],
+        keys: &[impl Borrow<Key>],
         prefix: bool,
     ) -> Option<Answers<Option<Leased>>> {
         let config = &self.config;
         let (wait, ttl) = (config.lease_wait, config.lease_ttl);
         let limit = config.client.timeouts.lease(wait);
         let found = lane.acquire(keys, prefix, wait, ttl, limit).await.ok()?;
-        let leased = |found| match found {
+        let leased = |(found, key): (Found, &_)| match found {
             Found::Leased(lease) if config.lease_len_max.is_some_and(|max| lease.len() > max) => {
                 self.counters.too_large.one();
                 Ok(None)
             }
             Found::Leased(lease) => {
-                Leased::new(Grant::Lane(Arc::new(lease)), Arc::clone(lane.attachment())).map(Some)
+                let (lease, attachment) = (Grant::Lane(lease), Arc::clone(lane.attachment()));
+                Leased::new(Borrow::borrow(key), lease, attachment).map(Some)
             }
             Found::Absent | Found::Full => Ok(None),
         };
-        Some(found.into_iter().map(leased).collect())
+        Some(found.into_iter().zip(keys).map(leased).collect())
     }
 
     /// Which objects exist, without counting; with `prefix` up to the first that does not.
@@ -106,7 +103,7 @@ impl Inner {
         let mut held: Vec<bool> =
             keys.iter().map(|key| self.held.again(key, self.config.lease_retention)).collect();
         let places: Vec<usize> = (0..keys.len()).filter(|place| !held[*place]).collect();
-        let wanted: Vec<Key> = places.iter().map(|place| keys[*place].clone()).collect();
+        let wanted: Vec<&Key> = places.iter().map(|place| &keys[*place]).collect();
         let asked = Instant::now();
         let leased = self.acquire_fast(&lane, &wanted, false).await?;
         for (place, leased) in places.into_iter().zip(leased) {

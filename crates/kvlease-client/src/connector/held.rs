@@ -87,14 +87,16 @@ impl Held {
 
     /// Takes a key's lease out for use.
     pub(super) fn take(&self, key: &Key) -> Option<Leased> {
+        let entry = self.lock().take(key)?;
+        entry.usable()
+    }
+
+    /// Takes the leases of many keys out for use.
+    pub(super) fn take_each(&self, keys: &[Key]) -> Vec<Option<Leased>> {
         let mut state = self.lock();
-        if state.leases.is_empty() {
-            return None;
-        }
-        let entry = state.leases.remove(key)?;
-        state.order.remove(&entry.number);
+        let entries: Vec<_> = keys.iter().map(|key| state.take(key)).collect();
         drop(state);
-        (entry.until > Instant::now() && entry.leased.is_live()).then_some(entry.leased)
+        entries.into_iter().map(|entry| entry?.usable()).collect()
     }
 
     /// How many are held.
@@ -136,7 +138,23 @@ impl Held {
     }
 }
 
+impl Entry {
+    /// The lease, if it can still be used.
+    fn usable(self) -> Option<Leased> {
+        (self.until > Instant::now() && self.leased.is_live()).then_some(self.leased)
+    }
+}
+
 impl State {
+    fn take(&mut self, key: &Key) -> Option<Entry> {
+        if self.leases.is_empty() {
+            return None;
+        }
+        let entry = self.leases.remove(key)?;
+        self.order.remove(&entry.number);
+        Some(entry)
+    }
+
     fn take_oldest(&mut self) -> Option<Entry> {
         let (_, key) = self.order.pop_first()?;
         self.leases.remove(&key)

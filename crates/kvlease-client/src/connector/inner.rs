@@ -1,7 +1,6 @@
 //! What the clones of a connector and the objects that it opened share.
 
 use std::{
-    process,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_shm::Attachment;
+use kvlease_shm::{Attachment, process_id};
 use kvlease_types::Key;
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -80,7 +79,7 @@ impl Inner {
             releases: Arc::default(),
             segment: Segment::default(),
             closed: AtomicBool::new(false),
-            pid: process::id(),
+            pid: process_id(),
             reads: Arc::default(),
             config,
         }
@@ -97,7 +96,7 @@ impl Inner {
 
     /// Fails in a forked child: the connections and the leases are the parent's.
     pub(super) fn demand_own_process(&self) -> Result<(), Error> {
-        match process::id() == self.pid {
+        match process_id() == self.pid {
             true => Ok(()),
             false => Err(Error::Forked),
         }
@@ -147,8 +146,8 @@ impl Inner {
                     None => self.lease(key, attachment).await?,
                 };
                 let Some(mut leased) = leased else { return Ok(None) };
-                let head = leased.read_head(head_len)?;
-                (leased.lease.len(), head, Source::Leased(Box::new(leased)))
+                let head = leased.read_head(key, head_len)?;
+                (leased.lease.len(), head, Source::Leased(leased))
             }
             None => {
                 self.counters.http_reads.one();
@@ -164,7 +163,7 @@ impl Inner {
     /// Leases an object of this segment, which was attached before the lease is asked for.
     async fn lease(&self, key: &Key, attachment: Arc<Attachment>) -> Result<Option<Leased>, Error> {
         let Some(lease) = self.any_lease(key).await? else { return Ok(None) };
-        Leased::new(Grant::Http(lease), attachment).map(Some)
+        Leased::new(key, Grant::Http(Box::new(lease)), attachment).map(Some)
     }
 
     /// Leases an object that is not too large.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use kvlease_shm::{Attachment, Digest, LentBuffer, ObjectCopy};
 use kvlease_types::{Checksum, Key};
-use tokio::runtime::Handle;
 
 use super::{Inner, grant::Grant, inner::Reading};
 use crate::{Error, stream::check};
@@ -26,41 +25,36 @@ const COPY_AMONG_LEN_MAX: usize = 128 << 10;
 pub(super) struct Leased {
     pub(super) lease: Grant,
     attachment: Arc<Attachment>,
-    /// The digest of the bytes that were read as the head, if the daemon sends a checksum.
-    digest: Option<Digest>,
-    /// Where what is done in the background is done.
-    runtime: Handle,
+    /// The digest of the bytes that were read as the head, if there is one and the daemon sends a
+    /// checksum.
+    head: Option<Box<Digest>>,
 }
 
 impl Leased {
     /// A lease on an object of this segment. Its extents are all inside.
-    pub(super) fn new(lease: Grant, attachment: Arc<Attachment>) -> Result<Self, Error> {
+    pub(super) fn new(key: &Key, lease: Grant, attachment: Arc<Attachment>) -> Result<Self, Error> {
         match attachment.measure(lease.extents()) {
-            Ok(_) => {
-                let digest = lease.checksum().map(|_| Digest::new());
-                Ok(Self { lease, attachment, digest, runtime: Handle::current() })
-            }
+            Ok(_) => Ok(Self { lease, attachment, head: None }),
             // The daemon has made a new segment meanwhile, which the lease is about.
-            Err(_) if attachment.is_replaced() => {
-                Err(Error::LeaseEnded { key: lease.key().clone() })
-            }
-            Err(source) => Err(Error::OutsideSegment { key: lease.key().clone(), source }),
+            Err(_) if attachment.is_replaced() => Err(Error::LeaseEnded { key: key.clone() }),
+            Err(source) => Err(Error::OutsideSegment { key: key.clone(), source }),
         }
     }
 
     /// Reads the object's first bytes.
-    pub(super) fn read_head(&mut self, head_len: usize) -> Result<Vec<u8>, Error> {
+    pub(super) fn read_head(&mut self, key: &Key, head_len: usize) -> Result<Vec<u8>, Error> {
         // No longer than the mapping, which is in memory.
         let len = self.lease.len().bytes().min(head_len as u64) as usize;
         if len == 0 {
             return Ok(Vec::new());
         }
         let mut head = vec![0; len];
+        let mut digest = self.digest();
         let copied =
-            self.attachment.copy_part(self.lease.extents(), 0, &mut head, self.digest.as_mut());
-        let key = self.lease.key();
+            self.attachment.copy_part(self.lease.extents(), 0, &mut head, digest.as_deref_mut());
         copied.map_err(|source| Error::OutsideSegment { key: key.clone(), source })?;
-        self.demand_live()?;
+        self.head = digest;
+        self.demand_live(key)?;
         Ok(head)
     }
 
@@ -72,16 +66,16 @@ impl Leased {
         from: usize,
         into: &mut [u8],
     ) -> Result<(), Error> {
-        self.demand_lease()?;
-        let (from, extents) = (from as u64, self.lease.extents());
+        self.demand_lease(key)?;
+        let (mut digest, from, extents) = (self.digest(), from as u64, self.lease.extents());
         let outside = |source| Error::OutsideSegment { key: key.clone(), source };
         let end = from + into.len() as u64;
-        self.attachment.copy_part(extents, from, into, self.digest.as_mut()).map_err(outside)?;
-        if let Some(digest) = &mut self.digest {
+        self.attachment.copy_part(extents, from, into, digest.as_deref_mut()).map_err(outside)?;
+        if let Some(digest) = &mut digest {
             self.attachment.digest_rest(extents, end, digest).map_err(outside)?;
         }
-        let actual = self.digest.as_ref().map(Digest::finish);
-        self.finish(inner, actual)
+        let actual = digest.map(|digest| digest.finish());
+        self.finish(inner, key, actual)
     }
 
     /// Reads what follows the first `from` bytes, on the threads for copies if it is much.
@@ -98,10 +92,10 @@ impl Leased {
             let read = self.read_here(inner, key, from, into.as_mut());
             return (Some(into), read);
         }
-        if let Err(ended) = self.demand_lease() {
+        if let Err(ended) = self.demand_lease(key) {
             return (Some(into), Err(ended));
         }
-        let (extents, digest) = (self.lease.extents().to_vec(), self.digest.take());
+        let (extents, digest) = (self.lease.extents().to_vec(), self.digest());
         let attachment = Arc::clone(&self.attachment);
         let copy = ObjectCopy::new(attachment, extents, from as u64, into, digest);
         let copy = match copy {
@@ -111,33 +105,38 @@ impl Leased {
             }
         };
         let outcome = inner.copier.copy(copy).await;
-        (Some(outcome.buffer), self.finish(inner, outcome.checksum))
+        (Some(outcome.buffer), self.finish(inner, key, outcome.checksum))
+    }
+
+    /// What sums the bytes that are read next, after those of the head, if the daemon sends a
+    /// checksum.
+    fn digest(&mut self) -> Option<Box<Digest>> {
+        self.lease.checksum()?;
+        Some(self.head.take().unwrap_or_default())
     }
 
     /// How many bytes have to be read to fill a buffer of this length: if there is a checksum, all.
     fn len_to_read(&self, from: usize, into_len: usize) -> u64 {
-        match self.digest {
+        match self.lease.checksum() {
             Some(_) => self.lease.len().bytes() - from as u64,
             None => into_len as u64,
         }
     }
 
     /// Compares the whole object with its checksum, if the daemon sends one, where it is.
-    pub(super) fn verify(&self, inner: &Arc<Inner>) -> Result<(), Error> {
-        self.demand_live()?;
+    pub(super) fn verify(&self, inner: &Arc<Inner>, key: &Key) -> Result<(), Error> {
+        self.demand_live(key)?;
         let mut digest = self.lease.checksum().map(|_| Digest::new());
         if let Some(digest) = &mut digest {
             let summed = self.attachment.digest_rest(self.lease.extents(), 0, digest);
-            let key = self.lease.key();
             summed.map_err(|source| Error::OutsideSegment { key: key.clone(), source })?;
         }
-        self.finish(inner, digest.as_ref().map(Digest::finish))
+        self.finish(inner, key, digest.as_ref().map(Digest::finish))
     }
 
     /// Has the lease renewed for as long as this is there, where the daemon is known to renew.
     pub(super) fn keep_alive(&self, inner: &Inner) {
-        let limit = inner.config.client.timeouts.call;
-        self.lease.keep_alive(inner.config.lease_ttl, limit, &self.runtime);
+        self.lease.keep_alive(inner.config.client.timeouts.call);
     }
 
     /// The mapping that the lease is about.
@@ -159,28 +158,28 @@ impl Leased {
     }
 
     /// Decides whether what was read counts.
-    fn finish(&self, inner: &Arc<Inner>, actual: Option<Checksum>) -> Result<(), Error> {
-        self.demand_live()?;
+    fn finish(&self, inner: &Arc<Inner>, key: &Key, actual: Option<Checksum>) -> Result<(), Error> {
+        self.demand_live(key)?;
         let Some(actual) = actual else { return Ok(()) };
-        let checked = check(self.lease.key(), self.lease.checksum(), actual);
+        let checked = check(key, self.lease.checksum(), actual);
         if checked.is_err() {
-            inner.remove_damaged(self.lease.key(), &self.runtime);
+            inner.remove_damaged(key, self.lease.runtime());
         }
         checked
     }
 
     /// What is asked before a copy: afterwards the segment's name is looked at as well.
-    fn demand_lease(&self) -> Result<(), Error> {
+    fn demand_lease(&self, key: &Key) -> Result<(), Error> {
         match self.lease.is_live() {
             true => Ok(()),
-            false => Err(Error::LeaseEnded { key: self.lease.key().clone() }),
+            false => Err(Error::LeaseEnded { key: key.clone() }),
         }
     }
 
-    fn demand_live(&self) -> Result<(), Error> {
+    fn demand_live(&self, key: &Key) -> Result<(), Error> {
         match self.is_live() {
             true => Ok(()),
-            false => Err(Error::LeaseEnded { key: self.lease.key().clone() }),
+            false => Err(Error::LeaseEnded { key: key.clone() }),
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct OpenObject {
 #[derive(Debug)]
 pub(super) enum Source {
     /// Shared memory.
-    Leased(Box<Leased>),
+    Leased(Leased),
     /// HTTP.
     Streamed(Box<Streamed>),
 }
@@ -86,10 +86,10 @@ impl OpenObject {
         let (into, read) = self.read_once(into).await;
         match (read, into) {
             (Err(Error::LeaseEnded { .. }), Some(into)) => {
-                let again = inner.open_once(&key, head.len()).await?;
+                let again = Box::pin(inner.open_once(&key, head.len())).await?;
                 let again = again.filter(|again| again.len == len && again.head == head);
                 let again = again.ok_or(Error::LeaseEnded { key })?;
-                again.read_once(into).await.1
+                Box::pin(again.read_once(into)).await.1
             }
             (read, _) => read,
         }
@@ -107,12 +107,14 @@ impl OpenObject {
     }
 
     /// Reads the rest and gives the buffer back, if nobody writes into it any more.
+    ///
+    /// Reads of a batch are futures side by side, so what few of them come to has a box of its own.
     async fn read_once(self, into: LentBuffer) -> (Option<LentBuffer>, Result<(), Error>) {
         let Self { inner, key, head, source, reading, .. } = self;
         let len = head.len() + into.len();
         let (into, read) = match source {
             Source::Leased(leased) => leased.read(&inner, &key, head.len(), into, &reading).await,
-            Source::Streamed(streamed) => streamed.read(&inner, &key, &head, into).await,
+            Source::Streamed(streamed) => Box::pin(streamed.read(&inner, &key, &head, into)).await,
         };
         (into, inner.count_read(len, read))
     }
@@ -126,7 +128,7 @@ impl OpenObject {
         match self.source {
             Source::Leased(leased) => {
                 leased.keep_alive(&self.inner);
-                Ok(View { inner: self.inner, key: self.key, len: self.len, leased: *leased })
+                Ok(View { inner: self.inner, key: self.key, len: self.len, leased })
             }
             Source::Streamed(_) => Err(Box::new(self)),
         }

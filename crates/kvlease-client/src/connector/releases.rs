@@ -13,10 +13,10 @@
 use std::{
     collections::VecDeque,
     ops::{Deref, DerefMut},
-    process,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use kvlease_shm::process_id;
 use tokio::{runtime::Handle, sync::Notify};
 
 use crate::Lease;
@@ -55,7 +55,7 @@ impl Releases {
     /// Takes a lease over. Must be called within the runtime that will release it.
     pub(super) fn adopt(self: &Arc<Self>, lease: Lease) -> QueuedLease {
         let (releases, runtime) = (Arc::clone(self), Handle::current());
-        QueuedLease { lease: Some(lease), releases, runtime, pid: process::id() }
+        QueuedLease { lease: Some(lease), releases, runtime, pid: process_id() }
     }
 
     /// Waits until nothing is queued or under way.
@@ -136,6 +136,13 @@ impl Drop for Task {
     }
 }
 
+impl QueuedLease {
+    /// Where it is released.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+}
+
 impl Deref for QueuedLease {
     type Target = Lease;
 
@@ -153,7 +160,7 @@ impl DerefMut for QueuedLease {
 impl Drop for QueuedLease {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
-        if self.pid == process::id() {
+        if self.pid == process_id() {
             self.releases.push(lease, &self.runtime);
         }
     }

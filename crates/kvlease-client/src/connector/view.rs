@@ -73,7 +73,7 @@ impl View {
     ///
     /// [`Error::LeaseEnded`] and [`Error::Damaged`].
     pub fn verify(&self) -> Result<(), Error> {
-        self.inner.count_read(self.len.bytes() as usize, self.leased.verify(&self.inner))
+        self.inner.count_read(self.len.bytes() as usize, self.leased.verify(&self.inner, &self.key))
     }
 
     /// Extends the lease so that it lasts `ttl` from now, or as much as the daemon grants.
@@ -83,6 +83,6 @@ impl View {
     /// [`Error::LeaseEnded`] if it has expired; [`Error::Refused`] by a daemon that renews nothing.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), Error> {
         let limit = self.inner.config.client.timeouts.call;
-        self.leased.lease.renew(ttl, limit).await
+        self.leased.lease.renew(&self.key, ttl, limit).await
     }
 }

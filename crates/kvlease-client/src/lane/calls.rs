@@ -1,18 +1,15 @@
 //! The calls of the fast lane on many keys.
 
 use std::{
+    borrow::Borrow,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use kvlease_api::lane::{Answer, DoneStatus, KeysWriter, LeaseRecord, LeaseStatus, Mode, Unfit};
+use kvlease_api::lane::{Answer, DoneStatus, KeysWriter, LeaseStatus, Mode, Unfit};
 use kvlease_types::Key;
 
-use super::{
-    Lane, LaneError, LaneLease,
-    error::Fault,
-    open::{Busy, Shared},
-};
+use super::{Lane, LaneError, LaneLease, batch::Batch, error::Fault, link::Link, open::Busy};
 
 /// What came of one key of an acquire.
 #[derive(Debug)]
@@ -35,7 +32,7 @@ impl Lane {
     /// Any [`LaneError`]; what was leased before is released.
     pub async fn acquire(
         &self,
-        keys: &[Key],
+        keys: &[impl Borrow<Key>],
         prefix: bool,
         wait: Duration,
         ttl: Duration,
@@ -53,12 +50,13 @@ impl Lane {
                 };
                 let before = found.len();
                 let shared = &self.shared;
-                let read = |answer: Answer<'_>, link: &Arc<_>| match answer {
+                let read = |answer: Answer<'_>, link: &Arc<Link>| match answer {
                     Answer::Leases(leases) => {
-                        let life = (asked, leases.ttl);
-                        for (record, key) in leases.zip(rest) {
-                            found.push(Found::of(record, shared, link, key, life));
-                        }
+                        let mut statuses = Vec::with_capacity(leases.len());
+                        let life = (asked, ttl, leases.ttl);
+                        let leases = leases.take(rest.len());
+                        let batch = Batch::new((shared, link), life, leases, &mut statuses);
+                        found.extend(Found::all(&batch, &statuses));
                         Ok(())
                     }
                     _ => Err(Fault::Protocol("no answer to an acquire".to_owned())),
@@ -135,23 +133,17 @@ impl Lane {
 }
 
 impl Found {
-    fn of(
-        record: LeaseRecord<'_>,
-        shared: &Arc<Shared>,
-        link: &Arc<super::link::Link>,
-        key: &Key,
-        life: (Instant, Duration),
-    ) -> Self {
-        match record {
-            LeaseRecord::Granted(grant, extents) => {
-                let granted = (grant, extents.iter().collect());
-                Self::Leased(LaneLease::new(shared, link, key.clone(), granted, life))
+    /// What came of each key of an answer, whose leases are in the batch.
+    fn all(batch: &Arc<Batch>, statuses: &[LeaseStatus]) -> impl Iterator<Item = Self> {
+        let mut slots = 0..;
+        statuses.iter().map(move |status| match status {
+            LeaseStatus::Granted => {
+                let slot = slots.next().expect("a batch has fewer slots than numbers");
+                Self::Leased(LaneLease::new(batch, slot))
             }
-            LeaseRecord::Refused(LeaseStatus::TooManyLeases | LeaseStatus::MemoryShort) => {
-                Self::Full
-            }
-            LeaseRecord::Refused(_) => Self::Absent,
-        }
+            LeaseStatus::TooManyLeases | LeaseStatus::MemoryShort => Self::Full,
+            LeaseStatus::Absent | LeaseStatus::Evicted | LeaseStatus::StillWriting => Self::Absent,
+        })
     }
 }
 
@@ -160,9 +152,9 @@ fn mode(prefix: bool) -> Mode {
 }
 
 /// Ends a frame with as many of the keys as it holds.
-fn fill(mut frame: KeysWriter<'_>, keys: &[Key]) {
+fn fill(mut frame: KeysWriter<'_>, keys: &[impl Borrow<Key>]) {
     for key in keys {
-        match frame.push(key.as_str()) {
+        match frame.push(key.borrow().as_str()) {
             Ok(()) => {}
             Err(Unfit::Full) => break,
             Err(Unfit::Name(error)) => unreachable!("a key was checked when it was made: {error}"),

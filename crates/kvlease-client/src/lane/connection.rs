@@ -6,17 +6,13 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
 use kvlease_api::lane::{ANSWER_LEN_MAX, Answer, Frame, LeaseRecord, ReservationRecord};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{error::Fault, link::Link};
+use super::{arrived::Arrived, error::Fault, link::Link};
 use crate::direct::Direct;
 
-/// Room that is made for an answer at a time.
-const READ_LEN: usize = 16 << 10;
-
-/// How much of the buffers is kept between calls.
+/// How much of what requests are written to is kept between calls.
 const KEPT_LEN_MAX: usize = 256 << 10;
 
 /// The connection, its buffers, and what it is waiting for.
@@ -25,7 +21,7 @@ pub(super) struct Connection {
     stream: Direct<std::os::unix::net::UnixStream>,
     pub(super) link: Arc<Link>,
     out: Vec<u8>,
-    arrived: BytesMut,
+    arrived: Arrived,
     /// The number of the last request.
     request: u64,
     /// The last request whose answer was taken. Answers come in their order.
@@ -40,7 +36,7 @@ impl Connection {
             stream: Direct::new(stream)?,
             link: Arc::new(Link::new()),
             out: Vec::new(),
-            arrived: BytesMut::new(),
+            arrived: Arrived::default(),
             request: 0,
             answered: 0,
             torn: false,
@@ -67,11 +63,12 @@ impl Connection {
         (self.request, self.torn) = (number, false);
         self.out.shrink_to(KEPT_LEN_MAX);
         loop {
-            let split = Frame::split(&self.arrived, ANSWER_LEN_MAX)?;
+            let split = Frame::split(self.arrived.bytes(), ANSWER_LEN_MAX)?;
             let Some((frame, len)) = split else {
-                self.arrived.reserve(READ_LEN.max(missing(&self.arrived)));
-                if self.stream.read_buf(&mut self.arrived).await? == 0 {
-                    return Err(Fault::closed());
+                let room = self.arrived.room(missing(self.arrived.bytes()));
+                match self.stream.read(room).await? {
+                    0 => return Err(Fault::closed()),
+                    len => self.arrived.add(len),
                 }
                 continue;
             };
@@ -92,7 +89,7 @@ impl Connection {
                 return Err(Fault::Protocol(what));
             };
             self.answered = frame.request;
-            self.arrived.advance(len);
+            self.arrived.take(len);
             if let Some(result) = result {
                 return result;
             }
@@ -108,6 +105,12 @@ impl Connection {
             self.out.is_empty() || self.stream.try_write(&self.out).ok() == Some(self.out.len());
         self.torn |= !sent;
         sent
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.link.close();
     }
 }
 

@@ -1,18 +1,14 @@
 //! The guard of a lease over the fast lane.
 
 use std::{
-    process,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use kvlease_api::lane::{Answer, DoneStatus, IdsWriter, LeaseGrant};
-use kvlease_types::{ByteSize, Checksum, Extent, Key};
+use kvlease_types::{ByteSize, Checksum, Extent};
+use tokio::runtime::Handle;
 
-use super::{Lane, LaneError, error::Fault, link::Link, open::Shared};
+use super::{LaneError, batch::Batch};
 
 /// The right to read one object's extents until its deadline, or until the connection ends.
 ///
@@ -20,66 +16,45 @@ use super::{Lane, LaneError, error::Fault, link::Link, open::Shared};
 /// child: the lease is the parent's.
 #[derive(Debug)]
 pub struct LaneLease {
-    shared: Arc<Shared>,
-    link: Arc<Link>,
-    pid: u32,
-    key: Key,
-    grant: LeaseGrant,
-    extents: Vec<Extent>,
-    asked: Instant,
-    /// Nanoseconds from `asked` to the deadline.
-    life: AtomicU64,
+    batch: Arc<Batch>,
+    slot: u32,
 }
 
 impl LaneLease {
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        link: &Arc<Link>,
-        key: Key,
-        (grant, extents): (LeaseGrant, Vec<Extent>),
-        (asked, ttl): (Instant, Duration),
-    ) -> Self {
-        link.begin_lease();
-        shared.counts.leases.fetch_add(1, Ordering::Relaxed);
-        let (shared, link) = (Arc::clone(shared), Arc::clone(link));
-        let life = AtomicU64::new(nanos(ttl));
-        Self { shared, link, pid: process::id(), key, grant, extents, asked, life }
-    }
-
-    /// The object's key.
-    pub fn key(&self) -> &Key {
-        &self.key
+    pub(super) fn new(batch: &Arc<Batch>, slot: u32) -> Self {
+        Self { batch: Arc::clone(batch), slot }
     }
 
     /// Where the object's bytes are in the arena, in their order. Not checked against the mapping.
     pub fn extents(&self) -> &[Extent] {
-        &self.extents
+        self.batch.extents(self.slot)
     }
 
     /// The object's length.
     pub fn len(&self) -> ByteSize {
-        self.grant.len
+        self.batch.slot(self.slot).grant.len
     }
 
     /// Whether the object has no bytes.
     pub fn is_empty(&self) -> bool {
-        self.grant.len == ByteSize::ZERO
+        self.len() == ByteSize::ZERO
     }
 
     /// The checksum of the object's bytes.
     pub fn checksum(&self) -> Checksum {
-        self.grant.checksum
+        self.batch.slot(self.slot).grant.checksum
     }
 
     /// Until when the extents may be read, counted from before the request left.
     pub fn deadline(&self) -> Instant {
-        self.asked + Duration::from_nanos(self.life.load(Ordering::Relaxed))
+        self.batch.deadline(self.slot)
     }
 
     /// Whether the bytes in the arena are the object's. If they are after a copy that began when
     /// they were, the copy is right. Asks nobody.
     pub fn is_live(&self) -> bool {
-        self.shared.session.holds(self.grant.slot, self.grant.generation)
+        let grant = &self.batch.slot(self.slot).grant;
+        self.batch.shared.session.holds(grant.slot, grant.generation)
             && Instant::now() < self.deadline()
     }
 
@@ -90,43 +65,23 @@ impl LaneLease {
     ///
     /// Any [`LaneError`].
     pub async fn renew(&self, ttl: Duration, limit: Duration) -> Result<bool, LaneError> {
-        let lane = Lane { shared: Arc::clone(&self.shared) };
-        let asked = Instant::now();
-        let renewed = lane.call_on(&self.link, limit, async |busy| {
-            let write = |out: &mut Vec<u8>, request| {
-                let mut frame = IdsWriter::renew(out, request, Some(ttl));
-                frame.push(self.grant.sequence).expect("a frame has room for one");
-                frame.finish();
-            };
-            busy.connection()
-                .exchange(write, |answer, _| match answer {
-                    Answer::Renewed { ttl, mut statuses } => Ok((ttl, statuses.next())),
-                    _ => Err(Fault::Protocol("no answer to a renewal".to_owned())),
-                })
-                .await
-        });
-        let (ttl, status) = renewed.await?;
-        let renewed = status == Some(DoneStatus::Done);
-        if renewed {
-            let until = asked.saturating_duration_since(self.asked).saturating_add(ttl);
-            self.life.store(nanos(until), Ordering::Relaxed);
-        }
-        Ok(renewed)
+        Ok(self.batch.renew(&[self.slot], ttl, limit).await? == [true])
+    }
+
+    /// Has the lease renewed for as long as it is there. A renewal may take as long as `limit`.
+    pub(crate) fn keep_alive(&self, limit: Duration) {
+        self.batch.keep(self.slot);
+        self.batch.link.renewals.add(&self.batch, limit);
+    }
+
+    /// Where what is done for it in the background is done.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.batch.runtime
     }
 }
 
 impl Drop for LaneLease {
     fn drop(&mut self) {
-        if self.pid != process::id() {
-            return;
-        }
-        self.shared.counts.ended.fetch_add(1, Ordering::Relaxed);
-        if self.link.end_lease(self.grant.sequence) {
-            self.shared.flush(&self.link);
-        }
+        self.batch.end(self.slot);
     }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

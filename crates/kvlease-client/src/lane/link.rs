@@ -1,16 +1,19 @@
 //! What the guards of a connection's leases and reservations know of it, wherever it is.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use kvlease_api::lane::IdsWriter;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::renewals::Renewals;
 
 /// How many ended leases go out at once at the latest.
 const ENDED_MAX: usize = 1024;
 
-/// How long an ended lease waits for others to go out with it.
+/// How long an ended lease waits for others to go out with it, give or take a tick of the kernel.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The part of a connection that its guards share with it. Never locked while anything is waited
@@ -18,6 +21,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Link {
     state: Mutex<State>,
+    pub(super) renewals: Arc<Renewals>,
 }
 
 #[derive(Debug)]
@@ -27,19 +31,31 @@ struct State {
     given_up: Vec<u64>,
     /// Leases that have not ended.
     live: usize,
-    flushed: Instant,
+    /// When they were told last.
+    flushed: Duration,
+    /// The connection is no more.
+    closed: bool,
 }
 
 impl Link {
     pub(super) fn new() -> Self {
-        let state =
-            State { ended: Vec::new(), given_up: Vec::new(), live: 0, flushed: Instant::now() };
-        Self { state: Mutex::new(state) }
+        let (ended, given_up, flushed) = (Vec::new(), Vec::new(), coarse_now());
+        let state = State { ended, given_up, live: 0, flushed, closed: false };
+        Self { state: Mutex::new(state), renewals: Arc::default() }
     }
 
-    /// A lease was granted.
-    pub(super) fn begin_lease(&self) {
-        self.lock().live += 1;
+    /// The connection is no more: what belonged to it is the daemon's to end.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// So many leases were granted.
+    pub(super) fn begin_leases(&self, count: usize) {
+        self.lock().live += count;
     }
 
     /// A lease has ended. Whether the daemon should learn it now: the last of a batch, many, or the
@@ -50,7 +66,7 @@ impl Link {
         state.live -= 1;
         state.live == 0
             || state.ended.len() >= ENDED_MAX
-            || state.flushed.elapsed() >= FLUSH_INTERVAL
+            || coarse_now().saturating_sub(state.flushed) >= FLUSH_INTERVAL
     }
 
     /// A lease that nobody has a guard of.
@@ -66,7 +82,7 @@ impl Link {
     /// Appends the frames that tell the daemon what has ended. No answer comes to them.
     pub(super) fn write_ended(&self, out: &mut Vec<u8>) {
         let mut state = self.lock();
-        state.flushed = Instant::now();
+        state.flushed = coarse_now();
         let State { ended, given_up, .. } = &mut *state;
         drain(ended, out, |out| IdsWriter::release(out, 0, true));
         drain(given_up, out, |out| IdsWriter::abort(out, 0, true));
@@ -76,6 +92,13 @@ impl Link {
         // Nothing in the sections can panic half way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The time since some moment, as of the last tick: a tenth of the price of the exact time, which
+/// would be most of the price of ending a lease.
+fn coarse_now() -> Duration {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    now.try_into().unwrap_or_default()
 }
 
 /// Writes as many frames as the names need.

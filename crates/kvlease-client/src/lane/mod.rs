@@ -10,6 +10,8 @@
 //! leases that it granted have ended, which their generations tell, and another one has to be
 //! opened. The format is in `docs/fast-lane.md`.
 
+mod arrived;
+mod batch;
 mod calls;
 mod connection;
 mod error;
@@ -18,6 +20,7 @@ mod lease;
 mod link;
 mod open;
 mod put;
+mod renewals;
 mod session;
 
 pub use calls::Found;

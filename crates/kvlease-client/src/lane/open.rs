@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) session: Arc<Session>,
     turns: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
-    /// Told when a connection has become idle.
+    /// Told when a connection has become idle, or is no more.
     returned: Notify,
     broken: AtomicBool,
     pub(super) counts: Arc<LaneCounts>,
@@ -144,6 +144,7 @@ impl Lane {
     /// Tells the daemon now which leases have ended, as far as their connections are idle.
     pub fn flush(&self) {
         self.shared.lock_idle().retain_mut(Connection::flush);
+        self.shared.returned.notify_waiters();
     }
 
     /// Runs a call on a connection, within its time.
@@ -221,7 +222,7 @@ impl Shared {
                     _turn: turn,
                 });
             }
-            if self.broken.load(Ordering::Relaxed) {
+            if link.is_closed() {
                 return Err(Fault::closed());
             }
             returned.await;
@@ -258,6 +259,8 @@ impl Shared {
             let torn = idle.remove(place);
             drop(idle);
             drop(torn);
+            // Whoever waits for it waits in vain.
+            self.returned.notify_waiters();
         }
     }
 
@@ -275,6 +278,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        // One that is of no more use is closed before anybody is told.
         let connection = mem::take(&mut self.connection);
         if let Some(connection) = connection.filter(Connection::is_usable) {
             self.shared.lock_idle().push(connection);

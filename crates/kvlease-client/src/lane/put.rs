@@ -1,16 +1,16 @@
 //! Objects written into the arena: reserved, filled, committed.
 
 use std::{
-    process,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use kvlease_api::lane::{
-    Answer, Commit, CommitWriter, DoneStatus, ReservationRecord, ReserveStatus, ReserveWriter,
-    Unfit, Wish,
+    Answer, Commit, CommitWriter, DoneStatus, ReservationRecord, Reservations, ReserveStatus,
+    ReserveWriter, Unfit, Wish,
 };
-use kvlease_shm::Digest;
+use kvlease_shm::{Digest, process_id};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
 use super::{
@@ -42,13 +42,22 @@ pub enum LanePut {
 /// It does nothing in a forked child: the reservation is the parent's.
 #[derive(Debug)]
 pub struct Reservation {
+    group: Arc<Group>,
+    write: u64,
+    /// Which of the group's extents are its own.
+    extents: Range<u32>,
+    committed: bool,
+}
+
+/// What the reservations of one answer share.
+#[derive(Debug)]
+struct Group {
     shared: Arc<Shared>,
     link: Arc<Link>,
     pid: u32,
-    write: u64,
-    extents: Vec<Extent>,
     deadline: Instant,
-    committed: bool,
+    /// The extents of all reservations, one after the other.
+    extents: Vec<Extent>,
 }
 
 impl Lane {
@@ -80,8 +89,7 @@ impl Lane {
             let read = |answer: Answer<'_>, link: &Arc<Link>| match answer {
                 Answer::Reservations(answers) => {
                     let deadline = asked.checked_add(answers.ttl).unwrap_or(asked);
-                    let of = |record| Reservation::of(record, &self.shared, link, deadline);
-                    Ok(answers.take(objects.len()).map(of).collect())
+                    Ok(reservations((&self.shared, link), deadline, answers, objects.len()))
                 }
                 _ => Err(Fault::Protocol("no answer to a reservation".to_owned())),
             };
@@ -103,10 +111,11 @@ impl Lane {
         let mut filled = filled;
         let mut outcomes = Vec::with_capacity(filled.len());
         while let Some((first, _)) = filled.get(outcomes.len()) {
-            let link = Arc::clone(&first.link);
+            let link = Arc::clone(&first.group.link);
             let rest = &filled[outcomes.len()..];
             // Those of one connection go together.
-            let together = rest.iter().take_while(|(other, _)| Arc::ptr_eq(&other.link, &link));
+            let together =
+                rest.iter().take_while(|(other, _)| Arc::ptr_eq(&other.group.link, &link));
             let commits = together.map(|(reservation, checksum)| Commit {
                 write: reservation.write,
                 checksum: *checksum,
@@ -151,40 +160,49 @@ impl Lane {
     }
 }
 
-impl Reservation {
-    fn of(
-        record: ReservationRecord<'_>,
-        shared: &Arc<Shared>,
-        link: &Arc<Link>,
-        deadline: Instant,
-    ) -> Result<Self, LanePut> {
-        match record {
-            ReservationRecord::Granted { write, extents } => Ok(Self {
-                shared: Arc::clone(shared),
-                link: Arc::clone(link),
-                pid: process::id(),
-                write,
-                extents: extents.iter().collect(),
-                deadline,
-                committed: false,
-            }),
-            ReservationRecord::Refused(ReserveStatus::Exists | ReserveStatus::BeingWritten) => {
-                Err(LanePut::Exists)
-            }
-            ReservationRecord::Refused(status) => Err(LanePut::Refused(status)),
+/// What an answer tells of so many objects.
+fn reservations(
+    (shared, link): (&Arc<Shared>, &Arc<Link>),
+    deadline: Instant,
+    answers: Reservations<'_>,
+    objects: usize,
+) -> Vec<Result<Reservation, LanePut>> {
+    let mut all = Vec::with_capacity(answers.len());
+    let granted = |answer| match answer {
+        ReservationRecord::Granted { write, extents } => {
+            let start = all.len() as u32;
+            all.extend(extents.iter());
+            Ok((write, start..all.len() as u32))
         }
-    }
+        ReservationRecord::Refused(ReserveStatus::Exists | ReserveStatus::BeingWritten) => {
+            Err(LanePut::Exists)
+        }
+        ReservationRecord::Refused(status) => Err(LanePut::Refused(status)),
+    };
+    let granted: Vec<_> = answers.take(objects).map(granted).collect();
+    let (shared, link) = (Arc::clone(shared), Arc::clone(link));
+    let group = Group { shared, link, pid: process_id(), deadline, extents: all };
+    let group = Arc::new(group);
+    let reservation = |(write, extents)| {
+        let group = Arc::clone(&group);
+        Reservation { group, write, extents, committed: false }
+    };
+    granted.into_iter().map(|granted| granted.map(reservation)).collect()
+}
 
+impl Reservation {
     /// Writes the object, given by its parts in their order, on this thread. `None` if its time is
     /// over or the daemon lied about the extents: nothing more is written then.
     pub fn fill<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Checksum> {
-        let arena = self.shared.session.writable()?;
+        let Group { shared, deadline, extents, .. } = &*self.group;
+        let arena = shared.session.writable()?;
+        let extents = &extents[self.extents.start as usize..self.extents.end as usize];
         let (mut digest, mut from) = (Digest::new(), 0);
         for piece in parts.into_iter().flat_map(|part| part.chunks(PIECE_LEN)) {
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= *deadline {
                 return None;
             }
-            arena.write_part(&self.extents, from, piece, Some(&mut digest)).ok()?;
+            arena.write_part(extents, from, piece, Some(&mut digest)).ok()?;
             from += piece.len() as u64;
         }
         Some(digest.finish())
@@ -193,9 +211,10 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if !self.committed && self.pid == process::id() {
-            self.link.give_up(self.write);
-            self.shared.flush(&self.link);
+        let Group { shared, link, pid, .. } = &*self.group;
+        if !self.committed && *pid == process_id() {
+            link.give_up(self.write);
+            shared.flush(link);
         }
     }
 }

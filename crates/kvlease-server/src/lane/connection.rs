@@ -23,17 +23,17 @@ enum End {
 }
 
 /// Serves a connection until either side ends it, or the sender of `stop` is dropped.
-pub(super) async fn serve(lane: Arc<Lane>, stream: UnixStream, stop: watch::Receiver<()>) {
+pub(super) async fn serve(lane: Arc<Lane>, mut stream: UnixStream, stop: watch::Receiver<()>) {
     let mut inbox = Inbox::default();
     let mut stopped = stop.clone();
     let opened = tokio::select! {
         biased;
         _ = stopped.changed() => None,
-        opened = handshake::open(&lane, &stream, &mut inbox) => opened,
+        opened = handshake::open(&lane, &mut stream, &mut inbox) => opened,
     };
     let Some(writes) = opened else { return };
     let mut session = Session::new(lane, writes);
-    let end = converse(&mut session, &stream, &mut inbox, stop).await;
+    let end = converse(&mut session, &mut stream, &mut inbox, stop).await;
     match end {
         End::Client => session.leases.release(&session.lane.engine),
         End::Daemon => {
@@ -44,7 +44,7 @@ pub(super) async fn serve(lane: Arc<Lane>, stream: UnixStream, stop: watch::Rece
 
 async fn converse(
     session: &mut Session,
-    stream: &UnixStream,
+    stream: &mut UnixStream,
     inbox: &mut Inbox,
     mut stop: watch::Receiver<()>,
 ) -> End {
@@ -72,9 +72,9 @@ async fn converse(
                 session.out.extend_from_slice(&frame);
                 Turn::Woken
             }
-            readable = stream.readable() => match readable {
-                Ok(()) => receive(inbox, stream),
-                Err(_) => Turn::Gone,
+            received = inbox.receive(stream) => match received {
+                Ok(0) | Err(_) => Turn::Gone,
+                Ok(_) => Turn::Woken,
             },
             () = pause(patience) => Turn::Paused,
         };
@@ -134,15 +134,6 @@ async fn send(session: &mut Session, stream: &UnixStream) -> Option<End> {
             Some(End::Daemon)
         }
         Err(_) => Some(End::Client),
-    }
-}
-
-fn receive(inbox: &mut Inbox, stream: &UnixStream) -> Turn {
-    match inbox.receive(stream) {
-        Ok(0) => Turn::Gone,
-        Ok(_) => Turn::Woken,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Turn::Woken,
-        Err(_) => Turn::Gone,
     }
 }
 

@@ -25,7 +25,7 @@ use super::{Lane, inbox::Inbox, outgoing};
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
 /// Opens a connection. Returns whether its client may write; `None` if it was not opened.
-pub(super) async fn open(lane: &Lane, stream: &UnixStream, inbox: &mut Inbox) -> Option<bool> {
+pub(super) async fn open(lane: &Lane, stream: &mut UnixStream, inbox: &mut Inbox) -> Option<bool> {
     let opened = timeout(HELLO_LIMIT, greet(lane, stream, inbox)).await;
     match opened {
         Ok(Ok(writes)) => Some(writes),
@@ -40,7 +40,7 @@ pub(super) async fn open(lane: &Lane, stream: &UnixStream, inbox: &mut Inbox) ->
     }
 }
 
-async fn greet(lane: &Lane, stream: &UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
+async fn greet(lane: &Lane, stream: &mut UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
     let (request, hello) = loop {
         let frame = inbox.next().map_err(|error| (error.request, not_hello()));
         match frame.and_then(|frame| frame.map(|frame| hello(&frame)).transpose()) {
@@ -48,11 +48,8 @@ async fn greet(lane: &Lane, stream: &UnixStream, inbox: &mut Inbox) -> io::Resul
             Ok(None) => {}
             Err((request, refusal)) => return refuse(stream, request, refusal).await,
         }
-        stream.readable().await?;
-        match inbox.receive(stream) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-            _ => {}
+        if inbox.receive(stream).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
     let writes = hello.writes && lane.config.socket_writers;

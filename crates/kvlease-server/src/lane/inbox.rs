@@ -3,7 +3,7 @@
 use std::io;
 
 use kvlease_api::lane::{FRAME_LEN_MAX, Frame, FrameTooLong, HEADER_LEN};
-use tokio::net::UnixStream;
+use tokio::{io::AsyncReadExt, net::UnixStream};
 
 /// The least that one read has room for.
 const READ_LEN_MIN: usize = 16 << 10;
@@ -29,13 +29,18 @@ impl Inbox {
         }
     }
 
-    /// Takes in what is there now. Returns how much that was: none at the end of the stream.
-    pub(super) fn receive(&mut self, stream: &UnixStream) -> io::Result<usize> {
+    /// Waits until something is there, and takes it in. Returns how much that was: none at the end
+    /// of the stream. Nothing is lost when this is given up.
+    ///
+    /// The stream remembers that a read which did not fill the room has emptied the socket, so no
+    /// read is made in vain. Room is not made before there is something for it.
+    pub(super) async fn receive(&mut self, stream: &mut UnixStream) -> io::Result<usize> {
+        stream.readable().await?;
         self.bytes.drain(..self.done);
         self.done = 0;
         let frame = Frame::len_of(&self.bytes).unwrap_or(HEADER_LEN);
         self.bytes.reserve(frame.saturating_sub(self.bytes.len()).max(READ_LEN_MIN));
-        stream.try_read_buf(&mut self.bytes)
+        stream.read_buf(&mut self.bytes).await
     }
 
     /// Gives memory back that is not needed for what is here.

@@ -55,7 +55,7 @@ fn every_part_of_every_object_arrives_with_the_checksum_of_the_whole() {
         let summed = round % 4 != 3;
         let mut digest = Digest::new();
         digest.update(&object[..head]);
-        let digest = summed.then_some(digest);
+        let digest = summed.then_some(Box::new(digest));
         let copy = ObjectCopy::new(attachment, extents, head as u64, buffer, digest).unwrap();
         let pieces = if summed { 1 } else { (end - head).div_ceil(COPY_PIECE_LEN).max(1) };
         assert_eq!(copy.pieces(), pieces);

@@ -112,7 +112,7 @@ fn copy(lane: &Lane, lease: &LaneLease, buffer: &mut [u8]) -> anyhow::Result<boo
     if !lease.is_live() {
         return Ok(false);
     }
-    ensure!(checksum == lease.checksum(), "another checksum, key=`{}`", lease.key());
+    ensure!(checksum == lease.checksum(), "another checksum");
     Ok(true)
 }
 

@@ -104,7 +104,7 @@ impl LaneClient {
     fn read(&mut self, keys: &[Key]) -> anyhow::Result<()> {
         let lane = self.lane.clone();
         let found = self.call(lane.acquire(keys, false, Duration::ZERO, TTL, CALL_WITHIN))?;
-        for found in found {
+        for (found, key) in found.into_iter().zip(keys) {
             let Found::Leased(lease) = found else { continue };
             self.buffer.resize(lease.len().bytes() as usize, 0);
             let arena = lane.attachment();
@@ -113,7 +113,7 @@ impl LaneClient {
             if !lease.is_live() {
                 continue;
             }
-            let key = lease.key().as_str();
+            let key = key.as_str();
             ensure!(checksum == lease.checksum(), "another checksum, key=`{key}`");
             let verified = Payload::verify(key, &self.buffer);
             verified.map_err(|wrong| anyhow::anyhow!("wrong bytes, key=`{key}` {wrong}"))?;

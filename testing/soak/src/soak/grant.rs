@@ -2,55 +2,48 @@
 
 use std::time::{Duration, Instant};
 
-use kvlease_client::{ByteSize, Checksum, Error, Extent, Key, Lease, lane::LaneLease};
+use kvlease_client::{ByteSize, Checksum, Error, Extent, Lease, lane::LaneLease};
 
 use super::client::CALL_WITHIN;
 
 /// A lease over HTTP or over the fast lane.
 #[derive(Debug)]
-pub(super) enum Grant {
+pub(crate) enum Grant {
     Http(Lease),
     Lane(LaneLease),
 }
 
 impl Grant {
-    pub(super) fn key(&self) -> &Key {
-        match self {
-            Self::Http(lease) => lease.key(),
-            Self::Lane(lease) => lease.key(),
-        }
-    }
-
     /// Which way it came, for complaints.
-    pub(super) fn way(&self) -> &'static str {
+    pub(crate) fn way(&self) -> &'static str {
         match self {
             Self::Http(_) => "lease over HTTP",
             Self::Lane(_) => "lease over the fast lane",
         }
     }
 
-    pub(super) fn len(&self) -> ByteSize {
+    pub(crate) fn len(&self) -> ByteSize {
         match self {
             Self::Http(lease) => lease.len(),
             Self::Lane(lease) => lease.len(),
         }
     }
 
-    pub(super) fn extents(&self) -> &[Extent] {
+    pub(crate) fn extents(&self) -> &[Extent] {
         match self {
             Self::Http(lease) => lease.extents(),
             Self::Lane(lease) => lease.extents(),
         }
     }
 
-    pub(super) fn checksum(&self) -> Option<Checksum> {
+    pub(crate) fn checksum(&self) -> Option<Checksum> {
         match self {
             Self::Http(lease) => lease.checksum(),
             Self::Lane(lease) => Some(lease.checksum()),
         }
     }
 
-    pub(super) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         match self {
             Self::Http(lease) => lease.deadline(),
             Self::Lane(lease) => lease.deadline(),
@@ -58,7 +51,7 @@ impl Grant {
     }
 
     /// Whether what was copied by now counts.
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         match self {
             Self::Http(lease) => lease.is_live(),
             Self::Lane(lease) => lease.is_live(),
@@ -66,7 +59,7 @@ impl Grant {
     }
 
     /// Extends it. `false` if it had ended.
-    pub(super) async fn renew(&mut self, ttl: Duration) -> anyhow::Result<bool> {
+    pub(crate) async fn renew(&mut self, ttl: Duration) -> anyhow::Result<bool> {
         match self {
             Self::Http(lease) => match lease.renew(ttl).await {
                 Ok(()) => Ok(true),
@@ -78,7 +71,7 @@ impl Grant {
     }
 
     /// Ends it. Over the fast lane nobody answers to that.
-    pub(super) async fn release(self) -> anyhow::Result<()> {
+    pub(crate) async fn release(self) -> anyhow::Result<()> {
         match self {
             Self::Http(lease) => Ok(lease.release().await?),
             Self::Lane(_) => Ok(()),

@@ -164,7 +164,7 @@ impl Reader {
         self.session.ledger.add(Count::CopiedAgain, 1);
         if version != held.version {
             self.session.ledger.add(Count::WrongVersions, 1);
-            let (key, first) = (held.lease.key(), held.version);
+            let (key, first) = (self.session.key(held.index), held.version);
             eprintln!(
                 "soak reader: another version under one lease, key=`{key}` first=`{first:?}` now=`{version:?}`"
             );
@@ -186,7 +186,7 @@ impl Reader {
         if matches!(lease, Grant::Lane(_)) && self.session.random.percent(VIEW_PERCENT) {
             let mut digest = Digest::new();
             attachment.digest_rest(lease.extents(), 0, &mut digest)?;
-            self.check_sum(lease, digest.finish(), Some(Count::Viewed));
+            self.check_sum(lease, index, digest.finish(), Some(Count::Viewed));
         }
         self.buffer.resize(lease.len().bytes() as usize, 0);
         let checksum = attachment.copy_out_digested(lease.extents(), &mut self.buffer)?;
@@ -194,14 +194,20 @@ impl Reader {
             self.session.ledger.add(Count::Late, 1);
             return Ok(Copy::Late);
         }
-        self.check_sum(lease, checksum, None);
+        self.check_sum(lease, index, checksum, None);
         let version = self.verify(index, before, lease.way())?;
         Ok(Copy::Good(version))
     }
 
     /// Compares the sum of what was read with the daemon's, if the lease lives: otherwise it does
     /// not count.
-    fn check_sum(&mut self, lease: &Grant, actual: Checksum, counts_as: Option<Count>) {
+    fn check_sum(
+        &mut self,
+        lease: &Grant,
+        index: usize,
+        actual: Checksum,
+        counts_as: Option<Count>,
+    ) {
         if !lease.is_live() {
             return;
         }
@@ -210,7 +216,8 @@ impl Reader {
         }
         if lease.checksum() != Some(actual) {
             self.session.ledger.add(Count::Errors, 1);
-            eprintln!("soak reader: another checksum, key=`{}` way=`{}`", lease.key(), lease.way());
+            let (key, way) = (self.session.key(index), lease.way());
+            eprintln!("soak reader: another checksum, key=`{key}` way=`{way}`");
         }
     }
 

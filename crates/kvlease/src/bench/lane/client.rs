@@ -78,7 +78,7 @@ impl LaneClient {
         let checksum = copied.map_err(io::Error::other)?;
         match checksum == lease.checksum() && lease.is_live() {
             true => Ok(()),
-            false => Err(io::Error::other(format!("wrong bytes, key=`{}`", lease.key()))),
+            false => Err(io::Error::other("wrong bytes, or the lease ended")),
         }
     }
 
