@@ -17,12 +17,15 @@ use tempfile::TempDir;
 
 use crate::{
     segment::Segment,
-    wait::until,
+    wait::{until, until_every},
     wire::{Connection, Reply, object},
 };
 
 /// How long a daemon may take to start, or to end, before it counts as stuck.
 pub const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Between two looks whether it listens: short, since starts are timed.
+const LISTEN_POLL: Duration = Duration::from_millis(1);
 
 /// The signal number in the status of a process that was killed.
 pub const KILLED: i32 = 9;
@@ -58,7 +61,8 @@ pub struct Daemon {
 #[derive(Debug)]
 struct Running {
     process: Child,
-    address: SocketAddr,
+    /// Where it listens, once it does.
+    address: Option<SocketAddr>,
 }
 
 impl Daemon {
@@ -68,10 +72,15 @@ impl Daemon {
     ///
     /// What the daemon or the system says.
     pub fn start(spec: DaemonSpec) -> anyhow::Result<Self> {
-        let logs = TempDir::with_prefix("kvlease-soak-")?;
-        let mut daemon = Self { spec, running: None, segment: Segment::new(), logs, starts: 0 };
+        let mut daemon = Self::new(spec)?;
         daemon.start_again()?;
         Ok(daemon)
+    }
+
+    /// A daemon that has not been started, with the name of a segment that is not there.
+    pub(crate) fn new(spec: DaemonSpec) -> anyhow::Result<Self> {
+        let logs = TempDir::with_prefix("kvlease-soak-")?;
+        Ok(Self { spec, running: None, segment: Segment::new(), logs, starts: 0 })
     }
 
     /// Starts the ended daemon again, on the same segment and another port.
@@ -80,7 +89,8 @@ impl Daemon {
     ///
     /// Those of [`Self::start`].
     pub fn start_again(&mut self) -> anyhow::Result<()> {
-        self.launch()?;
+        self.spawn()?;
+        self.await_listening()?;
         let populated = until(STARTS_WITHIN, || match self.stats() {
             Ok(stats) if stats.populated < stats.capacity => None,
             outcome => Some(outcome),
@@ -89,31 +99,37 @@ impl Daemon {
         Ok(())
     }
 
-    /// Starts the process and waits until it listens.
-    fn launch(&mut self) -> anyhow::Result<()> {
+    /// Starts the process, and waits for nothing.
+    pub(crate) fn spawn(&mut self) -> anyhow::Result<()> {
         assert!(self.running.is_none(), "the daemon was ended before");
         self.starts += 1;
-        let said = self.logs.path().join(format!("{}.out", self.starts));
         let mut command = serve_command(&self.spec.binary);
         command.args(["--listen", "127.0.0.1:0", "--capacity", &self.spec.capacity]);
         command.args(["--shared-memory-name", self.segment.name()]);
         for setting in &self.spec.settings {
             command.args(["--set", setting]);
         }
-        command.stdout(File::create(&said)?).stderr(File::create(self.log_path())?);
-        let mut process = command.spawn().context("cannot start the daemon")?;
-        let address = until(STARTS_WITHIN, || match listening(&said) {
+        command.stdout(File::create(self.said_path())?).stderr(File::create(self.log_path())?);
+        let process = command.spawn().context("cannot start the daemon")?;
+        self.running = Some(Running { process, address: None });
+        Ok(())
+    }
+
+    /// Waits until the process that was started listens.
+    pub(crate) fn await_listening(&mut self) -> anyhow::Result<()> {
+        let said = self.said_path();
+        let running = self.running.as_mut().context("the daemon does not run")?;
+        let address = until_every(LISTEN_POLL, STARTS_WITHIN, || match listening(&said) {
             Some(address) => Some(Ok(address)),
-            None => process.try_wait().transpose().map(Err),
+            None => running.process.try_wait().transpose().map(Err),
         });
         match address {
             Some(Ok(address)) => {
-                self.running = Some(Running { process, address });
+                running.address = Some(address);
                 Ok(())
             }
             outcome => {
-                process.kill()?;
-                process.wait()?;
+                self.kill()?;
                 bail!("the daemon does not serve, status=`{outcome:?}` log:\n{}", self.log())
             }
         }
@@ -123,9 +139,10 @@ impl Daemon {
     ///
     /// # Panics
     ///
-    /// If it does not run.
+    /// If it does not run, or does not listen yet.
     pub fn address(&self) -> SocketAddr {
-        self.running.as_ref().expect("only a running daemon is asked").address
+        let running = self.running.as_ref();
+        running.and_then(|running| running.address).expect("only a daemon that listens is asked")
     }
 
     /// The name of its segment.
@@ -239,10 +256,15 @@ impl Daemon {
         }
     }
 
-    fn fetch<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+    /// What a path has, from JSON.
+    pub(crate) fn fetch<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let reply = self.call("GET", path, b"")?;
         serde_json::from_slice(&reply.body)
             .with_context(|| format!("not the expected reply, path=`{path}` {reply:?}"))
+    }
+
+    fn said_path(&self) -> PathBuf {
+        self.logs.path().join(format!("{}.out", self.starts))
     }
 
     fn log_path(&self) -> PathBuf {

@@ -13,6 +13,7 @@
 //! | [`Payload`] | bytes that tell whose they are, of which version, and where they belong |
 //! | [`soak`] | the soak: clients, supervisor, report |
 //! | [`beside`] | clients of HTTP, timed beside many of the fast lane |
+//! | [`restarts`] | the daemon killed again and again, and what it still has |
 //! | [`actor`] | single processes for the drills to kill |
 
 #![forbid(unsafe_code)]
@@ -21,14 +22,17 @@ pub mod actor;
 pub mod beside;
 mod daemon;
 mod interrupt;
+mod leftover;
 mod payload;
 mod random;
+pub mod restarts;
 mod segment;
 pub mod soak;
 mod wait;
 pub mod wire;
 
 pub use daemon::{Daemon, DaemonSpec, KILLED, STARTS_WITHIN, serve_command};
+pub use leftover::Leftover;
 pub use payload::{Payload, WORD, WrongBytes};
 pub use random::{Random, mix};
 pub use segment::{SHM_DIR, Segment};

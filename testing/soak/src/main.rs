@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    fmt::Display,
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -15,8 +16,10 @@ use kvlease_soak::{
     actor::{self, FillerArgs, HolderArgs, LaneHolderArgs, UploaderArgs},
     beside::{self, BesideArgs},
     mix,
+    restarts::{self, RestartsArgs},
     soak::{self, ClientArgs, Role, SoakArgs},
 };
+use serde::Serialize;
 
 /// Exit status of a soak that found a fault.
 const FAULT: u8 = 1;
@@ -42,6 +45,8 @@ struct Cli {
 enum Part {
     /// Times clients of HTTP alone, beside many of the fast lane, and beside others
     Beside(BesideArgs),
+    /// Kills the daemon again and again, and looks whether what it had is still there
+    Restarts(RestartsArgs),
     /// A client of a soak
     #[command(hide = true)]
     Client {
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.part {
         None => run_soak(&cli),
         Some(Part::Beside(args)) => run_beside(args, cli.json),
+        Some(Part::Restarts(args)) => run_restarts(args, cli.json),
         Some(Part::Client { role, args }) => {
             soak::run_client(*role, args).map(|()| ExitCode::SUCCESS)
         }
@@ -83,29 +89,43 @@ fn main() -> ExitCode {
 }
 
 fn run_soak(cli: &Cli) -> anyhow::Result<ExitCode> {
-    let seed = cli.soak.seed.unwrap_or_else(any_seed);
-    // Said first, so that even a soak that hangs can be repeated.
-    eprintln!("kvlease-soak: --seed {seed}");
-    let report = soak::run(&cli.soak, seed)?;
-    if cli.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        println!("{report}");
-    }
-    let well = report.faults().is_empty();
-    Ok(if well { ExitCode::SUCCESS } else { FAULT.into() })
+    let report = soak::run(&cli.soak, seed(cli.soak.seed))?;
+    tell(&report, &report.faults(), cli.json)
 }
 
 fn run_beside(args: &BesideArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let seed = args.seed.unwrap_or_else(any_seed);
-    eprintln!("kvlease-soak: --seed {seed}");
-    let report = beside::run(args, seed)?;
+    let report = beside::run(args, seed(args.seed))?;
+    tell(&report, &report.faults(), json)
+}
+
+fn run_restarts(args: &RestartsArgs, json: bool) -> anyhow::Result<ExitCode> {
+    if !args.objects.is_empty() {
+        let report = restarts::measure(args)?;
+        return tell(&report, &report.faults(), json);
+    }
+    let report = restarts::run(args, seed(args.seed))?;
+    tell(&report, &report.faults(), json)
+}
+
+fn tell(
+    report: &(impl Serialize + Display),
+    faults: &[String],
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     if json {
-        println!("{}", serde_json::to_string(&report)?);
+        println!("{}", serde_json::to_string(report)?);
     } else {
         println!("{report}");
     }
-    Ok(if report.faults().is_empty() { ExitCode::SUCCESS } else { FAULT.into() })
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { FAULT.into() })
+}
+
+/// The seed that was wished for, or any. It is said first, so that even a soak that hangs can be
+/// repeated.
+fn seed(wished: Option<u64>) -> u64 {
+    let seed = wished.unwrap_or_else(any_seed);
+    eprintln!("kvlease-soak: --seed {seed}");
+    seed
 }
 
 fn any_seed() -> u64 {

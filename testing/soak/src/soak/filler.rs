@@ -169,7 +169,7 @@ impl Writer {
 }
 
 /// Writes an object and pauses in the middle: kills hit it then, and readers wait for it.
-fn fill(
+pub(crate) fn fill(
     reservation: &Reservation,
     bytes: &[u8],
     pause: Duration,

@@ -4,21 +4,22 @@
 //! a reader knows which versions it may see, and each client's `ledger`, which outlives it.
 
 mod client;
-mod filler;
+pub(crate) mod filler;
 mod fleet;
-mod grant;
+pub(crate) mod grant;
 mod held;
 mod ledger;
 mod reader;
 mod report;
 mod supervisor;
 mod versions;
-mod workload;
-mod writer;
+pub(crate) mod workload;
+pub(crate) mod writer;
 
 pub use client::{ClientArgs, Role};
 pub use ledger::Count;
 pub use report::Report;
+pub(crate) use report::named;
 pub use supervisor::{SoakArgs, run};
 
 /// Runs one client until it is killed.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Count;
+use crate::Leftover;
 
 /// What a soak found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,31 +46,7 @@ pub struct Report {
     pub daemon_status: Option<i32>,
 }
 
-/// What was left when all objects were removed and all leases had ended: all zero, if all is well.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub struct Leftover {
-    /// Live leases.
-    pub leases: u64,
-    /// Unfinished uploads.
-    pub writes: u64,
-    /// Objects.
-    pub objects: u64,
-    /// Bytes of objects.
-    pub stored: u64,
-    /// Bytes in quarantine.
-    pub quarantined: u64,
-    /// Bytes of the arena that were never populated.
-    pub unpopulated: u64,
-    /// Bytes that are not free.
-    pub leaked: u64,
-}
-
 impl Report {
-    pub(super) fn named(counts: &[u64]) -> BTreeMap<String, u64> {
-        let names = Count::ALL.iter().map(|count| count.name().to_owned());
-        names.zip(counts.iter().copied()).collect()
-    }
-
     /// One of the counts.
     pub fn count(&self, count: Count) -> u64 {
         self.counts.get(count.name()).copied().unwrap_or(0)
@@ -105,6 +82,12 @@ impl Report {
     }
 }
 
+/// The counts of [`Count::ALL`] by their names.
+pub(crate) fn named(counts: &[u64]) -> BTreeMap<String, u64> {
+    let names = Count::ALL.iter().map(|count| count.name().to_owned());
+    names.zip(counts.iter().copied()).collect()
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<62}{value:>16}");
@@ -125,9 +108,7 @@ impl fmt::Display for Report {
         row("lease requests that waited for an upload", &self.lease_waits)?;
         row("uploads discarded by the daemon", &self.writes_aborted)?;
         row("objects that the daemon found damaged", &self.corrupt_objects)?;
-        row("leases, uploads and objects left at the end", &{
-            self.leftover.leases + self.leftover.writes + self.leftover.objects
-        })?;
+        row("leases, uploads and objects left at the end", &self.leftover.things())?;
         row("leaked bytes", &self.leftover.leaked)?;
         let status = self.daemon_status.map_or("killed".to_owned(), |status| status.to_string());
         row("exit status of the daemon", &status)?;

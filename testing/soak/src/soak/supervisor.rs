@@ -7,30 +7,27 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use kvlease_client::{ByteSize, StatsReply};
+use kvlease_client::ByteSize;
 use tempfile::TempDir;
 
 use super::{
     BUCKET,
     client::VERSIONS,
     fleet::{Fleet, Orders},
-    report::{Leftover, Report},
+    report::{Report, named},
     versions::Versions,
     workload::Workload,
 };
 use crate::{
+    Leftover,
     daemon::{Daemon, daemon_spec},
     interrupt::Interrupt,
     random::Random,
-    wait::until,
 };
 
 /// The longest lease, and the grace after one that was not released.
 const TTL_MAX: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How long the daemon may take beyond them to be empty: far longer than one turn of its reaper.
-const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Between two looks at the clients.
 const TURN: Duration = Duration::from_millis(10);
@@ -106,7 +103,7 @@ pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
     let lease_waits = metric("kvlease_lease_waits_total")?;
     let writes_aborted = metric("kvlease_writes_aborted_total")?;
     let corrupt_objects = metric("kvlease_corrupt_objects_total")?;
-    let leftover = empty(&daemon, &interrupt)?;
+    let leftover = Leftover::of(&daemon, BUCKET, TTL_MAX + GRACE, &interrupt)?;
     let status = daemon.terminate()?;
     Ok(Report {
         seed,
@@ -123,7 +120,7 @@ pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
         lease_waits,
         writes_aborted,
         corrupt_objects,
-        counts: Report::named(&counts),
+        counts: named(&counts),
         leftover,
         daemon_status: status.code(),
     })
@@ -161,39 +158,4 @@ fn race(
         sleep(TURN);
     }
     Ok(())
-}
-
-/// Waits for the leases to end, removes every object, and tells what is not free afterwards.
-fn empty(daemon: &Daemon, interrupt: &Interrupt) -> anyhow::Result<Leftover> {
-    let quiet =
-        |stats: &StatsReply| stats.leases == 0 && stats.writes == 0 && stats.quarantined == 0;
-    let limit = TTL_MAX + GRACE + EMPTY_WITHIN;
-    wait_for(daemon, interrupt, limit, quiet)?;
-    daemon.remove_all(BUCKET)?;
-    let clean = |stats: &StatsReply| quiet(stats) && stats.free == stats.capacity;
-    let stats = wait_for(daemon, interrupt, limit, clean)?;
-    let metric = |name: &str| daemon.metric(name).map(|value| value as u64);
-    Ok(Leftover {
-        leases: stats.leases.max(metric("kvlease_leases_live")?),
-        writes: stats.writes.max(metric("kvlease_writes_in_flight")?),
-        objects: stats.objects.max(metric("kvlease_objects")?),
-        stored: stats.stored,
-        quarantined: stats.quarantined.max(metric("kvlease_quarantined_bytes")?),
-        unpopulated: stats.capacity - stats.populated,
-        leaked: stats.capacity - stats.free.min(metric("kvlease_free_bytes")?),
-    })
-}
-
-/// Waits until the state is as wanted, at most for `limit`, and returns the last one.
-fn wait_for(
-    daemon: &Daemon,
-    interrupt: &Interrupt,
-    limit: Duration,
-    wanted: impl Fn(&StatsReply) -> bool,
-) -> anyhow::Result<StatsReply> {
-    let reached = until(limit, || match interrupt.check().and_then(|()| daemon.stats()) {
-        Ok(stats) if !wanted(&stats) => None,
-        outcome => Some(outcome),
-    });
-    reached.unwrap_or_else(|| daemon.stats())
 }

@@ -1,5 +1,7 @@
 //! Which keys there are, and how long each version of their objects is.
 
+use std::ops::RangeInclusive;
+
 use crate::{
     Payload,
     random::{Random, mix},
@@ -19,18 +21,24 @@ const LEN_SPREAD: u64 = 8;
 
 /// The keys and lengths that follow from a seed and a capacity.
 #[derive(Clone, Debug)]
-pub(super) struct Workload {
+pub(crate) struct Workload {
     seed: u64,
     lens: Vec<u64>,
 }
 
 impl Workload {
+    /// Far more than an arena of this capacity holds.
     pub(super) fn new(seed: u64, capacity: u64) -> Self {
-        let mut random = Random::new(seed);
+        Self::of(seed, OVERCOMMIT * capacity, LEN_MIN..=LEN_MAX)
+    }
+
+    /// Objects of these lengths that together have at least so many bytes in every version.
+    pub(crate) fn of(seed: u64, bytes: u64, lens: RangeInclusive<u64>) -> Self {
+        let (mut random, (low, high)) = (Random::new(seed), lens.into_inner());
         let mut lens = Vec::new();
         let mut shortest = 0;
-        while shortest < OVERCOMMIT * capacity {
-            let len = random.log_between(LEN_MIN + LEN_MIN / LEN_SPREAD * 2, LEN_MAX);
+        while shortest < bytes {
+            let len = random.log_between(low + low / LEN_SPREAD * 2, high);
             shortest += len - len / LEN_SPREAD;
             lens.push(len);
         }
@@ -38,32 +46,37 @@ impl Workload {
     }
 
     /// How many keys there are.
-    pub(super) fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.lens.len()
     }
 
     /// Bytes of all objects together, each in its longest version.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.lens.iter().sum()
     }
 
     /// The name of a key. It needs percent-encoding, as those of LMCache do.
-    pub(super) fn key(&self, index: usize) -> String {
+    pub(crate) fn key(&self, index: usize) -> String {
         format!("org/model@{:x}@{index}", self.seed)
     }
 
-    /// The payload of a version of a key. A third of the lengths are whole pages.
-    pub(super) fn payload(&self, index: usize, version: u64) -> Payload {
+    /// The payload of a version of a key.
+    pub(crate) fn payload(&self, index: usize, version: u64) -> Payload {
+        Payload::new(&self.key(index), version, self.len(index, version))
+    }
+
+    /// How long a version of a key is. A third of the lengths are whole pages.
+    pub(crate) fn len(&self, index: usize, version: u64) -> usize {
         let longest = self.lens[index];
         let shorter = mix(self.seed ^ mix(index as u64) ^ version) % (longest / LEN_SPREAD).max(1);
         let len = longest - shorter;
         let len = if version.is_multiple_of(3) { (len & !4095).max(4096.min(len)) } else { len };
-        Payload::new(&self.key(index), version, len as usize)
+        len as usize
     }
 
     /// A key that a reader asks for: the lower half of them is asked for three times as often as
     /// the rest, so that eviction has a choice.
-    pub(super) fn wanted(&self, random: &mut Random) -> usize {
+    pub(crate) fn wanted(&self, random: &mut Random) -> usize {
         let keys = self.keys() as u64;
         let range = if random.percent(50) { (keys / 2).max(1) } else { keys };
         random.below(range) as usize

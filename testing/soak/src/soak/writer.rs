@@ -19,12 +19,12 @@ use super::{
 const REMOVE_PERCENT: u64 = 50;
 
 /// How often a body is chunked, in percent.
-const CHUNKED_PERCENT: u64 = 30;
+pub(crate) const CHUNKED_PERCENT: u64 = 30;
 
 /// How often a body pauses in the middle, in percent, and for how long: readers wait for it then,
 /// and kills hit it.
-pub(super) const SLOW_PERCENT: u64 = 15;
-pub(super) const SLOW_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const SLOW_PERCENT: u64 = 15;
+pub(crate) const SLOW_PAUSE: Duration = Duration::from_millis(50);
 
 /// How much of a body is on its way to the connection at a time.
 const PIPE_LEN: usize = 64 << 10;
@@ -134,7 +134,7 @@ impl Writer {
 }
 
 /// A body, chunked or with its length, that pauses in the middle.
-fn body(bytes: Vec<u8>, chunked: bool, pause: Duration) -> PutBody {
+pub(crate) fn body(bytes: Vec<u8>, chunked: bool, pause: Duration) -> PutBody {
     if !chunked && pause.is_zero() {
         return PutBody::from(bytes);
     }

@@ -1,12 +1,12 @@
-//! The daemon ends and starts again on the same segment, while a client goes on reading under a
-//! lease of the daemon before.
+//! The daemon ends and starts again on the same segment: it has the objects of the daemon before,
+//! and a client goes on reading one of them under a lease of that one.
 
 use std::{
     io::{BufRead, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use kvlease_soak::{Daemon, actor::HELD};
+use kvlease_soak::{Daemon, actor::HELD, wire::object};
 
 use crate::support::{ACTOR, BUCKET, await_that, daemon, get, lease, lease_settings, put};
 
@@ -74,7 +74,7 @@ impl Drop for Holder {
     }
 }
 
-/// Stores objects until the holder has ended, far beyond the capacity.
+/// Stores objects until the holder has ended, far beyond the capacity: all others are evicted.
 fn fill_while_held(daemon: &Daemon, holder: &mut Holder) {
     let (mut stored, mut turn) = (0, 0);
     while holder.is_reading() {
@@ -87,7 +87,16 @@ fn fill_while_held(daemon: &Daemon, holder: &mut Holder) {
     assert!(stored > 4 * CAPACITY, "too little was stored to tell, stored=`{stored}`");
 }
 
-fn drill(way: Way, end: impl FnOnce(&mut Daemon)) {
+/// What becomes of the leased object after the restart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// It stays where it is: its lease is none of this daemon's, and keeps it all the same.
+    Kept,
+    /// It is removed, and its key is stored again with other bytes: they must go elsewhere.
+    Replaced,
+}
+
+fn drill(way: Way, fate: Fate, end: impl FnOnce(&mut Daemon)) {
     let mut settings = lease_settings(TTL_S, "0.5").to_vec();
     settings.push("server.drain_timeout_s=1".to_owned());
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
@@ -102,13 +111,20 @@ fn drill(way: Way, end: impl FnOnce(&mut Daemon)) {
     daemon.start_again().unwrap();
     assert!(holder.is_reading(), "the lease must outlive the restart for this drill to tell");
     assert_eq!(daemon.segment().inode(), inode);
-    assert!(daemon.stats().unwrap().quarantined >= LEN as u64);
     for key in old {
-        assert_eq!(get(&daemon, key), 404, "{key}");
-        assert_eq!(lease(&daemon, key, "timeout_ms=1000").0, 404, "{key}");
+        assert_eq!(get(&daemon, key), 200, "{key}");
+        assert_eq!(lease(&daemon, key, "ttl_s=0.01").0, 200, "{key}");
+        assert_eq!(put(&daemon, key, LEN), 409, "{key}");
     }
-    // The very key of the leased bytes, with other bytes: they must go elsewhere.
-    assert_eq!(put(&daemon, "old 1", LEN + 4096), 200);
+    if fate == Fate::Replaced {
+        for key in old {
+            let removed = daemon.call("DELETE", &object(BUCKET, key), b"").unwrap();
+            assert_eq!(removed.status, 200, "{key}");
+            assert_eq!(get(&daemon, key), 404, "{key}");
+        }
+        assert!(daemon.stats().unwrap().quarantined >= LEN as u64);
+        assert_eq!(put(&daemon, "held", LEN + 4096), 200);
+    }
     fill_while_held(&daemon, &mut holder);
     assert!(holder.copies() > 1);
     await_that("the quarantine ends", || daemon.stats().unwrap().quarantined == 0);
@@ -118,13 +134,18 @@ fn drill(way: Way, end: impl FnOnce(&mut Daemon)) {
 }
 
 #[test]
-fn bytes_leased_before_a_sigkill_stay_until_the_deadline_and_nothing_stale_is_served() {
-    drill(Way::Http, kill);
+fn bytes_leased_before_a_sigkill_stay_until_the_deadline_while_all_else_is_evicted() {
+    drill(Way::Http, Fate::Kept, kill);
+}
+
+#[test]
+fn bytes_leased_before_a_sigkill_stay_until_the_deadline_though_their_object_is_replaced() {
+    drill(Way::Http, Fate::Replaced, kill);
 }
 
 #[test]
 fn bytes_leased_over_the_fast_lane_stay_until_the_deadline_after_a_sigkill() {
-    drill(Way::Lane, kill);
+    drill(Way::Lane, Fate::Replaced, kill);
 }
 
 fn kill(daemon: &mut Daemon) {
@@ -134,7 +155,7 @@ fn kill(daemon: &mut Daemon) {
 
 #[test]
 fn bytes_leased_before_a_sigterm_stay_until_the_deadline_and_the_daemon_ends_with_status_0() {
-    drill(Way::Http, |daemon| {
+    drill(Way::Http, Fate::Kept, |daemon| {
         let status = daemon.terminate().unwrap();
         assert_eq!(status.code(), Some(0), "{}", daemon.log());
     });

@@ -1,0 +1,183 @@
+//! What a campaign found.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    audit::Audit,
+    common::Common,
+    spans::{Spans, Summary},
+};
+use crate::{
+    Leftover,
+    soak::{Count, named},
+};
+
+/// What a campaign found.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct RestartsReport {
+    /// Brings keys, lengths, choices and the times of kills back.
+    pub seed: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How often the daemon was killed.
+    pub kills: u64,
+    /// Of these, how often a moment after its start, whether it served by then or not.
+    pub kills_early: u64,
+    /// How often it was killed in an arena too small for all objects, while nobody stored: then
+    /// what had been evicted was known.
+    pub kills_held: u64,
+    /// How often clients went on before every key had been looked at.
+    pub kills_unaudited: u64,
+    /// How many new segments there were.
+    pub segments: u64,
+    /// Objects that restarted daemons took over.
+    pub restored: u64,
+    /// The most of them at one start.
+    pub restored_max: u64,
+    /// Objects that were found after a kill, with every byte right.
+    pub found: u64,
+    /// Objects that were evicted, as far as the daemon could still tell.
+    pub evictions: u64,
+    /// Objects that had been stored and were not there, in arenas too small for all.
+    pub missing: u64,
+    /// Stores without an answer at a kill that are there, and that are not.
+    pub stores_cut_off: [u64; 2],
+    /// Removals without an answer at a kill that are done, and that are not.
+    pub removals_cut_off: [u64; 2],
+    /// From the kill to the start of the process, in milliseconds like all that follow.
+    pub kill_to_start: Summary,
+    /// From the start of the process to 200 from `/readyz`.
+    pub start_to_ready: Summary,
+    /// From the start of the process to the first object read under a lease.
+    pub start_to_read: Summary,
+    /// From the kill to that object.
+    pub kill_to_read: Summary,
+    /// What the daemon says that taking objects over took.
+    pub recovery: Summary,
+    /// What the clients counted.
+    pub counts: BTreeMap<String, u64>,
+    /// How many faults there were.
+    pub fault_count: u64,
+    /// The first of them.
+    pub fault_texts: Vec<String>,
+}
+
+/// A report in the making.
+#[derive(Default, Debug)]
+pub(super) struct Findings {
+    pub(super) report: RestartsReport,
+    pub(super) times: Times,
+    counts: Vec<u64>,
+}
+
+#[derive(Default, Debug)]
+pub(super) struct Times {
+    pub(super) kill_to_start: Spans,
+    pub(super) start_to_ready: Spans,
+    pub(super) start_to_read: Spans,
+    pub(super) kill_to_read: Spans,
+    pub(super) recovery: Spans,
+}
+
+impl Findings {
+    pub(super) fn add_audit(&mut self, audit: &Audit) {
+        let report = &mut self.report;
+        report.found += audit.found;
+        for place in 0..2 {
+            report.stores_cut_off[place] += audit.stores[place];
+            report.removals_cut_off[place] += audit.removals[place];
+        }
+    }
+
+    /// Adds what was counted and found on one segment, and what was left there at its end.
+    pub(super) fn add_segment(&mut self, common: &Common, end: Option<(Leftover, Option<i32>)>) {
+        if let Some((leftover, status)) = end {
+            if leftover != Leftover::default() {
+                common.faults.add(format!("the daemon is not empty at the end: {leftover:?}"));
+            }
+            if status != Some(0) {
+                common.faults.add(format!("exit status of the daemon: {status:?}"));
+            }
+        }
+        self.counts.resize(Count::ALL.len(), 0);
+        for (total, count) in self.counts.iter_mut().zip(common.counts.all()) {
+            *total += count;
+        }
+        let (count, texts) = common.faults.take();
+        self.report.segments += 1;
+        self.report.fault_count += count;
+        self.report.fault_texts.extend(texts);
+    }
+
+    pub(super) fn report(self) -> RestartsReport {
+        let Self { times, counts, report } = self;
+        RestartsReport {
+            kill_to_start: times.kill_to_start.summary(),
+            start_to_ready: times.start_to_ready.summary(),
+            start_to_read: times.start_to_read.summary(),
+            kill_to_read: times.kill_to_read.summary(),
+            recovery: times.recovery.summary(),
+            counts: named(&counts),
+            ..report
+        }
+    }
+}
+
+impl RestartsReport {
+    /// One of the counts.
+    pub fn count(&self, count: Count) -> u64 {
+        self.counts.get(count.name()).copied().unwrap_or(0)
+    }
+
+    /// What is wrong, in one line each; nothing if all is well. How long things took is for people
+    /// to judge.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.fault_texts.clone();
+        let more = self.fault_count - faults.len() as u64;
+        if more > 0 {
+            faults.push(format!("further faults: {more}"));
+        }
+        if self.found == 0 {
+            faults.push("nothing was ever found after a kill".to_owned());
+        }
+        faults
+    }
+}
+
+impl fmt::Display for RestartsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<62}{value:>16}");
+        let both = |[done, not]: [u64; 2]| format!("{done}, {not}");
+        row("seed", &self.seed)?;
+        row("seconds", &format_args!("{:.1}", self.seconds))?;
+        row("kills", &self.kills)?;
+        row("  within moments of the start", &self.kills_early)?;
+        row("  with known evictions", &self.kills_held)?;
+        row("  after which clients went first", &self.kills_unaudited)?;
+        row("segments", &self.segments)?;
+        row("objects taken over", &self.restored)?;
+        row("  at one start, at most", &self.restored_max)?;
+        row("objects found after a kill, every byte right", &self.found)?;
+        row("objects evicted", &self.evictions)?;
+        row("objects missing where some had to be evicted", &self.missing)?;
+        row("stores cut off by a kill: there, not there", &both(self.stores_cut_off))?;
+        row("removals cut off by a kill: done, not done", &both(self.removals_cut_off))?;
+        for count in Count::ALL {
+            if self.count(*count) > 0 {
+                row(count.about(), &self.count(*count))?;
+            }
+        }
+        row("kill to start of the process, ms: p50, max", &self.kill_to_start)?;
+        row("start to 200 from /readyz, ms: p50, max", &self.start_to_ready)?;
+        row("start to first object read, ms: p50, max", &self.start_to_read)?;
+        row("kill to first object read, ms: p50, max", &self.kill_to_read)?;
+        row("taking objects over, ms: p50, max", &self.recovery)?;
+        let faults = self.faults();
+        for fault in &faults {
+            writeln!(f, "FAULT {fault}")?;
+        }
+        write!(f, "{}", if faults.is_empty() { "all is well" } else { "NOT WELL" })
+    }
+}
