@@ -258,6 +258,8 @@ impl Shared {
         let slots = catalog.slots_max().into();
         let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
         let counters = Arc::new(Counters::default());
+        let started = Instant::now();
+        let recorded = arena.recorded()?;
         let record = arena.new_record(config.catalog.memory_max)?;
         let record_file = Arc::clone(record.file());
         catalog.watch_slots(Box::new(Cells {
@@ -265,7 +267,8 @@ impl Shared {
             record,
             counters: Arc::clone(&counters),
         }));
-        let recovery = recover(&arena, &mut catalog, config.cold)?;
+        let recovery = recover(&arena, &recorded, &mut catalog, config.cold, started);
+        drop(recorded);
         arena.publish_record()?;
         // What an earlier incarnation populated can be used at once.
         let mut huge_pages = false;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kvlease_cache::{Catalog, Restoration, Restored};
-use kvlease_shm::{Arena, ArenaError, RecordOrigin};
+use kvlease_shm::{Arena, RecordOrigin, Recorded};
 
 use crate::clock::now;
 
@@ -23,13 +23,15 @@ pub struct Recovery {
 }
 
 /// Fills an empty catalog with the objects that the arena holds, unless it is to start `cold`.
+/// The start of all this was when the record began to be read.
 /// Space that clients may still be reading under leases of an earlier incarnation is not free.
 pub(crate) fn recover(
     arena: &Arena,
+    recorded: &Recorded,
     catalog: &mut Catalog,
     cold: bool,
-) -> Result<Recovery, ArenaError> {
-    let started = Instant::now();
+    started: Instant,
+) -> Recovery {
     if let Some(shrunk_to) = arena.was_shrunk_to() {
         tracing::error!(
             %shrunk_to,
@@ -40,14 +42,13 @@ pub(crate) fn recover(
     for (extent, until) in arena.horizon().pending(now()) {
         catalog.quarantine(extent, until);
     }
-    let recorded = arena.recorded()?;
     let mut restoration = Restoration::default();
     let broken = if cold { 0 } else { recorded.for_each(|object| restoration.add(object)) };
     let restored = catalog.restore(restoration, arena.populated());
     let recovery =
         Recovery { origin: recorded.origin(), cold, restored, broken, took: started.elapsed() };
     recovery.log();
-    Ok(recovery)
+    recovery
 }
 
 impl Recovery {

@@ -122,16 +122,34 @@ impl Arena {
     }
 
     /// An empty record for a catalog that may use `memory_max` of its own. A restarted daemon goes
-    /// on finding the earlier one until [`Self::publish_record`].
+    /// on finding the earlier one until [`Self::publish_record`], unless there is no memory for
+    /// both: then the earlier one makes way, and has to be [read](Self::recorded) before.
     ///
     /// # Errors
     ///
-    /// What the kernel says when there is no memory for it.
+    /// [`ArenaError::NoRoomForRecord`] when there is no memory for it, and what the kernel says.
     pub fn new_record(&self, memory_max: ByteSize) -> Result<Record, ArenaError> {
+        match self.build_record(memory_max) {
+            Err(ArenaError::NoRoomForRecord { .. }) => {
+                self.directory.discard(record::FILE)?;
+                self.build_record(memory_max)
+            }
+            built => built,
+        }
+    }
+
+    fn build_record(&self, memory_max: ByteSize) -> Result<Record, ArenaError> {
         self.directory.discard(record::UNDER_CONSTRUCTION)?;
         let path = self.directory.private_path().join(record::UNDER_CONSTRUCTION);
-        record::build(&self.directory, &self.record_header()?, memory_max)
-            .map_err(ArenaError::io("make the record of the objects", path))
+        let built = record::build(&self.directory, &self.record_header()?, memory_max);
+        built.map_err(|source| match source.kind() {
+            io::ErrorKind::StorageFull => {
+                let public = self.directory.public_path();
+                let dir = public.parent().unwrap_or(public).to_owned();
+                ArenaError::NoRoomForRecord { dir, source }
+            }
+            _ => ArenaError::io("make the record of the objects", path)(source),
+        })
     }
 
     /// Lets a restarted daemon find the new record from now on, instead of the earlier one.

@@ -92,6 +92,17 @@ pub enum ArenaError {
         /// Free and reclaimable memory, and free swap.
         available: ByteSize,
     },
+    /// There is no memory to record objects in.
+    #[error(
+        "the record of the objects has no room in the shared memory directory: free memory there, \
+         or `mount -o remount,size=` a larger one, dir=`{dir}` error=`{source}`"
+    )]
+    NoRoomForRecord {
+        /// The segment directory.
+        dir: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The private directory or a file in it cannot be trusted.
     #[error("the private directory of `shared_memory_name` {fault}, path=`{path}`")]
     Untrusted {

@@ -24,12 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the engines of one test live, one after the other.
 pub(crate) struct Place {
-    dir: TempDir,
+    dir: PathBuf,
+    /// Removed with this.
+    _made: Option<TempDir>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap() }
+        let made = TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap();
+        Self { dir: made.path().to_owned(), _made: Some(made) }
+    }
+
+    /// A directory that is there.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { dir, _made: None }
     }
 
     /// Starts an engine on the segment that is there, or on a new one.
@@ -45,7 +53,7 @@ impl Place {
     /// Starts an engine whose configuration differs from the tests' defaults.
     pub(crate) fn engine_with(&self, epoch: u64, change: impl FnOnce(&mut EngineConfig)) -> Engine {
         let options = SegmentOptions {
-            dir: self.dir.path().to_owned(),
+            dir: self.dir.clone(),
             ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
         };
         let mut config = EngineConfig {
@@ -66,7 +74,7 @@ impl Place {
     }
 
     pub(crate) fn segment(&self) -> PathBuf {
-        self.dir.path().join("segment")
+        self.dir.join("segment")
     }
 
     /// What a client reads in the segment.

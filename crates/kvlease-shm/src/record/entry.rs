@@ -60,6 +60,18 @@ pub(super) fn for_each(record: &[u8], mut each: impl FnMut(&SealedObject<'_>)) -
     broken
 }
 
+/// Makes every cell the first one of an entry, as far as its length makes sense.
+pub(super) fn seal(record: &mut [u8]) {
+    let whole = record.to_vec();
+    let cells = record.chunks_exact_mut(CELL_LEN).zip(0_u32..).skip(HEADER_CELLS as usize);
+    for (first, cell) in cells {
+        let mut summed = vec![0; SUMMED_LEN];
+        if gather(&whole, first, &mut summed).is_some() {
+            first[..8].copy_from_slice(&sum(cell, &mut summed).to_le_bytes());
+        }
+    }
+}
+
 /// Appends an entry from its cells.
 fn gather(record: &[u8], first: &[u8], to: &mut Vec<u8>) -> Option<()> {
     // No cell is in a chain twice: a chain in a circle ends there at the latest.

@@ -34,6 +34,8 @@ pub(crate) const UNDER_CONSTRUCTION: &str = "record.new";
 
 /// Cells whose memory is got at once: 4 MiB.
 const STEP: u32 = 16 << 10;
+/// The smallest step that is still tried when a larger one fails: 64 KiB.
+const STEP_MIN: u32 = 256;
 
 /// The mapped file of a record.
 #[derive(Debug)]
@@ -85,13 +87,20 @@ impl RecordFile {
     fn reserve_step(&self) -> io::Result<()> {
         let _one = self.reserving.lock().unwrap_or_else(PoisonError::into_inner);
         let from = self.reserved.load(Ordering::Acquire);
-        let to = from.saturating_add(STEP).min(self.cells_max);
-        let (at, len) = (bytes_of(from), bytes_of(to) - bytes_of(from));
-        if len > 0 {
-            retry(|| fallocate(&self.file, FallocateFlags::empty(), at, len))?;
+        let mut step = STEP;
+        loop {
+            let to = from.saturating_add(step).min(self.cells_max);
+            let (at, len) = (bytes_of(from), bytes_of(to) - bytes_of(from));
+            let nothing = FallocateFlags::empty();
+            match retry(|| if len > 0 { fallocate(&self.file, nothing, at, len) } else { Ok(()) }) {
+                Ok(()) => {
+                    self.reserved.store(to, Ordering::Release);
+                    return Ok(());
+                }
+                Err(_) if step > STEP_MIN => step /= 2,
+                Err(errno) => return Err(errno.into()),
+            }
         }
-        self.reserved.store(to, Ordering::Release);
-        Ok(())
     }
 }
 
@@ -170,7 +179,8 @@ pub(super) fn over(file: File, header: &Header, memory_max: ByteSize) -> io::Res
     let (used, reserved) = (AtomicU32::new(HEADER_CELLS), AtomicU32::new(0));
     let reserving = Mutex::new(());
     let built = RecordFile { file, cells, cells_max, used, reserved, reserving };
-    built.reserve_ahead()?;
+    // The header at least; more is got when it is needed.
+    built.reserve_step()?;
     built.file.write_all_at(&header.encode(), 0)?;
     Ok(Record::new(Arc::new(built)))
 }

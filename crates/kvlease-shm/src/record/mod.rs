@@ -126,6 +126,18 @@ impl Recorded {
         Self { origin, bytes: Vec::new() }
     }
 
+    /// What is in the bytes of a record, whatever arena that belongs to.
+    pub fn in_bytes(bytes: Vec<u8>) -> Self {
+        Self { origin: RecordOrigin::Kept, bytes }
+    }
+
+    /// Gives every cell of a record that an entry of one cell could be in the sum of that entry:
+    /// for tests of what is behind sums.
+    #[doc(hidden)]
+    pub fn seal(bytes: &mut [u8]) {
+        entry::seal(bytes);
+    }
+
     /// What it was made from.
     pub fn origin(&self) -> RecordOrigin {
         self.origin

@@ -40,20 +40,26 @@ impl Daemon {
 
     /// Starts it with these arguments as well.
     pub(crate) fn start_with(args: &[&str]) -> Self {
-        Self::ready(unused_address(), None, args)
+        Self::ready(unused_address(), Launch::Plain, args)
     }
 
     /// Starts it on a socket that the caller listens on, as a service manager does.
     pub(crate) fn start_on(listener: &TcpListener) -> Self {
-        Self::ready(listener.local_addr().unwrap().to_string(), Some(listener), &[])
+        let listen = listener.local_addr().unwrap().to_string();
+        Self::ready(listen, Launch::On(listener), &[])
     }
 
-    fn ready(listen: String, passed: Option<&TcpListener>, args: &[&str]) -> Self {
+    /// Starts it with so few descriptors that it may have at most.
+    pub(crate) fn start_with_descriptors(descriptors: u32) -> Self {
+        Self::ready(unused_address(), Launch::Descriptors(descriptors), &[])
+    }
+
+    fn ready(listen: String, launch: Launch<'_>, args: &[&str]) -> Self {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let segment = format!("kvlease_test_{}_{number}", std::process::id());
         let log = NamedTempFile::new().unwrap();
         let url = format!("http://{listen}");
-        let child = spawn(&listen, passed, &segment, &log, args);
+        let child = spawn(&listen, launch, &segment, &log, args);
         let mut daemon = Self { child, listen, log, url, segment };
         daemon.until_ready();
         daemon
@@ -61,13 +67,14 @@ impl Daemon {
 
     /// Starts another one in the place of this one, which has ended.
     pub(crate) fn start_again_with(&mut self, args: &[&str]) {
-        self.child = spawn(&self.listen, None, &self.segment, &self.log, args);
+        self.child = spawn(&self.listen, Launch::Plain, &self.segment, &self.log, args);
         self.until_ready();
     }
 
     /// Starts another one, on the socket that the caller listens on.
     pub(crate) fn start_again_on(&mut self, listener: &TcpListener) {
-        self.child = spawn(&self.listen, Some(listener), &self.segment, &self.log, &[]);
+        let launch = Launch::On(listener);
+        self.child = spawn(&self.listen, launch, &self.segment, &self.log, &[]);
         self.until_ready();
     }
 
@@ -116,23 +123,36 @@ impl Drop for Daemon {
     }
 }
 
-/// Starts the program. A socket that is passed becomes its descriptor 3, and it is told so.
+/// How the program is started.
+enum Launch<'a> {
+    Plain,
+    /// With this socket as its descriptor 3, of which it is told.
+    On(&'a TcpListener),
+    /// With at most so many descriptors.
+    Descriptors(u32),
+}
+
 fn spawn(
     listen: &str,
-    passed: Option<&TcpListener>,
+    launch: Launch<'_>,
     segment: &str,
     log: &NamedTempFile,
     args: &[&str],
 ) -> Child {
-    let mut command = match passed {
-        None => Command::new(KVLEASE),
-        Some(listener) => {
+    let by_shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", KVLEASE]);
+        command
+    };
+    let mut command = match launch {
+        Launch::Plain => Command::new(KVLEASE),
+        Launch::On(listener) => {
             let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
-            let mut command = Command::new("sh");
-            command.args(["-c", script, "sh", KVLEASE]);
+            let mut command = by_shell(script);
             command.stdin(OwnedFd::from(listener.try_clone().unwrap()));
             command
         }
+        Launch::Descriptors(most) => by_shell(&format!("ulimit -n {most}; exec \"$@\"")),
     };
     command
         .args(["serve", "--listen", listen, "--capacity", "64MiB"])

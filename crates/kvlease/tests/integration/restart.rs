@@ -5,6 +5,8 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::{fs::FileExt, process::ExitStatusExt},
+    thread,
+    time::Duration,
 };
 
 use crate::daemon::Daemon;
@@ -129,4 +131,24 @@ fn nobody_is_refused_while_a_service_manager_keeps_the_socket() {
     early.read_to_end(&mut reply).unwrap();
     assert!(reply.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&reply[..200]));
     assert!(reply.ends_with(&object(1)), "the object of the daemon before");
+}
+
+#[test]
+fn a_daemon_without_descriptors_goes_on_when_there_are_some_again_and_stays_warm() {
+    let mut daemon = Daemon::start_with_descriptors(40);
+    put(&daemon, 1);
+    let address = daemon.url.trim_start_matches("http://").to_owned();
+    // More than it can take: the rest waits in the kernel.
+    let idle: Vec<_> = (0..60).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let refused = || daemon.log().contains("cannot accept a connection");
+    let told = (0..2_000).any(|_| {
+        thread::sleep(Duration::from_millis(10));
+        refused()
+    });
+    assert!(told, "{}", daemon.log());
+    drop(idle);
+    assert!(get(&daemon, 1));
+    daemon.kill();
+    daemon.start_again_with(&[]);
+    assert!(get(&daemon, 1));
 }

@@ -1,0 +1,70 @@
+//! A shared memory directory that is full to the last byte.
+
+use std::{env, fs::File, io::Write, path::PathBuf, process::Command};
+
+use kvlease_shm::RecordOrigin;
+
+use crate::fixture::{Place, bytes, run, stats, store};
+
+const FULL: &str = "KVLEASE_TEST_FULL_TMPFS";
+const TEST: &str = "exhaustion::a_full_directory_costs_what_cannot_be_recorded_and_nothing_else";
+const OBJECTS: u64 = 2_000;
+
+/// Needs a file system of its own: runs itself again in a mount namespace, which root and, where
+/// user namespaces are allowed, everybody may make.
+#[test]
+fn a_full_directory_costs_what_cannot_be_recorded_and_nothing_else() {
+    if let Ok(dir) = env::var(FULL) {
+        return fill_up(dir.into());
+    }
+    let mount_point = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=16m,mode=700 tmpfs \"$0\" && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .arg(mount_point.path())
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", TEST, "--nocapture"])
+        .env(FULL, mount_point.path())
+        .output()
+        .expect("`unshare` of util-linux runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "this test needs mount namespaces\n{printed}\n{errors}");
+    assert!(printed.contains("1 passed"), "{printed}");
+}
+
+/// A name that takes many cells of the record.
+fn key(n: u64) -> String {
+    format!("{n:02000}")
+}
+
+fn fill_up(dir: PathBuf) {
+    let place = Place::at(dir.clone());
+    let engine = place.engine(1);
+    while stats(&engine).populated < crate::fixture::CAPACITY {
+        std::thread::yield_now();
+    }
+    let mut other = File::create(dir.join("other")).unwrap();
+    while other.write_all(&[1; 4096]).is_ok() {}
+    for n in 0..OBJECTS {
+        store(&engine, &key(n), &bytes(100, n)).unwrap();
+    }
+    let unrecorded = engine.stats().counters.unrecorded;
+    assert!(unrecorded > 0 && unrecorded < OBJECTS / 2, "{unrecorded}");
+    assert_eq!(stats(&engine).objects, OBJECTS, "all of them are served");
+    drop(engine);
+
+    // There is no room for two records: the earlier one makes way once it has been read.
+    let engine = place.engine(2);
+    let recovery = engine.stats().recovery;
+    assert_eq!((recovery.origin, recovery.dropped()), (RecordOrigin::Kept, 0));
+    assert_eq!(recovery.restored.objects, OBJECTS - unrecorded);
+    for n in 0..OBJECTS {
+        if let Ok(guard) = run(engine.lease("b", &key(n), None, crate::fixture::TTL)) {
+            assert_eq!(place.read(&guard.lease().extents), bytes(100, n));
+        }
+    }
+    assert_eq!(engine.stats().counters.corrupt_objects, 0);
+    drop(engine);
+    assert_eq!(stats(&place.engine(3)).objects, OBJECTS - unrecorded);
+}

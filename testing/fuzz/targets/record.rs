@@ -1,0 +1,23 @@
+//! The record that a daemon finds, and the catalog that takes it over.
+
+#![no_main]
+
+use kvlease_cache::{Catalog, CatalogConfig, Restoration};
+use kvlease_shm::Recorded;
+use kvlease_types::{ByteSize, Epoch};
+use libfuzzer_sys::fuzz_target;
+
+const CAPACITY: ByteSize = ByteSize::mib(1);
+
+fuzz_target!(|bytes: &[u8]| {
+    // Sums that hold: what is behind them is what there is to find.
+    let mut record = bytes.to_vec();
+    Recorded::seal(&mut record);
+    let mut restoration = Restoration::default();
+    Recorded::in_bytes(record).for_each(|object| restoration.add(object));
+    let config = CatalogConfig { capacity: CAPACITY, ..CatalogConfig::default() };
+    let mut catalog = Catalog::new(config, Epoch::new(1));
+    let restored = catalog.restore(restoration, CAPACITY);
+    catalog.check();
+    assert_eq!(catalog.stats(kvlease_types::Timestamp::default()).objects, restored.objects);
+});
