@@ -3,11 +3,9 @@
 use kvlease_api::lane::{
     ANSWER_LEN_MAX, Answer, FRAME_LEN_MAX, Frame, Kind, LeaseRecord, Request, ReservationRecord,
 };
+use kvlease_testing::{Draws, rounds};
 
-use crate::{
-    draws::{Draws, rounds},
-    samples::sample,
-};
+use crate::samples::sample;
 
 const ROUNDS: usize = 60_000;
 
@@ -97,29 +95,29 @@ fn answer(frame: &Frame<'_>) -> Option<usize> {
 /// Changes the bytes in one of the ways in which a sender may be wrong.
 fn mutate(draws: &mut Draws, bytes: &mut Vec<u8>) {
     const TELLING: [u8; 6] = [0, 1, 0x7f, 0x80, 0xfe, 0xff];
-    let at = draws.below(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
-    match draws.below(8) {
+    let at = draws.index(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
+    match draws.index(8) {
         _ if bytes.is_empty() => bytes.push(draws.next() as u8),
-        0 => bytes[at] ^= 1 << draws.below(8),
-        1 => bytes[at] = TELLING[draws.below(TELLING.len())],
+        0 => bytes[at] ^= 1 << draws.index(8),
+        1 => bytes[at] = TELLING[draws.index(TELLING.len())],
         2 => bytes.truncate(at),
         3 => bytes.insert(at, draws.next() as u8),
         4 => {
             bytes.remove(at);
         }
         5 => {
-            let end = (at + 1 + draws.below(8)).min(bytes.len());
-            let filling = TELLING[draws.below(TELLING.len())];
+            let end = (at + 1 + draws.index(8)).min(bytes.len());
+            let filling = TELLING[draws.index(TELLING.len())];
             bytes[at..end].fill(filling);
         }
         6 => {
-            let end = (at + 1 + draws.below(64)).min(bytes.len());
+            let end = (at + 1 + draws.index(64)).min(bytes.len());
             let again = bytes[at..end].to_vec();
             bytes.splice(at..at, again);
         }
         _ => {
-            let other = sample(Kind::ALL[draws.below(Kind::ALL.len())]);
-            let from = draws.below(other.len());
+            let other = sample(Kind::ALL[draws.index(Kind::ALL.len())]);
+            let from = draws.index(other.len());
             bytes.truncate(at);
             bytes.extend(&other[from..]);
         }
@@ -135,14 +133,14 @@ fn mend_length(bytes: &mut [u8]) {
 
 #[test]
 fn mutated_frames_are_read_to_the_end_or_refused_by_both_ends() {
-    let mut draws = Draws::new();
+    let mut draws = Draws::seeded(0x1a4e);
     let (mut daemon, mut client) = (Seen::default(), Seen::default());
     for _ in 0..rounds(ROUNDS) {
-        let mut bytes = sample(Kind::ALL[draws.below(Kind::ALL.len())]);
-        for _ in 0..=draws.below(3) {
+        let mut bytes = sample(Kind::ALL[draws.index(Kind::ALL.len())]);
+        for _ in 0..=draws.index(3) {
             mutate(&mut draws, &mut bytes);
         }
-        if draws.below(4) != 0 {
+        if draws.index(4) != 0 {
             mend_length(&mut bytes);
         }
         daemon.read(&bytes, FRAME_LEN_MAX, request);
@@ -156,14 +154,14 @@ fn mutated_frames_are_read_to_the_end_or_refused_by_both_ends() {
 
 #[test]
 fn noise_is_read_to_the_end_or_refused_by_both_ends() {
-    let mut draws = Draws::new();
+    let mut draws = Draws::seeded(0x1a4e);
     let (mut daemon, mut client) = (Seen::default(), Seen::default());
     for _ in 0..rounds(ROUNDS) {
-        let len = draws.below(200);
+        let len = draws.index(200);
         let mut bytes: Vec<_> = (0..len).map(|_| draws.next() as u8).collect();
         mend_length(&mut bytes);
         if let Some(kind_and_flags) = bytes.get_mut(4..8) {
-            let number: u32 = Kind::ALL[draws.below(Kind::ALL.len())].number().into();
+            let number: u32 = Kind::ALL[draws.index(Kind::ALL.len())].number().into();
             kind_and_flags.copy_from_slice(&number.to_le_bytes());
         }
         daemon.read(&bytes, FRAME_LEN_MAX, request);

@@ -1,3 +1,4 @@
+use kvlease_testing::Draws;
 use kvlease_types::{ByteSize, Extent, Offset};
 
 use super::*;
@@ -108,19 +109,6 @@ fn an_exhaustive_search_overlooks_no_fit_in_its_own_class() {
     space.check();
 }
 
-/// Draws numbers from a seed: SplitMix64.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
-
 /// The naive model: who has each unit.
 struct Model {
     owners: Vec<Option<u32>>,
@@ -149,9 +137,7 @@ impl Model {
 #[test]
 fn a_naive_model_agrees_with_the_allocator() {
     const OPERATIONS: u32 = 60_000;
-    let seed = std::env::var("KVLEASE_TEST_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
-    println!("replay with KVLEASE_TEST_SEED={seed}, operations {OPERATIONS}");
-    let mut draws = Draws(seed);
+    let mut draws = Draws::seeded(0x5eed);
     let mut space = Space::new();
     let mut model = Model { owners: Vec::new() };
     let mut live: Vec<(u32, Allocation)> = Vec::new();

@@ -8,13 +8,12 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cells;
-mod draws;
 mod naive;
 mod restart;
 mod run;
 
-use draws::Draws;
 use kvlease_cache::EvictionKind;
+use kvlease_testing::Draws;
 use run::Run;
 
 const RUNS: u64 = 30;
@@ -22,9 +21,7 @@ const OPERATIONS_PER_RUN: u64 = 4_000;
 
 #[test]
 fn the_catalog_agrees_with_a_naive_model() {
-    let seed = std::env::var("KVLEASE_TEST_SEED").map_or(0xc0ffee, |seed| seed.parse().unwrap());
-    println!("replay with KVLEASE_TEST_SEED={seed}");
-    let mut draws = Draws::new(seed);
+    let mut draws = Draws::seeded(0xc0ffee);
     let mut reached = run::Reached::default();
     for round in 0..RUNS {
         let eviction = EvictionKind::ALL[round as usize % EvictionKind::ALL.len()];

@@ -6,13 +6,13 @@ use kvlease_cache::{
     Acquired, Catalog, CatalogConfig, EvictionKind, ObjectInfo, Released, Removed, ReserveError,
     UNIT,
 };
+use kvlease_testing::Draws;
 use kvlease_types::{
     BucketName, ByteSize, Checksum, Epoch, Extent, Key, LeaseId, Offset, Timestamp,
 };
 
 use crate::{
     cells::Cells,
-    draws::Draws,
     naive::{Lease, Model, State},
 };
 

@@ -7,18 +7,6 @@ use kvlease_types::{Checksum, Extent, LeaseId, Offset, Timestamp};
 
 use crate::{Put, Reservation};
 
-/// The bytes of an object: those of no other.
-pub(super) fn content(version: u64, len: usize) -> Vec<u8> {
-    let mut state = version.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state = state.wrapping_mul(0xd129_42da_5e4b_2cf5).wrapping_add(1);
-        bytes.extend((state ^ (state >> 29)).to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
-
 /// An object on its way in.
 #[derive(Debug)]
 pub(super) struct Upload {

@@ -11,27 +11,21 @@
 //! what was removed never comes back; nobody is told of damaged bytes by a daemon that has not
 //! seen them whole.
 //!
-//! `KVLEASE_TEST_SEED` replays a run, `KVLEASE_TEST_OPERATIONS` makes it longer.
+//! `KVLEASE_TEST_SEED` replays a run, `KVLEASE_TEST_ROUNDS` says how many operations it has.
 
 mod clients;
-mod random;
 mod world;
 
-use random::Random;
+use kvlease_testing::{Draws, rounds};
 use world::World;
 
 /// Operations of a run unless told otherwise.
-const OPERATIONS: u64 = 20_000;
+const OPERATIONS: usize = 20_000;
 
 #[test]
 fn nobody_reads_a_wrong_byte_and_nothing_is_lost() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).map_or(default, |text| text.parse().unwrap())
-    };
-    let seed = number("KVLEASE_TEST_SEED", 0xcafe);
-    let operations = number("KVLEASE_TEST_OPERATIONS", OPERATIONS);
-    println!("replay with KVLEASE_TEST_SEED={seed} KVLEASE_TEST_OPERATIONS={operations}");
-    let mut world = World::new(Random::new(seed));
+    let operations = rounds(OPERATIONS);
+    let mut world = World::new(Draws::seeded(0xcafe));
     for _ in 0..operations {
         world.step();
     }

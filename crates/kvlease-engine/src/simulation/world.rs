@@ -10,13 +10,11 @@ use std::{
 
 use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor};
 use kvlease_shm::{Arena, Digest, RecordOrigin, SegmentOptions};
+use kvlease_testing::{Draws, bytes};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, Timestamp};
 use tempfile::TempDir;
 
-use super::{
-    clients::{Fill, Reader, Upload, content, place},
-    random::Random,
-};
+use super::clients::{Fill, Reader, Upload, place};
 use crate::{
     Put, ReadError, Reservation,
     clock::{now, virtual_clock},
@@ -70,7 +68,7 @@ struct Stored {
 }
 
 pub(super) struct World {
-    random: Random,
+    draws: Draws,
     dir: TempDir,
     /// `None` while no daemon runs.
     daemon: Option<Arc<Shared>>,
@@ -91,14 +89,14 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(random: Random) -> Self {
+    pub(super) fn new(draws: Draws) -> Self {
         virtual_clock::start(Timestamp::from_nanos(1_000_000_000));
         let dir = TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap();
         let shared = open(&dir, 0, EvictionKind::Lru);
         let segment = dir.path().join("segment");
         let segment = File::options().read(true).write(true).open(segment).unwrap();
         Self {
-            random,
+            draws,
             dir,
             daemon: Some(shared),
             segment,
@@ -116,7 +114,7 @@ impl World {
     }
 
     pub(super) fn step(&mut self) {
-        match self.random.below(100) {
+        match self.draws.below(100) {
             0..10 => self.begin_upload(),
             10..28 => self.go_on_with_upload(),
             28..36 => self.begin_fill(),
@@ -133,7 +131,7 @@ impl World {
             _ => self.restart(),
         }
         self.forget_evicted();
-        if self.random.one_in(100) {
+        if self.draws.one_in(100) {
             self.daemon().state().catalog.check();
         }
     }
@@ -153,19 +151,19 @@ impl World {
     }
 
     fn key(&mut self) -> String {
-        format!("key {}", self.random.below(KEYS))
+        format!("key {}", self.draws.below(KEYS))
     }
 
     /// Another object under a key that is free.
     fn new_object(&mut self) -> (String, u64, Vec<u8>) {
         self.version += 1;
-        let len = if self.random.one_in(20) { 0 } else { self.random.below(LEN_MAX) };
-        (self.key(), self.version, content(self.version, len as usize))
+        let len = if self.draws.one_in(20) { 0 } else { self.draws.below(LEN_MAX) };
+        (self.key(), self.version, bytes(len as usize, self.version))
     }
 
     fn begin_upload(&mut self) {
         let (key, version, bytes) = self.new_object();
-        let known = !self.random.one_in(4);
+        let known = !self.draws.one_in(4);
         let len = known.then_some(ByteSize::new(bytes.len() as u64));
         let (bucket, name) = names(&key);
         match Put::begin(self.daemon(), bucket, name, len) {
@@ -175,12 +173,12 @@ impl World {
     }
 
     fn go_on_with_upload(&mut self) {
-        let Some(mut upload) = self.random.take(&mut self.uploads) else { return };
-        if self.random.one_in(25) {
+        let Some(mut upload) = self.draws.take(&mut self.uploads) else { return };
+        if self.draws.one_in(25) {
             self.seen.died += 1;
             return;
         }
-        let piece = self.random.below(LEN_MAX / 2) as usize;
+        let piece = self.draws.below(LEN_MAX / 2) as usize;
         let end = (upload.sent + piece).min(upload.bytes.len());
         if upload.put.write(&upload.bytes[upload.sent..end]).is_err() {
             self.seen.refused += 1;
@@ -215,8 +213,8 @@ impl World {
     }
 
     fn go_on_with_fill(&mut self) {
-        let Some(mut fill) = self.random.take(&mut self.fills) else { return };
-        if self.random.one_in(25) {
+        let Some(mut fill) = self.draws.take(&mut self.fills) else { return };
+        if self.draws.one_in(25) {
             // A client that dies takes its connection with it, and that the reservation.
             self.seen.died += 1;
             return;
@@ -224,7 +222,7 @@ impl World {
         if now() >= fill.until {
             return;
         }
-        fill.write(&self.segment, self.random.below(LEN_MAX / 2) as usize);
+        fill.write(&self.segment, self.draws.below(LEN_MAX / 2) as usize);
         self.seen.late_writes += u64::from(fill.reservation.is_none());
         if fill.written < fill.bytes.len() {
             return self.fills.push(fill);
@@ -245,7 +243,7 @@ impl World {
 
     fn lease(&mut self) {
         let key = self.key();
-        let ttl = Duration::from_millis(self.random.below(TTL.as_millis() as u64));
+        let ttl = Duration::from_millis(self.draws.below(TTL.as_millis() as u64));
         let guard = match self.daemon().acquire(BUCKET, &key, ttl) {
             Ok(guard) => guard,
             Err(Unavailable::Writing(_)) => return,
@@ -264,7 +262,7 @@ impl World {
             return;
         }
         assert!(known || !self.flipped.contains(&version), "{key} is damaged and leased");
-        if self.random.one_in(10) {
+        if self.draws.one_in(10) {
             // The client went away before it heard of its lease.
             return;
         }
@@ -282,14 +280,14 @@ impl World {
     }
 
     fn go_on_reading(&mut self) {
-        let Some(mut reader) = self.random.take(&mut self.readers) else { return };
-        let all = reader.copy(&self.segment, self.random.below(LEN_MAX / 8) as usize);
+        let Some(mut reader) = self.draws.take(&mut self.readers) else { return };
+        let all = reader.copy(&self.segment, self.draws.below(LEN_MAX / 8) as usize);
         if now() >= reader.until {
             // Too late: it has to throw away what it copied.
             return;
         }
-        let whole = content(reader.version, reader.copied.len().max(1));
-        let right = reader.copied[..] == whole[..reader.copied.len()];
+        let whole = bytes(reader.copied.len(), reader.version);
+        let right = reader.copied == whole;
         assert!(
             right || self.flipped.contains(&reader.version),
             "version {} was changed under a lease, after {} restarts",
@@ -309,7 +307,7 @@ impl World {
     }
 
     fn renew(&mut self) {
-        let Some(mut reader) = self.random.take(&mut self.readers) else { return };
+        let Some(mut reader) = self.draws.take(&mut self.readers) else { return };
         if self.daemon().renew(reader.lease, TTL) {
             reader.until = now().after(TTL + GRACE);
         }
@@ -322,10 +320,10 @@ impl World {
         let Ok(guard) = self.daemon().acquire(BUCKET, &key, TTL) else { return };
         let Stored { version } = self.stored[&key];
         let mut read = Read::new(guard);
-        let mut bytes = Vec::new();
+        let mut read_bytes = Vec::new();
         loop {
             match read.next_piece() {
-                Ok(Some(piece)) => bytes.extend(piece),
+                Ok(Some(piece)) => read_bytes.extend(piece),
                 Ok(None) => break,
                 Err(ReadError::TooSlow) => return,
                 Err(ReadError::Corrupt) => {
@@ -335,9 +333,9 @@ impl World {
                     return;
                 }
             }
-            virtual_clock::pass(Duration::from_millis(self.random.below(20_000)));
+            virtual_clock::pass(Duration::from_millis(self.draws.below(20_000)));
         }
-        assert!(bytes == content(version, bytes.len()), "{key} was sent with wrong bytes");
+        assert!(read_bytes == bytes(read_bytes.len(), version), "{key} was sent with wrong bytes");
         self.seen.streamed += 1;
     }
 
@@ -362,8 +360,8 @@ impl World {
     }
 
     fn pass_time(&mut self) {
-        let leap = if self.random.one_in(50) { 600_000 } else { 500 };
-        virtual_clock::pass(Duration::from_millis(self.random.below(leap)));
+        let leap = if self.draws.one_in(50) { 600_000 } else { 500 };
+        virtual_clock::pass(Duration::from_millis(self.draws.below(leap)));
         if leap == 600_000 {
             self.expire();
         }
@@ -374,12 +372,12 @@ impl World {
         let key = self.key();
         let Some(stored) = self.stored.get(&key) else { return };
         let object = self.daemon().state().catalog.stat(BUCKET, &key).unwrap();
-        let Some(at) = place(&object.extents, self.random.below(object.len.bytes())) else {
+        let Some(at) = place(&object.extents, self.draws.below(object.len.bytes().max(1))) else {
             return;
         };
         let mut byte = [0];
         self.segment.read_exact_at(&mut byte, at.bytes()).unwrap();
-        byte[0] ^= 1 << self.random.below(8);
+        byte[0] ^= 1 << self.draws.below(8);
         // Flipping a bit back makes the object whole again: one flip each.
         if self.flipped.insert(stored.version) {
             self.segment.write_all_at(&byte, at.bytes()).unwrap();

@@ -13,9 +13,10 @@ use std::{
 use kvlease_cache::Lease;
 use kvlease_engine::{Engine, Leased};
 use kvlease_shm::GenerationsView;
+use kvlease_testing::bytes;
 use kvlease_types::{Epoch, LeaseId};
 
-use crate::fixture::{Place, TTL, begin, bytes, run, stats, store, until};
+use crate::fixture::{Place, TTL, begin, run, stats, store, until};
 
 /// More than one part of a batch.
 const MANY: usize = 300;

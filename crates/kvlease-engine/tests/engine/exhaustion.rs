@@ -1,36 +1,20 @@
 //! A shared memory directory that is full to the last byte.
 
-use std::{env, fs::File, io::Write, path::PathBuf, process::Command};
+use std::{fs::File, io::Write, path::PathBuf};
 
 use kvlease_shm::RecordOrigin;
+use kvlease_testing::{bytes, in_tmpfs_of};
 
-use crate::fixture::{Place, bytes, run, stats, store};
+use crate::fixture::{Place, run, stats, store};
 
-const FULL: &str = "KVLEASE_TEST_FULL_TMPFS";
 const TEST: &str = "exhaustion::a_full_directory_costs_what_cannot_be_recorded_and_nothing_else";
 const OBJECTS: u64 = 2_000;
 
-/// Needs a file system of its own: runs itself again in a mount namespace, which root and, where
-/// user namespaces are allowed, everybody may make.
 #[test]
 fn a_full_directory_costs_what_cannot_be_recorded_and_nothing_else() {
-    if let Ok(dir) = env::var(FULL) {
-        return fill_up(dir.into());
+    if let Some(dir) = in_tmpfs_of("16m", TEST) {
+        fill_up(dir);
     }
-    let mount_point = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=16m,mode=700 tmpfs \"$0\" && exec \"$@\"";
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
-        .arg(mount_point.path())
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", TEST, "--nocapture"])
-        .env(FULL, mount_point.path())
-        .output()
-        .expect("`unshare` of util-linux runs");
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "this test needs mount namespaces\n{printed}\n{errors}");
-    assert!(printed.contains("1 passed"), "{printed}");
 }
 
 /// A name that takes many cells of the record.

@@ -11,6 +11,7 @@ use std::{
 use kvlease_cache::{CatalogConfig, CatalogStats};
 use kvlease_engine::{Engine, EngineConfig, Put, PutError, Stored};
 use kvlease_shm::{Arena, SegmentOptions};
+use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Epoch, Extent, Key};
 use tempfile::TempDir;
 
@@ -135,20 +136,6 @@ pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
         assert!(started.elapsed() < PATIENCE, "{what} never came");
         sleep(Duration::from_millis(2));
     }
-}
-
-/// Bytes that no other object of the test has.
-pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
 }
 
 /// Fills the arena with objects of 128 KiB and removes every other one: no two free pieces touch.

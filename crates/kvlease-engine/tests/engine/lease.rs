@@ -8,8 +8,9 @@ use std::{
 };
 
 use kvlease_engine::LeaseRefused;
+use kvlease_testing::bytes;
 
-use crate::fixture::{GRACE, Place, TTL, begin, bytes, run, stats, store, until};
+use crate::fixture::{GRACE, Place, TTL, begin, run, stats, store, until};
 
 #[test]
 fn a_lease_that_is_not_delivered_ends_with_its_guard() {

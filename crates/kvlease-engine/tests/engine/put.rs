@@ -3,11 +3,10 @@
 use kvlease_cache::ReserveError;
 use kvlease_engine::PutError;
 use kvlease_shm::Digest;
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
-use crate::fixture::{
-    CAPACITY, Place, TTL, assert_empty, begin, bytes, fragment, run, stats, store,
-};
+use crate::fixture::{CAPACITY, Place, TTL, assert_empty, begin, fragment, run, stats, store};
 
 #[test]
 fn a_put_that_is_dropped_leaves_nothing_after_any_number_of_writes() {

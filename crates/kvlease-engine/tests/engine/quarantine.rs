@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use kvlease_engine::Engine;
 use kvlease_shm::{REGION_SIZE, boot_time};
+use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Extent};
 
-use crate::fixture::{CAPACITY, GRACE, Place, TTL, bytes, run, stats, store, until};
+use crate::fixture::{CAPACITY, GRACE, Place, TTL, run, stats, store, until};
 
 /// Leases an object for `ttl`, as a client that knows nothing of the restart to come.
 fn lease(engine: &Engine, key: &str, ttl: Duration) -> kvlease_cache::Lease {

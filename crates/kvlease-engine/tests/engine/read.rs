@@ -1,8 +1,9 @@
 //! Reads verify what they give out.
 
 use kvlease_engine::{READ_PIECE_MAX, ReadError};
+use kvlease_testing::bytes;
 
-use crate::fixture::{Place, assert_empty, bytes, stats, store};
+use crate::fixture::{Place, assert_empty, stats, store};
 
 #[test]
 fn a_damaged_byte_is_found_before_the_last_piece_is_given_out() {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use kvlease_engine::{Engine, LeaseRefused, PutError};
 use kvlease_shm::RecordOrigin;
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
-use crate::fixture::{CAPACITY, GRACE, Place, TTL, begin, bytes, run, stats, store, until};
+use crate::fixture::{CAPACITY, GRACE, Place, TTL, begin, run, stats, store, until};
 
 const ABSENT: LeaseRefused = LeaseRefused::Absent { evicted: false };
 

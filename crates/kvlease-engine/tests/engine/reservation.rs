@@ -5,11 +5,11 @@ use std::{thread, time::Duration};
 use kvlease_cache::ReserveError;
 use kvlease_engine::{CommitError, Engine, LeaseRefused, PutError, Reservation};
 use kvlease_shm::{Digest, WritableAttachment, boot_time};
+use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Key};
 
 use crate::fixture::{
-    CAPACITY, GRACE, Place, RESERVATION_TTL, TTL, assert_empty, begin, bytes, run, stats, store,
-    until,
+    CAPACITY, GRACE, Place, RESERVATION_TTL, TTL, assert_empty, begin, run, stats, store, until,
 };
 
 fn reserve(engine: &Engine, key: &str, len: usize) -> Result<Reservation, PutError> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::daemon::{Daemon, bytes};
+use kvlease_testing::bytes;
+
+use crate::daemon::Daemon;
 
 #[test]
 fn two_thousand_idle_connections_do_not_disturb_one_that_works() {

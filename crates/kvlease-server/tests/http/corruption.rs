@@ -3,8 +3,9 @@
 use std::{fs::File, os::unix::fs::FileExt};
 
 use kvlease_api::LocationsReply;
+use kvlease_testing::bytes;
 
-use crate::daemon::{Daemon, bytes};
+use crate::daemon::Daemon;
 
 /// Changes one byte of an object behind the daemon's back.
 fn damage(daemon: &Daemon, key: &str, at: u64) {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    daemon::{Daemon, bytes},
-    wire::Wire,
-};
+use kvlease_testing::bytes;
+
+use crate::{daemon::Daemon, wire::Wire};
 
 fn is_clean(daemon: &Daemon, what: &str) {
     daemon.until(what, |stats| {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kvlease_api::LeaseReply;
+use kvlease_testing::bytes;
 
 use crate::{
-    daemon::{Daemon, PATIENCE, bytes},
+    daemon::{Daemon, PATIENCE},
     wire::refused,
 };
 

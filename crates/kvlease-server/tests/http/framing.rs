@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    daemon::{Daemon, bytes},
-    wire::refused,
-};
+use kvlease_testing::bytes;
+
+use crate::{daemon::Daemon, wire::refused};
 
 /// Whoever comes next is served, and nothing is left of what came before.
 fn is_unharmed(daemon: &Daemon) {

@@ -3,11 +3,9 @@
 use std::collections::HashSet;
 
 use kvlease_api::{LeaseReply, RenewReply, StoredReply};
+use kvlease_testing::bytes;
 
-use crate::{
-    daemon::{Daemon, bytes},
-    wire::refused,
-};
+use crate::{daemon::Daemon, wire::refused};
 
 #[test]
 fn a_lease_tells_exactly_where_the_bytes_are() {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kvlease_api::LeaseReply;
+use kvlease_testing::bytes;
 
 use crate::{
-    daemon::{Daemon, bytes},
+    daemon::Daemon,
     wire::{Wire, refused},
 };
 

@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
-use crate::{
-    daemon::{Daemon, bytes},
-    table::rows,
-};
+use crate::{daemon::Daemon, table::rows};
 
 const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
 

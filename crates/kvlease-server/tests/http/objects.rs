@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 
 use kvlease_api::{CHECKSUM_HEADER, ListReply, LocationsReply};
 use kvlease_shm::Digest;
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
-use crate::{
-    daemon::{Daemon, bytes},
-    wire::refused,
-};
+use crate::{daemon::Daemon, wire::refused};
 
 #[test]
 fn head_tells_the_length_and_sends_no_body() {

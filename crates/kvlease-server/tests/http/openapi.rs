@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 use serde_json::Value;
 
 use crate::{
-    daemon::{Daemon, bytes},
+    daemon::Daemon,
     wire::{Reply, Wire},
 };
 

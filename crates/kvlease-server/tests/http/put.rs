@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use kvlease_api::{CHECKSUM_HEADER, StoredReply};
+use kvlease_testing::bytes;
 
-use crate::{
-    daemon::{Daemon, bytes},
-    wire::refused,
-};
+use crate::{daemon::Daemon, wire::refused};
 
 #[test]
 fn a_put_with_a_length_stores_exactly_its_bytes() {

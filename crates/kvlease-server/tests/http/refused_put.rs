@@ -1,10 +1,11 @@
 //! Uploads that are not taken: each leaves the connection usable, nothing visible, and no extent
 //! behind.
 
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
 use crate::{
-    daemon::{CAPACITY, Daemon, bytes},
+    daemon::{CAPACITY, Daemon},
     wire::{Wire, refused},
 };
 

@@ -1,13 +1,13 @@
 //! Memory that runs out on the way is a number, not a signal.
 
-use std::{env, fs, process::Command};
+use std::fs;
 
 use kvlease_shm::{Arena, SegmentOptions};
+use kvlease_testing::in_tmpfs_of;
 use kvlease_types::ByteSize;
 
 use crate::fixture::{CAPACITY, Fixture, LEASE_TTL_MAX, extent, name, read, write};
 
-const TINY: &str = "KVLEASE_TEST_TINY_TMPFS";
 const TEST: &str = "shortfall::a_tmpfs_that_fills_up_on_the_way_leaves_a_smaller_arena";
 
 #[test]
@@ -25,27 +25,11 @@ fn a_segment_that_a_peer_truncates_is_a_shortfall_and_no_signal() {
     assert!(progress.is_complete() && progress.total == left, "the rest is given up");
 }
 
-/// Needs a file system of its own: runs itself again in a mount namespace, which root and, where
-/// user namespaces are allowed, everybody may make.
 #[test]
 fn a_tmpfs_that_fills_up_on_the_way_leaves_a_smaller_arena() {
-    if let Ok(dir) = env::var(TINY) {
-        return fill_up(dir.into());
+    if let Some(dir) = in_tmpfs_of("16m", TEST) {
+        fill_up(dir);
     }
-    let mount_point = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=16m,mode=700 tmpfs \"$0\" && exec \"$@\"";
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
-        .arg(mount_point.path())
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", TEST, "--nocapture"])
-        .env(TINY, mount_point.path())
-        .output()
-        .expect("`unshare` of util-linux runs");
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "this test needs mount namespaces\n{printed}\n{errors}");
-    assert!(printed.contains("1 passed"), "{printed}");
 }
 
 fn fill_up(dir: std::path::PathBuf) {

@@ -6,10 +6,11 @@ use std::{io::Write, net::Shutdown, time::Duration};
 use kvlease_api::lane::{
     Commit, CommitWriter, DoneStatus, FRAME_LEN_MAX, FailureCode, IdsWriter, KeysWriter, Kind, Mode,
 };
+use kvlease_testing::{Draws, bytes, rounds};
 use kvlease_types::Checksum;
 
 use super::client::{Client, acquire, acquire_for, bucket, ids, keys, reserve};
-use crate::daemon::{Daemon, bytes};
+use crate::daemon::Daemon;
 
 fn header(len: u32, kind: u16, flags: u16, request: u64) -> Vec<u8> {
     let mut frame = len.to_le_bytes().to_vec();
@@ -139,32 +140,14 @@ fn a_client_that_takes_no_answers_is_cut_off_and_holds_nobody_up() {
     assert_eq!(other.exists(&["k"], Mode::Each), [DoneStatus::Done]);
 }
 
-/// Numbers drawn from a seed, which is printed and replayed from `KVLEASE_TEST_SEED`.
-struct Draws(u64);
-
-impl Draws {
-    fn new() -> Self {
-        let seed = std::env::var("KVLEASE_TEST_SEED").map_or(0x50c7, |seed| seed.parse().unwrap());
-        println!("replay with KVLEASE_TEST_SEED={seed}");
-        Self(seed | 1)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
-    }
-}
-
 /// A valid frame, of objects that no other test part knows.
 fn valid(draws: &mut Draws, request: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let names = ["m1", "m2", "m3", "m4"];
-    let listed = &names[..1 + draws.below(4)];
-    let numbers: Vec<_> = (0..1 + draws.below(4)).map(|_| draws.below(12) as u64).collect();
+    let listed = &names[..1 + draws.index(4)];
+    let numbers: Vec<_> = (0..1 + draws.index(4)).map(|_| draws.index(12) as u64).collect();
     let ttl = Some(Duration::from_millis(200));
-    match draws.below(8) {
+    match draws.index(8) {
         0 | 1 => acquire_for(listed, Mode::Each, Duration::from_millis(1), ttl)(&mut out, request),
         2 => ids(IdsWriter::release(&mut out, request, false), &numbers),
         3 => ids(IdsWriter::renew(&mut out, request, ttl), &numbers),
@@ -193,18 +176,17 @@ fn mutated_frames_end_at_most_their_own_connection() {
     let kept = bytes(100_000, 9);
     daemon.put("kept", &kept);
     let mut witness = Client::reader(&daemon);
-    let mut draws = Draws::new();
-    let rounds = std::env::var("KVLEASE_TEST_ROUNDS").map_or(300, |text| text.parse().unwrap());
-    for _ in 0..rounds {
+    let mut draws = Draws::seeded(0x50c7);
+    for _ in 0..rounds(300) {
         let mut client = Client::writer(&daemon);
         let mut sent = Vec::new();
         for request in 0..20 {
             let start = sent.len();
             sent.extend(valid(&mut draws, request));
-            if draws.below(3) == 0 {
-                let at = start + draws.below(sent.len() - start);
-                match draws.below(3) {
-                    0 => sent[at] ^= 1 << draws.below(8),
+            if draws.index(3) == 0 {
+                let at = start + draws.index(sent.len() - start);
+                match draws.index(3) {
+                    0 => sent[at] ^= 1 << draws.index(8),
                     1 => sent[at] = 0xff,
                     _ => sent.truncate(at.max(start + 1)),
                 }

@@ -5,11 +5,12 @@ use std::{io::ErrorKind, os::unix::fs::FileExt, time::Duration};
 use kvlease_api::lane::{
     FRAME_LEN_MAX, FailureCode, Hello, IdsWriter, KEYS_MAX, ReserveStatus, VERSION,
 };
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::client::{Client, Raw, ids};
-use crate::daemon::{CAPACITY, Daemon, bytes};
+use crate::daemon::{CAPACITY, Daemon};
 
 fn hello(version: u16) -> Vec<u8> {
     let mut frame = Vec::new();

@@ -3,10 +3,11 @@
 use std::{thread::sleep, time::Duration};
 
 use kvlease_api::lane::{DoneStatus, IdsWriter, LeaseStatus, Mode};
+use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
 use super::client::{Client, acquire, acquire_for, checksum, ids};
-use crate::daemon::{Daemon, bytes};
+use crate::daemon::Daemon;
 
 use DoneStatus::{Done, Expired, Unknown};
 

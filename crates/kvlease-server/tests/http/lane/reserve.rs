@@ -3,10 +3,11 @@
 use std::{thread::sleep, time::Duration};
 
 use kvlease_api::lane::{DoneStatus, IdsWriter, LeaseStatus, Mode, ReserveStatus};
+use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Checksum};
 
 use super::client::{Client, acquire, checksum, ids, reserve};
-use crate::daemon::{Daemon, PATIENCE, bytes};
+use crate::daemon::{Daemon, PATIENCE};
 
 use DoneStatus::{Done, Expired, Unknown};
 

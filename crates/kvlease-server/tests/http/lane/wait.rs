@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use kvlease_api::lane::{DoneStatus, LeaseStatus, Mode};
+use kvlease_testing::bytes;
 
 use super::client::{Client, acquire};
 use crate::{
-    daemon::{Daemon, PATIENCE, bytes},
+    daemon::{Daemon, PATIENCE},
     wire::Wire,
 };
 

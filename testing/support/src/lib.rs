@@ -1,0 +1,9 @@
+//! What tests of several crates need. Whatever goes wrong here is the failure of a test: a panic.
+
+#![forbid(unsafe_code)]
+
+mod draws;
+mod tmpfs;
+
+pub use draws::{Draws, bytes, rounds};
+pub use tmpfs::in_tmpfs_of;
