@@ -12,6 +12,7 @@ use super::{
     limits::HEADER_LEN,
     malformed::Malformed,
     reader::{Reader, u16_at, u32_at, u64_at},
+    records::Records,
     status::LeaseStatus,
 };
 
@@ -54,21 +55,13 @@ pub enum LeaseRecord<'a> {
 pub struct Leases<'a> {
     /// The time to live that was granted, counted from the moment of each grant.
     pub ttl: Duration,
-    records: std::slice::Iter<'a, [u8; RECORD_LEN]>,
-    behind: Reader<'a>,
+    records: Records<'a, RECORD_LEN>,
 }
 
 impl<'a> Leases<'a> {
-    pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
-        let ttl = Duration::from_millis(reader.u32()?.into());
-        let count = reader.count()?;
-        let records = reader.items(count)?.iter();
-        let mut behind = reader;
-        for item in records.clone() {
-            record(item, &mut behind)?;
-        }
-        behind.end()?;
-        Ok(Self { ttl, records, behind: reader })
+    pub(super) fn decode(reader: Reader<'a>) -> Result<Self, Malformed> {
+        let (ttl, records) = Records::decode(reader, record)?;
+        Ok(Self { ttl, records })
     }
 }
 
@@ -76,8 +69,7 @@ impl<'a> Iterator for Leases<'a> {
     type Item = LeaseRecord<'a>;
 
     fn next(&mut self) -> Option<LeaseRecord<'a>> {
-        let item = self.records.next()?;
-        Some(record(item, &mut self.behind).expect("all records were checked"))
+        self.records.next(record)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -28,6 +28,7 @@ mod list;
 mod malformed;
 mod names;
 mod reader;
+mod records;
 mod request;
 mod reservations;
 mod reserve;

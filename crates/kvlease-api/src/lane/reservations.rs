@@ -12,6 +12,7 @@ use super::{
     limits::HEADER_LEN,
     malformed::Malformed,
     reader::{Reader, u16_at, u64_at},
+    records::Records,
     status::ReserveStatus,
 };
 
@@ -39,21 +40,13 @@ pub enum ReservationRecord<'a> {
 pub struct Reservations<'a> {
     /// The time for which they can be committed.
     pub ttl: Duration,
-    records: std::slice::Iter<'a, [u8; RECORD_LEN]>,
-    behind: Reader<'a>,
+    records: Records<'a, RECORD_LEN>,
 }
 
 impl<'a> Reservations<'a> {
-    pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
-        let ttl = Duration::from_millis(reader.u32()?.into());
-        let count = reader.count()?;
-        let records = reader.items(count)?.iter();
-        let mut behind = reader;
-        for item in records.clone() {
-            record(item, &mut behind)?;
-        }
-        behind.end()?;
-        Ok(Self { ttl, records, behind: reader })
+    pub(super) fn decode(reader: Reader<'a>) -> Result<Self, Malformed> {
+        let (ttl, records) = Records::decode(reader, record)?;
+        Ok(Self { ttl, records })
     }
 }
 
@@ -61,8 +54,7 @@ impl<'a> Iterator for Reservations<'a> {
     type Item = ReservationRecord<'a>;
 
     fn next(&mut self) -> Option<ReservationRecord<'a>> {
-        let item = self.records.next()?;
-        Some(record(item, &mut self.behind).expect("all records were checked"))
+        self.records.next(record)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
