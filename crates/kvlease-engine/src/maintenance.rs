@@ -6,8 +6,8 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::{RecvTimeoutError, Sender, channel},
+        atomic::Ordering::Relaxed,
+        mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -27,59 +27,53 @@ const REAP_BATCH: usize = 1_024;
 /// meets none that still holds it.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
-    running: Mutex<Option<Running>>,
+    running: Mutex<Running>,
 }
 
-#[derive(Debug)]
+#[derive(Default, Debug)]
 struct Running {
-    /// The order to stop, given by dropping the sender.
-    keeping: Sender<()>,
-    /// Likewise.
-    scrubbing: Sender<()>,
-    populating: Arc<AtomicBool>,
+    /// The orders to stop, given by dropping them.
+    orders: Vec<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Maintenance {
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
-        let (keeping, stopped) = channel::<()>();
-        let kept = Arc::clone(shared);
-        let keeper = thread::Builder::new().name("kvlease-keeper".into()).spawn(move || {
-            let (mut linker, mut recorder) = (Linker::default(), Recorder::default());
-            while stopped.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
-                linker.turn(&kept);
-                recorder.turn(&kept);
-                reap(&kept);
-            }
+        let mut running = Running::default();
+        running.start("kvlease-keeper", shared, keep)?;
+        running.start("kvlease-populate", shared, |shared, stopped| {
+            while stopped.try_recv() == Err(TryRecvError::Empty) && populate(shared) {}
         })?;
-        let populating = Arc::new(AtomicBool::new(true));
-        let goes_on = Arc::clone(&populating);
-        let populated = Arc::clone(shared);
-        let populator = thread::Builder::new()
-            .name("kvlease-populate".into())
-            .spawn(move || while goes_on.load(Relaxed) && populate(&populated) {})?;
-        let (scrubbing, stopped) = channel::<()>();
-        let mut threads = vec![keeper, populator];
         if let Some(rate) = shared.config.scrub_rate {
-            let scrubbed = Arc::clone(shared);
-            let scrubber = thread::Builder::new()
-                .name("kvlease-scrub".into())
-                .spawn(move || scrub(&scrubbed, rate, &stopped))?;
-            threads.push(scrubber);
+            running.start("kvlease-scrub", shared, move |shared, stopped| {
+                scrub(shared, rate, stopped);
+            })?;
         }
-        let running = Running { keeping, populating, scrubbing, threads };
-        Ok(Self { running: Mutex::new(Some(running)) })
+        Ok(Self { running: Mutex::new(running) })
     }
 
     pub(crate) fn stop(&self) {
-        let running = self.running.lock().expect("nobody panics while holding it").take();
-        if let Some(Running { keeping, populating, scrubbing, threads }) = running {
-            drop((keeping, scrubbing));
-            populating.store(false, Relaxed);
-            for thread in threads {
-                thread.join().expect("a panic ends the process before anyone waits for the thread");
-            }
+        let mut running = self.running.lock().expect("nobody panics while holding it");
+        running.orders.clear();
+        for thread in running.threads.drain(..) {
+            thread.join().expect("a panic ends the process before anyone waits for the thread");
         }
+    }
+}
+
+impl Running {
+    fn start(
+        &mut self,
+        name: &str,
+        shared: &Arc<Shared>,
+        work: impl FnOnce(&Shared, &Receiver<()>) + Send + 'static,
+    ) -> io::Result<()> {
+        let (order, stopped) = channel();
+        let shared = Arc::clone(shared);
+        let thread = thread::Builder::new().name(name.into());
+        self.threads.push(thread.spawn(move || work(&shared, &stopped))?);
+        self.orders.push(order);
+        Ok(())
     }
 }
 
@@ -128,48 +122,49 @@ pub(crate) fn reap(shared: &Shared) {
     }
 }
 
-/// Keeps the public name, and says so once for every change.
-#[derive(Default)]
-struct Linker {
-    failing: bool,
-}
-
-impl Linker {
-    fn turn(&mut self, shared: &Shared) {
-        // What is served from zeros would be wrong bytes: the next start finds out what is left.
-        let whole = shared.arena.is_whole().unwrap_or(true);
-        assert!(whole, "somebody cut the segment shorter: nobody may do that while it is in use");
-        let failure = match shared.keep_linked() {
-            Ok(Link::Intact | Link::Restored) => None,
-            Ok(Link::Taken) => Some("another file has the segment's public name".to_owned()),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(reason) = &failure
-            && !self.failing
-        {
-            shared.counters.link_failed();
-            tracing::error!("clients cannot attach to the segment: {reason}");
-        }
-        self.failing = failure.is_some();
+/// Looks after what has to stay as it is.
+fn keep(shared: &Shared, stopped: &Receiver<()>) {
+    let (mut unlinked, mut unrecorded) = (Trouble::default(), Trouble::default());
+    while stopped.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
+        keep_linked(shared, &mut unlinked);
+        keep_room_for_records(shared, &mut unrecorded);
+        reap(shared);
     }
 }
 
-/// Keeps memory ready for the record, and says so once when there is none.
-#[derive(Default)]
-struct Recorder {
-    failing: bool,
+fn keep_linked(shared: &Shared, trouble: &mut Trouble) {
+    // What is served from zeros would be wrong bytes: the next start finds out what is left.
+    let whole = shared.arena.is_whole().unwrap_or(true);
+    assert!(whole, "somebody cut the segment shorter: nobody may do that while it is in use");
+    let reason = match shared.keep_linked() {
+        Ok(Link::Intact | Link::Restored) => None,
+        Ok(Link::Taken) => Some("another file has the segment's public name".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(reason) = trouble.begins(reason) {
+        shared.counters.link_failed();
+        tracing::error!("clients cannot attach to the segment: {reason}");
+    }
 }
 
-impl Recorder {
-    fn turn(&mut self, shared: &Shared) {
-        let failure = shared.record.reserve_ahead().err();
-        if let Some(error) = &failure
-            && !self.failing
-        {
-            tracing::error!(
-                "objects stored from now on may be forgotten by a restart: free memory in cache.shared_memory_dir, error=`{error}`"
-            );
-        }
-        self.failing = failure.is_some();
+fn keep_room_for_records(shared: &Shared, trouble: &mut Trouble) {
+    if let Some(error) = trouble.begins(shared.record.reserve_ahead().err()) {
+        tracing::error!(
+            "objects stored from now on may be forgotten by a restart: free memory in cache.shared_memory_dir, error=`{error}`"
+        );
+    }
+}
+
+/// Something that may go wrong turn after turn, and is told once.
+#[derive(Default)]
+struct Trouble {
+    lasts: bool,
+}
+
+impl Trouble {
+    /// The reason, if it went wrong this time and did not the last time.
+    fn begins<R>(&mut self, reason: Option<R>) -> Option<R> {
+        let lasted = std::mem::replace(&mut self.lasts, reason.is_some());
+        reason.filter(|_| !lasted)
     }
 }

@@ -15,9 +15,6 @@ use crate::engine::Shared;
 /// How fast objects are looked at that were taken over, at least: a tenth of a core.
 const RECOVERY_RATE: ByteSize = ByteSize::gib(1);
 
-/// How long it waits when there is nothing to do.
-const IDLE: Duration = Duration::from_millis(100);
-
 /// The shortest time from the start of one round to that of the next.
 const ROUND_MIN: Duration = Duration::from_secs(60);
 
@@ -27,17 +24,12 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Runs until told to stop, which dropping the sender does.
 pub(crate) fn scrub(shared: &Shared, rate: ByteSize, stopped: &Receiver<()>) {
     let mut scrubber = Scrubber { shared, stopped, owed: Duration::ZERO };
-    while scrubber.round(rate.max(RECOVERY_RATE), true) {
+    // Objects are taken over at the start only.
+    let mut goes_on = scrubber.round(rate.max(RECOVERY_RATE), true);
+    while goes_on {
         let started = Instant::now();
-        if !scrubber.round(rate, false) {
-            return;
-        }
-        while started.elapsed() < ROUND_MIN {
-            // Objects are taken over at the start only.
-            if !scrubber.sleep(IDLE) {
-                return;
-            }
-        }
+        goes_on = scrubber.round(rate, false)
+            && scrubber.sleep(ROUND_MIN.saturating_sub(started.elapsed()));
     }
 }
 

@@ -11,6 +11,7 @@ mod http;
 mod lane;
 mod logging;
 mod metrics;
+mod places;
 mod run;
 mod server;
 mod sizing;

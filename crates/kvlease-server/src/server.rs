@@ -50,11 +50,11 @@ pub struct Server {
 impl Server {
     /// Listens, takes the segment, and serves. It returns once requests are answered.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
-        config.socket_path()?;
+        let socket_path = config.socket_path()?;
         let refused = |error| ServeError::listen(config.address, error);
         let listener = TcpListener::bind(config.address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Self::serve(listener, address, config)
+        Self::serve(listener, address, socket_path, config)
     }
 
     /// Serves on a socket that somebody else listens on already, whatever address is configured.
@@ -62,19 +62,20 @@ impl Server {
         listener: std::net::TcpListener,
         config: Config,
     ) -> Result<Self, ServeError> {
+        let socket_path = config.socket_path()?;
         listener.set_nonblocking(true).map_err(ServeError::Inherited)?;
         let listener = TcpListener::from_std(listener).map_err(ServeError::Inherited)?;
         let address = listener.local_addr().map_err(ServeError::Inherited)?;
-        Self::serve(listener, address, config)
+        Self::serve(listener, address, socket_path, config)
     }
 
     /// Takes the segment and serves.
     fn serve(
         listener: TcpListener,
         address: SocketAddr,
+        socket_path: Option<PathBuf>,
         config: Config,
     ) -> Result<Self, ServeError> {
-        let socket_path = config.socket_path()?;
         let arena = Arena::open(&segment_options(&config))?;
         let epoch = new_epoch();
         let engine_config = engine_config(&config, &arena);

@@ -21,7 +21,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, unlinkat},
+    fs::{
+        AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat,
+        unlinkat,
+    },
     io::Errno,
     process::geteuid,
 };
@@ -116,6 +119,18 @@ impl Directory {
         if let Some(name) = self.private_path.file_name() {
             let _ = unlinkat(&self.public, name, AtFlags::REMOVEDIR);
         }
+    }
+
+    /// Makes a private file, which must not exist.
+    pub(crate) fn create(&self, file: &str) -> Result<File, Errno> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.private, file, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// Gives a private file another name, which it takes from the file that has it.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+        renameat(&self.private, from, &self.private, to)
     }
 
     /// Removes a private file, which need not exist.

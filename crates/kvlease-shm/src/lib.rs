@@ -27,6 +27,7 @@ mod descriptor;
 mod digest;
 mod directory;
 mod error;
+mod file_header;
 mod generations;
 mod horizon;
 mod huge;

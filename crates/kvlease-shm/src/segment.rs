@@ -6,7 +6,7 @@ use kvlease_types::ByteSize;
 use rustix::{
     fs::{
         AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, ftruncate, linkat,
-        openat, renameat, statat,
+        openat, statat,
     },
     io::Errno,
     path::Arg,
@@ -117,11 +117,8 @@ pub(crate) fn build(
     refuse_foreign_name(directory, None)?;
     directory.discard(UNDER_CONSTRUCTION)?;
     let path = directory.private_path().join(UNDER_CONSTRUCTION);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file: File =
-        openat(directory.private(), UNDER_CONSTRUCTION, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(ArenaError::io("build the arena", &path))?
-            .into();
+    let file = directory.create(UNDER_CONSTRUCTION);
+    let file = file.map_err(ArenaError::io("build the arena", &path))?;
     ftruncate(&file, capacity.bytes()).map_err(ArenaError::io("set the arena's size", &path))?;
     set_attributes(&file, options, &path)?;
     let stat = fstat(&file).map_err(ArenaError::io("look at the arena", &path))?;
@@ -131,7 +128,8 @@ pub(crate) fn build(
 /// Gives a built file its two names: the private one first, so that whoever finds the public one
 /// can rely on the other.
 pub(crate) fn publish(directory: &Directory, segment: &Segment) -> Result<(), ArenaError> {
-    renameat(directory.private(), UNDER_CONSTRUCTION, directory.private(), PRIVATE_LINK)
+    directory
+        .rename(UNDER_CONSTRUCTION, PRIVATE_LINK)
         .map_err(ArenaError::io("name the arena", directory.private_path().join(PRIVATE_LINK)))?;
     let linked = link_public(directory, segment.identity);
     if linked.is_err() {

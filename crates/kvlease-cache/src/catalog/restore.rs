@@ -32,7 +32,6 @@ struct Candidate {
     bucket: BucketName,
     key: Key,
     extents: Vec<Extent>,
-    pieces: Vec<Piece>,
     len: u64,
     checksum: Checksum,
     created: Timestamp,
@@ -47,10 +46,10 @@ struct Piece {
     end: u32,
 }
 
-/// A piece on its way into the space.
+/// Whose a piece is.
 #[derive(Debug)]
 struct Placed {
-    piece: Piece,
+    end: u32,
     slot: u32,
     /// Which of the object's pieces it is.
     index: usize,
@@ -61,9 +60,8 @@ struct Placed {
 struct Admitted {
     /// From the newest to the oldest.
     slots: Vec<u32>,
-    pieces: Vec<Placed>,
-    /// Start to end of each piece.
-    taken: BTreeMap<u32, u32>,
+    /// By their start.
+    pieces: BTreeMap<u32, Placed>,
     /// Memory beside slots and blocks.
     heap: usize,
 }
@@ -71,8 +69,8 @@ struct Admitted {
 impl Admitted {
     /// Whether nobody has any unit of this piece.
     fn leaves(&self, piece: &Piece) -> bool {
-        let below = self.taken.range(..piece.end).next_back();
-        below.is_none_or(|(_, end)| *end <= piece.start)
+        let below = self.pieces.range(..piece.end).next_back();
+        below.is_none_or(|(_, placed)| placed.end <= piece.start)
     }
 }
 
@@ -90,17 +88,18 @@ impl Candidate {
     /// `None` if no catalog has such an object.
     fn new(object: &SealedObject<'_>) -> Option<Self> {
         let SealedObject { extents, checksum, created, generation, .. } = *object;
-        let pieces: Vec<_> = extents.iter().map(Piece::of).collect::<Option<_>>()?;
         let len = extents.iter().try_fold(0_u64, |sum, e| sum.checked_add(e.len.bytes()))?;
         // Only the last extent of an object ends within a unit.
         let inner = extents.split_last().map_or(&[][..], |(_, inner)| inner);
         let whole = inner.iter().all(|extent| extent.len.bytes().is_multiple_of(UNIT.bytes()));
-        let sound = whole && len == object.len.bytes() && pieces.len() <= EXTENTS_PER_OBJECT_MAX;
+        let sound = whole
+            && len == object.len.bytes()
+            && extents.len() <= EXTENTS_PER_OBJECT_MAX
+            && extents.iter().all(|extent| Piece::of(extent).is_some());
         sound.then_some(Self {
             bucket: BucketName::new(object.bucket).ok()?,
             key: Key::new(object.key).ok()?,
             extents: extents.to_vec(),
-            pieces,
             len,
             checksum,
             created,
@@ -108,8 +107,12 @@ impl Candidate {
         })
     }
 
+    fn pieces(&self) -> impl Iterator<Item = Piece> {
+        self.extents.iter().map(|extent| Piece::of(extent).expect("its extents were checked"))
+    }
+
     fn heap(&self) -> usize {
-        Objects::heap_bytes(&self.key, self.pieces.len())
+        Objects::heap_bytes(&self.key, self.extents.len())
     }
 }
 
@@ -172,7 +175,7 @@ impl Catalog {
     /// Whether an object can be there beside those that have been admitted.
     fn is_possible(&self, candidate: &Candidate, admitted: &Admitted, populated: u32) -> bool {
         let named = self.objects.find(candidate.bucket.as_str(), candidate.key.as_str());
-        let mut own = candidate.pieces.clone();
+        let mut own: Vec<_> = candidate.pieces().collect();
         own.sort_by_key(|piece| piece.start);
         let apart = own.windows(2).all(|pair| pair[0].end <= pair[1].start);
         let within = own.last().is_none_or(|piece| piece.end <= populated);
@@ -182,7 +185,7 @@ impl Catalog {
     /// Whether the catalog's own memory has room for it, beside those that have been admitted.
     fn has_memory_for(&self, candidate: &Candidate, admitted: &Admitted) -> bool {
         // Each piece has a block, and so may the gap behind it, and each range in quarantine.
-        let pieces = admitted.pieces.len() + candidate.pieces.len() + self.quarantine.ranges() + 1;
+        let pieces = admitted.pieces.len() + candidate.extents.len() + self.quarantine.ranges() + 1;
         let names = self.objects.bucket_growth(candidate.bucket.as_str());
         let more = names + candidate.heap() + Objects::SLOT_BYTES;
         let blocks = 2 * pieces * Space::BLOCK_BYTES;
@@ -192,26 +195,25 @@ impl Catalog {
     /// Gives an object its slot and its name.
     fn admit(&mut self, candidate: Candidate, admitted: &mut Admitted) {
         admitted.heap += candidate.heap();
-        let Candidate { bucket, key, extents, pieces, len, checksum, created, .. } = candidate;
+        let pieces: Vec<_> = candidate.pieces().collect();
+        let Candidate { bucket, key, extents, len, checksum, created, .. } = candidate;
         self.generation += 1;
         let slot = self.objects.insert(bucket, key, len, self.generation);
         let object = &mut self.objects[slot];
         (object.state, object.created, object.verified) = (State::Sealed, created, false);
         (object.checksum, object.extents) = (checksum, extents.into());
         admitted.slots.push(slot);
-        for (index, piece) in pieces.into_iter().enumerate() {
-            admitted.taken.insert(piece.start, piece.end);
-            admitted.pieces.push(Placed { piece, slot, index });
+        for (index, Piece { start, end }) in pieces.into_iter().enumerate() {
+            admitted.pieces.insert(start, Placed { end, slot, index });
         }
     }
 
     /// Lays out the first `populated` units: objects, quarantine, and free space between them.
     /// Returns until when an object may be read under the lease of an earlier incarnation.
-    fn place(&mut self, mut placed: Vec<Placed>, populated: u32) -> HashMap<u32, Timestamp> {
-        placed.sort_unstable_by_key(|placed| placed.piece.start);
+    fn place(&mut self, pieces: BTreeMap<u32, Placed>, populated: u32) -> HashMap<u32, Timestamp> {
         let mut held = HashMap::new();
-        let mut blocks = Vec::with_capacity(placed.len());
-        for Placed { piece: Piece { start, end }, slot, index } in placed {
+        let mut blocks = Vec::with_capacity(pieces.len());
+        for (start, Placed { end, slot, index }) in pieces {
             self.quarantine.populate(&mut self.space, start);
             if let Some(until) = self.quarantine.cut(start, end) {
                 let latest = held.entry(slot).or_insert(until);

@@ -10,16 +10,14 @@ use hyper_util::{
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
 };
 
 use super::{Routes, connection::Socket};
+use crate::places::Places;
 
 /// The largest head of a request: a key of the greatest length, fully escaped, fits twice.
 const HEAD_LEN_MAX: usize = 16 << 10;
-
-/// How long nothing is accepted after the system refused to give a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves `listener` until `stop` resolves, then ends every connection after its current
 /// request, waiting at most `grace` for that.
@@ -29,26 +27,19 @@ pub(crate) async fn accept(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let connections_max = routes.config.connections_max;
-    let permits = Arc::new(Semaphore::new(connections_max));
+    let places = Places::new(routes.config.connections_max, &routes.metrics);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let next = tokio::select! {
             biased;
             () = &mut stop => break,
-            next = next_connection(&listener, &permits, &routes) => next,
+            next = next_connection(&listener, &places, &routes) => next,
         };
-        let (stream, permit) = match next {
-            Ok(next) => next,
-            Err(error) => {
-                routes.metrics.accept_failed();
-                tracing::warn!("cannot accept a connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        serve(stream, permit, &routes, &graceful);
+        match next {
+            Ok((stream, permit)) => serve(stream, permit, &routes, &graceful),
+            Err(error) => places.refused("a connection", &error).await,
+        }
     }
     drop(listener);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
@@ -56,20 +47,13 @@ pub(crate) async fn accept(
     }
 }
 
-/// The next connection, once there is room for it: until then the kernel keeps it waiting.
+/// The next connection, once there is a place for it.
 async fn next_connection(
     listener: &TcpListener,
-    permits: &Arc<Semaphore>,
+    places: &Places,
     routes: &Routes,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = match Arc::clone(permits).try_acquire_owned() {
-        Ok(permit) => permit,
-        Err(_) => {
-            routes.metrics.connections_full();
-            let permit = Arc::clone(permits).acquire_owned().await;
-            permit.expect("the semaphore is never closed")
-        }
-    };
+    let permit = places.take().await;
     let (stream, _) = listener.accept().await?;
     // Replies are small; waiting to fill a segment would delay each of them.
     stream.set_nodelay(true)?;

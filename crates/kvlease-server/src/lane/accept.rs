@@ -5,15 +5,13 @@ use std::{io, sync::Arc, time::Duration};
 use kvlease_api::lane::{Failure, FailureCode, write_failure};
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{Lane, Socket, connection, peer};
-
-/// How long nothing is accepted after the system refused to give a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use crate::places::Places;
 
 /// Serves `listener` until the sender of `stop` is dropped, then ends every connection, waiting
 /// at most `grace` for that.
@@ -23,23 +21,19 @@ pub(crate) async fn accept(
     mut stop: watch::Receiver<()>,
     grace: Duration,
 ) {
-    let permits = Arc::new(Semaphore::new(lane.config.connections_max));
+    let places = Places::new(lane.config.connections_max, &lane.metrics);
     let mut connections = JoinSet::new();
     loop {
         let next = tokio::select! {
             biased;
             _ = stop.changed() => break,
-            next = next_connection(&listener, &permits, &lane) => next,
+            next = next_connection(&listener, &places) => next,
         };
         // Those that have ended are forgotten.
         while connections.try_join_next().is_some() {}
         match next {
             Ok((stream, permit)) => serve(stream, permit, &lane, &stop, &mut connections),
-            Err(error) => {
-                lane.metrics.accept_failed();
-                tracing::warn!("cannot accept a connection of the fast lane: {error}");
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => places.refused("a connection of the fast lane", &error).await,
         }
     }
     drop(socket);
@@ -50,20 +44,12 @@ pub(crate) async fn accept(
     }
 }
 
-/// The next connection, once there is room for it: until then the kernel keeps it waiting.
+/// The next connection, once there is a place for it.
 async fn next_connection(
     listener: &UnixListener,
-    permits: &Arc<Semaphore>,
-    lane: &Lane,
+    places: &Places,
 ) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
-    let permit = match Arc::clone(permits).try_acquire_owned() {
-        Ok(permit) => permit,
-        Err(_) => {
-            lane.metrics.connections_full();
-            let permit = Arc::clone(permits).acquire_owned().await;
-            permit.expect("the semaphore is never closed")
-        }
-    };
+    let permit = places.take().await;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
 }

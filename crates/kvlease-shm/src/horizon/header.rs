@@ -3,16 +3,11 @@
 use kvlease_types::ByteSize;
 
 use super::{DEADLINE_LEN, REGION_SIZE};
-use crate::digest::xxh3;
-
-/// Where the deadlines start.
-pub(super) const HEADER_LEN: u64 = 4096;
+use crate::file_header::{FileHeader, HEADER_LEN};
 
 const MAGIC: [u8; 8] = *b"KVLHORZN";
 /// Raise it when the layout changes: an older daemon's file then counts as unreadable.
 const VERSION: u32 = 1;
-const SUMMED: usize = 40;
-const BOOT: std::ops::Range<usize> = 32..40;
 
 /// What differs between horizons of the same version.
 #[derive(Clone, Copy, Debug)]
@@ -33,31 +28,30 @@ pub(super) enum Verdict {
 
 impl Header {
     /// The bytes of the header.
-    pub(super) fn encode(&self) -> [u8; HEADER_LEN as usize] {
-        let mut bytes = [0; HEADER_LEN as usize];
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[12..16].copy_from_slice(&(DEADLINE_LEN as u32).to_le_bytes());
-        bytes[16..24].copy_from_slice(&REGION_SIZE.bytes().to_le_bytes());
-        bytes[24..32].copy_from_slice(&self.capacity.bytes().to_le_bytes());
-        bytes[BOOT].copy_from_slice(&self.boot.to_le_bytes());
-        let sum = xxh3(&bytes[..SUMMED]);
-        bytes[SUMMED..SUMMED + 8].copy_from_slice(&sum.to_le_bytes());
-        bytes
+    pub(super) fn encode(&self) -> [u8; HEADER_LEN] {
+        self.fields().encode()
     }
 
     /// Compares an existing header with this one.
     pub(super) fn judge(&self, existing: &[u8]) -> Verdict {
-        let Some(boot) = existing.get(BOOT).and_then(|bytes| bytes.try_into().ok()) else {
+        let Some(FileHeader { numbers: [_, _, boot], .. }) = FileHeader::decode(existing) else {
             return Verdict::Unreadable;
         };
-        let boot = u64::from_le_bytes(boot);
-        if existing != (Self { boot, ..*self }).encode() {
+        if !(Self { boot, ..*self }).fields().begins(existing) {
             Verdict::Unreadable
         } else if boot == self.boot {
             Verdict::Holds
         } else {
             Verdict::OtherBoot
+        }
+    }
+
+    fn fields(&self) -> FileHeader {
+        FileHeader {
+            magic: MAGIC,
+            version: VERSION,
+            entry_len: DEADLINE_LEN as u32,
+            numbers: [REGION_SIZE.bytes(), self.capacity.bytes(), self.boot],
         }
     }
 }
@@ -78,7 +72,7 @@ mod tests {
             \xef\xcd\xab\x89\x67\x45\x23\x01"
             .to_vec();
         golden.extend(GOLDEN_SUM.to_le_bytes());
-        golden.resize(HEADER_LEN as usize, 0);
+        golden.resize(HEADER_LEN, 0);
         assert!(HEADER.encode()[..] == golden, "{:x?}", &HEADER.encode()[..48]);
     }
 

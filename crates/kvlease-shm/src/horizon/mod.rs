@@ -34,15 +34,16 @@ use std::{
 
 use kvlease_types::{ByteSize, Extent, Offset, Timestamp};
 use rustix::{
-    fs::{FallocateFlags, Mode, OFlags, fallocate, openat, renameat},
+    fs::{FallocateFlags, Mode, OFlags, fallocate, openat},
     io::Errno,
 };
 
-use self::header::{HEADER_LEN, Header, Verdict};
+use self::header::{Header, Verdict};
 use crate::{
     ArenaError,
     clock::{boot_id, boot_time},
     directory::Directory,
+    file_header::HEADER_LEN,
     mapping::{Access, Mapping},
     words::raise_deadline,
 };
@@ -161,7 +162,7 @@ impl Horizon {
     }
 
     fn deadline(&self, region: u64) -> &AtomicU64 {
-        let offset = Offset::new(HEADER_LEN + region * DEADLINE_LEN);
+        let offset = Offset::new(HEADER_LEN as u64 + region * DEADLINE_LEN);
         let place = self.mapping.locate(Extent::new(offset, ByteSize::new(DEADLINE_LEN)));
         let place = place.expect("every region of the arena has its deadline in the file");
         // SAFETY: the place is inside a writable mapping that lives as long as `self`, aligned
@@ -180,7 +181,7 @@ fn find(directory: &Directory, wanted: &Header) -> io::Result<(Option<File>, Hor
         }
         Err(errno) => return Err(errno.into()),
     };
-    let mut bytes = vec![0; HEADER_LEN as usize];
+    let mut bytes = vec![0; HEADER_LEN];
     let whole = file.metadata()?.len() == file_len(wanted.capacity)
         && file.read_exact_at(&mut bytes, 0).is_ok();
     let verdict = if whole { wanted.judge(&bytes) } else { Verdict::Unreadable };
@@ -198,14 +199,12 @@ fn build(
     pending: Timestamp,
     origin: HorizonOrigin,
 ) -> io::Result<Horizon> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    let file: File = openat(directory.private(), UNDER_CONSTRUCTION, flags, mode)?.into();
+    let file = directory.create(UNDER_CONSTRUCTION)?;
     fallocate(&file, FallocateFlags::empty(), 0, file_len(header.capacity))?;
     file.write_all_at(&header.encode(), 0)?;
     let horizon = Horizon::map(&file, header.capacity, origin)?;
     horizon.note(&[Extent::new(Offset::new(0), header.capacity)], pending);
-    renameat(directory.private(), UNDER_CONSTRUCTION, directory.private(), FILE)?;
+    directory.rename(UNDER_CONSTRUCTION, FILE)?;
     Ok(horizon)
 }
 
@@ -214,5 +213,5 @@ fn regions(capacity: ByteSize) -> u64 {
 }
 
 fn file_len(capacity: ByteSize) -> u64 {
-    HEADER_LEN + regions(capacity) * DEADLINE_LEN
+    HEADER_LEN as u64 + regions(capacity) * DEADLINE_LEN
 }

@@ -12,18 +12,16 @@ use std::{
 
 use kvlease_types::ByteSize;
 use rustix::{
-    fs::{FallocateFlags, Mode, OFlags, SeekFrom, fallocate, ftruncate, openat, renameat, seek},
-    io::Errno,
+    fs::{FallocateFlags, Mode, OFlags, SeekFrom, fallocate, ftruncate, openat, seek},
+    io::{Errno, retry_on_intr},
 };
 
 use super::{CELL_LEN, CELL_ROOM, HEADER_CELLS, Record, RecordOrigin, Recorded};
-use super::{
-    cells::Cells,
-    header::{HEADER_LEN, Header},
-};
+use super::{cells::Cells, header::Header};
 use crate::{
     ArenaError,
     directory::Directory,
+    file_header::HEADER_LEN,
     mapping::{Access, Mapping},
 };
 
@@ -71,7 +69,7 @@ impl RecordFile {
     }
 
     /// Whether a cell can be used: gets its memory if nobody did so ahead.
-    pub(super) fn has(&self, cell: u32) -> bool {
+    fn has(&self, cell: u32) -> bool {
         while self.reserved.load(Ordering::Acquire) <= cell {
             if cell >= self.cells_max || self.reserve_step().is_err() {
                 return false;
@@ -80,8 +78,15 @@ impl RecordFile {
         true
     }
 
-    pub(super) fn uses(&self, cells: u32) {
-        self.used.store(cells, Ordering::Relaxed);
+    /// The next cell that was never used; `None` if there is no memory for it. For the one who
+    /// writes the record.
+    pub(super) fn take(&self) -> Option<u32> {
+        let cell = self.used.load(Ordering::Relaxed);
+        if !self.has(cell) {
+            return None;
+        }
+        self.used.store(cell + 1, Ordering::Relaxed);
+        Some(cell)
     }
 
     fn reserve_step(&self) -> io::Result<()> {
@@ -91,8 +96,7 @@ impl RecordFile {
         loop {
             let to = from.saturating_add(step).min(self.cells_max);
             let (at, len) = (bytes_of(from), bytes_of(to) - bytes_of(from));
-            let nothing = FallocateFlags::empty();
-            match retry(|| if len > 0 { fallocate(&self.file, nothing, at, len) } else { Ok(()) }) {
+            match retry_on_intr(|| fallocate(&self.file, FallocateFlags::empty(), at, len)) {
                 Ok(()) => {
                     self.reserved.store(to, Ordering::Release);
                     return Ok(());
@@ -162,10 +166,7 @@ pub(crate) fn build(
     header: &Header,
     memory_max: ByteSize,
 ) -> io::Result<Record> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    let file = openat(directory.private(), UNDER_CONSTRUCTION, flags, mode)?;
-    over(file.into(), header, memory_max)
+    over(directory.create(UNDER_CONSTRUCTION)?, header, memory_max)
 }
 
 /// Makes an empty file into an empty record.
@@ -187,18 +188,9 @@ pub(super) fn over(file: File, header: &Header, memory_max: ByteSize) -> io::Res
 
 /// Gives the record that was built the name under which a restarted daemon finds it.
 pub(crate) fn publish(directory: &Directory) -> io::Result<()> {
-    Ok(renameat(directory.private(), UNDER_CONSTRUCTION, directory.private(), FILE)?)
+    Ok(directory.rename(UNDER_CONSTRUCTION, FILE)?)
 }
 
 fn bytes_of(cells: u32) -> u64 {
     u64::from(cells) * CELL_LEN as u64
-}
-
-fn retry(mut call: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            outcome => return outcome,
-        }
-    }
 }

@@ -2,17 +2,13 @@
 
 use kvlease_types::ByteSize;
 
-use super::{CELL_LEN, HEADER_CELLS, RecordOrigin};
-use crate::digest::xxh3;
-
-/// Where the cells begin.
-pub(super) const HEADER_LEN: usize = HEADER_CELLS as usize * CELL_LEN;
+use super::{CELL_LEN, RecordOrigin};
+use crate::file_header::{FileHeader, HEADER_LEN};
 
 /// Raise it when the layout changes, and go on reading the older ones where that is possible.
 pub(super) const VERSION: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"KVLRECRD";
-const SUMMED: usize = 40;
 
 /// What differs between records of the same version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,36 +24,25 @@ pub(crate) struct Header {
 impl Header {
     /// The bytes of the header.
     pub(super) fn encode(&self) -> [u8; HEADER_LEN] {
-        let mut bytes = [0; HEADER_LEN];
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[12..16].copy_from_slice(&(CELL_LEN as u32).to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.capacity.bytes().to_le_bytes());
-        bytes[24..32].copy_from_slice(&self.inode.to_le_bytes());
-        bytes[32..40].copy_from_slice(&self.boot.to_le_bytes());
-        let sum = xxh3(&bytes[..SUMMED]);
-        bytes[SUMMED..SUMMED + 8].copy_from_slice(&sum.to_le_bytes());
-        bytes
+        self.fields().encode()
+    }
+
+    fn fields(&self) -> FileHeader {
+        let numbers = [self.capacity.bytes(), self.inode, self.boot];
+        FileHeader { magic: MAGIC, version: VERSION, entry_len: CELL_LEN as u32, numbers }
     }
 
     /// The header of an existing file, if it is one of this version.
     pub(super) fn decode(existing: &[u8]) -> Result<Self, RecordOrigin> {
-        let existing = existing.first_chunk::<HEADER_LEN>().ok_or(RecordOrigin::Damaged)?;
-        let number = |at: usize| {
-            let bytes = existing[at..at + 8].try_into().expect("eight bytes of the header");
-            u64::from_le_bytes(bytes)
-        };
-        if existing[..8] != MAGIC || number(SUMMED) != xxh3(&existing[..SUMMED]) {
-            return Err(RecordOrigin::Damaged);
-        }
-        let version = number(8) as u32;
+        let found = FileHeader::decode(existing).filter(|found| found.magic == MAGIC);
+        let FileHeader { version, numbers, .. } = found.ok_or(RecordOrigin::Damaged)?;
         if version != VERSION {
             return Err(RecordOrigin::OtherVersion(version));
         }
-        let found =
-            Self { capacity: ByteSize::new(number(16)), inode: number(24), boot: number(32) };
-        let whole = *existing == found.encode();
-        whole.then_some(found).ok_or(RecordOrigin::Damaged)
+        let [capacity, inode, boot] = numbers;
+        let header = Self { capacity: ByteSize::new(capacity), inode, boot };
+        let whole = header.fields().begins(existing);
+        whole.then_some(header).ok_or(RecordOrigin::Damaged)
     }
 
     /// What an existing file means to a daemon that wants this header.
@@ -74,6 +59,9 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::xxh3;
+
+    const SUMMED: usize = 40;
 
     const HEADER: Header =
         Header { capacity: ByteSize::gib(1), inode: 77, boot: 0x0123_4567_89ab_cdef };

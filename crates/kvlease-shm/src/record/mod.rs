@@ -158,8 +158,6 @@ pub struct Record {
     heads: Vec<u32>,
     /// Cells that were used and are free.
     free: Vec<u32>,
-    /// Cells below this were used.
-    used: u32,
     /// Kept, so that no entry needs memory of its own.
     buffer: Vec<u8>,
     /// The cells of the entry being written, likewise.
@@ -169,7 +167,7 @@ pub struct Record {
 impl Record {
     pub(crate) fn new(file: Arc<RecordFile>) -> Self {
         let (heads, free, chain, buffer) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { file, heads, free, used: HEADER_CELLS, buffer, chain }
+        Self { file, heads, free, buffer, chain }
     }
 
     /// The file behind it, whose memory is to be kept ahead of what is used.
@@ -213,16 +211,7 @@ impl Record {
     }
 
     fn take_cell(&mut self) -> Option<u32> {
-        if let Some(cell) = self.free.pop() {
-            return Some(cell);
-        }
-        let cell = self.used;
-        if !self.file.has(cell) {
-            return None;
-        }
-        self.used += 1;
-        self.file.uses(self.used);
-        Some(cell)
+        self.free.pop().or_else(|| self.file.take())
     }
 }
 

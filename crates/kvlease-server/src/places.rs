@@ -1,0 +1,46 @@
+//! How many connections are served at the same time, over one way.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+
+use crate::metrics::Metrics;
+
+/// How long nothing is accepted after the system refused to give a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Places for connections. Who accepts takes one first: until there is one, the kernel keeps
+/// connections waiting.
+pub(crate) struct Places {
+    permits: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+impl Places {
+    pub(crate) fn new(connections_max: usize, metrics: &Arc<Metrics>) -> Self {
+        let permits = Arc::new(Semaphore::new(connections_max));
+        Self { permits, metrics: Arc::clone(metrics) }
+    }
+
+    /// A place, once there is one. It is free again when this is dropped.
+    pub(crate) async fn take(&self) -> OwnedSemaphorePermit {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                self.metrics.connections_full();
+                let permit = Arc::clone(&self.permits).acquire_owned().await;
+                permit.expect("the semaphore is never closed")
+            }
+        }
+    }
+
+    /// The system refused to give a connection. Its next try comes after a while.
+    pub(crate) async fn refused(&self, connection: &str, error: &io::Error) {
+        self.metrics.accept_failed();
+        tracing::warn!("cannot accept {connection}: {error}");
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
