@@ -80,11 +80,12 @@ fn take_over(dir: &TempDir, objects: u64) {
     let started = std::time::Instant::now();
     let recorded = arena.recorded().expect("the record can be read");
     let mut restoration = Restoration::default();
-    recorded.for_each(|object| restoration.add(object));
+    let horizon = arena.horizon();
+    recorded.for_each(|object| restoration.add(object, horizon.leased_until(object.extents)));
     let read = started.elapsed();
     let mut catalog = empty(objects);
     catalog.watch_slots(Box::new(Recorder(record(&arena))));
-    let restored = catalog.restore(restoration, capacity(objects));
+    let restored = catalog.restore(restoration, capacity(objects), Timestamp::default());
     let whole = started.elapsed();
     assert_eq!(restored.objects, objects);
     let ms = |span: Duration| span.as_secs_f64() * 1e3;

@@ -39,12 +39,18 @@ pub(crate) fn recover(
             "somebody had cut the segment shorter: gave it its size back, what was beyond is lost"
         );
     }
-    for (extent, until) in arena.horizon().pending(now()) {
+    let (horizon, now) = (arena.horizon(), now());
+    for (extent, until) in horizon.pending(now) {
         catalog.quarantine(extent, until);
     }
     let mut restoration = Restoration::default();
-    let broken = if cold { 0 } else { recorded.for_each(|object| restoration.add(object)) };
-    let restored = catalog.restore(restoration, arena.populated());
+    let broken = match cold {
+        true => 0,
+        false => recorded.for_each(|object| {
+            restoration.add(object, horizon.leased_until(object.extents));
+        }),
+    };
+    let restored = catalog.restore(restoration, arena.populated(), now);
     let recovery =
         Recovery { origin: recorded.origin(), cold, restored, broken, took: started.elapsed() };
     recovery.log();

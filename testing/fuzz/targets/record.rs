@@ -4,7 +4,7 @@
 
 use kvlease_cache::{Catalog, CatalogConfig, Restoration};
 use kvlease_shm::Recorded;
-use kvlease_types::{ByteSize, Epoch};
+use kvlease_types::{ByteSize, Epoch, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
 const CAPACITY: ByteSize = ByteSize::mib(1);
@@ -14,10 +14,13 @@ fuzz_target!(|bytes: &[u8]| {
     let mut record = bytes.to_vec();
     Recorded::seal(&mut record);
     let mut restoration = Restoration::default();
-    Recorded::in_bytes(record).for_each(|object| restoration.add(object));
+    Recorded::in_bytes(record).for_each(|object| {
+        let leased_until = Timestamp::from_nanos(object.generation % 3);
+        restoration.add(object, leased_until);
+    });
     let config = CatalogConfig { capacity: CAPACITY, ..CatalogConfig::default() };
     let mut catalog = Catalog::new(config, Epoch::new(1));
-    let restored = catalog.restore(restoration, CAPACITY);
+    let restored = catalog.restore(restoration, CAPACITY, Timestamp::from_nanos(1));
     catalog.check();
-    assert_eq!(catalog.stats(kvlease_types::Timestamp::default()).objects, restored.objects);
+    assert_eq!(catalog.stats(Timestamp::default()).objects, restored.objects);
 });

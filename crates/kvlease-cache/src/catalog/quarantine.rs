@@ -86,10 +86,9 @@ impl Quarantine {
         }
     }
 
-    /// Takes the units from `start` to `end` out: somebody has them for good. Returns the latest
-    /// end of a quarantine among them. Nothing below `start` is left ahead.
-    pub(super) fn cut(&mut self, start: u32, end: u32) -> Option<Timestamp> {
-        let mut latest = None;
+    /// Takes the units from `start` to `end` out: an object has them, and stays while it may be
+    /// read. Nothing below `start` is left ahead.
+    pub(super) fn cut(&mut self, start: u32, end: u32) {
         while let Some((&low, &(high, until))) = self.ahead.first_key_value()
             && low < end
         {
@@ -98,9 +97,7 @@ impl Quarantine {
             if high > end {
                 self.ahead.insert(end, (high, until));
             }
-            latest = latest.max(Some(until));
         }
-        latest
     }
 
     /// Frees the first range whose time has come.

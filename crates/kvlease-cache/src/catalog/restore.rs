@@ -4,10 +4,7 @@
 //! show, or be of another program. So nothing of it is believed that could make two objects share
 //! a byte or an object leave the arena: what does not fit is dropped, the newer object first kept.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, SealedObject, Timestamp};
 
@@ -37,6 +34,8 @@ struct Candidate {
     created: Timestamp,
     /// Of the incarnation that recorded it: the later one was sealed later.
     generation: u64,
+    /// Until when clients of that incarnation may be reading it.
+    leased_until: Timestamp,
 }
 
 /// Units that one extent takes.
@@ -58,8 +57,8 @@ struct Placed {
 /// Objects that have a slot and no space yet.
 #[derive(Default, Debug)]
 struct Admitted {
-    /// From the newest to the oldest.
-    slots: Vec<u32>,
+    /// From the newest to the oldest, with the ends of their leases.
+    slots: Vec<(u32, Timestamp)>,
     /// By their start.
     pieces: BTreeMap<u32, Placed>,
     /// Memory beside slots and blocks.
@@ -75,9 +74,10 @@ impl Admitted {
 }
 
 impl Restoration {
-    /// Adds an object that an earlier incarnation had sealed.
-    pub fn add(&mut self, object: &SealedObject<'_>) {
-        match Candidate::new(object) {
+    /// Adds an object that an earlier incarnation had sealed, and no lease of which ends after
+    /// `leased_until`.
+    pub fn add(&mut self, object: &SealedObject<'_>, leased_until: Timestamp) {
+        match Candidate::new(object, leased_until) {
             Some(candidate) => self.candidates.push(candidate),
             None => self.impossible += 1,
         }
@@ -86,7 +86,7 @@ impl Restoration {
 
 impl Candidate {
     /// `None` if no catalog has such an object.
-    fn new(object: &SealedObject<'_>) -> Option<Self> {
+    fn new(object: &SealedObject<'_>, leased_until: Timestamp) -> Option<Self> {
         let SealedObject { extents, checksum, created, generation, .. } = *object;
         let len = extents.iter().try_fold(0_u64, |sum, e| sum.checked_add(e.len.bytes()))?;
         // Only the last extent of an object ends within a unit.
@@ -104,6 +104,7 @@ impl Candidate {
             checksum,
             created,
             generation,
+            leased_until,
         })
     }
 
@@ -127,16 +128,22 @@ impl Piece {
 
 impl Catalog {
     /// Takes over the objects of an earlier incarnation, and makes the first `populated` bytes of
-    /// the arena usable. What is [in quarantine](Self::quarantine) below an object may still be
-    /// read under a lease of that incarnation: the object stays at least until then.
+    /// the arena usable. An object that may still be read at `now` under a lease of that
+    /// incarnation stays until that is over; [quarantine](Self::quarantine) below an object ends.
     ///
-    /// The order in which they leave again is that in which they were sealed. Their bytes count as
-    /// unknown until they were [`verified`](Self::verified).
+    /// The order in which they leave again is that in which they were used, as far as the ends of
+    /// their leases tell, or else sealed. Their bytes count as unknown until they were
+    /// [`verified`](Self::verified).
     ///
     /// # Panics
     ///
     /// If something is populated already: its space may be in use by then.
-    pub fn restore(&mut self, restoration: Restoration, populated: ByteSize) -> Restored {
+    pub fn restore(
+        &mut self,
+        restoration: Restoration,
+        populated: ByteSize,
+        now: Timestamp,
+    ) -> Restored {
         assert_eq!(self.space.populated(), 0, "restoring comes before everything else");
         let populated = whole_units(populated).min(self.capacity);
         let Restoration { mut candidates, impossible } = restoration;
@@ -153,20 +160,21 @@ impl Catalog {
                 self.admit(candidate, &mut admitted);
             }
         }
-        let held = self.place(admitted.pieces, populated);
-        // The oldest first: that is the order in which a policy gets to know objects.
-        for slot in admitted.slots.into_iter().rev() {
+        self.place(admitted.pieces, populated);
+        // Those that were used first come first: so a policy gets to know them.
+        admitted.slots.reverse();
+        admitted.slots.sort_by_key(|(slot, until)| self.objects[*slot].created.max(*until));
+        for (slot, until) in admitted.slots {
             self.reveal(slot);
             self.unverified += 1;
             outcome.objects += 1;
             outcome.bytes += self.objects[slot].len;
-            match held.get(&slot) {
-                Some(until) => {
-                    self.policy.pin(slot);
-                    self.objects[slot].held = true;
-                    self.holds.set(slot, *until);
-                }
-                None => self.evictable.add(&self.objects[slot]),
+            if until > now {
+                self.policy.pin(slot);
+                self.objects[slot].held = true;
+                self.holds.set(slot, until);
+            } else {
+                self.evictable.add(&self.objects[slot]);
             }
         }
         outcome
@@ -196,29 +204,25 @@ impl Catalog {
     fn admit(&mut self, candidate: Candidate, admitted: &mut Admitted) {
         admitted.heap += candidate.heap();
         let pieces: Vec<_> = candidate.pieces().collect();
-        let Candidate { bucket, key, extents, len, checksum, created, .. } = candidate;
+        let Candidate { bucket, key, extents, len, checksum, created, leased_until, .. } =
+            candidate;
         self.generation += 1;
         let slot = self.objects.insert(bucket, key, len, self.generation);
         let object = &mut self.objects[slot];
         (object.state, object.created, object.verified) = (State::Sealed, created, false);
         (object.checksum, object.extents) = (checksum, extents.into());
-        admitted.slots.push(slot);
+        admitted.slots.push((slot, leased_until));
         for (index, Piece { start, end }) in pieces.into_iter().enumerate() {
             admitted.pieces.insert(start, Placed { end, slot, index });
         }
     }
 
     /// Lays out the first `populated` units: objects, quarantine, and free space between them.
-    /// Returns until when an object may be read under the lease of an earlier incarnation.
-    fn place(&mut self, pieces: BTreeMap<u32, Placed>, populated: u32) -> HashMap<u32, Timestamp> {
-        let mut held = HashMap::new();
+    fn place(&mut self, pieces: BTreeMap<u32, Placed>, populated: u32) {
         let mut blocks = Vec::with_capacity(pieces.len());
         for (start, Placed { end, slot, index }) in pieces {
             self.quarantine.populate(&mut self.space, start);
-            if let Some(until) = self.quarantine.cut(start, end) {
-                let latest = held.entry(slot).or_insert(until);
-                *latest = until.max(*latest);
-            }
+            self.quarantine.cut(start, end);
             blocks.push((slot, index, self.space.append_taken(end - start, slot)));
         }
         self.quarantine.populate(&mut self.space, populated);
@@ -226,6 +230,5 @@ impl Catalog {
         for (slot, _, block) in blocks {
             self.space.adopt(&mut self.objects[slot].allocation, block);
         }
-        held
     }
 }

@@ -250,8 +250,8 @@ fn taken_over(objects: &[SealedObject<'_>]) -> (Vec<(String, u64)>, u64) {
     let config = CatalogConfig { capacity: unit_bytes(8), ..CatalogConfig::default() };
     let mut catalog = Catalog::new(config, Epoch::new(2));
     let mut restoration = Restoration::default();
-    objects.iter().for_each(|object| restoration.add(object));
-    let restored = catalog.restore(restoration, unit_bytes(8));
+    objects.iter().for_each(|object| restoration.add(object, at(0)));
+    let restored = catalog.restore(restoration, unit_bytes(8), at(0));
     catalog.check();
     assert_eq!(restored.objects + restored.impossible, objects.len() as u64);
     let (listed, _) = catalog.list("b", "", ListCursor::default(), 100);
@@ -275,6 +275,32 @@ fn of_two_objects_that_contradict_each_other_the_newer_is_taken_over() {
     assert_eq!(taken_over(&overlapping), (found(&[("c", 3)]), 2));
     let older = [apart[0], apart[1], recorded("c", &across, 0)];
     assert_eq!(taken_over(&older), (found(&[("a", 1), ("b", 2)]), 1));
+}
+
+#[test]
+fn what_was_used_longest_ago_leaves_first_after_a_restart_and_nothing_before_its_leases_end() {
+    let config = CatalogConfig { capacity: unit_bytes(4), ..CatalogConfig::default() };
+    let mut catalog = Catalog::new(config, Epoch::new(2));
+    let mut restoration = Restoration::default();
+    let places = [0, 1, 2, 3].map(|unit| [units(unit, 1)]);
+    // In the order in which they were sealed, with the ends of their last leases.
+    let leased = [("often", 90), ("never", 0), ("once", 20), ("held", 150)];
+    for (place, (age, (key, until))) in places.iter().zip((10..).zip(leased)) {
+        restoration.add(&recorded(key, place, age), at(until));
+    }
+    catalog.quarantine(units(0, 4), at(200));
+    assert_eq!(catalog.restore(restoration, unit_bytes(4), at(100)).objects, 4);
+    for (new, gone) in [("x", "never"), ("y", "once"), ("z", "often")] {
+        assert!(catalog.stat("b", gone).is_some());
+        store(&mut catalog, new, 1, 100).unwrap();
+        assert!(catalog.stat("b", gone).is_none(), "{gone}");
+        lease(&mut catalog, new, 100);
+    }
+    assert_eq!(store(&mut catalog, "w", 1, 149), Err(ReserveError::OnlyLeased));
+    catalog.expire(at(150), 10);
+    store(&mut catalog, "w", 1, 150).unwrap();
+    assert!(catalog.stat("b", "held").is_none());
+    catalog.check();
 }
 
 #[test]

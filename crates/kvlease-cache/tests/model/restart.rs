@@ -35,10 +35,11 @@ impl Run {
         // A record has no order.
         while !record.is_empty() {
             let entry = record.swap_remove(self.draws.below(record.len() as u64) as usize);
-            restoration.add(&entry.object());
+            let object = entry.object();
+            restoration.add(&object, leased_until(object.extents, &pending));
         }
         let populated_bytes = ByteSize::new(populated as u64 * UNIT.bytes());
-        let restored = self.catalog.restore(restoration, populated_bytes);
+        let restored = self.catalog.restore(restoration, populated_bytes, self.model.now);
         assert_eq!(restored.impossible, 0, "a record of a catalog makes sense");
         let tight = self.config.memory_max < ByteSize::mib(1);
         assert!(restored.beyond_memory == 0 || tight, "objects are left out without need");
@@ -106,9 +107,9 @@ impl Run {
             };
             assert_eq!(info.extents[..], object.extents[..], "nothing moves");
             self.cells.seal(&info);
-            let until = info.extents.iter().flat_map(touched).filter_map(|unit| pending.get(&unit));
-            if let Some(until) = until.max() {
-                self.model.holds.insert(number, *until);
+            let until = leased_until(&info.extents, pending);
+            if until > self.model.now {
+                self.model.holds.insert(number, until);
                 self.reached.restored_held += 1;
             }
             if let Some(object) = self.model.objects.get_mut(&number) {
@@ -123,6 +124,12 @@ impl Run {
             }
         }
     }
+}
+
+/// A lease covers all units of its object: it is over when the first of them is.
+fn leased_until(extents: &[Extent], pending: &BTreeMap<usize, Timestamp>) -> Timestamp {
+    let until = |unit| pending.get(&unit).copied().unwrap_or_default();
+    extents.iter().flat_map(touched).map(until).min().unwrap_or_default()
 }
 
 fn unit_extent(unit: usize) -> Extent {

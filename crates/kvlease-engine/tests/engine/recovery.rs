@@ -63,6 +63,30 @@ fn a_cache_lives_through_one_restart_after_the_other() {
 }
 
 #[test]
+fn what_was_read_lately_outlives_what_was_not_across_a_restart() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let quarter = CAPACITY.bytes() as usize / 4;
+    for n in 0..4 {
+        store(&engine, &format!("k{n}"), &bytes(quarter, n)).unwrap();
+    }
+    for n in [1, 0] {
+        let ttl = Duration::from_millis(1);
+        let guard = run(engine.lease("b", &format!("k{n}"), Some(ttl), TTL)).unwrap();
+        let over = guard.lease().deadline.after(GRACE);
+        drop(guard);
+        until("the end of the lease", || kvlease_shm::boot_time() > over);
+    }
+    drop(engine);
+    let engine = place.engine(2);
+    for (n, gone) in (4..).zip(["k2", "k3", "k1", "k0"]) {
+        assert!(engine.stat("b", gone).is_some());
+        store(&engine, &format!("k{n}"), &bytes(quarter, n)).unwrap();
+        assert!(engine.stat("b", gone).is_none(), "{gone}");
+    }
+}
+
+#[test]
 fn what_is_evicted_after_a_restart_is_the_oldest() {
     let place = Place::new();
     let engine = place.engine(1);

@@ -27,6 +27,7 @@ mod header;
 use std::{
     fs::File,
     io,
+    ops::Range,
     os::{fd::AsFd, unix::fs::FileExt},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -129,13 +130,26 @@ impl Horizon {
     /// If an extent is outside the arena.
     pub fn note(&self, extents: &[Extent], until: Timestamp) {
         for extent in extents {
-            let end = extent.end().filter(|end| end.bytes() <= self.capacity.bytes());
-            let end = end.expect("leased extents are inside the arena").bytes();
-            let first = extent.offset.bytes() / REGION_SIZE.bytes();
-            for region in first..end.div_ceil(REGION_SIZE.bytes()) {
+            assert!(self.has(extent), "leased extents are inside the arena");
+            for region in regions_of(extent) {
                 raise_deadline(self.deadline(region), until.nanos());
             }
         }
+    }
+
+    /// When the last lease ends that covers all of the extents, at the latest: the earliest of
+    /// their regions' deadlines. What leaves the arena was never leased.
+    pub fn leased_until(&self, extents: &[Extent]) -> Timestamp {
+        if !extents.iter().all(|extent| self.has(extent)) {
+            return Timestamp::default();
+        }
+        let deadline = |region| self.deadline(region).load(Ordering::Acquire);
+        let deadlines = extents.iter().flat_map(regions_of).map(deadline);
+        Timestamp::from_nanos(deadlines.min().unwrap_or_default())
+    }
+
+    fn has(&self, extent: &Extent) -> bool {
+        extent.end().is_some_and(|end| end.bytes() <= self.capacity.bytes())
     }
 
     /// What may still be leased at `now`, and until when; neighbours with the same deadline are
@@ -206,6 +220,12 @@ fn build(
     horizon.note(&[Extent::new(Offset::new(0), header.capacity)], pending);
     directory.rename(UNDER_CONSTRUCTION, FILE)?;
     Ok(horizon)
+}
+
+/// The regions that an extent of the arena touches.
+fn regions_of(extent: &Extent) -> Range<u64> {
+    let (start, size) = (extent.offset.bytes(), REGION_SIZE.bytes());
+    start / size..(start + extent.len.bytes()).div_ceil(size)
 }
 
 fn regions(capacity: ByteSize) -> u64 {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use kvlease_shm::{Arena, HorizonOrigin, REGION_SIZE, SegmentOptions, boot_time};
-use kvlease_types::{ByteSize, Timestamp};
+use kvlease_types::{ByteSize, Extent, Timestamp};
 use rustix::process::Signal;
 
 use crate::fixture::{CAPACITY, Fixture, LEASE_TTL_MAX, extent, name, populate, read, write};
@@ -30,6 +30,14 @@ fn deadlines_survive_a_restart_and_only_grow() {
     arena.horizon().note(&[extent(0, 1), extent(4 * MIB, 1)], soon);
     let expected = vec![(extent(0, 4 * MIB), late), (extent(4 * MIB, REGION_SIZE.bytes()), soon)];
     assert_eq!(arena.horizon().pending(now), expected);
+    let leased_until = |extents: &[Extent]| arena.horizon().leased_until(extents);
+    assert_eq!(leased_until(&[extent(0, 4 * MIB)]), late);
+    assert_eq!(leased_until(&[extent(0, 5 * MIB)]), soon, "no lease covers it all for longer");
+    assert_eq!(leased_until(&[extent(0, 1), extent(7 * MIB, 1)]), Timestamp::default());
+    for nowhere in [extent(0, CAPACITY.bytes() + 1), extent(u64::MAX, 2)] {
+        assert_eq!(leased_until(&[nowhere]), Timestamp::default());
+    }
+    assert_eq!(leased_until(&[]), Timestamp::default());
     drop(arena);
 
     let arena = fixture.open();
