@@ -43,7 +43,7 @@ pub enum ServeError {
     /// The segment cannot be had. Status 69 if something else has it, 73 if it cannot be made.
     #[error(transparent)]
     Arena(#[from] ArenaError),
-    /// The engine does not start. Status 73.
+    /// The engine does not start. Status 71 if it gets no threads, otherwise 73.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The system refuses something that every process needs. Status 71.
@@ -65,7 +65,7 @@ impl ServeError {
             | Self::Listen { .. }
             | Self::Inherited(_) => 69,
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
-            Self::System { .. } => 71,
+            Self::System { .. } | Self::Start(StartError::Thread(_)) => 71,
             Self::Socket { .. } | Self::Arena(_) | Self::Start(_) => 73,
         })
     }

@@ -3,8 +3,11 @@
 use std::{
     io::{self, Write},
     net::TcpListener,
+    num::NonZero,
     panic,
     process::{ExitCode, abort},
+    sync::Mutex,
+    thread,
 };
 
 use kvlease_shm::explain_sigbus;
@@ -44,9 +47,11 @@ fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     end_on_panic();
     explain_sigbus().map_err(signals)?;
     raise_descriptor_limit();
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| ServeError::System { what: "threads", source })?;
-    runtime.block_on(serve_until_told(config, inherited))
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = |source| ServeError::System { what: "threads", source };
+    try_threads(workers).map_err(threads)?;
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    runtime.map_err(threads)?.block_on(serve_until_told(config, inherited))
 }
 
 async fn serve_until_told(
@@ -80,6 +85,20 @@ fn inherited_listener() -> Result<Option<TcpListener>, ServeError> {
 
 fn signals(source: io::Error) -> ServeError {
     ServeError::System { what: "signal handlers", source }
+}
+
+/// Starts so many threads at a time, and ends them: the runtime panics where the system refuses one
+/// of its workers.
+fn try_threads(count: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let closed = gate.lock();
+        for _ in 0..count {
+            thread::Builder::new().spawn_scoped(scope, || drop(gate.lock()))?;
+        }
+        drop(closed);
+        Ok(())
+    })
 }
 
 /// A panic is a broken invariant: nothing that follows can be trusted, and whoever supervises

@@ -5,6 +5,7 @@ use std::{
     fs,
     net::TcpListener,
     process::{Command, Stdio},
+    thread,
 };
 
 use kvlease_soak::{Segment, serve_command};
@@ -13,6 +14,7 @@ use crate::support::{await_that, daemon, daemon_binary, get, put};
 
 const BAD_USAGE: i32 = 64;
 const TAKEN: i32 = 69;
+const SYSTEM: i32 = 71;
 const CANNOT_CREATE: i32 = 73;
 
 /// Starts a daemon that must refuse to, and returns its exit status and its one line.
@@ -41,6 +43,17 @@ fn serve(segment: &Segment, listen: &str, capacity: &str) -> Command {
     command
 }
 
+/// The same with room for the stacks of so many threads.
+fn within_threads(command: &Command, threads: usize) -> Command {
+    const STACK: u64 = 1 << 30;
+    let room = threads as u64 * STACK + STACK / 4 * 3;
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -v {} && exec \"$0\" \"$@\"", room >> 10)]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited.env("RUST_MIN_STACK", STACK.to_string());
+    limited
+}
+
 /// Asserts that a line names everything that a person needs.
 fn assert_names(line: &str, parts: &[&str]) {
     for part in parts {
@@ -58,6 +71,26 @@ fn a_second_daemon_on_the_same_segment_is_refused_and_the_first_goes_on() {
     assert_names(&line, &["shared_memory_name=`", first.segment().name(), "stop it or choose"]);
     assert_eq!(first.segment().inode(), inode);
     assert_eq!(get(&first, "kept"), 200);
+}
+
+#[test]
+fn a_daemon_that_gets_too_few_threads_says_so_and_one_that_gets_them_is_warm() {
+    let mut daemon = daemon("16MiB", &[]);
+    assert_eq!(put(&daemon, "kept", 50_000), 200);
+    let inode = daemon.segment().inode();
+    daemon.kill().unwrap();
+    let mut plain = serve(daemon.segment(), "127.0.0.1:0", "16MiB");
+    plain.args(["--set", "log.level=error"]);
+    // One for each processor, and those that keep, populate and scrub the arena.
+    let needed = thread::available_parallelism().unwrap().get() + 3;
+    for threads in 0..needed {
+        let (status, line) = refusal(within_threads(&plain, threads));
+        assert_eq!(status, SYSTEM, "{line}");
+        assert_names(&line, &["thread", "raise"]);
+    }
+    assert_eq!(daemon.segment().inode(), inode);
+    daemon.start_again().unwrap();
+    assert_eq!(get(&daemon, "kept"), 200);
 }
 
 #[test]
