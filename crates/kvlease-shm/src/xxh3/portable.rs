@@ -7,15 +7,15 @@ use std::{
 
 use super::{Accumulators, BLOCK, STRIPE};
 
-/// Takes in whole blocks, and copies them to `target` unless it is null.
+/// Takes in whole blocks, and copies them to `target` if there is one.
 ///
 /// # Safety
 ///
-/// `source` must be readable and `target`, unless null, writable for `blocks` blocks, and they must
-/// not overlap. Either may be shared with other processes.
+/// `source` must be readable and `target` writable for `blocks` blocks, and they must not overlap.
+/// Either may be shared with other processes.
 pub(crate) unsafe fn blocks(
     mut source: *const u8,
-    mut target: *mut u8,
+    mut target: Option<*mut u8>,
     blocks: usize,
     accumulators: &mut Accumulators,
 ) {
@@ -28,12 +28,12 @@ pub(crate) unsafe fn blocks(
             private.assume_init_ref()
         };
         take_block(block, accumulators);
-        if !target.is_null() {
+        if let Some(target) = &mut target {
             // SAFETY: the caller promises as many blocks.
-            unsafe { block.as_ptr().copy_to_nonoverlapping(target, BLOCK) };
+            unsafe { block.as_ptr().copy_to_nonoverlapping(*target, BLOCK) };
+            *target = target.wrapping_add(BLOCK);
         }
         source = source.wrapping_add(BLOCK);
-        target = target.wrapping_add(BLOCK);
     }
 }
 
@@ -56,4 +56,32 @@ pub(crate) fn take_block(block: &[u8; BLOCK], accumulators: &mut Accumulators) {
         accumulators.take(stripe, number);
     }
     accumulators.scramble();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCKS: usize = 3;
+
+    #[test]
+    fn blocks_are_summed_the_same_wherever_they_go_and_whatever_the_machine_has() {
+        let source: Vec<u8> = (0..(BLOCKS * BLOCK) as u32)
+            .map(|i| (i.wrapping_mul(0x9e37_79b1) >> 24) as u8)
+            .collect();
+        let mut summed = Accumulators::new();
+        // SAFETY: the source has that many blocks, and nothing is written.
+        unsafe { blocks(source.as_ptr(), None, BLOCKS, &mut summed) };
+        let (mut copied, mut target) = (Accumulators::new(), vec![0; source.len()]);
+        // SAFETY: the target is as long as the source.
+        unsafe { blocks(source.as_ptr(), Some(target.as_mut_ptr()), BLOCKS, &mut copied) };
+        assert_eq!((&summed.0, &target), (&copied.0, &source));
+        #[cfg(target_arch = "x86_64")]
+        if crate::copy::Engine::Avx2.is_available() {
+            let mut wide = Accumulators::new();
+            // SAFETY: the source has that many blocks, and the instructions were found.
+            unsafe { super::super::avx2::sum(source.as_ptr(), BLOCKS, &mut wide) };
+            assert_eq!(summed.0, wide.0);
+        }
+    }
 }

@@ -22,9 +22,9 @@ const LONG: usize = STREAM_MIN / 4 * 5;
 const GUARD: u8 = 0xa5;
 const MARGIN: usize = 256;
 /// Rounds of each test; an interpreter that checks every access gets fewer.
-const SHIFTS: usize = if cfg!(miri) { 3 } else { 128 };
-const ROUNDS: usize = if cfg!(miri) { 5 } else { 300 };
-const RACES: usize = if cfg!(miri) { 5 } else { 5_000 };
+const SHIFTS: usize = if cfg!(miri) { 1 } else { 128 };
+const ROUNDS: usize = if cfg!(miri) { 4 } else { 300 };
+const RACES: usize = 5_000;
 
 /// Copies into the middle of guarded memory and compares all of it.
 fn check(source: &[u8], from: usize, to: usize, len: usize, copy: impl FnOnce(*const u8, *mut u8)) {

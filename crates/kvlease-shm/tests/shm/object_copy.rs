@@ -7,8 +7,8 @@ use kvlease_types::Extent;
 
 use crate::fixture::{CAPACITY, Fixture, Random, extent, name, populate, write};
 
-/// Rounds of the random test; an interpreter that checks every access gets fewer.
-const ROUNDS: usize = if cfg!(miri) { 2 } else { 60 };
+/// Rounds of the random test.
+const ROUNDS: usize = 60;
 const OBJECT_LEN_MAX: usize = 7 * COPY_PIECE_LEN;
 
 /// An object in three extents, out of order in the segment.
