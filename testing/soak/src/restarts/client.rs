@@ -4,7 +4,7 @@
 //! What it holds when that happens it goes on using, as any client may: leases until their
 //! deadline, and reservations too.
 
-use std::{mem, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use kvlease_client::lane::Reservation;
 use tokio::runtime::Builder;
@@ -37,6 +37,8 @@ pub(super) struct Client<'a> {
     /// Reservations that are never committed, and what is written into them while they last.
     pub(super) strays: Vec<(Reservation, Vec<u8>)>,
     kept: Vec<Kept>,
+    /// Leases that are never released: not even by their guards, before their daemon is dead.
+    abandoned: Vec<Leased>,
     buffer: Vec<u8>,
 }
 
@@ -50,7 +52,8 @@ struct Kept {
 impl<'a> Client<'a> {
     pub(super) fn new(common: &'a Common, number: usize) -> Self {
         let random = Random::of(common.seed, number as u64);
-        Self { common, number, random, strays: Vec::new(), kept: Vec::new(), buffer: Vec::new() }
+        let (strays, kept, abandoned, buffer) = Default::default();
+        Self { common, number, random, strays, kept, abandoned, buffer }
     }
 
     /// Works whenever the gate is open, until there is nothing more to do.
@@ -61,6 +64,7 @@ impl<'a> Client<'a> {
             last = turn;
             let work = async {
                 let session = Session::open(&place).await?;
+                self.abandoned.clear();
                 while gate.is_open() {
                     self.turn(&session).await?;
                 }
@@ -143,8 +147,7 @@ impl<'a> Client<'a> {
         match self.random.below(100) {
             dice if dice < ABANDON_PERCENT => {
                 self.common.counts.add(Count::Abandoned, 1);
-                // Not even the guard's own release may run: this client forgets its lease.
-                mem::forget(kept.leased);
+                self.abandoned.push(kept.leased);
             }
             dice if dice < ABANDON_PERCENT + KEEP_PERCENT && self.kept.len() < KEPT_MAX => {
                 self.kept.push(kept);
