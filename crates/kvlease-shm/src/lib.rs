@@ -43,6 +43,7 @@ mod name;
 mod object_copy;
 mod options;
 mod populate;
+mod prefault;
 mod process;
 mod record;
 mod segment;

@@ -68,7 +68,10 @@ impl Mapping {
 
     /// Tells the kernel about a part of the mapping. Only advice that keeps the bytes is allowed.
     pub(crate) fn advise(&self, part: Extent, advice: Advice) -> Result<(), Errno> {
-        debug_assert!(matches!(advice, Advice::LinuxHugepage | Advice::LinuxPopulateWrite));
+        debug_assert!(matches!(
+            advice,
+            Advice::LinuxHugepage | Advice::LinuxPopulateRead | Advice::LinuxPopulateWrite
+        ));
         let start = self.locate(part).ok_or(Errno::FAULT)?;
         // A part that was located fits into the address space.
         let len = part.len.bytes() as usize;

@@ -4,7 +4,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc};
 
 use kvlease_types::{ByteSize, Extent};
 
-use crate::{Attachment, Digest, OutOfBounds, copy, mapping::Access};
+use crate::{Attachment, Digest, OutOfBounds, copy, mapping::Access, prefault::Prefaulted};
 
 /// A mapping that objects can be written into, in the extents that the daemon reserved for them.
 ///
@@ -13,6 +13,7 @@ use crate::{Attachment, Digest, OutOfBounds, copy, mapping::Access};
 pub struct WritableAttachment {
     /// Its mapping is a writable one.
     reader: Arc<Attachment>,
+    prefaulted: Prefaulted,
 }
 
 impl WritableAttachment {
@@ -24,7 +25,8 @@ impl WritableAttachment {
     /// for writing.
     pub fn from_descriptor(descriptor: OwnedFd, capacity: ByteSize) -> io::Result<Self> {
         let reader = Attachment::map(descriptor, capacity, Access::ReadWrite)?;
-        Ok(Self { reader: Arc::new(reader) })
+        let prefaulted = Prefaulted::new(reader.mapping.len());
+        Ok(Self { reader: Arc::new(reader), prefaulted })
     }
 
     /// The same mapping, for reading.
@@ -48,7 +50,9 @@ impl WritableAttachment {
     ) -> Result<(), OutOfBounds> {
         let mut rest = bytes;
         for extent in self.reader.part(extents, from, bytes.len() as u64)? {
-            let target = self.reader.mapping.locate(extent);
+            let mapping = &self.reader.mapping;
+            self.prefaulted.prefault(mapping, extent);
+            let target = mapping.locate(extent);
             let target = target.expect("every extent was checked when the part was made");
             let (now, later) = rest.split_at(extent.len.bytes() as usize);
             let (source, len) = (now.as_ptr(), now.len());
