@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
-use kvlease_cache::{Acquired, Lease, Released};
+use kvlease_cache::{Lease, Released};
 use kvlease_types::LeaseId;
 use tokio::sync::watch;
 
 use crate::{
     clock::now,
-    engine::{Engine, Shared, State},
+    engine::{Engine, Shared},
+    state::Unavailable,
 };
 
 /// How many keys or leases are worked on while the mutex is held.
@@ -156,19 +157,23 @@ impl Shared {
         prefix: bool,
         outcomes: &mut Vec<Leased>,
     ) {
-        let mut state = self.state();
-        let State { catalog, awaited } = &mut *state;
-        catalog.acquire_many(bucket, keys, ttl, now(), |acquired| {
-            let granted = matches!(acquired, Acquired::Leased(_));
-            outcomes.push(match acquired {
-                Acquired::Leased(lease) => Leased::Granted(GrantedLease { lease }),
-                Acquired::Writing(id) => Leased::Writing(awaited.wait(id)),
-                Acquired::Absent { evicted } => Leased::Absent { evicted },
-                Acquired::TooManyLeases => Leased::TooManyLeases,
-                Acquired::MemoryShort => Leased::MemoryShort,
-            });
+        self.state().acquire_many(bucket, keys, ttl, now(), |outcome| {
+            let granted = outcome.is_ok();
+            outcomes.push(Leased::from(outcome));
             granted || !prefix
         });
+    }
+}
+
+impl From<Result<Lease, Unavailable>> for Leased {
+    fn from(outcome: Result<Lease, Unavailable>) -> Self {
+        match outcome {
+            Ok(lease) => Self::Granted(GrantedLease { lease }),
+            Err(Unavailable::Writing(end)) => Self::Writing(end),
+            Err(Unavailable::Absent { evicted }) => Self::Absent { evicted },
+            Err(Unavailable::TooManyLeases) => Self::TooManyLeases,
+            Err(Unavailable::MemoryShort) => Self::MemoryShort,
+        }
     }
 }
 

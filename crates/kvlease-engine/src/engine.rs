@@ -11,14 +11,13 @@ use std::{
 };
 
 use kvlease_cache::{
-    Acquired, BucketInfo, Catalog, CatalogStats, Lease, ListCursor, ObjectInfo, Released, Removed,
+    BucketInfo, Catalog, CatalogStats, Lease, ListCursor, ObjectInfo, Released, Removed,
 };
 use kvlease_shm::{Arena, ArenaError, Generations, Link, RecordFile};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId, Timestamp};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    awaited::Awaited,
     cells::Cells,
     clock::now,
     config::EngineConfig,
@@ -30,6 +29,7 @@ use crate::{
     read::Read,
     recovery::{Recovery, recover},
     reservation::Reservation,
+    state::{State, Unavailable},
 };
 
 /// The cache of one node: the catalog, the arena, and the threads that look after them.
@@ -56,13 +56,6 @@ pub(crate) struct Shared {
     /// page tables.
     pub(crate) huge_pages: AtomicBool,
     state: Mutex<State>,
-}
-
-/// What the one mutex guards.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) catalog: Catalog,
-    pub(crate) awaited: Awaited,
 }
 
 /// The state of the engine in numbers.
@@ -123,8 +116,8 @@ impl Engine {
             let mut sealed = match self.shared.acquire(bucket, key, ttl) {
                 Ok(lease) if self.shared.vouches_for(lease.lease()) => break Ok(lease),
                 Ok(_) => break Err(LeaseRefused::Absent { evicted: false }),
-                Err(Unavailable::Refused(refused)) => break Err(refused),
                 Err(Unavailable::Writing(sealed)) => sealed,
+                Err(unavailable) => break Err(unavailable.into()),
             };
             waited = true;
             let left = wait.saturating_sub(started.elapsed());
@@ -147,8 +140,7 @@ impl Engine {
     pub fn read(&self, bucket: &str, key: &str) -> Result<Read, LeaseRefused> {
         match self.shared.acquire(bucket, key, self.shared.config.lease_ttl_max) {
             Ok(lease) => Ok(Read::new(lease)),
-            Err(Unavailable::Refused(refused)) => Err(refused),
-            Err(Unavailable::Writing(_)) => Err(LeaseRefused::Absent { evicted: false }),
+            Err(unavailable) => Err(unavailable.into()),
         }
     }
 
@@ -240,13 +232,6 @@ impl Engine {
     }
 }
 
-/// Why an object cannot be leased at this moment.
-pub(crate) enum Unavailable {
-    Refused(LeaseRefused),
-    /// It is being written; the receiver wakes when that ends, either way.
-    Writing(watch::Receiver<()>),
-}
-
 impl Shared {
     /// Takes the arena with what an earlier incarnation recorded, and makes its first part usable.
     pub(crate) fn open(
@@ -277,7 +262,7 @@ impl Shared {
             huge_pages = arena.huge_pages_granted();
         }
         catalog.grow(arena.populated());
-        let state = Mutex::new(State { catalog, awaited: Awaited::default() });
+        let state = Mutex::new(State::new(catalog));
         let huge_pages = AtomicBool::new(huge_pages);
         let shared =
             Self { arena, config, counters, record: record_file, generations, huge_pages, state };
@@ -291,19 +276,8 @@ impl Shared {
         key: &str,
         ttl: Duration,
     ) -> Result<LeaseGuard, Unavailable> {
-        let mut state = self.state();
-        match state.catalog.acquire(bucket, key, ttl, now()) {
-            Acquired::Leased(lease) => {
-                drop(state);
-                Ok(LeaseGuard::new(self, lease, ttl))
-            }
-            Acquired::Writing(id) => Err(Unavailable::Writing(state.awaited.wait(id))),
-            Acquired::Absent { evicted } => {
-                Err(Unavailable::Refused(LeaseRefused::Absent { evicted }))
-            }
-            Acquired::TooManyLeases => Err(Unavailable::Refused(LeaseRefused::TooManyLeases)),
-            Acquired::MemoryShort => Err(Unavailable::Refused(LeaseRefused::MemoryShort)),
-        }
+        let lease = self.state().acquire(bucket, key, ttl, now())?;
+        Ok(LeaseGuard::new(self, lease, ttl))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

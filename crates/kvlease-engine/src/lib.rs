@@ -13,7 +13,6 @@
 
 #![forbid(unsafe_code)]
 
-mod awaited;
 mod batch;
 mod cells;
 mod clock;
@@ -31,6 +30,7 @@ mod reservation;
 mod scrub;
 #[cfg(test)]
 mod simulation;
+mod state;
 mod verify;
 mod write;
 

@@ -51,13 +51,7 @@ impl Write {
     /// Publishes the first `len` bytes, no more than space was taken for.
     pub(crate) fn seal(mut self, len: ByteSize, checksum: Checksum, now: Timestamp) -> Stored {
         self.open = false;
-        let mut state = self.shared.state();
-        state
-            .catalog
-            .seal(self.id, len, checksum, now)
-            .expect("a write is known, with its space, until this guard seals or aborts it");
-        state.awaited.wake(self.id);
-        drop(state);
+        self.shared.state().seal(self.id, len, checksum, now);
         Stored { len, checksum }
     }
 }
@@ -65,9 +59,7 @@ impl Write {
 impl Drop for Write {
     fn drop(&mut self) {
         if self.open {
-            let mut state = self.shared.state();
-            state.catalog.abort(self.id);
-            state.awaited.wake(self.id);
+            self.shared.state().abort(self.id);
         }
     }
 }

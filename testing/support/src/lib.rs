@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod draws;
+pub mod model;
 mod tmpfs;
 
 pub use draws::{Draws, bytes, rounds};

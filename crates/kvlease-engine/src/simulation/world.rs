@@ -19,9 +19,10 @@ use crate::{
     Put, ReadError, Reservation,
     clock::{now, virtual_clock},
     config::EngineConfig,
-    engine::{Shared, Unavailable},
+    engine::Shared,
     maintenance::reap,
     read::Read,
+    state::Unavailable,
 };
 
 const CAPACITY: ByteSize = ByteSize::mib(8);
@@ -247,7 +248,7 @@ impl World {
         let guard = match self.daemon().acquire(BUCKET, &key, ttl) {
             Ok(guard) => guard,
             Err(Unavailable::Writing(_)) => return,
-            Err(Unavailable::Refused(_)) => {
+            Err(_) => {
                 self.forget_evicted();
                 assert!(!self.stored.contains_key(&key), "{key} is there and not leased");
                 return;
