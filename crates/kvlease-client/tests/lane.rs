@@ -18,12 +18,12 @@ use std::{
 
 use kvlease_api::lane::{
     DoneStatus, FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeaseStatus, LeasesWriter, Request,
-    ReservationsWriter, Welcome, write_renewed,
+    ReservationsWriter, Welcome, write_done, write_renewed,
 };
 use kvlease_client::{
     BucketName, ByteSize, Checksum, ClientConfig, Connector, ConnectorConfig, Extent, Key,
     SocketChoice, View,
-    lane::{Found, Lane, LaneError},
+    lane::{Found, Lane, LaneError, LanePut},
 };
 use kvlease_shm::Generations;
 use kvlease_types::{Epoch, Offset};
@@ -210,6 +210,141 @@ async fn a_commit_does_not_wait_for_a_connection_that_was_found_closed_meanwhile
 }
 
 #[tokio::test]
+async fn a_lane_for_one_call_at_a_time_has_one_connection_whatever_its_calls_wait_for() {
+    let (go, gone) = mpsc::channel();
+    let peer = Peer::serving(move |stream| {
+        greet(&stream, &Generations::create(8).unwrap());
+        let request = read_frame(&mut &stream);
+        let mut answer = Vec::new();
+        let mut reservations = ReservationsWriter::begin(&mut answer, request, LIMIT);
+        reservations.granted(1, &[Extent::new(Offset::new(0), ByteSize::new(64))]);
+        reservations.finish();
+        (&stream).write_all(&answer).unwrap();
+        while let Some(arrived) = next_frame(&mut &stream) {
+            let frame = Frame::split(&arrived, FRAME_LEN_MAX).unwrap().unwrap().0;
+            let mut answer = Vec::new();
+            match Request::decode(&frame).unwrap() {
+                Request::Acquire(_) => {
+                    gone.recv_timeout(LIMIT).unwrap();
+                    answer = absent(frame.request);
+                }
+                Request::Commit(_) => write_done(&mut answer, frame.request, &[DoneStatus::Done]),
+                _ => panic!("nothing else was asked"),
+            }
+            (&stream).write_all(&answer).unwrap();
+        }
+    });
+    let lane = peer.open().await.unwrap();
+    let key = [Key::new("k").unwrap()];
+    let mut reserved = lane.reserve(&[(&key[0], ByteSize::new(64))], LIMIT).await.unwrap();
+    let reserved = reserved.pop().unwrap().unwrap();
+    let acquire = || {
+        let (lane, key) = (lane.clone(), key.clone());
+        tokio::spawn(async move { lane.acquire(&key, false, LIMIT, LIMIT, LIMIT).await })
+    };
+    let first = acquire();
+    let elsewhere = lane.clone();
+    // Waits for the connection of the first call; the last one waits for any.
+    let stored =
+        tokio::spawn(
+            async move { elsewhere.commit(vec![(reserved, Checksum::new(1))], LIMIT).await },
+        );
+    let last = acquire();
+    tokio::task::yield_now().await;
+    for _ in 0..2 {
+        go.send(()).unwrap();
+    }
+    let (first, stored, last) = tokio::join!(first, stored, last);
+    let (first, stored, last) = (first.unwrap(), stored.unwrap(), last.unwrap());
+    assert!(matches!(first.unwrap()[..], [Found::Absent]));
+    assert_eq!(stored.unwrap(), [LanePut::Stored]);
+    assert!(matches!(last.unwrap()[..], [Found::Absent]));
+}
+
+#[tokio::test]
+async fn what_ends_while_its_connection_is_in_use_is_told_without_another_call() {
+    let (go, gone) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let peer = Peer::serving(move |stream| {
+        greet(&stream, &Generations::create(8).unwrap());
+        let request = read_frame(&mut &stream);
+        (&stream).write_all(&granted(request, grant(3, 9), 0)).unwrap();
+        let request = read_frame(&mut &stream);
+        gone.recv_timeout(LIMIT).unwrap();
+        (&stream).write_all(&absent(request)).unwrap();
+        let arrived = next_frame(&mut &stream).unwrap();
+        let frame = Frame::split(&arrived, FRAME_LEN_MAX).unwrap().unwrap().0;
+        let Request::Release { ids, .. } = Request::decode(&frame).unwrap() else { return };
+        tell.send(ids.collect::<Vec<_>>()).unwrap();
+    });
+    let lane = peer.open().await.unwrap();
+    let key = [Key::new("k").unwrap()];
+    let leased = lane.acquire(&key, false, LIMIT, LIMIT, LIMIT).await.unwrap();
+    let (second, ()) = tokio::join!(lane.acquire(&key, false, LIMIT, LIMIT, LIMIT), async {
+        drop(leased);
+        go.send(()).unwrap();
+    });
+    assert!(matches!(second.unwrap()[..], [Found::Absent]));
+    assert_eq!(told.recv_timeout(LIMIT).unwrap(), [1]);
+}
+
+#[test]
+fn a_view_can_be_made_when_the_runtime_of_its_lease_has_ended() {
+    let peer = Peer::serving(|stream| {
+        greet(&stream, &Generations::create(8).unwrap());
+        let request = read_frame(&mut &stream);
+        (&stream).write_all(&granted(request, grant(3, 9), 0)).unwrap();
+        // Until the client has closed.
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    });
+    let connector = connector(&peer);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let opened = runtime.block_on(connector.open(&Key::new("k").unwrap(), 0));
+    drop(runtime);
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || done.send(opened.unwrap().unwrap().into_view().is_ok()));
+    assert!(is_done.recv_timeout(LIMIT).unwrap());
+}
+
+#[tokio::test]
+async fn a_lane_that_is_opened_while_its_connector_closes_is_closed_as_well() {
+    let (asked, is_asked) = mpsc::channel();
+    let (go, gone) = mpsc::channel::<()>();
+    let (closed, is_closed) = mpsc::channel();
+    let peer = Peer::serving(move |stream| {
+        asked.send(()).unwrap();
+        gone.recv_timeout(LIMIT).unwrap();
+        greet(&stream, &Generations::create(8).unwrap());
+        let _ = (&stream).read_to_end(&mut Vec::new());
+        closed.send(()).unwrap();
+    });
+    let connector = connector(&peer);
+    let key = Key::new("k").unwrap();
+    let (found, ()) = tokio::join!(connector.exists(&key), async {
+        is_asked.recv_timeout(LIMIT).unwrap();
+        connector.close().await;
+        go.send(()).unwrap();
+    });
+    // Nobody serves HTTP here.
+    assert!(found.is_err());
+    is_closed.recv_timeout(LIMIT).unwrap();
+    assert!(!connector.is_fast());
+}
+
+fn absent(request: u64) -> Vec<u8> {
+    let mut leases = LeasesWriter::begin(Vec::new(), request);
+    leases.refused(LeaseStatus::Absent);
+    leases.finish(LIMIT)
+}
+
+/// A connector that knows nothing but the peer.
+fn connector(peer: &Peer) -> Connector {
+    let mut config = ConnectorConfig::new(ClientConfig::new("127.0.0.1:1".parse().unwrap()));
+    config.socket = SocketChoice::At(peer.path());
+    Connector::new(config).unwrap()
+}
+
+#[tokio::test]
 async fn what_greets_otherwise_than_a_daemon_is_refused() {
     let no_descriptors = Peer::serving(|stream| {
         read_frame(&mut &stream);
@@ -256,9 +391,7 @@ async fn the_views_of_a_batch_are_renewed_together_for_as_long_as_they_are_there
             let _ = (&stream).write_all(&answer);
         }
     });
-    let mut config = ConnectorConfig::new(ClientConfig::new("127.0.0.1:1".parse().unwrap()));
-    config.socket = SocketChoice::At(peer.path());
-    let connector = Connector::new(config).unwrap();
+    let connector = connector(&peer);
     let keys: Vec<Key> = ["a", "b", "c"].map(|key| Key::new(key).unwrap()).into();
     let opened = connector.batched_open(&keys, 0).await;
     let view = |opened: Result<Option<_>, _>| -> Option<View> {

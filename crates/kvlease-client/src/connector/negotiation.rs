@@ -46,6 +46,8 @@ struct State {
     opened: Option<Instant>,
     /// Whether somebody is at it.
     opening: bool,
+    /// Whether it was given up for good.
+    closed: bool,
     /// What was said last, as far as it is about the lane.
     said: Option<Said>,
     /// When it was said last that the lane broke.
@@ -75,7 +77,8 @@ impl Negotiation {
                 None => {}
             }
             let path = socket(client, config)?;
-            if state.opening || state.next.is_some_and(|next| Instant::now() < next) {
+            if state.closed || state.opening || state.next.is_some_and(|next| Instant::now() < next)
+            {
                 return None;
             }
             state.opening = true;
@@ -89,6 +92,7 @@ impl Negotiation {
             Lane::open_counted(&path, bucket, true, settings.requests_max, limit, counts).await;
         let mut state = self.lock();
         let lane = match opened {
+            Ok(_) if state.closed => None,
             Ok(lane) => {
                 state.opened(&path, lane.clone());
                 Some(lane)
@@ -114,9 +118,12 @@ impl Negotiation {
         (leases.load(Ordering::Relaxed), ended.load(Ordering::Relaxed))
     }
 
-    /// Gives the lane up.
+    /// Gives the lane up for good, also one that is being opened.
     pub(super) fn close(&self) {
-        let lane = self.lock().lane.take();
+        let mut state = self.lock();
+        state.closed = true;
+        let lane = state.lane.take();
+        drop(state);
         drop(lane);
     }
 

@@ -112,21 +112,27 @@ impl Batch {
         slot.kept.store(false, Ordering::Relaxed);
         self.shared.counts.ended.fetch_add(1, Ordering::Relaxed);
         if self.link.end_lease(slot.grant.sequence) {
-            self.shared.flush(&self.link);
+            self.shared.turns.flush(&self.link);
         }
     }
 
     /// A lease is to be renewed from now on.
-    pub(super) fn keep(&self, slot: u32) {
+    pub(super) fn keep(self: &Arc<Self>, slot: u32, limit: Duration) {
         self.slot(slot).kept.store(true, Ordering::Relaxed);
+        self.link.renewals.add(self, self.half_time(self.deadline(slot)), limit);
     }
 
     /// When the leases that are to be renewed have half of their time left; `None` if there are
     /// none.
     pub(super) fn due(&self) -> Option<Instant> {
         let first = self.kept().map(|slot| self.deadline(slot)).min()?;
+        Some(self.half_time(first))
+    }
+
+    /// When half of the time before a deadline is left.
+    fn half_time(&self, deadline: Instant) -> Instant {
         let half = Duration::from_nanos(self.ttl.load(Ordering::Relaxed) / 2);
-        Some(first.checked_sub(half).unwrap_or(first))
+        deadline.checked_sub(half).unwrap_or(deadline)
     }
 
     /// Renews the leases that are to be renewed. Those that have ended are not any more.

@@ -9,7 +9,7 @@ use std::{
 use kvlease_api::lane::{Answer, DoneStatus, KeysWriter, LeaseStatus, Mode, Unfit};
 use kvlease_types::Key;
 
-use super::{Lane, LaneError, LaneLease, batch::Batch, error::Fault, link::Link, open::Busy};
+use super::{Lane, LaneError, LaneLease, batch::Batch, error::Fault, link::Link, turns::Busy};
 
 /// What came of one key of an acquire.
 #[derive(Debug)]

@@ -70,8 +70,7 @@ impl LaneLease {
 
     /// Has the lease renewed for as long as it is there. A renewal may take as long as `limit`.
     pub(crate) fn keep_alive(&self, limit: Duration) {
-        self.batch.keep(self.slot);
-        self.batch.link.renewals.add(&self.batch, limit);
+        self.batch.keep(self.slot, limit);
     }
 
     /// Where what is done for it in the background is done.

@@ -1,14 +1,17 @@
 //! What the guards of a connection's leases and reservations know of it, wherever it is.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use kvlease_api::lane::IdsWriter;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::renewals::Renewals;
+use super::{
+    renewals::Renewals,
+    sync::{Mutex, MutexGuard},
+};
 
 /// How many ended leases go out at once at the latest.
 const ENDED_MAX: usize = 1024;
@@ -31,7 +34,9 @@ struct State {
     given_up: Vec<u64>,
     /// Leases that have not ended.
     live: usize,
-    /// When they were told last.
+    /// The daemon is to learn it now.
+    flush_due: bool,
+    /// When it was told last.
     flushed: Duration,
     /// The connection is no more.
     closed: bool,
@@ -40,7 +45,7 @@ struct State {
 impl Link {
     pub(super) fn new() -> Self {
         let (ended, given_up, flushed) = (Vec::new(), Vec::new(), coarse_now());
-        let state = State { ended, given_up, live: 0, flushed, closed: false };
+        let state = State { ended, given_up, live: 0, flush_due: false, flushed, closed: false };
         Self { state: Mutex::new(state), renewals: Arc::default() }
     }
 
@@ -64,25 +69,35 @@ impl Link {
         let mut state = self.lock();
         state.ended.push(sequence);
         state.live -= 1;
-        state.live == 0
+        state.flush_due |= state.live == 0
             || state.ended.len() >= ENDED_MAX
-            || coarse_now().saturating_sub(state.flushed) >= FLUSH_INTERVAL
+            || coarse_now().saturating_sub(state.flushed) >= FLUSH_INTERVAL;
+        state.flush_due
     }
 
     /// A lease that nobody has a guard of.
     pub(super) fn end_unguarded(&self, sequence: u64) {
-        self.lock().ended.push(sequence);
+        let mut state = self.lock();
+        state.ended.push(sequence);
+        state.flush_due = true;
     }
 
     /// A reservation was given up, and nobody writes there any more.
     pub(super) fn give_up(&self, write: u64) {
-        self.lock().given_up.push(write);
+        let mut state = self.lock();
+        state.given_up.push(write);
+        state.flush_due = true;
+    }
+
+    /// Whether the daemon is to learn now what has ended, and was not told yet.
+    pub(super) fn is_flush_due(&self) -> bool {
+        self.lock().flush_due
     }
 
     /// Appends the frames that tell the daemon what has ended. No answer comes to them.
     pub(super) fn write_ended(&self, out: &mut Vec<u8>) {
         let mut state = self.lock();
-        state.flushed = coarse_now();
+        (state.flush_due, state.flushed) = (false, coarse_now());
         let State { ended, given_up, .. } = &mut *state;
         drain(ended, out, |out| IdsWriter::release(out, 0, true));
         drain(given_up, out, |out| IdsWriter::abort(out, 0, true));

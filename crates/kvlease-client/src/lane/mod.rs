@@ -18,10 +18,20 @@ mod error;
 mod handshake;
 mod lease;
 mod link;
+#[cfg(test)]
+mod models;
 mod open;
 mod put;
 mod renewals;
 mod session;
+mod turns;
+
+use std::sync;
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time,
+};
 
 pub use calls::Found;
 pub use error::LaneError;

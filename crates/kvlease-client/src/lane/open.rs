@@ -1,10 +1,9 @@
-//! Connections to one daemon's socket, and whose turn it is to use one.
+//! How a lane and its connections are opened, and what a call on one of them is.
 
 use std::{
-    mem,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,10 +11,7 @@ use std::{
 
 use kvlease_shm::Attachment;
 use kvlease_types::{BucketName, ByteSize, Epoch};
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     connection::Connection,
@@ -23,6 +19,7 @@ use super::{
     handshake::{Greeted, greet},
     link::Link,
     session::Session,
+    turns::{Busy, Turns},
 };
 
 /// The most connections of a lane: more calls at a time than any machine has cores for wait.
@@ -40,10 +37,7 @@ pub(super) struct Shared {
     pub(super) bucket: BucketName,
     writes: bool,
     pub(super) session: Arc<Session>,
-    turns: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
-    /// Told when a connection has become idle, or is no more.
-    returned: Notify,
+    pub(super) turns: Arc<Turns>,
     broken: AtomicBool,
     pub(super) counts: Arc<LaneCounts>,
 }
@@ -53,13 +47,6 @@ pub(super) struct Shared {
 pub(crate) struct LaneCounts {
     pub(crate) leases: AtomicU64,
     pub(crate) ended: AtomicU64,
-}
-
-/// A connection in use. It comes back when this is dropped, unless it is of no more use.
-pub(super) struct Busy {
-    connection: Option<Connection>,
-    shared: Arc<Shared>,
-    _turn: OwnedSemaphorePermit,
 }
 
 impl Lane {
@@ -102,9 +89,7 @@ impl Lane {
             bucket,
             writes,
             session,
-            turns: Arc::new(Semaphore::new(turns)),
-            idle: Mutex::new(vec![connection]),
-            returned: Notify::new(),
+            turns: Arc::new(Turns::new(turns, connection)),
             broken: AtomicBool::new(false),
             counts,
         };
@@ -143,8 +128,7 @@ impl Lane {
 
     /// Tells the daemon now which leases have ended, as far as their connections are idle.
     pub fn flush(&self) {
-        self.shared.lock_idle().retain_mut(Connection::flush);
-        self.shared.returned.notify_waiters();
+        self.shared.turns.flush_all();
     }
 
     /// Runs a call on a connection, within its time.
@@ -168,7 +152,7 @@ impl Lane {
         call: impl AsyncFnOnce(&mut Busy) -> Result<T, Fault>,
     ) -> Result<T, LaneError> {
         let call = async {
-            let mut busy = self.shared.busy_on(link).await?;
+            let mut busy = self.shared.turns.on(link).await.ok_or_else(Fault::closed)?;
             call(&mut busy).await
         };
         self.within(limit, call).await
@@ -196,47 +180,12 @@ impl Lane {
 }
 
 impl Shared {
-    async fn busy(self: &Arc<Self>) -> Result<Busy, Fault> {
-        let turn = self.turn().await;
-        let idle = self.lock_idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        Ok(Busy { connection: Some(connection), shared: Arc::clone(self), _turn: turn })
-    }
-
-    async fn busy_on(self: &Arc<Self>, link: &Arc<Link>) -> Result<Busy, Fault> {
-        loop {
-            let returned = self.returned.notified();
-            let connection = {
-                let mut idle = self.lock_idle();
-                let place = idle.iter().position(|idle| Arc::ptr_eq(&idle.link, link));
-                place.map(|place| idle.remove(place))
-            };
-            if let Some(connection) = connection {
-                let turn = self.turn().await;
-                return Ok(Busy {
-                    connection: Some(connection),
-                    shared: Arc::clone(self),
-                    _turn: turn,
-                });
-            }
-            if link.is_closed() {
-                return Err(Fault::closed());
-            }
-            returned.await;
+    async fn busy(&self) -> Result<Busy, Fault> {
+        let mut busy = self.turns.any().await;
+        if busy.lacks_connection() {
+            busy.set_connection(self.connect().await?);
         }
-    }
-
-    async fn turn(&self) -> OwnedSemaphorePermit {
-        match Arc::clone(&self.turns).try_acquire_owned() {
-            Ok(turn) => turn,
-            Err(_) => {
-                let turn = Arc::clone(&self.turns).acquire_owned().await;
-                turn.expect("the lane never closes its semaphore")
-            }
-        }
+        Ok(busy)
     }
 
     /// Another connection to the same incarnation.
@@ -246,43 +195,5 @@ impl Shared {
             return Err(Fault::Protocol("another daemon listens there by now".to_owned()));
         }
         Ok(Connection::new(stream)?)
-    }
-
-    /// Tells the daemon what has ended on this connection, if it is idle; otherwise whoever uses it
-    /// does when it is done.
-    pub(super) fn flush(&self, link: &Arc<Link>) {
-        let mut idle = self.lock_idle();
-        let place = idle.iter().position(|idle| Arc::ptr_eq(&idle.link, link));
-        if let Some(place) = place
-            && !idle[place].flush()
-        {
-            let torn = idle.remove(place);
-            drop(idle);
-            drop(torn);
-            // Whoever waits for it waits in vain.
-            self.returned.notify_waiters();
-        }
-    }
-
-    fn lock_idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        // Nothing in the sections can leave the list half changed.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Busy {
-    pub(super) fn connection(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("it is there until this is dropped")
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        // One that is of no more use is closed before anybody is told.
-        let connection = mem::take(&mut self.connection);
-        if let Some(connection) = connection.filter(Connection::is_usable) {
-            self.shared.lock_idle().push(connection);
-        }
-        self.shared.returned.notify_waiters();
     }
 }

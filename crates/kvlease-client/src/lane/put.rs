@@ -13,12 +13,7 @@ use kvlease_api::lane::{
 use kvlease_shm::{Digest, process_id};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
-use super::{
-    Lane, LaneError,
-    error::Fault,
-    link::Link,
-    open::{Busy, Shared},
-};
+use super::{Lane, LaneError, error::Fault, link::Link, open::Shared, turns::Busy};
 
 /// How much is copied between two looks at the deadline.
 const PIECE_LEN: usize = 4 << 20;
@@ -214,7 +209,7 @@ impl Drop for Reservation {
         let Group { shared, link, pid, .. } = &*self.group;
         if !self.committed && *pid == process_id() {
             link.give_up(self.write);
-            shared.flush(link);
+            shared.turns.flush(link);
         }
     }
 }

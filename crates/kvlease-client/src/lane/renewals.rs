@@ -4,13 +4,16 @@
 //! of its time is over. What has ended meanwhile costs it nothing.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering},
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, time::sleep_until};
-
-use super::batch::Batch;
+use super::{
+    Notify,
+    batch::Batch,
+    sync::{Mutex, MutexGuard},
+    time::sleep_until,
+};
 
 /// How many batches are listed before those that are gone are looked for.
 const LISTED_MIN: usize = 64;
@@ -33,23 +36,23 @@ struct State {
 }
 
 impl Renewals {
-    /// Some lease of the batch is to be renewed from now on.
-    pub(super) fn add(self: &Arc<Self>, batch: &Arc<Batch>, limit: Duration) {
+    /// A lease of the batch is to be renewed from now on, and is due then.
+    pub(super) fn add(self: &Arc<Self>, batch: &Arc<Batch>, due: Instant, limit: Duration) {
         let mut state = self.lock();
-        if batch.listed.swap(true, Ordering::Relaxed) {
-            return;
+        if !batch.listed.swap(true, Ordering::Relaxed) {
+            if state.batches.len() >= state.forget_at {
+                state.batches.retain(|batch| batch.strong_count() > 0);
+                state.forget_at = LISTED_MIN.max(2 * state.batches.len());
+            }
+            state.batches.push(Arc::downgrade(batch));
         }
-        if state.batches.len() >= state.forget_at {
-            state.batches.retain(|batch| batch.strong_count() > 0);
-            state.forget_at = LISTED_MIN.max(2 * state.batches.len());
-        }
-        state.batches.push(Arc::downgrade(batch));
-        let Some(due) = batch.due() else { return };
         match state.wakes {
             Some(wakes) if wakes <= due => {}
             Some(_) => self.earlier.notify_one(),
             None => {
                 state.wakes = Some(due);
+                drop(state);
+                // A runtime that has ended drops the task at once, which takes the lock.
                 let task = Task { renewals: Arc::clone(self), ended: false };
                 batch.runtime.spawn(task.run(limit));
             }
@@ -99,6 +102,7 @@ impl Task {
             };
             if due.is_empty() {
                 tokio::select! {
+                    biased;
                     () = sleep_until(next.into()) => {}
                     () = self.renewals.earlier.notified() => {}
                 }

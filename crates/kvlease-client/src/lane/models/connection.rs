@@ -1,0 +1,59 @@
+//! Stands in for a connection: its link is real, its daemon takes what it is told.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::link::Link;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) link: Arc<Link>,
+    /// How many connections there are.
+    open: Arc<AtomicUsize>,
+    torn: bool,
+    /// The daemon has closed it, which is found when something is sent.
+    deaf: bool,
+}
+
+impl Connection {
+    pub(super) fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self { link: Arc::new(Link::new()), open: Arc::clone(open), torn: false, deaf: false }
+    }
+
+    /// One whose daemon is gone.
+    pub(super) fn deaf(open: &Arc<AtomicUsize>) -> Self {
+        let mut connection = Self::new(open);
+        connection.deaf = true;
+        connection
+    }
+
+    /// A call, which tells what has ended first.
+    pub(super) fn call(&mut self) {
+        self.link.write_ended(&mut Vec::new());
+    }
+
+    /// A call that is given up half way.
+    pub(super) fn tear(&mut self) {
+        self.torn = true;
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        !self.torn
+    }
+
+    pub(super) fn flush(&mut self) -> bool {
+        self.link.write_ended(&mut Vec::new());
+        self.torn |= self.deaf;
+        !self.torn
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.link.close();
+    }
+}
