@@ -5,7 +5,7 @@
 
 mod fake;
 
-use std::{fs, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use fake::{Fake, SEGMENT_LEN, lease, reply};
 use kvlease_client::{
@@ -410,6 +410,24 @@ async fn a_held_lease_saves_the_round_trip_of_the_read_and_is_released_if_nobody
     connector.hold(&keys).await;
     connector.close().await;
     assert_eq!(fake.leases(), 0);
+}
+
+#[tokio::test]
+async fn what_is_held_ends_by_time_though_the_runtime_that_held_the_first_has_ended() {
+    let fake = Fake::start().await;
+    let keys = keys(2);
+    keys.iter().for_each(|key| fake.store(key, b"some bytes"));
+    let mut config = fake.config();
+    config.lease_retention = Duration::from_millis(50);
+    let connector = Connector::new(config).unwrap();
+    let (first, elsewhere) = (keys[..1].to_vec(), connector.clone());
+    let ended = thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        assert!(runtime.block_on(elsewhere.hold(&first))[0].as_ref().unwrap());
+    });
+    fake.wait("the runtime has ended", || ended.is_finished()).await;
+    assert!(connector.hold(&keys[1..]).await[0].as_ref().unwrap());
+    fake.wait("nothing is held", || connector.stats().held == 0).await;
 }
 
 #[tokio::test]

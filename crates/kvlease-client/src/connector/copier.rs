@@ -13,12 +13,16 @@ use std::{
     collections::VecDeque,
     fmt, io,
     num::NonZeroUsize,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
+    sync::{Arc, PoisonError},
 };
 
 use kvlease_shm::{CopyOutcome, ObjectCopy, process_id};
 use tokio::sync::oneshot;
+
+use super::{
+    sync::{Condvar, Mutex, MutexGuard},
+    thread,
+};
 
 /// The threads. Dropping it ends them when they have done what they were given.
 #[derive(Debug)]

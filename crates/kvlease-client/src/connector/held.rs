@@ -67,7 +67,8 @@ impl Held {
         let sweep = !std::mem::replace(&mut state.sweeping, true);
         drop(state);
         if sweep {
-            tokio::spawn(sweep_until_empty(Arc::downgrade(inner)));
+            let sweeper = Sweeper { inner: Arc::downgrade(inner), ended: false };
+            tokio::spawn(sweeper.run());
         }
         drop((replaced, beyond));
     }
@@ -161,23 +162,38 @@ impl State {
     }
 }
 
-/// The sweeper: it runs while anything is held and the connector lives.
-async fn sweep_until_empty(inner: Weak<Inner>) {
-    let interval = |inner: &Inner| {
-        let interval = inner.config.lease_retention / SWEEPS_PER_RETENTION;
-        interval.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX)
-    };
-    let Some(interval) = inner.upgrade().map(|inner| interval(&inner)) else { return };
-    loop {
-        tokio::time::sleep(interval).await;
-        let Some(inner) = inner.upgrade() else { return };
-        let sweeping = inner.held.sweep();
-        // What was released on the way is to reach the daemon even if no call follows.
-        if let Some(lane) = inner.negotiation.open_lane() {
-            lane.flush();
+/// The sweeper: it runs while anything is held and the connector lives. If its runtime ends before
+/// that, the next lease that is held starts another one.
+struct Sweeper {
+    inner: Weak<Inner>,
+    ended: bool,
+}
+
+impl Sweeper {
+    async fn run(mut self) {
+        let interval = |inner: &Inner| {
+            let interval = inner.config.lease_retention / SWEEPS_PER_RETENTION;
+            interval.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX)
+        };
+        let Some(interval) = self.inner.upgrade().map(|inner| interval(&inner)) else { return };
+        while !self.ended {
+            tokio::time::sleep(interval).await;
+            let Some(inner) = self.inner.upgrade() else { return };
+            self.ended = !inner.held.sweep();
+            // What was released on the way is to reach the daemon even if no call follows.
+            if let Some(lane) = inner.negotiation.open_lane() {
+                lane.flush();
+            }
         }
-        if !sweeping {
-            return;
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if !self.ended
+            && let Some(inner) = self.inner.upgrade()
+        {
+            inner.held.lock().sweeping = false;
         }
     }
 }

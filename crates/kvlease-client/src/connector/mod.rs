@@ -19,6 +19,8 @@ mod held;
 mod inner;
 mod leased;
 mod lookup;
+#[cfg(test)]
+mod models;
 mod negotiation;
 mod notice;
 mod object;
@@ -37,15 +39,17 @@ pub use object::OpenObject;
 pub use view::View;
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{self, Arc, atomic::Ordering},
+    thread,
     time::Duration,
 };
 
 use kvlease_shm::LentBuffer;
 use kvlease_types::{ByteSize, Key};
+use tokio::{runtime::Handle, sync::Notify};
 
 use self::{inner::Inner, streamed::Next, window::each};
-use crate::{Error, ListedObject, PutBody, PutOutcome};
+use crate::{Error, Lease, ListedObject, PutBody, PutOutcome};
 
 /// How many objects a listing has at most: what a reply of some hundred megabytes holds.
 pub const LISTED_OBJECTS_MAX: usize = 1_000_000;
@@ -53,6 +57,9 @@ pub const LISTED_OBJECTS_MAX: usize = 1_000_000;
 /// How many objects of a batch are leased at a time to be read: what one frame asks for, and no
 /// more than are read in a moment.
 const FAST_WINDOW: usize = 128;
+
+/// How many leases that were used are released at a time.
+const RELEASE_TASKS_MAX: usize = 8;
 
 /// How often a closing connector looks for the answers to its last releases.
 const SETTLE_POLL: Duration = Duration::from_millis(1);

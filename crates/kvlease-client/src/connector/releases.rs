@@ -13,19 +13,18 @@
 use std::{
     collections::VecDeque,
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use kvlease_shm::process_id;
-use tokio::{runtime::Handle, sync::Notify};
 
-use crate::Lease;
+use super::{
+    Handle, Lease, Notify, RELEASE_TASKS_MAX,
+    sync::{Mutex, MutexGuard},
+};
 
 /// How many leases wait for their release at most.
 const RELEASES_QUEUED_MAX: usize = 16_384;
-
-/// How many are released at a time.
-const RELEASE_TASKS_MAX: usize = 8;
 
 /// The queue. The mutex is never held across an await.
 #[derive(Default, Debug)]
