@@ -98,6 +98,9 @@ impl Frame {
                 let parsed = httparse::parse_chunk_size(arrived);
                 match parsed.map_err(|InvalidChunkSize| Malformed::Frames)? {
                     Status::Partial => return line_is_to_come(arrived).map(Some),
+                    Status::Complete((len, _)) if len > LINE_LEN_MAX => {
+                        return Err(Malformed::Frames);
+                    }
                     Status::Complete((len, size)) => {
                         arrived.advance(len);
                         *self = if size == 0 { Self::Trailers(0) } else { Self::Data(size) };
@@ -128,6 +131,9 @@ impl Frame {
                 let Some(end) = arrived.iter().position(|byte| *byte == b'\n') else {
                     return line_is_to_come(arrived).map(Some);
                 };
+                if end >= LINE_LEN_MAX {
+                    return Err(Malformed::Frames);
+                }
                 let is_last = matches!(&arrived[..end], b"\r" | b"");
                 arrived.advance(end + 1);
                 *seen += 1;
@@ -208,6 +214,9 @@ mod tests {
         let long = [b'1'; LINE_LEN_MAX + 100];
         let trailers = format!("0\r\n{}", "a: b\r\n".repeat(TRAILERS_MAX + 1));
         let trailer = format!("0\r\na: {}", "b".repeat(LINE_LEN_MAX + 1));
+        // What is too long is so as well when all of it arrives at once.
+        let whole_size = format!("1;{}\r\na\r\n0\r\n\r\n", "b".repeat(LINE_LEN_MAX));
+        let whole_trailer = format!("{trailer}\r\n\r\n");
         for wire in [
             b"x\r\n".as_slice(),
             b"-1\r\n",
@@ -216,6 +225,8 @@ mod tests {
             &long,
             trailers.as_bytes(),
             trailer.as_bytes(),
+            whole_size.as_bytes(),
+            whole_trailer.as_bytes(),
         ] {
             for piece_len in [1, 7, usize::MAX] {
                 assert_eq!(body(Framing::chunked(), wire, piece_len), Err(Malformed::Frames));
