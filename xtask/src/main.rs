@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod contract;
+mod fuzz;
 mod python;
 mod steps;
 mod tidy;
@@ -23,6 +24,8 @@ usage: cargo xtask COMMAND
   contract   the unmodified LMCache against the daemon; installs what it needs
              (arguments behind it go to pytest)
   python     the Python package, built into the same environment, and its types
+  fuzz       [TARGET] [--runs N | --seconds N | --replay PATH]: what parses the bytes of
+             others, with inputs that coverage guides; for a minute unless told otherwise
   openapi    rewrite crates/kvlease-api/openapi.json
 ";
 
@@ -43,6 +46,7 @@ fn run() -> Result<()> {
         Some("test") => steps::test(&root),
         Some("tidy") => tidy::run(&root),
         Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
+        Some("fuzz") => fuzz::run(&root, &arguments.collect::<Vec<_>>()),
         Some("python") => python::run(&root),
         Some("openapi") => {
             let path = root.join("crates/kvlease-api/openapi.json");

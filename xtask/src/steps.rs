@@ -4,7 +4,7 @@ use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{contract, tidy};
+use crate::{contract, fuzz, tidy};
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     tidy::run(root)?;
@@ -18,6 +18,7 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     // The Python extension is loaded by an interpreter: its tests are the contract suite's.
     let tests = ["test", "--workspace", "--exclude", "kvlease-python", "--no-fail-fast"];
     cargo(root, &tests, &[("KVLEASE_BIN", &daemon)])?;
+    fuzz::check(root)?;
     contract::run(root, &[])
 }
 

@@ -9,9 +9,12 @@ use libfuzzer_sys::fuzz_target;
 
 const CAPACITY: ByteSize = ByteSize::mib(1);
 
+/// What is in front of the cells of a record. It is another place's to read.
+const HEADER_LEN: usize = 4096;
+
 fuzz_target!(|bytes: &[u8]| {
+    let mut record = [&[0; HEADER_LEN], bytes].concat();
     // Sums that hold: what is behind them is what there is to find.
-    let mut record = bytes.to_vec();
     Recorded::seal(&mut record);
     let mut restoration = Restoration::default();
     Recorded::in_bytes(record).for_each(|object| {

@@ -1,0 +1,133 @@
+//! Fuzzing guided by coverage of what parses the bytes of others: the workspace in `testing/fuzz`,
+//! whose own configuration has the flags by which the stable compiler instruments it.
+
+mod campaign;
+mod seeds;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::steps;
+use campaign::{Campaign, Limit};
+
+/// The workspace of the targets.
+const FOLDER: &str = "testing/fuzz";
+
+/// How often [`check`] runs each target: as often as is done in seconds.
+const RUNS: u64 = 20_000;
+
+/// How long [`run`] runs each target unless told otherwise, in seconds.
+const SECONDS: u64 = 60;
+
+/// What would replace the configuration of the workspace.
+const OVERRIDES: [&str; 5] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+];
+
+/// Looks for mistakes in the workspace, and runs every target for a while that is the same each
+/// time: from the seeds alone, and with the same draws.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    steps::run(cargo(root).args(["fmt", "--check"]))?;
+    steps::run(cargo(root).args(["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
+    steps::run(cargo(root).args(["build", "--bins"]))?;
+    for target in targets(root)? {
+        Campaign::new(root, &target)?.repeatable().run(&Limit::Runs(RUNS))?;
+    }
+    Ok(())
+}
+
+/// Runs the target that the arguments name, or all of them, one after the other.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    let (named, options) = match arguments.split_first() {
+        Some((target, options)) if !target.starts_with("--") => (Some(target), options),
+        _ => (None, arguments),
+    };
+    let limit = limit(options)?;
+    let all = targets(root)?;
+    if let Some(target) = named {
+        let known = all.join("`, `");
+        ensure!(all.contains(target), "no such target: take one of `{known}`, target=`{target}`");
+        return Campaign::new(root, target)?.run(&limit);
+    }
+    ensure!(!matches!(limit, Limit::Replay(_)), "name the target that the input is for");
+    all.iter().try_for_each(|target| Campaign::new(root, target)?.run(&limit))
+}
+
+fn limit(options: &[String]) -> Result<Limit> {
+    let number = |text: &str| {
+        text.parse().ok().with_context(|| format!("write a whole number, value=`{text}`"))
+    };
+    Ok(match options {
+        [] => Limit::Seconds(SECONDS),
+        [option, value] if option == "--runs" => Limit::Runs(number(value)?),
+        [option, value] if option == "--seconds" => Limit::Seconds(number(value)?),
+        [option, value] if option == "--replay" => {
+            let input = fs::canonicalize(value);
+            Limit::Replay(input.with_context(|| format!("cannot read the input, path=`{value}`"))?)
+        }
+        _ => bail!("write one of `--runs N`, `--seconds N` and `--replay PATH`"),
+    })
+}
+
+/// The names of all targets.
+fn targets(root: &Path) -> Result<Vec<String>> {
+    let folder = root.join(FOLDER).join("targets");
+    let files = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
+    let paths = files.map(|file| Ok(file?.path())).collect::<Result<Vec<PathBuf>>>()?;
+    let name = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut names: Vec<String> = paths.iter().filter_map(name).collect();
+    names.sort();
+    ensure!(!names.is_empty(), "there are no targets in {}", folder.display());
+    Ok(names)
+}
+
+/// Cargo in the workspace of the targets, with nothing but that one's configuration.
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root.join(FOLDER));
+    for name in OVERRIDES {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_is_one_of_the_workspace() {
+        let root = crate::root().unwrap();
+        let manifest = fs::read_to_string(root.join(FOLDER).join("Cargo.toml")).unwrap();
+        let targets = targets(&root).unwrap();
+        for target in &targets {
+            assert!(manifest.contains(&format!("name = \"{target}\"\n")), "{target}");
+        }
+        assert_eq!(manifest.matches("[[bin]]").count(), targets.len());
+    }
+
+    #[test]
+    fn arguments_that_mean_nothing_are_refused() {
+        let root = crate::root().unwrap();
+        for (arguments, reason) in [
+            (vec!["nothing"], "no such target"),
+            (vec!["lane", "--runs"], "write one of"),
+            (vec!["--seconds", "long"], "value=`long`"),
+            (vec!["lane", "--replay", "no/such/file"], "path=`no/such/file`"),
+            (vec!["--replay", "Cargo.toml"], "name the target"),
+        ] {
+            let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+            let error = run(&root, &arguments).unwrap_err().to_string();
+            assert!(error.contains(reason), "{arguments:?}: {error}");
+        }
+    }
+}
