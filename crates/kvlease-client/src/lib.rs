@@ -42,6 +42,9 @@ mod counters;
 mod direct;
 mod error;
 mod framing;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 pub mod lane;
 mod lease;

@@ -10,10 +10,11 @@ use http::StatusCode;
 use kvlease_api::{ErrorBody, ErrorCode};
 use kvlease_types::{Checksum, Key};
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     Client, Error,
-    connection::Fault,
+    connection::{Connection, Fault},
     head::Head,
     operation::Operation,
     pool::{Busy, PoolFault},
@@ -95,8 +96,18 @@ impl Call<'_> {
 impl<'a> Reply<'a> {
     /// Reads an answer to its end and gives its connection back.
     pub(crate) async fn read(head: Head, mut busy: Busy, call: Call<'a>) -> Result<Self, Error> {
-        let body = read_body(&mut busy, call).await?;
+        let reply = Self::of(head, &mut busy.connection, call).await?;
         busy.finish();
+        Ok(reply)
+    }
+
+    /// Reads an answer to its end.
+    pub(crate) async fn of<S: AsyncRead + AsyncWrite + Unpin>(
+        head: Head,
+        connection: &mut Connection<S>,
+        call: Call<'a>,
+    ) -> Result<Self, Error> {
+        let body = read_body(connection, call).await?;
         let refusal = match head.status.is_success() {
             true => None,
             false => serde_json::from_slice(&body).ok(),
@@ -163,8 +174,11 @@ impl Client {
     }
 }
 
-async fn read_body(busy: &mut Busy, call: Call<'_>) -> Result<Bytes, Error> {
-    let mut next = async || busy.connection.next_bytes().await.map_err(|fault| call.broken(fault));
+async fn read_body<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<S>,
+    call: Call<'_>,
+) -> Result<Bytes, Error> {
+    let mut next = async || connection.next_bytes().await.map_err(|fault| call.broken(fault));
     let Some(first) = next().await? else { return Ok(Bytes::new()) };
     let Some(second) = next().await? else { return Ok(first) };
     let mut body = BytesMut::from(first);
