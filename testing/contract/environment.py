@@ -7,9 +7,9 @@ Prints the path of the environment's Python. Takes some minutes and about 2 GB t
 from PyPI alone; a later call with the same inputs returns at once. The inputs are hashed into a
 stamp inside the environment, so a changed requirement, script or Python makes it anew.
 
-It needs Python's venv module, a C compiler and binutils (cuda_stubs.py says why). Where one is
-missing, it is installed with apt-get when this runs as root on Debian or its kin; otherwise the
-message names the package.
+It needs Python's venv module, a C compiler and binutils (cuda_stubs.py says why), and sees to a
+C++ compiler, which the fuzzer in testing/fuzz is built with. Where one is missing, it is installed
+with apt-get when this runs as root on Debian or its kin; otherwise the message names the package.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SCRIPTS = (HERE / "cuda_stubs.py", Path(__file__).resolve())
 STAMP = "contract-environment.stamp"
 
 # What has to be there, how to tell, and the Debian package that brings it.
-TOOLS = {"gcc": "gcc", "nm": "binutils", "readelf": "binutils"}
+TOOLS = {"gcc": "gcc", "c++": "g++", "nm": "binutils", "readelf": "binutils"}
 # `libc6-dev` holds the start-up files without which gcc cannot link.
 COMPILER_COMPANIONS = {"gcc": ["libc6-dev"]}
 

@@ -18,6 +18,7 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     // The Python extension is loaded by an interpreter: its tests are the contract suite's.
     let tests = ["test", "--workspace", "--exclude", "kvlease-python", "--no-fail-fast"];
     cargo(root, &tests, &[("KVLEASE_BIN", &daemon)])?;
+    contract::prepare(root)?;
     fuzz::check(root)?;
     contract::run(root, &[])
 }
