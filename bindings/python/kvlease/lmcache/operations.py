@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kvlease._kvlease import Connector, KvleaseError, Queue
+from kvlease.lmcache.ending import settle_at_exit
 from kvlease.lmcache.failures import Failures
 
 # An operation's number, or its result if it came at once.
@@ -42,6 +43,7 @@ class Operations:
         self._waiting: dict[int, _Waiting] = {}
         self._turned_at = 0.0
         loop.call_soon_threadsafe(self._watch)
+        settle_at_exit(loop)
 
     async def run(self, name: str, submit: Callable[[], Submitted]) -> Any:
         """The result of the operation that `submit` starts; None if it failed as a whole.
