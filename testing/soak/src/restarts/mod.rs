@@ -105,17 +105,17 @@ pub struct RestartsArgs {
     pub daemon: Option<PathBuf>,
 }
 
-/// Kills the daemon as often as it is told to.
+/// Kills the daemon as often as it is told to, or until it is interrupted.
 ///
 /// # Errors
 ///
-/// Whatever keeps it from a verdict: a daemon that ended by itself or does not start, an interrupt.
+/// Whatever keeps it from a verdict: a daemon that ended by itself or does not start.
 pub fn run(args: &RestartsArgs, seed: u64) -> anyhow::Result<RestartsReport> {
     let interrupt = Interrupt::listen()?;
     let (mut random, mut findings) = (Random::of(seed, KILLER), Findings::default());
     let started = Instant::now();
     let mut left = args.kills;
-    while left > 0 {
+    while left > 0 && interrupt.check().is_ok() {
         let number = findings.report.segments;
         let kills = left.min(KILLS_PER_SEGMENT);
         let (roomy, eviction) = (number % 2 == 0, ["lru", "s3-fifo"][number as usize / 2 % 2]);

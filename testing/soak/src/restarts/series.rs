@@ -69,8 +69,8 @@ impl<'a> Series<'a> {
         Ok(Self { common, daemon, lease_end, interrupt, random, findings, runtime })
     }
 
-    /// Kills the daemon so many times while clients work. In the end every byte of the arena has to
-    /// be free again.
+    /// Kills the daemon so many times while clients work, unless it is told to stop before. In the
+    /// end every byte of the arena has to be free again.
     pub(super) fn run(mut self, kills: u64) -> anyhow::Result<()> {
         let common = self.common;
         thread::scope(|scope| {
@@ -86,9 +86,14 @@ impl<'a> Series<'a> {
             common.gate.end();
             killed.with_context(|| format!("the daemon's log:\n{}", self.daemon.log()))
         })?;
-        let left = Leftover::of(&self.daemon, BUCKET, self.lease_end, self.interrupt)?;
-        let status = self.daemon.terminate()?.code();
-        self.findings.add_segment(common, Some((left, status)));
+        let left = Leftover::of(&self.daemon, BUCKET, self.lease_end, self.interrupt);
+        let end = match left {
+            Ok(left) => Some((left, self.daemon.terminate()?.code())),
+            // Nobody waits for it to become empty.
+            Err(_) if self.interrupt.check().is_err() => None,
+            Err(error) => return Err(error),
+        };
+        self.findings.add_segment(common, end);
         Ok(())
     }
 
@@ -96,8 +101,7 @@ impl<'a> Series<'a> {
         self.daemon.spawn()?;
         self.daemon.await_listening()?;
         let mut left = kills;
-        while left > 0 {
-            self.interrupt.check()?;
+        while left > 0 && self.interrupt.check().is_ok() {
             self.common.gate.open(Place::of(&self.daemon)?);
             let span = if self.common.roomy { WORK_MAX } else { WORK_MAX_CRAMPED };
             thread::sleep(self.below(span));
