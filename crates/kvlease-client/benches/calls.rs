@@ -19,6 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use kvlease_client::{Client, ClientConfig, Key};
+use kvlease_testing::median;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -136,12 +137,6 @@ fn cost(work: impl FnOnce()) -> (f64, f64) {
     work();
     let (cpu, wall) = (cpu_now() - cpu, wall.elapsed().as_secs_f64() * 1e6);
     (cpu / CALLS as f64, wall / CALLS as f64)
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// The bytes of a lease call, written and read without any client.

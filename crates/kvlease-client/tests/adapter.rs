@@ -9,6 +9,7 @@ use kvlease_client::{
         get_positive_int, multi_process_settings, option_settings, settings,
     },
 };
+use kvlease_testing::Draws;
 
 const URL: &str = "sagemaker-hyperpod://127.0.0.1:9200";
 
@@ -357,39 +358,25 @@ const PIECES: [&str; 32] = [
     "[::1]",
 ];
 
-struct Random(u64);
+fn text(draws: &mut Draws) -> String {
+    (0..draws.below(6)).map(|_| PIECES[draws.index(32)]).collect()
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn text(&mut self) -> String {
-        let pieces = self.next() % 6;
-        (0..pieces).map(|_| PIECES[(self.next() % 32) as usize]).collect()
-    }
-
-    fn value(&mut self) -> Value {
-        let bits = u128::from(self.next()) << 64 | u128::from(self.next());
-        match self.next() % 6 {
-            0 => Value::Null,
-            1 => Value::Bool(self.next() & 1 == 0),
-            2 => Value::Int(bits as i128 >> (self.next() % 128)),
-            3 => Value::Float(f64::from_bits(bits as u64)),
-            4 => Value::Other { repr: self.text() },
-            _ => Value::Str(self.text()),
-        }
+fn value(draws: &mut Draws) -> Value {
+    let bits = u128::from(draws.next()) << 64 | u128::from(draws.next());
+    match draws.below(6) {
+        0 => Value::Null,
+        1 => Value::Bool(draws.one_in(2)),
+        2 => Value::Int(bits as i128 >> draws.below(128)),
+        3 => Value::Float(f64::from_bits(bits as u64)),
+        4 => Value::Other { repr: text(draws) },
+        _ => Value::Str(text(draws)),
     }
 }
 
 #[test]
 fn no_value_and_no_url_makes_the_adapter_panic() {
-    let seed = std::env::var("KVLEASE_TEST_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
-    println!("replay with KVLEASE_TEST_SEED={seed}");
-    let mut random = Random(seed | 1);
+    let mut draws = Draws::seeded(0x5eed);
     let env = |name: &str| (name == "A").then(|| "$A${A}".to_owned());
     let long = [
         "bucket",
@@ -405,9 +392,9 @@ fn no_value_and_no_url_makes_the_adapter_panic() {
     ];
     let mut taken = 0;
     for _ in 0..50_000 {
-        let key = long[(random.next() % long.len() as u64) as usize];
-        let url = if random.next() & 3 == 0 { random.text() } else { URL.to_owned() };
-        let short = table(&[(key, random.value()), ("copy_threads", random.value())]);
+        let key = long[draws.index(long.len())];
+        let url = if draws.one_in(4) { text(&mut draws) } else { URL.to_owned() };
+        let short = table(&[(key, value(&mut draws)), ("copy_threads", value(&mut draws))]);
         let mut context = ConnectorContext::new(url.clone());
         context.env = Arc::new(env);
         context.extra_config = short

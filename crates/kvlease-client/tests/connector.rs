@@ -11,6 +11,7 @@ use fake::{Fake, SEGMENT_LEN, lease, reply};
 use kvlease_client::{
     ByteSize, Connector, Error, Key, LentBuffer, PutBody, PutOutcome, Severity, SocketChoice,
 };
+use kvlease_testing::bytes;
 
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()
@@ -19,11 +20,6 @@ fn key(text: &str) -> Key {
 /// Names without characters that would be escaped: the fake compares them as they are on the wire.
 fn keys(count: usize) -> Vec<Key> {
     (0..count).map(|number| key(&format!("model-{number:x}"))).collect()
-}
-
-fn bytes(seed: usize, len: usize) -> Vec<u8> {
-    let byte = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
-    (0..len as u64).map(|i| byte(i + seed as u64)).collect()
 }
 
 /// A connector to a fake that has one object under the key `k`.
@@ -46,7 +42,8 @@ async fn three_calls_are_enough_for_everything() {
     let connector = fake.connector();
     let lens = [1, 28, 4097, 300_000, (3 << 20) + 5];
     let (keys, absent) = (keys(lens.len()), key("absent"));
-    let objects: Vec<Vec<u8>> = lens.iter().enumerate().map(|(i, len)| bytes(i, *len)).collect();
+    let objects: Vec<Vec<u8>> =
+        lens.iter().enumerate().map(|(i, len)| bytes(*len, i as u64)).collect();
     connector.ping().await.unwrap();
     let bodies = keys.iter().cloned().zip(objects.iter().cloned().map(PutBody::from)).collect();
     for outcome in connector.batched_put(bodies).await {
@@ -138,7 +135,7 @@ async fn a_failure_before_the_first_miss_is_one_and_behind_it_is_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_ends_during_the_copy_gives_nothing() {
-    let object = bytes(1, 24 << 20);
+    let object = bytes(24 << 20, 1);
     let (fake, _, key) = with_object(&object).await;
     let mut config = fake.config();
     // Shorter than the copy takes, and longer than to begin it or not: both must give nothing.
@@ -157,7 +154,7 @@ async fn a_lease_that_ends_during_the_copy_gives_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_whose_lease_ended_is_done_with_a_new_one() {
     for len in [100_000, 2 << 20] {
-        let object = bytes(2, len);
+        let object = bytes(len, 2);
         let (fake, connector, key) = with_object(&object).await;
         // The first lease lasts just long enough to read the head.
         fake.on_lease(|grant| (grant.number == 0).then(|| grant.usual(r#","ttl_s":0.2"#)));
@@ -233,7 +230,7 @@ async fn a_daemon_that_never_answers_costs_a_lease_the_time_of_a_call() {
 
 #[tokio::test]
 async fn an_object_beyond_the_limit_on_leases_is_a_miss_and_released() {
-    let (fake, _, key) = with_object(&bytes(3, 1_000)).await;
+    let (fake, _, key) = with_object(&bytes(1_000, 3)).await;
     for (max, found) in [(999, false), (1_000, true)] {
         let mut config = fake.config();
         config.lease_len_max = Some(ByteSize::new(max));
@@ -329,7 +326,7 @@ async fn a_segment_whose_name_is_gone_is_read_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_of_any_length_is_verified() {
-    let object = bytes(4, (3 << 20) + 1);
+    let object = bytes((3 << 20) + 1, 4);
     let (fake, connector, key) = with_object(&object).await;
     let damaged = [&object[..object.len() - 1], b"?"].concat();
     for (whole, good) in [(object, true), (damaged, false)] {

@@ -7,6 +7,7 @@ use std::{hint::black_box, time::Duration};
 
 use kvlease_cache::{Acquired, Catalog, CatalogConfig, EvictionKind, Restoration, SlotWatch, UNIT};
 use kvlease_shm::{Arena, Record, SegmentOptions};
+use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Key, SealedObject, Timestamp};
 use tempfile::TempDir;
 
@@ -114,11 +115,6 @@ fn nanos_each(mut call: impl FnMut()) -> f64 {
     let started = std::time::Instant::now();
     (0..SLICE).for_each(|_| call());
     started.elapsed().as_nanos() as f64 / SLICE as f64
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// An arena as far as a record needs one: nothing of it is populated.

@@ -17,6 +17,7 @@ use kvlease_shm::{
     Digest,
     copy::{Engine, copy_from_shared, copy_to_shared},
 };
+use kvlease_testing::median;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
 const POOL: usize = 256 << 20;
@@ -208,13 +209,7 @@ fn measure(
             }
         }
     }
-    samples
-        .into_iter()
-        .map(|mut samples| {
-            samples.sort_by(f64::total_cmp);
-            samples[samples.len() / 2]
-        })
-        .collect()
+    samples.into_iter().map(median).collect()
 }
 
 fn plain(from: *const u8, to: *mut u8, len: usize) {

@@ -12,6 +12,7 @@
 use std::{fs, hint::black_box, path::Path, sync::Arc, thread, time::Instant};
 
 use kvlease_shm::{Attachment, Digest, LentBuffer, ObjectCopy};
+use kvlease_testing::median;
 use kvlease_types::{ByteSize, Extent, Offset};
 
 const POOL: usize = 256 << 20;
@@ -114,13 +115,7 @@ fn measure(variants: &[(String, Read)], size: usize, from: &Arc<Attachment>) -> 
             }
         }
     }
-    samples
-        .into_iter()
-        .map(|mut samples| {
-            samples.sort_by(f64::total_cmp);
-            samples[samples.len() / 2]
-        })
-        .collect()
+    samples.into_iter().map(median).collect()
 }
 
 fn noise() -> Vec<u8> {

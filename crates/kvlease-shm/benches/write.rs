@@ -9,6 +9,7 @@
 use std::{fs::File, io::Write, os::fd::OwnedFd, time::Instant};
 
 use kvlease_shm::{Digest, WritableAttachment};
+use kvlease_testing::median;
 use kvlease_types::{ByteSize, Extent, Offset};
 
 const SEGMENT: usize = 256 << 20;
@@ -54,9 +55,4 @@ fn speed(size: usize, mut write: impl FnMut(u64)) -> f64 {
     let started = Instant::now();
     (0..SEGMENT as u64).step_by(size).for_each(&mut write);
     SEGMENT as f64 / started.elapsed().as_secs_f64() / 1e9
-}
-
-fn median(mut speeds: Vec<f64>) -> f64 {
-    speeds.sort_by(f64::total_cmp);
-    speeds[speeds.len() / 2]
 }

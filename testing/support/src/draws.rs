@@ -51,6 +51,16 @@ impl Draws {
         self.below(times) == 0
     }
 
+    /// So many bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len + 8);
+        while bytes.len() < len {
+            bytes.extend(self.next().to_le_bytes());
+        }
+        bytes.truncate(len);
+        bytes
+    }
+
     /// An element, if there is one.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         if from.is_empty() { None } else { from.get(self.index(from.len())) }
@@ -64,13 +74,7 @@ impl Draws {
 
 /// Bytes that no other seed has.
 pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
-    let mut draws = Draws::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        bytes.extend(draws.next().to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
+    Draws::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1).bytes(len)
 }
 
 /// How many rounds a test makes: `otherwise`, unless `KVLEASE_TEST_ROUNDS` says so.

@@ -62,14 +62,22 @@ fn a_cache_lives_through_one_restart_after_the_other() {
     }
 }
 
+/// A quarter of the arena.
+const QUARTER: usize = CAPACITY.bytes() as usize / 4;
+
+/// An engine whose arena is full of `k0` to `k3`, stored in that order.
+fn engine_of_quarters(place: &Place) -> Engine {
+    let engine = place.engine(1);
+    for n in 0..4 {
+        store(&engine, &format!("k{n}"), &bytes(QUARTER, n)).unwrap();
+    }
+    engine
+}
+
 #[test]
 fn what_was_read_lately_outlives_what_was_not_across_a_restart() {
     let place = Place::new();
-    let engine = place.engine(1);
-    let quarter = CAPACITY.bytes() as usize / 4;
-    for n in 0..4 {
-        store(&engine, &format!("k{n}"), &bytes(quarter, n)).unwrap();
-    }
+    let engine = engine_of_quarters(&place);
     for n in [1, 0] {
         let ttl = Duration::from_millis(1);
         let guard = run(engine.lease("b", &format!("k{n}"), Some(ttl), TTL)).unwrap();
@@ -81,7 +89,7 @@ fn what_was_read_lately_outlives_what_was_not_across_a_restart() {
     let engine = place.engine(2);
     for (n, gone) in (4..).zip(["k2", "k3", "k1", "k0"]) {
         assert!(engine.stat("b", gone).is_some());
-        store(&engine, &format!("k{n}"), &bytes(quarter, n)).unwrap();
+        store(&engine, &format!("k{n}"), &bytes(QUARTER, n)).unwrap();
         assert!(engine.stat("b", gone).is_none(), "{gone}");
     }
 }
@@ -89,21 +97,17 @@ fn what_was_read_lately_outlives_what_was_not_across_a_restart() {
 #[test]
 fn what_is_evicted_after_a_restart_is_the_oldest() {
     let place = Place::new();
-    let engine = place.engine(1);
-    let quarter = CAPACITY.bytes() as usize / 4;
-    for n in 0..4 {
-        store(&engine, &format!("k{n}"), &bytes(quarter, n)).unwrap();
-    }
+    let engine = engine_of_quarters(&place);
     drop(engine);
     let engine = place.engine(2);
-    store(&engine, "new", &bytes(quarter, 9)).unwrap();
+    store(&engine, "new", &bytes(QUARTER, 9)).unwrap();
     assert!(engine.stat("b", "k0").is_none());
     drop(engine);
     let engine = place.engine(3);
     for n in 1..4 {
-        assert_eq!(get(&place, &engine, &format!("k{n}")), Ok(bytes(quarter, n)));
+        assert_eq!(get(&place, &engine, &format!("k{n}")), Ok(bytes(QUARTER, n)));
     }
-    assert_eq!(get(&place, &engine, "new"), Ok(bytes(quarter, 9)));
+    assert_eq!(get(&place, &engine, "new"), Ok(bytes(QUARTER, 9)));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_testing::median;
 use rustix::time::{ClockId, clock_gettime};
 use ways::{Place, WAYS, Way};
 
@@ -60,7 +61,7 @@ fn main() {
     println!("memcpy {:.2} GB/s; medians of {ROUNDS} rounds", median(copies));
     println!("{:<46} {:>6} {:>9} {:>9}", "way", "GB/s", "of memcpy", "CPU ms/GB");
     for (way, figures) in WAYS.iter().zip(figures) {
-        let of = |pick: fn(&(f64, f64, f64)) -> f64| median(figures.iter().map(pick).collect());
+        let of = |pick: fn(&(f64, f64, f64)) -> f64| median(figures.iter().map(pick));
         println!("{:<46} {:>6.2} {:>9.2} {:>9.0}", way.name, of(|f| f.1), of(|f| f.0), of(|f| f.2));
     }
 }
@@ -145,9 +146,4 @@ fn rate(elapsed: Duration) -> f64 {
 fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 
+use kvlease_testing::Draws;
 use kvlease_types::{ByteSize, Checksum, Extent, Offset, Timestamp};
 
 use super::*;
@@ -142,23 +143,17 @@ fn a_record_that_ends_early_loses_only_what_is_behind() {
 
 #[test]
 fn whatever_the_bytes_are_nothing_panics() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut draws = Draws::seeded(0x5ea1);
     for _ in 0..20_000 {
         let mut bytes = GOLDEN.to_vec();
         let len = bytes.len();
-        for _ in 0..1 + random() % 8 {
+        for _ in 0..=draws.below(8) {
             // Numbers that lengths and chains are made of, more often than others.
-            let at = 4096 + random() as usize % (len - 4096);
-            bytes[at] = [0, 1, 16, 17, 0xff, random() as u8][random() as usize % 6];
+            let at = 4096 + draws.index(len - 4096);
+            bytes[at] = [0, 1, 16, 17, 0xff, draws.next() as u8][draws.index(6)];
         }
         // Sums that hold: what is behind them is looked at.
-        if random() % 4 > 0 {
+        if !draws.one_in(4) {
             entry::seal(&mut bytes);
         }
         let (objects, broken) = seen(&bytes);

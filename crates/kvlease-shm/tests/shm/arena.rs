@@ -6,9 +6,10 @@ use std::{
 };
 
 use kvlease_shm::{Arena, ArenaError, Digest, SegmentOptions};
+use kvlease_testing::Draws;
 use kvlease_types::ByteSize;
 
-use crate::fixture::{CAPACITY, Fixture, Random, extent, populate, read, write};
+use crate::fixture::{CAPACITY, Fixture, extent, populate, read, write};
 
 #[test]
 fn a_new_segment_has_its_name_size_mode_and_both_links() {
@@ -27,7 +28,7 @@ fn a_new_segment_has_its_name_size_mode_and_both_links() {
 #[test]
 fn a_restart_keeps_inode_and_bytes() {
     let fixture = Fixture::new();
-    let bytes = Random::new(1).bytes(3_000_000);
+    let bytes = Draws::seeded(1).bytes(3_000_000);
     let arena = fixture.open();
     populate(&arena);
     let checksum = write(&arena, 4096, &bytes);

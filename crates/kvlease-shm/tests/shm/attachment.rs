@@ -3,9 +3,10 @@
 use std::fs;
 
 use kvlease_shm::{Attachment, Digest, OutOfBounds};
+use kvlease_testing::Draws;
 use kvlease_types::ByteSize;
 
-use crate::fixture::{CAPACITY, Fixture, Random, extent, name, populate, write};
+use crate::fixture::{CAPACITY, Fixture, extent, name, populate, write};
 
 fn attach(fixture: &Fixture) -> Attachment {
     Attachment::open(&fixture.options().dir, &name()).unwrap()
@@ -18,7 +19,7 @@ fn a_client_reads_what_the_daemon_writes_in_the_order_of_the_extents() {
     populate(&arena);
     let client = attach(&fixture);
     assert_eq!((client.capacity(), client.identity()), (CAPACITY, arena.identity()));
-    let object = Random::new(2).bytes(300_000);
+    let object = Draws::seeded(2).bytes(300_000);
     let (first, second) = object.split_at(200_000);
     write(&arena, 4 << 20, first);
     write(&arena, 4096, second);

@@ -13,9 +13,10 @@ use kvlease_shm::{
     copy::{Engine, STREAM_MIN, copy_from_shared, copy_to_shared, digest_shared},
 };
 
+use kvlease_testing::Draws;
 use kvlease_types::{ByteSize, Extent, Offset};
 
-use crate::fixture::{Fixture, Random, name, populate};
+use crate::fixture::{Fixture, name, populate};
 
 /// Long enough for several blocks of the checksum, and for both ways to store.
 const LONG: usize = STREAM_MIN / 4 * 5;
@@ -37,13 +38,13 @@ fn check(source: &[u8], from: usize, to: usize, len: usize, copy: impl FnOnce(*c
 
 #[test]
 fn every_engine_copies_every_alignment_and_length() {
-    let mut random = Random::new(3);
-    let source = random.bytes(STREAM_MIN + 4 * MARGIN);
+    let mut draws = Draws::seeded(3);
+    let source = draws.bytes(STREAM_MIN + 4 * MARGIN);
     let available = Engine::ALL.into_iter().filter(|engine| engine.is_available());
     for engine in available {
         for shift in 0..SHIFTS {
-            let (from, to) = (random.below(128), shift);
-            for len in [0, 1, 31, 64, random.below(1024), STREAM_MIN - 1, STREAM_MIN + shift] {
+            let (from, to) = (draws.index(128), shift);
+            for len in [0, 1, 31, 64, draws.index(1024), STREAM_MIN - 1, STREAM_MIN + shift] {
                 check(&source, from, to, len, |source, target| {
                     // SAFETY: both are as long as `len`, and disjoint.
                     unsafe { engine.copy(source, target, len) };
@@ -55,15 +56,15 @@ fn every_engine_copies_every_alignment_and_length() {
 
 #[test]
 fn every_digested_copy_delivers_the_bytes_it_summed() {
-    let mut random = Random::new(4);
-    let source = random.bytes(LONG + 2 * MARGIN);
+    let mut draws = Draws::seeded(4);
+    let source = draws.bytes(LONG + 2 * MARGIN);
     for round in 0..ROUNDS {
-        let (from, to) = (random.below(MARGIN), random.below(MARGIN));
+        let (from, to) = (draws.index(MARGIN), draws.index(MARGIN));
         let len = match round {
             0 => 0,
             1 => STREAM_MIN,
             2 => STREAM_MIN + 1,
-            _ => random.below(LONG),
+            _ => draws.index(LONG),
         };
         let expected = Digest::of(&source[from..from + len]);
         let mut digest = Digest::new();
@@ -101,8 +102,8 @@ fn bytes_that_change_during_a_copy_are_summed_as_they_were_delivered() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut random = Random::new(5);
-            let contents = [random.bytes(LONG), random.bytes(LONG)];
+            let mut draws = Draws::seeded(5);
+            let contents = [draws.bytes(LONG), draws.bytes(LONG)];
             for content in contents.iter().cycle() {
                 if done.load(Ordering::Relaxed) {
                     break;

@@ -7,16 +7,17 @@ use std::{
 };
 
 use kvlease_shm::{Attachment, Digest, OutOfBounds, WritableAttachment};
+use kvlease_testing::Draws;
 use kvlease_types::ByteSize;
 
-use crate::fixture::{CAPACITY, Fixture, Random, extent, populate, read, write};
+use crate::fixture::{CAPACITY, Fixture, extent, populate, read, write};
 
 #[test]
 fn a_shared_descriptor_reads_and_one_for_readers_does_no_more() {
     let fixture = Fixture::new();
     let arena = fixture.open();
     populate(&arena);
-    let bytes = Random::new(7).bytes(100_000);
+    let bytes = Draws::seeded(7).bytes(100_000);
     write(&arena, 4096, &bytes);
     let shared = arena.share(false).unwrap();
     let mut file = File::from(shared.try_clone().unwrap());
@@ -67,16 +68,16 @@ fn parts_that_a_writer_writes_in_any_order_make_the_object() {
     let arena = fixture.open();
     populate(&arena);
     let writer = WritableAttachment::from_descriptor(arena.share(true).unwrap(), CAPACITY).unwrap();
-    let mut random = Random::new(11);
+    let mut draws = Draws::seeded(11);
     let extents =
         [extent(4 << 20, 200_000), extent(4096, 7), extent(1 << 20, 0), extent(65_536, 99_993)];
-    let object = random.bytes(300_000);
+    let object = draws.bytes(300_000);
     let mut parts: Vec<_> = (0..object.len()).step_by(33_333).collect();
     while !parts.is_empty() {
-        let from = parts.swap_remove(random.below(parts.len()));
+        let from = parts.swap_remove(draws.index(parts.len()));
         let part = &object[from..object.len().min(from + 33_333)];
         let mut digest = Digest::new();
-        let summed = random.below(2) == 0;
+        let summed = draws.one_in(2);
         writer.write_part(&extents, from as u64, part, summed.then_some(&mut digest)).unwrap();
         assert_eq!(digest.finish(), Digest::of(if summed { part } else { &[] }));
     }

@@ -1,6 +1,6 @@
 //! A directory of its own on tmpfs for every test, removed when the test ends.
 
-use std::{env, fs, path::PathBuf, thread, time::Duration};
+use std::{fs, path::PathBuf, thread, time::Duration};
 
 use kvlease_shm::{Arena, ArenaError, Digest, SegmentName, SegmentOptions};
 use kvlease_types::{ByteSize, Checksum, Extent, Offset};
@@ -86,32 +86,4 @@ pub(crate) fn read(arena: &Arena, at: u64, len: usize) -> Vec<u8> {
 
 pub(crate) fn extent(at: u64, len: u64) -> Extent {
     Extent::new(Offset::new(at), ByteSize::new(len))
-}
-
-/// A generator whose seed is printed, and replayed from `KVLEASE_TEST_SEED`.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(default_seed: u64) -> Self {
-        let seed = env::var("KVLEASE_TEST_SEED").ok().map(|text| text.parse().unwrap());
-        let seed = seed.unwrap_or(default_seed);
-        println!("KVLEASE_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    /// SplitMix64.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
 }

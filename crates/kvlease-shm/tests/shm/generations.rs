@@ -12,12 +12,11 @@ use std::{
 };
 
 use kvlease_shm::{Generations, GenerationsView};
+use kvlease_testing::Draws;
 use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create},
     io::Errno,
 };
-
-use crate::fixture::Random;
 
 fn passed(generations: &Generations) -> OwnedFd {
     generations.descriptor().try_clone_to_owned().unwrap()
@@ -33,11 +32,11 @@ fn a_view_shows_what_the_daemon_sets_and_clears() {
     let generations = Generations::create(slots).unwrap();
     let view = view(&generations);
     assert_eq!((generations.slots(), view.slots()), (slots, slots));
-    let mut random = Random::new(4);
+    let mut draws = Draws::seeded(4);
     let mut held = vec![0; slots as usize];
     for generation in 1..5_000 {
-        let slot = random.below(held.len());
-        held[slot] = if random.below(3) == 0 { 0 } else { generation };
+        let slot = draws.index(held.len());
+        held[slot] = if draws.one_in(3) { 0 } else { generation };
         match held[slot] {
             0 => generations.clear(slot as u32),
             generation => generations.set(slot as u32, generation),

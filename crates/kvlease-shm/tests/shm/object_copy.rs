@@ -3,9 +3,10 @@
 use std::{sync::Arc, thread};
 
 use kvlease_shm::{Attachment, COPY_PIECE_LEN, Digest, LentBuffer, ObjectCopy, OutOfBounds};
+use kvlease_testing::Draws;
 use kvlease_types::Extent;
 
-use crate::fixture::{CAPACITY, Fixture, Random, extent, name, populate, write};
+use crate::fixture::{CAPACITY, Fixture, extent, name, populate, write};
 
 /// Rounds of the random test.
 const ROUNDS: usize = 60;
@@ -38,19 +39,19 @@ fn copied(copy: &ObjectCopy, threads: usize) -> (LentBuffer, Option<kvlease_type
 
 #[test]
 fn every_part_of_every_object_arrives_with_the_checksum_of_the_whole() {
-    let mut random = Random::new(7);
+    let mut draws = Draws::seeded(7);
     for round in 0..ROUNDS {
         let len = match round {
             0 => 0,
             1 => COPY_PIECE_LEN,
-            _ => random.below(OBJECT_LEN_MAX),
+            _ => draws.index(OBJECT_LEN_MAX),
         };
-        let object = random.bytes(len);
+        let object = draws.bytes(len);
         let fixture = Fixture::new();
         let (attachment, extents) = stored(&fixture, &object);
-        let head = random.below(len.min(5_000) + 1);
+        let head = draws.index(len.min(5_000) + 1);
         // Some buffers end before the object does.
-        let end = if round % 3 == 0 { head + random.below(len - head + 1) } else { len };
+        let end = if round % 3 == 0 { head + draws.index(len - head + 1) } else { len };
         let (buffer, lent) = LentBuffer::of_vec(vec![0; end - head]);
         let summed = round % 4 != 3;
         let mut digest = Digest::new();
@@ -92,7 +93,7 @@ fn a_copy_that_cannot_be_done_is_refused_before_it_begins() {
 #[test]
 fn what_follows_the_first_bytes_is_summed_where_it_is() {
     let fixture = Fixture::new();
-    let object = Random::new(8).bytes(100_000);
+    let object = Draws::seeded(8).bytes(100_000);
     let (attachment, extents) = stored(&fixture, &object);
     for from in [0, 1, 33_333, 33_334, 99_999, 100_000] {
         let mut digest = Digest::new();

@@ -2,6 +2,8 @@
 
 use std::{io::Cursor, time::Duration};
 
+use kvlease_testing::bytes;
+
 use crate::daemon::Daemon;
 use kvlease_client::{Client, ClientConfig, Key, PutBody, PutOutcome};
 
@@ -10,10 +12,6 @@ const TTL: Duration = Duration::from_secs(30);
 
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()
-}
-
-fn bytes(len: usize) -> Vec<u8> {
-    (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect()
 }
 
 fn client(daemon: &Daemon) -> Client {
@@ -28,7 +26,7 @@ async fn objects_of_all_sizes_come_back_through_one_buffer() {
     let client = client(&daemon);
     let mut read = Vec::new();
     for len in [0, 1, 4095, 4096, 4097, 300_000, 1 << 20, (5 << 20) + 13, 17] {
-        let (key, content) = (key(&format!("org/model@{len}%")), bytes(len));
+        let (key, content) = (key(&format!("org/model@{len}%")), bytes(len, 1));
         assert_eq!(client.put(&key, content.clone()).await.unwrap(), PutOutcome::Stored);
         assert_eq!(client.put(&key, content.clone()).await.unwrap(), PutOutcome::Exists);
         assert!(client.read(&key, &mut read).await.unwrap());
@@ -48,7 +46,7 @@ async fn objects_of_all_sizes_come_back_through_one_buffer() {
 async fn a_source_is_stored_whole_over_chunked_encoding_and_streams_back() {
     let daemon = Daemon::start();
     let client = client(&daemon);
-    let content = bytes(2_345_678);
+    let content = bytes(2_345_678, 1);
     let body = PutBody::reader(Cursor::new(content.clone()), None);
     assert_eq!(client.put(&key("k"), body).await.unwrap(), PutOutcome::Stored);
     let mut stream = client.get(&key("k")).await.unwrap().unwrap();

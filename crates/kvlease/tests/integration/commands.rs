@@ -2,6 +2,8 @@
 
 use std::{fs, process::Output};
 
+use kvlease_testing::bytes;
+
 use crate::daemon::{Daemon, run, unused_address};
 
 const ODD_KEYS: [&str; 6] = [
@@ -12,10 +14,6 @@ const ODD_KEYS: [&str; 6] = [
     "leases",
     "tab\tand\nnewline?#&+=",
 ];
-
-fn bytes(len: usize) -> Vec<u8> {
-    (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect()
-}
 
 fn status(output: &Output) -> i32 {
     output.status.code().unwrap()
@@ -39,7 +37,7 @@ fn objects_with_odd_keys_come_back_byte_for_byte_over_both_paths() {
     let dir = tempfile::tempdir().unwrap();
     let (source, target) = (dir.path().join("source"), dir.path().join("target"));
     for (number, key) in ODD_KEYS.into_iter().enumerate() {
-        let content = bytes(1 + number * 1_234_567);
+        let content = bytes(1 + number * 1_234_567, 1);
         fs::write(&source, &content).unwrap();
         succeed(daemon.run(&["put", key, source.to_str().unwrap()], b""));
         let shared = succeed(daemon.run(&["get", key, target.to_str().unwrap()], b""));
@@ -60,7 +58,7 @@ fn objects_with_odd_keys_come_back_byte_for_byte_over_both_paths() {
 #[test]
 fn stdin_of_unknown_length_and_stdout_are_the_defaults() {
     let daemon = Daemon::start();
-    let content = bytes(3_000_001);
+    let content = bytes(3_000_001, 1);
     succeed(daemon.run(&["put", "k"], &content));
     assert!(succeed(daemon.run(&["get", "k"], b"")).stdout == content);
     assert!(succeed(daemon.run(&["get", "k", "-", "--http"], b"")).stdout == content);
@@ -70,7 +68,7 @@ fn stdin_of_unknown_length_and_stdout_are_the_defaults() {
 fn stat_and_ls_show_what_rm_removes() {
     let daemon = Daemon::start();
     for key in ["org/a", "org/b", "other"] {
-        succeed(daemon.run(&["put", key], &bytes(5000)));
+        succeed(daemon.run(&["put", key], &bytes(5000, 1)));
     }
     let shown = String::from_utf8(succeed(daemon.run(&["stat", "org/a"], b"")).stdout).unwrap();
     assert!(shown.contains("org/a") && shown.contains("5000 (4.9KiB)"), "{shown}");

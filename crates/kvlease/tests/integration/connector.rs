@@ -7,6 +7,8 @@ use kvlease_client::{
     SocketChoice,
 };
 
+use kvlease_testing::bytes;
+
 use crate::daemon::Daemon;
 
 const HEAD_LEN: usize = 28;
@@ -17,11 +19,6 @@ fn key(text: &str) -> Key {
 
 fn keys(count: usize) -> Vec<Key> {
     (0..count).map(|number| key(&format!("org/model@1@0@{number:x}@half"))).collect()
-}
-
-fn bytes(seed: usize, len: usize) -> Vec<u8> {
-    let word = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
-    (0..len as u64).map(|i| word(i + seed as u64)).collect()
 }
 
 /// A connector that leases over HTTP and reads from the segment.
@@ -54,7 +51,8 @@ async fn no_lease_left(connector: &Connector) {
 async fn reads_everything(connector: Connector) {
     let lens = [0, 1, HEAD_LEN, 4097, 300_000, 1 << 20, (5 << 20) + 13];
     let (keys, absent) = (keys(lens.len()), key("absent"));
-    let objects: Vec<Vec<u8>> = lens.iter().enumerate().map(|(i, len)| bytes(i, *len)).collect();
+    let objects: Vec<Vec<u8>> =
+        lens.iter().enumerate().map(|(i, len)| bytes(*len, i as u64)).collect();
     let bodies = keys.iter().cloned().zip(objects.iter().cloned().map(PutBody::from)).collect();
     for outcome in connector.batched_put(bodies).await {
         assert_eq!(outcome.unwrap(), PutOutcome::Stored);
@@ -155,7 +153,7 @@ async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
     let mut config = config(&daemon);
     config.client.shared_memory_name = Some("kvlease_no_such_segment".parse().unwrap());
     let connector = Connector::new(config).unwrap();
-    let object = bytes(1, 3 << 20);
+    let object = bytes(3 << 20, 1);
     connector.put(&key("k"), object.clone()).await.unwrap();
     assert!(connector.get(&key("k")).await.unwrap().unwrap() == object);
     let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();
@@ -173,7 +171,7 @@ async fn calls_that_are_given_up_end_nobody_elses_lease() {
     let daemon = Daemon::start();
     let connector = Connector::new(fast_config(&daemon)).unwrap();
     connector.ping().await.unwrap();
-    let object = bytes(3, 300_000);
+    let object = bytes(300_000, 3);
     let keys = keys(500);
     connector.put(&keys[0], object.clone()).await.unwrap();
     let view = connector.open(&keys[0], 0).await.unwrap().unwrap().into_view().unwrap();
@@ -197,7 +195,7 @@ async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
     config.lease_ttl = Duration::from_millis(500);
     let connector = Connector::new(config).unwrap();
     connector.ping().await.unwrap();
-    connector.put(&key("k"), bytes(4, 100_000)).await.unwrap();
+    connector.put(&key("k"), bytes(100_000, 4)).await.unwrap();
     let view = connector.open(&key("k"), 0).await.unwrap().unwrap().into_view().unwrap();
     tokio::time::sleep(3 * Duration::from_millis(500)).await;
     view.verify().unwrap();
@@ -212,7 +210,7 @@ async fn a_client_that_is_gone_leaves_nothing_behind() {
     connector.ping().await.unwrap();
     let keys = keys(300);
     for key in &keys {
-        connector.put(key, bytes(5, 5_000)).await.unwrap();
+        connector.put(key, bytes(5_000, 5)).await.unwrap();
     }
     let opened = connector.batched_open(&keys, 0).await;
     assert!(opened.into_iter().all(|opened| opened.unwrap().is_some()));
@@ -225,7 +223,7 @@ async fn a_client_that_is_gone_leaves_nothing_behind() {
 async fn an_object_on_the_calling_thread_and_one_in_place_are_the_same_bytes() {
     let daemon = Daemon::start();
     let connector = Connector::new(config(&daemon)).unwrap();
-    let object = bytes(2, 700_001);
+    let object = bytes(700_001, 2);
     connector.put(&key("k"), object.clone()).await.unwrap();
     let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();
     let read = tokio::task::spawn_blocking(move || {

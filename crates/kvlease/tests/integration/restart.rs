@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
+use kvlease_testing::bytes;
+
 use crate::daemon::Daemon;
 
 fn object(n: usize) -> Vec<u8> {
-    let scattered = |at: usize| (at as u32).wrapping_mul(0x9e37_79b1) >> 24;
-    (0..300_000 + n).map(|at| scattered(at + n * 1_000_003) as u8).collect()
+    bytes(300_000 + n, n as u64)
 }
 
 fn put(daemon: &Daemon, n: usize) {
