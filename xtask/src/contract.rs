@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::Result;
 
-use crate::steps;
+use crate::process;
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
-    steps::cargo(root, &["build", "--release", "--package", "kvlease"], &[])?;
-    steps::run(
+    process::cargo(root, &["build", "--release", "--package", "kvlease"], &[])?;
+    process::run(
         Command::new("python3")
             .arg(root.join("testing/contract/run.py"))
             .arg("--quiet")
@@ -25,7 +25,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
 pub(crate) fn prepare(root: &Path) -> Result<()> {
     let directory = env::var_os("KVLEASE_CONTRACT_ENVIRONMENT");
     let script = root.join("testing/contract/environment.py");
-    steps::run(Command::new("python3").arg(script).args(directory))
+    process::run(Command::new("python3").arg(script).args(directory))
 }
 
 /// The daemon that tests start.

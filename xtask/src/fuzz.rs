@@ -3,20 +3,15 @@
 
 mod campaign;
 mod seeds;
+mod workspace;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::steps;
+use crate::process;
 use campaign::{Campaign, Limit};
-
-/// The workspace of the targets.
-const FOLDER: &str = "testing/fuzz";
+use workspace::{cargo, targets};
 
 /// How often [`check`] runs each target: as often as is done in seconds.
 const RUNS: u64 = 20_000;
@@ -24,21 +19,12 @@ const RUNS: u64 = 20_000;
 /// How long [`run`] runs each target unless told otherwise, in seconds.
 const SECONDS: u64 = 60;
 
-/// What would replace the configuration of the workspace.
-const OVERRIDES: [&str; 5] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_TARGET_DIR",
-];
-
 /// Looks for mistakes in the workspace, and runs every target for a while that is the same each
 /// time: from the seeds alone, and with the same draws.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    steps::run(cargo(root).args(["fmt", "--check"]))?;
-    steps::run(cargo(root).args(["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
-    steps::run(cargo(root).args(["build", "--bins"]))?;
+    process::run(cargo(root).args(["fmt", "--check"]))?;
+    process::run(cargo(root).args(["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
+    process::run(cargo(root).args(["build", "--bins"]))?;
     for target in targets(root)? {
         Campaign::new(root, &target)?.repeatable().run(&Limit::Runs(RUNS))?;
     }
@@ -78,31 +64,9 @@ fn limit(options: &[String]) -> Result<Limit> {
     })
 }
 
-/// The names of all targets.
-fn targets(root: &Path) -> Result<Vec<String>> {
-    let folder = root.join(FOLDER).join("targets");
-    let files = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
-    let paths = files.map(|file| Ok(file?.path())).collect::<Result<Vec<PathBuf>>>()?;
-    let name = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let mut names: Vec<String> = paths.iter().filter_map(name).collect();
-    names.sort();
-    ensure!(!names.is_empty(), "there are no targets in {}", folder.display());
-    Ok(names)
-}
-
-/// Cargo in the workspace of the targets, with nothing but that one's configuration.
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(root.join(FOLDER));
-    for name in OVERRIDES {
-        command.env_remove(name);
-    }
-    command
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{workspace::FOLDER, *};
 
     #[test]
     fn every_target_is_one_of_the_workspace() {

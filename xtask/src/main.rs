@@ -4,6 +4,7 @@
 
 mod contract;
 mod fuzz;
+mod process;
 mod python;
 mod steps;
 mod tidy;

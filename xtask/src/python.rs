@@ -4,8 +4,8 @@ use std::{path::Path, process::Command};
 
 use anyhow::Result;
 
-use crate::steps;
+use crate::process;
 
 pub(crate) fn run(root: &Path) -> Result<()> {
-    steps::run(Command::new("python3").arg(root.join("testing/contract/package.py")))
+    process::run(Command::new("python3").arg(root.join("testing/contract/package.py")))
 }

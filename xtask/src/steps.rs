@@ -1,10 +1,10 @@
 //! All that must hold, in the order in which a mistake is found soonest.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use crate::{contract, fuzz, tidy};
+use crate::{contract, fuzz, process::cargo, tidy};
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     tidy::run(root)?;
@@ -21,26 +21,4 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     contract::prepare(root)?;
     fuzz::check(root)?;
     contract::run(root, &[])
-}
-
-/// Runs cargo in the workspace, and says what it runs and how long it took.
-pub(crate) fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    let variables = environment.iter().copied();
-    run(Command::new(env!("CARGO")).args(arguments).envs(variables).current_dir(root))
-}
-
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let shown = show(command);
-    eprintln!("xtask: {shown}");
-    let started = Instant::now();
-    let status = command.status().with_context(|| format!("cannot run {shown}"))?;
-    ensure!(status.success(), "failed with {status}: {shown}");
-    eprintln!("xtask: done in {} s", started.elapsed().as_secs());
-    Ok(())
-}
-
-fn show(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
-    let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

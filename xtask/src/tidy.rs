@@ -1,27 +1,40 @@
 //! What the compiler does not check: how large files grow, which words they use, whether links
 //! lead somewhere, and which crate uses which.
 
+mod circles;
 mod layers;
+mod rust;
+mod shape;
 mod text;
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
+use rust::Source;
+use shape::Shape;
+
 /// Fails with every complaint about the tree, one a line.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let mut complaints = Vec::new();
+    let (mut complaints, mut sources) = (Vec::new(), Vec::new());
     let files = tracked(root)?;
     for file in &files {
         // Not text: nothing to read.
         let Ok(content) = fs::read_to_string(root.join(file)) else { continue };
         complaints.extend(text::complaints(root, file, &content));
+        if file.ends_with(".rs") {
+            let source = Source::parse(file, &content)?;
+            complaints.extend(shape::complaints(&source));
+            sources.push(source);
+        }
     }
     let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))
         .context("ARCHITECTURE.md states which crate may use which")?;
-    complaints.extend(layers::complaints(&architecture, &layers::metadata(root)?));
+    let workspace = layers::metadata(root)?;
+    complaints.extend(layers::complaints(&architecture, &workspace.layers));
+    complaints.extend(circles::complaints(&workspace.roots, &sources));
     ensure!(complaints.is_empty(), "the tree is not tidy:\n{}", complaints.join("\n"));
-    eprintln!("xtask: tidy, {} files", files.len());
+    eprintln!("xtask: tidy, {} files; {}", files.len(), Shape::of(&sources));
     Ok(())
 }
 

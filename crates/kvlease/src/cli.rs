@@ -1,22 +1,9 @@
-//! What can be typed.
+//! Command line: the arguments of all commands.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
-use kvlease_client::{Address, BucketName, Client, ClientConfig, DEFAULT_BUCKET};
+use clap::{Parser, Subcommand};
 use kvlease_server::ServeArgs;
 
-use crate::{
-    bench::BenchArgs,
-    commands,
-    failure::{Failure, Status},
-};
-
-/// Where a daemon is looked for unless told otherwise.
-const DEFAULT_URL: &str = "http://127.0.0.1:9200";
-
-/// How many bytes of a file are read and sent at a time: each piece is a hand-over between threads.
-const PUT_PIECE_LEN: usize = 1 << 20;
+use crate::{arguments::DaemonArgs, bench::BenchArgs, commands};
 
 /// Keeps the KV cache of LLM inference engines in shared memory
 #[derive(Parser, Debug)]
@@ -30,20 +17,6 @@ pub(crate) struct Cli {
     pub(crate) daemon: DaemonArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Which daemon and bucket the commands talk to; `serve` needs neither.
-#[derive(Args, Debug)]
-pub(crate) struct DaemonArgs {
-    /// The daemon to talk to [default: http://127.0.0.1:9200; bench: a daemon of its own]
-    #[arg(long, global = true, env = "KVLEASE_URL", value_name = "URL")]
-    url: Option<Address>,
-    /// Certificates, in PEM, to trust beside the system's, for an https:// URL
-    #[arg(long, global = true, value_name = "FILE")]
-    tls_ca_file: Option<PathBuf>,
-    /// The bucket that keys belong to
-    #[arg(long, global = true, default_value = DEFAULT_BUCKET, value_parser = bucket)]
-    bucket: BucketName,
 }
 
 #[derive(Subcommand, Debug)]
@@ -62,63 +35,4 @@ pub(crate) enum Command {
     Rm(commands::rm::RmArgs),
     /// Measure a daemon next to memcpy
     Bench(BenchArgs),
-}
-
-impl DaemonArgs {
-    /// The daemon that was named, if one was.
-    pub(crate) fn named(&self) -> Option<&Address> {
-        self.url.as_ref()
-    }
-
-    /// The bucket.
-    pub(crate) fn bucket(&self) -> &BucketName {
-        &self.bucket
-    }
-
-    /// Fails if the daemon is to be reached in a way that only the client library knows.
-    pub(crate) fn demand_plain(&self) -> Result<(), Failure> {
-        if self.tls_ca_file.is_none() && !self.url.as_ref().is_some_and(Address::is_https) {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Status::Usage,
-            "bench speaks plain HTTP: name the daemon by an `http://` url, without `--tls-ca-file`",
-        ))
-    }
-
-    /// How to reach the daemon.
-    pub(crate) fn config(&self) -> Result<ClientConfig, Failure> {
-        let address = match &self.url {
-            Some(address) => address.clone(),
-            None => DEFAULT_URL.parse().map_err(kvlease_client::Error::from)?,
-        };
-        if let Some(file) = self.tls_ca_file.as_ref().filter(|_| !address.is_https()) {
-            let message = format!(
-                "`--tls-ca-file` is for encrypted connections: use an `https://` url or leave it \
-                 out, file=`{}` url=`{address}`",
-                file.display()
-            );
-            return Err(Failure::new(Status::Usage, message));
-        }
-        let mut config = ClientConfig::new(address);
-        config.bucket = self.bucket.clone();
-        config.tls_ca_file = self.tls_ca_file.clone();
-        config.put_piece_len = PUT_PIECE_LEN;
-        Ok(config)
-    }
-
-    /// A client of the daemon.
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(self.config()?))
-    }
-}
-
-/// Parses the name of a bucket.
-fn bucket(text: &str) -> Result<BucketName, String> {
-    BucketName::new(text).map_err(|error| error.to_string())
-}
-
-/// Parses a key.
-pub(crate) fn key(text: &str) -> Result<kvlease_client::Key, String> {
-    kvlease_client::Key::new(text).map_err(|error| error.to_string())
 }

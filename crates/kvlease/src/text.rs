@@ -37,6 +37,11 @@ pub(crate) fn no_such_object(key: &Key) -> String {
     format!("no such object: check the key and the bucket, key=`{}`", printable(key.as_str()))
 }
 
+/// A figure, or a dash where there is none.
+pub(crate) fn optional(figure: Option<f64>, decimals: usize) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.decimals$}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

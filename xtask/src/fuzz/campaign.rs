@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{FOLDER, cargo, seeds};
+use super::{
+    seeds,
+    workspace::{FOLDER, cargo},
+};
 
 /// The longest input, in bytes: beyond the longest line that the client takes.
 const INPUT_LEN_MAX: usize = 16 << 10;

@@ -42,8 +42,15 @@ fn table(architecture: &str) -> Layers {
     rows.collect()
 }
 
+/// What cargo knows of the workspace.
+pub(super) struct Workspace {
+    pub(super) layers: Layers,
+    /// Root files of all libraries and programs.
+    pub(super) roots: Vec<String>,
+}
+
 /// Asks cargo.
-pub(super) fn metadata(root: &Path) -> Result<Layers> {
+pub(super) fn metadata(root: &Path) -> Result<Workspace> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(root)
@@ -53,7 +60,23 @@ pub(super) fn metadata(root: &Path) -> Result<Layers> {
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists packages")?;
     let names: Vec<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
-    Ok(packages.iter().filter_map(|package| layer(package, &names)).collect())
+    Ok(Workspace {
+        layers: packages.iter().filter_map(|package| layer(package, &names)).collect(),
+        roots: packages.iter().flat_map(|package| roots(root, package)).collect(),
+    })
+}
+
+/// Root files of a package's libraries and programs; tests and benchmarks are left out.
+fn roots(root: &Path, package: &Value) -> Vec<String> {
+    let targets = package["targets"].as_array().into_iter().flatten();
+    let production = targets.filter(|target| {
+        let kinds = target["kind"].as_array().into_iter().flatten();
+        kinds.filter_map(Value::as_str).any(|kind| kind == "bin" || kind.ends_with("lib"))
+    });
+    let paths = production.filter_map(|target| target["src_path"].as_str());
+    paths
+        .filter_map(|path| Some(Path::new(path).strip_prefix(root).ok()?.to_str()?.into()))
+        .collect()
 }
 
 fn layer(package: &Value, ours: &[&str]) -> Option<(String, Vec<String>)> {

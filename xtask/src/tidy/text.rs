@@ -2,9 +2,6 @@
 
 use std::path::Path;
 
-/// The most lines of a source file without its inline tests. Above 500 a file explains itself.
-const PRODUCTION_LINES_MAX: usize = 500;
-
 /// The most lines of any source file.
 const LINES_MAX: usize = 800;
 
@@ -33,17 +30,7 @@ pub(super) fn complaints(root: &Path, file: &str, content: &str) -> Vec<String> 
 
 fn too_long(file: &str, content: &str) -> Option<String> {
     let lines = content.lines().count();
-    let tests = file.contains("tests/") || file.contains("benches/");
-    let production = content.lines().take_while(|line| *line != "#[cfg(test)]").count();
-    if lines > LINES_MAX {
-        Some(format!("{file}: {lines} lines, at most {LINES_MAX}: split it"))
-    } else if production > PRODUCTION_LINES_MAX && !tests {
-        Some(format!(
-            "{file}: {production} lines before its tests, at most {PRODUCTION_LINES_MAX}: split it"
-        ))
-    } else {
-        None
-    }
+    (lines > LINES_MAX).then(|| format!("{file}: {lines} lines, at most {LINES_MAX}: split it"))
 }
 
 fn unfinished(file: &str, content: &str) -> Vec<String> {
@@ -69,10 +56,6 @@ mod tests {
 
     #[test]
     fn files_that_grow_too_long_are_named() {
-        let code = "let x = 1;\n".repeat(PRODUCTION_LINES_MAX + 1);
-        assert_eq!(complaints(Path::new("/"), "a.rs", &code).len(), 1);
-        let tested = format!("fn a() {{}}\n#[cfg(test)]\n{}", "x\n".repeat(PRODUCTION_LINES_MAX));
-        assert!(complaints(Path::new("/"), "a.rs", &tested).is_empty());
         assert_eq!(complaints(Path::new("/"), "a.rs", &"x\n".repeat(LINES_MAX + 1)).len(), 1);
     }
 

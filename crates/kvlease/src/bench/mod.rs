@@ -9,6 +9,7 @@
 //! library's sender took the same processor time per GB at 16 MiB. The fast lane is measured with the
 //! client library, and each of its figures stands next to what it should be.
 
+mod args;
 mod buffers;
 mod calls;
 mod clients;
@@ -23,46 +24,43 @@ mod session;
 mod transfers;
 mod wire;
 
-use clap::Args;
-use kvlease_client::ByteSize;
+pub(crate) use args::BenchArgs;
 
-use crate::{cli::DaemonArgs, failure::Failure};
+use buffers::Buffers;
+use report::Report;
+use session::Session;
 
-/// The arguments of `bench`.
-#[derive(Args, Debug)]
-pub(crate) struct BenchArgs {
-    /// Object sizes
-    #[arg(long, value_delimiter = ',', value_name = "SIZE,...",
-          default_value = "256KiB,1MiB,4MiB,16MiB,64MiB", value_parser = size)]
-    sizes: Vec<ByteSize>,
-    /// How many clients at a time
-    #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1,4,16,64",
-          value_parser = clap::value_parser!(u16).range(1..=1024))]
-    clients: Vec<u16>,
-    /// Rounds that count, of which the medians are shown; one more goes ahead
-    #[arg(long, default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
-    /// The capacity of the daemon that is started [default: what the largest row needs]
-    #[arg(long, value_name = "SIZE")]
-    capacity: Option<ByteSize>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
+use crate::{arguments::DaemonArgs, failure::Failure};
 
 /// Measures the daemon that was named, or one of its own, and prints the figures.
 pub(crate) fn run(daemon: &DaemonArgs, args: BenchArgs) -> Result<(), Failure> {
-    let mut session = session::Session::start(daemon, &args)?;
-    let report = session.measure()?;
+    let mut session = Session::start(daemon, &args)?;
+    let report = measure(&mut session)?;
     // The daemon's memory is given back before the figures are shown.
     drop(session);
     report.print(args.json)
 }
 
-fn size(text: &str) -> Result<ByteSize, String> {
-    match text.parse::<ByteSize>() {
-        Ok(ByteSize::ZERO) => Err("an object has at least one byte".to_owned()),
-        Ok(size) => Ok(size),
-        Err(error) => Err(error.to_string()),
+/// Measures everything that was planned.
+fn measure(session: &mut Session) -> Result<Report, Failure> {
+    let plan = session.plan().clone();
+    session.show_progress(
+        plan.cells().len()
+            + calls::STEPS * plan.clients().len()
+            + lane::steps(plan.lane_cells().len()),
+    );
+    let mut report = session.report();
+    // Calls first, while the daemon is as fresh as it was for everybody.
+    for clients in plan.clients() {
+        report.calls.extend(calls::measure(session, *clients)?);
     }
+    let mut buffers = Buffers::new(plan.source_len(), plan.target_len());
+    for cell in plan.cells() {
+        session.progress.set_message(format!("{} x {}", cell.size, cell.clients));
+        report.transfers.push(transfers::measure(session, *cell, &mut buffers)?);
+        session.progress.inc(1);
+    }
+    report.lane = Some(lane::measure(session, &mut buffers)?);
+    session.progress.finish_and_clear();
+    Ok(report)
 }

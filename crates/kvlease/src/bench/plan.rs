@@ -47,7 +47,7 @@ pub(super) struct LaneCell {
 }
 
 /// What is measured and what has to be left out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     cells: Vec<Cell>,
     lane: Vec<LaneCell>,

@@ -9,7 +9,10 @@ use kvlease_client::{Address, ByteSize, StatsReply};
 use serde::Serialize;
 
 use super::lane::LaneReport;
-use crate::{failure::Failure, text::human_size};
+use crate::{
+    failure::Failure,
+    text::{human_size, optional},
+};
 
 /// Everything that was measured. With `--json` it is printed as it is.
 #[derive(Debug, Serialize)]
@@ -150,9 +153,4 @@ impl Report {
         }
         text
     }
-}
-
-/// A figure, or a dash where there is none.
-pub(super) fn optional(figure: Option<f64>, decimals: usize) -> String {
-    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.decimals$}"))
 }

@@ -1,4 +1,4 @@
-//! One run of the benchmark: what it needs, and the order of what it does.
+//! One run of the benchmark: the daemon, its arena and what every measurement needs.
 
 use std::{
     sync::{
@@ -17,18 +17,14 @@ use kvlease_client::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    BenchArgs,
-    buffers::Buffers,
-    calls,
+    args::BenchArgs,
     daemon::Daemon,
-    lane,
     plan::{self, LaneCell, Plan},
     report::Report,
-    transfers,
     wire::{self, Connection},
 };
 use crate::{
-    cli::DaemonArgs,
+    arguments::DaemonArgs,
     failure::{Failure, Status},
     progress,
 };
@@ -58,7 +54,7 @@ pub(super) struct Session {
 impl Session {
     /// Finds or starts the daemon and waits until its arena is populated.
     pub(super) fn start(daemon: &DaemonArgs, args: &BenchArgs) -> Result<Self, Failure> {
-        daemon.demand_plain()?;
+        daemon.ensure_plain()?;
         let interrupted = watch_signals()?;
         let clients: Vec<usize> = args.clients.iter().map(|count| usize::from(*count)).collect();
         let (address, own) = match daemon.named() {
@@ -83,14 +79,11 @@ impl Session {
         let capacity = ByteSize::new(stats.capacity);
         let plan = Plan::new(&args.sizes, &clients, capacity)?;
         let bucket = encode(daemon.bucket().as_str());
-        let steps = plan.cells().len()
-            + calls::STEPS * plan.clients().len()
-            + lane::steps(plan.lane_cells().len());
         Ok(Self {
             attachment: attach(&address, &stats),
             path_prefix: format!("/v1/kv/{bucket}/{}", key_prefix()),
             bucket: daemon.bucket().clone(),
-            progress: progress::steps(steps),
+            progress: ProgressBar::hidden(),
             daemon: own,
             plan,
             address,
@@ -100,22 +93,19 @@ impl Session {
         })
     }
 
-    /// Measures everything that was planned.
-    pub(super) fn measure(&mut self) -> Result<Report, Failure> {
-        let mut report = Report::new(&self.stats, &self.address, self.rounds, self.plan.skipped());
-        // Calls first, while the daemon is as fresh as it was for everybody.
-        for clients in self.plan.clients() {
-            report.calls.extend(calls::measure(self, *clients)?);
-        }
-        let mut buffers = Buffers::new(self.plan.source_len(), self.plan.target_len());
-        for cell in self.plan.cells() {
-            self.progress.set_message(format!("{} x {}", cell.size, cell.clients));
-            report.transfers.push(transfers::measure(self, *cell, &mut buffers)?);
-            self.progress.inc(1);
-        }
-        report.lane = Some(lane::measure(self, &mut buffers)?);
-        self.progress.finish_and_clear();
-        Ok(report)
+    /// Rows of all tables.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Shows progress from here on, in this many steps.
+    pub(super) fn show_progress(&mut self, steps: usize) {
+        self.progress = progress::steps(steps);
+    }
+
+    /// A report without figures yet.
+    pub(super) fn report(&self) -> Report {
+        Report::new(&self.stats, &self.address, self.rounds, self.plan.skipped())
     }
 
     /// The part of all keys that makes them this run's own.

@@ -17,7 +17,7 @@ use kvlease_client::{Address, ByteSize, Client, ClientConfig, Error, Key, Segmen
 use tempfile::NamedTempFile;
 
 use crate::{
-    cli::{self, DaemonArgs},
+    arguments::{self, DaemonArgs},
     failure::{Failure, Status},
     progress,
     text::{human_size, no_such_object, printable},
@@ -30,7 +30,7 @@ const FILE_MODE: u32 = 0o666;
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
     /// The object's key
-    #[arg(value_parser = cli::key)]
+    #[arg(value_parser = arguments::key)]
     key: Key,
     /// The file to write; `-` is stdout
     #[arg(default_value = "-")]

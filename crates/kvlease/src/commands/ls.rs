@@ -6,7 +6,7 @@ use clap::Args;
 use kvlease_client::{ByteSize, Client, ListedObject};
 
 use crate::{
-    cli::DaemonArgs,
+    arguments::DaemonArgs,
     failure::Failure,
     text::{human_size, printable},
 };

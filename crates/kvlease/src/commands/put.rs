@@ -7,7 +7,7 @@ use kvlease_client::{ByteSize, Key, PutBody, PutOutcome};
 use tokio::{fs::File, io};
 
 use crate::{
-    cli::{self, DaemonArgs},
+    arguments::{self, DaemonArgs},
     failure::{Failure, Status},
     progress,
     text::{human_size, printable},
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct PutArgs {
     /// The object's key
-    #[arg(value_parser = cli::key)]
+    #[arg(value_parser = arguments::key)]
     key: Key,
     /// The file to store; `-` is stdin
     #[arg(default_value = "-")]

@@ -4,7 +4,7 @@ use clap::Args;
 use kvlease_client::Key;
 
 use crate::{
-    cli::{self, DaemonArgs},
+    arguments::{self, DaemonArgs},
     failure::{Failure, Status},
     text::no_such_object,
 };
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct RmArgs {
     /// The objects' keys
-    #[arg(required = true, value_parser = cli::key)]
+    #[arg(required = true, value_parser = arguments::key)]
     keys: Vec<Key>,
 }
 

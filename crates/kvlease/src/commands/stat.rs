@@ -6,7 +6,7 @@ use clap::Args;
 use kvlease_client::Key;
 
 use crate::{
-    cli::{self, DaemonArgs},
+    arguments::{self, DaemonArgs},
     failure::{Failure, Status},
     text::{human_size, no_such_object, printable},
 };
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct StatArgs {
     /// The object's key
-    #[arg(value_parser = cli::key)]
+    #[arg(value_parser = arguments::key)]
     key: Key,
 }
 

@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use kvlease_client::ByteSize;
 use serde::Serialize;
 
-use crate::text::human_size;
-
-use super::super::report::optional;
+use crate::text::{human_size, optional};
 
 /// The most processor time that a put should take on both sides together.
 const AIM_PUT_CPU_MS_PER_GB: f64 = 110.0;
