@@ -1,4 +1,4 @@
-//! Fuzzing guided by coverage of what parses the bytes of others: the workspace in `testing/fuzz`,
+//! Fuzzing, guided by coverage, of all parsers of foreign bytes: the workspace in `testing/fuzz`,
 //! whose own configuration has the flags by which the stable compiler instruments it.
 
 mod campaign;
@@ -13,10 +13,10 @@ use crate::process;
 use campaign::{Campaign, Limit};
 use workspace::{cargo, targets};
 
-/// How often [`check`] runs each target: as often as is done in seconds.
+/// Runs of each target by [`check`]: a matter of seconds.
 const RUNS: u64 = 20_000;
 
-/// How long [`run`] runs each target unless told otherwise, in seconds.
+/// Seconds that [`run`] spends on each target by default.
 const SECONDS: u64 = 60;
 
 /// Looks for mistakes in the workspace, and runs every target for a while that is the same each

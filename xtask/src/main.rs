@@ -21,12 +21,13 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test       everything that must hold: tidy, format, lints, docs, all tests
-  tidy       what the compiler does not check: sizes, words, links, layers
+  tidy       what the compiler does not check: sizes, words, links, layers, circles
+             (with --words: every rule of vocabulary and style)
   contract   the unmodified LMCache against the daemon; installs what it needs
              (arguments behind it go to pytest)
   python     the Python package, built into the same environment, and its types
   fuzz       [TARGET] [--runs N | --seconds N | --replay PATH]: what parses the bytes of
-             others, with inputs that coverage guides; for a minute unless told otherwise
+             others, with inputs that coverage guides; for a minute by default
   openapi    rewrite crates/kvlease-api/openapi.json
 ";
 
@@ -45,7 +46,7 @@ fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("test") => steps::test(&root),
-        Some("tidy") => tidy::run(&root),
+        Some("tidy") => tidy::run(&root, &arguments.collect::<Vec<_>>()),
         Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run(&root, &arguments.collect::<Vec<_>>()),
         Some("python") => python::run(&root),

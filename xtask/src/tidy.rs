@@ -1,33 +1,48 @@
-//! What the compiler does not check: how large files grow, which words they use, whether links
-//! lead somewhere, and which crate uses which.
+//! Checks that the compiler does not make: sizes of files and functions, words, links, which crate
+//! uses which, and circles of imports between files.
 
 mod circles;
 mod layers;
 mod rust;
 mod shape;
 mod text;
+mod words;
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use rust::Source;
 use shape::Shape;
+use words::{Rule, Vocabulary};
 
-/// Fails with every complaint about the tree, one a line.
-pub(crate) fn run(root: &Path) -> Result<()> {
+/// Fails with every complaint about the tree, one a line. With `--words`, all rules of vocabulary
+/// and style are held against it.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    let rules = match arguments {
+        [] => words::BY_DEFAULT,
+        [option] if option == "--words" => words::ALL,
+        _ => bail!("tidy takes `--words` and nothing else"),
+    };
+    check(root, rules)
+}
+
+fn check(root: &Path, rules: &[Rule]) -> Result<()> {
+    let vocabulary = Vocabulary::read(root)?;
     let (mut complaints, mut sources) = (Vec::new(), Vec::new());
     let files = tracked(root)?;
     for file in &files {
         // Not text: nothing to read.
         let Ok(content) = fs::read_to_string(root.join(file)) else { continue };
         complaints.extend(text::complaints(root, file, &content));
+        complaints.extend(vocabulary.complaints(file, &content, rules));
         if file.ends_with(".rs") {
             let source = Source::parse(file, &content)?;
             complaints.extend(shape::complaints(&source));
             sources.push(source);
         }
     }
+    complaints.extend(vocabulary.own_complaints());
     let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))
         .context("ARCHITECTURE.md states which crate may use which")?;
     let workspace = layers::metadata(root)?;
@@ -55,6 +70,6 @@ fn tracked(root: &Path) -> Result<Vec<String>> {
 mod tests {
     #[test]
     fn this_tree_is_tidy() {
-        super::run(&crate::root().unwrap()).unwrap();
+        super::run(&crate::root().unwrap(), &[]).unwrap();
     }
 }

@@ -18,20 +18,20 @@ use super::{
 /// The longest input, in bytes: beyond the longest line that the client takes.
 const INPUT_LEN_MAX: usize = 16 << 10;
 
-/// How long one input may take, in seconds. What takes longer is a finding.
+/// The most seconds for one input. A longer run is a finding.
 const INPUT_SECONDS_MAX: u32 = 10;
 
-/// How much memory a target may use, in MiB. What takes more is a finding.
+/// The most memory of a target, in MiB. More is a finding.
 const MEMORY_MIB_MAX: u32 = 1024;
 
-/// How many of a target's last lines are shown with a finding.
+/// The most of a target's last lines that are shown with a finding.
 const LINES_MAX: usize = 40;
 
-/// When a run ends.
+/// End of a run.
 pub(super) enum Limit {
-    /// After so many inputs.
+    /// After this number of inputs.
     Runs(u64),
-    /// After so many seconds.
+    /// After this number of seconds.
     Seconds(u64),
     /// After this one input.
     Replay(PathBuf),
@@ -86,7 +86,7 @@ impl<'a> Campaign<'a> {
         judge(self.target, &seen, is_success, matches!(limit, Limit::Replay(_)))
     }
 
-    /// Where inputs are kept that reach something new.
+    /// Folder of inputs that reached something new.
     fn corpus(&self) -> Result<PathBuf> {
         if !self.is_repeatable {
             return output(self.root, "corpus", self.target);
@@ -96,12 +96,12 @@ impl<'a> Campaign<'a> {
         output(self.root, "scratch", self.target)
     }
 
-    /// Shows what a target says, and returns what matters of it.
+    /// Shows the output of a target, and returns the part that decides.
     fn watch(&self, said: impl BufRead) -> Result<Seen> {
         let mut seen = Seen::default();
         for line in said.split(b'\n') {
             let line = String::from_utf8_lossy(&line?).into_owned();
-            // How often it was run and what that reached.
+            // Number of runs and the coverage that they reached.
             let is_outcome = line.contains("\tDONE ");
             if !self.is_repeatable || is_outcome {
                 eprintln!("{line}");
@@ -116,10 +116,10 @@ impl<'a> Campaign<'a> {
     }
 }
 
-/// What a target said.
+/// Output of a target.
 #[derive(Default)]
 struct Seen {
-    /// Whether it came to its end.
+    /// True if it came to its end.
     is_done: bool,
     /// The last lines.
     last: VecDeque<String>,
@@ -140,7 +140,7 @@ fn judge(target: &str, seen: &Seen, is_success: bool, is_replay: bool) -> Result
     );
 }
 
-/// A folder for what runs of a target leave behind.
+/// Folder of files that runs of a target leave behind.
 fn output(root: &Path, kind: &str, target: &str) -> Result<PathBuf> {
     let folder = root.join("target/fuzz").join(kind).join(target);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

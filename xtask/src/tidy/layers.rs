@@ -42,7 +42,7 @@ fn table(architecture: &str) -> Layers {
     rows.collect()
 }
 
-/// What cargo knows of the workspace.
+/// The workspace as cargo knows it.
 pub(super) struct Workspace {
     pub(super) layers: Layers,
     /// Root files of all libraries and programs.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::crate_tree::{CrateTree, ModuleId, Name};
 
-/// What a path leads to.
+/// End of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Target {
     Module(ModuleId),
