@@ -1,12 +1,17 @@
-//! Vocabulary and style: words that the glossary does not use, sentences that are too long, and
-//! documents of code that begin with a relative clause.
+//! Vocabulary and style: words that the glossary does not use, sentences that are too long,
+//! documents of code that begin with a relative clause, and paths that lead nowhere.
 
 mod english;
 mod glossary;
+mod paths;
 mod pattern;
 mod pieces;
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -21,16 +26,19 @@ pub(super) enum Rule {
     Sentences,
     /// Documents of code that begin with a relative clause.
     Beginnings,
+    /// Documents with paths that lead nowhere.
+    Paths,
 }
 
 /// Every rule.
-pub(super) const ALL: &[Rule] = &[Rule::Words, Rule::Sentences, Rule::Beginnings];
+pub(super) const ALL: &[Rule] = &[Rule::Words, Rule::Sentences, Rule::Beginnings, Rule::Paths];
 
 /// Rules that every tree must keep. `--words` asks for all of them.
 pub(super) const BY_DEFAULT: &[Rule] = &[];
 
 /// The glossary, read.
 pub(super) struct Vocabulary {
+    root: PathBuf,
     text: String,
     rows: Vec<Row>,
 }
@@ -39,7 +47,7 @@ impl Vocabulary {
     pub(super) fn read(root: &Path) -> Result<Self> {
         let text = fs::read_to_string(root.join(glossary::FILE))
             .with_context(|| format!("{} lists the words", glossary::FILE))?;
-        Ok(Self { rows: glossary::words_not_used(&text), text })
+        Ok(Self { root: root.to_owned(), rows: glossary::words_not_used(&text), text })
     }
 
     /// Complaints about the glossary itself.
@@ -64,6 +72,12 @@ impl Vocabulary {
             complaints.extend(relative.map(|(line, word)| {
                 format!("{file}:{line}: begins with `{word}`: begin with a noun or a verb")
             }));
+        }
+        if rules.contains(&Rule::Paths) && file.ends_with(".md") {
+            let pieces = pieces::cut(file, content);
+            let dead = paths::dead(&self.root, &pieces).into_iter();
+            complaints
+                .extend(dead.map(|(line, path)| format!("{file}:{line}: leads nowhere: {path}")));
         }
         complaints
     }
@@ -100,12 +114,14 @@ mod tests {
         | thingy | the actor | |\n";
 
     fn vocabulary() -> Vocabulary {
-        Vocabulary { text: TABLE.to_owned(), rows: glossary::words_not_used(TABLE) }
+        let rows = glossary::words_not_used(TABLE);
+        Vocabulary { root: PathBuf::new(), text: TABLE.to_owned(), rows }
     }
 
     #[test]
     fn words_not_used_are_named_with_their_place_and_replacement() {
-        let found = |file: &str, content: &str| vocabulary().complaints(file, content, ALL);
+        let found =
+            |file: &str, content: &str| vocabulary().complaints(file, content, &[Rule::Words]);
         let code = "/// Kept.\nfn f(gadget: u8) {} // Thingy sees the gadget\n";
         assert_eq!(
             found("a.rs", code),
@@ -124,6 +140,7 @@ mod tests {
             ("a.md", long.as_str(), Rule::Sentences),
             ("a.rs", "/// What it is.\n", Rule::Beginnings),
             ("a.py", "# thingy\n", Rule::Words),
+            ("a.md", "See `crates/nothing`.\n", Rule::Paths),
         ] {
             for asked in ALL {
                 let found = vocabulary().complaints(file, content, &[*asked]);
