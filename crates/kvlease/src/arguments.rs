@@ -13,7 +13,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:9200";
 /// Bytes of a file that are read and sent at a time: each piece is a hand-over between threads.
 const PUT_PIECE_LEN: usize = 1 << 20;
 
-/// Which daemon and bucket the commands talk to; `serve` needs neither.
+/// Daemon and bucket of a command; `serve` needs neither.
 #[derive(Args, Debug)]
 pub(crate) struct DaemonArgs {
     /// The daemon to talk to [default: http://127.0.0.1:9200; bench: a daemon of its own]
@@ -38,7 +38,7 @@ impl DaemonArgs {
         &self.bucket
     }
 
-    /// Fails if the daemon is to be reached in a way that only the client library knows.
+    /// Refuses a daemon that only the client library can reach.
     pub(crate) fn ensure_plain(&self) -> Result<(), Failure> {
         if self.tls_ca_file.is_none() && !self.url.as_ref().is_some_and(Address::is_https) {
             return Ok(());
@@ -49,7 +49,7 @@ impl DaemonArgs {
         ))
     }
 
-    /// How to reach the daemon.
+    /// Configuration of a client of the daemon.
     pub(crate) fn config(&self) -> Result<ClientConfig, Failure> {
         let address = match &self.url {
             Some(address) => address.clone(),

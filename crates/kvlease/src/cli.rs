@@ -10,7 +10,7 @@ use crate::{arguments::DaemonArgs, bench::BenchArgs, commands};
 #[command(
     version,
     after_help = "Exit statuses: 0 done; 1 no such object, or put: it exists; \
-    64 bad usage; 69 daemon not reachable or refusing; 74 I/O error or damaged bytes."
+    64 bad usage; 69 daemon not reachable or refusing; 74 I/O error or corrupt bytes."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! The command line of kvlease: the daemon, a few commands for people who look into it or try it,
 //! and the benchmark.
 //!
-//! Exit statuses are in [`failure`]; every failure is one line on stderr that names the cure.
+//! Exit statuses are in [`failure`]; every failure is one line on stderr that names the remedy.
 
 #![forbid(unsafe_code)]
 
@@ -45,11 +45,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Help and version are answers; everything else is a mistake in the command line, told in one
+/// Help and version are answers; everything else is a mistake in the command line, reported in one
 /// line as every failure is.
 fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // A closed stdout leaves nobody to tell.
+        // Nothing can be reported to a closed stdout.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }

@@ -1,4 +1,4 @@
-//! What is sent and where it is copied to: so much of both that no cache holds them.
+//! Sources and targets of copies, each larger than every cache.
 
 /// Source and target of all clients together.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Target<'a>(&'a mut [u8]);
 pub(super) struct Source<'a>(&'a [u8]);
 
 impl Buffers {
-    /// Buffers whose pages are all there, with bytes that no link or copy could squeeze.
+    /// Buffers whose pages are all populated, with bytes that cannot be compressed.
     pub(super) fn new(source_len: u64, target_len: u64) -> Self {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut source = vec![0; source_len as usize];
@@ -48,7 +48,7 @@ impl<'a> Source<'a> {
 }
 
 impl Target<'_> {
-    /// Where a client copies its object with this number to.
+    /// Target of a client's object with this number.
     pub(super) fn object(&mut self, number: usize, len: usize) -> &mut [u8] {
         let place = number % (self.0.len() / len);
         &mut self.0[place * len..(place + 1) * len]

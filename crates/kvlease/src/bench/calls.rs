@@ -19,16 +19,16 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// How many operations all clients together do in a round, at least.
+/// The fewest operations of all clients together in a round.
 const ROUND_OPERATIONS: usize = 4096;
 
-/// How many of them each client does, at least.
+/// The fewest of them for each client.
 const CLIENT_OPERATIONS_MIN: usize = 128;
 
-/// The length of the object that is leased: its bytes are not looked at.
+/// Length of the object that is leased: its bytes are not read.
 const OBJECT_LEN: usize = 4096;
 
-/// How many operations there are to measure.
+/// Number of operations to measure.
 pub(super) const STEPS: usize = Operation::ALL.len();
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +73,7 @@ pub(super) fn measure(session: &Session, clients: usize) -> Result<Vec<CallRow>,
         };
         let row = measure_operation(session, operation, &object, connections_used);
         if row.is_err() {
-            // What failed is more worth telling than that the object stays.
+            // The first failure is reported; that the object stays is not.
             let _ = connections[0].call("DELETE", &object);
         }
         rows.push(row?);

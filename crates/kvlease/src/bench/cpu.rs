@@ -1,4 +1,4 @@
-//! How much processor time a process has used.
+//! Processor time of processes.
 
 use std::{fs, time::Duration};
 

@@ -18,13 +18,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{plan::SEGMENT_DIR, wire::Connection};
 use crate::failure::{Failure, Status};
 
-/// How long the daemon may take until it is ready.
+/// The most time until the daemon is ready.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// How long it may take to end after it was told to; then it is killed.
+/// The most time from the signal to its end; then it is killed.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// How often it is looked at while it starts or ends.
+/// Interval of looks at it while it starts or ends.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running daemon. Dropping it ends it and removes its segment.
@@ -68,7 +68,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
@@ -109,11 +109,11 @@ impl Daemon {
     }
 
     fn stop(&mut self) {
-        // If it ended by itself there is nothing to tell it.
+        // A daemon that ended by itself needs no signal.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let told = Instant::now();
+        let signalled = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
-            if told.elapsed() > STOP_MAX {
+            if signalled.elapsed() > STOP_MAX {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 return;
@@ -126,7 +126,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
-        // Nobody else knows the segment: what cannot be removed was never made.
+        // No other process uses the segment: what cannot be removed was never made.
         let dir = Path::new(SEGMENT_DIR);
         let _ = fs::remove_file(dir.join(&self.segment));
         let _ = fs::remove_dir_all(dir.join(format!(".kvlease.{}", self.segment)));
@@ -134,8 +134,7 @@ impl Drop for Daemon {
     }
 }
 
-/// An address that nobody listens on. Somebody else may take it before the daemon does, who then
-/// says so.
+/// A free address. If another process takes it first, the daemon reports that.
 fn free_port() -> io::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

@@ -1,5 +1,5 @@
-//! A server that answers before it has understood: what two processes pay for a round trip on
-//! this machine, whatever a daemon does in between.
+//! A server that answers without parsing: the cost of a round trip between two processes on this
+//! machine, without the work of a daemon.
 
 use std::{
     io::{self, Read, Write},

@@ -50,7 +50,7 @@ fn measure(session: &mut Session) -> Result<Report, Failure> {
             + lane::steps(plan.lane_cells().len()),
     );
     let mut report = session.report();
-    // Calls first, while the daemon is as fresh as it was for everybody.
+    // Calls first, while the daemon is as fresh as for any client.
     for clients in plan.clients() {
         report.calls.extend(calls::measure(session, *clients)?);
     }

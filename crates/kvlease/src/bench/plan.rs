@@ -1,4 +1,4 @@
-//! Which rows there are, and how much memory they take.
+//! Rows of the tables, and the memory that they take.
 
 use std::fs;
 
@@ -7,14 +7,13 @@ use rustix::fs::statvfs;
 
 use crate::failure::{Failure, Status};
 
-/// How many bytes a round moves at least, so that it neither fits into a cache nor ends before a
-/// clock can tell.
+/// The fewest bytes of a round: more than a cache holds, and enough for a clock to measure.
 pub(super) const ROUND_LEN: u64 = 256 << 20;
 
-/// How many objects one client moves in a round at most: this bounds the time of small sizes.
+/// The most objects of one client in a round: this bounds the time of small sizes.
 const OBJECTS_PER_CLIENT_MAX: u64 = 1024;
 
-/// How many objects, and how many of their bytes, a batch over the fast lane has at most.
+/// The most objects, and the most of their bytes, in a batch over the fast lane.
 const BATCH_MAX: u64 = 128;
 const BATCH_LEN_MAX: u64 = 64 << 20;
 
@@ -24,7 +23,7 @@ const CAPACITY_MIN: u64 = 64 << 20;
 /// The directory that a daemon's segment is in by default.
 pub(super) const SEGMENT_DIR: &str = "/dev/shm";
 
-/// One row of the table: so many clients that move objects of one size.
+/// One row of the table: a number of clients that move objects of one size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Cell {
     /// Length of an object.
@@ -46,7 +45,7 @@ pub(super) struct LaneCell {
     pub(super) objects: usize,
 }
 
-/// What is measured and what has to be left out.
+/// Rows that are measured, and rows that are left out.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     cells: Vec<Cell>,
@@ -133,14 +132,14 @@ impl Plan {
         &self.skipped
     }
 
-    /// The length of what the clients send from, all from the same.
+    /// Length of the source that all clients share.
     pub(super) fn source_len(&self) -> u64 {
         let sizes = self.cells.iter().map(|cell| cell.size);
         let sizes = sizes.chain(self.lane.iter().map(|row| row.size));
         sizes.map(ByteSize::bytes).max().unwrap_or(0).max(ROUND_LEN)
     }
 
-    /// The length of what the clients copy into, together.
+    /// Length of the targets of all clients together.
     pub(super) fn target_len(&self) -> u64 {
         let at_once = self.cells.iter().map(|cell| cell.size.bytes() * cell.clients as u64);
         let largest = self.lane.iter().map(|row| row.size.bytes());
@@ -167,7 +166,7 @@ pub(super) fn capacity(sizes: &[ByteSize], clients: &[usize]) -> Result<ByteSize
     Ok(ByteSize::mib((bytes >> 20).max(1)))
 }
 
-/// What the kernel can give without swapping, in bytes.
+/// Memory that the kernel can give without swapping, in bytes.
 fn available_memory() -> Result<u64, Failure> {
     let failed = |what: String| {
         Failure::new(Status::Io, format!("cannot tell the free memory: mount /proc, {what}"))

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// What one round measured, in GB/s and in milliseconds per GB.
+/// Figures of one round, in GB/s and in milliseconds per GB.
 struct Round {
     memcpy: f64,
     put: f64,

@@ -1,4 +1,4 @@
-//! The cheapest client there is: one blocking socket, one request at a time.
+//! The cheapest possible client: one blocking socket, one request at a time.
 //!
 //! It knows just enough of HTTP for the replies of a daemon that says how long they are.
 
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Status};
 
-/// How long one read or write may hang.
+/// The most time of one read or write.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// The longest head of a reply.
@@ -61,7 +61,7 @@ impl Connection {
         Ok(serde_json::from_slice(reply.body)?)
     }
 
-    /// Where the daemon says that its fast lane is, when it is asked for this object.
+    /// Path of the fast lane's socket, from the answer to a request for this object.
     pub(super) fn socket(&mut self, path: &str) -> io::Result<Option<PathBuf>> {
         expect(self.call("HEAD", path)?.status, 200, "HEAD", path)?;
         let head = self.reply.split(|byte| *byte == b'\n').take_while(|line| line.len() > 1);

@@ -19,7 +19,7 @@ fn wait_for<T>(calls: impl Future<Output = Result<T, Failure>>) -> Result<T, Fai
         Failure::new(Status::Io, format!("cannot start: raise the limits of this process, {error}"))
     })?;
     let outcome = runtime.block_on(calls);
-    // A read from stdin that nobody waits for any more must not hold up the exit.
+    // A read from stdin whose result is no longer needed must not delay the exit.
     runtime.shutdown_background();
     outcome
 }

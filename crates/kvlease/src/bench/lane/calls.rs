@@ -18,12 +18,12 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// How many keys all calls of a round name together, and how many calls it has at least, at most.
+/// Keys of all calls of a round together; the fewest and the most calls.
 const ROUND_KEYS: usize = 8192;
 const ROUND_CALLS_MIN: usize = 16;
 const ROUND_CALLS_MAX: usize = 512;
 
-/// The length of the objects, and how many there are.
+/// Length and number of the objects.
 const OBJECT_LEN: usize = 1 << 10;
 const OBJECTS: usize = 1024;
 
@@ -44,7 +44,7 @@ pub(super) const ROWS: [Row; 8] = [
 pub(super) struct Row {
     operation: Operation,
     keys: usize,
-    /// What it should take at most, in microseconds a key.
+    /// Aim: the most microseconds a key.
     aim_us: f64,
 }
 
@@ -161,7 +161,7 @@ fn measure_row(client: &LaneClient, row: Row, keys: &[Key]) -> io::Result<f64> {
     }
 }
 
-/// The median time of so many calls, each of which tells its own, in microseconds.
+/// Median time of this number of calls, each of which returns its own, in microseconds.
 fn p50_us(calls: usize, mut call: impl FnMut() -> io::Result<Duration>) -> io::Result<f64> {
     let mut times = (0..calls).map(|_| call()).collect::<io::Result<Vec<_>>>()?;
     times.sort_unstable();

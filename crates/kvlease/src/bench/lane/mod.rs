@@ -15,7 +15,7 @@ use client::LaneClient;
 use super::{buffers::Buffers, session::Session, wire};
 use crate::failure::Failure;
 
-/// How many steps of progress the section takes, with so many rows of transfers.
+/// Steps of progress of the section, with this number of rows of transfers.
 pub(super) fn steps(transfers: usize) -> usize {
     calls::ROWS.len() + transfers
 }
@@ -40,7 +40,7 @@ pub(super) fn measure(session: &Session, buffers: &mut Buffers) -> Result<LaneRe
     Ok(LaneReport::new(http_us, calls, transfers))
 }
 
-/// The daemon names its socket to whoever asks for an object that is there.
+/// Path of the socket: the daemon names it in its answer to a lease of a stored object.
 fn find_socket(session: &Session) -> Result<Option<PathBuf>, Failure> {
     let mut connection = session.connect(1)?.remove(0);
     let path = format!("{}-socket", session.path_prefix);

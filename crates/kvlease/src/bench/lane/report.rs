@@ -1,4 +1,4 @@
-//! The figures of the fast lane, next to what they should be.
+//! Figures of the fast lane, next to their aims.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ const AIM_PUT_CPU_MS_PER_GB: f64 = 110.0;
 /// Everything that was measured over the fast lane.
 #[derive(Debug, Serialize)]
 pub(in super::super) struct LaneReport {
-    /// Why there are no figures; absent if there are.
+    /// Reason why figures are missing; absent if they exist.
     missing: Option<String>,
     /// A lease and its release over HTTP in the same rounds, median in microseconds.
     http_lease_release_us: f64,
@@ -21,7 +21,7 @@ pub(in super::super) struct LaneReport {
     calls: Vec<LaneCallRow>,
     /// One row for each size and batch.
     transfers: Vec<LaneTransferRow>,
-    /// What `put_cpu_ms_per_gb` should be at most.
+    /// Aim: the most of `put_cpu_ms_per_gb`.
     aim_put_cpu_ms_per_gb: f64,
 }
 
@@ -36,9 +36,9 @@ pub(super) struct LaneCallRow {
     pub(super) p50_us: f64,
     /// The same for each of its keys.
     pub(super) us_per_key: f64,
-    /// What that should be at most.
+    /// Aim: the most of that.
     pub(super) aim_us_per_key: f64,
-    /// How many times as long a lease and its release take over HTTP.
+    /// Time of a lease and its release over HTTP, as a multiple of it.
     pub(super) http_times: Option<f64>,
 }
 
@@ -57,13 +57,13 @@ pub(super) struct LaneTransferRow {
     pub(super) get_gb_per_s: f64,
     /// Get by memcpy of the same round.
     pub(super) get_ratio: f64,
-    /// What that should be at least.
+    /// Aim: the least of that.
     pub(super) aim_get_ratio: Option<f64>,
     /// Reserve, copy with checksum from the heap to the arena, commit; on one thread.
     pub(super) put_gb_per_s: f64,
     /// Put by memcpy of the same round.
     pub(super) put_ratio: f64,
-    /// What that should be at least.
+    /// Aim: the least of that.
     pub(super) aim_put_ratio: Option<f64>,
     /// Processor time of daemon and client for puts; absent if the daemon's process is not known.
     pub(super) put_cpu_ms_per_gb: Option<f64>,
@@ -82,7 +82,7 @@ impl LaneReport {
         Self { missing: None, http_lease_release_us, calls, transfers, aim_put_cpu_ms_per_gb }
     }
 
-    /// A report that there are no figures, and why.
+    /// A report without figures, with the reason.
     pub(super) fn missing(why: impl Into<String>) -> Self {
         let missing = Some(why.into());
         Self { missing, ..Self::new(0.0, Vec::new(), Vec::new()) }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// What one round measured, in GB/s, milliseconds per GB and microseconds a key.
+/// Figures of one round, in GB/s, milliseconds per GB and microseconds a key.
 struct Round {
     memcpy: f64,
     put: f64,
@@ -157,7 +157,7 @@ fn summarize(cell: LaneCell, rounds: &[Round]) -> LaneTransferRow {
     }
 }
 
-/// What a get and a put of this size should reach, in parts of memcpy.
+/// Aims for a get and a put of this size, in parts of memcpy.
 fn aims(cell: LaneCell) -> (Option<f64>, Option<f64>) {
     match cell.size.bytes() >> 10 {
         256 => (Some(0.8), Some(0.6)),
