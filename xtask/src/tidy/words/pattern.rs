@@ -41,13 +41,13 @@ impl Pattern {
     }
 }
 
-/// Identifiers of a text. In quoted code, what is behind a point is the ending of a file's name.
+/// Identifiers of a text. In quoted code, a word behind a point or a slash is part of a path.
 fn identifiers(text: &str, kind: Kind) -> impl Iterator<Item = &str> {
     let is_inside = |c: char| c.is_alphanumeric() || c == '_';
     text.split(move |c: char| !is_inside(c)).filter(move |identifier| {
         let start = identifier.as_ptr().addr() - text.as_ptr().addr();
-        let is_ending = kind == Kind::Quoted && text[..start].ends_with('.');
-        !identifier.is_empty() && !is_ending
+        let is_path = kind == Kind::Quoted && text[..start].ends_with(['.', '/']);
+        !identifier.is_empty() && !is_path
     })
 }
 
@@ -126,7 +126,8 @@ mod tests {
         }
         assert!(!is_found("`gadget`", Kind::Prose, "the gadget"));
         assert!(is_found("`gadget`", Kind::Quoted, "Arena::gadget"));
-        assert!(!is_found("`gadget`", Kind::Quoted, "/dev/shm/.kvlease.NAME.gadget"));
+        assert!(!is_found("`gadget`", Kind::Quoted, "/dev/shm/.kvlease.NAME/gadget"));
+        assert!(!is_found("`gadget`", Kind::Quoted, "kvlease.gadget"));
     }
 
     #[test]

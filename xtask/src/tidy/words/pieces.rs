@@ -85,7 +85,7 @@ impl Cutter<'_> {
                 self.rest = &self.rest[quote.len()..];
                 let closing =
                     [quote, "#".repeat(if is_raw { hashes } else { 0 }).as_str()].concat();
-                self.prose(string_end(self.rest, &closing, is_raw));
+                self.string(string_end(self.rest, &closing, is_raw));
                 self.rest = self.rest.strip_prefix(closing.as_str()).unwrap_or_default();
             } else if let Some(len) = quotes.contains(&"'").then_some(0).or(character(self.rest)) {
                 // Quotation marks as characters begin no string.
@@ -114,6 +114,15 @@ impl Cutter<'_> {
         let text = std::mem::take(code);
         if !text.trim().is_empty() {
             self.pieces.push(Piece { line: self.line, kind: Kind::Code, text });
+        }
+    }
+
+    /// Takes this many bytes as a string: prose, unless it is a name or a label, which is one word.
+    fn string(&mut self, len: usize) {
+        if self.rest[..len].contains(char::is_whitespace) {
+            self.prose(len);
+        } else {
+            self.rest = &self.rest[len..];
         }
     }
 
@@ -190,14 +199,7 @@ mod tests {
         let text = "\"\"\"One \"two\"\nthree.\"\"\"\nx = 'a' + y  # why\n";
         assert_eq!(
             shown("a.py", text),
-            [
-                "1 Prose One \"two\"",
-                "2 Prose three.",
-                "3 Code x =",
-                "3 Prose a",
-                "3 Code + y",
-                "3 Prose # why"
-            ]
+            ["1 Prose One \"two\"", "2 Prose three.", "3 Code x =", "3 Code + y", "3 Prose # why"]
         );
     }
 
