@@ -42,14 +42,6 @@ pub(super) const ALL: &[Exception] = &[
     },
     Exception {
         files: &[
-            "crates/kvlease-cache/src/eviction/lru.rs",
-            "crates/kvlease-cache/src/eviction/mod.rs",
-            "crates/kvlease-cache/src/eviction/s3_fifo.rs",
-        ],
-        reason: "the trait of policies, and the choice of one",
-    },
-    Exception {
-        files: &[
             "crates/kvlease-client/src/adapter/mod.rs",
             "crates/kvlease-client/src/adapter/rules.rs",
         ],
