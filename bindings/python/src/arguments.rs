@@ -1,6 +1,6 @@
 //! What callers pass: keys and buffers, checked before anything is started.
 
-use kvlease_client::{Key, LentBuffer, LentBytes};
+use kvlease_client::{ExternalBuffer, ExternalBytes, Key};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     prelude::*,
@@ -18,23 +18,23 @@ pub(crate) fn keys(texts: &[String]) -> PyResult<Vec<Key>> {
 }
 
 /// The bytes of an object that has the buffer protocol, lent to read from.
-pub(crate) fn bytes(object: &Bound<'_, PyAny>, name: &str) -> PyResult<LentBytes> {
-    LentBytes::of_python(object).map_err(|error| explain(object, name, error))
+pub(crate) fn bytes(object: &Bound<'_, PyAny>, name: &str) -> PyResult<ExternalBytes> {
+    ExternalBytes::of_python(object).map_err(|error| explain(object, name, error))
 }
 
 /// The bytes of an object that has the buffer protocol, lent to write into.
-pub(crate) fn buffer(object: &Bound<'_, PyAny>, name: &str) -> PyResult<LentBuffer> {
-    LentBuffer::of_python(object).map_err(|error| explain(object, name, error))
+pub(crate) fn buffer(object: &Bound<'_, PyAny>, name: &str) -> PyResult<ExternalBuffer> {
+    ExternalBuffer::of_python(object).map_err(|error| explain(object, name, error))
 }
 
 /// Buffers to write into, one for each key.
-pub(crate) fn buffers(keys: &[Key], objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<LentBuffer>> {
+pub(crate) fn buffers(keys: &[Key], objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<ExternalBuffer>> {
     same_number(keys.len(), objects.len())?;
     keys.iter().zip(objects).map(|(key, object)| buffer(object, key.as_str())).collect()
 }
 
 /// Bytes to read, one for each key.
-pub(crate) fn payloads(keys: &[Key], objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<LentBytes>> {
+pub(crate) fn payloads(keys: &[Key], objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<ExternalBytes>> {
     same_number(keys.len(), objects.len())?;
     keys.iter().zip(objects).map(|(key, object)| bytes(object, key.as_str())).collect()
 }

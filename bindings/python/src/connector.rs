@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kvlease_client::{Error, LentBuffer, LentBytes, PutBody};
-use kvlease_shm::Owner;
+use kvlease_client::{Error, ExternalBuffer, ExternalBytes, PutBody};
+use kvlease_shm::KeepAlive;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
@@ -38,7 +38,7 @@ impl Connector {
         let shared = self.open()?;
         let data = arguments::bytes(data, key)?;
         let key = arguments::key(key)?;
-        let owners = [data.owner()];
+        let owners = [data.keep_alive()];
         let put = shared.connector.put(&key, PutBody::lent(data));
         let stored = shared.wait_lent(py, &owners, put)?;
         stored.map(is_stored).map_err(|error| to_python(&error))
@@ -53,7 +53,7 @@ impl Connector {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
         let data = arguments::payloads(&keys, &data)?;
-        let owners: Vec<Owner> = data.iter().map(LentBytes::owner).collect();
+        let owners: Vec<KeepAlive> = data.iter().map(ExternalBytes::keep_alive).collect();
         let objects = keys.into_iter().zip(data.into_iter().map(PutBody::lent)).collect();
         let outcomes = shared.wait_lent(py, &owners, shared.connector.batched_put(objects))?;
         list_of(py, outcomes, |stored| is_stored(stored).into_py_any(py))
@@ -78,7 +78,7 @@ impl Connector {
         let shared = self.open()?;
         let into = arguments::buffer(buffer, key)?;
         let key = arguments::key(key)?;
-        let owners = [into.owner()];
+        let owners = [into.keep_alive()];
         let found = shared.wait_lent(py, &owners, shared.connector.get_into(&key, into))?;
         found.map_err(|error| to_python(&error))
     }
@@ -92,7 +92,7 @@ impl Connector {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
         let into = arguments::buffers(&keys, &buffers)?;
-        let owners: Vec<Owner> = into.iter().map(LentBuffer::owner).collect();
+        let owners: Vec<KeepAlive> = into.iter().map(ExternalBuffer::keep_alive).collect();
         let objects = keys.into_iter().zip(into).collect();
         let found = shared.wait_lent(py, &owners, shared.connector.batched_get_into(objects))?;
         list_of(py, found, |found| found.into_py_any(py))

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kvlease_shm::Owner;
+use kvlease_shm::KeepAlive;
 use tokio::time::{Instant, sleep};
 
 /// How long a call that has ended waits for its buffers, which a connection that is being shut may
@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(1);
 
 /// Waits until nothing but these values keeps the buffers: whoever gets the result of the call may
 /// write to them at once, and what is still being sent must not change.
-pub(crate) async fn returned(owners: &[Owner]) {
+pub(crate) async fn returned(owners: &[KeepAlive]) {
     let deadline = Instant::now() + RETURN_WAIT;
     while owners.iter().any(|owner| Arc::strong_count(owner) > 1) && Instant::now() < deadline {
         sleep(POLL).await;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use kvlease_client::{Connector, ConnectorConfig, Notice, Patience, Severity};
-use kvlease_shm::Owner;
+use kvlease_shm::KeepAlive;
 use pyo3::prelude::*;
 use tokio::{runtime::Runtime, sync::OnceCell, time};
 
@@ -127,7 +127,7 @@ impl Shared {
     pub(crate) fn wait_lent<T: Send>(
         &self,
         py: Python<'_>,
-        owners: &[Owner],
+        owners: &[KeepAlive],
         operation: impl Future<Output = T> + Send,
     ) -> PyResult<T> {
         self.wait(py, async {

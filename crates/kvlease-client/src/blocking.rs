@@ -6,7 +6,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use kvlease_shm::LentBuffer;
+use kvlease_shm::ExternalBuffer;
 use kvlease_types::Key;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -125,7 +125,7 @@ impl Connector {
     /// # Errors
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
-    pub fn get_into(&self, key: &Key, into: LentBuffer) -> Result<bool, Error> {
+    pub fn get_into(&self, key: &Key, into: ExternalBuffer) -> Result<bool, Error> {
         self.wait(self.connector.get_into(key, into))?
     }
 
@@ -134,7 +134,7 @@ impl Connector {
     /// # Errors
     ///
     /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
-    pub fn batched_get_into(&self, objects: Vec<(Key, LentBuffer)>) -> Answers<bool> {
+    pub fn batched_get_into(&self, objects: Vec<(Key, ExternalBuffer)>) -> Answers<bool> {
         self.wait(self.connector.batched_get_into(objects))
     }
 
@@ -161,7 +161,7 @@ impl Connector {
     /// # Errors
     ///
     /// [`Error::InsideRuntime`]; those of [`OpenObject::read_rest`].
-    pub fn read_rest(&self, object: OpenObject, into: LentBuffer) -> Result<(), Error> {
+    pub fn read_rest(&self, object: OpenObject, into: ExternalBuffer) -> Result<(), Error> {
         self.wait(object.read_rest(into))?
     }
 

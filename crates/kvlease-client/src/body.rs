@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use kvlease_shm::LentBytes;
+use kvlease_shm::ExternalBytes;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Room for the length in front of a piece of unknown context: 16 hexadecimal digits and CRLF.
@@ -56,13 +56,13 @@ impl PutBody {
     }
 
     /// Bytes that stay where they are while they are sent.
-    pub fn lent(bytes: LentBytes) -> Self {
+    pub fn lent(bytes: ExternalBytes) -> Self {
         Self::from(Bytes::from_owner(bytes))
     }
 
     /// A head of its own and bytes that stay where they are, sent one after the other: what stores
     /// both as one object without joining them in memory.
-    pub fn headed(head: impl Into<Bytes>, rest: LentBytes) -> Self {
+    pub fn headed(head: impl Into<Bytes>, rest: ExternalBytes) -> Self {
         Self { parts: [head.into(), Bytes::from_owner(rest)], source: None }
     }
 

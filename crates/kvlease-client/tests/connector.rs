@@ -9,7 +9,7 @@ use std::{fs, thread, time::Duration};
 
 use fake::{Fake, SEGMENT_LEN, lease, reply};
 use kvlease_client::{
-    ByteSize, Connector, Error, Key, LentBuffer, PutBody, PutOutcome, Severity, SocketChoice,
+    ByteSize, Connector, Error, ExternalBuffer, Key, PutBody, PutOutcome, Severity, SocketChoice,
 };
 use kvlease_testing::bytes;
 
@@ -31,7 +31,7 @@ async fn with_object(object: &[u8]) -> (Fake, Connector, Key) {
 }
 
 async fn read_rest(object: kvlease_client::OpenObject, len: usize) -> Result<Vec<u8>, Error> {
-    let (buffer, lent) = LentBuffer::of_vec(vec![0; len]);
+    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; len]);
     object.read_rest(buffer).await?;
     Ok(lent.take_back().unwrap())
 }
@@ -141,7 +141,7 @@ async fn a_lease_that_ends_during_the_copy_gives_nothing() {
     // Shorter than the copy takes, and longer than to begin it or not: both must give nothing.
     config.lease_ttl = Duration::from_micros(1_500);
     let connector = Connector::new(config).unwrap();
-    let (buffer, lent) = LentBuffer::of_vec(vec![0; object.len()]);
+    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len()]);
     let read = connector.get_into(&key, buffer).await;
     assert!(matches!(read, Err(Error::LeaseEnded { .. })), "{read:?}");
     lent.take_back().expect("the buffer is given up by a read that failed");
@@ -172,7 +172,7 @@ async fn on_the_calling_thread_a_lease_that_ended_is_an_error() {
     fake.on_lease(|grant| Some(grant.usual(r#","ttl_s":0.2"#)));
     let opened = connector.open(&key, 4).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_millis(250)).await;
-    let (mut buffer, _) = LentBuffer::of_vec(vec![0; 6]);
+    let (mut buffer, _) = ExternalBuffer::of_vec(vec![0; 6]);
     let read = opened.read_rest_here(&mut buffer);
     assert!(matches!(read, Err(Error::LeaseEnded { .. })), "{read:?}");
     fake.all_released().await;
@@ -271,7 +271,7 @@ async fn damaged_bytes_are_an_error_and_the_object_is_removed_if_that_can_be() {
     let error = connector.get(&key).await.unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     let opened = connector.open(&key, 4).await.unwrap().unwrap();
-    let (mut buffer, _) = LentBuffer::of_vec(vec![0; 6]);
+    let (mut buffer, _) = ExternalBuffer::of_vec(vec![0; 6]);
     let error = opened.read_rest_here(&mut buffer).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     assert_eq!((connector.stats().damaged, connector.stats().bytes_read), (2, 0));
@@ -396,7 +396,7 @@ async fn a_held_lease_saves_the_round_trip_of_the_read_and_is_released_if_nobody
     }
     // Two for the key that is not there.
     assert_eq!((fake.count("/leases?"), connector.stats().held), (5, 3));
-    let (buffer, lent) = LentBuffer::of_vec(vec![0; 10]);
+    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; 10]);
     assert!(connector.get_into(&keys[0], buffer).await.unwrap());
     assert_eq!(lent.take_back().unwrap(), b"some bytes");
     assert_eq!((fake.count("/leases?"), connector.stats().held), (5, 2));
@@ -470,7 +470,7 @@ async fn a_daemon_that_goes_away_is_an_error_and_is_used_again_when_it_is_back()
 async fn a_buffer_of_another_length_is_refused_before_anything_is_read() {
     let (fake, connector, key) = with_object(b"0123456789").await;
     for len in [0, 9, 11] {
-        let (buffer, _) = LentBuffer::of_vec(vec![0; len]);
+        let (buffer, _) = ExternalBuffer::of_vec(vec![0; len]);
         let error = connector.get_into(&key, buffer).await.unwrap_err();
         assert!(matches!(error, Error::TooShort { .. }), "{error:?}");
     }

@@ -6,7 +6,7 @@
 use std::{hint::black_box, time::Duration};
 
 use kvlease_cache::{Acquired, Catalog, CatalogConfig, EvictionKind, Restoration, SlotWatch, UNIT};
-use kvlease_shm::{Arena, Record, SegmentOptions};
+use kvlease_shm::{Arena, Manifest, SegmentOptions};
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Key, SealedObject, Timestamp};
 use tempfile::TempDir;
@@ -23,15 +23,15 @@ const TAKEN_OVER: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 /// Records what the catalog tells, as the daemon does.
 #[derive(Debug)]
-struct Recorder(Record);
+struct Recorder(Manifest);
 
 impl SlotWatch for Recorder {
     fn sealed(&mut self, slot: u32, object: &SealedObject<'_>) {
-        assert!(self.0.write(slot, object), "there is memory");
+        assert!(self.0.insert(slot, object), "there is memory");
     }
 
     fn concealed(&mut self, slot: u32) {
-        self.0.strike(slot);
+        self.0.delete(slot);
     }
 
     fn freed(&mut self, _: u32) {}
@@ -74,14 +74,14 @@ fn take_over(dir: &TempDir, objects: u64) {
     let mut catalog = catalog(objects);
     catalog.watch_slots(Box::new(Recorder(record(&before))));
     (0..objects).for_each(|number| store(&mut catalog, number));
-    before.publish_record().expect("the record can be named");
+    before.publish_manifest().expect("the record can be named");
     drop((catalog, before));
 
     let arena = arena(dir, &name);
     let started = std::time::Instant::now();
-    let recorded = arena.recorded().expect("the record can be read");
+    let recorded = arena.stored_manifest().expect("the record can be read");
     let mut restoration = Restoration::default();
-    let horizon = arena.horizon();
+    let horizon = arena.lease_fence();
     recorded.for_each(|object| restoration.add(object, horizon.leased_until(object.extents)));
     let read = started.elapsed();
     let mut catalog = empty(objects);
@@ -127,8 +127,8 @@ fn arena(dir: &TempDir, name: &str) -> Arena {
     Arena::open(&options).expect("the arena can be made")
 }
 
-fn record(arena: &Arena) -> Record {
-    arena.new_record(MEMORY_MAX).expect("there is memory for the record")
+fn record(arena: &Arena) -> Manifest {
+    arena.new_manifest(MEMORY_MAX).expect("there is memory for the record")
 }
 
 fn capacity(objects: u64) -> ByteSize {

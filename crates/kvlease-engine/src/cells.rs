@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kvlease_cache::SlotWatch;
-use kvlease_shm::{Generations, Record};
+use kvlease_shm::{Generations, Manifest};
 use kvlease_types::SealedObject;
 
 use crate::counters::Counters;
@@ -14,20 +14,20 @@ use crate::counters::Counters;
 #[derive(Debug)]
 pub(crate) struct Cells {
     pub(crate) generations: Arc<Generations>,
-    pub(crate) record: Record,
+    pub(crate) record: Manifest,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl SlotWatch for Cells {
     fn sealed(&mut self, slot: u32, object: &SealedObject<'_>) {
         self.generations.set(slot, object.generation);
-        if !self.record.write(slot, object) {
+        if !self.record.insert(slot, object) {
             self.counters.left_unrecorded();
         }
     }
 
     fn concealed(&mut self, slot: u32) {
-        self.record.strike(slot);
+        self.record.delete(slot);
     }
 
     fn freed(&mut self, slot: u32) {

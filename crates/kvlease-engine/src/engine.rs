@@ -13,7 +13,7 @@ use std::{
 use kvlease_cache::{
     BucketInfo, Catalog, CatalogStats, Lease, ListCursor, ObjectInfo, Released, Removed,
 };
-use kvlease_shm::{Arena, ArenaError, Generations, Link, RecordFile};
+use kvlease_shm::{Arena, ArenaError, Generations, LinkStatus, ManifestFile};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId, Timestamp};
 use tokio::time::timeout;
 
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) config: EngineConfig,
     pub(crate) counters: Arc<Counters>,
     /// Where objects are recorded for the next start.
-    pub(crate) record: Arc<RecordFile>,
+    pub(crate) record: Arc<ManifestFile>,
     generations: Arc<Generations>,
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
@@ -223,7 +223,7 @@ impl Engine {
 
     /// Looks after the public name of the segment now. Returns whether clients can attach.
     pub fn is_attachable(&self) -> bool {
-        matches!(self.shared.keep_linked(), Ok(Link::Intact | Link::Restored))
+        matches!(self.shared.keep_linked(), Ok(LinkStatus::Intact | LinkStatus::Restored))
     }
 
     /// Stops the threads in the background and waits for them.
@@ -244,8 +244,8 @@ impl Shared {
         let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
         let counters = Arc::new(Counters::default());
         let started = Instant::now();
-        let recorded = arena.recorded()?;
-        let record = arena.new_record(config.catalog.memory_max)?;
+        let recorded = arena.stored_manifest()?;
+        let record = arena.new_manifest(config.catalog.memory_max)?;
         let record_file = Arc::clone(record.file());
         catalog.watch_slots(Box::new(Cells {
             generations: Arc::clone(&generations),
@@ -254,7 +254,7 @@ impl Shared {
         }));
         let recovery = recover(&arena, &recorded, &mut catalog, config.cold, started);
         drop(recorded);
-        arena.publish_record()?;
+        arena.publish_manifest()?;
         // What an earlier incarnation populated can be used at once.
         let mut huge_pages = false;
         if arena.populated() == ByteSize::ZERO {
@@ -285,9 +285,9 @@ impl Shared {
     }
 
     /// Looks after the public name of the segment; counts and tells when it had to be put back.
-    pub(crate) fn keep_linked(&self) -> Result<Link, ArenaError> {
+    pub(crate) fn keep_linked(&self) -> Result<LinkStatus, ArenaError> {
         let link = self.arena.keep_linked();
-        if matches!(link, Ok(Link::Restored)) {
+        if matches!(link, Ok(LinkStatus::Restored)) {
             self.counters.relinked();
             tracing::warn!("the segment's public name was gone: put it back, same inode");
         }
@@ -298,7 +298,7 @@ impl Shared {
     /// reused, even by another incarnation of the daemon.
     pub(crate) fn note_lease(&self, lease: &Lease) {
         let until = lease.deadline.after(self.config.catalog.lease_grace);
-        self.arena.horizon().note(&lease.extents, until);
+        self.arena.lease_fence().raise(&lease.extents, until);
     }
 
     pub(crate) fn renew(&self, id: LeaseId, ttl: Duration) -> bool {
@@ -317,7 +317,7 @@ impl Shared {
         let Some(extents) = state.catalog.leased_extents(id, now) else { return false };
         // Noted under the lock: were the lease to end in between, another tenant's extents would
         // be marked.
-        self.arena.horizon().note(&extents, now.after(ttl + self.config.catalog.lease_grace));
+        self.arena.lease_fence().raise(&extents, now.after(ttl + self.config.catalog.lease_grace));
         state.catalog.renew(id, ttl, now).is_some()
     }
 

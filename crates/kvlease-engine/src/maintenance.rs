@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::Link;
+use kvlease_shm::LinkStatus;
 
 use crate::{clock::now, engine::Shared, scrub::scrub};
 
@@ -137,8 +137,8 @@ fn keep_linked(shared: &Shared, trouble: &mut Trouble) {
     let whole = shared.arena.is_whole().unwrap_or(true);
     assert!(whole, "somebody cut the segment shorter: nobody may do that while it is in use");
     let reason = match shared.keep_linked() {
-        Ok(Link::Intact | Link::Restored) => None,
-        Ok(Link::Taken) => Some("another file has the segment's public name".to_owned()),
+        Ok(LinkStatus::Intact | LinkStatus::Restored) => None,
+        Ok(LinkStatus::Taken) => Some("another file has the segment's public name".to_owned()),
         Err(error) => Some(error.to_string()),
     };
     if let Some(reason) = trouble.begins(reason) {

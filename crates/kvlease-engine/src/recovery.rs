@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kvlease_cache::{Catalog, Restoration, Restored};
-use kvlease_shm::{Arena, RecordOrigin, Recorded};
+use kvlease_shm::{Arena, ManifestOrigin, StoredManifest};
 
 use crate::clock::now;
 
@@ -11,7 +11,7 @@ use crate::clock::now;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recovery {
     /// What was found beside the arena.
-    pub origin: RecordOrigin,
+    pub origin: ManifestOrigin,
     /// Whether it was left aside, as the operator wished.
     pub cold: bool,
     /// What was taken over.
@@ -27,7 +27,7 @@ pub struct Recovery {
 /// Space that clients may still be reading under leases of an earlier incarnation is not free.
 pub(crate) fn recover(
     arena: &Arena,
-    recorded: &Recorded,
+    recorded: &StoredManifest,
     catalog: &mut Catalog,
     cold: bool,
     started: Instant,
@@ -39,7 +39,7 @@ pub(crate) fn recover(
             "somebody had cut the segment shorter: gave it its size back, what was beyond is lost"
         );
     }
-    let (horizon, now) = (arena.horizon(), now());
+    let (horizon, now) = (arena.lease_fence(), now());
     for (extent, until) in horizon.pending(now) {
         catalog.quarantine(extent, until);
     }
@@ -67,9 +67,9 @@ impl Recovery {
         let Self { origin, cold, restored, broken, took } = self;
         let Restored { objects, bytes, impossible, beyond_memory } = *restored;
         match origin {
-            RecordOrigin::Created => {}
+            ManifestOrigin::Created => {}
             _ if *cold => tracing::info!("starting cold, as configured: the cache is empty"),
-            RecordOrigin::Kept => tracing::info!(
+            ManifestOrigin::Kept => tracing::info!(
                 objects,
                 bytes,
                 took_ms = took.as_millis() as u64,

@@ -37,7 +37,7 @@ impl Reservation {
         let (write, extents) = Write::begin(shared, bucket, key, len, now)?;
         let deadline = now.after(shared.config.reservation_ttl);
         let reservation = Self { write, extents, len, deadline };
-        shared.arena.horizon().note(&reservation.extents, reservation.until());
+        shared.arena.lease_fence().raise(&reservation.extents, reservation.until());
         Ok(reservation)
     }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use kvlease_cache::Restored;
 use kvlease_engine::{EngineStats, Recovery};
-use kvlease_shm::RecordOrigin;
+use kvlease_shm::ManifestOrigin;
 use kvlease_types::ByteSize;
 
 use crate::config::Config;
@@ -43,7 +43,7 @@ kvlease {version} listening on http://{address}
 fn found(recovery: &Recovery) -> String {
     let Restored { objects, bytes, .. } = recovery.restored;
     match recovery.origin {
-        RecordOrigin::Created => "new".into(),
+        ManifestOrigin::Created => "new".into(),
         _ if objects == 0 => "reopened, empty".into(),
         _ => format!("reopened with {objects} objects of {}", ByteSize::new(bytes)),
     }

@@ -11,7 +11,7 @@
 
 use std::{fs, hint::black_box, path::Path, sync::Arc, thread, time::Instant};
 
-use kvlease_shm::{Attachment, Digest, LentBuffer, ObjectCopy};
+use kvlease_shm::{Attachment, Digest, ExternalBuffer, ObjectCopy};
 use kvlease_testing::median;
 use kvlease_types::{ByteSize, Extent, Offset};
 
@@ -22,7 +22,7 @@ const HEAD_LEN: usize = 28;
 const ROUNDS: usize = 9;
 const SIZES: [usize; 6] = [256 << 10, 1 << 20, 2 << 20, 4 << 20, 16 << 20, 64 << 20];
 
-type Read = Box<dyn Fn(&Arc<Attachment>, Extent, LentBuffer)>;
+type Read = Box<dyn Fn(&Arc<Attachment>, Extent, ExternalBuffer)>;
 
 fn main() {
     let dir = Path::new("/dev/shm");
@@ -65,20 +65,20 @@ fn variants(cores: usize) -> Vec<(String, Read)> {
     all
 }
 
-fn plain(from: &Arc<Attachment>, extent: Extent, mut into: LentBuffer) {
+fn plain(from: &Arc<Attachment>, extent: Extent, mut into: ExternalBuffer) {
     let (source, into) = (from.locate(extent).expect("it is inside"), into.as_mut());
     // SAFETY: both are as long as the extent, and nobody writes to the pool.
     unsafe { source.copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) };
 }
 
-fn fused(from: &Arc<Attachment>, extent: Extent, mut into: LentBuffer, summed: bool) {
+fn fused(from: &Arc<Attachment>, extent: Extent, mut into: ExternalBuffer, summed: bool) {
     let mut digest = Digest::new();
     let summing = summed.then_some(&mut digest);
     from.copy_part(&[extent], 0, into.as_mut(), summing).expect("it is inside");
     black_box(digest.finish());
 }
 
-fn shared(from: &Arc<Attachment>, extent: Extent, into: LentBuffer, threads: usize) {
+fn shared(from: &Arc<Attachment>, extent: Extent, into: ExternalBuffer, threads: usize) {
     let copy = ObjectCopy::new(Arc::clone(from), vec![extent], 0, into, None);
     let copy = copy.expect("it is inside");
     thread::scope(|scope| {
@@ -95,7 +95,7 @@ fn measure(variants: &[(String, Read)], size: usize, from: &Arc<Attachment>) -> 
     let mut pool = vec![1; POOL + PAGE];
     for round in 0..=ROUNDS {
         for (samples, (_, read)) in samples.iter_mut().zip(variants) {
-            let (mut buffer, lent) = LentBuffer::of_vec(pool);
+            let (mut buffer, lent) = ExternalBuffer::of_vec(pool);
             let address = buffer.as_ref().as_ptr() as usize;
             drop(buffer.split_to(address.next_multiple_of(PAGE) - address));
             let start = Instant::now();

@@ -9,16 +9,15 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use rustix::mm::Advice;
 
 use crate::{
-    ArenaError, Digest, Horizon, Identity, Link, Progress, Record, RecordOrigin, Recorded,
-    SegmentOptions, Shortfall,
+    ArenaError, Digest, Identity, LeaseFence, LinkStatus, Manifest, ManifestOrigin, Progress,
+    SegmentOptions, Shortfall, StoredManifest,
     clock::boot_id,
     copy,
     descriptor::reopen,
     directory::Directory,
-    huge, link,
+    huge, link, manifest,
     mapping::{Access, Mapping},
     populate::Population,
-    record,
     segment::{self, Segment},
 };
 
@@ -31,7 +30,7 @@ use crate::{
 pub struct Arena {
     mapping: Mapping,
     population: Population,
-    horizon: Horizon,
+    fence: LeaseFence,
     segment: Segment,
     reopened: bool,
     // Last, so that the lock is freed only when nothing else of the arena is left.
@@ -55,8 +54,8 @@ impl Arena {
                 return Err(error);
             }
         };
-        let Opened { segment, reopened, horizon, mapping, population } = opened;
-        Ok(Self { mapping, population, horizon, segment, reopened, directory })
+        let Opened { segment, reopened, fence, mapping, population } = opened;
+        Ok(Self { mapping, population, fence, segment, reopened, directory })
     }
 
     /// The length of the segment. After a [`Shortfall`] less of it is usable.
@@ -102,8 +101,8 @@ impl Arena {
     }
 
     /// Until when each region may still be leased.
-    pub fn horizon(&self) -> &Horizon {
-        &self.horizon
+    pub fn lease_fence(&self) -> &LeaseFence {
+        &self.fence
     }
 
     /// What an earlier daemon recorded of its objects.
@@ -111,63 +110,63 @@ impl Arena {
     /// # Errors
     ///
     /// What the kernel says when the file is there and cannot be read. A file that is of another
-    /// version, of another arena or damaged is no error: see [`Recorded::origin`].
-    pub fn recorded(&self) -> Result<Recorded, ArenaError> {
+    /// version, of another arena or damaged is no error: see [`StoredManifest::origin`].
+    pub fn stored_manifest(&self) -> Result<StoredManifest, ArenaError> {
         if !self.reopened {
-            return Ok(Recorded::nothing(RecordOrigin::Created));
+            return Ok(StoredManifest::nothing(ManifestOrigin::Created));
         }
-        let path = self.directory.private_path().join(record::FILE);
-        record::find(&self.directory, &self.record_header()?)
-            .map_err(ArenaError::io("read the record of the objects", path))
+        let path = self.directory.private_path().join(manifest::FILE);
+        manifest::find(&self.directory, &self.manifest_header()?)
+            .map_err(ArenaError::io("read the manifest of the objects", path))
     }
 
-    /// An empty record for a catalog that may use `memory_max` of its own. A restarted daemon goes
-    /// on finding the earlier one until [`Self::publish_record`], unless there is no memory for
+    /// An empty manifest for a catalog that may use `memory_max` of its own. A restarted daemon goes
+    /// on finding the earlier one until [`Self::publish_manifest`], unless there is no memory for
     /// both: then the earlier one makes way, and has to be [read](Self::recorded) before.
     ///
     /// # Errors
     ///
-    /// [`ArenaError::NoRoomForRecord`] when there is no memory for it, and what the kernel says.
-    pub fn new_record(&self, memory_max: ByteSize) -> Result<Record, ArenaError> {
-        match self.build_record(memory_max) {
-            Err(ArenaError::NoRoomForRecord { .. }) => {
-                self.directory.discard(record::FILE)?;
-                self.build_record(memory_max)
+    /// [`ArenaError::NoRoomForManifest`] when there is no memory for it, and what the kernel says.
+    pub fn new_manifest(&self, memory_max: ByteSize) -> Result<Manifest, ArenaError> {
+        match self.build_manifest(memory_max) {
+            Err(ArenaError::NoRoomForManifest { .. }) => {
+                self.directory.discard(manifest::FILE)?;
+                self.build_manifest(memory_max)
             }
             built => built,
         }
     }
 
-    fn build_record(&self, memory_max: ByteSize) -> Result<Record, ArenaError> {
-        self.directory.discard(record::UNDER_CONSTRUCTION)?;
-        let path = self.directory.private_path().join(record::UNDER_CONSTRUCTION);
-        let built = record::build(&self.directory, &self.record_header()?, memory_max);
+    fn build_manifest(&self, memory_max: ByteSize) -> Result<Manifest, ArenaError> {
+        self.directory.discard(manifest::UNDER_CONSTRUCTION)?;
+        let path = self.directory.private_path().join(manifest::UNDER_CONSTRUCTION);
+        let built = manifest::build(&self.directory, &self.manifest_header()?, memory_max);
         built.map_err(|source| match source.kind() {
             io::ErrorKind::StorageFull => {
                 let public = self.directory.public_path();
                 let dir = public.parent().unwrap_or(public).to_owned();
-                ArenaError::NoRoomForRecord { dir, source }
+                ArenaError::NoRoomForManifest { dir, source }
             }
-            _ => ArenaError::io("make the record of the objects", path)(source),
+            _ => ArenaError::io("make the manifest of the objects", path)(source),
         })
     }
 
-    /// Lets a restarted daemon find the new record from now on, instead of the earlier one.
+    /// Lets a restarted daemon find the new manifest from now on, instead of the earlier one.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn publish_record(&self) -> Result<(), ArenaError> {
-        let path = self.directory.private_path().join(record::FILE);
-        record::publish(&self.directory)
-            .map_err(ArenaError::io("give the record of the objects its name", path))
+    pub fn publish_manifest(&self) -> Result<(), ArenaError> {
+        let path = self.directory.private_path().join(manifest::FILE);
+        manifest::publish(&self.directory)
+            .map_err(ArenaError::io("give the manifest of the objects its name", path))
     }
 
-    fn record_header(&self) -> Result<record::Header, ArenaError> {
+    fn manifest_header(&self) -> Result<manifest::Header, ArenaError> {
         let boot = boot_id();
         let boot = boot.map_err(ArenaError::io("read the kernel's boot id", "/proc"))?;
         let capacity = self.segment.capacity;
-        Ok(record::Header { capacity, inode: self.segment.identity.inode, boot })
+        Ok(manifest::Header { capacity, inode: self.segment.identity.inode, boot })
     }
 
     /// Reserves the next step of memory, about a tenth of a second of work. When all steps are done, the arena
@@ -208,7 +207,7 @@ impl Arena {
     /// # Errors
     ///
     /// [`ArenaError::Unlinked`] when both are gone: attached clients go on, no other can attach.
-    pub fn keep_linked(&self) -> Result<Link, ArenaError> {
+    pub fn keep_linked(&self) -> Result<LinkStatus, ArenaError> {
         link::keep(&self.directory, self.segment.identity)
     }
 
@@ -262,7 +261,7 @@ impl Arena {
 struct Opened {
     segment: Segment,
     reopened: bool,
-    horizon: Horizon,
+    fence: LeaseFence,
     mapping: Mapping,
     population: Population,
 }
@@ -279,7 +278,7 @@ impl Opened {
                 segment::build(directory, options, capacity)?
             }
         };
-        let horizon = Horizon::open(directory, segment.capacity, reopened, options.lease_ttl_max)?;
+        let fence = LeaseFence::open(directory, segment.capacity, reopened, options.lease_ttl_max)?;
         let mapping = map(&segment, options)?;
         let heeds_advice = options.huge_pages && huge::on_advice(segment.identity);
         let population = Population::new(&segment.file, segment.capacity, heeds_advice)
@@ -287,7 +286,7 @@ impl Opened {
         if !reopened {
             segment::publish(directory, &segment)?;
         }
-        Ok(Self { segment, reopened, horizon, mapping, population })
+        Ok(Self { segment, reopened, fence, mapping, population })
     }
 }
 

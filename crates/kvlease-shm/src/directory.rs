@@ -9,9 +9,9 @@
 //! | `arena` | the second name of the arena's inode |
 //! | `arena.new` | an arena that is being built; a killed first start leaves one behind |
 //! | `horizon` | until when each region may still be leased |
-//! | `horizon.new` | a horizon that is being built |
+//! | `horizon.new` | a lease fence that is being built |
 //! | `record` | which objects the arena has |
-//! | `record.new` | a record that is being built |
+//! | `record.new` | a manifest that is being built |
 
 use std::{
     fs::File,
@@ -30,7 +30,7 @@ use rustix::{
 };
 
 use crate::{
-    ArenaError, SegmentName, SegmentOptions, horizon, record,
+    ArenaError, SegmentName, SegmentOptions, lease_fence, manifest,
     segment::{PRIVATE_LINK, UNDER_CONSTRUCTION},
 };
 
@@ -42,10 +42,10 @@ const LOCK: &str = "lock";
 const PRIVATE_FILES: [&str; 7] = [
     UNDER_CONSTRUCTION,
     PRIVATE_LINK,
-    horizon::FILE,
-    horizon::UNDER_CONSTRUCTION,
-    record::FILE,
-    record::UNDER_CONSTRUCTION,
+    lease_fence::FILE,
+    lease_fence::UNDER_CONSTRUCTION,
+    manifest::FILE,
+    manifest::UNDER_CONSTRUCTION,
     LOCK,
 ];
 

@@ -92,12 +92,12 @@ pub enum ArenaError {
         /// Free and reclaimable memory, and free swap.
         available: ByteSize,
     },
-    /// There is no memory to record objects in.
+    /// There is no memory for the manifest.
     #[error(
-        "the record of the objects has no room in the shared memory directory: free memory there, \
+        "the manifest of the objects has no room in the shared memory directory: free memory there, \
          or `mount -o remount,size=` a larger one, dir=`{dir}` error=`{source}`"
     )]
-    NoRoomForRecord {
+    NoRoomForManifest {
         /// The segment directory.
         dir: PathBuf,
         /// What the kernel said.

@@ -8,8 +8,8 @@
 //! * A public name that exists is whole, and comes back when a client's exit removed it
 //!   ([`Arena::keep_linked`]).
 //! * Memory that cannot be had is an error ([`ArenaError`], [`Shortfall`]), never a `SIGBUS`.
-//! * [`Record`] remembers through a `kill -9` which objects the arena has.
-//! * [`Horizon`] remembers through a `kill -9` which parts of the arena may still be leased.
+//! * [`Manifest`] remembers through a `kill -9` which objects the arena has.
+//! * [`LeaseFence`] remembers through a `kill -9` which parts of the arena may still be leased.
 //! * [`Generations`] lets readers of other processes see that an object is still where it was.
 //! * Every byte that enters or leaves goes through the [`copy`] module, and is summed by a
 //!   [`Digest`] on the way in.
@@ -27,15 +27,16 @@ mod descriptor;
 mod digest;
 mod directory;
 mod error;
+mod external;
+#[cfg(feature = "python")]
+mod external_python;
 mod file_header;
 mod generations;
-mod horizon;
 mod huge;
-mod lent;
-#[cfg(feature = "python")]
-mod lent_python;
+mod lease_fence;
 mod limits;
 mod link;
+mod manifest;
 #[cfg(feature = "python")]
 mod mapped_python;
 mod mapping;
@@ -45,7 +46,6 @@ mod options;
 mod populate;
 mod prefault;
 mod process;
-mod record;
 mod segment;
 mod sigbus;
 mod socket;
@@ -58,11 +58,12 @@ pub use attachment::{Attachment, OutOfBounds};
 pub use clock::boot_time;
 pub use digest::Digest;
 pub use error::ArenaError;
+pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
 pub use generations::{Generations, GenerationsView};
-pub use horizon::{Horizon, HorizonOrigin, REGION_SIZE};
-pub use lent::{LentBuffer, LentBytes, LentVec, Owner};
+pub use lease_fence::{LeaseFence, LeaseFenceOrigin, REGION_SIZE};
 pub use limits::MemoryLimits;
-pub use link::Link;
+pub use link::LinkStatus;
+pub use manifest::{Manifest, ManifestFile, ManifestOrigin, StoredManifest};
 #[cfg(feature = "python")]
 pub use mapped_python::MappedBytes;
 pub use name::{SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
@@ -70,7 +71,6 @@ pub use object_copy::{COPY_PIECE_LEN, CopyOutcome, ObjectCopy};
 pub use options::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentOptions};
 pub use populate::{Progress, Shortfall};
 pub use process::process_id;
-pub use record::{Record, RecordFile, RecordOrigin, Recorded};
 pub use segment::Identity;
 pub use sigbus::explain_sigbus;
 pub use socket::set_receive_low_water;

@@ -13,7 +13,7 @@ use crate::{ArenaError, Identity, directory::Directory, segment::PRIVATE_LINK};
 
 /// How the public name was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Link {
+pub enum LinkStatus {
     /// It is the arena.
     Intact,
     /// It was gone and is back, with the same inode.
@@ -23,7 +23,7 @@ pub enum Link {
 }
 
 /// Looks at both names and puts back the one that is missing.
-pub(crate) fn keep(directory: &Directory, arena: Identity) -> Result<Link, ArenaError> {
+pub(crate) fn keep(directory: &Directory, arena: Identity) -> Result<LinkStatus, ArenaError> {
     let path = directory.public_path();
     let public = Identity::at(directory.public(), directory.name())
         .map_err(ArenaError::io("look at the public name", path))?;
@@ -32,19 +32,19 @@ pub(crate) fn keep(directory: &Directory, arena: Identity) -> Result<Link, Arena
         .map_err(ArenaError::io("look at the private link", &private_path))?;
     let flags = AtFlags::empty();
     match (public == Some(arena), private == Some(arena)) {
-        (true, true) => Ok(Link::Intact),
+        (true, true) => Ok(LinkStatus::Intact),
         (true, false) => {
             directory.discard(PRIVATE_LINK)?;
             linkat(directory.public(), directory.name(), directory.private(), PRIVATE_LINK, flags)
                 .map_err(ArenaError::io("restore the private link", private_path))?;
-            Ok(Link::Intact)
+            Ok(LinkStatus::Intact)
         }
-        (false, _) if public.is_some() => Ok(Link::Taken),
+        (false, _) if public.is_some() => Ok(LinkStatus::Taken),
         (false, true) => {
             let name = directory.name();
             match linkat(directory.private(), PRIVATE_LINK, directory.public(), name, flags) {
-                Ok(()) => Ok(Link::Restored),
-                Err(Errno::EXIST) => Ok(Link::Taken),
+                Ok(()) => Ok(LinkStatus::Restored),
+                Err(Errno::EXIST) => Ok(LinkStatus::Taken),
                 Err(errno) => Err(ArenaError::io("restore the public name", path)(errno)),
             }
         }

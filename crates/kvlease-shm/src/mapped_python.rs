@@ -15,7 +15,7 @@ use std::{
 use kvlease_types::Extent;
 use pyo3::{PyResult, exceptions::PyBufferError, ffi, prelude::*};
 
-use crate::{Attachment, OutOfBounds, lent::Owner};
+use crate::{Attachment, OutOfBounds, external::KeepAlive};
 
 /// Bytes in a segment, as an object with the buffer protocol. Classes may extend it.
 #[pyclass(frozen, subclass, module = "kvlease")]
@@ -35,11 +35,11 @@ struct State {
 /// What keeps the bytes in place.
 struct Kept {
     attachment: Arc<Attachment>,
-    _owner: Owner,
+    _owner: KeepAlive,
 }
 
 impl MappedBytes {
-    /// The bytes of these extents. `owner` is dropped when nothing can read them any more.
+    /// The bytes of these extents. `keep_alive` is dropped when nothing can read them any more.
     ///
     /// # Errors
     ///
@@ -47,10 +47,10 @@ impl MappedBytes {
     pub fn new(
         attachment: Arc<Attachment>,
         extents: Vec<Extent>,
-        owner: Owner,
+        keep_alive: KeepAlive,
     ) -> Result<Self, OutOfBounds> {
         attachment.measure(&extents)?;
-        let kept = Some(Kept { attachment, _owner: owner });
+        let kept = Some(Kept { attachment, _owner: keep_alive });
         let state = Mutex::new(State { kept, is_closed: false, buffers: 0 });
         Ok(Self { extents, state, pid: process::id() })
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kvlease_types::{Checksum, Extent};
 
-use crate::{Attachment, Digest, LentBuffer, OutOfBounds};
+use crate::{Attachment, Digest, ExternalBuffer, OutOfBounds};
 
 /// How many bytes a thread copies at a time where several share a copy: so few that all end at about
 /// the same moment.
@@ -29,7 +29,7 @@ pub struct ObjectCopy {
 #[derive(Debug)]
 pub struct CopyOutcome {
     /// The buffer, whole again.
-    pub buffer: LentBuffer,
+    pub buffer: ExternalBuffer,
     /// The checksum of the whole object, if one was asked for.
     pub checksum: Option<Checksum>,
 }
@@ -37,13 +37,13 @@ pub struct CopyOutcome {
 #[derive(Debug)]
 struct State {
     /// What nobody copies yet; `None` when there is no more.
-    unclaimed: Option<LentBuffer>,
+    unclaimed: Option<ExternalBuffer>,
     /// Where in the object that begins.
     offset: u64,
     /// The digest of what comes before, until the one thread takes it.
     digest: Option<Box<Digest>>,
     /// The pieces by their order, `None` for one that is being copied.
-    pieces: Vec<Option<LentBuffer>>,
+    pieces: Vec<Option<ExternalBuffer>>,
     copying: usize,
 }
 
@@ -51,7 +51,7 @@ struct State {
 struct Piece {
     index: usize,
     offset: u64,
-    into: LentBuffer,
+    into: ExternalBuffer,
     digest: Option<Box<Digest>>,
 }
 
@@ -66,7 +66,7 @@ impl ObjectCopy {
         attachment: Arc<Attachment>,
         extents: Vec<Extent>,
         from: u64,
-        into: LentBuffer,
+        into: ExternalBuffer,
         digest: Option<Box<Digest>>,
     ) -> Result<Self, OutOfBounds> {
         attachment.check_part(&extents, from, into.len() as u64)?;
@@ -116,7 +116,7 @@ impl ObjectCopy {
             return None;
         }
         let pieces = std::mem::take(&mut state.pieces);
-        let buffer = pieces.into_iter().flatten().reduce(LentBuffer::join);
+        let buffer = pieces.into_iter().flatten().reduce(ExternalBuffer::join);
         Some(CopyOutcome { buffer: buffer.expect("this thread's piece at least"), checksum })
     }
 

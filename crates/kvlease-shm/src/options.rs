@@ -32,7 +32,7 @@ pub struct SegmentOptions {
     pub gid: Option<u32>,
     /// Ask for huge pages. The kernel grants them only on a tmpfs mounted with `huge=`.
     pub huge_pages: bool,
-    /// The longest lease that this or an earlier daemon may have granted. When the horizon of an
+    /// The longest lease that this or an earlier daemon may have granted. When the lease fence of an
     /// existing arena cannot be read, the whole arena counts as leased for this long.
     pub lease_ttl_max: Duration,
     /// Where the limits on memory are read.

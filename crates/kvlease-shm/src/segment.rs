@@ -12,7 +12,7 @@ use rustix::{
     path::Arg,
 };
 
-use crate::{ArenaError, SegmentOptions, directory::Directory, record};
+use crate::{ArenaError, SegmentOptions, directory::Directory, manifest};
 
 /// The unit of an arena's size.
 pub(crate) const PAGE: u64 = 4096;
@@ -70,7 +70,7 @@ pub(crate) fn reopen(
     };
     let stat = fstat(&file).map_err(ArenaError::io("look at the arena", &path))?;
     let found = u64::try_from(stat.st_size).unwrap_or(0);
-    let whole = record::stated_capacity(directory, stat.st_ino)?.map_or(0, ByteSize::bytes);
+    let whole = manifest::stated_capacity(directory, stat.st_ino)?.map_or(0, ByteSize::bytes);
     let len = found.max(whole);
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || len < PAGE {
         let fault = "holds an arena that is empty or no file: stop all clients and remove it";

@@ -7,17 +7,18 @@ use anyhow::{Context, Result};
 /// One frame of each kind.
 const FRAMES: &str = "crates/kvlease-api/tests/lane/golden";
 
-/// A record, in front of which there is a header that the target has of its own.
-const RECORD: &str = "crates/kvlease-shm/testdata/record-v1.bin";
-const RECORD_HEADER_LEN: usize = 4096;
+/// A manifest, in front of which there is a header that the target has of its own.
+const MANIFEST: &str = "crates/kvlease-shm/testdata/manifest-v1.bin";
+const MANIFEST_HEADER_LEN: usize = 4096;
 
 /// Writes those of a target into a folder.
 pub(super) fn prepare(root: &Path, target: &str, folder: &Path) -> Result<()> {
     match target {
         "lane" => frames(&root.join(FRAMES), folder),
-        "record" => {
-            let record = fs::read(root.join(RECORD)).with_context(|| format!("no {RECORD}"))?;
-            let cells = record.get(RECORD_HEADER_LEN..).context("the record is too short")?;
+        "manifest" => {
+            let manifest =
+                fs::read(root.join(MANIFEST)).with_context(|| format!("no {MANIFEST}"))?;
+            let cells = manifest.get(MANIFEST_HEADER_LEN..).context("the manifest is too short")?;
             Ok(fs::write(folder.join("golden"), cells)?)
         }
         _ => Ok(()),
@@ -51,7 +52,7 @@ mod tests {
     #[test]
     fn the_golden_files_are_seeds_of_their_targets() {
         let (root, folder) = (crate::root().unwrap(), tempfile::tempdir().unwrap());
-        for (target, name, len) in [("lane", "hello", 32), ("record", "golden", 1280)] {
+        for (target, name, len) in [("lane", "hello", 32), ("manifest", "golden", 1280)] {
             prepare(&root, target, folder.path()).unwrap();
             assert_eq!(fs::read(folder.path().join(name)).unwrap().len(), len);
         }

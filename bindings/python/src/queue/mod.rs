@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::{Error, Key, LentBuffer, LentBytes, PutBody};
-use kvlease_shm::Owner;
+use kvlease_client::{Error, ExternalBuffer, ExternalBytes, Key, PutBody};
+use kvlease_shm::KeepAlive;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
@@ -125,7 +125,7 @@ impl Queue {
         objects: Vec<(Bound<'_, OpenObject>, Bound<'_, PyAny>)>,
     ) -> PyResult<u64> {
         let reads = unread(objects)?;
-        let owners = reads.iter().map(|(_, buffer)| buffer.owner()).collect();
+        let owners = reads.iter().map(|(_, buffer)| buffer.keep_alive()).collect();
         self.submit(owners, |_| async move { Outcome::Flags(read_rest(reads).await) })
     }
 
@@ -158,7 +158,7 @@ impl Queue {
     fn submit_get_into(&self, keys: Vec<String>, buffers: Vec<Bound<'_, PyAny>>) -> PyResult<u64> {
         let keys = arguments::keys(&keys)?;
         let buffers = arguments::buffers(&keys, &buffers)?;
-        let owners = buffers.iter().map(LentBuffer::owner).collect();
+        let owners = buffers.iter().map(ExternalBuffer::keep_alive).collect();
         let objects = keys.into_iter().zip(buffers).collect();
         self.submit(owners, |connector| async move {
             Outcome::Flags(connector.batched_get_into(objects).await)
@@ -242,7 +242,7 @@ impl Queue {
         &self,
         py: Python<'_>,
         is_small: bool,
-        owners: Vec<Owner>,
+        owners: Vec<KeepAlive>,
         operation: impl FnOnce(kvlease_client::Connector) -> F,
     ) -> PyResult<Py<PyAny>>
     where
@@ -262,7 +262,7 @@ impl Queue {
 
     fn submit<F>(
         &self,
-        owners: Vec<Owner>,
+        owners: Vec<KeepAlive>,
         operation: impl FnOnce(kvlease_client::Connector) -> F,
     ) -> PyResult<u64>
     where
@@ -279,7 +279,7 @@ struct Puts {
     keys: Vec<Key>,
     bodies: Vec<PutBody>,
     /// Who owns the bytes of the bodies, and how many bytes those are.
-    owners: Vec<Owner>,
+    owners: Vec<KeepAlive>,
     len: usize,
 }
 
@@ -288,7 +288,7 @@ impl Puts {
         let keys = arguments::keys(&keys)?;
         let (heads, data): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
         let data = arguments::payloads(&keys, &data)?;
-        let owners = data.iter().map(LentBytes::owner).collect();
+        let owners = data.iter().map(ExternalBytes::keep_alive).collect();
         let len = data.iter().map(|data| data.as_ref().len()).sum();
         let bodies = heads.into_iter().zip(data).map(|(head, data)| PutBody::headed(head, data));
         Ok(Self { keys, bodies: bodies.collect(), owners, len })
@@ -296,7 +296,7 @@ impl Puts {
 }
 
 /// An object and the buffer for its rest.
-type Read = (kvlease_client::OpenObject, LentBuffer);
+type Read = (kvlease_client::OpenObject, ExternalBuffer);
 
 /// Checks all buffers before it takes the first object.
 fn unread(objects: Vec<(Bound<'_, OpenObject>, Bound<'_, PyAny>)>) -> PyResult<Vec<Read>> {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use kvlease_client::Patience;
-use kvlease_shm::Owner;
+use kvlease_shm::KeepAlive;
 use pyo3::{PyResult, Python};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::{
@@ -78,7 +78,7 @@ pub(crate) struct Finished {
     pub(crate) id: u64,
     pub(crate) outcome: Outcome,
     #[expect(dead_code, reason = "kept to be dropped by a thread attached to the interpreter")]
-    owners: Vec<Owner>,
+    owners: Vec<KeepAlive>,
 }
 
 impl State {
@@ -96,7 +96,7 @@ impl State {
     pub(crate) fn start(
         self: &Arc<Self>,
         runtime: &Runtime,
-        owners: Vec<Owner>,
+        owners: Vec<KeepAlive>,
         operation: impl Future<Output = Outcome> + Send + 'static,
     ) -> PyResult<u64> {
         let mut lists = lock(&self.lists);
@@ -128,7 +128,7 @@ impl State {
         self: &Arc<Self>,
         py: Python<'_>,
         runtime: &Runtime,
-        owners: Vec<Owner>,
+        owners: Vec<KeepAlive>,
         operation: impl Future<Output = Outcome> + Send + 'static,
     ) -> PyResult<Result<Outcome, u64>> {
         {
@@ -243,7 +243,7 @@ impl State {
 struct Running {
     state: Arc<State>,
     id: u64,
-    owners: Vec<Owner>,
+    owners: Vec<KeepAlive>,
 }
 
 impl Drop for Running {

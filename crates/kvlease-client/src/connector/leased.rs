@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use kvlease_shm::{Attachment, Digest, LentBuffer, ObjectCopy};
+use kvlease_shm::{Attachment, Digest, ExternalBuffer, ObjectCopy};
 use kvlease_types::{Checksum, Key};
 
 use super::{Inner, grant::Grant, inner::Reading};
@@ -84,9 +84,9 @@ impl Leased {
         inner: &Arc<Inner>,
         key: &Key,
         from: usize,
-        mut into: LentBuffer,
+        mut into: ExternalBuffer,
         reading: &Reading,
-    ) -> (Option<LentBuffer>, Result<(), Error>) {
+    ) -> (Option<ExternalBuffer>, Result<(), Error>) {
         let here_max = if reading.is_alone() { COPY_ALONE_LEN_MAX } else { COPY_AMONG_LEN_MAX };
         if self.len_to_read(from, into.len()) <= here_max as u64 {
             let read = self.read_here(inner, key, from, into.as_mut());

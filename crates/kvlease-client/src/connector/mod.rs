@@ -44,7 +44,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::LentBuffer;
+use kvlease_shm::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 use tokio::{runtime::Handle, sync::Notify};
 
@@ -155,7 +155,7 @@ impl Connector {
     ) -> Result<Option<Vec<u8>>, Error> {
         let Some(object) = opened? else { return Ok(None) };
         // The length was checked against the segment, or is that of a stream of this length.
-        let (buffer, lent) = LentBuffer::of_vec(vec![0; object.len().bytes() as usize]);
+        let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
         object.read_rest(buffer).await?;
         Ok(Some(lent.take_back().expect("a read that is over has given its buffer up")))
     }
@@ -178,7 +178,7 @@ impl Connector {
     /// # Errors
     ///
     /// [`Error::TooShort`] if the buffer has another length; those of [`Self::get`].
-    pub async fn get_into(&self, key: &Key, into: LentBuffer) -> Result<bool, Error> {
+    pub async fn get_into(&self, key: &Key, into: ExternalBuffer) -> Result<bool, Error> {
         self.read_whole_into(self.open_to_read(key).await, into).await
     }
 
@@ -186,7 +186,7 @@ impl Connector {
     async fn read_whole_into(
         &self,
         opened: Result<Option<OpenObject>, Error>,
-        into: LentBuffer,
+        into: ExternalBuffer,
     ) -> Result<bool, Error> {
         let Some(object) = opened? else { return Ok(false) };
         let buffer = ByteSize::new(into.len() as u64);
@@ -201,7 +201,7 @@ impl Connector {
     /// Reads many objects, each into its buffer.
     pub async fn batched_get_into(
         &self,
-        objects: Vec<(Key, LentBuffer)>,
+        objects: Vec<(Key, ExternalBuffer)>,
     ) -> Vec<Result<bool, Error>> {
         let (keys, buffers): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
         let mut buffers = buffers.into_iter();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kvlease_shm::LentBuffer;
+use kvlease_shm::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 
 use super::{Inner, inner::Reading, leased::Leased, streamed::Streamed, view::View};
@@ -64,7 +64,7 @@ impl OpenObject {
     /// [`Error::TooShort`] if the buffer is longer than what follows the head;
     /// [`Error::LeaseEnded`] and [`Error::Damaged`]; [`Error::NoSharedMemory`] for an object that
     /// comes over HTTP.
-    pub fn read_rest_here(self, into: &mut LentBuffer) -> Result<(), Error> {
+    pub fn read_rest_here(self, into: &mut ExternalBuffer) -> Result<(), Error> {
         self.demand_rest(into.len())?;
         let Self { inner, key, head, source, .. } = self;
         let Source::Leased(leased) = source else { return Err(Error::NoSharedMemory) };
@@ -79,7 +79,7 @@ impl OpenObject {
     /// # Errors
     ///
     /// Those of [`Self::read_rest_here`] and of any call.
-    pub async fn read_rest(self, into: LentBuffer) -> Result<(), Error> {
+    pub async fn read_rest(self, into: ExternalBuffer) -> Result<(), Error> {
         self.demand_rest(into.len())?;
         let (inner, key) = (Arc::clone(&self.inner), self.key.clone());
         let (len, head) = (self.len, self.head.clone());
@@ -103,13 +103,13 @@ impl OpenObject {
     ///
     /// [`Error::Damaged`]; those of [`Self::read_rest`].
     pub async fn verify(self) -> Result<(), Error> {
-        self.read_rest(LentBuffer::of_vec(Vec::new()).0).await
+        self.read_rest(ExternalBuffer::of_vec(Vec::new()).0).await
     }
 
     /// Reads the rest and gives the buffer back, if nobody writes into it any more.
     ///
     /// Reads of a batch are futures side by side, so what few of them come to has a box of its own.
-    async fn read_once(self, into: LentBuffer) -> (Option<LentBuffer>, Result<(), Error>) {
+    async fn read_once(self, into: ExternalBuffer) -> (Option<ExternalBuffer>, Result<(), Error>) {
         let Self { inner, key, head, source, reading, .. } = self;
         let len = head.len() + into.len();
         let (into, read) = match source {

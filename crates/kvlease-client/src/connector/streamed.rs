@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kvlease_shm::LentBuffer;
+use kvlease_shm::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
@@ -69,8 +69,8 @@ impl Streamed {
         inner: &Arc<Inner>,
         key: &Key,
         head: &[u8],
-        mut into: LentBuffer,
-    ) -> (Option<LentBuffer>, Result<(), Error>) {
+        mut into: ExternalBuffer,
+    ) -> (Option<ExternalBuffer>, Result<(), Error>) {
         let open = match self.open {
             Some(open) => Ok(open),
             None => Self::reopen(&inner.client, key, head, into.len()).await,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor};
-use kvlease_shm::{Arena, Digest, RecordOrigin, SegmentOptions};
+use kvlease_shm::{Arena, Digest, ManifestOrigin, SegmentOptions};
 use kvlease_testing::{Draws, bytes};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, Timestamp};
 use tempfile::TempDir;
@@ -484,7 +484,7 @@ fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
     };
     let arena = Arena::open(&options).unwrap();
     let (shared, recovery) = Shared::open(arena, config, Epoch::new(epoch)).unwrap();
-    let expected = if epoch == 0 { RecordOrigin::Created } else { RecordOrigin::Kept };
+    let expected = if epoch == 0 { ManifestOrigin::Created } else { ManifestOrigin::Kept };
     assert_eq!((recovery.origin, recovery.dropped()), (expected, 0));
     while !shared.arena.populate_next().unwrap().is_complete() {}
     shared.state().catalog.grow(shared.arena.populated());

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write, path::PathBuf};
 
-use kvlease_shm::RecordOrigin;
+use kvlease_shm::ManifestOrigin;
 use kvlease_testing::{bytes, in_tmpfs_of};
 
 use crate::fixture::{Place, run, stats, store};
@@ -41,7 +41,7 @@ fn fill_up(dir: PathBuf) {
     // There is no room for two records: the earlier one makes way once it has been read.
     let engine = place.engine(2);
     let recovery = engine.stats().recovery;
-    assert_eq!((recovery.origin, recovery.dropped()), (RecordOrigin::Kept, 0));
+    assert_eq!((recovery.origin, recovery.dropped()), (ManifestOrigin::Kept, 0));
     assert_eq!(recovery.restored.objects, OBJECTS - unrecorded);
     for n in 0..OBJECTS {
         if let Ok(guard) = run(engine.lease("b", &key(n), None, crate::fixture::TTL)) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlease_engine::{Engine, LeaseRefused, PutError};
-use kvlease_shm::RecordOrigin;
+use kvlease_shm::ManifestOrigin;
 use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
@@ -36,7 +36,7 @@ fn what_was_sealed_is_served_after_a_restart_and_nothing_else() {
 
     let engine = place.engine(2);
     let recovery = engine.stats().recovery;
-    assert_eq!((recovery.origin, recovery.dropped()), (RecordOrigin::Kept, 0));
+    assert_eq!((recovery.origin, recovery.dropped()), (ManifestOrigin::Kept, 0));
     assert_eq!(recovery.restored.objects, 3);
     assert_eq!(recovery.restored.bytes, (a.len() + b.len()) as u64);
     assert_eq!((stats(&engine).objects, stats(&engine).unverified), (3, 3));
@@ -202,7 +202,7 @@ fn a_cold_start_is_empty_and_stays_so() {
     store(&engine, "k", &bytes(1000, 1)).unwrap();
     drop(engine);
     let engine = place.cold_engine(2);
-    assert_eq!((engine.stats().recovery.origin, stats(&engine).objects), (RecordOrigin::Kept, 0));
+    assert_eq!((engine.stats().recovery.origin, stats(&engine).objects), (ManifestOrigin::Kept, 0));
     assert_eq!(get(&place, &engine, "k"), Err(ABSENT));
     drop(engine);
     assert_eq!(get(&place, &place.engine(3), "k"), Err(ABSENT));

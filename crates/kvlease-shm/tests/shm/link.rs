@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use kvlease_shm::{ArenaError, Link};
+use kvlease_shm::{ArenaError, LinkStatus};
 
 use crate::fixture::Fixture;
 
@@ -10,11 +10,11 @@ use crate::fixture::Fixture;
 fn an_unlinked_public_name_comes_back_with_the_same_inode() {
     let fixture = Fixture::new();
     let arena = fixture.open();
-    assert_eq!(arena.keep_linked().unwrap(), Link::Intact);
+    assert_eq!(arena.keep_linked().unwrap(), LinkStatus::Intact);
     fixture.remove_public();
-    assert_eq!(arena.keep_linked().unwrap(), Link::Restored);
+    assert_eq!(arena.keep_linked().unwrap(), LinkStatus::Restored);
     assert_eq!(fs::metadata(fixture.public()).unwrap().ino(), arena.identity().inode);
-    assert_eq!(arena.keep_linked().unwrap(), Link::Intact);
+    assert_eq!(arena.keep_linked().unwrap(), LinkStatus::Intact);
 }
 
 #[test]
@@ -22,10 +22,10 @@ fn a_lost_private_link_is_made_again_from_the_public_name() {
     let fixture = Fixture::new();
     let arena = fixture.open();
     fs::remove_file(fixture.private("arena")).unwrap();
-    assert_eq!(arena.keep_linked().unwrap(), Link::Intact);
+    assert_eq!(arena.keep_linked().unwrap(), LinkStatus::Intact);
     assert_eq!(fs::metadata(fixture.private("arena")).unwrap().ino(), arena.identity().inode);
     fixture.remove_public();
-    assert_eq!(arena.keep_linked().unwrap(), Link::Restored);
+    assert_eq!(arena.keep_linked().unwrap(), LinkStatus::Restored);
 }
 
 #[test]
@@ -34,10 +34,10 @@ fn a_public_name_that_another_file_took_is_reported_and_left_alone() {
     let arena = fixture.open();
     fixture.remove_public();
     fs::write(fixture.public(), b"other").unwrap();
-    assert_eq!(arena.keep_linked().unwrap(), Link::Taken);
+    assert_eq!(arena.keep_linked().unwrap(), LinkStatus::Taken);
     assert_eq!(fs::read(fixture.public()).unwrap(), b"other");
     fixture.remove_public();
-    assert_eq!(arena.keep_linked().unwrap(), Link::Restored);
+    assert_eq!(arena.keep_linked().unwrap(), LinkStatus::Restored);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use kvlease_shm::{Attachment, COPY_PIECE_LEN, Digest, LentBuffer, ObjectCopy, OutOfBounds};
+use kvlease_shm::{Attachment, COPY_PIECE_LEN, Digest, ExternalBuffer, ObjectCopy, OutOfBounds};
 use kvlease_testing::Draws;
 use kvlease_types::Extent;
 
@@ -27,7 +27,7 @@ fn stored(fixture: &Fixture, object: &[u8]) -> (Arc<Attachment>, Vec<Extent>) {
 }
 
 /// Copies with some threads; what came, and the checksum.
-fn copied(copy: &ObjectCopy, threads: usize) -> (LentBuffer, Option<kvlease_types::Checksum>) {
+fn copied(copy: &ObjectCopy, threads: usize) -> (ExternalBuffer, Option<kvlease_types::Checksum>) {
     let outcomes: Vec<_> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| copy.work())).collect();
         workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
@@ -52,7 +52,7 @@ fn every_part_of_every_object_arrives_with_the_checksum_of_the_whole() {
         let head = draws.index(len.min(5_000) + 1);
         // Some buffers end before the object does.
         let end = if round % 3 == 0 { head + draws.index(len - head + 1) } else { len };
-        let (buffer, lent) = LentBuffer::of_vec(vec![0; end - head]);
+        let (buffer, lent) = ExternalBuffer::of_vec(vec![0; end - head]);
         let summed = round % 4 != 3;
         let mut digest = Digest::new();
         digest.update(&object[..head]);
@@ -75,7 +75,7 @@ fn a_copy_that_cannot_be_done_is_refused_before_it_begins() {
     let (attachment, _) = stored(&fixture, &[]);
     let end = CAPACITY.bytes();
     let copy = |extents: &[Extent], from, len| {
-        let (buffer, _) = LentBuffer::of_vec(vec![0; len]);
+        let (buffer, _) = ExternalBuffer::of_vec(vec![0; len]);
         ObjectCopy::new(Arc::clone(&attachment), extents.to_vec(), from, buffer, None).unwrap_err()
     };
     for outside in [extent(end, 1), extent(u64::MAX, 9), extent(1, end)] {
@@ -106,13 +106,13 @@ fn what_follows_the_first_bytes_is_summed_where_it_is() {
 
 #[test]
 fn a_lent_vector_comes_back_when_no_part_of_it_is_left() {
-    let (mut buffer, lent) = LentBuffer::of_vec(vec![1; 10]);
+    let (mut buffer, lent) = ExternalBuffer::of_vec(vec![1; 10]);
     let mut front = buffer.split_to(4);
     front.as_mut().fill(2);
     buffer.as_mut().fill(3);
     drop(front.join(buffer));
     assert_eq!(lent.take_back().unwrap(), [2, 2, 2, 2, 3, 3, 3, 3, 3, 3]);
-    let (mut buffer, lent) = LentBuffer::of_vec(vec![1; 10]);
+    let (mut buffer, lent) = ExternalBuffer::of_vec(vec![1; 10]);
     let front = buffer.split_to(0);
     drop(buffer);
     assert!(front.is_empty() && lent.take_back().is_none());
@@ -121,7 +121,7 @@ fn a_lent_vector_comes_back_when_no_part_of_it_is_left() {
 #[test]
 #[should_panic(expected = "only neighbours are joined")]
 fn parts_that_are_no_neighbours_are_never_joined() {
-    let (mut buffer, _) = LentBuffer::of_vec(vec![1; 10]);
+    let (mut buffer, _) = ExternalBuffer::of_vec(vec![1; 10]);
     let front = buffer.split_to(2);
     let _ = buffer.split_to(2);
     drop(front.join(buffer));

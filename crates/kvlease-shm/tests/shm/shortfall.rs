@@ -57,5 +57,5 @@ fn fill_up(dir: std::path::PathBuf) {
     let arena = Arena::open(&options).unwrap();
     assert!(arena.reopened(), "a restart gets what there is, again");
     assert_eq!(arena.populate_next().unwrap_err().good, shortfall.good);
-    arena.horizon().note(&[extent(0, 1)], kvlease_shm::boot_time());
+    arena.lease_fence().raise(&[extent(0, 1)], kvlease_shm::boot_time());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlease_client::{
-    ClientConfig, Connector, ConnectorConfig, Error, Key, LentBuffer, PutBody, PutOutcome,
+    ClientConfig, Connector, ConnectorConfig, Error, ExternalBuffer, Key, PutBody, PutOutcome,
     SocketChoice,
 };
 
@@ -68,12 +68,12 @@ async fn reads_everything(connector: Connector) {
         let opened = opened.unwrap().unwrap();
         let (head, rest) = object.split_at(HEAD_LEN.min(object.len()));
         assert_eq!((opened.head(), opened.len().bytes()), (head, object.len() as u64));
-        let (buffer, lent) = LentBuffer::of_vec(vec![0; rest.len()]);
+        let (buffer, lent) = ExternalBuffer::of_vec(vec![0; rest.len()]);
         opened.read_rest(buffer).await.unwrap();
         assert!(lent.take_back().unwrap() == rest);
     }
     let (buffers, lent): (Vec<_>, Vec<_>) =
-        objects.iter().map(|object| LentBuffer::of_vec(vec![0; object.len()])).unzip();
+        objects.iter().map(|object| ExternalBuffer::of_vec(vec![0; object.len()])).unzip();
     let asked = keys.iter().cloned().zip(buffers).collect();
     for found in connector.batched_get_into(asked).await {
         assert!(found.unwrap());
@@ -81,7 +81,7 @@ async fn reads_everything(connector: Connector) {
     for (lent, object) in lent.into_iter().zip(&objects) {
         assert!(lent.take_back().unwrap() == *object);
     }
-    let (short, _) = LentBuffer::of_vec(vec![0; 4096]);
+    let (short, _) = ExternalBuffer::of_vec(vec![0; 4096]);
     let error = connector.get_into(&keys[3], short).await.unwrap_err();
     assert!(matches!(error, Error::TooShort { .. }), "{error:?}");
     no_lease_left(&connector).await;
@@ -227,7 +227,7 @@ async fn an_object_on_the_calling_thread_and_one_in_place_are_the_same_bytes() {
     connector.put(&key("k"), object.clone()).await.unwrap();
     let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();
     let read = tokio::task::spawn_blocking(move || {
-        let (mut buffer, lent) = LentBuffer::of_vec(vec![0; 700_001 - HEAD_LEN]);
+        let (mut buffer, lent) = ExternalBuffer::of_vec(vec![0; 700_001 - HEAD_LEN]);
         opened.read_rest_here(&mut buffer).unwrap();
         drop(buffer);
         lent.take_back().unwrap()

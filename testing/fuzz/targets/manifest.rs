@@ -1,23 +1,23 @@
-//! The record that a daemon finds, and the catalog that takes it over.
+//! The manifest that a daemon finds, and the catalog that takes it over.
 
 #![no_main]
 
 use kvlease_cache::{Catalog, CatalogConfig, Restoration};
-use kvlease_shm::Recorded;
+use kvlease_shm::StoredManifest;
 use kvlease_types::{ByteSize, Epoch, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
 const CAPACITY: ByteSize = ByteSize::mib(1);
 
-/// What is in front of the cells of a record. It is another place's to read.
+/// What is in front of the cells of a manifest. It is another place's to read.
 const HEADER_LEN: usize = 4096;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut record = [&[0; HEADER_LEN], bytes].concat();
+    let mut manifest = [&[0; HEADER_LEN], bytes].concat();
     // Sums that hold: what is behind them is what there is to find.
-    Recorded::seal(&mut record);
+    StoredManifest::seal(&mut manifest);
     let mut restoration = Restoration::default();
-    Recorded::in_bytes(record).for_each(|object| {
+    StoredManifest::from_bytes(manifest).for_each(|object| {
         let leased_until = Timestamp::from_nanos(object.generation % 3);
         restoration.add(object, leased_until);
     });

@@ -6,8 +6,8 @@
 //! the instant it is made, without a system call. It does not survive a reboot, and neither do the
 //! bytes.
 //!
-//! Nothing is ever read from it but at the start. A daemon that starts reads the record of the one
-//! before it, writes a record of its own with what it took over, and only then gives that the old
+//! Nothing is ever read from it but at the start. A daemon that starts reads the manifest of the one
+//! before it, writes a manifest of its own with what it took over, and only then gives that the old
 //! one's name: whenever it is killed, one of them is whole.
 //!
 //! Layout, version 1, all numbers little-endian. The file is made of cells of 256 bytes; the first
@@ -64,7 +64,7 @@ use kvlease_types::SealedObject;
 
 use entry::SUMMED_LEN;
 
-pub use file::RecordFile;
+pub use file::ManifestFile;
 pub(crate) use file::{FILE, UNDER_CONSTRUCTION, build, find, publish, stated_capacity};
 pub(crate) use header::Header;
 
@@ -75,9 +75,9 @@ const CELL_ROOM: usize = CELL_LEN - cells::HEAD_LEN;
 /// The cells that the header takes.
 const HEADER_CELLS: u32 = 16;
 
-/// What a record was made from.
+/// What a manifest was made from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RecordOrigin {
+pub enum ManifestOrigin {
     /// The arena is new: there is nothing to know.
     Created,
     /// The objects of an earlier daemon are known.
@@ -91,47 +91,47 @@ pub enum RecordOrigin {
     /// It was of another boot.
     OtherBoot,
     /// It has no header of ours.
-    Damaged,
+    Corrupt,
 }
 
-impl fmt::Display for RecordOrigin {
+impl fmt::Display for ManifestOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Created => f.write_str("the arena is new"),
-            Self::Kept => f.write_str("the record of an earlier daemon was read"),
-            Self::Missing => f.write_str("an earlier daemon left no record beside the arena"),
+            Self::Kept => f.write_str("the manifest of an earlier daemon was read"),
+            Self::Missing => f.write_str("an earlier daemon left no manifest beside the arena"),
             Self::OtherVersion(version) => write!(
                 f,
-                "the record is of version {version}, and this daemon reads version {}",
+                "the manifest is of version {version}, and this daemon reads version {}",
                 header::VERSION
             ),
-            Self::OtherArena => f.write_str("the record belongs to another arena"),
-            Self::OtherBoot => f.write_str("the record was made before the machine was booted"),
-            Self::Damaged => f.write_str("the record's header is damaged"),
+            Self::OtherArena => f.write_str("the manifest belongs to another arena"),
+            Self::OtherBoot => f.write_str("the manifest was made before the machine was booted"),
+            Self::Corrupt => f.write_str("the manifest's header is corrupt"),
         }
     }
 }
 
 /// What an earlier daemon recorded.
 #[derive(Debug)]
-pub struct Recorded {
-    origin: RecordOrigin,
+pub struct StoredManifest {
+    origin: ManifestOrigin,
     /// All of the file that holds anything.
     bytes: Vec<u8>,
 }
 
-impl Recorded {
+impl StoredManifest {
     /// There is nothing to know, for that reason.
-    pub(crate) fn nothing(origin: RecordOrigin) -> Self {
+    pub(crate) fn nothing(origin: ManifestOrigin) -> Self {
         Self { origin, bytes: Vec::new() }
     }
 
-    /// What is in the bytes of a record, whatever arena that belongs to.
-    pub fn in_bytes(bytes: Vec<u8>) -> Self {
-        Self { origin: RecordOrigin::Kept, bytes }
+    /// What is in the bytes of a manifest, whatever arena that belongs to.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { origin: ManifestOrigin::Kept, bytes }
     }
 
-    /// Gives every cell of a record that an entry of one cell could be in the sum of that entry:
+    /// Gives every cell of a manifest that an entry of one cell could be in the sum of that entry:
     /// for tests of what is behind sums.
     #[doc(hidden)]
     pub fn seal(bytes: &mut [u8]) {
@@ -139,7 +139,7 @@ impl Recorded {
     }
 
     /// What it was made from.
-    pub fn origin(&self) -> RecordOrigin {
+    pub fn origin(&self) -> ManifestOrigin {
         self.origin
     }
 
@@ -150,10 +150,10 @@ impl Recorded {
     }
 }
 
-/// The record of this daemon: which objects it has, by the slots of its catalog.
+/// The manifest of this daemon: which objects it has, by the slots of its catalog.
 #[derive(Debug)]
-pub struct Record {
-    file: Arc<RecordFile>,
+pub struct Manifest {
+    file: Arc<ManifestFile>,
     /// First cell of each slot's object; 0 for none.
     heads: Vec<u32>,
     /// Cells that were used and are free.
@@ -164,21 +164,21 @@ pub struct Record {
     chain: Vec<u32>,
 }
 
-impl Record {
-    pub(crate) fn new(file: Arc<RecordFile>) -> Self {
+impl Manifest {
+    pub(crate) fn new(file: Arc<ManifestFile>) -> Self {
         let (heads, free, chain, buffer) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { file, heads, free, buffer, chain }
     }
 
     /// The file behind it, whose memory is to be kept ahead of what is used.
-    pub fn file(&self) -> &Arc<RecordFile> {
+    pub fn file(&self) -> &Arc<ManifestFile> {
         &self.file
     }
 
     /// Records the object that was sealed in `slot`. Returns false if there is no memory for that:
     /// then the object will not be known after a restart.
-    pub fn write(&mut self, slot: u32, object: &SealedObject<'_>) -> bool {
-        self.strike(slot);
+    pub fn insert(&mut self, slot: u32, object: &SealedObject<'_>) -> bool {
+        self.delete(slot);
         self.buffer.clear();
         self.buffer.resize(SUMMED_LEN, 0);
         entry::encode(object, &mut self.buffer);
@@ -202,12 +202,12 @@ impl Record {
     }
 
     /// Strikes out the object of `slot`, if one is recorded.
-    pub fn strike(&mut self, slot: u32) {
+    pub fn delete(&mut self, slot: u32) {
         let Some(head) = self.heads.get_mut(slot as usize).filter(|head| **head != 0) else {
             return;
         };
         let head = std::mem::take(head);
-        self.file.cells().strike(head, &mut self.free);
+        self.file.cells().delete(head, &mut self.free);
     }
 
     fn take_cell(&mut self) -> Option<u32> {

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{FileExt, symlink},
 };
 
-use kvlease_shm::{Arena, RecordOrigin, SegmentOptions};
+use kvlease_shm::{Arena, ManifestOrigin, SegmentOptions};
 use kvlease_types::{ByteSize, Checksum, SealedObject, Timestamp};
 
 use crate::fixture::{CAPACITY, Fixture, extent, populate};
@@ -25,47 +25,47 @@ fn object(key: &str) -> SealedObject<'_> {
 }
 
 /// What a daemon that starts now finds.
-fn found(arena: &Arena) -> (RecordOrigin, Vec<String>) {
-    let recorded = arena.recorded().unwrap();
+fn found(arena: &Arena) -> (ManifestOrigin, Vec<String>) {
+    let stored = arena.stored_manifest().unwrap();
     let mut keys = Vec::new();
-    assert_eq!(recorded.for_each(|object| keys.push(object.key.to_owned())), 0);
-    (recorded.origin(), keys)
+    assert_eq!(stored.for_each(|object| keys.push(object.key.to_owned())), 0);
+    (stored.origin(), keys)
 }
 
-/// An arena with a record of one object, as a daemon left it.
-fn recorded(fixture: &Fixture) {
+/// An arena with a manifest of one object, as a daemon left it.
+fn with_manifest(fixture: &Fixture) {
     let arena = fixture.open();
-    let mut record = arena.new_record(MEMORY_MAX).unwrap();
-    assert!(record.write(0, &object("one")));
-    arena.publish_record().unwrap();
+    let mut manifest = arena.new_manifest(MEMORY_MAX).unwrap();
+    assert!(manifest.insert(0, &object("one")));
+    arena.publish_manifest().unwrap();
 }
 
 #[test]
 fn a_restarted_daemon_finds_the_record_until_it_gives_its_own_the_name() {
     let fixture = Fixture::new();
     let arena = fixture.open();
-    assert_eq!(found(&arena), (RecordOrigin::Created, vec![]));
+    assert_eq!(found(&arena), (ManifestOrigin::Created, vec![]));
     drop(arena);
-    assert_eq!(found(&fixture.open()), (RecordOrigin::Missing, vec![]));
-    recorded(&fixture);
+    assert_eq!(found(&fixture.open()), (ManifestOrigin::Missing, vec![]));
+    with_manifest(&fixture);
     // This one is killed before it has taken everything over.
     let arena = fixture.open();
-    assert_eq!(found(&arena), (RecordOrigin::Kept, vec!["one".to_owned()]));
-    assert!(arena.new_record(MEMORY_MAX).unwrap().write(0, &object("two")));
+    assert_eq!(found(&arena), (ManifestOrigin::Kept, vec!["one".to_owned()]));
+    assert!(arena.new_manifest(MEMORY_MAX).unwrap().insert(0, &object("two")));
     drop(arena);
     let arena = fixture.open();
-    assert_eq!(found(&arena), (RecordOrigin::Kept, vec!["one".to_owned()]));
-    let mut record = arena.new_record(MEMORY_MAX).unwrap();
-    arena.publish_record().unwrap();
-    assert!(record.write(0, &object("three")));
+    assert_eq!(found(&arena), (ManifestOrigin::Kept, vec!["one".to_owned()]));
+    let mut manifest = arena.new_manifest(MEMORY_MAX).unwrap();
+    arena.publish_manifest().unwrap();
+    assert!(manifest.insert(0, &object("three")));
     drop(arena);
-    assert_eq!(found(&fixture.open()), (RecordOrigin::Kept, vec!["three".to_owned()]));
+    assert_eq!(found(&fixture.open()), (ManifestOrigin::Kept, vec!["three".to_owned()]));
 }
 
 #[test]
 fn what_is_no_record_of_this_arena_is_recognised() {
     let fixture = Fixture::new();
-    recorded(&fixture);
+    with_manifest(&fixture);
     let path = fixture.private("record");
     let whole = fs::read(&path).unwrap();
     let with = |at: u64, bytes: &[u8]| {
@@ -73,28 +73,28 @@ fn what_is_no_record_of_this_arena_is_recognised() {
         OpenOptions::new().write(true).open(&path).unwrap().write_all_at(bytes, at).unwrap();
         found(&fixture.open()).0
     };
-    assert_eq!(with(0, b"K"), RecordOrigin::Kept);
-    assert_eq!(with(0, b"X"), RecordOrigin::Damaged);
-    assert_eq!(with(8, &2_u32.to_le_bytes()), RecordOrigin::Damaged);
-    let golden = include_bytes!("../../testdata/record-v1.bin");
-    assert_eq!(with(0, golden), RecordOrigin::OtherBoot);
+    assert_eq!(with(0, b"K"), ManifestOrigin::Kept);
+    assert_eq!(with(0, b"X"), ManifestOrigin::Corrupt);
+    assert_eq!(with(8, &2_u32.to_le_bytes()), ManifestOrigin::Corrupt);
+    let golden = include_bytes!("../../testdata/manifest-v1.bin");
+    assert_eq!(with(0, golden), ManifestOrigin::OtherBoot);
     fs::write(&path, b"").unwrap();
-    assert_eq!(found(&fixture.open()).0, RecordOrigin::Damaged);
+    assert_eq!(found(&fixture.open()).0, ManifestOrigin::Corrupt);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert_eq!(found(&fixture.open()).0, RecordOrigin::Damaged);
+    assert_eq!(found(&fixture.open()).0, ManifestOrigin::Corrupt);
     fs::remove_dir(&path).unwrap();
     symlink("/etc/hostname", &path).unwrap();
-    assert_eq!(found(&fixture.open()).0, RecordOrigin::Damaged);
+    assert_eq!(found(&fixture.open()).0, ManifestOrigin::Corrupt);
 }
 
 #[test]
 fn the_record_of_another_arena_is_not_taken_for_that_of_this_one() {
     let (one, other) = (Fixture::new(), Fixture::new());
-    recorded(&one);
-    recorded(&other);
+    with_manifest(&one);
+    with_manifest(&other);
     fs::copy(one.private("record"), other.private("record")).unwrap();
-    assert_eq!(found(&other.open()), (RecordOrigin::OtherArena, vec![]));
+    assert_eq!(found(&other.open()), (ManifestOrigin::OtherArena, vec![]));
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn an_arena_that_was_cut_shorter_gets_its_size_back() {
         let fixture = Fixture::new();
         let arena = fixture.open();
         populate(&arena);
-        arena.new_record(MEMORY_MAX).unwrap();
-        arena.publish_record().unwrap();
+        arena.new_manifest(MEMORY_MAX).unwrap();
+        arena.publish_manifest().unwrap();
         assert!(arena.is_whole().unwrap());
         let segment = OpenOptions::new().write(true).open(fixture.public()).unwrap();
         segment.set_len(len).unwrap();
@@ -122,7 +122,7 @@ fn an_arena_that_was_cut_shorter_gets_its_size_back() {
 
 #[test]
 fn every_origin_is_one_line_that_says_why() {
-    let version = RecordOrigin::OtherVersion(7).to_string();
+    let version = ManifestOrigin::OtherVersion(7).to_string();
     assert!(version.contains("version 7") && version.contains("version 1"), "{version}");
 }
 

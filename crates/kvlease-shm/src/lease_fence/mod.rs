@@ -49,18 +49,18 @@ use crate::{
     words::raise_deadline,
 };
 
-/// The granularity of the horizon: a lease marks every region that it touches.
+/// The granularity of the lease fence: a lease marks every region that it touches.
 pub const REGION_SIZE: ByteSize = ByteSize::mib(2);
 
-/// The horizon, in the private directory.
+/// The lease fence, in the private directory.
 pub(crate) const FILE: &str = "horizon";
-/// A horizon that is being built.
+/// A lease fence that is being built.
 pub(crate) const UNDER_CONSTRUCTION: &str = "horizon.new";
 const DEADLINE_LEN: u64 = size_of::<u64>() as u64;
 
-/// What the horizon was made from.
+/// What the lease fence was made from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HorizonOrigin {
+pub enum LeaseFenceOrigin {
     /// The arena is new: nothing is leased.
     Created,
     /// The deadlines of an earlier daemon hold.
@@ -74,14 +74,14 @@ pub enum HorizonOrigin {
 
 /// The deadlines of all regions.
 #[derive(Debug)]
-pub struct Horizon {
+pub struct LeaseFence {
     mapping: Mapping,
     capacity: ByteSize,
-    origin: HorizonOrigin,
+    origin: LeaseFenceOrigin,
 }
 
-impl Horizon {
-    /// Opens the horizon of a reopened arena, or makes one.
+impl LeaseFence {
+    /// Opens the lease fence of a reopened arena, or makes one.
     pub(crate) fn open(
         directory: &Directory,
         capacity: ByteSize,
@@ -91,14 +91,14 @@ impl Horizon {
         let path = directory.private_path().join(FILE);
         let boot = boot_id().map_err(ArenaError::io("read the kernel's boot id", &path))?;
         let wanted = Header { capacity, boot };
-        let failed = "open the horizon";
+        let failed = "open the lease fence";
         let (file, origin) = if reopened {
             find(directory, &wanted).map_err(ArenaError::io(failed, &path))?
         } else {
-            (None, HorizonOrigin::Created)
+            (None, LeaseFenceOrigin::Created)
         };
         let pending = match origin {
-            HorizonOrigin::Unreadable => boot_time().after(lease_ttl_max),
+            LeaseFenceOrigin::Unreadable => boot_time().after(lease_ttl_max),
             _ => Timestamp::default(),
         };
         match file {
@@ -111,14 +111,14 @@ impl Horizon {
         .map_err(ArenaError::io(failed, path))
     }
 
-    fn map(file: &File, capacity: ByteSize, origin: HorizonOrigin) -> io::Result<Self> {
+    fn map(file: &File, capacity: ByteSize, origin: LeaseFenceOrigin) -> io::Result<Self> {
         let len = usize::try_from(file_len(capacity)).map_err(io::Error::other)?;
         let mapping = Mapping::new(file.as_fd(), len, Access::ReadWrite)?;
         Ok(Self { mapping, capacity, origin })
     }
 
-    /// What the horizon was made from.
-    pub fn origin(&self) -> HorizonOrigin {
+    /// What the lease fence was made from.
+    pub fn origin(&self) -> LeaseFenceOrigin {
         self.origin
     }
 
@@ -128,7 +128,7 @@ impl Horizon {
     /// # Panics
     ///
     /// If an extent is outside the arena.
-    pub fn note(&self, extents: &[Extent], until: Timestamp) {
+    pub fn raise(&self, extents: &[Extent], until: Timestamp) {
         for extent in extents {
             assert!(self.has(extent), "leased extents are inside the arena");
             for region in regions_of(extent) {
@@ -185,13 +185,13 @@ impl Horizon {
     }
 }
 
-/// Looks for a horizon that holds. None means that one must be built, for the reason given.
-fn find(directory: &Directory, wanted: &Header) -> io::Result<(Option<File>, HorizonOrigin)> {
+/// Looks for a lease fence that holds. None means that one must be built, for the reason given.
+fn find(directory: &Directory, wanted: &Header) -> io::Result<(Option<File>, LeaseFenceOrigin)> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: File = match openat(directory.private(), FILE, flags, Mode::empty()) {
         Ok(file) => file.into(),
         Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => {
-            return Ok((None, HorizonOrigin::Unreadable));
+            return Ok((None, LeaseFenceOrigin::Unreadable));
         }
         Err(errno) => return Err(errno.into()),
     };
@@ -200,26 +200,26 @@ fn find(directory: &Directory, wanted: &Header) -> io::Result<(Option<File>, Hor
         && file.read_exact_at(&mut bytes, 0).is_ok();
     let verdict = if whole { wanted.judge(&bytes) } else { Verdict::Unreadable };
     Ok(match verdict {
-        Verdict::Holds => (Some(file), HorizonOrigin::Kept),
-        Verdict::OtherBoot => (None, HorizonOrigin::OtherBoot),
-        Verdict::Unreadable => (None, HorizonOrigin::Unreadable),
+        Verdict::Holds => (Some(file), LeaseFenceOrigin::Kept),
+        Verdict::OtherBoot => (None, LeaseFenceOrigin::OtherBoot),
+        Verdict::Unreadable => (None, LeaseFenceOrigin::Unreadable),
     })
 }
 
-/// Builds a horizon in which the whole arena is leased until `pending`, then names it.
+/// Builds a lease fence in which the whole arena is leased until `pending`, then names it.
 fn build(
     directory: &Directory,
     header: &Header,
     pending: Timestamp,
-    origin: HorizonOrigin,
-) -> io::Result<Horizon> {
+    origin: LeaseFenceOrigin,
+) -> io::Result<LeaseFence> {
     let file = directory.create(UNDER_CONSTRUCTION)?;
     fallocate(&file, FallocateFlags::empty(), 0, file_len(header.capacity))?;
     file.write_all_at(&header.encode(), 0)?;
-    let horizon = Horizon::map(&file, header.capacity, origin)?;
-    horizon.note(&[Extent::new(Offset::new(0), header.capacity)], pending);
+    let fence = LeaseFence::map(&file, header.capacity, origin)?;
+    fence.raise(&[Extent::new(Offset::new(0), header.capacity)], pending);
     directory.rename(UNDER_CONSTRUCTION, FILE)?;
-    Ok(horizon)
+    Ok(fence)
 }
 
 /// The regions that an extent of the arena touches.

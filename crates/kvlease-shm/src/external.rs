@@ -8,42 +8,42 @@
 use std::{any::Any, fmt, mem::ManuallyDrop, slice, sync::Arc};
 
 /// What keeps lent memory in place.
-pub type Owner = Arc<dyn Any + Send + Sync>;
+pub type KeepAlive = Arc<dyn Any + Send + Sync>;
 
 /// Bytes to read from.
 #[derive(Clone)]
-pub struct LentBytes {
+pub struct ExternalBytes {
     address: *const u8,
     len: usize,
-    owner: Owner,
+    keep_alive: KeepAlive,
 }
 
 /// A buffer to write into.
-pub struct LentBuffer {
+pub struct ExternalBuffer {
     address: *mut u8,
     len: usize,
-    owner: Owner,
+    keep_alive: KeepAlive,
 }
 
 // SAFETY: the memory may be used from any thread, which is part of the lender's promise, and the
-// owner may be dropped on any thread.
-unsafe impl Send for LentBytes {}
+// keep_alive may be dropped on any thread.
+unsafe impl Send for ExternalBytes {}
 // SAFETY: as above; shared access only reads.
-unsafe impl Sync for LentBytes {}
+unsafe impl Sync for ExternalBytes {}
 // SAFETY: as above.
-unsafe impl Send for LentBuffer {}
+unsafe impl Send for ExternalBuffer {}
 // SAFETY: as above; shared access only reads.
-unsafe impl Sync for LentBuffer {}
+unsafe impl Sync for ExternalBuffer {}
 
-impl LentBytes {
+impl ExternalBytes {
     /// The `len` bytes at `address`.
     ///
     /// # Safety
     ///
-    /// They must be readable from any thread for as long as `owner` lives, and not be written to
+    /// They must be readable from any thread for as long as `keep_alive` lives, and not be written to
     /// while any clone of the value lives.
-    pub unsafe fn new(address: *const u8, len: usize, owner: Owner) -> Self {
-        Self { address, len, owner }
+    pub unsafe fn new(address: *const u8, len: usize, keep_alive: KeepAlive) -> Self {
+        Self { address, len, keep_alive }
     }
 
     /// How many bytes.
@@ -57,20 +57,20 @@ impl LentBytes {
     }
 
     /// What keeps them in place.
-    pub fn owner(&self) -> Owner {
-        Arc::clone(&self.owner)
+    pub fn keep_alive(&self) -> KeepAlive {
+        Arc::clone(&self.keep_alive)
     }
 }
 
-impl LentBuffer {
+impl ExternalBuffer {
     /// The `len` bytes at `address`.
     ///
     /// # Safety
     ///
-    /// They must be readable and writable from any thread for as long as `owner` lives, and be left
+    /// They must be readable and writable from any thread for as long as `keep_alive` lives, and be left
     /// alone by everybody else while the value lives.
-    pub unsafe fn new(address: *mut u8, len: usize, owner: Owner) -> Self {
-        Self { address, len, owner }
+    pub unsafe fn new(address: *mut u8, len: usize, keep_alive: KeepAlive) -> Self {
+        Self { address, len, keep_alive }
     }
 
     /// How many bytes.
@@ -84,8 +84,8 @@ impl LentBuffer {
     }
 
     /// What keeps them in place.
-    pub fn owner(&self) -> Owner {
-        Arc::clone(&self.owner)
+    pub fn keep_alive(&self) -> KeepAlive {
+        Arc::clone(&self.keep_alive)
     }
 
     /// Takes the first `len` bytes off: the buffer keeps what follows them.
@@ -96,7 +96,7 @@ impl LentBuffer {
     #[must_use]
     pub fn split_to(&mut self, len: usize) -> Self {
         assert!(len <= self.len, "a buffer is split within its length");
-        let front = Self { address: self.address, len, owner: Arc::clone(&self.owner) };
+        let front = Self { address: self.address, len, keep_alive: Arc::clone(&self.keep_alive) };
         self.address = self.address.wrapping_add(len);
         self.len -= len;
         front
@@ -106,30 +106,33 @@ impl LentBuffer {
     ///
     /// # Panics
     ///
-    /// If they are not neighbours of one owner.
+    /// If they are not neighbours of one keep_alive.
     #[must_use]
     pub fn join(self, next: Self) -> Self {
         let neighbours = self.address.wrapping_add(self.len) == next.address;
-        assert!(neighbours && Arc::ptr_eq(&self.owner, &next.owner), "only neighbours are joined");
-        Self { address: self.address, len: self.len + next.len, owner: self.owner }
+        assert!(
+            neighbours && Arc::ptr_eq(&self.keep_alive, &next.keep_alive),
+            "only neighbours are joined"
+        );
+        Self { address: self.address, len: self.len + next.len, keep_alive: self.keep_alive }
     }
 
-    /// Lends the bytes of a vector. [`LentVec::take_back`] returns it.
-    pub fn of_vec(bytes: Vec<u8>) -> (Self, LentVec) {
+    /// Lends the bytes of a vector. [`ExternalVec::take_back`] returns it.
+    pub fn of_vec(bytes: Vec<u8>) -> (Self, ExternalVec) {
         let mut bytes = ManuallyDrop::new(bytes);
         let (address, len) = (bytes.as_mut_ptr(), bytes.len());
-        let owner = Arc::new(VecParts { address, len, capacity: bytes.capacity() });
-        // SAFETY: the memory is freed, or given back, when the last owner goes. Nobody but the
+        let keep_alive = Arc::new(VecParts { address, len, capacity: bytes.capacity() });
+        // SAFETY: the memory is freed, or given back, when the last keep_alive goes. Nobody but the
         // buffer and its parts, which share no byte, reaches it before.
-        let buffer = unsafe { Self::new(address, len, Arc::clone(&owner) as Owner) };
-        (buffer, LentVec(owner))
+        let buffer = unsafe { Self::new(address, len, Arc::clone(&keep_alive) as KeepAlive) };
+        (buffer, ExternalVec(keep_alive))
     }
 }
 
 /// A vector whose bytes are lent.
-pub struct LentVec(Arc<VecParts>);
+pub struct ExternalVec(Arc<VecParts>);
 
-impl LentVec {
+impl ExternalVec {
     /// The vector, with what was written into it; `None` while the buffer or a part of it lives.
     pub fn take_back(self) -> Option<Vec<u8>> {
         Arc::into_inner(self.0).map(VecParts::into_vec)
@@ -163,13 +166,13 @@ impl Drop for VecParts {
     }
 }
 
-impl fmt::Debug for LentVec {
+impl fmt::Debug for ExternalVec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LentVec").field("len", &self.0.len).finish_non_exhaustive()
+        f.debug_struct("ExternalVec").field("len", &self.0.len).finish_non_exhaustive()
     }
 }
 
-impl AsRef<[u8]> for LentBytes {
+impl AsRef<[u8]> for ExternalBytes {
     fn as_ref(&self) -> &[u8] {
         if self.len == 0 {
             return &[];
@@ -179,7 +182,7 @@ impl AsRef<[u8]> for LentBytes {
     }
 }
 
-impl AsRef<[u8]> for LentBuffer {
+impl AsRef<[u8]> for ExternalBuffer {
     fn as_ref(&self) -> &[u8] {
         if self.len == 0 {
             return &[];
@@ -189,7 +192,7 @@ impl AsRef<[u8]> for LentBuffer {
     }
 }
 
-impl AsMut<[u8]> for LentBuffer {
+impl AsMut<[u8]> for ExternalBuffer {
     fn as_mut(&mut self) -> &mut [u8] {
         if self.len == 0 {
             return &mut [];
@@ -200,14 +203,14 @@ impl AsMut<[u8]> for LentBuffer {
     }
 }
 
-impl fmt::Debug for LentBytes {
+impl fmt::Debug for ExternalBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LentBytes").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("ExternalBytes").field("len", &self.len).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for LentBuffer {
+impl fmt::Debug for ExternalBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LentBuffer").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("ExternalBuffer").field("len", &self.len).finish_non_exhaustive()
     }
 }

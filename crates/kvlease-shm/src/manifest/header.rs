@@ -1,8 +1,8 @@
-//! The header of the record; its byte table is in the parent module.
+//! The header of the manifest; its byte table is in the parent module.
 
 use kvlease_types::ByteSize;
 
-use super::{CELL_LEN, RecordOrigin};
+use super::{CELL_LEN, ManifestOrigin};
 use crate::file_header::{FileHeader, HEADER_LEN};
 
 /// Raise it when the layout changes, and go on reading the older ones where that is possible.
@@ -10,7 +10,7 @@ pub(super) const VERSION: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"KVLRECRD";
 
-/// What differs between records of the same version.
+/// What differs between manifests of the same version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
     /// The length of the arena.
@@ -33,25 +33,25 @@ impl Header {
     }
 
     /// The header of an existing file, if it is one of this version.
-    pub(super) fn decode(existing: &[u8]) -> Result<Self, RecordOrigin> {
+    pub(super) fn decode(existing: &[u8]) -> Result<Self, ManifestOrigin> {
         let found = FileHeader::decode(existing).filter(|found| found.magic == MAGIC);
-        let FileHeader { version, numbers, .. } = found.ok_or(RecordOrigin::Damaged)?;
+        let FileHeader { version, numbers, .. } = found.ok_or(ManifestOrigin::Corrupt)?;
         if version != VERSION {
-            return Err(RecordOrigin::OtherVersion(version));
+            return Err(ManifestOrigin::OtherVersion(version));
         }
         let [capacity, inode, boot] = numbers;
         let header = Self { capacity: ByteSize::new(capacity), inode, boot };
         let whole = header.fields().begins(existing);
-        whole.then_some(header).ok_or(RecordOrigin::Damaged)
+        whole.then_some(header).ok_or(ManifestOrigin::Corrupt)
     }
 
     /// What an existing file means to a daemon that wants this header.
-    pub(super) fn judge(&self, existing: &[u8]) -> RecordOrigin {
+    pub(super) fn judge(&self, existing: &[u8]) -> ManifestOrigin {
         match Self::decode(existing) {
             Err(origin) => origin,
-            Ok(found) if found.boot != self.boot => RecordOrigin::OtherBoot,
-            Ok(found) if found != *self => RecordOrigin::OtherArena,
-            Ok(_) => RecordOrigin::Kept,
+            Ok(found) if found.boot != self.boot => ManifestOrigin::OtherBoot,
+            Ok(found) if found != *self => ManifestOrigin::OtherArena,
+            Ok(_) => ManifestOrigin::Kept,
         }
     }
 }
@@ -77,17 +77,17 @@ mod tests {
 
     #[test]
     fn every_header_that_is_not_ours_is_told_apart() {
-        assert_eq!(HEADER.judge(&HEADER.encode()), RecordOrigin::Kept);
-        assert_eq!(HEADER.judge(&with(8, 7)), RecordOrigin::OtherVersion(7));
-        assert_eq!(HEADER.judge(&with(12, 128)), RecordOrigin::Damaged);
-        assert_eq!(HEADER.judge(&with(16, 1)), RecordOrigin::OtherArena);
-        assert_eq!(HEADER.judge(&with(24, 78)), RecordOrigin::OtherArena);
-        assert_eq!(HEADER.judge(&with(32, 1)), RecordOrigin::OtherBoot);
-        assert_eq!(HEADER.judge(&[]), RecordOrigin::Damaged);
+        assert_eq!(HEADER.judge(&HEADER.encode()), ManifestOrigin::Kept);
+        assert_eq!(HEADER.judge(&with(8, 7)), ManifestOrigin::OtherVersion(7));
+        assert_eq!(HEADER.judge(&with(12, 128)), ManifestOrigin::Corrupt);
+        assert_eq!(HEADER.judge(&with(16, 1)), ManifestOrigin::OtherArena);
+        assert_eq!(HEADER.judge(&with(24, 78)), ManifestOrigin::OtherArena);
+        assert_eq!(HEADER.judge(&with(32, 1)), ManifestOrigin::OtherBoot);
+        assert_eq!(HEADER.judge(&[]), ManifestOrigin::Corrupt);
         for damaged in 0..HEADER_LEN {
             let mut bytes = HEADER.encode();
             bytes[damaged] ^= 1;
-            assert_eq!(HEADER.judge(&bytes), RecordOrigin::Damaged, "byte {damaged}");
+            assert_eq!(HEADER.judge(&bytes), ManifestOrigin::Corrupt, "byte {damaged}");
         }
     }
 }

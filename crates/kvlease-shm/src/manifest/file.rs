@@ -1,4 +1,4 @@
-//! The record's file: found, built, named, and its memory got ahead of its use.
+//! The manifest's file: found, built, named, and its memory got ahead of its use.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use super::{CELL_LEN, CELL_ROOM, HEADER_CELLS, Record, RecordOrigin, Recorded};
+use super::{CELL_LEN, CELL_ROOM, HEADER_CELLS, Manifest, ManifestOrigin, StoredManifest};
 use super::{cells::Cells, header::Header};
 use crate::{
     ArenaError,
@@ -25,9 +25,9 @@ use crate::{
     mapping::{Access, Mapping},
 };
 
-/// The record, in the private directory.
+/// The manifest, in the private directory.
 pub(crate) const FILE: &str = "record";
-/// A record that is being built.
+/// A manifest that is being built.
 pub(crate) const UNDER_CONSTRUCTION: &str = "record.new";
 
 /// Cells whose memory is got at once: 4 MiB.
@@ -35,9 +35,9 @@ const STEP: u32 = 16 << 10;
 /// The smallest step that is still tried when a larger one fails: 64 KiB.
 const STEP_MIN: u32 = 256;
 
-/// The mapped file of a record.
+/// The mapped file of a manifest.
 #[derive(Debug)]
-pub struct RecordFile {
+pub struct ManifestFile {
     file: File,
     cells: Cells,
     /// How many cells there can ever be.
@@ -49,7 +49,7 @@ pub struct RecordFile {
     reserving: Mutex<()>,
 }
 
-impl RecordFile {
+impl ManifestFile {
     /// Gets memory for the cells that will be needed next. To be called again and again, apart
     /// from what must not wait: writing then never does.
     ///
@@ -79,7 +79,7 @@ impl RecordFile {
     }
 
     /// The next cell that was never used; `None` if there is no memory for it. For the one who
-    /// writes the record.
+    /// writes the manifest.
     pub(super) fn take(&self) -> Option<u32> {
         let cell = self.used.load(Ordering::Relaxed);
         if !self.has(cell) {
@@ -109,10 +109,10 @@ impl RecordFile {
 }
 
 /// Reads what an earlier daemon recorded beside a reopened arena.
-pub(crate) fn find(directory: &Directory, wanted: &Header) -> io::Result<Recorded> {
+pub(crate) fn find(directory: &Directory, wanted: &Header) -> io::Result<StoredManifest> {
     let file = match open(directory)? {
         Ok(file) => file,
-        Err(origin) => return Ok(Recorded::nothing(origin)),
+        Err(origin) => return Ok(StoredManifest::nothing(origin)),
     };
     // Cells are used from the front: behind the last one that ever was there is nothing.
     let len = match seek(&file, SeekFrom::Hole(0)) {
@@ -123,19 +123,19 @@ pub(crate) fn find(directory: &Directory, wanted: &Header) -> io::Result<Recorde
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;
     let origin = wanted.judge(&bytes);
-    if origin != RecordOrigin::Kept {
+    if origin != ManifestOrigin::Kept {
         bytes.clear();
     }
-    Ok(Recorded { origin, bytes })
+    Ok(StoredManifest { origin, bytes })
 }
 
-/// The length that the arena of this inode has, according to its record if there is one.
+/// The length that the arena of this inode has, according to its manifest if there is one.
 pub(crate) fn stated_capacity(
     directory: &Directory,
     inode: u64,
 ) -> Result<Option<ByteSize>, ArenaError> {
     let path = || directory.private_path().join(FILE);
-    let Ok(file) = open(directory).map_err(ArenaError::io("open the record", path()))? else {
+    let Ok(file) = open(directory).map_err(ArenaError::io("open the manifest", path()))? else {
         return Ok(None);
     };
     let mut header = [0; HEADER_LEN];
@@ -146,31 +146,31 @@ pub(crate) fn stated_capacity(
     Ok(stated.map(|header| header.capacity))
 }
 
-/// Opens the record that is there; or why none can be read.
-fn open(directory: &Directory) -> io::Result<Result<File, RecordOrigin>> {
+/// Opens the manifest that is there; or why none can be read.
+fn open(directory: &Directory) -> io::Result<Result<File, ManifestOrigin>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file: File = match openat(directory.private(), FILE, flags, Mode::empty()) {
         Ok(file) => file.into(),
-        Err(Errno::NOENT) => return Ok(Err(RecordOrigin::Missing)),
-        Err(Errno::LOOP) => return Ok(Err(RecordOrigin::Damaged)),
+        Err(Errno::NOENT) => return Ok(Err(ManifestOrigin::Missing)),
+        Err(Errno::LOOP) => return Ok(Err(ManifestOrigin::Corrupt)),
         Err(errno) => return Err(errno.into()),
     };
     let whole = file.metadata()?.is_file();
-    Ok(if whole { Ok(file) } else { Err(RecordOrigin::Damaged) })
+    Ok(if whole { Ok(file) } else { Err(ManifestOrigin::Corrupt) })
 }
 
-/// Builds an empty record for a catalog that may use `memory_max` of its own. It has no name yet
+/// Builds an empty manifest for a catalog that may use `memory_max` of its own. It has no name yet
 /// under which a restarted daemon would find it.
 pub(crate) fn build(
     directory: &Directory,
     header: &Header,
     memory_max: ByteSize,
-) -> io::Result<Record> {
+) -> io::Result<Manifest> {
     over(directory.create(UNDER_CONSTRUCTION)?, header, memory_max)
 }
 
-/// Makes an empty file into an empty record.
-pub(super) fn over(file: File, header: &Header, memory_max: ByteSize) -> io::Result<Record> {
+/// Makes an empty file into an empty manifest.
+pub(super) fn over(file: File, header: &Header, memory_max: ByteSize) -> io::Result<Manifest> {
     // What fills a cell takes at least as much of the catalog's memory. The file is sparse.
     let cells = memory_max.bytes() / CELL_ROOM as u64 + 1;
     let cells_max = u32::try_from(cells).unwrap_or(u32::MAX - HEADER_CELLS) + HEADER_CELLS;
@@ -179,14 +179,14 @@ pub(super) fn over(file: File, header: &Header, memory_max: ByteSize) -> io::Res
     let cells = Cells::new(Mapping::new(file.as_fd(), len, Access::ReadWrite)?);
     let (used, reserved) = (AtomicU32::new(HEADER_CELLS), AtomicU32::new(0));
     let reserving = Mutex::new(());
-    let built = RecordFile { file, cells, cells_max, used, reserved, reserving };
+    let built = ManifestFile { file, cells, cells_max, used, reserved, reserving };
     // The header at least; more is got when it is needed.
     built.reserve_step()?;
     built.file.write_all_at(&header.encode(), 0)?;
-    Ok(Record::new(Arc::new(built)))
+    Ok(Manifest::new(Arc::new(built)))
 }
 
-/// Gives the record that was built the name under which a restarted daemon finds it.
+/// Gives the manifest that was built the name under which a restarted daemon finds it.
 pub(crate) fn publish(directory: &Directory) -> io::Result<()> {
     Ok(directory.rename(UNDER_CONSTRUCTION, FILE)?)
 }

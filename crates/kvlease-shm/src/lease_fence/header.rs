@@ -1,4 +1,4 @@
-//! The header of the horizon file; its byte table is in the parent module.
+//! The header of the lease fence file; its byte table is in the parent module.
 
 use kvlease_types::ByteSize;
 

@@ -1,4 +1,4 @@
-//! The record without an arena: its bytes, and what is made of bytes that are no record.
+//! The manifest without an arena: its bytes, and what is made of bytes that are no manifest.
 
 use std::os::unix::fs::FileExt;
 
@@ -9,7 +9,7 @@ use super::*;
 
 /// Made by another program after the tables of the module: an entry of one cell, one of two, one
 /// that was struck out, and one without extents.
-const GOLDEN: &[u8] = include_bytes!("../../testdata/record-v1.bin");
+const GOLDEN: &[u8] = include_bytes!("../../testdata/manifest-v1.bin");
 
 const HEADER: Header =
     Header { capacity: ByteSize::gib(1), inode: 77, boot: 0x0123_4567_89ab_cdef };
@@ -42,7 +42,7 @@ fn object(
     }
 }
 
-/// The objects in the bytes of a record, by generation, and how many entries are not whole.
+/// The objects in the bytes of a manifest, by generation, and how many entries are not whole.
 fn seen(bytes: &[u8]) -> (Vec<String>, u64) {
     let mut objects = Vec::new();
     let broken = entry::for_each(bytes, |object| {
@@ -56,65 +56,65 @@ fn shown(objects: &[(String, Vec<Extent>, u64, u64, u64)]) -> Vec<String> {
     objects.iter().map(|one| format!("{:?}", object(one))).collect()
 }
 
-/// A record in a file without a name, and how to read that.
-fn record_of(memory_max: ByteSize) -> (Record, impl Fn() -> Vec<u8>) {
+/// A manifest in a file without a name, and how to read that.
+fn manifest_of(memory_max: ByteSize) -> (Manifest, impl Fn() -> Vec<u8>) {
     let file = tempfile::tempfile_in("/dev/shm").unwrap();
-    let record = file::over(file.try_clone().unwrap(), &HEADER, memory_max).unwrap();
+    let manifest = file::over(file.try_clone().unwrap(), &HEADER, memory_max).unwrap();
     let bytes = move || {
         let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
         file.read_exact_at(&mut bytes, 0).unwrap();
         bytes
     };
-    (record, bytes)
+    (manifest, bytes)
 }
 
 #[test]
-fn the_record_of_version_1_is_read() {
-    assert_eq!(HEADER.judge(GOLDEN), RecordOrigin::Kept);
+fn the_manifest_of_version_1_is_read() {
+    assert_eq!(HEADER.judge(GOLDEN), ManifestOrigin::Kept);
     assert_eq!(seen(GOLDEN), (shown(&golden()), 0));
 }
 
 #[test]
 fn what_is_written_is_what_the_other_program_wrote() {
-    let (mut record, bytes) = record_of(ByteSize::kib(64));
+    let (mut manifest, bytes) = manifest_of(ByteSize::kib(64));
     let [first, second, third] = golden().try_into().unwrap();
-    assert!(record.write(0, &object(&first)));
+    assert!(manifest.insert(0, &object(&first)));
     let header_and_first = 17 * CELL_LEN;
     assert_eq!(bytes()[..header_and_first], GOLDEN[..header_and_first]);
-    assert!(record.write(5, &object(&second)) && record.write(2, &object(&third)));
+    assert!(manifest.insert(5, &object(&second)) && manifest.insert(2, &object(&third)));
     assert_eq!(seen(&bytes()), (shown(&golden()), 0));
 }
 
 #[test]
 fn what_is_struck_out_is_gone_and_its_cells_are_used_again() {
-    let (mut record, bytes) = record_of(ByteSize::kib(64));
+    let (mut manifest, bytes) = manifest_of(ByteSize::kib(64));
     let [first, second, third] = golden().try_into().unwrap();
     for (slot, one) in [&first, &second, &third].into_iter().enumerate() {
-        assert!(record.write(slot as u32, &object(one)));
+        assert!(manifest.insert(slot as u32, &object(one)));
     }
-    record.strike(1);
-    record.strike(1);
-    record.strike(99);
+    manifest.delete(1);
+    manifest.delete(1);
+    manifest.delete(99);
     assert_eq!(seen(&bytes()), (shown(&[first.clone(), third.clone()]), 0));
     // In the slot of another object: that one is struck out first.
-    assert!(record.write(0, &object(&second)));
+    assert!(manifest.insert(0, &object(&second)));
     assert_eq!(seen(&bytes()), (shown(&[second.clone(), third.clone()]), 0));
     for _ in 0..1_000 {
-        assert!(record.write(0, &object(&second)));
+        assert!(manifest.insert(0, &object(&second)));
     }
     assert_eq!(seen(&bytes()), (shown(&[second, third]), 0));
-    assert!(record.file.take().unwrap() < HEADER_CELLS + 8, "cells are used again");
+    assert!(manifest.file.take().unwrap() < HEADER_CELLS + 8, "cells are used again");
 }
 
 #[test]
 fn a_full_record_says_so_and_keeps_what_it_has() {
-    let (mut record, bytes) = record_of(ByteSize::new(CELL_ROOM as u64));
+    let (mut manifest, bytes) = manifest_of(ByteSize::new(CELL_ROOM as u64));
     let [first, second, third] = golden().try_into().unwrap();
-    assert!(record.write(0, &object(&first)));
-    assert!(!record.write(1, &object(&second)), "it takes two cells, and one is left");
+    assert!(manifest.insert(0, &object(&first)));
+    assert!(!manifest.insert(1, &object(&second)), "it takes two cells, and one is left");
     assert_eq!(seen(&bytes()), (shown(std::slice::from_ref(&first)), 0));
-    assert!(record.write(1, &object(&third)), "the cell that was left is free again");
-    assert!(!record.write(2, &object(&third)));
+    assert!(manifest.insert(1, &object(&third)), "the cell that was left is free again");
+    assert!(!manifest.insert(2, &object(&third)));
     assert_eq!(seen(&bytes()), (shown(&[first, third]), 0));
 }
 

@@ -7,7 +7,7 @@ use std::{mem::ManuallyDrop, sync::Arc};
 
 use pyo3::{PyResult, Python, buffer::PyUntypedBuffer, exceptions::PyBufferError, prelude::*};
 
-use crate::lent::{LentBuffer, LentBytes, Owner};
+use crate::external::{ExternalBuffer, ExternalBytes, KeepAlive};
 
 /// A buffer, released on a thread that is attached to the interpreter.
 struct Held(ManuallyDrop<PyUntypedBuffer>);
@@ -23,7 +23,7 @@ impl Drop for Held {
     }
 }
 
-impl LentBytes {
+impl ExternalBytes {
     /// The bytes of a Python object. The caller of the Python function leaves them alone until the
     /// value is gone, which its documentation has to say.
     ///
@@ -31,13 +31,13 @@ impl LentBytes {
     ///
     /// `BufferError` and `TypeError` for what is no contiguous buffer.
     pub fn of_python(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (address, len, owner) = lend(object, false)?;
-        // SAFETY: the buffer protocol keeps the memory in place while the owner holds the buffer.
-        Ok(unsafe { Self::new(address, len, owner) })
+        let (address, len, keep_alive) = lend(object, false)?;
+        // SAFETY: the buffer protocol keeps the memory in place while the keep_alive holds the buffer.
+        Ok(unsafe { Self::new(address, len, keep_alive) })
     }
 }
 
-impl LentBuffer {
+impl ExternalBuffer {
     /// The writable bytes of a Python object. The caller of the Python function leaves them alone
     /// until the value is gone, which its documentation has to say.
     ///
@@ -45,13 +45,13 @@ impl LentBuffer {
     ///
     /// `BufferError` and `TypeError` for what is no contiguous, writable buffer.
     pub fn of_python(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (address, len, owner) = lend(object, true)?;
-        // SAFETY: the buffer protocol keeps the memory in place while the owner holds the buffer.
-        Ok(unsafe { Self::new(address, len, owner) })
+        let (address, len, keep_alive) = lend(object, true)?;
+        // SAFETY: the buffer protocol keeps the memory in place while the keep_alive holds the buffer.
+        Ok(unsafe { Self::new(address, len, keep_alive) })
     }
 }
 
-fn lend(object: &Bound<'_, PyAny>, writable: bool) -> PyResult<(*mut u8, usize, Owner)> {
+fn lend(object: &Bound<'_, PyAny>, writable: bool) -> PyResult<(*mut u8, usize, KeepAlive)> {
     let buffer = PyUntypedBuffer::get(object)?;
     if !buffer.is_c_contiguous() {
         return Err(PyBufferError::new_err("the buffer is not contiguous: pass one that is"));

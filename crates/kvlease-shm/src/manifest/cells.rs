@@ -13,7 +13,7 @@ use crate::mapping::Mapping;
 /// What every cell begins with: sum, next cell and length.
 pub(super) const HEAD_LEN: usize = 16;
 
-/// The cells of a mapped record. Its user hands out their numbers and sees to it that nobody else
+/// The cells of a mapped manifest. Its user hands out their numbers and sees to it that nobody else
 /// writes them.
 #[derive(Debug)]
 pub(super) struct Cells {
@@ -46,7 +46,7 @@ impl Cells {
     }
 
     /// Strikes out the entry that begins in this cell, and returns its cells.
-    pub(super) fn strike(&self, head: u32, freed: &mut Vec<u32>) {
+    pub(super) fn delete(&self, head: u32, freed: &mut Vec<u32>) {
         self.sum_of(head).store(0, Ordering::Release);
         let mut cell = head;
         while cell != 0 {

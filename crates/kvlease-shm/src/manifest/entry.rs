@@ -39,11 +39,11 @@ pub(super) fn sum(cell: u32, summed: &mut [u8]) -> u64 {
     xxh3(summed).max(1)
 }
 
-/// Tells `each` of every whole entry in the bytes of a record. Returns how many were not whole.
-pub(super) fn for_each(record: &[u8], mut each: impl FnMut(&SealedObject<'_>)) -> u64 {
+/// Tells `each` of every whole entry in the bytes of a manifest. Returns how many were not whole.
+pub(super) fn for_each(manifest: &[u8], mut each: impl FnMut(&SealedObject<'_>)) -> u64 {
     let (mut summed, mut extents) = (Vec::new(), Vec::new());
     let mut broken = 0;
-    let cells = record.chunks_exact(CELL_LEN).zip(0_u32..).skip(HEADER_CELLS as usize);
+    let cells = manifest.chunks_exact(CELL_LEN).zip(0_u32..).skip(HEADER_CELLS as usize);
     for (first, cell) in cells {
         let found = number(first, 0).expect("a cell begins with a number");
         if found == 0 {
@@ -51,7 +51,8 @@ pub(super) fn for_each(record: &[u8], mut each: impl FnMut(&SealedObject<'_>)) -
         }
         summed.clear();
         summed.resize(SUMMED_LEN, 0);
-        let whole = gather(record, first, &mut summed).is_some() && sum(cell, &mut summed) == found;
+        let whole =
+            gather(manifest, first, &mut summed).is_some() && sum(cell, &mut summed) == found;
         match decode(&summed[SUMMED_LEN..], &mut extents).filter(|_| whole) {
             Some(object) => each(&object),
             None => broken += 1,
@@ -61,9 +62,9 @@ pub(super) fn for_each(record: &[u8], mut each: impl FnMut(&SealedObject<'_>)) -
 }
 
 /// Makes every cell the first one of an entry, as far as its length makes sense.
-pub(super) fn seal(record: &mut [u8]) {
-    let whole = record.to_vec();
-    let cells = record.chunks_exact_mut(CELL_LEN).zip(0_u32..).skip(HEADER_CELLS as usize);
+pub(super) fn seal(manifest: &mut [u8]) {
+    let whole = manifest.to_vec();
+    let cells = manifest.chunks_exact_mut(CELL_LEN).zip(0_u32..).skip(HEADER_CELLS as usize);
     for (first, cell) in cells {
         let mut summed = vec![0; SUMMED_LEN];
         if gather(&whole, first, &mut summed).is_some() {
@@ -73,9 +74,9 @@ pub(super) fn seal(record: &mut [u8]) {
 }
 
 /// Appends an entry from its cells.
-fn gather(record: &[u8], first: &[u8], to: &mut Vec<u8>) -> Option<()> {
+fn gather(manifest: &[u8], first: &[u8], to: &mut Vec<u8>) -> Option<()> {
     // No cell is in a chain twice: a chain in a circle ends there at the latest.
-    let len = Some(small(first, 12)? as usize).filter(|len| *len <= record.len())?;
+    let len = Some(small(first, 12)? as usize).filter(|len| *len <= manifest.len())?;
     let (mut cell, mut left) = (first, len);
     loop {
         let more = left.min(CELL_ROOM);
@@ -85,7 +86,7 @@ fn gather(record: &[u8], first: &[u8], to: &mut Vec<u8>) -> Option<()> {
             return Some(());
         }
         let next = (small(cell, 8)? as usize).checked_mul(CELL_LEN)?;
-        cell = record.get(next..next.checked_add(CELL_LEN)?)?;
+        cell = manifest.get(next..next.checked_add(CELL_LEN)?)?;
     }
 }
 

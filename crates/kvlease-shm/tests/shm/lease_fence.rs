@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::{Arena, HorizonOrigin, REGION_SIZE, SegmentOptions, boot_time};
+use kvlease_shm::{Arena, LeaseFenceOrigin, REGION_SIZE, SegmentOptions, boot_time};
 use kvlease_types::{ByteSize, Extent, Timestamp};
 use rustix::process::Signal;
 
@@ -20,17 +20,17 @@ const MIB: u64 = 1 << 20;
 fn deadlines_survive_a_restart_and_only_grow() {
     let fixture = Fixture::new();
     let arena = fixture.open();
-    assert_eq!(arena.horizon().origin(), HorizonOrigin::Created);
+    assert_eq!(arena.lease_fence().origin(), LeaseFenceOrigin::Created);
     let now = boot_time();
-    assert_eq!(arena.horizon().pending(now), []);
+    assert_eq!(arena.lease_fence().pending(now), []);
     let soon = now.after(Duration::from_secs(100));
     let late = now.after(Duration::from_secs(200));
     // The first extent touches two regions by one byte each.
-    arena.horizon().note(&[extent(2 * MIB - 1, 2), extent(6 * MIB, 0)], late);
-    arena.horizon().note(&[extent(0, 1), extent(4 * MIB, 1)], soon);
+    arena.lease_fence().raise(&[extent(2 * MIB - 1, 2), extent(6 * MIB, 0)], late);
+    arena.lease_fence().raise(&[extent(0, 1), extent(4 * MIB, 1)], soon);
     let expected = vec![(extent(0, 4 * MIB), late), (extent(4 * MIB, REGION_SIZE.bytes()), soon)];
-    assert_eq!(arena.horizon().pending(now), expected);
-    let leased_until = |extents: &[Extent]| arena.horizon().leased_until(extents);
+    assert_eq!(arena.lease_fence().pending(now), expected);
+    let leased_until = |extents: &[Extent]| arena.lease_fence().leased_until(extents);
     assert_eq!(leased_until(&[extent(0, 4 * MIB)]), late);
     assert_eq!(leased_until(&[extent(0, 5 * MIB)]), soon, "no lease covers it all for longer");
     assert_eq!(leased_until(&[extent(0, 1), extent(7 * MIB, 1)]), Timestamp::default());
@@ -41,24 +41,24 @@ fn deadlines_survive_a_restart_and_only_grow() {
     drop(arena);
 
     let arena = fixture.open();
-    assert_eq!(arena.horizon().origin(), HorizonOrigin::Kept);
-    assert_eq!(arena.horizon().pending(now), expected);
-    assert_eq!(arena.horizon().pending(soon), expected[..1]);
-    assert_eq!(arena.horizon().pending(late), []);
+    assert_eq!(arena.lease_fence().origin(), LeaseFenceOrigin::Kept);
+    assert_eq!(arena.lease_fence().pending(now), expected);
+    assert_eq!(arena.lease_fence().pending(soon), expected[..1]);
+    assert_eq!(arena.lease_fence().pending(late), []);
 }
 
 /// The daemon of this test is this test again, in a process of its own.
 #[test]
 fn deadlines_and_bytes_survive_a_daemon_that_is_killed() {
     const DAEMON_DIR: &str = "KVLEASE_TEST_KILLED_DAEMON_DIR";
-    const TEST: &str = "horizon::deadlines_and_bytes_survive_a_daemon_that_is_killed";
+    const TEST: &str = "lease_fence::deadlines_and_bytes_survive_a_daemon_that_is_killed";
     let until = Timestamp::from_nanos(u64::MAX - 1);
     if let Ok(dir) = env::var(DAEMON_DIR) {
         let options = SegmentOptions::new(name(), CAPACITY, LEASE_TTL_MAX);
         let arena = Arena::open(&SegmentOptions { dir: dir.into(), ..options }).unwrap();
         populate(&arena);
         write(&arena, 5 * MIB, b"written before the kill");
-        arena.horizon().note(&[extent(5 * MIB, 23)], until);
+        arena.lease_fence().raise(&[extent(5 * MIB, 23)], until);
         rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
         unreachable!("the process was killed");
     }
@@ -71,7 +71,7 @@ fn deadlines_and_bytes_survive_a_daemon_that_is_killed() {
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
     let arena = fixture.open();
     assert!(arena.reopened(), "the lock of the killed daemon is free");
-    assert_eq!(arena.horizon().pending(boot_time()), [(extent(4 * MIB, 2 * MIB), until)]);
+    assert_eq!(arena.lease_fence().pending(boot_time()), [(extent(4 * MIB, 2 * MIB), until)]);
     assert_eq!(read(&arena, 5 * MIB, 23), b"written before the kill");
 }
 
@@ -82,8 +82,8 @@ fn the_last_region_ends_where_the_arena_ends() {
     let options = SegmentOptions { capacity: Some(capacity), ..fixture.options() };
     let arena = Arena::open(&options).unwrap();
     let until = boot_time().after(LEASE_TTL_MAX);
-    arena.horizon().note(&[extent(3 * MIB + 4095, 1)], until);
-    let pending = arena.horizon().pending(boot_time());
+    arena.lease_fence().raise(&[extent(3 * MIB + 4095, 1)], until);
+    let pending = arena.lease_fence().pending(boot_time());
     assert_eq!(pending, [(extent(2 * MIB, MIB + 4096), until)]);
 }
 
@@ -92,13 +92,13 @@ fn the_horizon_of_another_boot_is_ignored() {
     let fixture = Fixture::new();
     let arena = fixture.open();
     let until = boot_time().after(LEASE_TTL_MAX);
-    arena.horizon().note(&[extent(0, 1)], until);
+    arena.lease_fence().raise(&[extent(0, 1)], until);
     drop(arena);
     rewrite_header(&fixture, |header| header[32] ^= 1);
     let arena = fixture.open();
     assert!(arena.reopened());
-    assert_eq!(arena.horizon().origin(), HorizonOrigin::OtherBoot);
-    assert_eq!(arena.horizon().pending(Timestamp::default()), []);
+    assert_eq!(arena.lease_fence().origin(), LeaseFenceOrigin::OtherBoot);
+    assert_eq!(arena.lease_fence().pending(Timestamp::default()), []);
 }
 
 #[test]
@@ -116,13 +116,13 @@ fn an_unreadable_horizon_holds_the_whole_arena_for_the_longest_lease() {
         damage(&fixture);
         let before = boot_time();
         let arena = fixture.open();
-        assert_eq!(arena.horizon().origin(), HorizonOrigin::Unreadable, "damage {which}");
-        let pending = arena.horizon().pending(before);
+        assert_eq!(arena.lease_fence().origin(), LeaseFenceOrigin::Unreadable, "damage {which}");
+        let pending = arena.lease_fence().pending(before);
         let [(held, until)] = pending[..] else { panic!("damage {which}: {pending:?}") };
         assert_eq!(held, extent(0, CAPACITY.bytes()));
         assert!(until >= before.after(LEASE_TTL_MAX) && until <= boot_time().after(LEASE_TTL_MAX));
         drop(arena);
-        assert_eq!(fixture.open().horizon().origin(), HorizonOrigin::Kept, "damage {which}");
+        assert_eq!(fixture.open().lease_fence().origin(), LeaseFenceOrigin::Kept, "damage {which}");
     }
 }
 
