@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kvlease_client::{Error, ExternalBuffer, ExternalBytes, PutBody};
-use kvlease_shm::KeepAlive;
+use kvlease_sys::KeepAlive;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kvlease_shm::KeepAlive;
+use kvlease_sys::KeepAlive;
 use tokio::time::{Instant, sleep};
 
 /// How long a call that has ended waits for its buffers, which a connection that is being shut may

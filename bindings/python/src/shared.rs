@@ -11,7 +11,7 @@ use std::{
 };
 
 use kvlease_client::{Connector, ConnectorConfig, Notice, Patience, Severity};
-use kvlease_shm::KeepAlive;
+use kvlease_sys::KeepAlive;
 use pyo3::prelude::*;
 use tokio::{runtime::Runtime, sync::OnceCell, time};
 

@@ -6,7 +6,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use kvlease_shm::ExternalBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::Key;
 use tokio::runtime::{Builder, Handle, Runtime};
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use kvlease_shm::ExternalBytes;
+use kvlease_sys::ExternalBytes;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Room for the length in front of a piece of unknown context: 16 hexadecimal digits and CRLF.

@@ -8,7 +8,8 @@ use std::{
 
 use http::StatusCode;
 use kvlease_api::{LeaseReply, ListReply, RenewReply, StatsReply, encode};
-use kvlease_shm::{Attachment, Digest};
+use kvlease_attach::Attachment;
+use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Key};
 use serde::Deserialize;
 use tokio::sync::Semaphore;

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use kvlease_shm::{DEFAULT_SEGMENT_DIR, SegmentName};
 use kvlease_types::BucketName;
+use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
 use crate::Address;
 

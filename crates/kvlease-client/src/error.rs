@@ -3,8 +3,9 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use kvlease_api::ErrorCode;
-use kvlease_shm::{OutOfBounds, SegmentName, SegmentNameError};
+use kvlease_attach::OutOfBounds;
 use kvlease_types::{ByteSize, Checksum, Key, NameError};
+use kvlease_types::{SegmentName, SegmentNameError};
 
 use crate::{Address, AddressError};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kvlease_api::{LeaseReply, RenewReply};
-use kvlease_shm::process_id;
+use kvlease_sys::process_id;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::{runtime::Handle, time::sleep};
 
@@ -100,7 +100,7 @@ impl Lease {
     }
 
     /// Where the object's bytes are in the segment, in their order. Not checked against any
-    /// mapping: [`kvlease_shm::Attachment`] does that.
+    /// mapping: [`kvlease_attach::Attachment`] does that.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }

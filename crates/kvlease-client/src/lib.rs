@@ -76,7 +76,9 @@ pub use error::Error;
 pub use kvlease_api::{
     ErrorCode, LeaseReply, ListReply, ListedObject, SOCKET_HEADER, StatsReply, encode,
 };
-pub use kvlease_shm::{Attachment, ExternalBuffer, ExternalBytes, SegmentName};
+pub use kvlease_attach::Attachment;
+pub use kvlease_sys::{ExternalBuffer, ExternalBytes};
+pub use kvlease_types::SegmentName;
 pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
 pub use lease::Lease;
 pub use patience::Patience;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::Attachment;
+use kvlease_attach::Attachment;
 use kvlease_types::Key;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},

@@ -1,7 +1,7 @@
 //! An object's bytes over HTTP, for clients without shared memory.
 
 use bytes::Bytes;
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Key};
 
 use crate::{Client, Error, call::Limit, operation::Operation, pool::Busy, reply::Call};

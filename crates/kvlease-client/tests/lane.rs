@@ -20,12 +20,12 @@ use kvlease_api::lane::{
     DoneStatus, FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeaseStatus, LeasesWriter, Request,
     ReservationsWriter, Welcome, write_done, write_renewed,
 };
+use kvlease_arena::Generations;
 use kvlease_client::{
     BucketName, ByteSize, Checksum, ClientConfig, Connector, ConnectorConfig, Extent, Key,
     SocketChoice, View,
     lane::{Found, Lane, LaneError, LanePut},
 };
-use kvlease_shm::Generations;
 use kvlease_types::{Epoch, Offset};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 

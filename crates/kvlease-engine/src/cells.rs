@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use kvlease_arena::{Generations, Manifest};
 use kvlease_cache::SlotWatch;
-use kvlease_shm::{Generations, Manifest};
 use kvlease_types::SealedObject;
 
 use crate::counters::Counters;

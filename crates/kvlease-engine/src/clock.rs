@@ -5,13 +5,13 @@ use kvlease_types::Timestamp;
 /// Now, on the clock that the daemon shares with its clients and with its next incarnation.
 #[cfg(not(test))]
 pub(crate) fn now() -> Timestamp {
-    kvlease_shm::boot_time()
+    kvlease_sys::boot_time()
 }
 
 /// Now, by the thread's own clock if it has one.
 #[cfg(test)]
 pub(crate) fn now() -> Timestamp {
-    virtual_clock::now().unwrap_or_else(kvlease_shm::boot_time)
+    virtual_clock::now().unwrap_or_else(kvlease_sys::boot_time)
 }
 
 /// Time that passes only when it is told to.

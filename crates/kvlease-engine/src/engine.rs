@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_arena::{Arena, ArenaError, Generations, LinkStatus, ManifestFile};
 use kvlease_cache::{
     BucketInfo, Catalog, CatalogStats, Lease, ListCursor, ObjectInfo, Released, Removed,
 };
-use kvlease_shm::{Arena, ArenaError, Generations, LinkStatus, ManifestFile};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, LeaseId, Timestamp};
 use tokio::time::timeout;
 

@@ -2,8 +2,8 @@
 
 use std::{io, time::Duration};
 
+use kvlease_arena::{ArenaError, Shortfall};
 use kvlease_cache::ReserveError;
-use kvlease_shm::{ArenaError, Shortfall};
 use kvlease_types::ByteSize;
 
 /// Why the engine does not start.

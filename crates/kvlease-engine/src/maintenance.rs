@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::LinkStatus;
+use kvlease_arena::LinkStatus;
 
 use crate::{clock::now, engine::Shared, scrub::scrub};
 

@@ -1,7 +1,7 @@
 //! Objects on their way out, for clients without shared memory.
 
 use bytes::Bytes;
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::Checksum;
 
 use crate::{cursor::Cursor, lease::LeaseGuard};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use kvlease_arena::{Arena, ManifestOrigin, StoredManifest};
 use kvlease_cache::{Catalog, Restoration, Restored};
-use kvlease_shm::{Arena, ManifestOrigin, StoredManifest};
 
 use crate::clock::now;
 

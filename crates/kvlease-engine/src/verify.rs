@@ -6,7 +6,7 @@
 //! that somebody changed them.
 
 use kvlease_cache::{Lease, Suspect};
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Extent, Offset};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},

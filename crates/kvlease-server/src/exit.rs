@@ -2,8 +2,8 @@
 
 use std::{io, net::SocketAddr, process::ExitCode};
 
+use kvlease_arena::ArenaError;
 use kvlease_engine::StartError;
-use kvlease_shm::ArenaError;
 
 use crate::config::ConfigError;
 

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use kvlease_shm::explain_sigbus;
+use kvlease_sys::explain_sigbus;
 use listenfd::ListenFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{

@@ -8,9 +8,10 @@ use std::{
 };
 
 use ::http::HeaderValue;
+use kvlease_arena::{Arena, MemoryLimits, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig};
-use kvlease_shm::{Arena, MemoryLimits, SegmentOptions, boot_time};
+use kvlease_sys::boot_time;
 use kvlease_types::Epoch;
 use tokio::{
     net::TcpListener,

@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use kvlease_arena::ManifestOrigin;
 use kvlease_cache::Restored;
 use kvlease_engine::{EngineStats, Recovery};
-use kvlease_shm::ManifestOrigin;
 use kvlease_types::ByteSize;
 
 use crate::config::Config;

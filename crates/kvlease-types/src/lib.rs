@@ -12,6 +12,7 @@ mod extent;
 mod lease;
 mod name;
 mod object;
+mod segment_name;
 mod size;
 mod time;
 
@@ -19,5 +20,6 @@ pub use extent::{Extent, Offset};
 pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
 pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};
 pub use object::SealedObject;
+pub use segment_name::{DEFAULT_SEGMENT_DIR, SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
 pub use size::{ByteSize, ParseByteSizeError};
 pub use time::Timestamp;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use kvlease_cache::{Catalog, CatalogConfig, Restoration};
-use kvlease_shm::StoredManifest;
+use kvlease_arena::StoredManifest;
 use kvlease_types::{ByteSize, Epoch, Timestamp};
 use libfuzzer_sys::fuzz_target;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 const FRAMES: &str = "crates/kvlease-api/tests/lane/golden";
 
 /// A manifest, in front of which there is a header that the target has of its own.
-const MANIFEST: &str = "crates/kvlease-shm/testdata/manifest-v1.bin";
+const MANIFEST: &str = "crates/kvlease-arena/testdata/manifest-v1.bin";
 const MANIFEST_HEADER_LEN: usize = 4096;
 
 /// Writes those of a target into a folder.

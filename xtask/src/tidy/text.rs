@@ -21,8 +21,8 @@ pub(super) fn complaints(root: &Path, file: &str, content: &str) -> Vec<String> 
     }
     if file.ends_with("src/lib.rs") && !content.contains("#![forbid(unsafe_code)]") {
         // One crate touches shared bytes; it says so at its root.
-        if file != "crates/kvlease-shm/src/lib.rs" {
-            complaints.push(format!("{file}: forbid unsafe_code, or move the code to kvlease-shm"));
+        if file != "crates/kvlease-sys/src/lib.rs" {
+            complaints.push(format!("{file}: forbid unsafe_code, or move the code to kvlease-sys"));
         }
     }
     complaints

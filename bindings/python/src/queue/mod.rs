@@ -15,7 +15,7 @@ use std::{
 };
 
 use kvlease_client::{Error, ExternalBuffer, ExternalBytes, Key, PutBody};
-use kvlease_shm::KeepAlive;
+use kvlease_sys::KeepAlive;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,

@@ -15,7 +15,7 @@ use std::{
 };
 
 use kvlease_client::Patience;
-use kvlease_shm::KeepAlive;
+use kvlease_sys::KeepAlive;
 use pyo3::{PyResult, Python};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::{

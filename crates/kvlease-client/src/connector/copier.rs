@@ -16,7 +16,8 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kvlease_shm::{CopyOutcome, ObjectCopy, process_id};
+use kvlease_attach::{CopyOutcome, ObjectCopy};
+use kvlease_sys::process_id;
 use tokio::sync::oneshot;
 
 use super::{

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_shm::{Attachment, process_id};
+use kvlease_attach::Attachment;
+use kvlease_sys::process_id;
 use kvlease_types::Key;
 use tokio::{runtime::Handle, sync::Semaphore};
 

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use kvlease_shm::{Attachment, Digest, ExternalBuffer, ObjectCopy};
+use kvlease_attach::{Attachment, ObjectCopy};
+use kvlease_sys::{Digest, ExternalBuffer};
 use kvlease_types::{Checksum, Key};
 
 use super::{Inner, grant::Grant, inner::Reading};

@@ -44,7 +44,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::ExternalBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 use tokio::{runtime::Handle, sync::Notify};
 

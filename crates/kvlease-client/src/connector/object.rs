@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kvlease_shm::ExternalBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 
 use super::{Inner, inner::Reading, leased::Leased, streamed::Streamed, view::View};

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kvlease_shm::process_id;
+use kvlease_sys::process_id;
 
 use super::{
     Handle, Lease, Notify, RELEASE_TASKS_MAX,

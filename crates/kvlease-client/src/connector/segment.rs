@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_shm::Attachment;
+use kvlease_attach::Attachment;
 
 use super::notice::{Notice, Notices};
 use crate::{Client, Error};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kvlease_shm::ExternalBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kvlease_shm::Attachment;
+use kvlease_attach::Attachment;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
 use super::{Inner, leased::Leased};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use kvlease_api::lane::{Answer, DoneStatus, IdsWriter, LeaseGrant, LeaseRecord, LeaseStatus};
-use kvlease_shm::process_id;
+use kvlease_sys::process_id;
 use kvlease_types::Extent;
 use tokio::runtime::Handle;
 

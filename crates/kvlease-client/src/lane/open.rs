@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::Attachment;
+use kvlease_attach::Attachment;
 use kvlease_types::{BucketName, ByteSize, Epoch};
 use tokio::time::{Instant, timeout_at};
 

@@ -3,7 +3,7 @@
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
 use kvlease_api::lane::Welcome;
-use kvlease_shm::{Attachment, GenerationsView, WritableAttachment};
+use kvlease_attach::{Attachment, GenerationsView, WritableAttachment};
 
 /// One incarnation of a daemon, as its welcome told and its descriptors show.
 #[derive(Debug)]

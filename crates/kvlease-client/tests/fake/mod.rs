@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kvlease_client::{ClientConfig, Connector, ConnectorConfig, Key};
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use tempfile::TempDir;
 use tokio::{
     net::{TcpListener, TcpStream},

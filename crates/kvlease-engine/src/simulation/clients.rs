@@ -2,7 +2,7 @@
 
 use std::{fs::File, os::unix::fs::FileExt};
 
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{Checksum, Extent, LeaseId, Offset, Timestamp};
 
 use crate::{Put, Reservation};

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use kvlease_arena::{Arena, ManifestOrigin, SegmentOptions};
 use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor};
-use kvlease_shm::{Arena, Digest, ManifestOrigin, SegmentOptions};
+use kvlease_sys::Digest;
 use kvlease_testing::{Draws, bytes};
 use kvlease_types::{BucketName, ByteSize, Epoch, Key, Timestamp};
 use tempfile::TempDir;

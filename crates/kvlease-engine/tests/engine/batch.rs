@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
+use kvlease_attach::GenerationsView;
 use kvlease_cache::Lease;
 use kvlease_engine::{Engine, Leased};
-use kvlease_shm::GenerationsView;
 use kvlease_testing::bytes;
 use kvlease_types::{Epoch, LeaseId};
 

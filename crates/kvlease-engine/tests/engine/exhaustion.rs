@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write, path::PathBuf};
 
-use kvlease_shm::ManifestOrigin;
+use kvlease_arena::ManifestOrigin;
 use kvlease_testing::{bytes, in_tmpfs_of};
 
 use crate::fixture::{Place, run, stats, store};

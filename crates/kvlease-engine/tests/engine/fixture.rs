@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::{CatalogConfig, CatalogStats};
 use kvlease_engine::{Engine, EngineConfig, Put, PutError, Stored};
-use kvlease_shm::{Arena, SegmentOptions};
 use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Epoch, Extent, Key};
 use tempfile::TempDir;

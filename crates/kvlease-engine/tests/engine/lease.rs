@@ -65,12 +65,12 @@ fn a_delivered_lease_expires_and_its_extents_rest_for_the_grace() {
     until("the expiry", || stats(&engine).totals.expired_unreleased == 1);
     assert_eq!(engine.renew(lease.id, None), None, "an expired lease is not revived");
     let early = store(&engine, "other", &whole).is_ok();
-    let over = kvlease_shm::boot_time() > lease.deadline.after(GRACE);
+    let over = kvlease_sys::boot_time() > lease.deadline.after(GRACE);
     assert!(!early || over, "no reuse within the grace");
     until("room", || {
         store(&engine, "other", &whole).is_ok() || engine.stat("b", "other").is_some()
     });
-    assert!(kvlease_shm::boot_time() > lease.deadline.after(GRACE));
+    assert!(kvlease_sys::boot_time() > lease.deadline.after(GRACE));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use kvlease_cache::ReserveError;
 use kvlease_engine::PutError;
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use kvlease_arena::REGION_SIZE;
 use kvlease_engine::Engine;
-use kvlease_shm::{REGION_SIZE, boot_time};
+use kvlease_sys::boot_time;
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Extent};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use kvlease_arena::ManifestOrigin;
 use kvlease_engine::{Engine, LeaseRefused, PutError};
-use kvlease_shm::ManifestOrigin;
 use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
@@ -83,7 +83,7 @@ fn what_was_read_lately_outlives_what_was_not_across_a_restart() {
         let guard = run(engine.lease("b", &format!("k{n}"), Some(ttl), TTL)).unwrap();
         let over = guard.lease().deadline.after(GRACE);
         drop(guard);
-        until("the end of the lease", || kvlease_shm::boot_time() > over);
+        until("the end of the lease", || kvlease_sys::boot_time() > over);
     }
     drop(engine);
     let engine = place.engine(2);
@@ -191,7 +191,7 @@ fn what_may_still_be_read_is_not_evicted_before_its_reader_is_gone() {
     assert!(place.read(&lease.extents) == whole, "its client reads on");
     assert_eq!(get(&place, &engine, "k"), Ok(whole), "and others may, too");
     until("the end of the lease", || begin(&engine, "new", Some(1 << 20)).is_ok());
-    assert!(kvlease_shm::boot_time() > lease.deadline.after(GRACE));
+    assert!(kvlease_sys::boot_time() > lease.deadline.after(GRACE));
     assert!(engine.stat("b", "k").is_none());
 }
 

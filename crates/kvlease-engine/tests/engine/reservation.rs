@@ -2,9 +2,10 @@
 
 use std::{thread, time::Duration};
 
+use kvlease_attach::WritableAttachment;
 use kvlease_cache::ReserveError;
 use kvlease_engine::{CommitError, Engine, LeaseRefused, PutError, Reservation};
-use kvlease_shm::{Digest, WritableAttachment, boot_time};
+use kvlease_sys::{Digest, boot_time};
 use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Key};
 

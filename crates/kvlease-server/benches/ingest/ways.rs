@@ -20,7 +20,8 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use kvlease_shm::{Arena, Digest, SegmentOptions, set_receive_low_water};
+use kvlease_arena::{Arena, SegmentOptions};
+use kvlease_sys::{Digest, set_receive_low_water};
 use kvlease_types::{ByteSize, Offset};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},

@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use kvlease_arena::DEFAULT_SEGMENT_MODE;
 use kvlease_cache::EvictionKind;
 use kvlease_engine::{RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
-use kvlease_shm::{DEFAULT_SEGMENT_DIR, DEFAULT_SEGMENT_MODE, SegmentName};
 use kvlease_types::ByteSize;
+use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
 use super::{socket::SocketPlace, value};
 
@@ -216,7 +217,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn segment_name(text: &str) -> Result<SegmentName, String> {
-    text.parse().map_err(|error: kvlease_shm::SegmentNameError| error.to_string())
+    text.parse().map_err(|error: kvlease_types::SegmentNameError| error.to_string())
 }
 
 fn directory(text: &str) -> Result<PathBuf, String> {

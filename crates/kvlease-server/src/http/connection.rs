@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use kvlease_shm::set_receive_low_water;
+use kvlease_sys::set_receive_low_water;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,

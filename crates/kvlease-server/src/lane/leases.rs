@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 use kvlease_engine::Engine;
-use kvlease_shm::boot_time;
+use kvlease_sys::boot_time;
 use kvlease_types::{Epoch, LeaseId, Timestamp};
 
 /// How many leases are remembered before those that have ended are looked for.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kvlease_engine::Reservation;
-use kvlease_shm::boot_time;
+use kvlease_sys::boot_time;
 use kvlease_types::Timestamp;
 use tokio::time::sleep;
 

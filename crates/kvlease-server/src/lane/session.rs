@@ -11,7 +11,7 @@ use kvlease_api::lane::{
 };
 use kvlease_cache::ReserveError;
 use kvlease_engine::{PutError, RemoveRefused};
-use kvlease_shm::boot_time;
+use kvlease_sys::boot_time;
 use kvlease_types::{BucketName, Key, LeaseId};
 use tokio::task::JoinSet;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kvlease_api::{CHECKSUM_HEADER, ListReply, LocationsReply};
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 

@@ -63,7 +63,7 @@ fn a_record_of_another_version_is_explained_and_never_misread() {
     let mut daemon = Daemon::start();
     put(&daemon, 1);
     daemon.kill();
-    let golden = include_bytes!("../../../kvlease-shm/testdata/manifest-v1.bin");
+    let golden = include_bytes!("../../../kvlease-arena/testdata/manifest-v1.bin");
     std::fs::write(path(&daemon, Some("record")), golden).unwrap();
     daemon.start_again_with(&[]);
     assert!(!get(&daemon, 1));

@@ -17,7 +17,7 @@ use std::{
     thread,
 };
 
-use kvlease_shm::set_receive_low_water;
+use kvlease_sys::set_receive_low_water;
 
 /// A quarter of a usual second-level cache.
 const BUFFER: usize = 256 << 10;

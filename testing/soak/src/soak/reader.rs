@@ -10,7 +10,7 @@ use std::{
 };
 
 use kvlease_client::Checksum;
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 
 use super::{
     client::{CALL_WITHIN, Session},

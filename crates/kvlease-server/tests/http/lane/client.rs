@@ -18,7 +18,7 @@ use kvlease_api::lane::{
     KeysWriter, LeaseGrant, LeaseRecord, LeaseStatus, Mode, ReservationRecord, ReserveStatus,
     ReserveWriter, VERSION, Welcome, Wish,
 };
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, LeaseId};
 use rustix::{
     cmsg_space,

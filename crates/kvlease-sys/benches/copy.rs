@@ -1,0 +1,281 @@
+//! How fast bytes get into and out of shared memory, next to libc's `memcpy` in the same run.
+//!
+//! Every figure is the median of [`ROUNDS`] passes in GB/s, with its ratio to `memcpy` of the same
+//! size and direction in brackets. Sources and destinations rotate through pools that are much
+//! larger than any cache; the variants take turns within a round, so that a slow moment of the
+//! machine meets all of them. The last tables have their source hot in the second-level cache,
+//! as a body is that the kernel has just copied out of a socket.
+//!
+//! `cargo bench -p kvlease-sys --bench copy`
+
+#![expect(unsafe_code, reason = "the copy engines take pointers into shared memory")]
+
+use std::{fs::File, hint::black_box, os::fd::AsFd, ptr::null_mut, time::Instant};
+
+use crc_fast::CrcAlgorithm;
+use kvlease_sys::{
+    Digest,
+    copy::{Engine, copy_from_shared, copy_to_shared},
+};
+use kvlease_testing::median;
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+
+const POOL: usize = 256 << 20;
+const HOT: usize = 400 << 10;
+const ROUNDS: usize = 9;
+const SIZES: [usize; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+/// Bytes that a copy and a sum one after the other take at a time.
+const TILE: usize = 16 << 10;
+const TILES: [usize; 4] = [4 << 10, 8 << 10, 16 << 10, 32 << 10];
+
+type Copy = Box<dyn Fn(*const u8, *mut u8, usize)>;
+
+fn main() {
+    let arena = shared_pool();
+    let heap = private_pool();
+    let best = Engine::best();
+    println!("best engine {best:?}, {ROUNDS} rounds, GB/s (x memcpy)\n");
+    print_table("arena to heap", &SIZES, &reading(), arena, POOL, heap, POOL);
+    print_table("heap to arena", &SIZES, &writing(), heap, POOL, arena, POOL);
+    let pieces = [64 << 10, 256 << 10, HOT];
+    print_table("hot source to arena", &pieces, &writing(), heap, HOT, arena, POOL);
+    let large = [1 << 20, 16 << 20];
+    print_table("tiles, hot source to arena", &pieces, &tiles(), heap, HOT, arena, POOL);
+    print_table("tiles, heap to arena", &large, &tiles(), heap, POOL, arena, POOL);
+    print_table("private tiles, arena to heap", &large, &private_tiles(), arena, POOL, heap, POOL);
+    print_table("checksum alone, hot (x first)", &pieces, &sums(), heap, HOT, heap, HOT);
+}
+
+fn engines() -> Vec<(String, Copy)> {
+    let mut all = vec![memcpy()];
+    for engine in Engine::ALL.into_iter().skip(1).filter(|engine| engine.is_available()) {
+        // SAFETY: the pools are as long as the table says, and disjoint.
+        let copy = move |from, to, len| unsafe { engine.copy(from, to, len) };
+        all.push((format!("{engine:?} stream"), Box::new(copy)));
+    }
+    #[cfg(target_arch = "x86_64")]
+    if Engine::Avx2.is_available() {
+        // SAFETY: likewise, and the instructions were found.
+        let copy = |from, to, len| unsafe { without_prefetch(from, to, len) };
+        all.push(("Avx2, no prefetch".into(), Box::new(copy)));
+    }
+    all
+}
+
+fn reading() -> Vec<(String, Copy)> {
+    let mut all = engines();
+    // SAFETY: the pools are as long as the table says, and disjoint.
+    let copy =
+        |from, to, len| digested(|digest| unsafe { copy_from_shared(from, to, len, digest) });
+    all.push(("engine + digest".into(), Box::new(copy)));
+    all
+}
+
+fn writing() -> Vec<(String, Copy)> {
+    let mut all = engines();
+    // SAFETY: the pools are as long as the table says, and disjoint.
+    let copy = |from, to, len| digested(|digest| unsafe { copy_to_shared(from, to, len, digest) });
+    all.push(("engine + digest".into(), Box::new(copy)));
+    all.push((
+        "CRC-64/NVME (crc-fast)".into(),
+        Box::new(|from, to, len| {
+            let mut digest = crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme);
+            in_tiles(from, to, len, TILE, |bytes| digest.update(bytes));
+            black_box(digest.finalize());
+        }),
+    ));
+    all.push((
+        "XXH3 (xxhash-rust)".into(),
+        Box::new(|from, to, len| {
+            let mut hash = xxhash_rust::xxh3::Xxh3::new();
+            in_tiles(from, to, len, TILE, |bytes| hash.update(bytes));
+            black_box(hash.digest());
+        }),
+    ));
+    all
+}
+
+/// Tiles of other sizes, summed where they are.
+fn tiles() -> Vec<(String, Copy)> {
+    let mut all = vec![memcpy()];
+    for tile in TILES {
+        let copy = move |from, to, len| {
+            digested(|digest| in_tiles(from, to, len, tile, |bytes| digest.update(bytes)));
+        };
+        all.push((format!("digest, {} KiB", tile >> 10), Box::new(copy)));
+    }
+    all
+}
+
+/// Tiles of other sizes, copied privately before they are summed.
+fn private_tiles() -> Vec<(String, Copy)> {
+    let mut all = vec![memcpy()];
+    for tile in TILES {
+        let copy = move |from: *const u8, to: *mut u8, len| {
+            let mut private = vec![0; tile];
+            digested(|digest| {
+                for start in (0..len).step_by(tile) {
+                    let tile = tile.min(len - start);
+                    plain(from.wrapping_add(start), private.as_mut_ptr(), tile);
+                    let to = to.wrapping_add(start);
+                    in_tiles(private.as_ptr(), to, tile, tile, |bytes| digest.update(bytes));
+                }
+            });
+        };
+        all.push((format!("digest, {} KiB", tile >> 10), Box::new(copy)));
+    }
+    all
+}
+
+fn sums() -> Vec<(String, Copy)> {
+    vec![
+        (
+            "XXH3 (twox-hash)".into(),
+            Box::new(|from, _, len| {
+                black_box(Digest::of(slice(from, len)));
+            }),
+        ),
+        (
+            "XXH3 (xxhash-rust)".into(),
+            Box::new(|from, _, len| {
+                black_box(xxhash_rust::xxh3::xxh3_64(slice(from, len)));
+            }),
+        ),
+        (
+            "CRC-64/NVME (crc-fast)".into(),
+            Box::new(|from, _, len| {
+                black_box(crc_fast::checksum(CrcAlgorithm::Crc64Nvme, slice(from, len)));
+            }),
+        ),
+    ]
+}
+
+fn memcpy() -> (String, Copy) {
+    ("memcpy".into(), Box::new(plain))
+}
+
+fn digested(copy: impl FnOnce(&mut Digest)) {
+    let mut digest = Digest::new();
+    copy(&mut digest);
+    black_box(digest.finish());
+}
+
+fn print_table(
+    title: &str,
+    sizes: &[usize],
+    variants: &[(String, Copy)],
+    from: *mut u8,
+    from_pool: usize,
+    to: *mut u8,
+    to_pool: usize,
+) {
+    print!("{title:<28}");
+    sizes.iter().for_each(|size| print!("{:>16}", format!("{} KiB", size >> 10)));
+    println!();
+    let columns: Vec<Vec<f64>> = sizes
+        .iter()
+        .map(|&size| measure(variants, size, (from, from_pool), (to, to_pool)))
+        .collect();
+    for (row, (name, _)) in variants.iter().enumerate() {
+        print!("{name:<28}");
+        for column in &columns {
+            print!("{:>16}", format!("{:.1} ({:.2})", column[row], column[row] / column[0]));
+        }
+        println!();
+    }
+    println!();
+}
+
+/// GB/s of each variant.
+fn measure(
+    variants: &[(String, Copy)],
+    size: usize,
+    (from, from_pool): (*mut u8, usize),
+    (to, to_pool): (*mut u8, usize),
+) -> Vec<f64> {
+    let mut samples = vec![Vec::new(); variants.len()];
+    let copies = POOL / size;
+    for round in 0..=ROUNDS {
+        for (samples, (_, copy)) in samples.iter_mut().zip(variants) {
+            let start = Instant::now();
+            for i in 0..copies {
+                let (read, written) = (i % (from_pool / size), i % (to_pool / size));
+                copy(from.wrapping_add(read * size), to.wrapping_add(written * size), size);
+            }
+            let rate = (copies * size) as f64 / start.elapsed().as_secs_f64() / 1e9;
+            // The first round warms up.
+            if round > 0 {
+                samples.push(rate);
+            }
+        }
+    }
+    samples.into_iter().map(median).collect()
+}
+
+fn plain(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the pools are as long as the table says; equal pools are only summed or copied
+    // onto themselves, which the libc function used here allows.
+    unsafe { std::ptr::copy(from, to, len) };
+}
+
+fn slice<'a>(from: *const u8, len: usize) -> &'a [u8] {
+    // SAFETY: the pool outlives the run, and nobody writes to it while it is summed.
+    unsafe { std::slice::from_raw_parts(from, len) }
+}
+
+fn in_tiles(from: *const u8, to: *mut u8, len: usize, tile: usize, mut sum: impl FnMut(&[u8])) {
+    for start in (0..len).step_by(tile) {
+        let tile = tile.min(len - start);
+        sum(slice(from.wrapping_add(start), tile));
+        let (from, to) = (from.wrapping_add(start), to.wrapping_add(start));
+        #[cfg(target_arch = "x86_64")]
+        if Engine::Avx2.is_available() {
+            // SAFETY: the pools are as long as the table says, and disjoint.
+            unsafe { without_prefetch(from, to, tile) };
+            continue;
+        }
+        plain(from, to, tile);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn without_prefetch(from: *const u8, to: *mut u8, len: usize) {
+    use std::arch::x86_64::{__m256i, _mm_sfence, _mm256_loadu_si256, _mm256_stream_si256};
+    let vectors = len / size_of::<__m256i>();
+    for i in 0..vectors {
+        // SAFETY: the pools and sizes of this benchmark are multiples of a page.
+        unsafe {
+            let vector = _mm256_loadu_si256(from.cast::<__m256i>().add(i));
+            _mm256_stream_si256(to.cast::<__m256i>().add(i), vector);
+        }
+    }
+    _mm_sfence();
+}
+
+fn shared_pool() -> *mut u8 {
+    let file: File = tempfile::tempfile_in("/dev/shm").expect("a file on /dev/shm");
+    file.set_len(POOL as u64).expect("room for the pool");
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let flags = MapFlags::SHARED | MapFlags::POPULATE;
+    // SAFETY: the kernel picks the place; the mapping is never undone.
+    let pool = unsafe { mmap(null_mut(), POOL, access, flags, file.as_fd(), 0) };
+    filled(pool.expect("a mapping").cast())
+}
+
+fn private_pool() -> *mut u8 {
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
+    // SAFETY: the kernel picks the place; the mapping is never undone.
+    let pool = unsafe { mmap_anonymous(null_mut(), POOL, access, flags) };
+    filled(pool.expect("a mapping").cast())
+}
+
+fn filled(pool: *mut u8) -> *mut u8 {
+    for word in 0..POOL / 8 {
+        let value = (word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // SAFETY: the word is within the pool, which is page-aligned.
+        unsafe { pool.cast::<u64>().add(word).write(value) };
+    }
+    pool
+}

@@ -1,0 +1,54 @@
+//! Loop of vector copies, for vectors of any width.
+
+/// Defines `stream`, which copies with the non-temporal stores of one instruction set: plainly up
+/// to the first aligned store and after the last one.
+macro_rules! streaming {
+    ($feature:literal, $vector:ty, $load:ident, $stream:ident) => {
+        use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
+
+        const VECTOR: usize = size_of::<$vector>();
+        /// Bytes per round of the loop.
+        const ROUND: usize = 4 * VECTOR;
+        const LINE: usize = 64;
+        /// How far ahead of the loads the source is fetched.
+        const AHEAD: usize = 1024;
+
+        /// Copies with non-temporal stores, plainly up to the first aligned store and after the
+        /// last one.
+        ///
+        /// # Safety
+        ///
+        /// That of [`super::copy`]; the processor must have the instructions; a fence must follow.
+        #[target_feature(enable = $feature)]
+        pub(super) unsafe fn stream(source: *const u8, target: *mut u8, len: usize) {
+            let head = target.align_offset(VECTOR).min(len);
+            // SAFETY: `head <= len`.
+            unsafe { source.copy_to_nonoverlapping(target, head) };
+            let mut done = head;
+            for _ in 0..(len - head) / ROUND {
+                // SAFETY: as many rounds fit into the length; the target is aligned after the
+                // head; a prefetch may name any address.
+                unsafe {
+                    let (from, to) = (source.add(done), target.add(done));
+                    for line in (0..ROUND).step_by(LINE) {
+                        _mm_prefetch::<_MM_HINT_NTA>(from.wrapping_add(AHEAD + line).cast());
+                    }
+                    let vectors = [
+                        $load(from.cast()),
+                        $load(from.add(VECTOR).cast()),
+                        $load(from.add(2 * VECTOR).cast()),
+                        $load(from.add(3 * VECTOR).cast()),
+                    ];
+                    for (index, vector) in vectors.into_iter().enumerate() {
+                        $stream(to.add(index * VECTOR).cast(), vector);
+                    }
+                }
+                done += ROUND;
+            }
+            // SAFETY: `done <= len`.
+            unsafe { source.add(done).copy_to_nonoverlapping(target.add(done), len - done) };
+        }
+    };
+}
+
+pub(super) use streaming;

@@ -1,0 +1,46 @@
+//! System calls, shared memory and the memory of callers, behind a safe surface.
+//!
+//! The one crate of the workspace that uses `unsafe`. Its promises to the others:
+//!
+//! * [`Mapping`] copies bytes into and out of a shared mapping, sums them on the way, and accesses
+//!   single words atomically. It checks every bound, and never forms a reference to plain bytes.
+//! * Every byte that enters or leaves shared memory goes through the [`copy`] module.
+//! * [`Digest`] is the checksum of objects, XXH3-64, in a form that a copy carries along.
+//! * [`ExternalBytes`] and [`ExternalBuffer`] are memory of a caller with a [`KeepAlive`].
+//!
+//! Bytes of shared memory are hostile: clients may write to them at any time. Nothing may be parsed
+//! from them, and a caller that copies bytes out compares their checksum.
+
+#![expect(unsafe_code, reason = "mapping and copying shared memory has no safe form")]
+
+mod clock;
+pub mod copy;
+mod descriptor;
+mod digest;
+mod external;
+#[cfg(feature = "python")]
+mod external_python;
+mod generations;
+mod identity;
+#[cfg(feature = "python")]
+mod mapped_python;
+mod mapping;
+mod process;
+mod sigbus;
+mod sockopt;
+mod words;
+mod xxh3;
+
+pub use clock::{boot_id, boot_time};
+pub use descriptor::reopen;
+pub use digest::Digest;
+pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
+pub use generations::GenerationTable;
+pub use identity::Identity;
+#[cfg(feature = "python")]
+pub use mapped_python::MappedBytes;
+pub use mapping::{Access, Advice, MappedExtent, Mapping, PAGE};
+pub use process::process_id;
+pub use sigbus::explain_sigbus;
+pub use sockopt::set_receive_low_water;
+pub use words::Word;

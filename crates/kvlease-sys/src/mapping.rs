@@ -1,0 +1,375 @@
+//! Mapping of a file: its addresses, bounds and lifetime, and the safe ways to its bytes.
+
+use std::{
+    hint::black_box,
+    io,
+    os::fd::BorrowedFd,
+    ptr::NonNull,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+};
+
+use kvlease_types::{ByteSize, Extent, Offset};
+use rustix::{
+    io::Errno,
+    mm::{self, MapFlags, ProtFlags, madvise, mmap, munmap},
+};
+
+use crate::{Digest, copy, words::Word};
+
+/// Size of a memory page, in bytes: the unit of an arena's size.
+pub const PAGE: u64 = 4096;
+
+/// Access that a mapping or a descriptor allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// Advice to the kernel about a part of a mapping. None of it changes a byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Prefer huge pages.
+    HugePages,
+    /// Map the pages now, for reading.
+    PopulateRead,
+    /// Map the pages now, for writing, and allocate the missing ones.
+    PopulateWrite,
+}
+
+/// Shared mapping of a file's first bytes, unmapped on drop.
+///
+/// Its methods copy bytes in and out, sum them, and access single words atomically. It never forms
+/// a reference to plain bytes: other processes write to them at any time, which a reference
+/// promises they do not. What a racing copy means is said in the [`copy`] module.
+///
+/// Every method checks its bounds. A file that another process truncates is not covered: access to
+/// the lost part ends this process with `SIGBUS`.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+    access: Access,
+}
+
+// SAFETY: the mapping is not tied to the thread that made it, and it lives until drop.
+unsafe impl Send for Mapping {}
+// SAFETY: `&Mapping` gives no reference to plain bytes. Racing copies are tolerated, see the
+// `copy` module; words are accessed atomically.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `file`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error, for example when `len` is zero or the file was not opened for `access`.
+    pub fn new(file: BorrowedFd<'_>, len: usize, access: Access) -> io::Result<Self> {
+        let protection = match access {
+            Access::Read => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        // SAFETY: without a requested address the kernel chooses one where nothing else is mapped.
+        let start =
+            unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0)? };
+        let start = NonNull::new(start.cast()).expect("the kernel maps nothing at address zero");
+        Ok(Self { start, len, access })
+    }
+
+    /// Length in bytes.
+    pub fn size(&self) -> ByteSize {
+        ByteSize::new(self.len as u64)
+    }
+
+    /// Address of the first byte, as the kernel lists it under `/proc/self`.
+    pub fn address(&self) -> usize {
+        self.start.as_ptr().addr()
+    }
+
+    /// True if every byte of the extent is mapped.
+    pub fn contains(&self, extent: Extent) -> bool {
+        self.find(extent).is_some()
+    }
+
+    /// Address of an extent's first byte, or `None` if any byte of it is outside.
+    ///
+    /// The bytes may change at any time: see the [`copy`] module before following the pointer.
+    pub fn locate(&self, extent: Extent) -> Option<*const u8> {
+        self.find(extent).map(<*mut u8>::cast_const)
+    }
+
+    /// Copies `bytes` to offset `at`, and takes them into `digest` on the way, if there is one.
+    ///
+    /// # Panics
+    ///
+    /// If a byte would land outside, or the mapping is read-only.
+    pub fn copy_in(&self, at: Offset, bytes: &[u8], digest: Option<&mut Digest>) {
+        self.assert_writable();
+        let target = self.place(Extent::new(at, ByteSize::new(bytes.len() as u64)));
+        let (source, len) = (bytes.as_ptr(), bytes.len());
+        match digest {
+            // SAFETY: the source is a slice; the target has as many bytes in a writable mapping,
+            // which no slice of this process ever covers.
+            None => unsafe { copy::copy(source, target, len) },
+            // SAFETY: likewise.
+            Some(digest) => unsafe { copy::copy_to_shared(source, target, len, digest) },
+        }
+    }
+
+    /// Copies an extent into `into`, and takes the bytes that arrived into `digest`, if there is
+    /// one.
+    ///
+    /// # Panics
+    ///
+    /// If the extent is outside or its length is not that of `into`.
+    pub fn copy_out(&self, extent: Extent, into: &mut [u8], digest: Option<&mut Digest>) {
+        let source = self.place(extent);
+        assert_eq!(extent.len.bytes(), into.len() as u64, "an extent and a buffer of its length");
+        let (target, len) = (into.as_mut_ptr(), into.len());
+        match digest {
+            // SAFETY: the source has as many mapped bytes as `into`, which is private memory.
+            None => unsafe { copy::copy(source, target, len) },
+            // SAFETY: likewise.
+            Some(digest) => unsafe { copy::copy_from_shared(source, target, len, digest) },
+        }
+    }
+
+    /// Takes the bytes of an extent into `digest` without copying them.
+    ///
+    /// # Panics
+    ///
+    /// If the extent is outside.
+    pub fn digest(&self, extent: Extent, digest: &mut Digest) {
+        let source = self.place(extent);
+        // SAFETY: the extent is mapped, so its length fits into the address space.
+        unsafe { copy::digest_shared(source, extent.len.bytes() as usize, digest) };
+    }
+
+    /// The word of 8 bytes at offset `at`.
+    ///
+    /// # Panics
+    ///
+    /// If it is outside, or `at` is not a multiple of 8.
+    pub fn word(&self, at: Offset) -> Word<'_> {
+        assert!(at.bytes().is_multiple_of(Word::LEN), "words are aligned, at=`{at}`");
+        let place = self.place(Extent::new(at, ByteSize::new(Word::LEN)));
+        // SAFETY: the word is inside a mapping that lives as long as `self`. It is aligned, since
+        // the mapping begins at a page. `Word` accesses it atomically, and refuses to write to it
+        // if the mapping is read-only.
+        Word::new(unsafe { AtomicU64::from_ptr(place.cast()) }, self.access)
+    }
+
+    /// Gives the kernel advice about a part of the mapping.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error, and `EFAULT` if the part is outside.
+    pub fn advise(&self, part: Extent, advice: Advice) -> Result<(), Errno> {
+        let start = self.find(part).ok_or(Errno::FAULT)?;
+        // A part that was found fits into the address space.
+        let len = part.len.bytes() as usize;
+        let advice = match advice {
+            Advice::HugePages => mm::Advice::LinuxHugepage,
+            Advice::PopulateRead => mm::Advice::LinuxPopulateRead,
+            Advice::PopulateWrite => mm::Advice::LinuxPopulateWrite,
+        };
+        // SAFETY: the part is within the mapping, and none of the advice changes a byte.
+        unsafe { madvise(start.cast(), len, advice) }
+    }
+
+    /// Faults in every page of a part by a write that changes nothing: the way of kernels without
+    /// [`Advice::PopulateWrite`].
+    ///
+    /// # Panics
+    ///
+    /// If the part is outside, or the mapping is read-only.
+    pub fn touch(&self, part: Extent) {
+        self.assert_writable();
+        let start = self.place(part);
+        for offset in (0..part.len.bytes()).step_by(PAGE as usize) {
+            // SAFETY: the byte is within the mapping, which lives longer than this reference, and
+            // an atomic access is no data race.
+            let byte = unsafe { AtomicU8::from_ptr(start.add(offset as usize)) };
+            // An `or` of a known zero would be compiled to a load, which allocates nothing.
+            byte.fetch_or(black_box(0), Ordering::Relaxed);
+        }
+    }
+
+    fn assert_writable(&self) {
+        assert!(self.access == Access::ReadWrite, "a write to a mapping that is read-only");
+    }
+
+    fn place(&self, extent: Extent) -> *mut u8 {
+        self.find(extent).unwrap_or_else(|| {
+            panic!("an extent outside the mapping, {extent:?} size=`{}`", self.size())
+        })
+    }
+
+    fn find(&self, extent: Extent) -> Option<*mut u8> {
+        let end = usize::try_from(extent.end()?.bytes()).ok()?;
+        if end > self.len {
+            return None;
+        }
+        let offset = usize::try_from(extent.offset.bytes()).ok()?;
+        // SAFETY: `offset <= end <= len`, so the result stays within the mapping or at its end.
+        Some(unsafe { self.start.as_ptr().add(offset) })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: start and length are those of `mmap`. No pointer is in use any more: every user
+        // of one keeps the mapping alive.
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+        debug_assert!(unmapped.is_ok(), "the whole mapping can be unmapped");
+    }
+}
+
+/// Extent that is read in place. It keeps its mapping alive.
+#[derive(Clone, Debug)]
+pub struct MappedExtent {
+    mapping: Arc<Mapping>,
+    extent: Extent,
+}
+
+impl MappedExtent {
+    /// The extent of this mapping, or `None` if any byte of it is outside.
+    pub fn new(mapping: &Arc<Mapping>, extent: Extent) -> Option<Self> {
+        mapping.contains(extent).then(|| Self { mapping: Arc::clone(mapping), extent })
+    }
+
+    /// Address of the first byte, and the length in bytes.
+    ///
+    /// The bytes may change at any time: see the [`copy`] module before following the pointer.
+    pub fn raw_parts(&self) -> (*const u8, usize) {
+        let start = self.mapping.locate(self.extent).expect("the extent was checked by `new`");
+        // Within the mapping, so within the address space.
+        (start, self.extent.len.bytes() as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        os::{fd::AsFd, unix::fs::FileExt},
+        panic::{self, AssertUnwindSafe},
+    };
+
+    use super::*;
+
+    const LEN: u64 = 2 * PAGE;
+
+    fn extent(at: u64, len: u64) -> Extent {
+        Extent::new(Offset::new(at), ByteSize::new(len))
+    }
+
+    fn mapped(access: Access) -> (File, Mapping) {
+        let file = tempfile::tempfile_in("/dev/shm").unwrap();
+        file.set_len(LEN).unwrap();
+        let mapping = Mapping::new(file.as_fd(), LEN as usize, access).unwrap();
+        (file, mapping)
+    }
+
+    fn panics(work: impl FnOnce()) -> bool {
+        panic::catch_unwind(AssertUnwindSafe(work)).is_err()
+    }
+
+    #[test]
+    fn no_pointer_leaves_the_mapping() {
+        let (_, mapping) = mapped(Access::ReadWrite);
+        let at = |at, len| mapping.locate(extent(at, len)).map(<*const u8>::addr);
+        assert_eq!(at(0, LEN), Some(mapping.address()));
+        assert_eq!(at(LEN, 0), Some(mapping.address() + LEN as usize));
+        for (at, len) in [(0, LEN + 1), (LEN, 1), (LEN + 1, 0), (u64::MAX, 1), (1, u64::MAX)] {
+            assert!(!mapping.contains(extent(at, len)), "{at}+{len}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_copied_in_are_those_that_are_copied_out_and_summed() {
+        let (_, mapping) = mapped(Access::ReadWrite);
+        let bytes: Vec<u8> = (0..PAGE).map(|i| (i * 31 % 251) as u8).collect();
+        let place = extent(LEN - PAGE, PAGE);
+        for summed in [false, true] {
+            let mut digests = [Digest::new(), Digest::new(), Digest::new()];
+            let [written, read, there] = &mut digests;
+            mapping.copy_in(place.offset, &bytes, summed.then_some(written));
+            let mut into = vec![0; bytes.len()];
+            mapping.copy_out(place, &mut into, summed.then_some(read));
+            mapping.digest(place, there);
+            assert_eq!(into, bytes);
+            let expected = Digest::of(if summed { &bytes } else { &[] });
+            assert_eq!(
+                digests.map(|digest| digest.finish()),
+                [expected, expected, Digest::of(&bytes)]
+            );
+        }
+    }
+
+    #[test]
+    fn copies_outside_and_of_other_lengths_panic_before_they_touch_a_byte() {
+        let (_, mapping) = mapped(Access::ReadWrite);
+        for at in [LEN - 1, LEN, u64::MAX] {
+            assert!(panics(|| mapping.copy_in(Offset::new(at), &[1; 2], None)), "in at {at}");
+            assert!(panics(|| mapping.copy_out(extent(at, 2), &mut [0; 2], None)), "out at {at}");
+            assert!(panics(|| mapping.digest(extent(at, 2), &mut Digest::new())), "sum at {at}");
+            assert!(panics(|| mapping.touch(extent(at, 2))), "touch at {at}");
+            assert!(panics(|| _ = mapping.word(Offset::new(at))), "word at {at}");
+        }
+        assert!(panics(|| mapping.copy_out(extent(0, 2), &mut [0; 3], None)));
+        assert!(panics(|| _ = mapping.word(Offset::new(4))), "a word that is not aligned");
+        let mut all = vec![1; LEN as usize];
+        mapping.copy_out(extent(0, LEN), &mut all, None);
+        assert_eq!(all, vec![0; LEN as usize]);
+    }
+
+    #[test]
+    fn a_read_only_mapping_refuses_every_write_with_a_panic_instead_of_a_signal() {
+        let (file, mapping) = mapped(Access::Read);
+        assert!(panics(|| mapping.copy_in(Offset::new(0), &[1], None)));
+        assert!(panics(|| mapping.touch(extent(0, 1))));
+        let word = mapping.word(Offset::new(8));
+        let writes: [fn(Word<'_>); 4] = [
+            |word| word.store(1),
+            |word| word.raise(1),
+            |word| word.set_generation(1),
+            |word| word.clear_generation(),
+        ];
+        for (which, write) in writes.into_iter().enumerate() {
+            assert!(panics(|| write(word)), "write {which}");
+        }
+        assert_eq!((word.load(), word.generation()), (0, 0));
+        file.write_all_at(&7_u64.to_ne_bytes(), 8).unwrap();
+        assert_eq!((word.load(), word.generation()), (7, 7));
+    }
+
+    #[test]
+    fn touching_pages_maps_them_and_changes_nothing() {
+        let (file, mapping) = mapped(Access::ReadWrite);
+        file.write_all_at(&[7; PAGE as usize], 0).unwrap();
+        mapping.touch(extent(0, LEN));
+        let mut back = vec![1; LEN as usize];
+        file.read_exact_at(&mut back, 0).unwrap();
+        assert_eq!(back[..PAGE as usize], [7; PAGE as usize]);
+        assert_eq!(back[PAGE as usize..], [0; PAGE as usize]);
+        assert_eq!(rustix::fs::fstat(&file).unwrap().st_blocks as u64 * 512, LEN);
+    }
+
+    #[test]
+    fn an_extent_in_place_keeps_its_mapping() {
+        let (_, mapping) = mapped(Access::ReadWrite);
+        let mapping = Arc::new(mapping);
+        assert!(MappedExtent::new(&mapping, extent(1, LEN)).is_none());
+        let kept = MappedExtent::new(&mapping, extent(8, 16)).unwrap();
+        assert_eq!(Arc::strong_count(&mapping), 2);
+        assert_eq!((kept.raw_parts().0.addr(), kept.raw_parts().1), (mapping.address() + 8, 16));
+        drop(kept);
+        assert_eq!(Arc::strong_count(&mapping), 1);
+    }
+}

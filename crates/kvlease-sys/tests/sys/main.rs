@@ -1,0 +1,4 @@
+//! Copies and checksums on real shared memory.
+
+mod copy;
+mod external;
