@@ -148,3 +148,27 @@ fn rewrite_header(fixture: &Fixture, change: impl FnOnce(&mut [u8])) {
     header[40..].copy_from_slice(&sum.to_le_bytes());
     file.write_all_at(&header, 0).unwrap();
 }
+
+/// The file is one of a daemon of the first release: see `testing/segment_v1`. Only its boot is
+/// made this one.
+#[test]
+fn the_lease_fence_of_the_first_release_is_read() {
+    const OLD: &[u8] = include_bytes!("../../../../testing/segment_v1/horizon.bin");
+    let fixture = Fixture::new();
+    let capacity = ByteSize::kib(64);
+    let options = SegmentOptions { capacity: Some(capacity), ..fixture.options() };
+    drop(fixture.open_with(&options));
+    let file = fence_file(&fixture);
+    let len = file.metadata().unwrap().len();
+    let mut boot = [0; 8];
+    file.read_exact_at(&mut boot, 32).unwrap();
+    file.write_all_at(OLD, 0).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), len, "as long as ever");
+    rewrite_header(&fixture, |header| header[32..].copy_from_slice(&boot));
+    let arena = fixture.open_with(&options);
+    assert_eq!(arena.lease_fence().origin(), LeaseFenceOrigin::Kept);
+    // The lease of 20 s and the grace of 10 s, in the time of the machine that it was granted on.
+    let deadline = Timestamp::from_nanos(2_318_843_796_271);
+    let pending = arena.lease_fence().pending(Timestamp::default());
+    assert_eq!(pending, [(extent(0, capacity.bytes()), deadline)]);
+}

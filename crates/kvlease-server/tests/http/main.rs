@@ -19,4 +19,5 @@ mod openapi;
 mod put;
 mod refused_put;
 mod table;
+mod takeover;
 mod wire;
