@@ -1,6 +1,6 @@
-//! Figures of a benchmark.
+//! Statistics of benchmarks.
 
-/// The median; of an even number of figures the upper one in the middle.
+/// Median; of an even number of figures the upper one in the middle.
 ///
 /// # Panics
 ///

@@ -1,5 +1,8 @@
-//! What tests and benchmarks of several crates need. Whatever goes wrong here is the failure of a
-//! test: a panic.
+//! Lower layer of the test code: draws, a file system, interleavings, medians.
+//!
+//! It uses no crate of the workspace, so that the tests of every crate can use it. Daemons, HTTP,
+//! payloads and the oracle are in `kvlease-harness`, which knows the protocol. Errors here are the
+//! failure of a test: a panic.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +11,6 @@ mod figures;
 pub mod model;
 mod tmpfs;
 
-pub use draws::{Draws, bytes, rounds};
+pub use draws::{Draws, STEP, bytes, mix, rounds, test_seed};
 pub use figures::median;
 pub use tmpfs::in_tmpfs_of;

@@ -1,8 +1,9 @@
-//! Runs the threads of a protocol in every order of their steps, as far as a few preemptions go.
+//! Model checker: runs the threads of a protocol in every order of their steps, up to a few
+//! preemptions.
 //!
 //! A step ends where a thread takes a lock of [`loom`]'s. So a file is compiled a second time with
-//! those locks, and with what is here in the place of a runtime. What `tokio` has for waiting blocks
-//! nobody, and wakes outside of its own locks: each call of it is one step.
+//! those locks, and with this module in the place of a runtime. The waiting primitives of `tokio`
+//! block no thread, and wake outside of their own locks: each call of them is one step.
 
 use std::{
     pin::{Pin, pin},
@@ -19,7 +20,7 @@ use loom::{
     thread,
 };
 
-/// How often threads are held up where they could go on: few faults need it more often.
+/// Most preemptions of threads that could go on: few faults need more.
 const PREEMPTIONS_MAX: usize = 2;
 
 /// Runs a protocol in every order; `LOOM_MAX_PREEMPTIONS` sets how far that goes.
@@ -35,7 +36,7 @@ pub fn check(protocol: impl Fn() + Send + Sync + 'static) {
     println!("orders=`{}`", orders.load(Ordering::Relaxed));
 }
 
-/// Polls a future to its end. One that nobody wakes is a deadlock, which the checker reports.
+/// Polls a future to its end. One that is never woken is a deadlock, which the checker reports.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let parked = Arc::new(Parked { woken: Mutex::new(false), wake: Condvar::new() });
     let waker = Waker::from(Arc::clone(&parked));
@@ -48,7 +49,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Polls a future once. It comes back if it is not done, to be polled further or given up.
+/// Polls a future once. A pending one comes back, to be polled further or given up.
 ///
 /// # Errors
 ///
@@ -65,7 +66,7 @@ loom::lazy_static! {
     static ref STEPS: Mutex<()> = Mutex::new(());
 }
 
-/// A step whose order among all such steps matters.
+/// Step whose order among all such steps matters.
 pub fn step() {
     drop(STEPS.lock());
 }
@@ -92,7 +93,7 @@ impl Wake for Parked {
     }
 }
 
-/// What a waiter is told by, one at a time or all.
+/// Notification of waiters, one at a time or all.
 #[derive(Default, Debug)]
 pub struct Notify(tokio::sync::Notify);
 
@@ -117,11 +118,11 @@ impl Notify {
 }
 
 pub mod oneshot {
-    //! A value that is handed over once.
+    //! Channel for one value.
 
     pub use tokio::sync::oneshot::Receiver;
 
-    /// Who hands it over.
+    /// Sending half.
     #[derive(Debug)]
     pub struct Sender<T>(tokio::sync::oneshot::Sender<T>);
 
@@ -136,7 +137,7 @@ pub mod oneshot {
         ///
         /// # Errors
         ///
-        /// The value, if nobody waits for it any more.
+        /// The value, if its receiver is gone.
         pub fn send(self, value: T) -> Result<(), T> {
             super::step();
             self.0.send(value)
@@ -150,17 +151,17 @@ pub mod oneshot {
     }
 }
 
-/// A runtime: each task is a thread.
+/// Runtime: each task is a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Handle {
-    /// It runs what it is given.
+    /// It runs its tasks.
     Alive,
     /// It has ended: tasks are dropped at once.
     Ended,
 }
 
 impl Handle {
-    /// One that lives.
+    /// Runtime that is alive.
     pub fn current() -> Self {
         Self::Alive
     }

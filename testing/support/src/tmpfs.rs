@@ -1,13 +1,13 @@
-//! A file system of a test's own.
+//! File system for one test.
 
 use std::{env, path::PathBuf, process::Command};
 
-/// Says to the test where its file system is.
+/// Variable that names the file system to the test.
 const PLACE: &str = "KVLEASE_TEST_TMPFS";
 
-/// The directory of a tmpfs of this size (such as `16m`) that the test of this name has for itself.
-/// `None` to the test that was started as usual: it has been run again by then, within a mount
-/// namespace, which root and, where user namespaces are allowed, everybody may make.
+/// Directory of a tmpfs of this size (such as `16m`) for the test of this name. `None` to the test
+/// that was started as usual: it has been run again by then, within a mount namespace, which root
+/// and, where user namespaces are allowed, every user may make.
 ///
 /// # Panics
 ///
