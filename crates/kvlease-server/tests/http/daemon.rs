@@ -1,30 +1,25 @@
-//! A daemon of its own for every test, with its segment in a directory that goes with it.
+//! In-process daemon for one test, with its segment in a directory of its own.
+//!
+//! Its configuration is a value, and it starts within milliseconds. Daemons as processes come from
+//! `kvlease-harness`, as do the calls that this one answers.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{fs, net::SocketAddr, os::unix::fs::FileExt, path::PathBuf, time::Duration};
 
 use kvlease_api::{LeaseReply, StatsReply};
+use kvlease_harness::{Endpoint, SHM_DIR, until, wire::Wire};
 use kvlease_server::{Server, config::Config};
 use kvlease_types::ByteSize;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::wire::Wire;
-
-/// Size of the arena unless a test says otherwise.
+/// Size of the arena unless a test sets another one.
 pub(crate) const CAPACITY: ByteSize = ByteSize::mib(16);
 
-/// How long a test waits for what has to happen before it fails.
+/// Limit of whatever a test waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Daemon {
-    // The order of the fields is the order of their end: the segment's directory goes last.
+    // Fields are dropped in this order: the segment's directory goes last.
     server: Option<Server>,
     runtime: Runtime,
     pub(crate) address: SocketAddr,
@@ -36,9 +31,9 @@ impl Daemon {
         Self::with(|_| {})
     }
 
-    /// Starts a daemon whose configuration differs from the tests' defaults.
+    /// Starts a daemon with a changed configuration.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let dir = TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap();
+        let dir = TempDir::with_prefix_in("kvlease-test-", SHM_DIR).unwrap();
         let mut config = Config {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             capacity: Some(CAPACITY),
@@ -78,45 +73,44 @@ impl Daemon {
     }
 
     pub(crate) fn stats(&self) -> StatsReply {
-        self.wire().call("GET", "/v1/stats").json()
+        self.endpoint().stats().unwrap()
     }
 
-    /// Waits until the daemon's state is as it has to become.
+    /// Waits for a state of the daemon.
     pub(crate) fn until(&self, what: &str, reached: impl Fn(&StatsReply) -> bool) {
         self.eventually(what, || reached(&self.stats()));
     }
 
     pub(crate) fn eventually(&self, what: &str, reached: impl Fn() -> bool) {
-        let started = Instant::now();
-        while !reached() {
-            assert!(started.elapsed() < PATIENCE, "{what} never came: {:?}", self.stats());
-            sleep(Duration::from_millis(5));
-        }
+        let came = until(PATIENCE, || reached().then_some(()));
+        assert!(came.is_some(), "{what} never came: {:?}", self.stats());
     }
 
-    /// The whole text of `/metrics`.
+    /// Text of `/metrics`.
     pub(crate) fn metrics(&self) -> String {
-        self.wire().call("GET", "/metrics").text()
+        self.endpoint().metrics().unwrap()
     }
 
-    /// One series of `/metrics`, named with its labels.
+    /// Value of one series of `/metrics`, which is named with its labels.
     pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no series {series} in\n{text}")).parse().unwrap()
+        self.endpoint().metric(series).unwrap()
     }
 
-    /// The public name of the segment.
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::at(self.address)
+    }
+
+    /// Public file of the segment.
     pub(crate) fn segment(&self) -> PathBuf {
         self.dir.path().join("shared_memory")
     }
 
-    /// The socket of the fast lane.
+    /// Socket of the fast lane.
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join(".kvlease.shared_memory.sock")
     }
 
-    /// What a client with a lease reads in the segment.
+    /// Bytes of the segment that a client with this lease reads.
     pub(crate) fn leased_bytes(&self, lease: &LeaseReply) -> Vec<u8> {
         let segment = fs::File::open(self.segment()).unwrap();
         let mut bytes = Vec::new();
@@ -128,7 +122,7 @@ impl Daemon {
         bytes
     }
 
-    /// Starts an orderly end. What is returned waits for it.
+    /// Starts a graceful shutdown. The returned function waits for its end.
     pub(crate) fn begin_shutdown(&mut self) -> impl FnOnce() + use<> {
         let server = self.server.take().unwrap();
         let stopping = self.runtime.spawn(server.shutdown());

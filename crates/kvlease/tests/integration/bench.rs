@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use crate::daemon::{Daemon, run};
+use kvlease_harness::Daemon;
 use serde_json::Value;
+
+use crate::program::{daemon, launch, run, run_on};
 
 const TINY: [&str; 8] =
     ["bench", "--json", "--sizes", "4KiB,64KiB", "--clients", "1,2", "--rounds", "1"];
@@ -89,23 +91,23 @@ fn bench_brings_its_own_daemon_and_leaves_nothing() {
 
 #[test]
 fn bench_uses_the_daemon_that_is_named_and_removes_its_objects() {
-    let daemon = Daemon::start();
-    let output = daemon.run(&TINY, b"");
+    let daemon = daemon();
+    let output = run_on(&daemon, &TINY, b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(report(&output.stdout)["url"], daemon.url.as_str());
-    assert_eq!(daemon.run(&["ls"], b"").stdout, b"");
-    let refused = daemon.run(&["bench", "--capacity", "1GiB"], b"");
+    assert_eq!(report(&output.stdout)["url"], daemon.url());
+    assert_eq!(run_on(&daemon, &["ls"], b"").stdout, b"");
+    let refused = run_on(&daemon, &["bench", "--capacity", "1GiB"], b"");
     assert_eq!(refused.status.code(), Some(64));
 }
 
 #[test]
 fn a_daemon_without_a_fast_lane_is_measured_without_it_and_the_report_says_so() {
-    let daemon = Daemon::start_with(&["--socket", "none"]);
-    let output = daemon.run(&TINY, b"");
+    let daemon = Daemon::start(launch().args(["--socket", "none"])).unwrap();
+    let output = run_on(&daemon, &TINY, b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["lane"]["missing"].is_string(), "{report}");
-    let output = daemon.run(&[&["bench"], &TINY[2..]].concat(), b"");
+    let output = run_on(&daemon, &[&["bench"], &TINY[2..]].concat(), b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("No figures of the fast lane: "), "{text}");
@@ -113,9 +115,9 @@ fn a_daemon_without_a_fast_lane_is_measured_without_it_and_the_report_says_so() 
 
 #[test]
 fn rows_that_do_not_fit_are_left_out_by_name() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let args = ["bench", "--json", "--sizes", "64MiB,1MiB", "--clients", "1", "--rounds", "1"];
-    let output = daemon.run(&args, b"");
+    let output = run_on(&daemon, &args, b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["skipped"], serde_json::json!(["64MiB x 1"]));

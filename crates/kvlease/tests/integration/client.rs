@@ -2,10 +2,11 @@
 
 use std::{io::Cursor, time::Duration};
 
+use kvlease_client::{Client, ClientConfig, Key, PutBody, PutOutcome};
+use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
-use crate::daemon::Daemon;
-use kvlease_client::{Client, ClientConfig, Key, PutBody, PutOutcome};
+use crate::program::daemon;
 
 const WAIT: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(30);
@@ -15,14 +16,14 @@ fn key(text: &str) -> Key {
 }
 
 fn client(daemon: &Daemon) -> Client {
-    let mut config = ClientConfig::new(daemon.url.parse().unwrap());
-    config.shared_memory_name = Some(daemon.segment.parse().unwrap());
+    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
+    config.shared_memory_name = Some(daemon.segment().name().parse().unwrap());
     Client::new(config)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_of_all_sizes_come_back_through_one_buffer() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let client = client(&daemon);
     let mut read = Vec::new();
     for len in [0, 1, 4095, 4096, 4097, 300_000, 1 << 20, (5 << 20) + 13, 17] {
@@ -44,7 +45,7 @@ async fn objects_of_all_sizes_come_back_through_one_buffer() {
 
 #[tokio::test]
 async fn a_source_is_stored_whole_over_chunked_encoding_and_streams_back() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let client = client(&daemon);
     let content = bytes(2_345_678, 1);
     let body = PutBody::reader(Cursor::new(content.clone()), None);
@@ -61,7 +62,7 @@ async fn a_source_is_stored_whole_over_chunked_encoding_and_streams_back() {
 
 #[tokio::test]
 async fn a_lease_is_renewed_while_it_lives_and_not_after_its_release() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let client = client(&daemon);
     client.put(&key("k"), "bytes").await.unwrap();
     let mut lease = client.lease(&key("k"), WAIT, Duration::from_secs(5)).await.unwrap().unwrap();
@@ -86,7 +87,7 @@ async fn a_lease_is_renewed_while_it_lives_and_not_after_its_release() {
 
 #[tokio::test]
 async fn listings_page_through_everything_once() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let client = client(&daemon);
     let count = 1_500;
     for number in 0..count {

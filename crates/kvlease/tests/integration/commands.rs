@@ -4,7 +4,9 @@ use std::{fs, process::Output};
 
 use kvlease_testing::bytes;
 
-use crate::daemon::{Daemon, run, unused_address};
+use kvlease_harness::unused_address;
+
+use crate::program::{daemon, run, run_on};
 
 const ODD_KEYS: [&str; 6] = [
     "org/model@1%",
@@ -33,21 +35,24 @@ fn succeed(output: Output) -> Output {
 
 #[test]
 fn objects_with_odd_keys_come_back_byte_for_byte_over_both_paths() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let dir = tempfile::tempdir().unwrap();
     let (source, target) = (dir.path().join("source"), dir.path().join("target"));
     for (number, key) in ODD_KEYS.into_iter().enumerate() {
         let content = bytes(1 + number * 1_234_567, 1);
         fs::write(&source, &content).unwrap();
-        succeed(daemon.run(&["put", key, source.to_str().unwrap()], b""));
-        let shared = succeed(daemon.run(&["get", key, target.to_str().unwrap()], b""));
-        assert!(said(&shared).contains(&format!("shared memory `{}`", daemon.segment)), "{key}");
+        succeed(run_on(&daemon, &["put", key, source.to_str().unwrap()], b""));
+        let shared = succeed(run_on(&daemon, &["get", key, target.to_str().unwrap()], b""));
+        assert!(
+            said(&shared).contains(&format!("shared memory `{}`", daemon.segment().name())),
+            "{key}"
+        );
         assert!(fs::read(&target).unwrap() == content, "{key} from shared memory");
-        let http = succeed(daemon.run(&["get", "--http", key], b""));
+        let http = succeed(run_on(&daemon, &["get", "--http", key], b""));
         assert!(said(&http).contains("over http"), "{key}");
         assert!(http.stdout == content, "{key} over http");
     }
-    let listed = succeed(daemon.run(&["ls", "--json"], b"")).stdout;
+    let listed = succeed(run_on(&daemon, &["ls", "--json"], b"")).stdout;
     let listed: Vec<serde_json::Value> = serde_json::from_slice(&listed).unwrap();
     let mut keys = ODD_KEYS.to_vec();
     keys.sort_unstable();
@@ -57,42 +62,43 @@ fn objects_with_odd_keys_come_back_byte_for_byte_over_both_paths() {
 
 #[test]
 fn stdin_of_unknown_length_and_stdout_are_the_defaults() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let content = bytes(3_000_001, 1);
-    succeed(daemon.run(&["put", "k"], &content));
-    assert!(succeed(daemon.run(&["get", "k"], b"")).stdout == content);
-    assert!(succeed(daemon.run(&["get", "k", "-", "--http"], b"")).stdout == content);
+    succeed(run_on(&daemon, &["put", "k"], &content));
+    assert!(succeed(run_on(&daemon, &["get", "k"], b"")).stdout == content);
+    assert!(succeed(run_on(&daemon, &["get", "k", "-", "--http"], b"")).stdout == content);
 }
 
 #[test]
 fn stat_and_ls_show_what_rm_removes() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     for key in ["org/a", "org/b", "other"] {
-        succeed(daemon.run(&["put", key], &bytes(5000, 1)));
+        succeed(run_on(&daemon, &["put", key], &bytes(5000, 1)));
     }
-    let shown = String::from_utf8(succeed(daemon.run(&["stat", "org/a"], b"")).stdout).unwrap();
+    let shown =
+        String::from_utf8(succeed(run_on(&daemon, &["stat", "org/a"], b"")).stdout).unwrap();
     assert!(shown.contains("org/a") && shown.contains("5000 (4.9KiB)"), "{shown}");
     assert!(shown.contains("checksum"), "{shown}");
-    let listed = succeed(daemon.run(&["ls", "org/"], b"")).stdout;
+    let listed = succeed(run_on(&daemon, &["ls", "org/"], b"")).stdout;
     assert_eq!(String::from_utf8(listed).unwrap(), "org/a\norg/b\n");
-    let listed = succeed(daemon.run(&["ls", "-l", "other"], b"")).stdout;
+    let listed = succeed(run_on(&daemon, &["ls", "-l", "other"], b"")).stdout;
     assert!(String::from_utf8(listed).unwrap().contains("4.9KiB"));
-    succeed(daemon.run(&["rm", "org/a", "other"], b""));
-    let listed = succeed(daemon.run(&["ls"], b"")).stdout;
+    succeed(run_on(&daemon, &["rm", "org/a", "other"], b""));
+    let listed = succeed(run_on(&daemon, &["ls"], b"")).stdout;
     assert_eq!(String::from_utf8(listed).unwrap(), "org/b\n");
 }
 
 #[test]
 fn buckets_are_apart() {
-    let daemon = Daemon::start();
-    succeed(daemon.run(&["put", "k", "--bucket", "tenant a"], b"one"));
-    assert_eq!(status(&daemon.run(&["stat", "k"], b"")), 1);
-    assert_eq!(succeed(daemon.run(&["--bucket", "tenant a", "get", "k"], b"")).stdout, b"one");
+    let daemon = daemon();
+    succeed(run_on(&daemon, &["put", "k", "--bucket", "tenant a"], b"one"));
+    assert_eq!(status(&run_on(&daemon, &["stat", "k"], b"")), 1);
+    assert_eq!(succeed(run_on(&daemon, &["--bucket", "tenant a", "get", "k"], b"")).stdout, b"one");
 }
 
 #[test]
 fn what_is_absent_or_exists_is_status_1_with_the_key() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("target");
     fs::write(&target, b"before").unwrap();
@@ -103,17 +109,17 @@ fn what_is_absent_or_exists_is_status_1_with_the_key() {
         &["stat", "ab/sent"],
         &["rm", "ab/sent"],
     ] {
-        let output = daemon.run(args, b"");
+        let output = run_on(&daemon, args, b"");
         assert_eq!(status(&output), 1, "{args:?}");
         assert!(said(&output).contains("key=`ab/sent`"), "{args:?}");
     }
     assert_eq!(fs::read(&target).unwrap(), b"before");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a failed get leaves nothing");
-    succeed(daemon.run(&["put", "k"], b"first"));
-    let again = daemon.run(&["put", "k"], b"second");
+    succeed(run_on(&daemon, &["put", "k"], b"first"));
+    let again = run_on(&daemon, &["put", "k"], b"second");
     assert_eq!(status(&again), 1);
     assert!(said(&again).contains("exists"), "{}", said(&again));
-    assert_eq!(succeed(daemon.run(&["get", "k"], b"")).stdout, b"first");
+    assert_eq!(succeed(run_on(&daemon, &["get", "k"], b"")).stdout, b"first");
 }
 
 #[test]
@@ -153,14 +159,14 @@ fn a_bad_command_line_is_status_64_in_one_line() {
 
 #[test]
 fn files_and_segments_that_cannot_be_had_are_status_74() {
-    let daemon = Daemon::start();
-    succeed(daemon.run(&["put", "k"], b"bytes"));
+    let daemon = daemon();
+    succeed(run_on(&daemon, &["put", "k"], b"bytes"));
     for (args, named) in [
         (&["put", "other", "/no/such/file"][..], "/no/such/file"),
         (&["get", "k", "/no/such/dir/file"], "/no/such/dir/file"),
         (&["get", "k", "--shared-memory-name", "kvlease_no_such"], "kvlease_no_such"),
     ] {
-        let output = daemon.run(args, b"");
+        let output = run_on(&daemon, args, b"");
         assert_eq!(status(&output), 74, "{args:?}");
         assert!(said(&output).contains(named), "{}", said(&output));
     }

@@ -6,10 +6,10 @@ use kvlease_client::{
     ClientConfig, Connector, ConnectorConfig, Error, ExternalBuffer, Key, PutBody, PutOutcome,
     SocketChoice,
 };
-
+use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
-use crate::daemon::Daemon;
+use crate::program::daemon;
 
 const HEAD_LEN: usize = 28;
 
@@ -23,8 +23,8 @@ fn keys(count: usize) -> Vec<Key> {
 
 /// A connector that leases over HTTP and reads from the segment.
 fn config(daemon: &Daemon) -> ConnectorConfig {
-    let mut config = ClientConfig::new(daemon.url.parse().unwrap());
-    config.shared_memory_name = Some(daemon.segment.parse().unwrap());
+    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
+    config.shared_memory_name = Some(daemon.segment().name().parse().unwrap());
     let mut config = ConnectorConfig::new(config);
     config.socket = SocketChoice::Never;
     config
@@ -32,7 +32,7 @@ fn config(daemon: &Daemon) -> ConnectorConfig {
 
 /// A connector that takes the fast lane once it was told of it, and knows no segment.
 fn fast_config(daemon: &Daemon) -> ConnectorConfig {
-    ConnectorConfig::new(ClientConfig::new(daemon.url.parse().unwrap()))
+    ConnectorConfig::new(ClientConfig::new(daemon.url().parse().unwrap()))
 }
 
 /// Waits until the daemon has no leases left.
@@ -91,7 +91,7 @@ async fn reads_everything(connector: Connector) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_read_through_shared_memory() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(config(&daemon)).unwrap();
     tokio::spawn(reads_everything(connector.clone())).await.unwrap();
     assert_eq!(connector.stats().http_reads, 0);
@@ -99,7 +99,7 @@ async fn everything_is_read_through_shared_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_written_and_read_over_the_fast_lane() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(fast_config(&daemon)).unwrap();
     // Any answer tells of the lane.
     connector.ping().await.unwrap();
@@ -111,7 +111,7 @@ async fn everything_is_written_and_read_over_the_fast_lane() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_read_over_http_with_two_connections() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let mut config = config(&daemon);
     config.client.shared_memory_name = None;
     config.client.connections_max = 2;
@@ -122,7 +122,7 @@ async fn everything_is_read_over_http_with_two_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_keys_at_once_are_stored_found_held_and_read() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     ten_thousand_keys(Connector::new(config(&daemon)).unwrap()).await;
     let fast = Connector::new(fast_config(&daemon)).unwrap();
     fast.ping().await.unwrap();
@@ -149,7 +149,7 @@ async fn ten_thousand_keys(connector: Connector) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let mut config = config(&daemon);
     config.client.shared_memory_name = Some("kvlease_no_such_segment".parse().unwrap());
     let connector = Connector::new(config).unwrap();
@@ -168,7 +168,7 @@ async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_are_given_up_end_nobody_elses_lease() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(fast_config(&daemon)).unwrap();
     connector.ping().await.unwrap();
     let object = bytes(300_000, 3);
@@ -190,7 +190,7 @@ async fn calls_that_are_given_up_end_nobody_elses_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let mut config = fast_config(&daemon);
     config.lease_ttl = Duration::from_millis(500);
     let connector = Connector::new(config).unwrap();
@@ -205,7 +205,7 @@ async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_is_gone_leaves_nothing_behind() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(fast_config(&daemon)).unwrap();
     connector.ping().await.unwrap();
     let keys = keys(300);
@@ -221,7 +221,7 @@ async fn a_client_that_is_gone_leaves_nothing_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_on_the_calling_thread_and_one_in_place_are_the_same_bytes() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(config(&daemon)).unwrap();
     let object = bytes(700_001, 2);
     connector.put(&key("k"), object.clone()).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
+use kvlease_harness::Daemon;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::{
@@ -14,7 +15,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-use crate::daemon::{Daemon, run};
+use crate::program::{daemon, run};
 
 /// What ends the encryption in front of a daemon, and who has signed its certificate.
 struct Front {
@@ -43,7 +44,7 @@ impl Front {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        let behind = daemon.url.replace("http://", "");
+        let behind = daemon.address().to_string();
         runtime.spawn(forward(listener, TlsAcceptor::from(Arc::new(config)), behind));
         Self { url, dir, _runtime: runtime }
     }
@@ -66,7 +67,7 @@ async fn forward(listener: TcpListener, acceptor: TlsAcceptor, behind: String) {
 
 #[test]
 fn all_commands_reach_a_daemon_whose_certificate_is_trusted_by_a_file() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let front = Front::start(&daemon);
     let ca_file = front.file("ca.pem");
     let daemon_args = ["--url", &front.url, "--tls-ca-file", ca_file.to_str().unwrap()];
@@ -87,7 +88,7 @@ fn all_commands_reach_a_daemon_whose_certificate_is_trusted_by_a_file() {
 
 #[test]
 fn a_certificate_that_nobody_trusts_and_a_file_without_any_are_errors_that_name_the_cure() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let front = Front::start(&daemon);
     let untrusted = run(&["ls", "--url", &front.url], b"");
     assert_eq!(untrusted.status.code(), Some(69));

@@ -6,6 +6,6 @@ mod bench;
 mod client;
 mod commands;
 mod connector;
-mod daemon;
 mod encrypted;
+mod program;
 mod restart;

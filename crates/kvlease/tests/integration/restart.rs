@@ -1,48 +1,43 @@
 //! The program is killed and started again on the segment that it left.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::{fs::FileExt, process::ExitStatusExt},
-    thread,
-    time::Duration,
 };
 
-use kvlease_testing::bytes;
+use kvlease_harness::{Daemon, Payload, await_that};
 
-use crate::daemon::Daemon;
+use crate::program::{daemon, launch, run_on};
+
+fn key(n: usize) -> String {
+    format!("k{n}")
+}
 
 fn object(n: usize) -> Vec<u8> {
-    bytes(300_000 + n, n as u64)
+    Payload::new(&key(n), 1, 300_000 + n).bytes()
 }
 
 fn put(daemon: &Daemon, n: usize) {
-    let output = daemon.run(&["put", &format!("k{n}"), "-"], &object(n));
+    let output = run_on(daemon, &["put", &key(n), "-"], &object(n));
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Whether the object is there; its bytes must be right then.
+/// True if the object is there; its bytes must be right then.
 fn get(daemon: &Daemon, n: usize) -> bool {
-    let output = daemon.run(&["get", &format!("k{n}"), "-"], b"");
-    assert!(!output.status.success() || output.stdout == object(n), "wrong bytes");
-    output.status.success()
-}
-
-fn path(daemon: &Daemon, private: Option<&str>) -> String {
-    let segment = &daemon.segment;
-    match private {
-        None => format!("/dev/shm/{segment}"),
-        Some(file) => format!("/dev/shm/.kvlease.{segment}/{file}"),
-    }
+    let output = run_on(daemon, &["get", &key(n), "-"], b"");
+    let found = output.status.success();
+    assert!(!found || Payload::verify(&key(n), &output.stdout) == Ok(1), "wrong bytes");
+    found
 }
 
 #[test]
 fn what_was_stored_is_there_again_after_a_kill() {
-    let mut daemon = Daemon::start();
+    let mut daemon = daemon();
     (0..5).for_each(|n| put(&daemon, n));
-    daemon.kill();
-    daemon.start_again_with(&[]);
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
     assert!((0..5).all(|n| get(&daemon, n)));
     assert!(daemon.log().contains("starting warm"), "{}", daemon.log());
     assert!(daemon.log().contains("objects=5"), "{}", daemon.log());
@@ -50,17 +45,17 @@ fn what_was_stored_is_there_again_after_a_kill() {
 
 #[test]
 fn a_cold_start_is_empty_and_says_so() {
-    let mut daemon = Daemon::start();
+    let mut daemon = daemon();
     put(&daemon, 1);
-    daemon.kill();
-    daemon.start_again_with(&["--cold"]);
+    daemon.kill().unwrap();
+    daemon.start_again_as(&launch().args(["--cold"])).unwrap();
     assert!(!get(&daemon, 1));
     assert!(daemon.log().contains("starting cold, as configured"), "{}", daemon.log());
 }
 
 #[test]
 fn a_record_of_another_version_is_explained_and_never_misread() {
-    let mut daemon = Daemon::start();
+    let mut daemon = daemon();
     put(&daemon, 1);
     daemon.kill();
     let golden = include_bytes!("../../../kvlease-arena/testdata/manifest-v1.bin");
@@ -70,18 +65,18 @@ fn a_record_of_another_version_is_explained_and_never_misread() {
     let log = daemon.log();
     assert!(log.contains("starting cold") && log.contains("before the last boot"), "{log}");
     put(&daemon, 1);
-    daemon.kill();
-    daemon.start_again_with(&[]);
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
     assert!(get(&daemon, 1), "the record is whole again");
 }
 
 #[test]
 fn a_segment_that_somebody_cuts_ends_the_daemon_and_what_is_left_is_served() {
-    let mut daemon = Daemon::start();
+    let mut daemon = daemon();
     (0..100).for_each(|n| put(&daemon, n));
-    let segment = OpenOptions::new().write(true).open(path(&daemon, None)).unwrap();
+    let segment = OpenOptions::new().write(true).open(daemon.segment().path()).unwrap();
     segment.set_len(10 << 20).unwrap();
-    let status = daemon.wait();
+    let status = daemon.wait().unwrap();
     assert!(status.signal().is_some(), "{status:?}");
     assert!(daemon.log().contains("truncated"), "{}", daemon.log());
     daemon.start_again_with(&[]);
@@ -95,16 +90,16 @@ fn a_segment_that_somebody_cuts_ends_the_daemon_and_what_is_left_is_served() {
 
 #[test]
 fn a_byte_that_was_changed_is_found_before_anybody_gets_it() {
-    let mut daemon = Daemon::start();
+    let mut daemon = daemon();
     (0..3).for_each(|n| put(&daemon, n));
-    daemon.kill();
-    let segment = File::options().read(true).write(true).open(path(&daemon, None)).unwrap();
+    daemon.kill().unwrap();
+    let segment = File::options().read(true).write(true).open(daemon.segment().path()).unwrap();
     let mut whole = vec![0; 8 << 20];
     segment.read_exact_at(&mut whole, 0).unwrap();
     let one = object(1);
     let at = whole.windows(one.len()).position(|bytes| bytes == one).unwrap() + 40;
     segment.write_all_at(&[!whole[at]], at as u64).unwrap();
-    daemon.start_again_with(&[]);
+    daemon.start_again().unwrap();
     assert_eq!([0, 1, 2].map(|n| get(&daemon, n)), [true, false, true]);
     let log = daemon.log();
     assert!(log.contains("bytes were changed in the arena") && log.contains("k1"), "{log}");
@@ -116,15 +111,15 @@ fn a_byte_that_was_changed_is_found_before_anybody_gets_it() {
 #[test]
 fn nobody_is_refused_while_a_service_manager_keeps_the_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut daemon = Daemon::start_on(&listener);
+    let mut daemon = Daemon::start(launch().activated_by(&listener).unwrap()).unwrap();
     put(&daemon, 1);
-    daemon.kill();
+    daemon.kill().unwrap();
     // Nobody serves, and yet the connection is taken.
     let mut early = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     early
         .write_all(b"GET /v1/kv/lmcache/k1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         .unwrap();
-    daemon.start_again_on(&listener);
+    daemon.start_again().unwrap();
     let mut reply = Vec::new();
     early.read_to_end(&mut reply).unwrap();
     assert!(reply.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&reply[..200]));
@@ -133,20 +128,16 @@ fn nobody_is_refused_while_a_service_manager_keeps_the_socket() {
 
 #[test]
 fn a_daemon_without_descriptors_goes_on_when_there_are_some_again_and_stays_warm() {
-    let mut daemon = Daemon::start_with_descriptors(40);
+    let mut daemon = Daemon::start(launch().ulimit("-n 40")).unwrap();
     put(&daemon, 1);
-    let address = daemon.url.trim_start_matches("http://").to_owned();
     // More than it can take: the rest waits in the kernel.
-    let idle: Vec<_> = (0..60).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    let refused = || daemon.log().contains("cannot accept a connection");
-    let told = (0..2_000).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        refused()
+    let idle: Vec<_> = (0..60).map(|_| TcpStream::connect(daemon.address()).unwrap()).collect();
+    await_that("the daemon logs that it cannot accept", || {
+        daemon.log().contains("cannot accept a connection")
     });
-    assert!(told, "{}", daemon.log());
     drop(idle);
     assert!(get(&daemon, 1));
-    daemon.kill();
-    daemon.start_again_with(&[]);
+    daemon.kill().unwrap();
+    daemon.start_again_as(&launch()).unwrap();
     assert!(get(&daemon, 1));
 }

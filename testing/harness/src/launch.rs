@@ -1,0 +1,161 @@
+//! Settings of one start of a daemon.
+
+use std::{
+    env, io,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use crate::segment::Segment;
+
+/// Prefix of the daemon's environment variables.
+const VARIABLES: &str = "KVLEASE_";
+
+/// Shell command that passes standard input on as the socket of a service manager: descriptor 3.
+const ACTIVATE: &str = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; ";
+
+/// Settings of one start of a daemon. Nothing comes from the environment of the test.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    binary: PathBuf,
+    listen: String,
+    capacity: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// Shell commands before the daemon takes the shell's place.
+    limits: String,
+    listener: Option<Arc<OwnedFd>>,
+}
+
+impl Launch {
+    /// Start of this executable with an arena of this size (as `--capacity` takes it), on a free
+    /// port of the loopback interface: another port at each start.
+    pub fn new(binary: impl Into<PathBuf>, capacity: impl Into<String>) -> Self {
+        Self {
+            binary: binary.into(),
+            listen: "127.0.0.1:0".to_owned(),
+            capacity: capacity.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            limits: String::new(),
+            listener: None,
+        }
+    }
+
+    /// The same on this address, which stays the same at each start.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = address.into();
+        self
+    }
+
+    /// The same with these settings, each `SECTION.KEY=VALUE`.
+    #[must_use]
+    pub fn set<S: Into<String>>(mut self, settings: impl IntoIterator<Item = S>) -> Self {
+        for setting in settings {
+            self.arguments.extend(["--set".to_owned(), setting.into()]);
+        }
+        self
+    }
+
+    /// The same with these arguments at the end of the command line.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same with an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same under a limit, as `ulimit` of the shell takes it: `-n 40`.
+    #[must_use]
+    pub fn ulimit(mut self, limit: &str) -> Self {
+        self.limits += &format!("ulimit {limit} && ");
+        self
+    }
+
+    /// The same on a socket that the caller listens on, as a service manager hands it over.
+    pub fn activated_by(mut self, listener: &TcpListener) -> io::Result<Self> {
+        self.listen = listener.local_addr()?.to_string();
+        self.listener = Some(Arc::new(OwnedFd::from(listener.try_clone()?)));
+        Ok(self)
+    }
+
+    /// Command that serves this segment.
+    pub fn command(&self, segment: &Segment) -> io::Result<Command> {
+        let activate = if self.listener.is_some() { ACTIVATE } else { "" };
+        let prelude = format!("{}{activate}", self.limits);
+        let mut command = if prelude.is_empty() {
+            Command::new(&self.binary)
+        } else {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("{prelude}exec \"$0\" \"$@\"")).arg(&self.binary);
+            shell
+        };
+        match &self.listener {
+            Some(listener) => command.stdin(listener.try_clone()?),
+            None => command.stdin(Stdio::null()),
+        };
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with(VARIABLES) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.args(["serve", "--listen", &self.listen, "--capacity", &self.capacity]);
+        command.args(["--shared-memory-name", segment.name()]).args(&self.arguments);
+        Ok(command)
+    }
+
+    /// Executable that is started.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+}
+
+/// Address that no process listens on.
+///
+/// # Panics
+///
+/// If the loopback interface has no free port.
+pub fn unused_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.expect("the loopback interface has a free port").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_a_socket_go_through_a_shell_and_a_plain_start_does_not() {
+        let segment = Segment::new();
+        let program = |launch: Launch| launch.command(&segment).unwrap().get_program().to_owned();
+        let plain = Launch::new("/bin/kvlease", "16MiB");
+        assert_eq!(program(plain.clone()), "/bin/kvlease");
+        assert_eq!(program(plain.clone().ulimit("-n 40")), "sh");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let activated = plain.activated_by(&listener).unwrap();
+        assert_eq!(activated.listen, listener.local_addr().unwrap().to_string());
+        assert_eq!(program(activated), "sh");
+    }
+
+    #[test]
+    fn the_command_line_has_every_setting_in_order() {
+        let launch = Launch::new("kvlease", "16MiB").set(["a.b=1", "c.d=2"]).args(["--cold"]);
+        let segment = Segment::new();
+        let command = launch.command(&segment).unwrap();
+        let line: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
+        let end = ["--set", "a.b=1", "--set", "c.d=2", "--cold"];
+        assert_eq!(line[..5], ["serve", "--listen", "127.0.0.1:0", "--capacity", "16MiB"]);
+        assert_eq!(line[5..], [&["--shared-memory-name", segment.name()], &end[..]].concat());
+    }
+}
