@@ -15,21 +15,21 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Whether this process was told to stop.
+/// Flag that is set once a signal has asked this process to stop.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From here on the signals no longer end the process.
+    /// Starts to listen: from here on the signals no longer end the process.
     pub(crate) fn listen() -> io::Result<Self> {
-        let told = Arc::new(AtomicBool::new(false));
+        let asked = Arc::new(AtomicBool::new(false));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (mut interrupt, mut terminate) = {
             let _inside = runtime.enter();
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
-        let tell = Arc::clone(&told);
-        // Nobody waits for the thread: it ends with the process.
+        let flag = Arc::clone(&asked);
+        // The thread is not joined: it ends with the process.
         thread::Builder::new().name("interrupt".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -37,12 +37,12 @@ impl Interrupt {
                     _ = terminate.recv() => {}
                 }
             });
-            tell.store(true, Relaxed);
+            flag.store(true, Relaxed);
         })?;
-        Ok(Self(told))
+        Ok(Self(asked))
     }
 
-    /// Fails once a signal has come.
+    /// Error once a signal has arrived.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         ensure!(!self.0.load(Relaxed), "interrupted");
         Ok(())

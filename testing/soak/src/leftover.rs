@@ -1,22 +1,24 @@
-//! Whether a daemon is empty once its clients are gone.
+//! Space and leases that a daemon still has after its clients are gone.
 
 use std::time::Duration;
 
-use kvlease_client::StatsReply;
+use kvlease_api::StatsReply;
+use kvlease_harness::{Daemon, until};
 use serde::{Deserialize, Serialize};
 
-use crate::{daemon::Daemon, interrupt::Interrupt, wait::until};
+use crate::interrupt::Interrupt;
 
-/// How long the daemon may take beyond the last lease to be empty: far longer than one turn of its
-/// reaper.
+/// Limit for the daemon to be empty after the last lease: far longer than one tick of its
+/// maintenance.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 
-/// What was left when all objects were removed and all leases had ended: all zero, if all is well.
+/// Everything that was not free after all objects were removed and all leases had ended: all zero
+/// unless there is a fault.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Leftover {
     /// Live leases.
     pub leases: u64,
-    /// Unfinished uploads.
+    /// Pending objects.
     pub writes: u64,
     /// Objects.
     pub objects: u64,
@@ -31,8 +33,8 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// Waits for the leases to end, which takes `lease_end` at most, removes every object of the
-    /// bucket, and tells what is not free afterwards.
+    /// Waits for the leases to end, which takes at most `lease_end`, removes every object of the
+    /// bucket, and returns everything that is not free afterwards.
     pub(crate) fn of(
         daemon: &Daemon,
         bucket: &str,
@@ -58,13 +60,13 @@ impl Leftover {
         })
     }
 
-    /// Leases, uploads and objects.
+    /// Number of leases, uploads and objects.
     pub fn things(&self) -> u64 {
         self.leases + self.writes + self.objects
     }
 }
 
-/// Waits until the state is as wanted, at most for `limit`, and returns the last one.
+/// Waits for a state that is as wanted, at most for `limit`, and returns the last one.
 fn wait_for(
     daemon: &Daemon,
     interrupt: &Interrupt,

@@ -1,39 +1,33 @@
 //! Soak and kill drills: a real daemon and real client processes, so that `SIGKILL` means what it
 //! means in production.
 //!
-//! The soak races writers and readers far above the arena's capacity, kills them in the middle of
-//! what they do, and asks two questions: was any byte that a reader was entitled to ever wrong,
-//! and is every byte of the arena free again at the end. The drills, in this package's tests, do
-//! one bad thing at a time.
-//!
-//! | module | what it is |
+//! | module | program |
 //! |---|---|
-//! | [`Daemon`] | a daemon process with a segment of its own, cleaned up whatever happens |
-//! | [`wire`] | HTTP by hand, for clients that misbehave |
-//! | [`Payload`] | bytes that tell whose they are, of which version, and where they belong |
-//! | [`soak`] | the soak: clients, supervisor, report |
-//! | [`beside`] | clients of HTTP, timed beside many of the fast lane |
-//! | [`restarts`] | the daemon killed again and again, and what it still has |
-//! | [`actor`] | single processes for the drills to kill |
+//! | [`soak`] | writers and readers that race far above the arena's capacity and are killed on the way |
+//! | [`restarts`] | a daemon that is killed again and again, and its objects after each start |
+//! | [`interference`] | calls over HTTP, timed beside many clients of the fast lane |
+//! | [`drill`] | single processes that the drills in this package's tests kill |
+//!
+//! Two questions are the same in all of them: was any byte wrong that a reader was entitled to, and
+//! is every byte of the arena free again at the end. Daemons, payloads and the oracle of versions
+//! come from `kvlease-harness`; the module `clients` is the adapter to kvlease's client libraries.
 
 #![forbid(unsafe_code)]
 
-pub mod actor;
-pub mod beside;
-mod daemon;
+mod clients;
+mod counts;
+pub mod drill;
+pub mod interference;
 mod interrupt;
+mod launch;
 mod leftover;
-mod payload;
-mod random;
+mod limits;
 pub mod restarts;
-mod segment;
 pub mod soak;
-mod wait;
-pub mod wire;
+mod stores;
+mod verdict;
+mod workload;
 
-pub use daemon::{Daemon, DaemonSpec, KILLED, STARTS_WITHIN, serve_command};
+pub use clients::{Place, Way};
+pub use counts::Count;
 pub use leftover::Leftover;
-pub use payload::{Payload, WORD, WrongBytes};
-pub use random::{Random, mix};
-pub use segment::{SHM_DIR, Segment};
-pub use wait::{POLL, until};

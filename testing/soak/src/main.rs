@@ -1,7 +1,6 @@
 //! `kvlease-soak`: races clients against a daemon of its own and kills them on the way.
 //!
-//! Exit status 0 if all was well, 1 if a byte was wrong or not free at the end, 2 if there was no
-//! verdict.
+//! Exit status 0 without faults, 1 if a byte was wrong or not free at the end, 2 without a verdict.
 
 #![forbid(unsafe_code)]
 
@@ -13,12 +12,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use kvlease_soak::{
-    actor::{self, FillerArgs, HolderArgs, LaneHolderArgs, UploaderArgs},
-    beside::{self, BesideArgs},
-    mix,
+    drill::{self, HolderArgs, UploaderArgs},
+    interference::{self, InterferenceArgs},
     restarts::{self, RestartsArgs},
     soak::{self, ClientArgs, Role, SoakArgs},
 };
+use kvlease_testing::mix;
 use serde::Serialize;
 
 /// Exit status of a soak that found a fault.
@@ -40,12 +39,13 @@ struct Cli {
     part: Option<Part>,
 }
 
-/// What else there is: measurements, and what the soak and the drills start this executable as.
+/// Other programs, and the processes that the soak and the drills start this executable as.
 #[derive(Subcommand, Debug)]
 enum Part {
     /// Times clients of HTTP alone, beside many of the fast lane, and beside others
-    Beside(BesideArgs),
-    /// Kills the daemon again and again, and looks whether what it had is still there
+    #[command(name = "beside")]
+    Interference(InterferenceArgs),
+    /// Kills the daemon again and again, and checks that its objects are still there
     Restarts(RestartsArgs),
     /// A client of a soak
     #[command(hide = true)]
@@ -54,33 +54,25 @@ enum Part {
         #[command(flatten)]
         args: ClientArgs,
     },
-    /// A process that holds a lease
+    /// A drill process that keeps a lease
     #[command(hide = true)]
     Hold(HolderArgs),
-    /// A process in the middle of an upload
+    /// A drill process in the middle of a store
     #[command(hide = true)]
-    UploadHalf(UploaderArgs),
-    /// A process that holds a lease over the fast lane
-    #[command(hide = true)]
-    LaneHold(LaneHolderArgs),
-    /// A process in the middle of a fill
-    #[command(hide = true)]
-    LaneFillHalf(FillerArgs),
+    StoreHalf(UploaderArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.part {
         None => run_soak(&cli),
-        Some(Part::Beside(args)) => run_beside(args, cli.json),
+        Some(Part::Interference(args)) => run_interference(args, cli.json),
         Some(Part::Restarts(args)) => run_restarts(args, cli.json),
         Some(Part::Client { role, args }) => {
             soak::run_client(*role, args).map(|()| ExitCode::SUCCESS)
         }
-        Some(Part::Hold(args)) => actor::hold(args).map(|()| ExitCode::SUCCESS),
-        Some(Part::UploadHalf(args)) => actor::upload_half(args).map(|()| ExitCode::SUCCESS),
-        Some(Part::LaneHold(args)) => actor::hold_over_lane(args).map(|()| ExitCode::SUCCESS),
-        Some(Part::LaneFillHalf(args)) => actor::fill_half(args).map(|()| ExitCode::SUCCESS),
+        Some(Part::Hold(args)) => drill::hold(args).map(|()| ExitCode::SUCCESS),
+        Some(Part::StoreHalf(args)) => drill::store_half(args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kvlease-soak: {error:#}");
@@ -90,24 +82,24 @@ fn main() -> ExitCode {
 
 fn run_soak(cli: &Cli) -> anyhow::Result<ExitCode> {
     let report = soak::run(&cli.soak, seed(cli.soak.seed))?;
-    tell(&report, &report.faults(), cli.json)
+    print(&report, &report.faults(), cli.json)
 }
 
-fn run_beside(args: &BesideArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let report = beside::run(args, seed(args.seed))?;
-    tell(&report, &report.faults(), json)
+fn run_interference(args: &InterferenceArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let report = interference::run(args, seed(args.seed))?;
+    print(&report, &report.faults(), json)
 }
 
 fn run_restarts(args: &RestartsArgs, json: bool) -> anyhow::Result<ExitCode> {
     if !args.objects.is_empty() {
         let report = restarts::measure(args)?;
-        return tell(&report, &report.faults(), json);
+        return print(&report, &report.faults(), json);
     }
     let report = restarts::run(args, seed(args.seed))?;
-    tell(&report, &report.faults(), json)
+    print(&report, &report.faults(), json)
 }
 
-fn tell(
+fn print(
     report: &(impl Serialize + Display),
     faults: &[String],
     json: bool,
@@ -120,10 +112,10 @@ fn tell(
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { FAULT.into() })
 }
 
-/// The seed that was wished for, or any. It is said first, so that even a soak that hangs can be
+/// Configured seed, or a new one. It is printed first, so that even a soak that hangs can be
 /// repeated.
-fn seed(wished: Option<u64>) -> u64 {
-    let seed = wished.unwrap_or_else(any_seed);
+fn seed(configured: Option<u64>) -> u64 {
+    let seed = configured.unwrap_or_else(any_seed);
     eprintln!("kvlease-soak: --seed {seed}");
     seed
 }

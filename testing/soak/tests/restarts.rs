@@ -5,13 +5,11 @@
 
 mod support;
 
-use std::process::Command;
-
 use kvlease_soak::{
+    Count,
     restarts::{RestartsReport, ScaleReport},
-    soak::Count,
 };
-use support::{ACTOR, daemon_binary, seed};
+use support::{report, seed};
 
 const KILLS: u64 = 200;
 
@@ -37,18 +35,10 @@ const DONE: [Count; 16] = [
 
 #[test]
 fn what_was_stored_is_there_and_what_was_removed_is_not_however_often_the_daemon_is_killed() {
-    let (seed, kills) = (seed().to_string(), KILLS.to_string());
-    let mut command = Command::new(ACTOR);
-    command.args(["restarts", "--json", "--kills", &kills, "--seed", &seed]);
-    command.args(["--capacity", "128MiB"]).arg("--daemon").arg(daemon_binary());
-    let output = command.output().unwrap();
-    let (said, complaints) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let report: RestartsReport =
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{complaints}"));
-    println!("{report}");
-    assert!(output.status.success(), "{complaints}");
-    assert_eq!(report.faults(), [""; 0], "{complaints}");
+    let (seed, kills) = (seed(), KILLS.to_string());
+    let sizes = ["--kills", &kills, "--capacity", "128MiB"];
+    let report: RestartsReport = report(&[&["restarts", "--seed", &seed], &sizes[..]].concat());
+    assert_eq!(report.faults(), [""; 0]);
     assert_eq!(report.kills, KILLS);
     for count in DONE {
         assert!(report.count(count) > 0, "never happened: {}", count.about());
@@ -67,13 +57,8 @@ fn what_was_stored_is_there_and_what_was_removed_is_not_however_often_the_daemon
 
 #[test]
 fn as_many_objects_are_there_after_a_kill_as_before() {
-    let mut command = Command::new(ACTOR);
-    command.args(["restarts", "--json", "--objects", "100,1000", "--object-size", "5000"]);
-    let output = command.arg("--daemon").arg(daemon_binary()).output().unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaints}");
-    let report: ScaleReport = serde_json::from_slice(&output.stdout).unwrap();
-    println!("{report}");
+    let report: ScaleReport =
+        report(&["restarts", "--objects", "100,1000", "--object-size", "5000"]);
     assert_eq!(report.faults(), [""; 0]);
     assert_eq!(report.scales.iter().map(|scale| scale.objects).collect::<Vec<_>>(), [100, 1000]);
 }

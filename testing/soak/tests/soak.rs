@@ -5,10 +5,8 @@
 
 mod support;
 
-use std::process::Command;
-
-use kvlease_soak::soak::{Count, Report};
-use support::{ACTOR, daemon_binary, seed};
+use kvlease_soak::{Count, soak::Report};
+use support::{report, seed};
 
 const SECONDS: &str = "20";
 
@@ -20,19 +18,11 @@ const RARE: [Count; 4] = [Count::Busy, Count::NoSpace, Count::RenewedLate, Count
 const FAULTS: [Count; 3] = [Count::WrongBytes, Count::WrongVersions, Count::Errors];
 
 fn soak(eviction: &str) {
-    let seed = seed().to_string();
-    let mut command = Command::new(ACTOR);
-    command.args(["--json", "--kill-clients", "--seconds", SECONDS, "--seed", &seed]);
-    command.args(["--writers", "3", "--readers", "4", "--capacity", "96MiB", "--lane", "50"]);
-    command.args(["--eviction", eviction]).arg("--daemon").arg(daemon_binary());
-    let output = command.output().unwrap();
-    let (said, complaints) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let report: Report =
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{complaints}"));
-    println!("{report}");
-    assert!(output.status.success(), "{complaints}");
-    assert_eq!(report.faults(), [""; 0], "{complaints}");
+    let seed = seed();
+    let who = ["--writers", "3", "--readers", "4", "--lane", "50", "--kill-clients"];
+    let how = ["--seconds", SECONDS, "--capacity", "96MiB", "--eviction", eviction];
+    let report: Report = report(&[&who[..], &how[..], &["--seed", &seed]].concat());
+    assert_eq!(report.faults(), [""; 0]);
     assert_eq!(report.eviction, eviction);
     assert!(report.working_set >= 4 * report.capacity);
     for count in Count::ALL {
@@ -41,12 +31,12 @@ fn soak(eviction: &str) {
         }
     }
     for (what, count) in [
-        ("a kill in the middle of an upload", report.kills_in_put),
+        ("a kill in the middle of a store", report.kills_in_put),
         ("a kill in the middle of a read", report.kills_in_read),
         ("an eviction", report.evictions),
         ("an expired lease", report.leases_expired),
         ("a lease request that waited", report.lease_waits),
-        ("a discarded upload", report.writes_aborted),
+        ("a discarded pending object", report.writes_aborted),
     ] {
         assert!(count > 0, "never happened: {what}");
     }

@@ -1,39 +1,41 @@
-//! Looking at every key while nobody works: what is there, and whether it is right.
+//! Audit: a look at every key while no client works.
 
 use std::time::Duration;
 
-use super::{
-    common::Common,
-    session::{Seen, Session, Way},
-};
-use crate::soak::Count;
+use kvlease_harness::oracle::KeyState;
 
-/// How many objects are leased together.
+use super::common::Common;
+use crate::{
+    clients::{Clients, Seen, Way},
+    counts::Count,
+};
+
+/// Number of objects that are leased together.
 const BATCH: usize = 16;
 
-/// Every so many keys is read over HTTP as well.
+/// Interval of the keys that are read over HTTP as well.
 const FETCH_EVERY: usize = 8;
 
-/// How often an object is leased at most whose copy takes longer than its lease.
+/// Most leases of an object whose copy takes longer than its lease.
 const TRIES_MAX: usize = 20;
 
-/// What was found.
+/// Result of an audit.
 #[derive(Default, Debug)]
 pub(super) struct Audit {
     /// Objects that are there, with right bytes.
     pub(super) found: u64,
-    /// Keys that were to have an object unless it was evicted, and have none.
+    /// Keys without an object whose object was evicted or lost.
     pub(super) missing: Vec<usize>,
-    /// Stores that were cut off and are there, and that are not.
+    /// Stores that were cut off: there, not there.
     pub(super) stores: [u64; 2],
-    /// Removals that were cut off and are done, and that are not.
+    /// Removals that were cut off: done, not done.
     pub(super) removals: [u64; 2],
 }
 
 impl Audit {
-    /// Looks at all keys. From here on the book says what was found.
-    pub(super) async fn of(common: &Common, session: &Session) -> anyhow::Result<Self> {
-        let mut auditor = Auditor { common, session, buffer: Vec::new(), audit: Self::default() };
+    /// Audit of all keys, whose result the oracle takes over.
+    pub(super) async fn of(common: &Common, clients: &Clients) -> anyhow::Result<Self> {
+        let mut auditor = Auditor { common, clients, buffer: Vec::new(), audit: Self::default() };
         let indices: Vec<_> = (0..common.objects.count()).collect();
         for batch in indices.chunks(BATCH) {
             auditor.look_at(batch).await?;
@@ -44,7 +46,7 @@ impl Audit {
 
 struct Auditor<'a> {
     common: &'a Common,
-    session: &'a Session,
+    clients: &'a Clients,
     buffer: Vec<u8>,
     audit: Audit,
 }
@@ -54,10 +56,10 @@ impl Auditor<'_> {
         let keys = indices.iter().map(|index| self.common.objects.key(*index).clone());
         let keys: Vec<_> = keys.collect();
         let (wait, ttl) = (Duration::ZERO, self.common.ttl_max);
-        let leases = self.session.lease(Way::Lane, &keys, wait, ttl).await?;
+        let leases = self.clients.lease(Way::Lane, &keys, wait, ttl).await?;
         for (leased, index) in leases.into_iter().zip(indices) {
             let mut seen = match leased {
-                Some(leased) => leased.look(&mut self.buffer)?,
+                Some(leased) => leased.read(&mut self.buffer)?,
                 None => Seen::Absent,
             };
             let mut tries = 1;
@@ -75,15 +77,15 @@ impl Auditor<'_> {
 
     async fn look_again(&mut self, index: usize) -> anyhow::Result<Seen> {
         let keys = std::slice::from_ref(self.common.objects.key(index));
-        let lease = self.session.lease(Way::Http, keys, Duration::ZERO, self.common.ttl_max);
+        let lease = self.clients.lease(Way::Http, keys, Duration::ZERO, self.common.ttl_max);
         match lease.await?.pop().flatten() {
-            Some(leased) => leased.look(&mut self.buffer),
+            Some(leased) => leased.read(&mut self.buffer),
             None => Ok(Seen::Absent),
         }
     }
 
     async fn fetch(&mut self, index: usize, leased: &Seen) -> anyhow::Result<()> {
-        let fetched = self.session.fetch(self.common.objects.key(index), &mut self.buffer).await?;
+        let fetched = self.clients.fetch(self.common.objects.key(index), &mut self.buffer).await?;
         if fetched != *leased && *leased != Seen::Late {
             let how = format!("leased=`{leased:?}` fetched=`{fetched:?}`");
             self.common.fault(index, "HTTP and a lease differ", &how);
@@ -91,14 +93,14 @@ impl Auditor<'_> {
         Ok(())
     }
 
-    /// Compares what is there with what must be and may be.
+    /// Compares the object that is there with those that must and may be.
     fn settle(&mut self, index: usize, seen: Seen) {
-        let Common { book, counts, .. } = self.common;
-        let entry = book.get(index);
+        let Common { oracle, counts, .. } = self.common;
+        let state = oracle.get(index);
         let found = match seen {
             Seen::Version(version) => {
-                if !entry.may_be(version) {
-                    let how = format!("after a restart, version=`{version}` known=`{entry:?}`");
+                if !state.may_be(version) {
+                    let how = format!("after a restart, version=`{version}` state=`{state:?}`");
                     self.common.fault(index, "an object that cannot be there", &how);
                 }
                 self.audit.found += 1;
@@ -106,7 +108,7 @@ impl Auditor<'_> {
                 Some(version)
             }
             Seen::Absent => {
-                if entry.is_promised() {
+                if state.is_promised() {
                     self.audit.missing.push(index);
                 }
                 None
@@ -115,12 +117,16 @@ impl Auditor<'_> {
                 self.common.faults.add(format!("no lease is long enough, number=`{index}`"));
                 return;
             }
-            Seen::Wrong(wrong) => {
-                self.common.fault(index, &wrong, &format!("after a restart, known=`{entry:?}`"));
+            wrong @ (Seen::WrongBytes(_) | Seen::WrongChecksum) => {
+                self.common.fault(
+                    index,
+                    &wrong.to_string(),
+                    &format!("after a restart, state=`{state:?}`"),
+                );
                 None
             }
         };
-        let cut_off = book.settle(index, found);
+        let cut_off = oracle.update(index, |state: &mut KeyState| state.settle(found));
         let Audit { stores, removals, .. } = &mut self.audit;
         for (counts, done) in [(stores, cut_off.store), (removals, cut_off.removal)] {
             if let Some(done) = done {

@@ -1,40 +1,41 @@
-//! A client: a thread that stores and removes the objects of its own keys and reads those of all,
+//! Client thread: it stores and removes the objects of its own keys and reads those of all keys,
 //! over HTTP and over the fast lane, until the daemon is killed under it, and then again.
 //!
-//! What it holds when that happens it goes on using, as any client may: leases until their
-//! deadline, and reservations too.
+//! Leases and reservations of the killed daemon it goes on using, as any client may, until their
+//! deadline.
 
 use std::{thread, time::Duration};
 
-use kvlease_client::lane::Reservation;
+use kvlease_testing::Draws;
 use tokio::runtime::Builder;
 
-use super::{
-    common::Common,
-    session::{Leased, Seen, Session, Way},
+use super::{common::Common, gate::BUCKET};
+use crate::{
+    clients::{Clients, Leased, Reservation, Seen, Way},
+    counts::Count,
 };
-use crate::{Random, soak::Count};
 
-/// What a turn is, in percent; the rest are reads under a lease.
+/// Share of stores and of reads over HTTP, in percent; the rest are reads under a lease.
 const STORE_PERCENT: u64 = 45;
 const FETCH_PERCENT: u64 = 12;
 
-/// How many objects are leased together at most.
+/// Most objects that are leased together.
 const LEASES_MAX: u64 = 8;
 
-/// How often a lease is kept or left to expire, in percent, and how many are kept.
+/// Share of leases that are kept or left to expire, in percent, and most that are kept.
 const KEEP_PERCENT: u64 = 20;
 const ABANDON_PERCENT: u64 = 5;
 const KEPT_MAX: usize = 4;
 
-/// The longest wait for an object that is being written.
+/// Longest wait for a pending object.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
 pub(super) struct Client<'a> {
     pub(super) common: &'a Common,
     pub(super) number: usize,
-    pub(super) random: Random,
-    /// Reservations that are never committed, and what is written into them while they last.
+    pub(super) draws: Draws,
+    /// Reservations that are never committed, and the bytes that are written into them while they
+    /// last.
     pub(super) strays: Vec<(Reservation, Vec<u8>)>,
     kept: Vec<Kept>,
     /// Leases that are never released: not even by their guards, before their daemon is dead.
@@ -42,7 +43,7 @@ pub(super) struct Client<'a> {
     buffer: Vec<u8>,
 }
 
-/// A lease that is kept, maybe beyond the daemon that granted it.
+/// Lease that is kept, maybe beyond the daemon that granted it.
 struct Kept {
     leased: Leased,
     index: usize,
@@ -51,22 +52,22 @@ struct Kept {
 
 impl<'a> Client<'a> {
     pub(super) fn new(common: &'a Common, number: usize) -> Self {
-        let random = Random::of(common.seed, number as u64);
+        let draws = Draws::of(common.seed, number as u64);
         let (strays, kept, abandoned, buffer) = Default::default();
-        Self { common, number, random, strays, kept, abandoned, buffer }
+        Self { common, number, draws, strays, kept, abandoned, buffer }
     }
 
-    /// Works whenever the gate is open, until there is nothing more to do.
+    /// Works whenever the gate is open, until it ends.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (gate, mut last) = (&self.common.gate, 0);
         while let Some((turn, place)) = gate.enter(last) {
             last = turn;
             let work = async {
-                let session = Session::open(&place).await?;
+                let clients = Clients::open(&place, BUCKET, Way::Lane).await?;
                 self.abandoned.clear();
                 while gate.is_open() {
-                    self.turn(&session).await?;
+                    self.turn(&clients).await?;
                 }
                 anyhow::Ok(())
             };
@@ -83,28 +84,28 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    async fn turn(&mut self, session: &Session) -> anyhow::Result<()> {
+    async fn turn(&mut self, clients: &Clients) -> anyhow::Result<()> {
         self.strays.retain(|(reservation, bytes)| reservation.fill([bytes.as_slice()]).is_some());
-        self.look_again()?;
-        let dice = self.random.below(100);
+        self.read_again()?;
+        let dice = self.draws.below(100);
         if dice < STORE_PERCENT {
             if let Some(_storing) = self.common.gate.begin_store() {
-                return self.store(session).await;
+                return self.store(clients).await;
             }
             let index = self.any_own();
-            return self.remove(session, index).await;
+            return self.remove(clients, index).await;
         }
         if dice < STORE_PERCENT + FETCH_PERCENT {
-            return self.fetch(session).await;
+            return self.fetch(clients).await;
         }
-        self.read(session).await
+        self.read(clients).await
     }
 
-    async fn fetch(&mut self, session: &Session) -> anyhow::Result<()> {
-        let Common { objects, book, counts, .. } = self.common;
-        let index = objects.wanted(&mut self.random);
-        let before = book.get(index);
-        let seen = session.fetch(objects.key(index), &mut self.buffer).await?;
+    async fn fetch(&mut self, clients: &Clients) -> anyhow::Result<()> {
+        let Common { objects, oracle, counts, .. } = self.common;
+        let index = objects.wanted(&mut self.draws);
+        let before = oracle.get(index);
+        let seen = clients.fetch(objects.key(index), &mut self.buffer).await?;
         self.common.judge(index, &before, &seen, "over HTTP");
         counts.add(if seen == Seen::Absent { Count::FetchMissed } else { Count::Fetched }, 1);
         if seen != Seen::Absent {
@@ -113,16 +114,16 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    async fn read(&mut self, session: &Session) -> anyhow::Result<()> {
-        let Common { objects, book, ttl_max, .. } = self.common;
-        let way = if self.random.percent(50) { Way::Http } else { Way::Lane };
-        let wanted = if way == Way::Lane { 1 + self.random.below(LEASES_MAX) } else { 1 };
-        let wanted = (0..wanted).map(|_| objects.wanted(&mut self.random));
-        let wanted: Vec<_> = wanted.map(|index| (index, book.get(index))).collect();
+    async fn read(&mut self, clients: &Clients) -> anyhow::Result<()> {
+        let Common { objects, oracle, ttl_max, .. } = self.common;
+        let way = if self.draws.percent(50) { Way::Http } else { Way::Lane };
+        let wanted = if way == Way::Lane { 1 + self.draws.below(LEASES_MAX) } else { 1 };
+        let wanted = (0..wanted).map(|_| objects.wanted(&mut self.draws));
+        let wanted: Vec<_> = wanted.map(|index| (index, oracle.get(index))).collect();
         let keys: Vec<_> = wanted.iter().map(|(index, _)| objects.key(*index).clone()).collect();
-        let ttl = Duration::from_micros(1 + self.random.below(ttl_max.as_micros() as u64));
-        let wait = Duration::from_millis(self.random.below(WAIT_MAX.as_millis() as u64));
-        let leases = session.lease(way, &keys, wait, ttl).await?;
+        let ttl = Duration::from_micros(1 + self.draws.below(ttl_max.as_micros() as u64));
+        let wait = Duration::from_millis(self.draws.below(WAIT_MAX.as_millis() as u64));
+        let leases = clients.lease(way, &keys, wait, ttl).await?;
         for (leased, (index, before)) in leases.into_iter().zip(wanted) {
             let counts = &self.common.counts;
             let Some(leased) = leased else {
@@ -131,7 +132,7 @@ impl<'a> Client<'a> {
                 continue;
             };
             counts.add(if way == Way::Lane { Count::LeasedLane } else { Count::Leased }, 1);
-            let seen = leased.look(&mut self.buffer)?;
+            let seen = leased.read(&mut self.buffer)?;
             self.common.judge(index, &before, &seen, "leased");
             self.count(&seen, Count::Copied);
             match seen {
@@ -142,9 +143,9 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Decides what becomes of a lease.
+    /// Decides the fate of a lease.
     async fn part(&mut self, kept: Kept) -> anyhow::Result<()> {
-        match self.random.below(100) {
+        match self.draws.below(100) {
             dice if dice < ABANDON_PERCENT => {
                 self.common.counts.add(Count::Abandoned, 1);
                 self.abandoned.push(kept.leased);
@@ -160,14 +161,14 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Looks at one that was kept, until it ends.
-    fn look_again(&mut self) -> anyhow::Result<()> {
+    /// Reads again under a lease that was kept, until it ends.
+    fn read_again(&mut self) -> anyhow::Result<()> {
         if self.kept.is_empty() {
             return Ok(());
         }
-        let place = self.random.below(self.kept.len() as u64) as usize;
+        let place = self.draws.below(self.kept.len() as u64) as usize;
         let Kept { leased, index, version } = &self.kept[place];
-        let seen = leased.look(&mut self.buffer)?;
+        let seen = leased.read(&mut self.buffer)?;
         self.count(&seen, Count::CopiedAgain);
         if seen == Seen::Late {
             drop(self.kept.swap_remove(place));
@@ -189,7 +190,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Pauses this thread, with whatever is under way.
+    /// Pauses this thread, and with it every task of the client.
     pub(super) fn rest(span: Duration) {
         thread::sleep(span);
     }

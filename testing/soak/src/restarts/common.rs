@@ -1,4 +1,4 @@
-//! What the clients of one series of kills share with whoever kills the daemon.
+//! State that the clients of one series of kills share with the thread that kills the daemon.
 
 use std::{
     sync::{
@@ -8,54 +8,51 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    book::{Book, Entry},
-    gate::Gate,
-    objects::Objects,
-    session::Seen,
-};
-use crate::soak::Count;
+use kvlease_harness::oracle::{KeyState, Oracle};
 
-/// How many faults are kept in words; the others are counted.
+use super::{gate::Gate, objects::Objects};
+use crate::{clients::Seen, counts::Count};
+
+/// Most faults whose text is kept; the others are counted.
 const FAULTS_MAX: usize = 50;
 
-/// What they share.
+/// Shared state.
 #[derive(Debug)]
 pub(super) struct Common {
-    /// Whether the arena has room for everything.
+    /// Whether the arena has room for all objects.
     pub(super) roomy: bool,
-    /// The longest lease.
+    /// Longest lease.
     pub(super) ttl_max: Duration,
     pub(super) clients: usize,
     pub(super) seed: u64,
     pub(super) objects: Objects,
-    pub(super) book: Book,
+    pub(super) oracle: Oracle,
     pub(super) gate: Gate,
     pub(super) counts: Counts,
     pub(super) faults: Faults,
 }
 
 impl Common {
-    /// Judges what a reader got that knew `before` of the key when it asked.
-    pub(super) fn judge(&self, index: usize, before: &Entry, seen: &Seen, how: &str) {
-        let after = self.book.get(index);
+    /// Judges the result of a reader that asked in the state `before` of the key.
+    pub(super) fn judge(&self, index: usize, before: &KeyState, seen: &Seen, how: &str) {
+        let after = self.oracle.get(index);
         let fault = match seen {
             Seen::Version(version) if before.allows(&after, *version) => return,
             Seen::Version(version) => format!("a version that cannot be there, {version}"),
             Seen::Absent if self.roomy && before.demands(&after) => "lost".to_owned(),
             Seen::Absent | Seen::Late => return,
-            Seen::Wrong(wrong) => wrong.clone(),
+            Seen::WrongBytes(_) | Seen::WrongChecksum => seen.to_string(),
         };
         self.fault(index, &fault, &format!("{how}, before=`{before:?}` after=`{after:?}`"));
     }
 
-    /// Something is wrong with this key.
+    /// Adds a fault of this key.
     pub(super) fn fault(&self, index: usize, what: &str, how: &str) {
         self.faults.add(format!("{what}, number=`{index}` {how}"));
     }
 }
 
-/// What went wrong, told at once as well.
+/// Faults, which are printed at once as well.
 #[derive(Default, Debug)]
 pub(super) struct Faults(Mutex<(u64, Vec<String>)>);
 
@@ -69,13 +66,13 @@ impl Faults {
         }
     }
 
-    /// How many there were, and the first of them.
+    /// Number of faults, and the first of them.
     pub(super) fn take(&self) -> (u64, Vec<String>) {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What all clients together have done.
+/// Counts of all clients together.
 #[derive(Debug)]
 pub(super) struct Counts(Vec<AtomicU64>);
 

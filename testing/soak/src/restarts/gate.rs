@@ -1,7 +1,6 @@
-//! When clients work: from the moment that a daemon serves to the one before it is killed.
+//! Gate: clients work from the moment that a daemon serves to the one before it is killed.
 
 use std::{
-    path::PathBuf,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -9,34 +8,17 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::SegmentName;
+use crate::clients::Place;
 
-use crate::Daemon;
+/// Bucket of all objects.
+pub(super) const BUCKET: &str = "restarts";
 
-/// Where a daemon serves.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) url: String,
-    pub(super) segment: SegmentName,
-    pub(super) socket: PathBuf,
-}
-
-impl Place {
-    pub(super) fn of(daemon: &Daemon) -> anyhow::Result<Self> {
-        Ok(Self {
-            url: format!("http://{}", daemon.address()),
-            segment: daemon.segment().name().parse()?,
-            socket: daemon.segment().socket_path(),
-        })
-    }
-}
-
-/// Lets clients work, and tells when none of them does.
+/// Gate that lets clients work, and knows when none of them does.
 #[derive(Default, Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
     changed: Condvar,
-    /// Nobody is to begin a store.
+    /// No client is to begin a store.
     held: AtomicBool,
     /// Stores under way.
     stores: AtomicUsize,
@@ -45,13 +27,13 @@ pub(super) struct Gate {
 #[derive(Default, Debug)]
 struct State {
     place: Option<Place>,
-    /// How often it was opened.
+    /// Number of times that it was opened.
     turn: u64,
     waiting: usize,
     ended: bool,
 }
 
-/// A store under way, from before its request to after its answer.
+/// Permit for a store, from before its request to after its answer.
 #[derive(Debug)]
 pub(super) struct Storing<'a>(&'a Gate);
 
@@ -98,7 +80,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits until so many clients wait for their turn. Returns whether they did within the limit.
+    /// Waits until as many clients wait for their turn. Returns whether they did within the limit.
     pub(super) fn await_waiting(&self, clients: usize, limit: Duration) -> bool {
         let few = |state: &mut State| state.waiting < clients;
         let waited = self.changed.wait_timeout_while(self.lock(), limit, few);
@@ -114,7 +96,7 @@ impl Gate {
         self.stores.load(SeqCst) == 0
     }
 
-    /// Leave to store; `None` while stores are held.
+    /// Permit to store; `None` while stores are held.
     pub(super) fn begin_store(&self) -> Option<Storing<'_>> {
         self.stores.fetch_add(1, SeqCst);
         let storing = Storing(self);

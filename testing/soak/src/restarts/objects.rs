@@ -1,25 +1,27 @@
-//! Which objects there are.
+//! Objects of a series of kills.
 
-use kvlease_client::Key;
+use kvlease_harness::Payload;
+use kvlease_testing::Draws;
+use kvlease_types::Key;
 
-use crate::{Payload, Random, soak::workload::Workload};
+use crate::workload::Workload;
 
-/// How many names of a hundred are long: their records take several cells.
+/// Share of long names, in percent: their manifest entries take several cells.
 const LONG_PERCENT: u64 = 25;
 
-/// By how many characters they are longer, at most.
+/// Most characters that they are longer.
 const LONGER_MAX: u64 = 1900;
 
-/// The shortest object in bytes.
+/// Shortest object in bytes.
 const LEN_MIN: u64 = 1 << 10;
 
-/// The longest, unless it must be a small part of a small arena.
+/// Longest object, unless it must be a small part of a small arena.
 const LEN_MAX: u64 = 2 << 20;
 
-/// The part of the bytes of all objects that one has, at most.
+/// Largest object, as a part of the bytes of all objects.
 const PART: u64 = 32;
 
-/// Keys, and the payloads that they stand for.
+/// Keys, and the payloads of their versions.
 #[derive(Debug)]
 pub(super) struct Objects {
     workload: Workload,
@@ -27,13 +29,13 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Objects that together have at least so many bytes.
+    /// Objects that together have at least `bytes`.
     pub(super) fn new(seed: u64, bytes: u64) -> Self {
         let workload = Workload::of(seed, bytes, LEN_MIN..=LEN_MAX.min(bytes / PART));
-        let mut random = Random::new(seed);
+        let mut draws = Draws::new(seed);
         let name = |index| {
-            let long = random.percent(LONG_PERCENT);
-            let more = if long { random.log_between(1, LONGER_MAX) } else { 0 };
+            let long = draws.percent(LONG_PERCENT);
+            let more = if long { draws.log_between(1, LONGER_MAX) } else { 0 };
             format!("{}{}", workload.key(index), "@".repeat(more as usize))
         };
         let keys = (0..workload.keys()).map(name);
@@ -54,8 +56,8 @@ impl Objects {
         Payload::new(self.keys[index].as_str(), version, self.workload.len(index, version))
     }
 
-    /// A key that a reader asks for.
-    pub(super) fn wanted(&self, random: &mut Random) -> usize {
-        self.workload.wanted(random)
+    /// Key that a reader asks for.
+    pub(super) fn wanted(&self, draws: &mut Draws) -> usize {
+        self.workload.wanted(draws)
     }
 }

@@ -1,4 +1,4 @@
-//! What a campaign found.
+//! Report of a campaign.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -10,41 +10,42 @@ use super::{
     spans::{Spans, Summary},
 };
 use crate::{
-    Leftover,
-    soak::{Count, named},
+    counts::{Count, named},
+    leftover::Leftover,
+    verdict,
 };
 
-/// What a campaign found.
+/// Report of a campaign.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct RestartsReport {
-    /// Brings keys, lengths, choices and the times of kills back.
+    /// Seed, which replays keys, lengths, choices and the times of kills.
     pub seed: u64,
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// How often the daemon was killed.
+    /// Number of kills.
     pub kills: u64,
-    /// Of these, how often a moment after its start, whether it served by then or not.
+    /// Kills a moment after the start, whether the daemon served by then or not.
     pub kills_early: u64,
-    /// How often it was killed in an arena too small for all objects, while nobody stored: then
-    /// what had been evicted was known.
+    /// Kills in an arena too small for all objects while no client stored: then the number of
+    /// evictions was known.
     pub kills_held: u64,
-    /// How often clients went on before every key had been looked at.
+    /// Kills after which clients went on before the audit.
     pub kills_unaudited: u64,
-    /// How many new segments there were.
+    /// Number of new segments.
     pub segments: u64,
     /// Objects that restarted daemons took over.
     pub restored: u64,
-    /// The most of them at one start.
+    /// Most of them at one start.
     pub restored_max: u64,
     /// Objects that were found after a kill, with every byte right.
     pub found: u64,
-    /// Objects that were evicted, as far as the daemon could still tell.
+    /// Objects that were evicted, as far as the daemon could still count them.
     pub evictions: u64,
     /// Objects that had been stored and were not there, in arenas too small for all.
     pub missing: u64,
-    /// Stores without an answer at a kill that are there, and that are not.
+    /// Stores without an answer at a kill: there, not there.
     pub stores_cut_off: [u64; 2],
-    /// Removals without an answer at a kill that are done, and that are not.
+    /// Removals without an answer at a kill: done, not done.
     pub removals_cut_off: [u64; 2],
     /// From the kill to the start of the process, in milliseconds like all that follow.
     pub kill_to_start: Summary,
@@ -54,17 +55,17 @@ pub struct RestartsReport {
     pub start_to_read: Summary,
     /// From the kill to that object.
     pub kill_to_read: Summary,
-    /// What the daemon says that taking objects over took.
+    /// Recovery of objects, as the daemon measures it.
     pub recovery: Summary,
-    /// What the clients counted.
+    /// Counts of the clients.
     pub counts: BTreeMap<String, u64>,
-    /// How many faults there were.
+    /// Number of faults.
     pub fault_count: u64,
-    /// The first of them.
+    /// First of the faults.
     pub fault_texts: Vec<String>,
 }
 
-/// A report in the making.
+/// Report in the making.
 #[derive(Default, Debug)]
 pub(super) struct Findings {
     pub(super) report: RestartsReport,
@@ -91,7 +92,7 @@ impl Findings {
         }
     }
 
-    /// Adds what was counted and found on one segment, and what was left there at its end.
+    /// Adds the counts and faults of one segment, and everything that was left there at its end.
     pub(super) fn add_segment(&mut self, common: &Common, end: Option<(Leftover, Option<i32>)>) {
         if let Some((leftover, status)) = end {
             if leftover != Leftover::default() {
@@ -131,8 +132,7 @@ impl RestartsReport {
         self.counts.get(count.name()).copied().unwrap_or(0)
     }
 
-    /// What is wrong, in one line each; nothing if all is well. How long things took is for people
-    /// to judge.
+    /// Faults, in one line each. Durations are for people to judge.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.fault_texts.clone();
         let more = self.fault_count - faults.len() as u64;
@@ -148,7 +148,7 @@ impl RestartsReport {
 
 impl fmt::Display for RestartsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<62}{value:>16}");
+        let mut row = |name: &str, value: &dyn fmt::Display| verdict::row(f, name, value);
         let both = |[done, not]: [u64; 2]| format!("{done}, {not}");
         row("seed", &self.seed)?;
         row("seconds", &format_args!("{:.1}", self.seconds))?;
@@ -174,10 +174,6 @@ impl fmt::Display for RestartsReport {
         row("start to first object read, ms: p50, max", &self.start_to_read)?;
         row("kill to first object read, ms: p50, max", &self.kill_to_read)?;
         row("taking objects over, ms: p50, max", &self.recovery)?;
-        let faults = self.faults();
-        for fault in &faults {
-            writeln!(f, "FAULT {fault}")?;
-        }
-        write!(f, "{}", if faults.is_empty() { "all is well" } else { "NOT WELL" })
+        verdict::verdict(f, &self.faults())
     }
 }

@@ -1,4 +1,4 @@
-//! How long a restart takes, by the number of objects that are taken over.
+//! Duration of a restart by the number of objects that are taken over.
 
 use std::{
     fmt,
@@ -6,45 +6,51 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use kvlease_client::{ByteSize, Key, lane::LanePut};
+use kvlease_harness::{Daemon, Payload, until};
+use kvlease_types::{ByteSize, Key};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 
 use super::{
-    RestartsArgs,
-    gate::Place,
-    session::{CALL_WITHIN, Seen, Session, Way},
+    arguments::RestartsArgs,
+    gate::BUCKET,
     spans::{Spans, Summary},
 };
-use crate::{Daemon, Payload, daemon::daemon_spec, interrupt::Interrupt, until};
+use crate::{
+    clients::{Clients, Place, Seen, Way},
+    interrupt::Interrupt,
+    launch::launch,
+    stores::{self, Filling, Outcome, Then},
+    verdict,
+};
 
-/// How often the daemon is killed and started again with the same objects.
+/// Number of kills and restarts with the same objects.
 const KILLS: usize = 5;
 
-/// How many objects are stored, and read, together.
+/// Number of objects that are stored, and read, together.
 const BATCH: usize = 64;
 
-/// How much larger than its objects an arena is, in parts of a hundred, and at least.
+/// Spare room of an arena beside its objects, in percent, and at least.
 const SPARE_PERCENT: u64 = 2;
 const SPARE_MIN: u64 = 16 << 20;
 
-/// For how long objects are leased.
+/// Time to live of the leases.
 const TTL: Duration = Duration::from_secs(10);
 
-/// How long the daemon may take to look at every byte in the background.
+/// Limit for the daemon to verify every byte in the background.
 const VERIFIED_WITHIN: Duration = Duration::from_secs(600);
 
-/// What was measured.
+/// Measurements.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScaleReport {
-    /// For each number of objects.
+    /// One for each number of objects.
     pub scales: Vec<Scale>,
 }
 
-/// What was measured with one number of objects.
+/// Measurements with one number of objects.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Scale {
-    /// How many there were.
+    /// Number of objects.
     pub objects: u64,
     /// Bytes of all of them.
     pub bytes: u64,
@@ -56,9 +62,9 @@ pub struct Scale {
     pub start_to_read: Summary,
     /// From the kill to that object.
     pub kill_to_read: Summary,
-    /// What the daemon says that taking objects over took.
+    /// Recovery of objects, as the daemon measures it.
     pub recovery: Summary,
-    /// From the start of the last process until it had looked at every byte, in seconds.
+    /// From the start of the last process until it had verified every byte, in seconds.
     pub verified_s: f64,
     /// Objects that were lost.
     pub lost: u64,
@@ -90,8 +96,7 @@ impl<'a> Filled<'a> {
         let bytes = objects * len.next_multiple_of(4096);
         let capacity = bytes + (bytes / 100 * SPARE_PERCENT).max(SPARE_MIN);
         let capacity = ByteSize::new(capacity.next_multiple_of(4096));
-        let settings = vec!["log.level=warn".to_owned()];
-        let daemon = Daemon::start(daemon_spec(args.daemon.as_deref(), capacity, settings)?)?;
+        let daemon = Daemon::start(launch(args.daemon.as_deref(), capacity, [])?)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let filled = Self { daemon, objects, len: len as usize, interrupt, runtime };
         filled.fill()?;
@@ -102,30 +107,26 @@ impl<'a> Filled<'a> {
         Key::new(format!("org/model@scale@{number}")).expect("it is a valid name")
     }
 
-    fn session(&self) -> anyhow::Result<Session> {
-        self.runtime.block_on(Session::open(&Place::of(&self.daemon)?))
+    fn clients(&self) -> anyhow::Result<Clients> {
+        self.runtime.block_on(Clients::open(&Place::of(&self.daemon)?, BUCKET, Way::Lane))
     }
 
     fn fill(&self) -> anyhow::Result<()> {
-        let session = self.session()?;
+        let clients = self.clients()?;
         let numbers: Vec<u64> = (0..self.objects).collect();
         for batch in numbers.chunks(BATCH) {
             self.interrupt.check()?;
-            let keys: Vec<_> = batch.iter().map(|number| Self::key(*number)).collect();
-            let asked: Vec<_> =
-                keys.iter().map(|key| (key, ByteSize::new(self.len as u64))).collect();
-            let reserved = self.runtime.block_on(session.lane.reserve(&asked, CALL_WITHIN))?;
-            ensure!(reserved.len() == batch.len(), "a batch has to fit into a frame");
-            let mut filled = Vec::with_capacity(batch.len());
-            for (reserved, key) in reserved.into_iter().zip(&keys) {
-                let reservation = reserved.ok().context("there has to be room")?;
+            let filling = |number: &u64| {
+                let key = Self::key(*number);
                 let bytes = Payload::new(key.as_str(), 1, self.len).bytes();
-                let checksum = reservation.fill([bytes.as_slice()]).context("a late fill")?;
-                filled.push((reservation, checksum));
-            }
-            let stored = self.runtime.block_on(session.lane.commit(filled, CALL_WITHIN))?;
-            let all = stored.iter().all(|outcome| *outcome == LanePut::Stored);
-            ensure!(all, "not stored, outcomes=`{stored:?}`");
+                Filling { key, bytes, pause: Duration::ZERO, then: Then::Commit }
+            };
+            let objects: Vec<_> = batch.iter().map(filling).collect();
+            let stores = stores::over_lane(clients.lane()?, &objects);
+            let outcomes = self.runtime.block_on(stores)?.outcomes;
+            ensure!(outcomes.len() == batch.len(), "a batch has to fit into a frame");
+            let all = outcomes.iter().all(|outcome| *outcome == Outcome::Stored);
+            ensure!(all, "not stored, outcomes=`{outcomes:?}`");
         }
         Ok(())
     }
@@ -144,9 +145,9 @@ impl<'a> Filled<'a> {
             let ready = self.daemon.call("GET", "/readyz", b"")?;
             ensure!(ready.status == 200, "not ready, reply=`{ready:?}`");
             spans[1].add(started.elapsed());
-            let session = self.session()?;
+            let clients = self.clients()?;
             let number = self.objects * kill as u64 / KILLS as u64;
-            ensure!(self.read(&session, &[number])? == 0, "lost, number=`{number}`");
+            ensure!(self.read(&clients, &[number])? == 0, "lost, number=`{number}`");
             spans[2].add(started.elapsed());
             spans[3].add(killed.elapsed());
             let took = self.daemon.metric("kvlease_recovery_seconds")?;
@@ -157,11 +158,11 @@ impl<'a> Filled<'a> {
             Ok(left) if left > 0.0 => None,
             outcome => Some(outcome),
         });
-        verified.context("not every object is looked at")??;
+        verified.context("not every object is verified")??;
         let verified_s = started.elapsed().as_secs_f64();
-        let session = self.session()?;
+        let clients = self.clients()?;
         let numbers: Vec<u64> = (0..self.objects).collect();
-        let lost = numbers.chunks(BATCH).map(|batch| self.read(&session, batch));
+        let lost = numbers.chunks(BATCH).map(|batch| self.read(&clients, batch));
         let lost = lost.sum::<anyhow::Result<u64>>()?;
         let [kill_to_end, start_to_ready, start_to_read, kill_to_read, recovery] =
             spans.map(|spans| spans.summary());
@@ -180,13 +181,13 @@ impl<'a> Filled<'a> {
     }
 
     /// Reads objects under leases, and returns how many are not there with right bytes.
-    fn read(&self, session: &Session, numbers: &[u64]) -> anyhow::Result<u64> {
+    fn read(&self, clients: &Clients, numbers: &[u64]) -> anyhow::Result<u64> {
         self.interrupt.check()?;
         let keys: Vec<_> = numbers.iter().map(|number| Self::key(*number)).collect();
-        let leases = session.lease(Way::Lane, &keys, Duration::ZERO, TTL);
+        let leases = clients.lease(Way::Lane, &keys, Duration::ZERO, TTL);
         let (mut lost, mut buffer) = (0, Vec::new());
         for leased in self.runtime.block_on(leases)? {
-            let seen = leased.map_or(Ok(Seen::Absent), |leased| leased.look(&mut buffer))?;
+            let seen = leased.map_or(Ok(Seen::Absent), |leased| leased.read(&mut buffer))?;
             lost += u64::from(seen != Seen::Version(1));
         }
         Ok(lost)
@@ -194,8 +195,7 @@ impl<'a> Filled<'a> {
 }
 
 impl ScaleReport {
-    /// What is wrong, in one line each; nothing if all is well. How long things took is for people
-    /// to judge.
+    /// Faults, in one line each. Durations are for people to judge.
     pub fn faults(&self) -> Vec<String> {
         let lost = self.scales.iter().filter(|scale| scale.lost > 0);
         lost.map(|scale| format!("lost, of {} objects: {}", scale.objects, scale.lost)).collect()
@@ -231,10 +231,6 @@ impl fmt::Display for ScaleReport {
                 scale.verified_s,
             )?;
         }
-        let faults = self.faults();
-        for fault in &faults {
-            writeln!(f, "FAULT {fault}")?;
-        }
-        write!(f, "{}", if faults.is_empty() { "all is well" } else { "NOT WELL" })
+        verdict::verdict(f, &self.faults())
     }
 }

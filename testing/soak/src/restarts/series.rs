@@ -1,4 +1,4 @@
-//! A series of kills on one segment.
+//! Series of kills on one segment.
 
 use std::{
     thread,
@@ -6,53 +6,50 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use kvlease_client::ListReply;
+use kvlease_harness::{Daemon, STARTS_WITHIN, until};
+use kvlease_testing::Draws;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{
-    BUCKET,
-    audit::Audit,
-    client::Client,
-    common::Common,
-    gate::Place,
-    report::Findings,
-    session::{Seen, Session, Way},
+use super::{audit::Audit, client::Client, common::Common, gate::BUCKET, report::Findings};
+use crate::{
+    clients::{Clients, Place, Seen, Way},
+    interrupt::Interrupt,
+    leftover::Leftover,
 };
-use crate::{Daemon, Leftover, Random, STARTS_WITHIN, interrupt::Interrupt, until};
 
-/// How often a daemon that was just started is killed again, in percent, and how soon: it takes
-/// about as long until it serves.
+/// Share of daemons that are killed just after their start, in percent, and the longest time until
+/// then: it takes about as long until they serve.
 const EARLY_PERCENT: u64 = 25;
 const EARLY_MAX: Duration = Duration::from_millis(40);
 
-/// How often stores are held before a kill in an arena too small for everything, in percent.
+/// Share of kills before which stores are held, in an arena too small for all objects, in percent.
 const HELD_PERCENT: u64 = 60;
 
-/// How often clients go on before every key was looked at, where nothing is evicted, in percent.
+/// Share of kills after which clients go on before the audit, where nothing is evicted, in percent.
 const UNAUDITED_PERCENT: u64 = 25;
 
-/// For how long clients work at most before the next kill. Where there is little space, that which
-/// may still be leased from before has to end first.
+/// Longest time that clients work before the next kill. Where there is little space, leases of the
+/// daemon before have to end first.
 const WORK_MAX: Duration = Duration::from_millis(300);
 const WORK_MAX_CRAMPED: Duration = Duration::from_millis(600);
 
-/// One segment, the daemons that serve it one after the other, and what was found.
+/// One segment, and the daemons that serve it one after the other.
 pub(super) struct Series<'a> {
     pub(super) common: &'a Common,
     pub(super) daemon: Daemon,
-    /// For how long a lease, or what is left of it, may keep space.
+    /// Longest time that a lease and its grace keep space.
     pub(super) lease_end: Duration,
     pub(super) interrupt: &'a Interrupt,
-    pub(super) random: &'a mut Random,
+    pub(super) draws: &'a mut Draws,
     pub(super) findings: &'a mut Findings,
     runtime: Runtime,
 }
 
-/// What is known of evictions at a kill.
+/// Evictions before a kill, as far as they are known.
 enum Evicted {
-    /// There were so many, and the last of them before these keys were seen to be there.
+    /// Their number; the last of them was before these keys were listed.
     Exactly(u64, Vec<usize>),
-    /// There may have been any number.
+    /// Any number.
     Unknown,
 }
 
@@ -62,15 +59,15 @@ impl<'a> Series<'a> {
         daemon: Daemon,
         lease_end: Duration,
         interrupt: &'a Interrupt,
-        random: &'a mut Random,
+        draws: &'a mut Draws,
         findings: &'a mut Findings,
     ) -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { common, daemon, lease_end, interrupt, random, findings, runtime })
+        Ok(Self { common, daemon, lease_end, interrupt, draws, findings, runtime })
     }
 
-    /// Kills the daemon so many times while clients work, unless it is told to stop before. In the
-    /// end every byte of the arena has to be free again.
+    /// Kills the daemon as many times while clients work, unless an interrupt stops it before. In
+    /// the end every byte of the arena has to be free again.
     pub(super) fn run(mut self, kills: u64) -> anyhow::Result<()> {
         let common = self.common;
         thread::scope(|scope| {
@@ -89,7 +86,7 @@ impl<'a> Series<'a> {
         let left = Leftover::of(&self.daemon, BUCKET, self.lease_end, self.interrupt);
         let end = match left {
             Ok(left) => Some((left, self.daemon.terminate()?.code())),
-            // Nobody waits for it to become empty.
+            // After an interrupt the daemon need not become empty.
             Err(_) if self.interrupt.check().is_err() => None,
             Err(error) => return Err(error),
         };
@@ -112,9 +109,9 @@ impl<'a> Series<'a> {
         Ok(())
     }
 
-    /// What can be told of the daemon before it is killed.
+    /// Looks at the daemon before it is killed.
     fn look_before(&mut self) -> anyhow::Result<Evicted> {
-        let hold = !self.common.roomy && self.random.percent(HELD_PERCENT);
+        let hold = !self.common.roomy && self.draws.percent(HELD_PERCENT);
         if hold {
             self.common.gate.hold_stores();
             let held = until(STARTS_WITHIN, || self.common.gate.nothing_is_stored().then_some(()));
@@ -124,7 +121,7 @@ impl<'a> Series<'a> {
         let evictions = self.daemon.stats()?.evictions;
         self.findings.report.evictions += evictions;
         for (metric, what) in [
-            ("kvlease_corrupt_objects_total", "objects that the daemon found damaged"),
+            ("kvlease_corrupt_objects_total", "objects that the daemon found corrupt"),
             ("kvlease_objects_unrecorded_total", "objects that were not recorded"),
         ] {
             let count = self.daemon.metric(metric)?;
@@ -145,18 +142,9 @@ impl<'a> Series<'a> {
         Ok(if known { Evicted::Exactly(evictions, there) } else { Evicted::Unknown })
     }
 
-    /// The keys that have an object.
+    /// Indices of the keys that have an object.
     fn list(&self) -> anyhow::Result<Vec<usize>> {
-        let (mut keys, mut cursor) = (Vec::new(), 0);
-        loop {
-            let path = format!("/v1/kv/{BUCKET}?cursor={cursor}&limit=1000");
-            let page: ListReply = self.daemon.fetch(&path)?;
-            keys.extend(page.objects.into_iter().map(|object| object.key));
-            match page.next_cursor {
-                Some(next) => cursor = next,
-                None => break,
-            }
-        }
+        let mut keys = self.daemon.keys(BUCKET)?;
         keys.sort_unstable();
         let objects = &self.common.objects;
         let is_there = |index: &usize| {
@@ -165,8 +153,8 @@ impl<'a> Series<'a> {
         Ok((0..objects.count()).filter(is_there).collect())
     }
 
-    /// Kills the daemon, maybe several times before it serves again, and measures how long that
-    /// takes. Returns how often it was killed.
+    /// Kills the daemon, maybe several times before it serves again, and measures the restart.
+    /// Returns the number of kills.
     fn kill_and_start(&mut self, most: u64) -> anyhow::Result<u64> {
         ensure!(self.daemon.is_alive()?, "the daemon ended by itself");
         self.common.gate.close();
@@ -175,7 +163,7 @@ impl<'a> Series<'a> {
         let mut kills = 1;
         let mut started = Instant::now();
         self.daemon.spawn()?;
-        while kills < most && self.random.percent(EARLY_PERCENT) {
+        while kills < most && self.draws.percent(EARLY_PERCENT) {
             thread::sleep(self.below(EARLY_MAX));
             ensure!(self.daemon.is_alive()?, "the daemon ended by itself");
             killed = Instant::now();
@@ -202,24 +190,24 @@ impl<'a> Series<'a> {
         Ok(kills)
     }
 
-    /// Reads some object under a lease that must be there. Returns whether there is one.
+    /// Reads an object under a lease that must be there. Returns whether there is one.
     fn read_one(&mut self) -> anyhow::Result<bool> {
-        let promised = self.common.book.promised();
+        let promised = self.common.oracle.promised();
         if promised.is_empty() {
             return Ok(false);
         }
-        let index = promised[self.random.below(promised.len() as u64) as usize];
+        let index = promised[self.draws.index(promised.len())];
         let place = Place::of(&self.daemon)?;
-        let Common { objects, book, ttl_max, .. } = self.common;
-        let before = book.get(index);
+        let Common { objects, oracle, ttl_max, .. } = self.common;
+        let before = oracle.get(index);
         let seen = self.runtime.block_on(async {
-            let session = Session::open(&place).await?;
+            let clients = Clients::open(&place, BUCKET, Way::Lane).await?;
             let keys = std::slice::from_ref(objects.key(index));
-            let leases = session.lease(Way::Http, keys, Duration::ZERO, *ttl_max).await?;
+            let leases = clients.lease(Way::Http, keys, Duration::ZERO, *ttl_max).await?;
             let Some(leased) = leases.into_iter().flatten().next() else {
                 return Ok(Seen::Absent);
             };
-            let seen = leased.look(&mut Vec::new())?;
+            let seen = leased.read(&mut Vec::new())?;
             leased.release().await?;
             anyhow::Ok(seen)
         })?;
@@ -227,20 +215,20 @@ impl<'a> Series<'a> {
         Ok(matches!(seen, Seen::Version(_)))
     }
 
-    /// Looks at every key, unless clients are to go first, and judges what is not there.
+    /// Audits every key, unless clients are to go first, and judges the missing objects.
     fn look_after(&mut self, evicted: &Evicted, left: u64) -> anyhow::Result<()> {
         let stopped = self.common.gate.await_waiting(self.common.clients, STARTS_WITHIN);
         ensure!(stopped, "a client does not notice that its daemon is dead");
         self.look_at_recovery()?;
-        if self.common.roomy && left > 0 && self.random.percent(UNAUDITED_PERCENT) {
+        if self.common.roomy && left > 0 && self.draws.percent(UNAUDITED_PERCENT) {
             self.findings.report.kills_unaudited += 1;
             return Ok(());
         }
         let place = Place::of(&self.daemon)?;
         let common = self.common;
         let audit = self.runtime.block_on(async {
-            let session = Session::open(&place).await?;
-            Audit::of(common, &session).await
+            let clients = Clients::open(&place, BUCKET, Way::Lane).await?;
+            Audit::of(common, &clients).await
         })?;
         self.findings.add_audit(&audit);
         if !common.roomy {
@@ -260,7 +248,7 @@ impl<'a> Series<'a> {
         Ok(())
     }
 
-    /// What the daemon says of its start.
+    /// Looks at the daemon's own measurements of its start.
     fn look_at_recovery(&mut self) -> anyhow::Result<()> {
         let restored = self.daemon.metric("kvlease_restored_objects")? as u64;
         let report = &mut self.findings.report;
@@ -271,12 +259,14 @@ impl<'a> Series<'a> {
         let dropped = self.daemon.metric("kvlease_recovery_dropped_objects")?;
         if dropped > 0.0 {
             let log = self.daemon.log();
-            self.common.faults.add(format!("recorded and not taken over: {dropped} log:\n{log}"));
+            self.common
+                .faults
+                .add(format!("in the manifest and not taken over: {dropped} log:\n{log}"));
         }
         Ok(())
     }
 
     fn below(&mut self, span: Duration) -> Duration {
-        Duration::from_micros(self.random.below(span.as_micros() as u64))
+        Duration::from_micros(self.draws.below(span.as_micros() as u64))
     }
 }

@@ -1,21 +1,21 @@
-//! How long things took.
+//! Durations and their summary.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// Spans of one kind.
+/// Durations of one kind.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Spans(Vec<Duration>);
 
-/// Half of the spans of one kind are at most `p50_ms`, in milliseconds.
+/// Summary of the durations of one kind, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many there were.
+    /// Number of durations.
     pub count: usize,
-    /// Their median.
+    /// Median.
     pub p50_ms: f64,
-    /// The longest.
+    /// Longest duration.
     pub max_ms: f64,
 }
 

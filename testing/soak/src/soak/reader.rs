@@ -1,8 +1,8 @@
-//! A reader: leases objects, copies them out of shared memory, and checks every byte.
+//! Reader: leases objects, copies them out of shared memory, and checks every byte.
 //!
-//! What an expired lease shows is nobody's promise: a copy counts only if the reader's own clock,
-//! from before its request left, says that the lease still held when the copy was done. Those that
-//! count must be right, always.
+//! An expired lease entitles to nothing: a copy counts only if the reader's own clock, from before
+//! its request left, says that the lease still held when the copy was done. A copy that counts must
+//! be right, always.
 
 use std::{
     io, mem,
@@ -13,86 +13,81 @@ use kvlease_client::Checksum;
 use kvlease_sys::Digest;
 
 use super::{
-    client::{CALL_WITHIN, Session},
-    grant::Grant,
-    held::{Held, HeldLeases},
-    ledger::{Activity, Count},
-    versions::Known,
+    kept::{Kept, KeptLeases},
+    progress::Activity,
+    session::Session,
 };
-use crate::Payload;
+use crate::{
+    clients::{Leased, Seen, Way},
+    counts::Count,
+};
 
-/// How often a read goes over HTTP, and how often only the length is asked for, in percent.
+/// Share of reads over HTTP, and of calls that ask only whether there is an object, in percent.
 const FETCH_PERCENT: u64 = 15;
 const LOOK_PERCENT: u64 = 5;
 
-/// How often the time to live is shorter than a large copy, in percent, and how short it is then.
+/// Share of times to live that are shorter than a large copy, in percent, and the longest of them.
 const SHORT_PERCENT: u64 = 10;
 const SHORT_TTL_MAX: Duration = Duration::from_millis(4);
 
-/// How many objects are leased together over the fast lane at most, and how often one is looked at
-/// where it is, in percent.
+/// Most objects that are leased together over the fast lane, and share of them that are verified
+/// where they are, in percent.
 const BATCH_MAX: u64 = 8;
 const VIEW_PERCENT: u64 = 30;
 
-/// What becomes of a lease after the copy, in percent; the rest is released.
+/// Share of leases that are left to expire, kept, and of the latter renewed, in percent; the rest
+/// is released.
 const ABANDON_PERCENT: u64 = 8;
 const KEEP_PERCENT: u64 = 30;
 const RENEW_PERCENT: u64 = 50;
 
-/// The longest wait for an object that is being written.
+/// Longest wait for a pending object.
 const WAIT_MAX: Duration = Duration::from_millis(200);
 
 pub(super) struct Reader {
     session: Session,
     ttl_max: Duration,
-    held: HeldLeases,
+    kept: KeptLeases,
     buffer: Vec<u8>,
-}
-
-/// What a copy came to.
-enum Copy {
-    /// It counts, and had this version unless its bytes were wrong.
-    Good(Option<u64>),
-    /// The lease ended first.
-    Late,
 }
 
 impl Reader {
     pub(super) fn new(session: Session, ttl_max: Duration) -> Self {
-        Self { session, ttl_max, held: HeldLeases::default(), buffer: Vec::new() }
+        Self { session, ttl_max, kept: KeptLeases::default(), buffer: Vec::new() }
     }
 
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         loop {
-            while let Some(held) = self.held.take_due() {
-                self.look_again(held).await?;
+            while let Some(kept) = self.kept.take_due() {
+                self.read_again(kept).await?;
             }
-            let index = self.session.workload.wanted(&mut self.session.random);
-            match self.session.random.below(100) {
+            let index = self.session.workload.wanted(&mut self.session.draws);
+            match self.session.draws.below(100) {
                 dice if dice < FETCH_PERCENT => self.fetch(index).await?,
-                dice if dice < FETCH_PERCENT + LOOK_PERCENT => self.look(index).await?,
+                dice if dice < FETCH_PERCENT + LOOK_PERCENT => self.look(index).await,
                 _ => self.read(index).await?,
             }
-            self.session.ledger.end()?;
+            self.session.progress.end()?;
         }
     }
 
     async fn read(&mut self, index: usize) -> anyhow::Result<()> {
         let session = &mut self.session;
         let mut indices = vec![index];
-        if session.lane.is_some() {
-            let more = session.random.below(BATCH_MAX);
-            indices.extend((0..more).map(|_| session.workload.wanted(&mut session.random)));
+        if session.way == Way::Lane {
+            let more = session.draws.below(BATCH_MAX);
+            indices.extend((0..more).map(|_| session.workload.wanted(&mut session.draws)));
         }
         let keys: Vec<_> = indices.iter().map(|index| session.key(*index)).collect();
-        let before = indices.iter().map(|index| session.versions.get(*index));
+        // From before the request: versions that the oracle rules out now must not be seen.
+        let before = indices.iter().map(|index| session.oracle.get(*index));
         let before = before.collect::<io::Result<Vec<_>>>()?;
         let ttl_max =
-            if session.random.percent(SHORT_PERCENT) { SHORT_TTL_MAX } else { self.ttl_max };
-        let ttl = Duration::from_micros(1 + session.random.below(ttl_max.as_micros() as u64));
-        let wait = Duration::from_millis(session.random.below(WAIT_MAX.as_millis() as u64));
-        session.ledger.begin(Activity::Read)?;
-        let leases = match session.lease(&keys, wait, ttl).await {
+            if session.draws.percent(SHORT_PERCENT) { SHORT_TTL_MAX } else { self.ttl_max };
+        let ttl = Duration::from_micros(1 + session.draws.below(ttl_max.as_micros() as u64));
+        let wait = Duration::from_millis(session.draws.below(WAIT_MAX.as_millis() as u64));
+        session.progress.begin(Activity::Read)?;
+        let leases = match session.clients.lease(session.way, &keys, wait, ttl).await {
             Ok(leases) => leases,
             Err(error) => {
                 session.failed("a lease request", &error);
@@ -102,7 +97,7 @@ impl Reader {
         for ((lease, index), before) in leases.into_iter().zip(indices).zip(before) {
             match lease {
                 Some(lease) => self.read_leased(lease, index, before).await?,
-                None => self.session.ledger.add(Count::Missed, 1),
+                None => self.session.progress.add(Count::Missed, 1),
             }
         }
         Ok(())
@@ -110,184 +105,150 @@ impl Reader {
 
     async fn read_leased(
         &mut self,
-        lease: Grant,
+        lease: Leased,
         index: usize,
-        before: Known,
+        before: KeyState,
     ) -> anyhow::Result<()> {
-        let way = match &lease {
-            Grant::Http(_) => Count::Leased,
-            Grant::Lane(_) => Count::LeasedLane,
+        let way = match lease.way() {
+            Way::Http => Count::Leased,
+            Way::Lane => Count::LeasedLane,
         };
-        self.session.ledger.add(way, 1);
-        let Copy::Good(version) = self.copy(&lease, index, &before)? else {
+        self.session.progress.add(way, 1);
+        let Some(version) = self.copy(&lease, index, &before, Count::Copied)? else {
             return self.release(lease).await;
         };
-        self.session.ledger.add(Count::Copied, 1);
-        self.part(Held { lease, index, before, version, due: Instant::now(), renew: false }).await
+        self.part(Kept { lease, index, before, version, due: Instant::now(), renew: false }).await
     }
 
-    /// Decides what becomes of a lease whose object was read.
-    async fn part(&mut self, mut held: Held) -> anyhow::Result<()> {
-        let random = &mut self.session.random;
-        match random.below(100) {
+    /// Decides the fate of a lease whose object was read.
+    async fn part(&mut self, mut kept: Kept) -> anyhow::Result<()> {
+        let draws = &mut self.session.draws;
+        match draws.below(100) {
             dice if dice < ABANDON_PERCENT => {
-                self.session.ledger.add(Count::Abandoned, 1);
+                self.session.progress.add(Count::Abandoned, 1);
                 // Not even the guard's own release may run: this client forgets its lease.
-                mem::forget(held.lease);
+                mem::forget(kept.lease);
                 Ok(())
             }
-            dice if dice < ABANDON_PERCENT + KEEP_PERCENT && self.held.has_room() => {
+            dice if dice < ABANDON_PERCENT + KEEP_PERCENT && self.kept.has_room() => {
                 // A little beyond the deadline as well, where a copy must be discarded.
-                let left = held.lease.deadline().saturating_duration_since(Instant::now());
-                let pause = left.mul_f64(random.below(1100) as f64 / 1000.0);
-                held.due = Instant::now() + pause;
-                held.renew = random.percent(RENEW_PERCENT);
-                self.held.keep(held);
+                let left = kept.lease.deadline().saturating_duration_since(Instant::now());
+                let pause = left.mul_f64(draws.below(1100) as f64 / 1000.0);
+                kept.due = Instant::now() + pause;
+                kept.renew = draws.percent(RENEW_PERCENT);
+                self.kept.keep(kept);
                 Ok(())
             }
-            _ => self.release(held.lease).await,
+            _ => self.release(kept.lease).await,
         }
     }
 
-    async fn look_again(&mut self, mut held: Held) -> anyhow::Result<()> {
-        self.session.ledger.begin(Activity::Read)?;
-        if held.renew {
-            match held.lease.renew(self.ttl_max).await {
-                Ok(true) => self.session.ledger.add(Count::Renewed, 1),
-                Ok(false) => self.session.ledger.add(Count::RenewedLate, 1),
+    async fn read_again(&mut self, mut kept: Kept) -> anyhow::Result<()> {
+        self.session.progress.begin(Activity::Read)?;
+        if kept.renew {
+            match kept.lease.renew(self.ttl_max).await {
+                Ok(true) => self.session.progress.add(Count::Renewed, 1),
+                Ok(false) => self.session.progress.add(Count::RenewedLate, 1),
                 Err(error) => self.session.failed("a renewal", &error),
             }
         }
-        let Copy::Good(version) = self.copy(&held.lease, held.index, &held.before)? else {
-            return self.release(held.lease).await;
-        };
-        self.session.ledger.add(Count::CopiedAgain, 1);
-        if version != held.version {
-            self.session.ledger.add(Count::WrongVersions, 1);
-            let (key, first) = (self.session.key(held.index), held.version);
+        let copied = self.copy(&kept.lease, kept.index, &kept.before, Count::CopiedAgain)?;
+        let Some(version) = copied else { return self.release(kept.lease).await };
+        if version != kept.version {
+            self.session.progress.add(Count::WrongVersions, 1);
+            let (key, first) = (self.session.key(kept.index), kept.version);
             eprintln!(
                 "soak reader: another version under one lease, key=`{key}` first=`{first:?}` now=`{version:?}`"
             );
         }
-        self.part(held).await
+        self.part(kept).await
     }
 
-    async fn release(&mut self, lease: Grant) -> anyhow::Result<()> {
+    async fn release(&mut self, lease: Leased) -> anyhow::Result<()> {
         match lease.release().await {
-            Ok(()) => self.session.ledger.add(Count::Released, 1),
+            Ok(()) => self.session.progress.add(Count::Released, 1),
             Err(error) => self.session.failed("a release", &error),
         }
         Ok(())
     }
 
-    /// Copies a leased object and checks it.
-    fn copy(&mut self, lease: &Grant, index: usize, before: &Known) -> anyhow::Result<Copy> {
-        let attachment = self.session.attachment(lease)?;
-        if matches!(lease, Grant::Lane(_)) && self.session.random.percent(VIEW_PERCENT) {
-            let mut digest = Digest::new();
-            attachment.digest_rest(lease.extents(), 0, &mut digest)?;
-            self.check_sum(lease, index, digest.finish(), Some(Count::Viewed));
-        }
-        self.buffer.resize(lease.len().bytes() as usize, 0);
-        let checksum = attachment.copy_out_digested(lease.extents(), &mut self.buffer)?;
-        if !lease.is_live() {
-            self.session.ledger.add(Count::Late, 1);
-            return Ok(Copy::Late);
-        }
-        self.check_sum(lease, index, checksum, None);
-        let version = self.verify(index, before, lease.way())?;
-        Ok(Copy::Good(version))
-    }
-
-    /// Compares the sum of what was read with the daemon's, if the lease lives: otherwise it does
-    /// not count.
-    fn check_sum(
+    /// Copies a leased object and judges it. `None` if the lease ended first; `Some(None)` if its
+    /// bytes were wrong.
+    fn copy(
         &mut self,
-        lease: &Grant,
+        lease: &Leased,
         index: usize,
-        actual: Checksum,
-        counts_as: Option<Count>,
-    ) {
-        if !lease.is_live() {
-            return;
+        before: &KeyState,
+        counts_as: Count,
+    ) -> anyhow::Result<Option<Option<u64>>> {
+        if lease.way() == Way::Lane && self.session.draws.percent(VIEW_PERCENT) {
+            match lease.verify_in_place()? {
+                Some(true) => self.session.progress.add(Count::Viewed, 1),
+                Some(false) => self.judge(index, before, &Seen::WrongChecksum, "in place")?,
+                None => {}
+            }
         }
-        if let Some(count) = counts_as {
-            self.session.ledger.add(count, 1);
+        let seen = lease.read(&mut self.buffer)?;
+        if seen == Seen::Late {
+            self.session.progress.add(Count::Late, 1);
+            return Ok(None);
         }
-        if lease.checksum() != Some(actual) {
-            self.session.ledger.add(Count::Errors, 1);
-            let (key, way) = (self.session.key(index), lease.way());
-            eprintln!("soak reader: another checksum, key=`{key}` way=`{way}`");
-        }
+        self.session.progress.add(counts_as, 1);
+        self.judge(index, before, &seen, &format!("{:?}", lease.way()))?;
+        Ok(Some(if let Seen::Version(version) = seen { Some(version) } else { None }))
     }
 
     async fn fetch(&mut self, index: usize) -> anyhow::Result<()> {
-        let before = self.session.versions.get(index)?;
-        self.session.ledger.begin(Activity::Read)?;
-        let mut stream = match self.session.client.get(&self.session.key(index)).await {
-            Ok(Some(stream)) => stream,
-            Ok(None) => {
-                self.session.ledger.add(Count::FetchMissed, 1);
-                return Ok(());
+        let before = self.session.oracle.get(index)?;
+        self.session.progress.begin(Activity::Read)?;
+        let key = self.session.key(index);
+        match self.session.clients.fetch(&key, &mut self.buffer).await {
+            Ok(Seen::Absent) => self.session.progress.add(Count::FetchMissed, 1),
+            Ok(seen) => {
+                self.session.progress.add(Count::Fetched, 1);
+                self.judge(index, &before, &seen, "HTTP")?;
             }
-            Err(error) => {
-                self.session.failed("a read over HTTP", &error);
-                return Ok(());
-            }
-        };
-        self.buffer.clear();
-        loop {
-            match stream.next().await {
-                Ok(Some(piece)) => self.buffer.extend_from_slice(&piece),
-                Ok(None) => break,
-                Err(error) => {
-                    self.session.failed("a read over HTTP", &error);
-                    return Ok(());
-                }
-            }
+            Err(error) => self.session.failed("a read over HTTP", &error),
         }
-        self.session.ledger.add(Count::Fetched, 1);
-        self.verify(index, &before, "HTTP")?;
         Ok(())
     }
 
-    async fn look(&mut self, index: usize) -> anyhow::Result<()> {
+    async fn look(&mut self, index: usize) {
         let key = self.session.key(index);
-        if let Some(lane) = &self.session.lane {
-            match lane.exists(&[key], false, CALL_WITHIN).await {
-                Ok(_) => self.session.ledger.add(Count::Looked, 1),
-                Err(error) => self.session.failed("a look", &error),
-            }
-            return Ok(());
-        }
-        match self.session.client.head(&key).await {
-            Ok(_) => self.session.ledger.add(Count::Looked, 1),
+        match self.session.clients.exists(self.session.way, &key).await {
+            Ok(_) => self.session.progress.add(Count::Looked, 1),
             Err(error) => self.session.failed("a look", &error),
         }
-        Ok(())
     }
 
-    /// Checks every byte of the buffer. `None` if one was wrong.
-    fn verify(&mut self, index: usize, before: &Known, way: &str) -> anyhow::Result<Option<u64>> {
-        let after = self.session.versions.get(index)?;
-        let (key, ledger) = (self.session.workload.key(index), &mut self.session.ledger);
-        ledger.add(Count::BytesVerified, self.buffer.len() as u64);
-        let version = match Payload::verify(&key, &self.buffer) {
-            Ok(version) => version,
-            Err(wrong) => {
-                ledger.add(Count::WrongBytes, wrong.count);
-                eprintln!("soak reader: wrong bytes, key=`{key}` way=`{way}` {wrong}");
-                return Ok(None);
+    /// Counts the bytes in the buffer and every fault of a read.
+    fn judge(
+        &mut self,
+        index: usize,
+        before: &KeyState,
+        seen: &Seen,
+        way: &str,
+    ) -> anyhow::Result<()> {
+        let Session { workload, oracle, progress, .. } = &mut self.session;
+        let after = oracle.get(index)?;
+        progress.add(Count::BytesVerified, self.buffer.len() as u64);
+        let (count, more) = match seen {
+            Seen::Version(version) => {
+                let right_len = workload.len(index, *version) == self.buffer.len();
+                if before.allows(&after, *version) && right_len {
+                    return Ok(());
+                }
+                (Count::WrongVersions, 1)
             }
+            Seen::WrongBytes(wrong) => (Count::WrongBytes, wrong.count),
+            Seen::WrongChecksum => (Count::Errors, 1),
+            Seen::Absent | Seen::Late => return Ok(()),
         };
-        let right_len = self.session.workload.payload(index, version).len() == self.buffer.len();
-        if !before.allows(&after, version) || !right_len {
-            ledger.add(Count::WrongVersions, 1);
-            eprintln!(
-                "soak reader: a wrong version, key=`{key}` way=`{way}` version=`{version}` \
-                 before=`{before:?}` after=`{after:?}`"
-            );
-        }
-        Ok(Some(version))
+        progress.add(count, more);
+        let key = workload.key(index);
+        eprintln!(
+            "soak reader: {seen}, key=`{key}` way=`{way}` before=`{before:?}` after=`{after:?}`"
+        );
+        Ok(())
     }
 }

@@ -1,28 +1,27 @@
-//! What a soak found.
+//! Report of a soak.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Count;
-use crate::Leftover;
+use crate::{counts::Count, leftover::Leftover, verdict};
 
-/// What a soak found.
+/// Report of a soak.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// Brings the same soak back.
+    /// Seed, which replays the soak.
     pub seed: u64,
     /// Eviction policy of the daemon.
     pub eviction: String,
-    /// How long the clients raced, in seconds.
+    /// Time that the clients raced, in seconds.
     pub seconds: f64,
     /// Bytes of the arena.
     pub capacity: u64,
     /// Bytes of all objects that clients tried to keep in it.
     pub working_set: u64,
-    /// How many keys there were.
+    /// Number of keys.
     pub keys: u64,
-    /// Clients killed in the middle of an upload.
+    /// Clients killed in the middle of a store.
     pub kills_in_put: u64,
     /// Clients killed in the middle of a read.
     pub kills_in_read: u64,
@@ -34,13 +33,13 @@ pub struct Report {
     pub leases_expired: u64,
     /// Lease requests that waited for an upload.
     pub lease_waits: u64,
-    /// Uploads that the daemon discarded.
+    /// Pending objects that the daemon discarded.
     pub writes_aborted: u64,
-    /// Objects that the daemon itself found damaged.
+    /// Objects that the daemon itself found corrupt.
     pub corrupt_objects: u64,
-    /// What the clients counted.
+    /// Counts of the clients.
     pub counts: BTreeMap<String, u64>,
-    /// What was not free at the end.
+    /// Everything that was not free at the end.
     pub leftover: Leftover,
     /// Exit status of the daemon after `SIGTERM`; none if a signal ended it.
     pub daemon_status: Option<i32>,
@@ -52,7 +51,7 @@ impl Report {
         self.counts.get(count.name()).copied().unwrap_or(0)
     }
 
-    /// What is wrong, in one line each; nothing if all is well.
+    /// Faults, in one line each.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for count in [Count::WrongBytes, Count::WrongVersions, Count::Errors] {
@@ -61,7 +60,7 @@ impl Report {
             }
         }
         if self.corrupt_objects > 0 {
-            faults.push(format!("objects that the daemon found damaged: {}", self.corrupt_objects));
+            faults.push(format!("objects that the daemon found corrupt: {}", self.corrupt_objects));
         }
         if self.leftover != Leftover::default() {
             faults.push(format!("the daemon is not empty at the end: {:?}", self.leftover));
@@ -82,15 +81,9 @@ impl Report {
     }
 }
 
-/// The counts of [`Count::ALL`] by their names.
-pub(crate) fn named(counts: &[u64]) -> BTreeMap<String, u64> {
-    let names = Count::ALL.iter().map(|count| count.name().to_owned());
-    names.zip(counts.iter().copied()).collect()
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<62}{value:>16}");
+        let mut row = |name: &str, value: &dyn fmt::Display| verdict::row(f, name, value);
         row("seed", &self.seed)?;
         row("eviction policy", &self.eviction)?;
         row("seconds", &format_args!("{:.1}", self.seconds))?;
@@ -100,22 +93,18 @@ impl fmt::Display for Report {
         for count in Count::ALL {
             row(count.about(), &self.count(*count))?;
         }
-        row("clients killed in the middle of an upload", &self.kills_in_put)?;
+        row("clients killed in the middle of a store", &self.kills_in_put)?;
         row("clients killed in the middle of a read", &self.kills_in_read)?;
         row("clients killed otherwise", &self.kills_in_pause)?;
         row("objects evicted", &self.evictions)?;
         row("leases expired without a release", &self.leases_expired)?;
-        row("lease requests that waited for an upload", &self.lease_waits)?;
-        row("uploads discarded by the daemon", &self.writes_aborted)?;
-        row("objects that the daemon found damaged", &self.corrupt_objects)?;
-        row("leases, uploads and objects left at the end", &self.leftover.things())?;
+        row("lease requests that waited for a pending object", &self.lease_waits)?;
+        row("pending objects discarded by the daemon", &self.writes_aborted)?;
+        row("objects that the daemon found corrupt", &self.corrupt_objects)?;
+        row("leases, pending and sealed objects left at the end", &self.leftover.things())?;
         row("leaked bytes", &self.leftover.leaked)?;
         let status = self.daemon_status.map_or("killed".to_owned(), |status| status.to_string());
         row("exit status of the daemon", &status)?;
-        let faults = self.faults();
-        for fault in &faults {
-            writeln!(f, "FAULT {fault}")?;
-        }
-        write!(f, "{}", if faults.is_empty() { "all is well" } else { "NOT WELL" })
+        verdict::verdict(f, &self.faults())
     }
 }

@@ -1,4 +1,4 @@
-//! One soak from start to verdict.
+//! Supervisor: one soak from start to verdict.
 
 use std::{
     path::PathBuf,
@@ -7,38 +7,35 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use kvlease_client::ByteSize;
+use kvlease_harness::{Daemon, oracle::OracleFile};
+use kvlease_testing::Draws;
+use kvlease_types::ByteSize;
 use tempfile::TempDir;
 
 use super::{
-    BUCKET,
-    client::VERSIONS,
-    fleet::{Fleet, Orders},
-    report::{Report, named},
-    versions::Versions,
-    workload::Workload,
+    process_pool::{Orders, ProcessPool},
+    report::Report,
+    session::{BUCKET, ORACLE},
 };
 use crate::{
-    Leftover,
-    daemon::{Daemon, daemon_spec},
-    interrupt::Interrupt,
-    random::Random,
+    clients::Place, counts::named, interrupt::Interrupt, launch::launch, leftover::Leftover,
+    workload::Workload,
 };
 
-/// The longest lease, and the grace after one that was not released.
+/// Longest lease, and the grace after one that was not released.
 const TTL_MAX: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Between two looks at the clients.
-const TURN: Duration = Duration::from_millis(10);
+/// Pause between two looks at the clients.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// The mean time between two kills: 400 a minute.
+/// Mean time between two kills: 400 a minute.
 const KILL_EVERY: Duration = Duration::from_millis(150);
 
-/// The party whose random numbers say who is killed when; clients count from 0.
+/// Party whose draws decide which client is killed when; clients count from 0.
 const KILLER: u64 = u64::MAX;
 
-/// What a soak is told.
+/// Arguments of a soak.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SoakArgs {
     /// How long clients race, in seconds
@@ -78,11 +75,10 @@ pub struct SoakArgs {
 pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
     let interrupt = Interrupt::listen()?;
     let folder = TempDir::with_prefix("kvlease-soak-")?;
-    let mut daemon =
-        Daemon::start(daemon_spec(args.daemon.as_deref(), args.capacity, settings(args))?)?;
+    let mut daemon = Daemon::start(launch(args.daemon.as_deref(), args.capacity, settings(args))?)?;
     let capacity = daemon.stats()?.capacity;
     let workload = Workload::new(seed, capacity);
-    Versions::create(&folder.path().join(VERSIONS), workload.keys())?;
+    OracleFile::create(&folder.path().join(ORACLE), workload.keys())?;
     let orders = Orders {
         folder: folder.path().to_owned(),
         seed,
@@ -93,10 +89,10 @@ pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
         lane_percent: args.lane.into(),
     };
     let started = Instant::now();
-    let mut fleet = Fleet::start(orders, &daemon)?;
-    let raced = race(args, seed, &mut fleet, &mut daemon, &interrupt);
+    let mut pool = ProcessPool::start(orders, Place::of(&daemon)?)?;
+    let raced = race(args, seed, &mut pool, &mut daemon, &interrupt);
     raced.with_context(|| format!("the daemon's log:\n{}", daemon.log()))?;
-    let (counts, kills) = fleet.stop()?;
+    let (counts, kills) = pool.stop()?;
     let raced_s = started.elapsed().as_secs_f64();
     let at_end = daemon.stats()?;
     let metric = |name: &str| daemon.metric(name).map(|value| value as u64);
@@ -126,13 +122,12 @@ pub fn run(args: &SoakArgs, seed: u64) -> anyhow::Result<Report> {
     })
 }
 
-fn settings(args: &SoakArgs) -> Vec<String> {
-    vec![
+fn settings(args: &SoakArgs) -> [String; 4] {
+    [
         format!("cache.eviction={}", args.eviction),
         format!("lease.ttl_default_s={}", TTL_MAX.as_secs_f64()),
         format!("lease.ttl_max_s={}", TTL_MAX.as_secs_f64()),
         format!("lease.grace_s={}", GRACE.as_secs_f64()),
-        "log.level=warn".to_owned(),
     ]
 }
 
@@ -140,22 +135,22 @@ fn settings(args: &SoakArgs) -> Vec<String> {
 fn race(
     args: &SoakArgs,
     seed: u64,
-    fleet: &mut Fleet,
+    pool: &mut ProcessPool,
     daemon: &mut Daemon,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    let mut random = Random::of(seed, KILLER);
+    let mut draws = Draws::of(seed, KILLER);
     let started = Instant::now();
     let mut next_kill = Duration::ZERO;
     while started.elapsed() < Duration::from_secs(args.seconds) {
-        fleet.check()?;
+        pool.check()?;
         ensure!(daemon.is_alive()?, "the daemon ended by itself");
         if args.kill_clients && started.elapsed() >= next_kill {
-            fleet.kill_one(&mut random)?;
-            next_kill += KILL_EVERY.mul_f64(random.below(2000) as f64 / 1000.0);
+            pool.kill_one(&mut draws)?;
+            next_kill += KILL_EVERY.mul_f64(draws.below(2000) as f64 / 1000.0);
         }
         interrupt.check()?;
-        sleep(TURN);
+        sleep(LOOK_EVERY);
     }
     Ok(())
 }

@@ -1,40 +1,32 @@
-//! A writer: removes what is there, or leaves it to eviction, and stores the next version.
+//! Writer: removes an object or leaves it to eviction, and stores the next version.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use kvlease_client::{Error, ErrorCode, PutBody, PutOutcome};
-use tokio::{
-    io::{AsyncWriteExt, duplex},
-    time::sleep,
+use kvlease_harness::oracle::KeyState;
+use tokio::time::sleep;
+
+use super::{progress::Activity, session::Session};
+use crate::{
+    clients::{Removal, Way},
+    counts::Count,
+    stores::{self, BATCH_MAX, CHUNKED_PERCENT, Filling, Outcome, SLOW_PERCENT, Then},
 };
 
-use super::{
-    client::Session,
-    ledger::{Activity, Count},
-    versions::Known,
-};
-
-/// How often an object is removed before the next version is stored, in percent; otherwise it has
-/// to have been evicted.
+/// Share of stores with a removal before, in percent; otherwise the object has to be evicted.
 const REMOVE_PERCENT: u64 = 50;
 
-/// How often a body is chunked, in percent.
-pub(crate) const CHUNKED_PERCENT: u64 = 30;
+/// Share of filled reservations that are given up, in percent.
+const GIVE_UP_PERCENT: u64 = 10;
 
-/// How often a body pauses in the middle, in percent, and for how long: readers wait for it then,
-/// and kills hit it.
-pub(crate) const SLOW_PERCENT: u64 = 15;
-pub(crate) const SLOW_PAUSE: Duration = Duration::from_millis(50);
+/// Pause in the middle of a slow store.
+const SLOW_PAUSE: Duration = Duration::from_millis(50);
 
-/// How much of a body is on its way to the connection at a time.
-const PIPE_LEN: usize = 64 << 10;
+/// Pause of a writer when there is no space: all of it is leased.
+const SPACE_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a writer waits when there is no space: all of it is leased.
-pub(super) const SPACE_PAUSE: Duration = Duration::from_millis(5);
-
-/// The one writer of every key whose number is `place` modulo `writers`.
+/// The one writer of every key whose index is `place` modulo `writers`.
 pub(super) struct Writer {
-    pub(super) session: Session,
+    session: Session,
     place: usize,
     writers: usize,
 }
@@ -45,45 +37,43 @@ impl Writer {
     }
 
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
-        let keys = self.session.workload.keys();
-        for index in (self.place..keys).step_by(self.writers) {
-            let mut known = self.session.versions.get(index)?;
-            if known.open != 0 {
-                known.doubt();
-                self.session.versions.set(index, known)?;
+        // The writer before this one may have been killed in the middle of a store.
+        for index in (self.place..self.session.workload.keys()).step_by(self.writers) {
+            if self.session.oracle.get(index)?.is_storing() {
+                self.session.oracle.update(index, KeyState::doubt)?;
             }
         }
-        let lane = self.session.lane.clone();
         loop {
             let index = self.any_own();
-            let mut known = self.session.versions.get(index)?;
-            if self.session.random.percent(REMOVE_PERCENT) {
-                self.remove(index, &mut known).await?;
+            if self.session.draws.percent(REMOVE_PERCENT) {
+                self.remove(index).await?;
             }
-            match &lane {
-                Some(lane) => self.store_over_lane(lane, index).await?,
-                None => self.store(index, &mut known).await?,
+            let no_space = match self.session.way {
+                Way::Http => self.store(index).await?,
+                Way::Lane => self.store_batch(index).await?,
+            };
+            if no_space {
+                sleep(SPACE_PAUSE).await;
             }
         }
     }
 
-    /// One of the keys that are this writer's.
-    pub(super) fn any_own(&mut self) -> usize {
+    /// One of this writer's keys.
+    fn any_own(&mut self) -> usize {
         let keys = self.session.workload.keys();
         let own = keys.saturating_sub(self.place).div_ceil(self.writers) as u64;
-        self.place + self.session.random.below(own) as usize * self.writers
+        self.place + self.session.draws.below(own) as usize * self.writers
     }
 
-    async fn remove(&mut self, index: usize, known: &mut Known) -> anyhow::Result<()> {
-        if let Some(lane) = self.session.lane.clone() {
-            return self.remove_over_lane(&lane, index, known).await;
-        }
+    async fn remove(&mut self, index: usize) -> anyhow::Result<()> {
         let session = &mut self.session;
-        let count = match session.client.remove(&session.key(index)).await {
-            Ok(true) => Count::Removed,
-            Ok(false) => Count::RemovedAbsent,
-            Err(Error::Refused { code: Some(ErrorCode::Exists), .. }) => {
-                session.ledger.add(Count::Busy, 1);
+        let count = match session.clients.remove(session.way, &session.key(index)).await {
+            Ok(Removal::Removed) => Count::Removed,
+            // Over the fast lane also an object that is pending, which only the writer before
+            // this one can have begun: the oracle knows that it may come late.
+            Ok(Removal::Absent) => Count::RemovedAbsent,
+            Ok(Removal::Busy) => {
+                session.progress.add(Count::Busy, 1);
                 return Ok(());
             }
             Err(error) => {
@@ -91,61 +81,93 @@ impl Writer {
                 return Ok(());
             }
         };
-        session.ledger.add(count, 1);
-        known.gone();
-        Ok(session.versions.set(index, *known)?)
+        session.progress.add(count, 1);
+        Ok(session.oracle.update(index, KeyState::gone)?)
     }
 
-    async fn store(&mut self, index: usize, known: &mut Known) -> anyhow::Result<()> {
+    /// Stores the next version over HTTP. Returns whether there was no space.
+    async fn store(&mut self, index: usize) -> anyhow::Result<bool> {
+        let (key, pause) = (self.session.key(index), self.any_pause());
         let session = &mut self.session;
-        let version = known.begin();
-        session.versions.set(index, *known)?;
+        let version = session.oracle.update(index, KeyState::begin)?;
         let bytes = session.workload.payload(index, version).bytes();
-        let len = bytes.len() as u64;
-        let chunked = session.random.percent(CHUNKED_PERCENT);
-        let pause = if session.random.percent(SLOW_PERCENT) { SLOW_PAUSE } else { Duration::ZERO };
-        let body = body(bytes, chunked, pause);
-        session.ledger.begin(Activity::Put)?;
-        let outcome = session.client.put(&session.key(index), body).await;
-        match outcome {
-            Ok(PutOutcome::Stored) => {
-                known.stored();
+        let (len, chunked) = (bytes.len(), session.draws.percent(CHUNKED_PERCENT));
+        session.progress.begin(Activity::Put)?;
+        let stored = stores::over_http(&session.clients, &key, bytes, chunked, pause).await;
+        match &stored {
+            Ok(outcome) => {
                 let kind = if chunked { Count::StoredChunked } else { Count::Stored };
-                session.ledger.add(kind, 1);
-                session.ledger.add(Count::BytesStored, len);
-            }
-            Ok(PutOutcome::Exists) => {
-                known.refused();
-                session.ledger.add(Count::Exists, 1);
-            }
-            Err(Error::Refused { code: Some(ErrorCode::NoSpace), .. }) => {
-                known.refused();
-                session.ledger.add(Count::NoSpace, 1);
-                sleep(SPACE_PAUSE).await;
+                self.note(index, len, *outcome, kind)?;
             }
             Err(error) => {
-                known.doubt();
-                session.failed("an upload", &error);
+                session.oracle.update(index, KeyState::doubt)?;
+                session.failed("an upload", error);
             }
         }
-        session.ledger.end()?;
-        Ok(session.versions.set(index, *known)?)
+        self.session.progress.end()?;
+        Ok(matches!(stored, Ok(Outcome::NoSpace)))
     }
-}
 
-/// A body, chunked or with its length, that pauses in the middle.
-pub(crate) fn body(bytes: Vec<u8>, chunked: bool, pause: Duration) -> PutBody {
-    if !chunked && pause.is_zero() {
-        return PutBody::from(bytes);
+    /// Stores the next versions of this key and of some others over the fast lane. Returns whether
+    /// there was no space.
+    async fn store_batch(&mut self, index: usize) -> anyhow::Result<bool> {
+        let mut indices = vec![index];
+        for _ in 0..self.session.draws.below(BATCH_MAX) {
+            indices.push(self.any_own());
+        }
+        indices.sort_unstable();
+        indices.dedup();
+        let mut objects = Vec::with_capacity(indices.len());
+        for index in &indices {
+            objects.push(self.filling(*index)?);
+        }
+        self.session.progress.begin(Activity::Put)?;
+        let stored = stores::over_lane(self.session.clients.lane()?, &objects).await;
+        let outcomes = stored.map(|answers| answers.outcomes).unwrap_or_else(|error| {
+            self.session.failed("a store over the fast lane", &error);
+            Vec::new()
+        });
+        for (position, (index, object)) in indices.iter().zip(&objects).enumerate() {
+            match outcomes.get(position) {
+                Some(outcome) => {
+                    self.note(*index, object.bytes.len(), *outcome, Count::StoredLane)?;
+                }
+                // Without an answer it may be there, or come late.
+                None => self.session.oracle.update(*index, KeyState::doubt)?,
+            }
+        }
+        self.session.progress.end()?;
+        Ok(outcomes.contains(&Outcome::NoSpace))
     }
-    let len = (!chunked).then_some(bytes.len() as u64);
-    let (mut source, sink) = duplex(PIPE_LEN);
-    tokio::spawn(async move {
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        // It fails only if nobody wants the rest: the upload was refused.
-        let _ = source.write_all(first).await;
-        sleep(pause).await;
-        let _ = source.write_all(second).await;
-    });
-    PutBody::reader(sink, len)
+
+    /// Begins the next version of a key.
+    fn filling(&mut self, index: usize) -> io::Result<Filling> {
+        let (key, pause) = (self.session.key(index), self.any_pause());
+        let session = &mut self.session;
+        let give_up = session.draws.percent(GIVE_UP_PERCENT);
+        let version = session.oracle.update(index, KeyState::begin)?;
+        let bytes = session.workload.payload(index, version).bytes();
+        Ok(Filling { key, bytes, pause, then: if give_up { Then::GiveUp } else { Then::Commit } })
+    }
+
+    /// Notes the answer to a store in the oracle and in the progress file.
+    fn note(
+        &mut self,
+        index: usize,
+        len: usize,
+        outcome: Outcome,
+        stored: Count,
+    ) -> io::Result<()> {
+        let session = &mut self.session;
+        if outcome == Outcome::Stored {
+            session.progress.add(Count::BytesStored, len as u64);
+        }
+        session.progress.add(outcome.count(stored), 1);
+        session.oracle.update(index, |state| outcome.apply(state)).map(drop)
+    }
+
+    /// Pause in the middle of a store: kills hit it then, and readers wait for it.
+    fn any_pause(&mut self) -> Duration {
+        if self.session.draws.percent(SLOW_PERCENT) { SLOW_PAUSE } else { Duration::ZERO }
+    }
 }

@@ -10,9 +10,10 @@ use std::{
 use kvlease_client::{
     BucketName, ClientConfig, ConnectorConfig, Key, PutOutcome, SocketChoice, blocking,
 };
-use kvlease_soak::{Daemon, Payload, Random};
+use kvlease_harness::{Daemon, Payload, await_that};
+use kvlease_testing::{Draws, mix, test_seed};
 
-use crate::support::{BUCKET, assert_all_is_free, await_that, daemon, lease_settings, seed};
+use crate::fixture::{BUCKET, assert_all_is_free, daemon, lease_settings};
 
 const CLIENTS: u64 = 3;
 const RESTARTS: usize = 4;
@@ -28,7 +29,7 @@ const CAPACITY: &str = "24MiB";
 /// A client that knows what was stored last under each of its keys.
 struct Client<'a> {
     connector: blocking::Connector,
-    random: Random,
+    draws: Draws,
     number: u64,
     /// The version stored last under each key; 0 for none that is known.
     versions: Vec<u64>,
@@ -38,7 +39,7 @@ struct Client<'a> {
 
 impl Client<'_> {
     fn turn(&mut self) {
-        let place = self.random.below(KEYS) as usize;
+        let place = self.draws.below(KEYS) as usize;
         let name = format!("client {} key {place}", self.number);
         let key = Key::new(name.as_str()).unwrap();
         let read = match self.connector.get(&key) {
@@ -51,18 +52,18 @@ impl Client<'_> {
             let last = self.versions[place];
             assert!(last == 0 || version == last, "stale, key=`{name}` {version} for {last}");
             self.reads.fetch_add(1, Relaxed);
-            if self.random.percent(70) {
+            if self.draws.percent(70) {
                 return;
             }
         }
-        // What becomes of calls that fail is not known, nor of those after them.
+        // The result of a call that fails is unknown, as is that of the calls after it.
         self.versions[place] = 0;
         let removed = self.connector.batched_remove(std::slice::from_ref(&key));
         if !removed.is_ok_and(|removed| removed.iter().all(Result::is_ok)) {
             return;
         }
         self.begun += 1;
-        let len = 1024 + self.random.below(LEN_MAX - 1024) as usize;
+        let len = 1024 + self.draws.below(LEN_MAX - 1024) as usize;
         let bytes = Payload::new(&name, self.begun, len).bytes();
         if let Ok(PutOutcome::Stored) = self.connector.put(&key, bytes) {
             self.versions[place] = self.begun;
@@ -71,7 +72,7 @@ impl Client<'_> {
 }
 
 fn connector(daemon: &Daemon) -> blocking::Connector {
-    let mut config = ClientConfig::new(format!("http://{}", daemon.address()).parse().unwrap());
+    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
     config.bucket = BucketName::new(BUCKET).unwrap();
     let mut config = ConnectorConfig::new(config);
     config.socket = SocketChoice::At(daemon.segment().socket_path());
@@ -82,11 +83,11 @@ fn connector(daemon: &Daemon) -> blocking::Connector {
 fn no_byte_is_wrong_while_the_daemon_is_killed_under_its_clients_and_they_come_back_by_themselves()
 {
     let mut settings = lease_settings("2", "0.5").to_vec();
-    // What was reserved before the kill may still be written to until then: nobody else gets it.
+    // Until then a client may write into a reservation of before the kill: its space is not reused.
     settings.push("lease.reservation_ttl_s=2".to_owned());
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let mut daemon = daemon(CAPACITY, &settings);
-    let (seed, ended) = (seed(), AtomicBool::new(false));
+    let (seed, ended) = (test_seed(mix(std::process::id().into())), AtomicBool::new(false));
     let reads: Vec<AtomicU64> = (0..CLIENTS).map(|_| AtomicU64::new(0)).collect();
     thread::scope(|scope| {
         let clients: Vec<_> = reads
@@ -94,8 +95,8 @@ fn no_byte_is_wrong_while_the_daemon_is_killed_under_its_clients_and_they_come_b
             .zip(0..)
             .map(|(reads, number)| {
                 let connector = connector(&daemon);
-                let (random, versions) = (Random::of(seed, number), vec![0; KEYS as usize]);
-                let mut client = Client { connector, random, number, versions, begun: 0, reads };
+                let (draws, versions) = (Draws::of(seed, number), vec![0; KEYS as usize]);
+                let mut client = Client { connector, draws, number, versions, begun: 0, reads };
                 let ended = &ended;
                 scope.spawn(move || {
                     while !ended.load(Relaxed) {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use kvlease_soak::{Daemon, Payload, until, wire};
+use kvlease_harness::{Daemon, Payload, SOON, await_that, object, until};
 
-use crate::support::{
-    BUCKET, SOON, assert_all_is_free, await_that, daemon, get, lease, lease_settings, put, release,
+use crate::fixture::{
+    BUCKET, assert_all_is_free, daemon, get, lease, lease_settings, put, release, remove,
 };
 
 const MIB: usize = 1 << 20;
@@ -30,10 +30,9 @@ fn a_client_that_never_releases_holds_only_its_own_space_and_only_until_deadline
         assert_eq!(put(&daemon, &format!("other {turn}"), MIB), 200, "room is left");
     }
     assert_eq!(daemon.stats().unwrap().leases_expired, 0, "the leases are not over");
-    // Removed, so that their space is free as soon as nobody may read it.
+    // Removed, so that their space is free as soon as no client may read it.
     for key in ["held 0", "held 1", "held 2"] {
-        let reply = daemon.call("DELETE", &wire::object(BUCKET, key), b"").unwrap();
-        assert_eq!(reply.status, 200);
+        assert_eq!(remove(&daemon, key), 200);
         assert_eq!(get(&daemon, key), 404);
     }
     let reused = until(SOON, || (put(&daemon, "large", 12 * MIB) == 200).then(Instant::now));
@@ -55,24 +54,19 @@ fn a_put_is_refused_when_only_leased_objects_are_left_and_the_connection_goes_on
         leases.push(lease(&daemon, &key, "ttl_s=300").1);
     }
     let mut connection = daemon.connect().unwrap();
-    let (path, bytes) =
-        (wire::object(BUCKET, "late"), Payload::new("late", 1, 3 * MIB + 5).bytes());
+    let (path, bytes) = (object(BUCKET, "late"), Payload::new("late", 1, 3 * MIB + 5).bytes());
     for _ in 0..3 {
-        let refused = connection.call("PUT", &path, &bytes).unwrap();
+        let refused = connection.put(&path, &bytes);
         assert_eq!(refused.status, 507, "{}", refused.text());
         assert!(refused.header("retry-after").is_some());
-        assert_eq!(connection.call("GET", &path, b"").unwrap().status, 404);
+        assert_eq!(connection.call("GET", &path).status, 404);
     }
-    let chunked = format!(
-        "PUT {path} HTTP/1.1\r\nHost: soak\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
-        bytes.len()
-    );
-    connection.send(chunked.as_bytes()).unwrap();
-    connection.send(&bytes).unwrap();
-    connection.send(b"\r\n0\r\n\r\n").unwrap();
-    assert_eq!(connection.reply(false).unwrap().status, 507);
+    connection.begin_chunked_put(&path);
+    connection.send_chunk(&bytes);
+    connection.send("0\r\n\r\n");
+    assert_eq!(connection.reply().status, 507);
     release(&daemon, &leases[0]);
-    assert_eq!(connection.call("PUT", &path, &bytes).unwrap().status, 200);
+    assert_eq!(connection.put(&path, &bytes).status, 200);
     assert_eq!(get(&daemon, "late"), 200);
     assert_eq!(get(&daemon, "held 0"), 404, "the one that was released made room");
     assert_eq!(get(&daemon, "held 1"), 200);
@@ -89,7 +83,7 @@ fn a_lease_that_never_reached_its_client_is_given_back() {
     assert_eq!(put(&daemon, "object", MIB), 200);
     for _ in 0..50 {
         let mut connection = daemon.connect().unwrap();
-        connection.send_head("GET", &wire::object(BUCKET, "object"), 0).unwrap();
+        connection.try_send_head("GET", &object(BUCKET, "object"), 0).unwrap();
         // Gone before the first byte is read.
         drop(connection);
     }

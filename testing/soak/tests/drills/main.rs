@@ -2,12 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
+mod fixture;
 mod lane;
 mod lane_restart;
 mod leases;
+mod process;
 mod public_name;
 mod refusals;
 mod restart;

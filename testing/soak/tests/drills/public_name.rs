@@ -2,13 +2,13 @@
 
 use std::{fs, time::Duration};
 
-use kvlease_soak::until;
+use kvlease_harness::{await_that, until};
 
-use crate::support::{daemon, get, put};
+use crate::fixture::{daemon, get, put};
 
 const RELINKS: &str = "kvlease_relinks_total";
 
-/// What is promised to clients that want to attach.
+/// Promise to clients that want to attach.
 const BACK_WITHIN: Duration = Duration::from_secs(1);
 
 #[test]
@@ -21,7 +21,7 @@ fn a_removed_public_name_is_back_within_a_second_with_the_same_inode_and_is_coun
         fs::remove_file(daemon.segment().path()).unwrap();
         let back = until(BACK_WITHIN, || daemon.segment().inode());
         assert_eq!(back, inode);
-        crate::support::await_that("the relink is counted", || {
+        await_that("the relink is counted", || {
             daemon.metric(RELINKS).unwrap() == f64::from(relinks)
         });
     }

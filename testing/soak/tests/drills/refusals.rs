@@ -1,60 +1,42 @@
-//! Daemons that must not start: one line on standard error, a documented exit status, and nothing
-//! made.
+//! Daemons that must not start: one line on standard error, a documented exit status, no file.
 
-use std::{
-    fs,
-    net::TcpListener,
-    process::{Command, Stdio},
-    thread,
-};
+use std::{fs, net::TcpListener, process::Stdio, thread};
 
-use kvlease_soak::{Segment, serve_command};
+use kvlease_harness::{Launch, SOON, Segment, until};
 
-use crate::support::{await_that, daemon, daemon_binary, get, put};
+use crate::fixture::{daemon, get, launch, put};
 
 const BAD_USAGE: i32 = 64;
 const TAKEN: i32 = 69;
 const SYSTEM: i32 = 71;
 const CANNOT_CREATE: i32 = 73;
 
-/// Starts a daemon that must refuse to, and returns its exit status and its one line.
-fn refusal(mut command: Command) -> (i32, String) {
+/// Exit status and the one line of a daemon that must refuse to start.
+fn refusal(launch: &Launch, segment: &Segment) -> (i32, String) {
+    let mut command = launch.command(segment).unwrap();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
-    let mut ended = || process.try_wait().unwrap().is_some();
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        await_that("the daemon refuses to start", &mut ended);
-    }));
-    if outcome.is_err() {
+    let ended = until(SOON, || process.try_wait().unwrap());
+    if ended.is_none() {
         process.kill().unwrap();
     }
     let output = process.wait_with_output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(outcome.ok(), Some(()), "it serves: {line}");
+    assert!(ended.is_some(), "it serves: {line}");
     assert!(output.stdout.is_empty());
     assert_eq!(line.lines().count(), 1, "one line, not: {line}");
     (output.status.code().expect("it ends by itself"), line)
 }
 
-fn serve(segment: &Segment, listen: &str, capacity: &str) -> Command {
-    let mut command = serve_command(&daemon_binary());
-    command.args(["--listen", listen, "--capacity", capacity]);
-    command.args(["--shared-memory-name", segment.name()]);
-    command
-}
-
-/// The same with room for the stacks of so many threads.
-fn within_threads(command: &Command, threads: usize) -> Command {
+/// The same with room for the stacks of this many threads.
+fn within_threads(launch: &Launch, threads: usize) -> Launch {
     const STACK: u64 = 1 << 30;
     let room = threads as u64 * STACK + STACK / 4 * 3;
-    let mut limited = Command::new("sh");
-    limited.args(["-c", &format!("ulimit -v {} && exec \"$0\" \"$@\"", room >> 10)]);
-    limited.arg(command.get_program()).args(command.get_args());
-    limited.env("RUST_MIN_STACK", STACK.to_string());
-    limited
+    let limited = launch.clone().ulimit(&format!("-v {}", room >> 10));
+    limited.env("RUST_MIN_STACK", STACK.to_string())
 }
 
-/// Asserts that a line names everything that a person needs.
+/// Asserts that a line names every part that a person needs.
 fn assert_names(line: &str, parts: &[&str]) {
     for part in parts {
         assert!(line.contains(part), "`{part}` is not in: {line}");
@@ -66,7 +48,7 @@ fn a_second_daemon_on_the_same_segment_is_refused_and_the_first_goes_on() {
     let first = daemon("16MiB", &[]);
     assert_eq!(put(&first, "kept", 50_000), 200);
     let inode = first.segment().inode();
-    let (status, line) = refusal(serve(first.segment(), "127.0.0.1:0", "16MiB"));
+    let (status, line) = refusal(&launch("16MiB"), first.segment());
     assert_eq!(status, TAKEN, "{line}");
     assert_names(&line, &["shared_memory_name=`", first.segment().name(), "stop it or choose"]);
     assert_eq!(first.segment().inode(), inode);
@@ -79,12 +61,11 @@ fn a_daemon_that_gets_too_few_threads_says_so_and_one_that_gets_them_is_warm() {
     assert_eq!(put(&daemon, "kept", 50_000), 200);
     let inode = daemon.segment().inode();
     daemon.kill().unwrap();
-    let mut plain = serve(daemon.segment(), "127.0.0.1:0", "16MiB");
-    plain.args(["--set", "log.level=error"]);
+    let plain = launch("16MiB").set(["log.level=error"]);
     // One for each processor, and those that keep, populate and scrub the arena.
     let needed = thread::available_parallelism().unwrap().get() + 3;
     for threads in 0..needed {
-        let (status, line) = refusal(within_threads(&plain, threads));
+        let (status, line) = refusal(&within_threads(&plain, threads), daemon.segment());
         assert_eq!(status, SYSTEM, "{line}");
         assert_names(&line, &["thread", "raise"]);
     }
@@ -98,7 +79,7 @@ fn a_taken_port_is_refused_and_nothing_is_made() {
     let segment = Segment::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (status, line) = refusal(serve(&segment, &address, "16MiB"));
+    let (status, line) = refusal(&launch("16MiB").listen(&address), &segment);
     assert_eq!(status, TAKEN, "{line}");
     assert_names(&line, &["server.address=`", &address, "choose another port"]);
     assert!(segment.is_absent());
@@ -107,7 +88,7 @@ fn a_taken_port_is_refused_and_nothing_is_made() {
 #[test]
 fn a_capacity_beyond_the_shared_memory_is_refused_and_nothing_is_made() {
     let segment = Segment::new();
-    let (status, line) = refusal(serve(&segment, "127.0.0.1:0", "8TiB"));
+    let (status, line) = refusal(&launch("8TiB"), &segment);
     assert_eq!(status, CANNOT_CREATE, "{line}");
     assert_names(&line, &["capacity=`8TiB`", "set at most"]);
     assert!(segment.is_absent(), "left behind: {:?}", segment.private_path());
@@ -116,11 +97,11 @@ fn a_capacity_beyond_the_shared_memory_is_refused_and_nothing_is_made() {
 #[test]
 fn a_name_that_another_file_has_is_refused_and_that_file_stays_as_it_is() {
     let segment = Segment::new();
-    fs::write(segment.path(), b"somebody else's").unwrap();
-    let (status, line) = refusal(serve(&segment, "127.0.0.1:0", "16MiB"));
+    fs::write(segment.path(), b"of another program").unwrap();
+    let (status, line) = refusal(&launch("16MiB"), &segment);
     assert_eq!(status, TAKEN, "{line}");
     assert_names(&line, &["shared_memory_name", segment.name(), "choose another name"]);
-    assert_eq!(fs::read(segment.path()).unwrap(), b"somebody else's");
+    assert_eq!(fs::read(segment.path()).unwrap(), b"of another program");
     let left = fs::symlink_metadata(segment.private_path());
     assert!(left.is_err(), "left behind: {:?}", segment.private_path());
 }
@@ -149,9 +130,8 @@ fn a_configuration_that_cannot_be_used_is_refused_and_nothing_is_made() {
     ];
     for (path, key, value, cure) in cases {
         let segment = Segment::new();
-        let mut command = serve(&segment, "127.0.0.1:0", "16MiB");
-        command.arg("--config").arg(path);
-        let (status, line) = refusal(command);
+        let launch = launch("16MiB").args(["--config", path.to_str().unwrap()]);
+        let (status, line) = refusal(&launch, &segment);
         assert_eq!(status, BAD_USAGE, "{line}");
         assert_names(&line, &[&format!("{key}=`{value}`"), cure]);
         assert!(segment.is_absent());
@@ -161,9 +141,8 @@ fn a_configuration_that_cannot_be_used_is_refused_and_nothing_is_made() {
 #[test]
 fn bad_environment_variables_and_flags_are_refused_and_nothing_is_made() {
     let segment = Segment::new();
-    let mut command = serve(&segment, "127.0.0.1:0", "16MiB");
-    command.env("KVLEASE_CAPASITY", "1GiB");
-    let (status, line) = refusal(command);
+    let misspelt = launch("16MiB").env("KVLEASE_CAPASITY", "1GiB");
+    let (status, line) = refusal(&misspelt, &segment);
     assert_eq!(status, BAD_USAGE, "{line}");
     assert_names(&line, &["KVLEASE_CAPASITY=`1GiB`"]);
     for (flags, named) in [
@@ -171,9 +150,7 @@ fn bad_environment_variables_and_flags_are_refused_and_nothing_is_made() {
         (["--set", "lease.ttl_max_s=-1"], "lease.ttl_max_s=`-1`"),
         (["--no-such-flag", "1"], "--no-such-flag"),
     ] {
-        let mut command = serve(&segment, "127.0.0.1:0", "16MiB");
-        command.args(flags);
-        let (status, line) = refusal(command);
+        let (status, line) = refusal(&launch("16MiB").args(flags), &segment);
         assert_eq!(status, BAD_USAGE, "{line}");
         assert_names(&line, &[named]);
     }

@@ -1,14 +1,13 @@
 //! The daemon ends and starts again on the same segment: it has the objects of the daemon before,
 //! and a client goes on reading one of them under a lease of that one.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, ChildStdout, Command, Stdio},
+use kvlease_harness::{Daemon, KILLED, await_that};
+use kvlease_soak::Way;
+
+use crate::{
+    fixture::{BUCKET, assert_all_is_free, daemon, get, lease, lease_settings, put, remove},
+    process::DrillProcess,
 };
-
-use kvlease_soak::{Daemon, actor::HELD, wire::object};
-
-use crate::support::{ACTOR, BUCKET, await_that, daemon, get, lease, lease_settings, put};
 
 const CAPACITY: u64 = 24 << 20;
 
@@ -17,67 +16,10 @@ const TTL_S: &str = "8";
 
 const LEN: usize = 700_001;
 
-/// How the holder gets its lease.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    Http,
-    Lane,
-}
-
-/// A process that reads under a lease until its deadline.
-struct Holder {
-    process: Child,
-    said: BufReader<ChildStdout>,
-}
-
-impl Holder {
-    fn start(daemon: &Daemon, way: Way, key: &str) -> Self {
-        let mut command = Command::new(ACTOR);
-        match way {
-            Way::Http => {
-                command.args(["hold", "--address", &daemon.address().to_string()]);
-                command.args(["--segment", daemon.segment().name()]);
-            }
-            Way::Lane => {
-                command.arg("lane-hold").arg("--socket").arg(daemon.segment().socket_path());
-            }
-        }
-        command.args(["--bucket", BUCKET, "--key", key, "--ttl-s", TTL_S]);
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), HELD);
-        Self { process, said }
-    }
-
-    fn is_reading(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
-    }
-
-    /// How often it copied the object, once its lease has ended. It fails on a wrong byte.
-    fn copies(&mut self) -> u64 {
-        await_that("the holder ends with its lease", || !self.is_reading());
-        let status = self.process.wait().unwrap();
-        assert!(status.success(), "the leased bytes changed, see above");
-        let mut line = String::new();
-        self.said.read_line(&mut line).unwrap();
-        line.split(' ').next().unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // It has ended by itself unless the drill failed.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// Stores objects until the holder has ended, far beyond the capacity: all others are evicted.
-fn fill_while_held(daemon: &Daemon, holder: &mut Holder) {
+fn fill_while_held(daemon: &Daemon, holder: &mut DrillProcess) {
     let (mut stored, mut turn) = (0, 0);
-    while holder.is_reading() {
+    while holder.is_running() {
         stored += match put(daemon, &format!("new {turn}"), LEN) {
             200 => LEN as u64,
             status => panic!("room for objects is left, status=`{status}`"),
@@ -87,7 +29,7 @@ fn fill_while_held(daemon: &Daemon, holder: &mut Holder) {
     assert!(stored > 4 * CAPACITY, "too little was stored to tell, stored=`{stored}`");
 }
 
-/// What becomes of the leased object after the restart.
+/// Fate of the leased object after the restart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     /// It stays where it is: its lease is none of this daemon's, and keeps it all the same.
@@ -106,10 +48,10 @@ fn drill(way: Way, fate: Fate, end: impl FnOnce(&mut Daemon)) {
         assert_eq!(put(&daemon, key, LEN), 200);
     }
     let inode = daemon.segment().inode();
-    let mut holder = Holder::start(&daemon, way, "held");
+    let mut holder = DrillProcess::hold(&daemon, way, "held", TTL_S);
     end(&mut daemon);
     daemon.start_again().unwrap();
-    assert!(holder.is_reading(), "the lease must outlive the restart for this drill to tell");
+    assert!(holder.is_running(), "the lease must outlive the restart for this drill to tell");
     assert_eq!(daemon.segment().inode(), inode);
     for key in old {
         assert_eq!(get(&daemon, key), 200, "{key}");
@@ -118,19 +60,20 @@ fn drill(way: Way, fate: Fate, end: impl FnOnce(&mut Daemon)) {
     }
     if fate == Fate::Replaced {
         for key in old {
-            let removed = daemon.call("DELETE", &object(BUCKET, key), b"").unwrap();
-            assert_eq!(removed.status, 200, "{key}");
+            assert_eq!(remove(&daemon, key), 200, "{key}");
             assert_eq!(get(&daemon, key), 404, "{key}");
         }
         assert!(daemon.stats().unwrap().quarantined >= LEN as u64);
         assert_eq!(put(&daemon, "held", LEN + 4096), 200);
     }
     fill_while_held(&daemon, &mut holder);
-    assert!(holder.copies() > 1);
+    // It fails on a wrong byte, and prints the number of its copies in the end.
+    let copies: u64 = holder.last_line().split(' ').next().unwrap().parse().unwrap();
+    assert!(copies > 1);
     await_that("the quarantine ends", || daemon.stats().unwrap().quarantined == 0);
     assert_eq!(daemon.segment().inode(), inode);
     daemon.remove_all(BUCKET).unwrap();
-    crate::support::assert_all_is_free(&daemon);
+    assert_all_is_free(&daemon);
 }
 
 #[test]
@@ -150,7 +93,7 @@ fn bytes_leased_over_the_fast_lane_stay_until_the_deadline_after_a_sigkill() {
 
 fn kill(daemon: &mut Daemon) {
     let status = daemon.kill().unwrap();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(kvlease_soak::KILLED));
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(KILLED));
 }
 
 #[test]

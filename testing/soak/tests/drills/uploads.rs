@@ -1,16 +1,13 @@
 //! Uploads that break off or stall.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
-use kvlease_soak::{Payload, actor::HALF_SENT, wire};
+use kvlease_harness::{Payload, await_that, object};
+use kvlease_soak::Way;
 
-use crate::support::{
-    ACTOR, BUCKET, assert_all_is_free, await_that, daemon, get, lease, put, release,
+use crate::{
+    fixture::{BUCKET, assert_all_is_free, daemon, get, lease, put, release},
+    process::DrillProcess,
 };
 
 const LEN: usize = (3 << 20) + 17;
@@ -23,18 +20,11 @@ fn an_upload_whose_process_is_killed_leaves_nothing_behind() {
     let daemon = daemon("16MiB", &[]);
     let free = daemon.stats().unwrap().free;
     for round in 0..5 {
-        let mut command = Command::new(ACTOR);
-        command.args(["upload-half", "--address", &daemon.address().to_string()]);
-        command.args(["--bucket", BUCKET, "--key", "cut", "--len", &LEN.to_string()]);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), HALF_SENT);
+        let writer = DrillProcess::store_half(&daemon, Way::Http, "cut", LEN);
         await_that("the upload is under way", || daemon.stats().unwrap().writes == 1);
         assert_eq!(get(&daemon, "cut"), 404, "an unfinished object is invisible");
         assert_eq!(put(&daemon, "cut", 1024), 409, "its key is taken");
-        process.kill().unwrap();
-        process.wait().unwrap();
+        drop(writer);
         await_that("the upload is discarded", || daemon.stats().unwrap().writes == 0);
         let stats = daemon.stats().unwrap();
         assert_eq!((stats.free, stats.writing, stats.objects), (free, 0, 0));
@@ -52,12 +42,12 @@ fn an_upload_whose_process_is_killed_leaves_nothing_behind() {
 fn a_stalled_upload_is_discarded_and_a_lease_does_not_wait_longer_than_its_client() {
     let daemon = daemon("16MiB", &[STALL]);
     let mut connection = daemon.connect().unwrap();
-    connection.send_head("PUT", &wire::object(BUCKET, "stalled"), LEN).unwrap();
-    connection.send(&vec![1; LEN / 2]).unwrap();
+    connection.begin_put(&object(BUCKET, "stalled"), LEN);
+    connection.send(vec![1; LEN / 2]);
     await_that("the upload is under way", || daemon.stats().unwrap().writes == 1);
     let (status, _) = lease(&daemon, "stalled", "timeout_ms=300");
     assert_eq!(status, 504, "it is still being written");
-    let reply = connection.reply(false).unwrap();
+    let reply = connection.reply();
     assert_eq!(reply.status, 408, "{}", reply.text());
     assert_eq!(reply.header("connection"), Some("close"));
     assert_eq!(lease(&daemon, "stalled", "timeout_ms=300").0, 404);
@@ -74,8 +64,8 @@ fn a_lease_that_waits_is_woken_by_the_end_of_the_upload_whichever_it_is() {
     for (complete, expected) in [(true, 200), (false, 404)] {
         let waits = daemon.metric("kvlease_lease_waits_total").unwrap();
         let mut connection = daemon.connect().unwrap();
-        connection.send_head("PUT", &wire::object(BUCKET, "slow"), LEN).unwrap();
-        connection.send(&bytes[..LEN / 2]).unwrap();
+        connection.begin_put(&object(BUCKET, "slow"), LEN);
+        connection.send(&bytes[..LEN / 2]);
         await_that("the upload is under way", || daemon.stats().unwrap().writes == 1);
         thread::scope(|scope| {
             let waiting: Vec<_> = (0..4)
@@ -85,8 +75,8 @@ fn a_lease_that_waits_is_woken_by_the_end_of_the_upload_whichever_it_is() {
             thread::sleep(Duration::from_millis(300));
             assert!(waiting.iter().all(|waiter| !waiter.is_finished()));
             if complete {
-                connection.send(&bytes[LEN / 2..]).unwrap();
-                assert_eq!(connection.reply(false).unwrap().status, 200);
+                connection.send(&bytes[LEN / 2..]);
+                assert_eq!(connection.reply().status, 200);
             } else {
                 drop(connection);
             }

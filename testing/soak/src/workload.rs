@@ -1,25 +1,23 @@
-//! Which keys there are, and how long each version of their objects is.
+//! Keys of a soak, and the length of each version of their objects.
 
 use std::ops::RangeInclusive;
 
-use crate::{
-    Payload,
-    random::{Random, mix},
-};
+use kvlease_harness::Payload;
+use kvlease_testing::{Draws, mix};
 
-/// The shortest object in bytes.
+/// Shortest object in bytes.
 const LEN_MIN: u64 = 1 << 10;
 
-/// The longest object in bytes.
+/// Longest object in bytes.
 const LEN_MAX: u64 = 8 << 20;
 
-/// How many times the arena's capacity all objects have together, at least.
+/// Least size of all objects together, in capacities of the arena.
 const OVERCOMMIT: u64 = 4;
 
-/// By how much of its length an object may be shorter in some version: one part in so many.
+/// Part of its length by which an object may be shorter in some version: one in `LEN_SPREAD`.
 const LEN_SPREAD: u64 = 8;
 
-/// The keys and lengths that follow from a seed and a capacity.
+/// Keys and lengths that follow from a seed and a capacity.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     seed: u64,
@@ -27,25 +25,25 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    /// Far more than an arena of this capacity holds.
-    pub(super) fn new(seed: u64, capacity: u64) -> Self {
+    /// Far more objects than an arena of this capacity holds.
+    pub(crate) fn new(seed: u64, capacity: u64) -> Self {
         Self::of(seed, OVERCOMMIT * capacity, LEN_MIN..=LEN_MAX)
     }
 
-    /// Objects of these lengths that together have at least so many bytes in every version.
+    /// Objects of these lengths with at least `bytes` together, in every version.
     pub(crate) fn of(seed: u64, bytes: u64, lens: RangeInclusive<u64>) -> Self {
-        let (mut random, (low, high)) = (Random::new(seed), lens.into_inner());
+        let (mut draws, (low, high)) = (Draws::new(seed), lens.into_inner());
         let mut lens = Vec::new();
         let mut shortest = 0;
         while shortest < bytes {
-            let len = random.log_between(low + low / LEN_SPREAD * 2, high);
+            let len = draws.log_between(low + low / LEN_SPREAD * 2, high);
             shortest += len - len / LEN_SPREAD;
             lens.push(len);
         }
         Self { seed, lens }
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     pub(crate) fn keys(&self) -> usize {
         self.lens.len()
     }
@@ -55,17 +53,17 @@ impl Workload {
         self.lens.iter().sum()
     }
 
-    /// The name of a key. It needs percent-encoding, as those of LMCache do.
+    /// Name of a key. It needs percent-encoding, as those of LMCache do.
     pub(crate) fn key(&self, index: usize) -> String {
         format!("org/model@{:x}@{index}", self.seed)
     }
 
-    /// The payload of a version of a key.
+    /// Payload of a version of a key.
     pub(crate) fn payload(&self, index: usize, version: u64) -> Payload {
         Payload::new(&self.key(index), version, self.len(index, version))
     }
 
-    /// How long a version of a key is. A third of the lengths are whole pages.
+    /// Length of a version of a key. A third of the lengths are whole pages.
     pub(crate) fn len(&self, index: usize, version: u64) -> usize {
         let longest = self.lens[index];
         let shorter = mix(self.seed ^ mix(index as u64) ^ version) % (longest / LEN_SPREAD).max(1);
@@ -74,12 +72,12 @@ impl Workload {
         len as usize
     }
 
-    /// A key that a reader asks for: the lower half of them is asked for three times as often as
-    /// the rest, so that eviction has a choice.
-    pub(crate) fn wanted(&self, random: &mut Random) -> usize {
+    /// Key that a reader asks for: the lower half is asked for three times as often as the rest, so
+    /// that eviction has a choice.
+    pub(crate) fn wanted(&self, draws: &mut Draws) -> usize {
         let keys = self.keys() as u64;
-        let range = if random.percent(50) { (keys / 2).max(1) } else { keys };
-        random.below(range) as usize
+        let range = if draws.percent(50) { (keys / 2).max(1) } else { keys };
+        draws.below(range) as usize
     }
 }
 

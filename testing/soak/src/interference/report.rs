@@ -1,53 +1,55 @@
-//! What came of each phase.
+//! Report of all phases.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// What one client did.
+use crate::verdict;
+
+/// Calls and bytes of one client.
 #[derive(Default, Debug)]
 pub(super) struct Tally {
-    /// How long each of its calls took.
+    /// Duration of each of its calls.
     pub(super) calls: Vec<Duration>,
     /// Bytes that it stored and read, all of the latter verified.
     pub(super) bytes: u64,
 }
 
-/// What came of one phase.
+/// Result of one phase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Phase {
-    /// What went on beside the clients that were timed.
+    /// Load beside the timed clients.
     pub load: String,
-    /// Calls of the clients that were timed, in a second.
+    /// Calls of the timed clients per second.
     pub calls_per_s: f64,
-    /// How long half of them took at most, in microseconds.
+    /// Median duration in microseconds.
     pub p50_us: f64,
-    /// How long 99 % of them took at most.
+    /// 99th percentile.
     pub p99_us: f64,
-    /// How long the longest took.
+    /// Longest duration.
     pub max_us: f64,
-    /// The fewest calls that one of these clients made.
+    /// Fewest calls of one of these clients.
     pub calls_min: usize,
-    /// Calls of the load, in a second.
+    /// Calls of the load per second.
     pub load_calls_per_s: f64,
-    /// Bytes that the load stored and read, in a second.
+    /// Bytes that the load stored and read per second.
     pub load_bytes_per_s: f64,
-    /// The fewest calls that one client of the load made.
+    /// Fewest calls of one client of the load.
     pub load_calls_min: usize,
 }
 
-/// What came of all phases.
+/// Result of all phases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct BesideReport {
-    /// Brings lengths and choices back.
+pub struct InterferenceReport {
+    /// Seed, which replays lengths and choices.
     pub seed: u64,
-    /// Clients of HTTP that were timed.
+    /// Timed clients of HTTP.
     pub http_clients: usize,
     /// Clients beside them.
     pub load_clients: usize,
     /// The phases.
     pub phases: Vec<Phase>,
-    /// Leases, unfinished and finished objects that were left when all were gone.
+    /// Leases, pending and sealed objects that were left after the clients had ended.
     pub left_at_end: u64,
     /// Exit status of the daemon after `SIGTERM`; none if a signal ended it.
     pub daemon_status: Option<i32>,
@@ -80,15 +82,14 @@ impl Phase {
     }
 }
 
-impl BesideReport {
-    /// What is wrong, in one line each; nothing if all is well. How long calls took is for people
-    /// to judge.
+impl InterferenceReport {
+    /// Faults, in one line each. Durations are for people to judge.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for phase in &self.phases {
             let idle = phase.load_calls_min == 0 && phase.load != self.phases[0].load;
             if phase.calls_min == 0 || idle {
-                faults.push(format!("a client never had its turn: {}", phase.load));
+                faults.push(format!("a client made no call: {}", phase.load));
             }
         }
         if self.left_at_end > 0 {
@@ -101,7 +102,7 @@ impl BesideReport {
     }
 }
 
-impl fmt::Display for BesideReport {
+impl fmt::Display for InterferenceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { http_clients, load_clients, .. } = self;
         writeln!(f, "{http_clients} clients of HTTP, timed; {load_clients} clients beside them")?;
@@ -124,10 +125,6 @@ impl fmt::Display for BesideReport {
                 format!("{}, {}", phase.calls_min, phase.load_calls_min),
             )?;
         }
-        let faults = self.faults();
-        for fault in &faults {
-            writeln!(f, "FAULT {fault}")?;
-        }
-        write!(f, "{}", if faults.is_empty() { "all is well" } else { "NOT WELL" })
+        verdict::verdict(f, &self.faults())
     }
 }

@@ -1,44 +1,47 @@
-//! A client of HTTP: stores, reads, leases and removes small objects of its own.
+//! Client of HTTP: it stores, reads, leases and removes small objects of its own.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use kvlease_client::LeaseReply;
+use kvlease_api::LeaseReply;
+use kvlease_harness::{Endpoint, Payload, object, wire::Wire};
+use kvlease_testing::Draws;
 
-use super::{BUCKET, report::Tally, rest};
-use crate::{
-    Daemon, Payload, Random,
-    wire::{Connection, object},
+use super::{
+    pause::{BUCKET, rest},
+    report::Tally,
 };
+use crate::clients::Place;
 
-/// How many objects it has, and how long they are at most.
+/// Number of its objects, and their shortest and longest length.
 const KEYS: u64 = 8;
 const LEN_MIN: u64 = 1 << 10;
 const LEN_MAX: u64 = 64 << 10;
 
 pub(super) struct HttpClient {
-    connection: Connection,
-    random: Random,
+    connection: Wire,
+    draws: Draws,
     number: usize,
     tally: Tally,
 }
 
 impl HttpClient {
-    pub(super) fn open(daemon: &Daemon, seed: u64, number: usize) -> anyhow::Result<Self> {
-        let (connection, random) = (daemon.connect()?, Random::of(seed, number as u64));
-        Ok(Self { connection, random, number, tally: Tally::default() })
+    pub(super) fn open(place: &Place, seed: u64, number: usize) -> anyhow::Result<Self> {
+        let connection = Endpoint::at(place.address).connect()?;
+        let draws = Draws::of(seed, number as u64);
+        Ok(Self { connection, draws, number, tally: Tally::default() })
     }
 
-    /// Works until it is told to stop, and removes what it stored.
+    /// Works while `goes_on`, and removes its objects.
     pub(super) fn work(
         mut self,
         pause: Duration,
         goes_on: impl Fn() -> bool,
     ) -> anyhow::Result<Tally> {
         while goes_on() {
-            let key = format!("http {} {}", self.number, self.random.below(KEYS));
+            let key = format!("http {} {}", self.number, self.draws.below(KEYS));
             let path = object(BUCKET, &key);
-            match self.random.below(4) {
+            match self.draws.below(4) {
                 0 => self.store(&key, &path)?,
                 1 => self.lease(&path)?,
                 _ => self.read(&key, &path)?,
@@ -54,10 +57,10 @@ impl HttpClient {
 
     fn store(&mut self, key: &str, path: &str) -> anyhow::Result<()> {
         self.call("DELETE", path, b"", &[200, 404])?;
-        let len = self.random.log_between(LEN_MIN, LEN_MAX) as usize;
+        let len = self.draws.log_between(LEN_MIN, LEN_MAX) as usize;
         let bytes = Payload::new(key, self.tally.calls.len() as u64, len).bytes();
         self.tally.bytes += len as u64;
-        // No space is left where all of it is leased or being written.
+        // There is no space if all of it is leased or pending.
         self.call("PUT", path, &bytes, &[200, 507]).map(drop)
     }
 
@@ -88,7 +91,7 @@ impl HttpClient {
         expected: &[u16],
     ) -> anyhow::Result<(u16, Vec<u8>)> {
         let started = Instant::now();
-        let reply = self.connection.call(method, path, body);
+        let reply = self.connection.try_call(method, path, body);
         let reply = reply.with_context(|| format!("{method} {path}"))?;
         self.tally.calls.push(started.elapsed());
         ensure!(expected.contains(&reply.status), "{method} {path} reply=`{reply:?}`");

@@ -1,0 +1,54 @@
+//! Addresses of a daemon, and ways of a request to it.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use kvlease_client::SegmentName;
+use kvlease_harness::Daemon;
+
+/// Addresses of a daemon that its clients need.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Place {
+    /// Address that the daemon listens on
+    #[arg(long)]
+    pub address: SocketAddr,
+    /// Name of its segment
+    #[arg(long)]
+    pub segment: SegmentName,
+    /// Socket of its fast lane
+    #[arg(long)]
+    pub socket: PathBuf,
+}
+
+impl Place {
+    /// Addresses of this daemon.
+    ///
+    /// # Errors
+    ///
+    /// If the name of its segment is not one.
+    pub fn of(daemon: &Daemon) -> anyhow::Result<Self> {
+        let segment = daemon.segment();
+        let (address, socket) = (daemon.address(), segment.socket_path());
+        Ok(Self { address, segment: segment.name().parse()?, socket })
+    }
+
+    /// Command-line arguments that name this place to another process.
+    pub fn arguments(&self) -> [OsString; 6] {
+        [
+            "--address".into(),
+            self.address.to_string().into(),
+            "--segment".into(),
+            self.segment.to_string().into(),
+            "--socket".into(),
+            self.socket.clone().into(),
+        ]
+    }
+}
+
+/// Way of a request to the daemon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Way {
+    /// Over HTTP.
+    Http,
+    /// Over the fast lane.
+    Lane,
+}
