@@ -15,6 +15,9 @@ use super::rust::Source;
 use exceptions::Exception;
 use graph::{Component, Graph, Link};
 
+/// Number of circles that are allowed.
+pub(super) const ALLOWED: usize = exceptions::ALL.len();
+
 /// Complaints about the crates whose roots are named.
 pub(super) fn complaints(roots: &[String], sources: &[Source]) -> Vec<String> {
     judge(&graph(roots, sources), exceptions::ALL)

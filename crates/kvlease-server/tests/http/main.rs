@@ -20,4 +20,5 @@ mod put;
 mod refused_put;
 mod table;
 mod takeover;
-mod wire;
+
+use kvlease_harness::wire;

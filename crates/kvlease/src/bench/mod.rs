@@ -49,7 +49,7 @@ fn measure(session: &mut Session) -> Result<Report, Failure> {
             + calls::STEPS * plan.clients().len()
             + lane::steps(plan.lane_cells().len()),
     );
-    let mut report = session.report();
+    let mut report = Report::new(session.stats(), &session.address, session.rounds, plan.skipped());
     // Calls first, while the daemon is as fresh as for any client.
     for clients in plan.clients() {
         report.calls.extend(calls::measure(session, *clients)?);

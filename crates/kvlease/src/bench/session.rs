@@ -20,7 +20,6 @@ use super::{
     args::BenchArgs,
     daemon::Daemon,
     plan::{self, LaneCell, Plan},
-    report::Report,
     wire::{self, Connection},
 };
 use crate::{
@@ -103,9 +102,9 @@ impl Session {
         self.progress = progress::steps(steps);
     }
 
-    /// A report without figures yet.
-    pub(super) fn report(&self) -> Report {
-        Report::new(&self.stats, &self.address, self.rounds, self.plan.skipped())
+    /// State of the daemon before the first measurement.
+    pub(super) fn stats(&self) -> &StatsReply {
+        &self.stats
     }
 
     /// The part of all keys that makes them this run's own.

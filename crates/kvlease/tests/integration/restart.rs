@@ -57,10 +57,10 @@ fn a_cold_start_is_empty_and_says_so() {
 fn a_record_of_another_version_is_explained_and_never_misread() {
     let mut daemon = daemon();
     put(&daemon, 1);
-    daemon.kill();
+    daemon.kill().unwrap();
     let golden = include_bytes!("../../../kvlease-arena/testdata/manifest-v1.bin");
-    std::fs::write(path(&daemon, Some("record")), golden).unwrap();
-    daemon.start_again_with(&[]);
+    fs::write(daemon.segment().private_path().join("record"), golden).unwrap();
+    daemon.start_again().unwrap();
     assert!(!get(&daemon, 1));
     let log = daemon.log();
     assert!(log.contains("starting cold") && log.contains("before the last boot"), "{log}");
@@ -71,6 +71,32 @@ fn a_record_of_another_version_is_explained_and_never_misread() {
 }
 
 #[test]
+fn a_lease_fence_that_cannot_be_read_is_reported_with_its_effect_and_its_end() {
+    let mut daemon = daemon();
+    put(&daemon, 1);
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
+    assert!(!daemon.log().contains("the lease fence"), "{}", daemon.log());
+    daemon.kill().unwrap();
+    fs::remove_file(daemon.segment().private_path().join("horizon")).unwrap();
+    daemon.start_again_as(&launch().set(["lease.ttl_max_s=3000"])).unwrap();
+    let log = daemon.log();
+    let warning = log.lines().find(|line| line.contains("the lease fence")).expect("a warning");
+    assert!(warning.contains("WARN") && warning.contains("is missing"), "{warning}");
+    assert!(warning.contains("no space of the segment is reused"), "{warning}");
+    // The longest lease and its grace, less the time that the start took.
+    let ends_in = warning.split("ends_in_s=").nth(1).unwrap();
+    let ends_in: u64 = ends_in.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((1_000..=3_010).contains(&ends_in), "{warning}");
+    assert!(get(&daemon, 1), "objects are there all the same");
+    let refused = run_on(&daemon, &["put", "k2", "-"], &object(2));
+    assert!(!refused.status.success(), "the space may still be read");
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
+    assert_eq!(daemon.log().matches("the lease fence").count(), 1, "{}", daemon.log());
+}
+
+#[test]
 fn a_segment_that_somebody_cuts_ends_the_daemon_and_what_is_left_is_served() {
     let mut daemon = daemon();
     (0..100).for_each(|n| put(&daemon, n));
@@ -78,8 +104,10 @@ fn a_segment_that_somebody_cuts_ends_the_daemon_and_what_is_left_is_served() {
     segment.set_len(10 << 20).unwrap();
     let status = daemon.wait().unwrap();
     assert!(status.signal().is_some(), "{status:?}");
-    assert!(daemon.log().contains("truncated"), "{}", daemon.log());
-    daemon.start_again_with(&[]);
+    // The daemon finds it by itself, or meets it in an access.
+    let log = daemon.log();
+    assert!(log.contains("cut the segment shorter") || log.contains("truncated"), "{log}");
+    daemon.start_again().unwrap();
     let log = daemon.log();
     assert!(log.contains("gave it its size back"), "{log}");
     assert_eq!(segment.metadata().unwrap().len(), 64 << 20);

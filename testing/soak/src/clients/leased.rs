@@ -8,7 +8,7 @@ use std::{
 
 use kvlease_client::{Attachment, Error, Lease, lane::LaneLease};
 use kvlease_harness::{Payload, WrongBytes};
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{Checksum, Extent, Key};
 
 use super::place::Way;

@@ -9,8 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_client::Checksum;
-use kvlease_sys::Digest;
+use kvlease_harness::oracle::KeyState;
 
 use super::{
     kept::{Kept, KeptLeases},
