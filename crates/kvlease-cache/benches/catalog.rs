@@ -5,9 +5,10 @@
 
 use std::{hint::black_box, time::Duration};
 
-use kvlease_cache::{Acquired, Catalog, CatalogConfig, EvictionKind, UNIT};
-use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Key, LeaseId, Timestamp};
+use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, UNIT};
+use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Timestamp};
 
+const CALLER: Caller = Caller::DAEMON;
 const OBJECTS: u64 = 100_000;
 const ROUNDS: u64 = 1_000_000;
 /// Parts of a measurement, each with a time of its own.
@@ -35,8 +36,8 @@ fn main() {
         let pair = measure(|round| acquire_and_release(&mut catalog, &present[scattered(round)]));
         let miss = measure(|round| {
             let name = absent[scattered(round)].as_str();
-            let answer = catalog.acquire("lmcache", name, TTL, Timestamp::default());
-            assert_eq!(black_box(answer), Acquired::Absent { evicted: false });
+            let answer = catalog.acquire(&CALLER, "lmcache", name, TTL, Timestamp::default());
+            assert_eq!(black_box(answer), Err(Miss::Absent));
         });
         let batches = [(128, true), (1024, true), (1024, false)]
             .map(|(len, warm)| measure_batches(&mut catalog, &present, len, warm));
@@ -69,20 +70,15 @@ fn measure_batches(catalog: &mut Catalog, present: &[Key], len: u64, warm: bool)
             (0..len as usize).map(|at| &text[at * key_len..(at + 1) * key_len]).collect();
         acquire_batch(catalog, &names, &mut ids);
         for id in ids.drain(..) {
-            black_box(catalog.release(id, Timestamp::default()));
+            black_box(catalog.release(&CALLER, id, Timestamp::default()));
         }
     });
     total / len as f64
 }
 
 fn acquire_batch(catalog: &mut Catalog, names: &[&str], ids: &mut Vec<LeaseId>) {
-    catalog.acquire_many("lmcache", names, TTL, Timestamp::default(), |acquired| {
-        match acquired {
-            Acquired::Leased(lease) => ids.push(lease.id),
-            other => panic!("the object is there: {other:?}"),
-        }
-        true
-    });
+    let leases = catalog.acquire_many(&CALLER, "lmcache", names, TTL, Timestamp::default());
+    ids.extend(leases.map(|lease| lease.expect("the object is there").id));
 }
 
 /// A full arena with some leases.
@@ -94,8 +90,8 @@ fn filled(eviction: EvictionKind) -> Catalog {
     keys(0).into_iter().for_each(|key| store(&mut catalog, key));
     for number in 0..LEASES_HELD {
         let name = key(number * (OBJECTS / LEASES_HELD));
-        let held = catalog.acquire("lmcache", name.as_str(), TTL, Timestamp::default());
-        assert!(matches!(held, Acquired::Leased(_)));
+        let held = catalog.acquire(&CALLER, "lmcache", name.as_str(), TTL, Timestamp::default());
+        assert!(held.is_ok());
     }
     catalog
 }
@@ -110,10 +106,10 @@ fn store(catalog: &mut Catalog, key: Key) {
 
 fn acquire_and_release(catalog: &mut Catalog, name: &Key) {
     let now = Timestamp::default();
-    let Acquired::Leased(lease) = catalog.acquire("lmcache", name.as_str(), TTL, now) else {
+    let Ok(lease) = catalog.acquire(&CALLER, "lmcache", name.as_str(), TTL, now) else {
         panic!("the object is there")
     };
-    black_box(catalog.release(black_box(lease).id, now));
+    black_box(catalog.release(&CALLER, black_box(lease).id, now));
 }
 
 /// As many names as there are objects, from `first` on.

@@ -4,7 +4,7 @@
 //! grants and releases without end take no more memory than the most leases that lived together.
 
 use hashbrown::HashMap;
-use kvlease_types::Timestamp;
+use kvlease_types::{Owner, Timestamp};
 
 use crate::{
     deadlines::Deadlines,
@@ -18,6 +18,8 @@ pub(crate) struct LeaseRecord {
     pub(crate) sequence: u64,
     /// Slot of the object.
     pub(crate) slot: u32,
+    /// The only caller that may release or renew it.
+    pub(crate) owner: Owner,
     pub(crate) granted: Timestamp,
     pub(crate) deadline: Timestamp,
 }
@@ -52,34 +54,51 @@ impl Leases {
     }
 
     /// Adds a lease on the object in `slot` and returns its number.
-    pub(crate) fn grant(&mut self, slot: u32, granted: Timestamp, deadline: Timestamp) -> u64 {
+    pub(crate) fn grant(
+        &mut self,
+        slot: u32,
+        owner: Owner,
+        granted: Timestamp,
+        deadline: Timestamp,
+    ) -> u64 {
         self.sequence += 1;
         let sequence = self.sequence;
-        let id = self.records.insert(LeaseRecord { sequence, slot, granted, deadline });
+        let id = self.records.insert(LeaseRecord { sequence, slot, owner, granted, deadline });
         self.by_sequence.insert(sequence, id);
         self.by_deadline.set(id, deadline);
         self.by_age.push_front(&mut self.links, id);
         sequence
     }
 
-    /// Ends a lease whose deadline is still ahead.
-    pub(crate) fn release(&mut self, sequence: u64, now: Timestamp) -> Option<LeaseRecord> {
-        let id = self.live(sequence, now)?;
+    /// Ends a lease of `owner` whose deadline is still ahead.
+    pub(crate) fn release(
+        &mut self,
+        sequence: u64,
+        owner: Owner,
+        now: Timestamp,
+    ) -> Option<LeaseRecord> {
+        let id = self.live(sequence, owner, now)?;
         self.by_deadline.remove(id);
         Some(self.end(id))
     }
 
-    /// Moves the deadline of a lease that has not passed it.
-    pub(crate) fn renew(&mut self, sequence: u64, deadline: Timestamp, now: Timestamp) -> bool {
-        let Some(id) = self.live(sequence, now) else { return false };
+    /// Moves the deadline of a lease of `owner` that has not passed it.
+    pub(crate) fn renew(
+        &mut self,
+        sequence: u64,
+        owner: Owner,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let Some(id) = self.live(sequence, owner, now) else { return false };
         self.records[id].deadline = deadline;
         self.by_deadline.set(id, deadline);
         true
     }
 
-    /// The object of a lease that has not passed its deadline.
-    pub(crate) fn slot(&self, sequence: u64, now: Timestamp) -> Option<u32> {
-        self.live(sequence, now).map(|id| self.records[id].slot)
+    /// The object of a lease of `owner` that has not passed its deadline.
+    pub(crate) fn slot(&self, sequence: u64, owner: Owner, now: Timestamp) -> Option<u32> {
+        self.live(sequence, owner, now).map(|id| self.records[id].slot)
     }
 
     /// Ends the lease with the earliest deadline if that has passed.
@@ -129,9 +148,10 @@ impl Leases {
         }
     }
 
-    fn live(&self, sequence: u64, now: Timestamp) -> Option<u32> {
+    fn live(&self, sequence: u64, owner: Owner, now: Timestamp) -> Option<u32> {
         let id = *self.by_sequence.get(&sequence)?;
-        (self.records[id].deadline > now).then_some(id)
+        let record = &self.records[id];
+        (record.owner == owner && record.deadline > now).then_some(id)
     }
 
     fn end(&mut self, id: u32) -> LeaseRecord {
@@ -146,6 +166,8 @@ impl Leases {
 mod tests {
     use super::*;
 
+    const OWNER: Owner = Owner::HTTP;
+
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
     }
@@ -154,16 +176,16 @@ mod tests {
     fn leases_expire_in_the_order_of_their_deadlines() {
         let mut leases = Leases::new();
         for deadline in [30, 10, 20] {
-            leases.grant(0, at(0), at(deadline));
+            leases.grant(0, OWNER, at(0), at(deadline));
         }
         assert_eq!(leases.next_deadline(), Some(at(10)));
-        assert!(leases.renew(2, at(40), at(9)));
-        assert!(!leases.renew(3, at(50), at(20)));
+        assert!(leases.renew(2, OWNER, at(40), at(9)));
+        assert!(!leases.renew(3, OWNER, at(50), at(20)));
         leases.check();
         let expired = std::iter::from_fn(|| leases.pop_expired(at(35))).map(|l| l.sequence);
         assert_eq!(expired.collect::<Vec<_>>(), [3, 1]);
-        assert!(leases.release(2, at(40)).is_none());
-        assert!(leases.release(2, at(39)).is_some());
+        assert!(leases.release(2, OWNER, at(40)).is_none());
+        assert!(leases.release(2, OWNER, at(39)).is_some());
         leases.check();
         assert_eq!(leases.len(), 0);
     }
@@ -172,10 +194,23 @@ mod tests {
     fn grants_and_releases_without_end_take_no_more_memory() {
         let mut leases = Leases::new();
         for round in 0..1_000_000 {
-            let sequence = leases.grant(7, at(round), at(round + 1000));
-            assert!(leases.release(sequence, at(round + 1)).is_some());
+            let sequence = leases.grant(7, OWNER, at(round), at(round + 1000));
+            assert!(leases.release(sequence, OWNER, at(round + 1)).is_some());
         }
         assert_eq!((leases.len(), leases.span()), (0, 1));
         assert!(leases.by_sequence.capacity() < 8);
+    }
+
+    #[test]
+    fn only_its_owner_ends_or_renews_a_lease() {
+        let mut leases = Leases::new();
+        let sequence = leases.grant(7, Owner::connection(1), at(0), at(100));
+        for other in [Owner::HTTP, Owner::DAEMON, Owner::connection(2)] {
+            assert!(leases.release(sequence, other, at(1)).is_none());
+            assert!(!leases.renew(sequence, other, at(200), at(1)));
+            assert_eq!(leases.slot(sequence, other, at(1)), None);
+        }
+        assert_eq!(leases.slot(sequence, Owner::connection(1), at(1)), Some(7));
+        assert!(leases.release(sequence, Owner::connection(1), at(99)).is_some());
     }
 }

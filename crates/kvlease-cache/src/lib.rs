@@ -38,7 +38,7 @@ pub use config::{
 };
 pub use extents::Extents;
 pub use outcome::{
-    Acquired, BucketInfo, CatalogStats, CatalogTotals, ExpiredLease, Lease, ListCursor, ObjectInfo,
-    Released, Removed, Reservation, ReserveError, Restored, SealError, Suspect, WriteId,
+    BucketInfo, CatalogStats, CatalogTotals, ExpiredLease, Lease, ListCursor, ObjectInfo,
+    Reservation, Restored, Suspect, WriteId,
 };
 pub use watch::SlotWatch;

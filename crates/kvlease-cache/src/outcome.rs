@@ -1,4 +1,6 @@
-//! What the calls of a catalog answer.
+//! Answers of a catalog's calls. Refusals are [`Miss`](kvlease_types::Miss),
+//! [`WriteRefused`](kvlease_types::WriteRefused) and
+//! [`RemoveRefused`](kvlease_types::RemoveRefused).
 
 use std::time::Duration;
 
@@ -23,79 +25,6 @@ pub struct Reservation {
     pub extents: Vec<Extent>,
 }
 
-/// Why there is no space to write into. Nothing was evicted, nothing has changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ReserveError {
-    /// A sealed object has this name. Objects are immutable: remove it first.
-    #[error("the object exists already and objects are immutable: remove it first")]
-    Exists,
-    /// Somebody is writing an object of this name.
-    #[error("the object is being written by somebody else: wait for that write to end")]
-    BeingWritten,
-    /// The object is larger than the arena: it can never fit.
-    #[error(
-        "the object is larger than the arena: store less or raise the capacity, \
-         capacity=`{capacity}`"
-    )]
-    TooLarge {
-        /// Size of the arena.
-        capacity: ByteSize,
-    },
-    /// What could be evicted is not enough: the rest is leased, in quarantine or being written.
-    #[error("only leased, quarantined and unfinished objects are left: retry when leases end")]
-    OnlyLeased,
-    /// There would be enough space, but leased objects cut it into more pieces than one object
-    /// may have.
-    #[error("leased objects fragment the free space: retry when leases end or store less at once")]
-    Fragmented,
-    /// It will fit once more of the arena is populated.
-    #[error("the arena is still being populated: retry shortly")]
-    NotPopulated,
-    /// The catalog's own memory is at its limit and eviction cannot make enough of it free.
-    #[error(
-        "the catalog is at its memory limit: raise cache.catalog_memory_max, cache.catalog_memory_max=`{memory_max}`"
-    )]
-    MemoryShort {
-        /// The limit.
-        memory_max: ByteSize,
-    },
-    /// The write is not in progress: it was sealed or aborted before.
-    #[error("the write has ended already")]
-    UnknownWrite,
-}
-
-/// Why an object could not be sealed. Nothing has changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SealError {
-    /// The write is not in progress: it was sealed or aborted before.
-    #[error("the write has ended already")]
-    UnknownWrite,
-    /// More bytes than were reserved cannot have been written.
-    #[error("the object is longer than what was reserved for it, reserved=`{reserved}`")]
-    BeyondReservation {
-        /// Bytes reserved.
-        reserved: ByteSize,
-    },
-}
-
-/// The answer to a request for a lease.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Acquired {
-    /// The object is leased to the caller.
-    Leased(Lease),
-    /// The object is not there yet: this write may bring it.
-    Writing(WriteId),
-    /// No such object.
-    Absent {
-        /// Whether it was there and was evicted lately: a larger arena would have kept it.
-        evicted: bool,
-    },
-    /// The object is there, but no more leases may live at once.
-    TooManyLeases,
-    /// The object is there, but the catalog's own memory has no room for another lease.
-    MemoryShort,
-}
-
 /// The right to read an object until a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lease {
@@ -116,29 +45,6 @@ pub struct Lease {
     /// Whether the bytes are known to be there. If not, nobody may be told of the lease before
     /// somebody has looked, see [`Catalog::verified`](crate::Catalog::verified).
     pub verified: bool,
-}
-
-/// The answer to the release of a lease.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Released {
-    /// The lease has ended by this call.
-    Released {
-        /// How long it was held.
-        held: Duration,
-    },
-    /// No such lease is live: it ended before, or another incarnation granted it.
-    Unknown,
-}
-
-/// The answer to the removal of an object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Removed {
-    /// The object is invisible from now on.
-    Removed,
-    /// The object is being written: it cannot be removed before it is sealed.
-    BeingWritten,
-    /// No such object.
-    Absent,
 }
 
 /// A sealed object.

@@ -5,10 +5,10 @@
 
 use std::{hint::black_box, time::Duration};
 
-use kvlease_arena::{Arena, Manifest, SegmentOptions};
-use kvlease_cache::{Acquired, Catalog, CatalogConfig, EvictionKind, Restoration, SlotWatch, UNIT};
+use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, Restoration, SlotWatch, UNIT};
+use kvlease_shm::{Arena, Record, SegmentOptions};
 use kvlease_testing::median;
-use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Key, SealedObject, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, SealedObject, Timestamp};
 use tempfile::TempDir;
 
 const OBJECTS: u64 = 100_000;
@@ -161,10 +161,10 @@ fn store(catalog: &mut Catalog, number: u64) {
 
 fn acquire_and_release(catalog: &mut Catalog, key: &Key) {
     let now = Timestamp::default();
-    let Acquired::Leased(lease) = catalog.acquire("lmcache", key.as_str(), TTL, now) else {
+    let Ok(lease) = catalog.acquire(&Caller::DAEMON, "lmcache", key.as_str(), TTL, now) else {
         panic!("the object is there")
     };
-    black_box(catalog.release(black_box(lease).id, now));
+    black_box(catalog.release(&Caller::DAEMON, black_box(lease).id, now));
 }
 
 /// A key of the length that LMCache uses.

@@ -1,78 +1,87 @@
-//! What the engine counts by itself; the catalog counts the rest.
+//! Counters of the engine; the catalog counts the rest.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Totals since the start of the daemon.
+/// A total since the start of the daemon.
 #[derive(Default, Debug)]
-pub(crate) struct Counters {
-    relinks: AtomicU64,
-    link_failures: AtomicU64,
-    corrupt_objects: AtomicU64,
-    scrubbed: AtomicU64,
-    unrecorded: AtomicU64,
-    waits: AtomicU64,
-    wait_nanos: AtomicU64,
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Relaxed);
+    }
 }
 
-/// A copy of the engine's counters.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct CountersSnapshot {
-    /// How often the segment's public name was put back.
-    pub relinks: u64,
-    /// How often that failed.
-    pub link_failures: u64,
-    /// Objects removed since their bytes did not match their checksum.
-    pub corrupt_objects: u64,
-    /// Bytes that the scrubber looked at.
-    pub scrubbed: u64,
-    /// Objects that were stored and will not be known after a restart: there was no memory to
-    /// record them.
-    pub unrecorded: u64,
-    /// Leases that waited for a writer.
-    pub waits: u64,
-    /// The time they waited, in total.
-    pub waited: Duration,
+/// Kind of a counter's amounts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CounterUnit {
+    /// Events or objects.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Nanoseconds; shown in seconds.
+    Nanoseconds,
 }
 
-impl Counters {
-    pub(crate) fn relinked(&self) {
-        self.relinks.fetch_add(1, Relaxed);
-    }
+/// A counter as operators see it.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterRow {
+    /// Name of the metric, without the prefix and the endings that the text format appends.
+    pub name: &'static str,
+    /// Description of the metric.
+    pub help: &'static str,
+    /// Kind of its amounts.
+    pub unit: CounterUnit,
+    /// Reads it.
+    pub read: fn(&CountersSnapshot) -> u64,
+}
 
-    pub(crate) fn link_failed(&self) {
-        self.link_failures.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn found_corrupt(&self) {
-        self.corrupt_objects.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn scrubbed(&self, bytes: u64) {
-        self.scrubbed.fetch_add(bytes, Relaxed);
-    }
-
-    pub(crate) fn left_unrecorded(&self) {
-        self.unrecorded.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn waited(&self, span: Duration) {
-        self.waits.fetch_add(1, Relaxed);
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        self.wait_nanos.fetch_add(nanos, Relaxed);
-    }
-
-    pub(crate) fn snapshot(&self) -> CountersSnapshot {
-        CountersSnapshot {
-            relinks: self.relinks.load(Relaxed),
-            link_failures: self.link_failures.load(Relaxed),
-            corrupt_objects: self.corrupt_objects.load(Relaxed),
-            scrubbed: self.scrubbed.load(Relaxed),
-            unrecorded: self.unrecorded.load(Relaxed),
-            waits: self.waits.load(Relaxed),
-            waited: Duration::from_nanos(self.wait_nanos.load(Relaxed)),
+/// Makes the counters from one line each: the field, its unit, and the description that operators
+/// see. The field's name is the metric's name.
+macro_rules! counters {
+    ($($name:ident: $unit:ident $help:literal,)*) => {
+        /// Totals since the start of the daemon.
+        #[derive(Default, Debug)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
         }
-    }
+
+        /// Copy of the engine's counters.
+        #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+        pub struct CountersSnapshot {
+            $(#[doc = $help] pub $name: u64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> CountersSnapshot {
+                CountersSnapshot { $($name: self.$name.0.load(Relaxed),)* }
+            }
+        }
+
+        impl CountersSnapshot {
+            /// All counters, as operators see them.
+            pub const ROWS: &'static [CounterRow] = &[
+                $(CounterRow {
+                    name: stringify!($name),
+                    help: $help,
+                    unit: CounterUnit::$unit,
+                    read: |counters| counters.$name,
+                },)*
+            ];
+        }
+    };
+}
+
+counters! {
+    lease_waits: Count "Lease requests that waited for a writer",
+    lease_wait: Nanoseconds "Time that they waited",
+    relinks: Count "How often the segment's public name was put back",
+    link_failures: Count "How often it was found gone or taken and could not be put back",
+    corrupt_objects: Count "Objects removed since their bytes did not match their checksum",
+    scrubbed: Bytes "Bytes of objects that the scrubber looked at",
+    objects_unrecorded: Count "Objects stored without being recorded, which a restart will not find",
 }

@@ -3,9 +3,9 @@
 //!
 //! * A [`Put`] is an object being written: dropping it leaves no trace, [`Put::seal`] publishes.
 //! * A [`Reservation`] is one that a client writes into the arena by itself: dropping it leaves no
-//!   trace, [`Reservation::commit`] publishes.
-//! * A [`LeaseGuard`] is a lease nobody has been told of yet: dropping it releases the lease,
-//!   [`LeaseGuard::deliver`] hands it to the client.
+//!   trace, [`Engine::commit`] publishes.
+//! * [`Grants`] are leases that their client does not know of yet: dropping them releases them,
+//!   [`Grants::deliver`] hands them to the client.
 //! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
 //!
 //! One mutex guards the catalog together with the writers that others wait for. It is never held
@@ -13,7 +13,6 @@
 
 #![forbid(unsafe_code)]
 
-mod batch;
 mod cells;
 mod clock;
 mod config;
@@ -21,27 +20,29 @@ mod counters;
 mod cursor;
 mod engine;
 mod error;
-mod lease;
+mod grants;
 mod maintenance;
 mod put;
 mod read;
 mod recovery;
+mod requests;
 mod reservation;
 mod scrub;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod state;
 mod verify;
 mod write;
 
-pub use batch::{GrantedLease, Leased};
 pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
-pub use counters::CountersSnapshot;
+pub use counters::{CounterRow, CounterUnit, CountersSnapshot};
 pub use engine::{Engine, EngineStats};
-pub use error::{CommitError, LeaseRefused, PutError, RemoveRefused, StartError};
-pub use lease::LeaseGuard;
+pub use error::StartError;
+pub use grants::Grants;
 pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};
 pub use recovery::Recovery;
+pub use requests::Renewed;
 pub use reservation::Reservation;
 pub use write::Stored;

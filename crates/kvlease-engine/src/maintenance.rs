@@ -15,7 +15,7 @@ use std::{
 
 use kvlease_arena::LinkStatus;
 
-use crate::{clock::now, engine::Shared, scrub::scrub};
+use crate::{clock::now, scrub::scrub, shared::Shared};
 
 /// How often expired leases are looked for, and the public name is looked at.
 const TURN: Duration = Duration::from_millis(100);
@@ -142,7 +142,7 @@ fn keep_linked(shared: &Shared, trouble: &mut Trouble) {
         Err(error) => Some(error.to_string()),
     };
     if let Some(reason) = trouble.begins(reason) {
-        shared.counters.link_failed();
+        shared.counters.link_failures.increment();
         tracing::error!("clients cannot attach to the segment: {reason}");
     }
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use kvlease_sys::Digest;
-use kvlease_types::{BucketName, ByteSize, Extent, Key};
+use kvlease_shm::Digest;
+use kvlease_types::{BucketName, ByteSize, Caller, Extent, Key, WriteRefused};
 
 use crate::{
     clock::now,
     cursor::Cursor,
-    engine::Shared,
-    error::PutError,
+    shared::Shared,
     write::{Stored, Write},
 };
 
@@ -19,8 +18,8 @@ const UNSIZED_FIRST: ByteSize = ByteSize::mib(1);
 /// The largest amount by which such a reservation grows at once.
 const UNSIZED_STEP_MAX: ByteSize = ByteSize::mib(64);
 
-/// An object that is being written. Nobody sees it before [`Put::seal`]; dropping it discards it
-/// and gives its extents back.
+/// A pending object whose bytes come through the daemon. It is invisible before [`Put::seal`];
+/// dropping it discards it and gives its extents back.
 #[derive(Debug)]
 pub struct Put {
     write: Write,
@@ -35,13 +34,15 @@ pub struct Put {
 impl Put {
     pub(crate) fn begin(
         shared: &Arc<Shared>,
+        caller: &Caller,
         bucket: BucketName,
         key: Key,
         len: Option<ByteSize>,
-    ) -> Result<Self, PutError> {
+    ) -> Result<Self, WriteRefused> {
         let max = shared.config.object_len_max;
         let first = len.unwrap_or(UNSIZED_FIRST.min(max));
-        let (write, extents) = Write::begin(shared, bucket, key, first, now())?;
+        let (write, extents) =
+            Write::begin(shared, &mut shared.state(), caller, (bucket, key), first, now())?;
         Ok(Self {
             write,
             announced: len,
@@ -54,7 +55,7 @@ impl Put {
     }
 
     /// Appends bytes, straight into the arena.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), PutError> {
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteRefused> {
         self.make_room(bytes.len() as u64)?;
         self.received += bytes.len() as u64;
         while !bytes.is_empty() {
@@ -67,25 +68,26 @@ impl Put {
     }
 
     /// Publishes the object.
-    pub fn seal(self) -> Result<Stored, PutError> {
+    pub fn seal(self) -> Result<Stored, WriteRefused> {
         let len = ByteSize::new(self.received);
         if let Some(announced) = self.announced.filter(|announced| *announced != len) {
-            return Err(PutError::TooShort { received: len, announced });
+            return Err(WriteRefused::Incomplete { received: len, announced });
         }
-        Ok(self.write.seal(len, self.digest.finish(), now()))
+        let shared = Arc::clone(&self.write.shared);
+        Ok(self.write.seal(&mut shared.state(), len, self.digest.finish(), now()))
     }
 
-    fn make_room(&mut self, more: u64) -> Result<(), PutError> {
+    fn make_room(&mut self, more: u64) -> Result<(), WriteRefused> {
         let needed = self.received.saturating_add(more);
         if needed <= self.reserved {
             return Ok(());
         }
         if let Some(announced) = self.announced {
-            return Err(PutError::TooLong { announced });
+            return Err(WriteRefused::TooLong { announced });
         }
         let max = self.write.shared.config.object_len_max;
         if needed > max.bytes() {
-            return Err(PutError::TooLarge { max });
+            return Err(WriteRefused::TooLarge { object_len_max: max });
         }
         // Doubling keeps the extents of a long body few.
         let step = self.reserved.min(UNSIZED_STEP_MAX.bytes()).max(needed - self.reserved);

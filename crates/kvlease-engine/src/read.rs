@@ -1,10 +1,11 @@
 //! Objects on their way out, for clients without shared memory.
 
 use bytes::Bytes;
-use kvlease_sys::Digest;
-use kvlease_types::Checksum;
+use kvlease_cache::Lease;
+use kvlease_shm::Digest;
+use kvlease_types::{Checksum, Miss};
 
-use crate::{cursor::Cursor, lease::LeaseGuard};
+use crate::{cursor::Cursor, grants::Grants};
 
 /// The most bytes that one piece of a read carries.
 pub const READ_PIECE_MAX: usize = 256 << 10;
@@ -15,7 +16,9 @@ pub const READ_PIECE_MAX: usize = 256 << 10;
 /// whoever needs all of them never takes a damaged object for a good one.
 #[derive(Debug)]
 pub struct Read {
-    lease: LeaseGuard,
+    /// Keeps the lease.
+    grants: Grants,
+    lease: Lease,
     position: u64,
     cursor: Cursor,
     digest: Digest,
@@ -33,18 +36,20 @@ pub enum ReadError {
 }
 
 impl Read {
-    pub(crate) fn new(lease: LeaseGuard) -> Self {
-        Self { lease, position: 0, cursor: Cursor::default(), digest: Digest::new() }
+    /// Reads under the only lease of `grants`.
+    pub(crate) fn new(grants: Grants) -> Result<Self, Miss> {
+        let lease = grants.first()?.clone();
+        Ok(Self { grants, lease, position: 0, cursor: Cursor::default(), digest: Digest::new() })
     }
 
     /// How many bytes are still to be given out; all of the object's at first.
     pub fn left(&self) -> u64 {
-        self.lease.lease().len.bytes() - self.position
+        self.lease.len.bytes() - self.position
     }
 
     /// The checksum that the object was stored with.
     pub fn checksum(&self) -> Checksum {
-        self.lease.lease().checksum
+        self.lease.checksum
     }
 
     /// The next piece, up to [`READ_PIECE_MAX`] bytes; `None` behind the last one.
@@ -56,23 +61,23 @@ impl Read {
         let mut piece = vec![0; wanted];
         let mut rest = piece.as_mut_slice();
         while !rest.is_empty() {
-            let run = self.cursor.advance(&self.lease.lease().extents, rest.len() as u64);
+            let run = self.cursor.advance(&self.lease.extents, rest.len() as u64);
             let (now, later) = rest.split_at_mut(run.len.bytes() as usize);
-            self.lease.shared.arena.read(run, now);
+            self.grants.shared().arena.read(run, now);
             rest = later;
         }
         self.digest.update(&piece);
         self.position += wanted as u64;
         // The lease is checked behind the copy: a copy that outlived it is not given out, and its
         // bytes say nothing of the object.
-        let ttl = self.lease.shared.config.lease_ttl_max;
-        if !self.lease.shared.renew(self.lease.lease().id, ttl) {
+        let shared = self.grants.shared();
+        let ttl = shared.config.lease_ttl_max;
+        if shared.renew(self.grants.caller(), &[self.lease.id], Some(ttl)).live != [true] {
             return Err(ReadError::TooSlow);
         }
         if self.left() == 0 {
             let intact = self.digest.finish() == self.checksum();
-            let lease = self.lease.lease();
-            self.lease.shared.looked(lease.slot, lease.generation, intact, "when it was read");
+            shared.looked(self.lease.slot, self.lease.generation, intact, "when it was read");
             if !intact {
                 return Err(ReadError::Corrupt);
             }

@@ -10,7 +10,7 @@ use std::{
 
 use kvlease_types::ByteSize;
 
-use crate::engine::Shared;
+use crate::shared::Shared;
 
 /// How fast objects are looked at that were taken over, at least: a tenth of a core.
 const RECOVERY_RATE: ByteSize = ByteSize::gib(1);
@@ -59,7 +59,7 @@ impl Scrubber<'_> {
 
     /// Counts bytes, and keeps to the rate. Returns false if told to stop.
     fn looked_at(&mut self, bytes: u64, rate: ByteSize) -> bool {
-        self.shared.counters.scrubbed(bytes);
+        self.shared.counters.scrubbed.add(bytes);
         self.owed += Duration::from_secs_f64(bytes as f64 / rate.bytes() as f64);
         if self.owed < PAUSE_MIN {
             return true;

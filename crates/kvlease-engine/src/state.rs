@@ -1,34 +1,20 @@
-//! The catalog, and who waits for what is being written.
+//! The catalog, and the readers that wait for pending objects.
 //!
-//! Both change together, under one lock: whoever finds an object being written waits for its end
-//! from the same moment on, and whoever ends the writing wakes all who found it so.
+//! Both change together, under one lock: a reader that finds an object pending waits for its end
+//! from the same moment on, and the end of a write wakes all readers that found it pending.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
-use kvlease_cache::{Acquired, Catalog, Lease, WriteId};
+use kvlease_cache::{Catalog, WriteId};
 use kvlease_types::{ByteSize, Checksum, Timestamp};
 use tokio::sync::watch;
-
-use crate::error::LeaseRefused;
 
 /// What the engine's one mutex guards.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) catalog: Catalog,
-    /// The writes that somebody waits for: an entry is made by the first who does.
+    /// Writes that readers wait for: an entry is made by the first of them.
     awaited: HashMap<WriteId, watch::Sender<()>>,
-}
-
-/// Why an object cannot be leased at this moment.
-#[derive(Debug)]
-pub(crate) enum Unavailable {
-    Absent {
-        evicted: bool,
-    },
-    TooManyLeases,
-    MemoryShort,
-    /// It is being written; the receiver wakes when that ends, either way.
-    Writing(watch::Receiver<()>),
 }
 
 impl State {
@@ -36,30 +22,12 @@ impl State {
         Self { catalog, awaited: HashMap::new() }
     }
 
-    /// Leases an object if that is there now.
-    pub(crate) fn acquire(
-        &mut self,
-        bucket: &str,
-        key: &str,
-        ttl: Duration,
-        now: Timestamp,
-    ) -> Result<Lease, Unavailable> {
-        let acquired = self.catalog.acquire(bucket, key, ttl, now);
-        outcome(acquired, &mut self.awaited)
-    }
-
-    /// Leases many objects, and tells `each` what became of every key until that has seen enough.
-    pub(crate) fn acquire_many(
-        &mut self,
-        bucket: &str,
-        keys: &[&str],
-        ttl: Duration,
-        now: Timestamp,
-        mut each: impl FnMut(Result<Lease, Unavailable>) -> bool,
-    ) {
-        let Self { catalog, awaited } = self;
-        let each = |acquired| each(outcome(acquired, awaited));
-        catalog.acquire_many(bucket, keys, ttl, now, each);
+    /// The end of the write that is pending under this name: the receiver wakes when it comes,
+    /// either way. `None` if no write is pending.
+    pub(crate) fn end_of_write(&mut self, bucket: &str, key: &str) -> Option<watch::Receiver<()>> {
+        let id = self.catalog.pending(bucket, key)?;
+        let end = self.awaited.entry(id).or_insert_with(|| watch::channel(()).0);
+        Some(end.subscribe())
     }
 
     /// Publishes what was written, and wakes all who wait for it.
@@ -82,41 +50,13 @@ impl State {
     }
 }
 
-/// To who does not wait, what is being written is not there.
-impl From<Unavailable> for LeaseRefused {
-    fn from(unavailable: Unavailable) -> Self {
-        match unavailable {
-            Unavailable::Absent { evicted } => Self::Absent { evicted },
-            Unavailable::Writing(_) => Self::Absent { evicted: false },
-            Unavailable::TooManyLeases => Self::TooManyLeases,
-            Unavailable::MemoryShort => Self::MemoryShort,
-        }
-    }
-}
-
-fn outcome(
-    acquired: Acquired,
-    awaited: &mut HashMap<WriteId, watch::Sender<()>>,
-) -> Result<Lease, Unavailable> {
-    Err(match acquired {
-        Acquired::Leased(lease) => return Ok(lease),
-        Acquired::Writing(id) => {
-            let end = awaited.entry(id).or_insert_with(|| watch::channel(()).0);
-            Unavailable::Writing(end.subscribe())
-        }
-        Acquired::Absent { evicted } => Unavailable::Absent { evicted },
-        Acquired::TooManyLeases => Unavailable::TooManyLeases,
-        Acquired::MemoryShort => Unavailable::MemoryShort,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use kvlease_cache::CatalogConfig;
     use kvlease_testing::model::{block_on, check, step};
-    use kvlease_types::{BucketName, Epoch, Key};
+    use kvlease_types::{BucketName, Caller, Epoch, Key, Miss};
     use loom::{sync::Mutex, thread};
 
     use super::*;
@@ -141,16 +81,20 @@ mod tests {
         state.catalog.reserve(bucket, key, ByteSize::new(1), now()).unwrap().id
     }
 
-    /// Waits until the object is there or is not being written any more.
+    /// Waits until the object is there or is not pending any more.
     fn is_there(state: &Mutex<State>) -> bool {
         loop {
-            let found = state.lock().unwrap().acquire("b", "k", TTL, now());
+            let caller = Caller::DAEMON;
+            let found = state.lock().unwrap().catalog.acquire(&caller, "b", "k", TTL, now());
             match found {
                 Ok(_) => return true,
-                Err(Unavailable::Writing(mut end)) => {
+                Err(Miss::Pending) => {
+                    let end = state.lock().unwrap().end_of_write("b", "k");
                     step();
-                    // The sender is dropped: there is nothing to be seen.
-                    assert!(block_on(end.changed()).is_err());
+                    if let Some(mut end) = end {
+                        // The sender is dropped: there is nothing to be seen.
+                        assert!(block_on(end.changed()).is_err());
+                    }
                 }
                 Err(_) => return false,
             }

@@ -13,7 +13,7 @@ use tokio::{
     task::block_in_place,
 };
 
-use crate::engine::Shared;
+use crate::shared::Shared;
 
 /// What is looked at without a break: a tenth of a millisecond.
 const PIECE: u64 = 1 << 20;
@@ -48,7 +48,7 @@ impl Shared {
             );
         });
         if condemned {
-            self.counters.found_corrupt();
+            self.counters.corrupt_objects.increment();
         }
     }
 

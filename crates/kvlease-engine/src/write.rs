@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use kvlease_cache::WriteId;
-use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Extent, Key, Timestamp, WriteRefused};
 
-use crate::{clock::now, engine::Shared, error::PutError};
+use crate::{clock::now, shared::Shared, state::State};
 
-/// An object that is being written. Dropping it discards the object, gives its extents back, and
-/// wakes those who wait for it, as [`Write::seal`] does.
+/// A pending object. Dropping it discards the object, gives its extents back, and wakes those who
+/// wait for it, as [`Write::seal`] does. To be dropped while the catalog is not locked.
 #[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) shared: Arc<Shared>,
+    /// The only caller that may publish it.
+    pub(crate) caller: Caller,
     id: WriteId,
     open: bool,
 }
 
-/// An object that was stored.
+/// A stored object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stored {
     /// Its length.
@@ -29,30 +31,43 @@ impl Write {
     /// Takes the name and space for `len` bytes.
     pub(crate) fn begin(
         shared: &Arc<Shared>,
-        bucket: BucketName,
-        key: Key,
+        state: &mut State,
+        caller: &Caller,
+        (bucket, key): (BucketName, Key),
         len: ByteSize,
         now: Timestamp,
-    ) -> Result<(Self, Vec<Extent>), PutError> {
-        let max = shared.config.object_len_max;
-        if len > max {
-            return Err(PutError::TooLarge { max });
+    ) -> Result<(Self, Vec<Extent>), WriteRefused> {
+        let object_len_max = shared.config.object_len_max;
+        if len > object_len_max {
+            return Err(WriteRefused::TooLarge { object_len_max });
         }
-        let reservation = shared.state().catalog.reserve(bucket, key, len, now)?;
-        let write = Self { shared: Arc::clone(shared), id: reservation.id, open: true };
-        Ok((write, reservation.extents))
+        let reservation = state.catalog.reserve(bucket, key, len, now)?;
+        let (shared, id) = (Arc::clone(shared), reservation.id);
+        Ok((Self { shared, caller: *caller, id, open: true }, reservation.extents))
     }
 
     /// Takes space for `more` bytes.
-    pub(crate) fn extend(&self, more: ByteSize) -> Result<Vec<Extent>, PutError> {
-        Ok(self.shared.state().catalog.extend(self.id, more, now())?)
+    pub(crate) fn extend(&self, more: ByteSize) -> Result<Vec<Extent>, WriteRefused> {
+        self.shared.state().catalog.extend(self.id, more, now())
     }
 
     /// Publishes the first `len` bytes, no more than space was taken for.
-    pub(crate) fn seal(mut self, len: ByteSize, checksum: Checksum, now: Timestamp) -> Stored {
+    pub(crate) fn seal(
+        mut self,
+        state: &mut State,
+        len: ByteSize,
+        checksum: Checksum,
+        now: Timestamp,
+    ) -> Stored {
         self.open = false;
-        self.shared.state().seal(self.id, len, checksum, now);
+        state.seal(self.id, len, checksum, now);
         Stored { len, checksum }
+    }
+
+    /// Discards the object while the catalog is locked.
+    pub(crate) fn abort(mut self, state: &mut State) {
+        self.open = false;
+        state.abort(self.id);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The nouns of kvlease as newtypes: what is stored (buckets, keys, checksums), where it is
-//! stored (offsets, extents), who may read it until when (leases, timestamps), and how big
-//! things are (sizes).
+//! stored (offsets, extents), who asks (callers), who may read it until when (leases, timestamps),
+//! how big things are (sizes), and how requests end (outcomes).
 //!
 //! Nothing here does I/O, reads a clock or allocates beyond the names themselves. Every other
 //! crate of the workspace uses these types, so a size can never be passed where an offset is
@@ -8,18 +8,20 @@
 
 #![forbid(unsafe_code)]
 
+mod caller;
 mod extent;
 mod lease;
 mod name;
 mod object;
-mod segment_name;
+mod outcome;
 mod size;
 mod time;
 
+pub use caller::{Caller, Owner, Peer};
 pub use extent::{Extent, Offset};
 pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
 pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};
 pub use object::SealedObject;
-pub use segment_name::{DEFAULT_SEGMENT_DIR, SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
+pub use outcome::{Miss, Mode, RemoveRefused, WriteRefused};
 pub use size::{ByteSize, ParseByteSizeError};
 pub use time::Timestamp;

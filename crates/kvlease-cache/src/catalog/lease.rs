@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use kvlease_types::{ByteSize, LeaseId, Timestamp};
+use kvlease_types::{ByteSize, Caller, LeaseId, Miss, Owner, Timestamp};
 
 use super::Catalog;
 use crate::{
     extents::Extents,
     leases::Leases,
-    objects::State,
-    outcome::{Acquired, Lease, Released, WriteId},
+    objects::{Object, State},
+    outcome::{Lease, WriteId},
 };
 
 impl Catalog {
@@ -17,51 +17,57 @@ impl Catalog {
     ///
     /// Until then the object is neither evicted nor moved, and for the grace after that its
     /// extents are not used again unless the lease was released.
-    pub fn acquire(&mut self, bucket: &str, key: &str, ttl: Duration, now: Timestamp) -> Acquired {
+    pub fn acquire(
+        &mut self,
+        caller: &Caller,
+        bucket: &str,
+        key: &str,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Lease, Miss> {
         let hash = self.objects.hash(bucket, key);
         let slot = self.objects.find_hashed(hash, bucket, key);
-        self.acquire_found(hash, slot, ttl, now)
+        self.acquire_found(caller.owner, hash, slot, ttl, now)
     }
 
-    /// Leases many objects of one bucket, as [`acquire`](Self::acquire) does one after the other,
-    /// and hands each answer to `each` until that returns false.
+    /// Leases objects of one bucket, as [`acquire`](Self::acquire) does one after the other: each
+    /// when its outcome is taken from the iterator, so that a caller may end early.
     ///
     /// The whole batch is looked up first, so that the waits for memory of all of its keys
     /// overlap: most of the time that a key takes in a large catalog.
     pub fn acquire_many(
         &mut self,
+        caller: &Caller,
         bucket: &str,
         keys: &[&str],
         ttl: Duration,
         now: Timestamp,
-        mut each: impl FnMut(Acquired) -> bool,
-    ) {
-        for found in self.objects.find_many(bucket, keys) {
+    ) -> impl Iterator<Item = Result<Lease, Miss>> {
+        let owner = caller.owner;
+        self.objects.find_many(bucket, keys).into_iter().map(move |found| {
             // A lease that needs memory evicts: what was found may be gone.
             let slot = self.objects.still(&found);
-            if !each(self.acquire_found(found.hash, slot, ttl, now)) {
-                return;
-            }
-        }
+            self.acquire_found(owner, found.hash, slot, ttl, now)
+        })
     }
 
     fn acquire_found(
         &mut self,
+        owner: Owner,
         hash: u64,
         slot: Option<u32>,
         ttl: Duration,
         now: Timestamp,
-    ) -> Acquired {
+    ) -> Result<Lease, Miss> {
         let Some(slot) = slot else {
-            return Acquired::Absent { evicted: self.gone.contains(hash) };
+            return Err(if self.gone.contains(hash) { Miss::Evicted } else { Miss::Absent });
         };
         if self.objects[slot].state == State::Writing {
-            let generation = self.objects[slot].generation;
-            return Acquired::Writing(WriteId { slot, generation });
+            return Err(Miss::Pending);
         }
         while self.leases.len() >= self.config.leases_max {
             if !self.expire_one(now) {
-                return Acquired::TooManyLeases;
+                return Err(Miss::TooManyLeases);
             }
         }
         // From here on the object is leased: making memory free cannot evict it.
@@ -70,45 +76,64 @@ impl Catalog {
             if self.check_memory(Leases::LEASE_BYTES).is_err() {
                 self.uncount_lease(slot);
                 self.settle(slot);
-                return Acquired::MemoryShort;
+                return Err(Miss::MemoryShort);
             }
             self.make_memory(Leases::LEASE_BYTES);
         }
         self.policy.touch(slot);
-        Acquired::Leased(self.grant(slot, ttl, now))
+        Ok(self.grant(owner, slot, ttl, now))
     }
 
-    /// Ends a lease. Its object may be evicted at once if nobody else reads it.
-    pub fn release(&mut self, id: LeaseId, now: Timestamp) -> Released {
+    /// The write that is pending under this name.
+    pub fn pending(&self, bucket: &str, key: &str) -> Option<WriteId> {
+        let slot = self.objects.find(bucket, key)?;
+        let Object { state, generation, .. } = self.objects[slot];
+        (state == State::Writing).then_some(WriteId { slot, generation })
+    }
+
+    /// Ends a lease of the caller and returns how long it was held; `None` if it is not live.
+    ///
+    /// Its object may be evicted at once if no other lease is on it.
+    pub fn release(&mut self, caller: &Caller, id: LeaseId, now: Timestamp) -> Option<Duration> {
         if id.epoch != self.epoch {
-            return Released::Unknown;
+            return None;
         }
-        let Some(lease) = self.leases.release(id.sequence, now) else { return Released::Unknown };
+        let lease = self.leases.release(id.sequence, caller.owner, now)?;
         self.totals.released += 1;
         self.uncount_lease(lease.slot);
         self.settle(lease.slot);
-        Released::Released { held: now.since(lease.granted) }
+        Some(now.since(lease.granted))
     }
 
-    /// Moves the deadline of a live lease to `ttl` from now and returns it.
+    /// Moves the deadline of a live lease of the caller to `ttl` from now and returns it.
     ///
     /// `None` if the lease is not live: one that has expired is never revived.
-    pub fn renew(&mut self, id: LeaseId, ttl: Duration, now: Timestamp) -> Option<Timestamp> {
+    pub fn renew(
+        &mut self,
+        caller: &Caller,
+        id: LeaseId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let deadline = now.after(ttl);
-        let renewed = id.epoch == self.epoch && self.leases.renew(id.sequence, deadline, now);
+        let renewed =
+            id.epoch == self.epoch && self.leases.renew(id.sequence, caller.owner, deadline, now);
         self.totals.renewed += u64::from(renewed);
         renewed.then_some(deadline)
     }
 
-    /// The extents that a live lease lets its holder read; `None` if it is not live.
-    pub fn leased_extents(&self, id: LeaseId, now: Timestamp) -> Option<Extents> {
-        let slot = (id.epoch == self.epoch).then(|| self.leases.slot(id.sequence, now))??;
+    /// The extents that a live lease of the caller lets it read; `None` if it is not live.
+    pub fn leased_extents(&self, caller: &Caller, id: LeaseId, now: Timestamp) -> Option<Extents> {
+        if id.epoch != self.epoch {
+            return None;
+        }
+        let slot = self.leases.slot(id.sequence, caller.owner, now)?;
         Some(self.objects[slot].extents.clone())
     }
 
-    fn grant(&mut self, slot: u32, ttl: Duration, now: Timestamp) -> Lease {
+    fn grant(&mut self, owner: Owner, slot: u32, ttl: Duration, now: Timestamp) -> Lease {
         let deadline = now.after(ttl);
-        let sequence = self.leases.grant(slot, now, deadline);
+        let sequence = self.leases.grant(slot, owner, now, deadline);
         self.totals.granted += 1;
         let object = &self.objects[slot];
         Lease {

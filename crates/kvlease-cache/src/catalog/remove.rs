@@ -1,18 +1,20 @@
 //! Removing objects: by request, and the steps that eviction shares with it.
 
+use kvlease_types::RemoveRefused;
+
 use super::Catalog;
-use crate::{objects::State, outcome::Removed};
+use crate::objects::State;
 
 impl Catalog {
     /// Removes an object. It is invisible at once; its extents are free when nobody may read it
     /// any more: at the release of its last lease, or after the grace of one that expires.
-    pub fn remove(&mut self, bucket: &str, key: &str) -> Removed {
-        let Some(slot) = self.objects.find(bucket, key) else { return Removed::Absent };
+    pub fn remove(&mut self, bucket: &str, key: &str) -> Result<(), RemoveRefused> {
+        let slot = self.objects.find(bucket, key).ok_or(RemoveRefused::Absent)?;
         if self.objects[slot].state == State::Writing {
-            return Removed::BeingWritten;
+            return Err(RemoveRefused::Pending);
         }
         self.remove_sealed(slot);
-        Removed::Removed
+        Ok(())
     }
 
     /// Removes the object that is visible in `slot`.

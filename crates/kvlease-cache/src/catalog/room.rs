@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 
-use kvlease_types::{Extent, Timestamp};
+use kvlease_types::{Extent, Timestamp, WriteRefused};
 
 use super::Catalog;
 use crate::{
     config::EXTENTS_PER_OBJECT_MAX,
     objects::Objects,
-    outcome::ReserveError,
     space::{Allocation, Effort, Space, Tenant},
 };
 
@@ -41,27 +40,27 @@ impl Catalog {
         allocation: &Allocation,
         units: u32,
         now: Timestamp,
-    ) -> Result<(), ReserveError> {
+    ) -> Result<(), WriteRefused> {
         while u64::from(self.space.free()) + self.evictable.units < u64::from(units) {
             if !self.reap_one(now) {
-                return Err(self.short_of(units, ReserveError::OnlyLeased));
+                return Err(self.short_of(units, WriteRefused::OnlyLeased));
             }
         }
         while !self.can_join(allocation, units) {
             if !self.reap_all(now) {
-                return Err(self.short_of(units, ReserveError::Fragmented));
+                return Err(self.short_of(units, WriteRefused::Fragmented));
             }
         }
         Ok(())
     }
 
     /// Whether `bytes` more can be added to the catalog's own memory, by eviction if need be.
-    pub(super) fn check_memory(&self, bytes: usize) -> Result<(), ReserveError> {
+    pub(super) fn check_memory(&self, bytes: usize) -> Result<(), WriteRefused> {
         let least = self.memory() - self.evictable.memory as usize;
         if least + bytes <= self.memory_max() {
             return Ok(());
         }
-        Err(ReserveError::MemoryShort { memory_max: self.config.memory_max })
+        Err(WriteRefused::MemoryShort { memory_max: self.config.memory_max })
     }
 
     /// Evicts until `bytes` more can be added. [`check_memory`](Self::check_memory) said yes.
@@ -146,15 +145,15 @@ impl Catalog {
     }
 
     /// Which error it is that `units` cannot be had.
-    fn short_of(&self, units: u32, error: ReserveError) -> ReserveError {
+    fn short_of(&self, units: u32, error: WriteRefused) -> WriteRefused {
         let ahead = self.capacity - self.space.populated();
         let usable = u64::from(self.space.free()) + self.evictable.units;
         let later = ahead > 0
             && match error {
-                ReserveError::Fragmented => ahead >= units,
+                WriteRefused::Fragmented => ahead >= units,
                 _ => usable + u64::from(ahead) >= u64::from(units),
             };
-        if later { ReserveError::NotPopulated } else { error }
+        if later { WriteRefused::NotPopulated } else { error }
     }
 
     /// Evicts what lies in the way of `units` in at most `blocks_max` pieces.

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
 use kvlease_types::{
-    BucketName, ByteSize, Checksum, Epoch, Extent, Key, LeaseId, Offset, SealedObject,
+    BucketName, ByteSize, Caller, Checksum, Epoch, Extent, Key, LeaseId, Miss, Offset,
+    SealedObject, WriteRefused,
 };
 
 use super::*;
 use crate::*;
 
+const CALLER: Caller = Caller::DAEMON;
 const TTL: Duration = Duration::from_nanos(100);
 const GRACE: Duration = Duration::from_nanos(50);
 
@@ -27,20 +29,20 @@ fn reserve(
     key: &str,
     units: u64,
     now: u64,
-) -> Result<WriteId, ReserveError> {
+) -> Result<WriteId, WriteRefused> {
     let (bucket, key) = (BucketName::new("b").unwrap(), Key::new(key).unwrap());
     catalog.reserve(bucket, key, unit_bytes(units), at(now)).map(|reservation| reservation.id)
 }
 
-fn store(catalog: &mut Catalog, key: &str, units: u64, now: u64) -> Result<(), ReserveError> {
+fn store(catalog: &mut Catalog, key: &str, units: u64, now: u64) -> Result<(), WriteRefused> {
     let id = reserve(catalog, key, units, now)?;
     catalog.seal(id, unit_bytes(units), Checksum::new(9), at(now)).unwrap();
     Ok(())
 }
 
 fn lease(catalog: &mut Catalog, key: &str, now: u64) -> Lease {
-    match catalog.acquire("b", key, TTL, at(now)) {
-        Acquired::Leased(lease) => lease,
+    match catalog.acquire(&CALLER, "b", key, TTL, at(now)) {
+        Ok(lease) => lease,
         other => panic!("{key} was not leased: {other:?}"),
     }
 }
@@ -50,11 +52,11 @@ fn an_expired_lease_holds_its_extents_for_the_grace_and_a_released_one_does_not(
     let mut catalog = catalog_of(4);
     store(&mut catalog, "a", 4, 0).unwrap();
     let first = lease(&mut catalog, "a", 0);
-    assert_eq!(store(&mut catalog, "x", 1, 149), Err(ReserveError::OnlyLeased));
-    assert_eq!(catalog.release(first.id, at(149)), Released::Unknown);
-    assert_eq!(catalog.renew(first.id, TTL, at(149)), None);
+    assert_eq!(store(&mut catalog, "x", 1, 149), Err(WriteRefused::OnlyLeased));
+    assert_eq!(catalog.release(&CALLER, first.id, at(149)), None);
+    assert_eq!(catalog.renew(&CALLER, first.id, TTL, at(149)), None);
     let second = lease(&mut catalog, "a", 149);
-    assert!(matches!(catalog.release(second.id, at(160)), Released::Released { .. }));
+    assert!(catalog.release(&CALLER, second.id, at(160)).is_some());
     assert_eq!(store(&mut catalog, "x", 1, 160), Ok(()));
     assert!(catalog.stat("b", "a").is_none());
     catalog.check();
@@ -65,10 +67,10 @@ fn a_removed_object_is_invisible_at_once_and_its_space_waits_for_the_reader() {
     let mut catalog = catalog_of(4);
     store(&mut catalog, "a", 3, 0).unwrap();
     lease(&mut catalog, "a", 0);
-    assert_eq!(catalog.remove("b", "a"), Removed::Removed);
-    assert_eq!(catalog.acquire("b", "a", TTL, at(1)), Acquired::Absent { evicted: false });
+    assert_eq!(catalog.remove("b", "a"), Ok(()));
+    assert_eq!(catalog.acquire(&CALLER, "b", "a", TTL, at(1)), Err(Miss::Absent));
     assert_eq!(catalog.stats(at(1)).quarantined, unit_bytes(3));
-    assert_eq!(store(&mut catalog, "a", 2, 1), Err(ReserveError::OnlyLeased));
+    assert_eq!(store(&mut catalog, "a", 2, 1), Err(WriteRefused::OnlyLeased));
     assert_eq!(catalog.next_event(), Some(at(100)));
     let expired = catalog.expire(at(100), 10);
     assert_eq!(expired.len(), 1);
@@ -81,14 +83,14 @@ fn a_removed_object_is_invisible_at_once_and_its_space_waits_for_the_reader() {
 #[test]
 fn a_miss_tells_whether_the_object_was_evicted_lately() {
     let mut catalog = catalog_of(2);
-    let miss = |catalog: &mut Catalog, key: &str| catalog.acquire("b", key, TTL, at(2));
+    let miss = |catalog: &mut Catalog, key: &str| catalog.acquire(&CALLER, "b", key, TTL, at(2));
     store(&mut catalog, "a", 2, 0).unwrap();
-    assert_eq!(miss(&mut catalog, "x"), Acquired::Absent { evicted: false });
+    assert_eq!(miss(&mut catalog, "x"), Err(Miss::Absent));
     store(&mut catalog, "b", 2, 1).unwrap();
-    assert_eq!(miss(&mut catalog, "a"), Acquired::Absent { evicted: true });
+    assert_eq!(miss(&mut catalog, "a"), Err(Miss::Evicted));
     store(&mut catalog, "a", 2, 2).unwrap();
-    assert_eq!(catalog.remove("b", "a"), Removed::Removed);
-    assert_eq!(miss(&mut catalog, "a"), Acquired::Absent { evicted: false });
+    assert_eq!(catalog.remove("b", "a"), Ok(()));
+    assert_eq!(miss(&mut catalog, "a"), Err(Miss::Absent));
     catalog.check();
 }
 
@@ -99,8 +101,8 @@ fn a_refusal_evicts_nothing() {
         store(&mut catalog, key, 2, 0).unwrap();
     }
     lease(&mut catalog, "a", 0);
-    assert_eq!(store(&mut catalog, "x", 7, 1), Err(ReserveError::OnlyLeased));
-    let too_large = ReserveError::TooLarge { capacity: unit_bytes(8) };
+    assert_eq!(store(&mut catalog, "x", 7, 1), Err(WriteRefused::OnlyLeased));
+    let too_large = WriteRefused::BeyondCapacity { capacity: unit_bytes(8) };
     assert_eq!(store(&mut catalog, "x", 9, 1), Err(too_large));
     assert_eq!((catalog.stats(at(1)).objects, catalog.stats(at(1)).totals.evicted), (4, 0));
     assert_eq!(store(&mut catalog, "x", 6, 1), Ok(()));
@@ -117,7 +119,7 @@ fn space_in_too_many_pieces_is_refused_and_evicts_nothing() {
             lease(&mut catalog, &unit.to_string(), 0);
         }
     }
-    assert_eq!(store(&mut catalog, "x", 65, 1), Err(ReserveError::Fragmented));
+    assert_eq!(store(&mut catalog, "x", 65, 1), Err(WriteRefused::Fragmented));
     assert_eq!(catalog.stats(at(1)).totals.evicted, 0);
     assert_eq!(store(&mut catalog, "x", 64, 1), Ok(()));
     assert_eq!(catalog.stat("b", "x").unwrap().extents.len(), EXTENTS_PER_OBJECT_MAX);
@@ -129,14 +131,14 @@ fn space_in_too_many_pieces_is_refused_and_evicts_nothing() {
 fn extents_come_only_from_what_is_populated() {
     let config = CatalogConfig { capacity: unit_bytes(8), ..CatalogConfig::default() };
     let mut catalog = Catalog::new(config, Epoch::new(1));
-    assert_eq!(store(&mut catalog, "a", 1, 0), Err(ReserveError::NotPopulated));
+    assert_eq!(store(&mut catalog, "a", 1, 0), Err(WriteRefused::NotPopulated));
     catalog.quarantine(Extent::new(Offset::new(4096), ByteSize::new(1)), at(10));
     catalog.grow(unit_bytes(4));
     assert_eq!(store(&mut catalog, "a", 3, 0), Ok(()));
     lease(&mut catalog, "a", 0);
-    assert_eq!(store(&mut catalog, "x", 1, 9), Err(ReserveError::NotPopulated));
+    assert_eq!(store(&mut catalog, "x", 1, 9), Err(WriteRefused::NotPopulated));
     catalog.shrink_capacity(unit_bytes(4));
-    assert_eq!(store(&mut catalog, "x", 1, 9), Err(ReserveError::OnlyLeased));
+    assert_eq!(store(&mut catalog, "x", 1, 9), Err(WriteRefused::OnlyLeased));
     assert_eq!(store(&mut catalog, "x", 1, 10), Ok(()));
     assert_eq!(catalog.stats(at(10)).capacity, unit_bytes(4));
     catalog.check();
@@ -150,7 +152,7 @@ fn a_body_of_unknown_length_grows_and_gives_the_surplus_back() {
     assert_eq!(more, [Extent::new(Offset::new(4096), ByteSize::new(5000))]);
     assert_eq!(catalog.seal(id, ByteSize::new(4097), Checksum::new(1), at(0)), Ok(()));
     assert_eq!(catalog.stats(at(0)).free, unit_bytes(6));
-    assert_eq!(catalog.extend(id, UNIT, at(0)), Err(ReserveError::UnknownWrite));
+    assert_eq!(catalog.extend(id, UNIT, at(0)), Err(WriteRefused::Unknown));
     let object = catalog.stat("b", "a").unwrap();
     assert_eq!(*object.extents, [Extent::new(Offset::new(0), ByteSize::new(4097))]);
     catalog.check();
@@ -162,9 +164,9 @@ fn leases_of_other_incarnations_are_unknown() {
     store(&mut catalog, "a", 1, 0).unwrap();
     let id = lease(&mut catalog, "a", 0).id;
     let foreign = LeaseId { epoch: Epoch::new(2), ..id };
-    assert_eq!(catalog.release(foreign, at(1)), Released::Unknown);
-    assert_eq!(catalog.renew(foreign, TTL, at(1)), None);
-    assert_eq!(catalog.renew(id, TTL, at(1)), Some(at(101)));
+    assert_eq!(catalog.release(&CALLER, foreign, at(1)), None);
+    assert_eq!(catalog.renew(&CALLER, foreign, TTL, at(1)), None);
+    assert_eq!(catalog.renew(&CALLER, id, TTL, at(1)), Some(at(101)));
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn a_listing_by_pages_shows_what_stays_exactly_once() {
         let (page, next) = catalog.list("b", "k", at_cursor, 7);
         seen.extend(page.iter().map(|object| object.key.to_string()));
         cursor = next;
-        catalog.remove("b", &format!("k{:02}", 39 - round));
+        let _absent = catalog.remove("b", &format!("k{:02}", 39 - round));
         store(&mut catalog, &format!("new{round}"), 1, 0).unwrap();
         round += 1;
     }
@@ -206,7 +208,7 @@ fn memory_is_a_limit_of_its_own() {
     assert!(catalog.stats(at(0)).totals.evicted > 900);
     let writes = (0..1000).map(|number| reserve(&mut catalog, &format!("w{number}"), 0, 0));
     let refused = writes.filter_map(Result::err).last();
-    assert_eq!(refused, Some(ReserveError::MemoryShort { memory_max }));
+    assert_eq!(refused, Some(WriteRefused::MemoryShort { memory_max }));
     catalog.check();
 }
 
@@ -222,7 +224,7 @@ fn an_object_in_as_many_pieces_as_it_may_have_grows_only_in_place() {
     let wall = reserve(&mut catalog, "wall", 70, 0).unwrap();
     let id = reserve(&mut catalog, "x", 64, 0).unwrap();
     assert!(catalog.abort(wall));
-    assert_eq!(catalog.extend(id, UNIT, at(0)), Err(ReserveError::Fragmented));
+    assert_eq!(catalog.extend(id, UNIT, at(0)), Err(WriteRefused::Fragmented));
     assert_eq!(catalog.stats(at(0)).free, unit_bytes(70));
     catalog.check();
 }
@@ -296,7 +298,7 @@ fn what_was_used_longest_ago_leaves_first_after_a_restart_and_nothing_before_its
         assert!(catalog.stat("b", gone).is_none(), "{gone}");
         lease(&mut catalog, new, 100);
     }
-    assert_eq!(store(&mut catalog, "w", 1, 149), Err(ReserveError::OnlyLeased));
+    assert_eq!(store(&mut catalog, "w", 1, 149), Err(WriteRefused::OnlyLeased));
     catalog.expire(at(150), 10);
     store(&mut catalog, "w", 1, 150).unwrap();
     assert!(catalog.stat("b", "held").is_none());
@@ -345,7 +347,7 @@ fn a_look_at_bytes_counts_only_for_the_object_that_was_looked_at() {
     assert!(catalog.next_suspect(next.unwrap(), false).0.is_some());
     assert_eq!(catalog.next_suspect(2, false), (None, None));
     assert!(catalog.verified(suspect.slot, suspect.generation));
-    assert_eq!(catalog.remove("b", "a"), Removed::Removed);
+    assert_eq!(catalog.remove("b", "a"), Ok(()));
     // Its slot and its extents are another object's by now.
     store(&mut catalog, "c", 1, 1).unwrap();
     assert!(!catalog.verified(suspect.slot, suspect.generation));

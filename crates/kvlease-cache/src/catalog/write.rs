@@ -1,11 +1,11 @@
 //! Writing objects: reserve, extend, seal, abort.
 
-use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Timestamp, WriteRefused};
 
 use super::{Catalog, unit_bytes, units_for};
 use crate::{
     objects::{Objects, State},
-    outcome::{Reservation, ReserveError, SealError, WriteId},
+    outcome::{Reservation, WriteId},
     space::Allocation,
 };
 
@@ -20,11 +20,11 @@ impl Catalog {
         key: Key,
         len: ByteSize,
         now: Timestamp,
-    ) -> Result<Reservation, ReserveError> {
+    ) -> Result<Reservation, WriteRefused> {
         if let Some(slot) = self.objects.find(bucket.as_str(), key.as_str()) {
             return Err(match self.objects[slot].state {
-                State::Writing => ReserveError::BeingWritten,
-                State::Sealed | State::Removed => ReserveError::Exists,
+                State::Writing => WriteRefused::Pending,
+                State::Sealed | State::Removed => WriteRefused::Exists,
             });
         }
         let units = self.units_within(len)?;
@@ -52,8 +52,8 @@ impl Catalog {
         id: WriteId,
         more: ByteSize,
         now: Timestamp,
-    ) -> Result<Vec<Extent>, ReserveError> {
-        let slot = self.write(id).ok_or(ReserveError::UnknownWrite)?;
+    ) -> Result<Vec<Extent>, WriteRefused> {
+        let slot = self.write(id).ok_or(WriteRefused::Unknown)?;
         let len = self.objects[slot].len;
         let total = len.saturating_add(more.bytes());
         let units = self.units_within(ByteSize::new(total))?;
@@ -81,12 +81,12 @@ impl Catalog {
         len: ByteSize,
         checksum: Checksum,
         now: Timestamp,
-    ) -> Result<(), SealError> {
-        let slot = self.write(id).ok_or(SealError::UnknownWrite)?;
+    ) -> Result<(), WriteRefused> {
+        let slot = self.write(id).ok_or(WriteRefused::Unknown)?;
         let len = len.bytes();
         let reserved = self.objects[slot].len;
         if len > reserved {
-            return Err(SealError::BeyondReservation { reserved: ByteSize::new(reserved) });
+            return Err(WriteRefused::BeyondReservation { reserved: ByteSize::new(reserved) });
         }
         let units = units_for(len).expect("an object is no longer than its reservation");
         self.writing.subtract(&self.objects[slot]);
@@ -132,8 +132,8 @@ impl Catalog {
         same.then_some(id.slot)
     }
 
-    fn units_within(&self, len: ByteSize) -> Result<u32, ReserveError> {
-        let too_large = ReserveError::TooLarge { capacity: unit_bytes(self.capacity.into()) };
+    fn units_within(&self, len: ByteSize) -> Result<u32, WriteRefused> {
+        let too_large = WriteRefused::BeyondCapacity { capacity: unit_bytes(self.capacity.into()) };
         units_for(len.bytes()).filter(|units| *units <= self.capacity).ok_or(too_large)
     }
 

@@ -2,19 +2,19 @@
 
 use std::{ops::Range, time::Duration};
 
-use kvlease_cache::{
-    Acquired, Catalog, CatalogConfig, EvictionKind, ObjectInfo, Released, Removed, ReserveError,
-    UNIT,
-};
+use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, Lease as Granted, ObjectInfo, UNIT};
 use kvlease_testing::Draws;
 use kvlease_types::{
-    BucketName, ByteSize, Checksum, Epoch, Extent, Key, LeaseId, Offset, Timestamp,
+    BucketName, ByteSize, Caller, Checksum, Epoch, Extent, Key, LeaseId, Miss, Offset,
+    RemoveRefused, Timestamp, WriteRefused,
 };
 
 use crate::{
     cells::Cells,
     naive::{Lease, Model, State},
 };
+
+const CALLER: Caller = Caller::DAEMON;
 
 /// How often the rarer outcomes came up, so that a run that tests nothing fails.
 #[derive(Clone, Copy, Default, Debug)]
@@ -169,7 +169,7 @@ impl Run {
         self.reached.expired += self.catalog.expire(self.model.now, usize::MAX).len() as u64;
         let names: Vec<_> = self.model.named.keys().cloned().collect();
         for (bucket, key) in names {
-            assert_eq!(self.catalog.remove(&bucket, &key), Removed::Removed);
+            assert_eq!(self.catalog.remove(&bucket, &key), Ok(()));
         }
         let stats = self.catalog.stats(self.model.now);
         assert_eq!(stats.free, stats.populated, "nothing has leaked");
@@ -225,11 +225,11 @@ impl Run {
                 assert!(given.into_iter().all(|unit| usable[unit]), "only usable space is given");
                 self.model.add(name, reservation.id, len, &reservation.extents);
             }
-            Err(ReserveError::Exists) => {
+            Err(WriteRefused::Exists) => {
                 let number = known.expect("what exists is in the model");
                 assert!(matches!(self.model.objects[&number].state, State::Sealed(_)));
             }
-            Err(ReserveError::BeingWritten) => {
+            Err(WriteRefused::Pending) => {
                 let number = known.expect("what is written is in the model");
                 assert!(matches!(self.model.objects[&number].state, State::Writing(_)));
             }
@@ -238,33 +238,31 @@ impl Run {
     }
 
     /// A refusal must be right: the model finds no way either.
-    fn check_refusal(&mut self, error: ReserveError, units: u64, had: u64) {
+    fn check_refusal(&mut self, error: WriteRefused, units: u64, had: u64) {
         let capacity = self.config.capacity.bytes() / UNIT.bytes();
         let ahead = capacity - self.model.units.len() as u64;
         let usable = self.model.usable().into_iter().filter(|usable| *usable).count() as u64;
         match error {
-            ReserveError::TooLarge { .. } => assert!(units + had > capacity),
-            ReserveError::OnlyLeased => {
+            WriteRefused::BeyondCapacity { .. } => assert!(units + had > capacity),
+            WriteRefused::OnlyLeased => {
                 assert!(usable + ahead < units, "{usable} units are usable, {units} refused");
                 self.reached.refused_only_leased += 1;
             }
-            ReserveError::Fragmented => {
+            WriteRefused::Fragmented => {
                 // What an object has already may take up its number of extents.
                 assert!(had > 0 || !self.model.can_have(units as usize));
                 self.reached.refused_fragmented += 1;
             }
-            ReserveError::NotPopulated => {
+            WriteRefused::NotPopulated => {
                 assert!(ahead > 0 && usable + ahead >= units);
                 assert!(had > 0 || !self.model.can_have(units as usize));
                 self.reached.refused_not_populated += 1;
             }
-            ReserveError::MemoryShort { .. } => {
+            WriteRefused::MemoryShort { .. } => {
                 assert!(self.config.memory_max < ByteSize::mib(1), "memory is short without need");
                 self.reached.refused_memory += 1;
             }
-            ReserveError::Exists | ReserveError::BeingWritten | ReserveError::UnknownWrite => {
-                unreachable!("handled before")
-            }
+            other => unreachable!("handled before, or not the catalog's: {other}"),
         }
     }
 
@@ -328,7 +326,7 @@ impl Run {
     }
 
     fn lease(&mut self, name: &(String, String), ttl: Duration) {
-        let acquired = self.catalog.acquire(&name.0, &name.1, ttl, self.model.now);
+        let acquired = self.catalog.acquire(&CALLER, &name.0, &name.1, ttl, self.model.now);
         self.check_lease(name, ttl, acquired);
         self.drop_evicted();
         self.model.pass();
@@ -348,12 +346,9 @@ impl Run {
             assert_eq!(there, number.is_some_and(sealed));
         }
         let wanted = self.draws.below(count + 10) as usize;
-        let mut answers = Vec::new();
-        self.catalog.acquire_many(&bucket, &keys, ttl, self.model.now, |acquired| {
-            answers.push(acquired);
-            answers.len() < wanted
-        });
-        assert_eq!(answers.len(), keys.len().min(wanted.max(1)), "it ends when it is told to");
+        let answers = self.catalog.acquire_many(&CALLER, &bucket, &keys, ttl, self.model.now);
+        let answers: Vec<_> = answers.take(wanted).collect();
+        assert_eq!(answers.len(), keys.len().min(wanted), "it ends when no more is taken");
         for (name, acquired) in named.iter().zip(answers) {
             self.check_lease(name, ttl, acquired);
         }
@@ -361,11 +356,16 @@ impl Run {
         self.model.pass();
     }
 
-    fn check_lease(&mut self, name: &(String, String), ttl: Duration, acquired: Acquired) {
+    fn check_lease(
+        &mut self,
+        name: &(String, String),
+        ttl: Duration,
+        acquired: Result<Granted, Miss>,
+    ) {
         let now = self.model.now;
         let known = self.model.named.get(name).copied();
         match acquired {
-            Acquired::Leased(lease) => {
+            Ok(lease) => {
                 let object = known.expect("what is leased is in the model");
                 let State::Sealed(info) = &self.model.objects[&object].state else {
                     panic!("only a sealed object is leased")
@@ -379,21 +379,23 @@ impl Run {
                 let before = self.model.leases.insert(id, Lease { object, granted: now, deadline });
                 assert!(before.is_none(), "a lease id is used once");
             }
-            Acquired::Writing(id) => {
+            Err(Miss::Pending) => {
+                let pending = self.catalog.pending(&name.0, &name.1).expect("it is pending");
                 let object = &self.model.objects[&known.expect("it is in the model")];
-                assert!(matches!(object.state, State::Writing(same) if same == id));
+                assert!(matches!(object.state, State::Writing(same) if same == pending));
             }
-            Acquired::Absent { .. } => {
+            Err(Miss::Absent | Miss::Evicted) => {
                 // Only the leases before it in a batch can have evicted it.
                 let sealed = |number| matches!(self.model.objects[&number].state, State::Sealed(_));
                 let gone = self.catalog.stat(&name.0, &name.1).is_none();
                 assert!(known.is_none_or(|number| sealed(number) && gone), "it is found");
             }
-            Acquired::TooManyLeases => {
+            Err(Miss::TooManyLeases) => {
                 assert!(self.model.live_leases().len() >= self.config.leases_max);
                 self.reached.refused_leases += 1;
             }
-            Acquired::MemoryShort => assert!(self.config.memory_max < ByteSize::mib(1)),
+            Err(Miss::MemoryShort) => assert!(self.config.memory_max < ByteSize::mib(1)),
+            Err(Miss::Elsewhere | Miss::Corrupt) => unreachable!("there is no elsewhere, no look"),
         }
     }
 
@@ -402,17 +404,17 @@ impl Run {
         let ids: Vec<_> = self.model.leases.keys().copied().collect();
         let Some((epoch, sequence)) = self.draws.pick(&ids).copied() else { return };
         let foreign = LeaseId { epoch: Epoch::new(self.epoch + 1), sequence };
-        assert_eq!(self.catalog.release(foreign, now), Released::Unknown);
+        assert_eq!(self.catalog.release(&CALLER, foreign, now), None);
         let lease = self.model.leases[&(epoch, sequence)];
         let id = LeaseId { epoch: Epoch::new(epoch), sequence };
-        match self.catalog.release(id, now) {
-            Released::Released { held } => {
+        match self.catalog.release(&CALLER, id, now) {
+            Some(held) => {
                 assert!(lease.deadline > now, "an expired lease is not released");
                 assert_eq!(held, now.since(lease.granted));
                 self.model.leases.remove(&(epoch, sequence));
-                assert_eq!(self.catalog.release(id, now), Released::Unknown);
+                assert_eq!(self.catalog.release(&CALLER, id, now), None);
             }
-            Released::Unknown => assert!(lease.deadline <= now, "a live lease is known"),
+            None => assert!(lease.deadline <= now, "a live lease is known"),
         }
         self.model.pass();
     }
@@ -425,7 +427,7 @@ impl Run {
         let lease = self.model.leases.get_mut(&id).unwrap();
         let name = LeaseId { epoch: Epoch::new(id.0), sequence: id.1 };
         let live = lease.deadline > now;
-        let renewed = self.catalog.renew(name, ttl, now);
+        let renewed = self.catalog.renew(&CALLER, name, ttl, now);
         assert_eq!(renewed, live.then(|| now.after(ttl)));
         lease.deadline = renewed.unwrap_or(lease.deadline);
         self.model.pass();
@@ -435,16 +437,16 @@ impl Run {
         let (bucket, key) = self.known_name();
         let known = self.model.named.get(&(bucket.clone(), key.clone())).copied();
         match self.catalog.remove(&bucket, &key) {
-            Removed::Absent => assert_eq!(known, None),
-            Removed::BeingWritten => {
+            Err(RemoveRefused::Absent) => assert_eq!(known, None),
+            Err(RemoveRefused::Pending) => {
                 let object = &self.model.objects[&known.unwrap()];
                 assert!(matches!(object.state, State::Writing(_)));
             }
-            Removed::Removed => {
+            Ok(()) => {
                 self.model.named.remove(&(bucket.clone(), key.clone()));
                 self.model.objects.get_mut(&known.unwrap()).unwrap().state = State::Removed;
                 self.model.pass();
-                assert_eq!(self.catalog.remove(&bucket, &key), Removed::Absent);
+                assert_eq!(self.catalog.remove(&bucket, &key), Err(RemoveRefused::Absent));
             }
         }
     }

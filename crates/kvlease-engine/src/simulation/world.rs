@@ -12,18 +12,17 @@ use kvlease_arena::{Arena, ManifestOrigin, SegmentOptions};
 use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor};
 use kvlease_sys::Digest;
 use kvlease_testing::{Draws, bytes};
-use kvlease_types::{BucketName, ByteSize, Epoch, Key, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Miss, Mode, Timestamp};
 use tempfile::TempDir;
 
 use super::clients::{Fill, Reader, Upload, place};
 use crate::{
-    Put, ReadError, Reservation,
+    Put, ReadError,
     clock::{now, virtual_clock},
     config::EngineConfig,
-    engine::Shared,
     maintenance::reap,
     read::Read,
-    state::Unavailable,
+    shared::Shared,
 };
 
 const CAPACITY: ByteSize = ByteSize::mib(8);
@@ -33,6 +32,7 @@ const LEN_MAX: u64 = 400 << 10;
 const TTL: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 const BUCKET: &str = "b";
+const CALLER: Caller = Caller::DAEMON;
 
 /// How often what came up.
 #[derive(Clone, Copy, Default, Debug)]
@@ -168,7 +168,7 @@ impl World {
         let known = !self.draws.one_in(4);
         let len = known.then_some(ByteSize::new(bytes.len() as u64));
         let (bucket, name) = names(&key);
-        match Put::begin(self.daemon(), bucket, name, len) {
+        match Put::begin(self.daemon(), &CALLER, bucket, name, len) {
             Ok(put) => self.uploads.push(Upload { put, key, version, bytes, sent: 0 }),
             Err(_) => self.seen.refused += 1,
         }
@@ -200,7 +200,8 @@ impl World {
         let (key, version, bytes) = self.new_object();
         let (bucket, name) = names(&key);
         let len = ByteSize::new(bytes.len() as u64);
-        match Reservation::make(self.daemon(), bucket, name, len) {
+        let mut reserved = self.daemon().reserve(&CALLER, &bucket, vec![(name, len)], 1);
+        match reserved.remove(0) {
             Ok(reservation) => self.fills.push(Fill {
                 key,
                 version,
@@ -231,7 +232,7 @@ impl World {
         }
         let checksum = fill.checksum();
         let Some(reservation) = fill.reservation else { return };
-        if reservation.commit(checksum).is_ok() {
+        if self.daemon().commit(&CALLER, vec![(reservation, checksum)])[0].is_ok() {
             self.seen.committed += 1;
             self.store(fill.key, fill.version);
         }
@@ -246,9 +247,17 @@ impl World {
     fn lease(&mut self) {
         let key = self.key();
         let ttl = Duration::from_millis(self.draws.below(TTL.as_millis() as u64));
-        let guard = match self.daemon().acquire(BUCKET, &key, ttl) {
-            Ok(guard) => guard,
-            Err(Unavailable::Writing(_)) => return,
+        let grants = self.daemon().acquire(&CALLER, BUCKET, &[&key], Mode::Each, Some(ttl));
+        let lease = match grants.first() {
+            Ok(lease) => lease.clone(),
+            Err(Miss::Pending) => return,
+            Err(Miss::Corrupt) => {
+                let stored = self.stored.remove(&key).expect("only what is there is looked at");
+                let flipped = self.flipped.contains(&stored.version);
+                assert!(flipped, "{key} is whole and found corrupt");
+                self.seen.damage_refused += 1;
+                return;
+            }
             Err(_) => {
                 self.forget_evicted();
                 assert!(!self.stored.contains_key(&key), "{key} is there and not leased");
@@ -256,19 +265,12 @@ impl World {
             }
         };
         let Stored { version } = self.stored[&key];
-        let known = guard.lease().verified;
-        if !self.daemon().vouches_for(guard.lease()) {
-            assert!(self.flipped.contains(&version), "{key} is whole and not vouched for");
-            self.seen.damage_refused += 1;
-            self.stored.remove(&key);
-            return;
-        }
+        let known = lease.verified;
         assert!(known || !self.flipped.contains(&version), "{key} is damaged and leased");
         if self.draws.one_in(10) {
             // The client went away before it heard of its lease.
             return;
         }
-        let lease = guard.lease();
         self.readers.push(Reader {
             lease: lease.id,
             version,
@@ -278,7 +280,7 @@ impl World {
             copied: Vec::new(),
         });
         self.seen.leased += 1;
-        guard.deliver();
+        grants.deliver();
     }
 
     fn go_on_reading(&mut self) {
@@ -301,16 +303,15 @@ impl World {
         }
         assert!(!right || Digest::of(&reader.copied) == reader.checksum, "the checksum is its own");
         self.seen.read_in_time += 1;
-        let released = self.daemon().state().catalog.release(reader.lease, now());
+        let released = self.daemon().state().catalog.release(&CALLER, reader.lease, now());
         let of_earlier = reader.lease.epoch != Epoch::new(self.epoch);
         self.seen.read_across_a_restart += u64::from(of_earlier);
-        let unknown = released == kvlease_cache::Released::Unknown;
-        assert!(unknown || !of_earlier, "a lease ends with its daemon");
+        assert!(released.is_none() || !of_earlier, "a lease ends with its daemon");
     }
 
     fn renew(&mut self) {
         let Some(mut reader) = self.draws.take(&mut self.readers) else { return };
-        if self.daemon().renew(reader.lease, TTL) {
+        if self.daemon().renew(&CALLER, &[reader.lease], Some(TTL)).live[0] {
             reader.until = now().after(TTL + GRACE);
         }
         self.readers.push(reader);
@@ -319,9 +320,9 @@ impl World {
     /// Reads over HTTP, a piece now and a piece then.
     fn stream(&mut self) {
         let key = self.key();
-        let Ok(guard) = self.daemon().acquire(BUCKET, &key, TTL) else { return };
+        let grants = self.daemon().acquire_for_read(&CALLER, BUCKET, &key);
+        let Ok(mut read) = Read::new(grants) else { return };
         let Stored { version } = self.stored[&key];
-        let mut read = Read::new(guard);
         let mut read_bytes = Vec::new();
         loop {
             match read.next_piece() {
@@ -344,7 +345,7 @@ impl World {
     fn remove(&mut self) {
         let key = self.key();
         let removed = self.daemon().state().catalog.remove(BUCKET, &key);
-        let there = removed == kvlease_cache::Removed::Removed;
+        let there = removed.is_ok();
         assert_eq!(there, self.stored.remove(&key).is_some(), "{key}: {removed:?}");
         self.seen.removed += u64::from(there);
     }

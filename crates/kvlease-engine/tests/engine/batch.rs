@@ -12,11 +12,12 @@ use std::{
 
 use kvlease_attach::GenerationsView;
 use kvlease_cache::Lease;
-use kvlease_engine::{Engine, Leased};
+use kvlease_engine::{Engine, Grants};
+use kvlease_shm::GenerationsView;
 use kvlease_testing::bytes;
-use kvlease_types::{Epoch, LeaseId};
+use kvlease_types::{Caller, Epoch, LeaseId, Miss, Mode};
 
-use crate::fixture::{Place, TTL, begin, run, stats, store, until};
+use crate::fixture::{CALLER, Place, TTL, begin, remove, run, stats, store, until};
 
 /// More than one part of a batch.
 const MANY: usize = 300;
@@ -31,26 +32,30 @@ fn store_all(engine: &Engine, keys: &[String]) {
     }
 }
 
-fn lease_all(engine: &Engine, keys: &[String], prefix: bool) -> Vec<Leased> {
-    let mut outcomes = Vec::new();
-    let keys = keys.iter().map(String::as_str);
-    let ttl = engine.lease_many("b", keys, None, prefix, |outcome| outcomes.push(outcome));
-    assert_eq!(ttl, TTL, "the default");
+fn texts(keys: &[String]) -> Vec<&str> {
+    keys.iter().map(String::as_str).collect()
+}
+
+fn acquire(engine: &Engine, keys: &[String], mode: Mode) -> Grants {
+    let grants = engine.acquire(&CALLER, "b", &texts(keys), mode, None);
+    assert_eq!(grants.ttl(), TTL, "the default");
+    grants
+}
+
+/// Leases that are the client's.
+fn lease_all(engine: &Engine, keys: &[String], mode: Mode) -> Vec<Result<Lease, Miss>> {
+    let grants = acquire(engine, keys, mode);
+    let outcomes = grants.outcomes().to_vec();
+    grants.deliver();
     outcomes
 }
 
-fn granted(outcomes: &[Leased]) -> Vec<Lease> {
-    let lease = |outcome: &Leased| match outcome {
-        Leased::Granted(granted) => Some(granted.lease().clone()),
-        _ => None,
-    };
-    outcomes.iter().filter_map(lease).collect()
+fn granted(outcomes: &[Result<Lease, Miss>]) -> Vec<Lease> {
+    outcomes.iter().flatten().cloned().collect()
 }
 
 fn release_all(engine: &Engine, ids: &[LeaseId]) -> Vec<bool> {
-    let mut answers = Vec::new();
-    engine.release_many(ids.iter().copied(), |was_live| answers.push(was_live));
-    answers
+    engine.release(&CALLER, ids).into_iter().map(|held| held.is_some()).collect()
 }
 
 #[test]
@@ -62,24 +67,23 @@ fn every_key_is_answered_in_its_order() {
         store(&engine, key, &bytes(100 + number, number as u64)).unwrap();
     }
     let _put = begin(&engine, &keys[150], Some(1)).unwrap();
-    let outcomes = lease_all(&engine, &keys, false);
+    let outcomes = lease_all(&engine, &keys, Mode::Each);
     assert_eq!(outcomes.len(), MANY);
     for (number, outcome) in outcomes.iter().enumerate() {
         match outcome {
-            Leased::Granted(granted) => {
+            Ok(lease) => {
                 assert!(number % 3 != 0);
                 let sent = bytes(100 + number, number as u64);
-                assert!(place.read(&granted.lease().extents) == sent, "{number}");
+                assert!(place.read(&lease.extents) == sent, "{number}");
             }
-            Leased::Writing(_) => assert_eq!(number, 150),
-            Leased::Absent { evicted } => assert!(!evicted && number % 3 == 0),
-            refused => panic!("{refused:?}"),
+            Err(Miss::Pending) => assert_eq!(number, 150),
+            Err(Miss::Absent) => assert!(number % 3 == 0),
+            Err(miss) => panic!("{miss}"),
         }
     }
     let ids: Vec<_> = granted(&outcomes).iter().map(|lease| lease.id).collect();
     assert_eq!(stats(&engine).leases_live, ids.len() as u64);
-    let mut found = Vec::new();
-    engine.exists_many("b", keys.iter().map(String::as_str), false, |there| found.push(there));
+    let found = engine.exists(&CALLER, "b", &texts(&keys), Mode::Each);
     let expected: Vec<_> = (0..MANY).map(|number| number % 3 != 0).collect();
     assert_eq!(found, expected);
     assert!(release_all(&engine, &ids).iter().all(|was_live| *was_live));
@@ -96,12 +100,11 @@ fn a_prefix_ends_behind_the_first_miss() {
         for key in &keys[..miss] {
             let _known = store(&engine, key, b"abc");
         }
-        let outcomes = lease_all(&engine, &keys, true);
+        let outcomes = lease_all(&engine, &keys, Mode::Prefix);
         assert_eq!(outcomes.len(), MANY.min(miss + 1), "the misses end with the first");
         assert_eq!(granted(&outcomes).len(), miss);
         assert_eq!(stats(&engine).leases_live, miss as u64, "nothing behind it is leased");
-        let mut found = Vec::new();
-        engine.exists_many("b", keys.iter().map(String::as_str), true, |there| found.push(there));
+        let found = engine.exists(&CALLER, "b", &texts(&keys), Mode::Prefix);
         let expected: Vec<_> = (0..MANY.min(miss + 1)).map(|number| number < miss).collect();
         assert_eq!(found, expected);
         let ids: Vec<_> = granted(&outcomes).iter().map(|lease| lease.id).collect();
@@ -115,34 +118,81 @@ fn leases_of_others_are_unknown_and_renewals_move_the_deadline() {
     let engine = place.engine(1);
     let keys = names(200);
     store_all(&engine, &keys);
-    let ids: Vec<_> = granted(&lease_all(&engine, &keys, false)).iter().map(|l| l.id).collect();
+    let ids: Vec<_> =
+        granted(&lease_all(&engine, &keys, Mode::Each)).iter().map(|l| l.id).collect();
     let foreign = |id: &LeaseId| LeaseId { epoch: Epoch::new(9), ..*id };
     let mixed: Vec<_> = ids.iter().flat_map(|id| [*id, foreign(id)]).collect();
-    let mut renewed = Vec::new();
     let hour = Some(Duration::from_secs(3600));
-    let ttl = engine.renew_many(mixed.iter().copied(), hour, |live| renewed.push(live));
-    assert_eq!(ttl, TTL, "within the cap");
-    assert_eq!(renewed, [true, false].repeat(200));
+    let renewed = engine.renew(&CALLER, &mixed, hour);
+    assert_eq!(renewed.ttl, TTL, "within the cap");
+    assert_eq!(renewed.live, [true, false].repeat(200));
     assert_eq!(release_all(&engine, &mixed), [true, false].repeat(200));
     assert_eq!(stats(&engine).totals.renewed, 200);
 }
 
 #[test]
-fn who_is_told_of_a_write_wakes_when_it_ends_either_way() {
+fn a_lease_is_released_and_renewed_by_its_owner_alone() {
     let place = Place::new();
     let engine = place.engine(1);
-    for seals in [true, false] {
-        let put = begin(&engine, "k", Some(0)).unwrap();
-        let mut outcomes = lease_all(&engine, &["k".to_owned()], false);
-        let Some(Leased::Writing(mut ended)) = outcomes.pop() else {
-            panic!("it is being written")
-        };
+    let keys = names(3);
+    store_all(&engine, &keys);
+    let http = Caller::http(([127, 0, 0, 1], 1).into());
+    let callers = [http, Caller::lane(0, 0, 0, None), Caller::lane(1, 0, 0, None)];
+    for owner in &callers {
+        let grants = engine.acquire(owner, "b", &texts(&keys), Mode::Each, None);
+        let ids: Vec<_> = grants.outcomes().iter().flatten().map(|lease| lease.id).collect();
+        grants.deliver();
+        for other in callers.iter().filter(|other| other.owner != owner.owner) {
+            assert_eq!(engine.release(other, &ids), [None; 3]);
+            assert_eq!(engine.renew(other, &ids, None).live, [false; 3]);
+        }
+        assert_eq!(engine.renew(owner, &ids, None).live, [true; 3]);
+        assert!(engine.release(owner, &ids).iter().all(Option::is_some));
+    }
+    assert_eq!(stats(&engine).leases_live, 0);
+}
+
+#[test]
+fn an_acquire_that_waits_goes_on_where_it_stopped() {
+    for (mode, seals) in
+        [(Mode::Each, true), (Mode::Each, false), (Mode::Prefix, true), (Mode::Prefix, false)]
+    {
+        let place = Place::new();
+        let engine = place.engine(1);
+        let keys = names(MANY);
+        let pending = [20, 140];
+        let puts = pending.map(|number: usize| begin(&engine, &keys[number], Some(0)).unwrap());
+        for (number, key) in keys.iter().enumerate() {
+            let known = pending.contains(&number) || number == 200;
+            assert!(known || store(&engine, key, b"abc").is_ok());
+        }
+        let mut grants = acquire(&engine, &keys, mode);
+        assert!(grants.is_pending());
         thread::scope(|scope| {
-            scope.spawn(move || if seals { drop(put.seal()) } else { drop(put) });
-            let woken = run(async { tokio::time::timeout(TTL, ended.changed()).await });
-            assert!(woken.is_ok());
+            scope.spawn(|| {
+                for put in puts {
+                    thread::sleep(Duration::from_millis(5));
+                    if seals { put.seal().map(drop).unwrap() } else { drop(put) }
+                }
+            });
+            run(async {
+                let until = tokio::time::Instant::now() + TTL;
+                engine.await_pending(&mut grants, "b", &texts(&keys), mode, until).await;
+            });
         });
-        assert_eq!(engine.remove("b", "k").is_ok(), seals);
+        let misses = grants.outcomes().iter().enumerate().filter(|(_, outcome)| outcome.is_err());
+        let misses: Vec<_> = misses.map(|(number, _)| number).collect();
+        let (answers, expected) = match (mode, seals) {
+            (Mode::Each, true) => (MANY, vec![200]),
+            (Mode::Each, false) => (MANY, vec![20, 140, 200]),
+            (Mode::Prefix, true) => (201, vec![200]),
+            (Mode::Prefix, false) => (21, vec![20]),
+        };
+        assert_eq!((grants.outcomes().len(), misses), (answers, expected), "{mode:?} {seals}");
+        let leased = stats(&engine).leases_live as usize;
+        assert_eq!(leased, grants.outcomes().iter().flatten().count(), "nothing else is leased");
+        drop(grants);
+        assert_eq!(stats(&engine).leases_live, 0);
     }
 }
 
@@ -159,7 +209,7 @@ fn batches_from_many_threads_leave_no_lease_behind() {
             let mut ids = Vec::new();
             start.wait();
             for _ in 0..20 {
-                let leases = granted(&lease_all(&engine, &keys, false));
+                let leases = granted(&lease_all(&engine, &keys, Mode::Each));
                 let now: Vec<_> = leases.iter().map(|lease| lease.id).collect();
                 assert_eq!(release_all(&engine, &now), vec![true; MANY]);
                 ids.extend(now);
@@ -200,7 +250,7 @@ fn generations_vouch_for_what_readers_copy_while_objects_come_and_go() {
         });
         until("a copy that was overwritten and many that were not", || {
             for (key, object) in keys.iter().zip(&objects) {
-                let leases = granted(&lease_all(&engine, std::slice::from_ref(key), false));
+                let leases = granted(&lease_all(&engine, std::slice::from_ref(key), Mode::Each));
                 let [lease] = &leases[..] else { continue };
                 let before = view.get(lease.slot);
                 release_all(&engine, &[lease.id]);
@@ -231,8 +281,8 @@ fn a_removed_object_is_vouched_for_as_long_as_somebody_may_read_it() {
     let view = GenerationsView::from_descriptor(descriptor).unwrap();
     let keys = names(1);
     store_all(&engine, &keys);
-    let lease = granted(&lease_all(&engine, &keys, false)).remove(0);
-    engine.remove("b", &keys[0]).unwrap();
+    let lease = granted(&lease_all(&engine, &keys, Mode::Each)).remove(0);
+    remove(&engine, &keys[0]).unwrap();
     assert_eq!(view.get(lease.slot), lease.generation);
     release_all(&engine, &[lease.id]);
     assert_eq!(view.get(lease.slot), 0);

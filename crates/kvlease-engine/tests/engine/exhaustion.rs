@@ -5,7 +5,7 @@ use std::{fs::File, io::Write, path::PathBuf};
 use kvlease_arena::ManifestOrigin;
 use kvlease_testing::{bytes, in_tmpfs_of};
 
-use crate::fixture::{Place, run, stats, store};
+use crate::fixture::{Place, lease, run, stats, store};
 
 const TEST: &str = "exhaustion::a_full_directory_costs_what_cannot_be_recorded_and_nothing_else";
 const OBJECTS: u64 = 2_000;
@@ -33,7 +33,7 @@ fn fill_up(dir: PathBuf) {
     for n in 0..OBJECTS {
         store(&engine, &key(n), &bytes(100, n)).unwrap();
     }
-    let unrecorded = engine.stats().counters.unrecorded;
+    let unrecorded = engine.stats().counters.objects_unrecorded;
     assert!(unrecorded > 0 && unrecorded < OBJECTS / 2, "{unrecorded}");
     assert_eq!(stats(&engine).objects, OBJECTS, "all of them are served");
     drop(engine);
@@ -44,8 +44,8 @@ fn fill_up(dir: PathBuf) {
     assert_eq!((recovery.origin, recovery.dropped()), (ManifestOrigin::Kept, 0));
     assert_eq!(recovery.restored.objects, OBJECTS - unrecorded);
     for n in 0..OBJECTS {
-        if let Ok(guard) = run(engine.lease("b", &key(n), None, crate::fixture::TTL)) {
-            assert_eq!(place.read(&guard.lease().extents), bytes(100, n));
+        if let Ok(guard) = run(lease(&engine, &key(n), None, crate::fixture::TTL)) {
+            assert_eq!(place.read(&guard.first().unwrap().extents), bytes(100, n));
         }
     }
     assert_eq!(engine.stats().counters.corrupt_objects, 0);

@@ -10,10 +10,17 @@ use std::{
 
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::{CatalogConfig, CatalogStats};
-use kvlease_engine::{Engine, EngineConfig, Put, PutError, Stored};
+use kvlease_engine::{Engine, EngineConfig, Grants, Put, Stored};
+use kvlease_shm::{Arena, SegmentOptions};
 use kvlease_testing::bytes;
-use kvlease_types::{BucketName, ByteSize, Epoch, Extent, Key};
+use kvlease_types::{
+    BucketName, ByteSize, Caller, Epoch, Extent, Key, LeaseId, Miss, Mode, RemoveRefused,
+    WriteRefused,
+};
 use tempfile::TempDir;
+
+/// Who asks in most tests.
+pub(crate) const CALLER: Caller = Caller::DAEMON;
 
 pub(crate) const CAPACITY: ByteSize = ByteSize::mib(8);
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
@@ -107,15 +114,41 @@ impl Place {
     }
 }
 
-pub(crate) fn begin(engine: &Engine, key: &str, len: Option<usize>) -> Result<Put, PutError> {
+pub(crate) fn begin(engine: &Engine, key: &str, len: Option<usize>) -> Result<Put, WriteRefused> {
     let len = len.map(|len| ByteSize::new(len as u64));
-    engine.put(BucketName::new("b").unwrap(), Key::new(key).unwrap(), len)
+    engine.put(&CALLER, BucketName::new("b").unwrap(), Key::new(key).unwrap(), len)
 }
 
-pub(crate) fn store(engine: &Engine, key: &str, bytes: &[u8]) -> Result<Stored, PutError> {
+pub(crate) fn store(engine: &Engine, key: &str, bytes: &[u8]) -> Result<Stored, WriteRefused> {
     let mut put = begin(engine, key, Some(bytes.len()))?;
     put.write(bytes)?;
     put.seal()
+}
+
+/// Leases one object, and waits up to `wait` for it if it is pending.
+pub(crate) async fn lease(
+    engine: &Engine,
+    key: &str,
+    ttl: Option<Duration>,
+    wait: Duration,
+) -> Result<Grants, Miss> {
+    let mut grants = engine.acquire(&CALLER, "b", &[key], Mode::Each, ttl);
+    if grants.is_pending() {
+        let until = tokio::time::Instant::now() + wait;
+        engine.await_pending(&mut grants, "b", &[key], Mode::Each, until).await;
+    }
+    grants.first()?;
+    Ok(grants)
+}
+
+/// The time to live that a lease got; `None` if it is not live.
+pub(crate) fn renew(engine: &Engine, id: LeaseId, ttl: Option<Duration>) -> Option<Duration> {
+    let renewed = engine.renew(&CALLER, &[id], ttl);
+    renewed.live[0].then_some(renewed.ttl)
+}
+
+pub(crate) fn remove(engine: &Engine, key: &str) -> Result<(), RemoveRefused> {
+    engine.remove(&CALLER, "b", &[key])[0]
 }
 
 pub(crate) fn stats(engine: &Engine) -> CatalogStats {
@@ -149,7 +182,7 @@ pub(crate) fn fragment(engine: &Engine) {
     let mut by_place = pieces;
     by_place.sort_by_key(offset);
     for n in by_place.iter().step_by(2) {
-        engine.remove("b", &format!("piece {n}")).unwrap();
+        remove(engine, &format!("piece {n}")).unwrap();
     }
 }
 

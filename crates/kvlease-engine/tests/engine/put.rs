@@ -1,12 +1,12 @@
 //! Objects on their way in: published whole, or gone without a trace.
 
-use kvlease_cache::ReserveError;
-use kvlease_engine::PutError;
-use kvlease_sys::Digest;
+use kvlease_shm::Digest;
 use kvlease_testing::bytes;
-use kvlease_types::ByteSize;
+use kvlease_types::{ByteSize, WriteRefused};
 
-use crate::fixture::{CAPACITY, Place, TTL, assert_empty, begin, fragment, run, stats, store};
+use crate::fixture::{
+    CALLER, CAPACITY, Place, TTL, assert_empty, begin, fragment, lease, remove, run, stats, store,
+};
 
 #[test]
 fn a_put_that_is_dropped_leaves_nothing_after_any_number_of_writes() {
@@ -45,7 +45,7 @@ fn an_object_of_unknown_length_grows_and_keeps_its_exact_length() {
         assert!(place.read(&info.extents) == sent, "len {len}");
         let units = len.div_ceil(4096) as u64 * 4096;
         assert_eq!(stats(&engine).allocated.bytes(), units, "what was reserved too much is free");
-        engine.remove("b", "k").unwrap();
+        remove(&engine, "k").unwrap();
         assert_empty(&engine);
     }
 }
@@ -66,7 +66,7 @@ fn an_object_may_span_many_extents() {
         let info = engine.stat("b", "k").unwrap();
         assert!(info.extents.len() >= 24, "{} extents", info.extents.len());
         assert!(place.read(&info.extents) == sent);
-        let mut read = engine.read("b", "k").unwrap();
+        let mut read = engine.read(&CALLER, "b", "k").unwrap();
         let mut got = Vec::new();
         while let Some(piece) = read.next_piece().unwrap() {
             got.extend(piece);
@@ -84,13 +84,13 @@ fn keys(engine: &kvlease_engine::Engine) -> Vec<String> {
     objects.into_iter().map(|object| object.key.as_str().to_owned()).collect()
 }
 
-fn lease_all_pieces(engine: &kvlease_engine::Engine) -> Vec<kvlease_engine::LeaseGuard> {
-    let lease = |key: String| run(engine.lease("b", &key, None, TTL)).unwrap();
+fn lease_all_pieces(engine: &kvlease_engine::Engine) -> Vec<kvlease_engine::Grants> {
+    let lease = |key: String| run(lease(engine, &key, None, TTL)).unwrap();
     keys(engine).into_iter().map(lease).collect()
 }
 
 fn remove_all(engine: &kvlease_engine::Engine) {
-    keys(engine).iter().for_each(|key| engine.remove("b", key).unwrap());
+    keys(engine).iter().for_each(|key| remove(engine, key).unwrap());
 }
 
 #[test]
@@ -100,12 +100,12 @@ fn too_many_and_too_few_bytes_are_refused() {
     let mut put = begin(&engine, "k", Some(10)).unwrap();
     put.write(b"0123456789").unwrap();
     let announced = ByteSize::new(10);
-    assert_eq!(put.write(b"x"), Err(PutError::TooLong { announced }));
+    assert_eq!(put.write(b"x"), Err(WriteRefused::TooLong { announced }));
     drop(put);
     let mut put = begin(&engine, "k", Some(10)).unwrap();
     put.write(b"012").unwrap();
     let received = ByteSize::new(3);
-    assert_eq!(put.seal(), Err(PutError::TooShort { received, announced }));
+    assert_eq!(put.seal(), Err(WriteRefused::Incomplete { received, announced }));
     assert_empty(&engine);
 }
 
@@ -114,7 +114,7 @@ fn an_object_above_the_limit_is_refused_announced_or_not() {
     let place = Place::new();
     let engine = place.engine(1);
     let over = CAPACITY.bytes() as usize + 1;
-    let refused = PutError::TooLarge { max: CAPACITY };
+    let refused = WriteRefused::TooLarge { object_len_max: CAPACITY };
     assert_eq!(begin(&engine, "k", Some(over)).unwrap_err(), refused);
     let mut put = begin(&engine, "k", None).unwrap();
     put.write(&bytes(over - 1, 1)).unwrap();
@@ -129,9 +129,9 @@ fn names_are_taken_while_they_are_written_and_afterwards() {
     let engine = place.engine(1);
     let put = begin(&engine, "k", Some(0)).unwrap();
     let refusal = |engine| begin(engine, "k", Some(1)).unwrap_err();
-    assert_eq!(refusal(&engine), PutError::Reserve(ReserveError::BeingWritten));
+    assert_eq!(refusal(&engine), WriteRefused::Pending);
     put.seal().unwrap();
-    assert_eq!(refusal(&engine), PutError::Reserve(ReserveError::Exists));
+    assert_eq!(refusal(&engine), WriteRefused::Exists);
 }
 
 #[test]
@@ -139,13 +139,13 @@ fn an_object_that_cannot_grow_any_further_leaves_nothing() {
     let place = Place::new();
     let engine = place.engine(1);
     store(&engine, "leased", &bytes(6 << 20, 1)).unwrap();
-    let lease = run(engine.lease("b", "leased", None, TTL)).unwrap();
+    let lease = run(lease(&engine, "leased", None, TTL)).unwrap();
     let mut put = begin(&engine, "k", None).unwrap();
     let error = (0..10).find_map(|_| put.write(&bytes(1 << 20, 2)).err()).unwrap();
-    assert_eq!(error, PutError::Reserve(ReserveError::OnlyLeased));
+    assert_eq!(error, WriteRefused::OnlyLeased);
     drop(put);
     assert_eq!(stats(&engine).free, ByteSize::mib(2));
     drop(lease);
-    engine.remove("b", "leased").unwrap();
+    remove(&engine, "leased").unwrap();
     assert_empty(&engine);
 }

@@ -8,12 +8,12 @@ use kvlease_sys::boot_time;
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Extent};
 
-use crate::fixture::{CAPACITY, GRACE, Place, TTL, run, stats, store, until};
+use crate::fixture::{self, CALLER, CAPACITY, GRACE, Place, TTL, renew, run, stats, store, until};
 
 /// Leases an object for `ttl`, as a client that knows nothing of the restart to come.
 fn lease(engine: &Engine, key: &str, ttl: Duration) -> kvlease_cache::Lease {
-    let guard = run(engine.lease("b", key, Some(ttl), TTL)).unwrap();
-    let lease = guard.lease().clone();
+    let guard = run(fixture::lease(engine, key, Some(ttl), TTL)).unwrap();
+    let lease = guard.first().unwrap().clone();
     guard.deliver();
     lease
 }
@@ -48,7 +48,7 @@ fn extents_that_may_still_be_leased_are_not_handed_out_and_all_others_are() {
     drop(engine);
     let engine = place.cold_engine(2);
     assert!(engine.stat("b", "k").is_none(), "the catalog starts anew");
-    assert_eq!(engine.release(lease.id), None, "of another epoch");
+    assert_eq!(engine.release(&CALLER, &[lease.id])[0], None, "of another epoch");
     let regions = stats(&engine).quarantined;
     assert!((REGION_SIZE..=ByteSize::mib(4)).contains(&regions), "{regions}");
     let filled = fill(&engine);
@@ -81,7 +81,7 @@ fn a_renewal_moves_the_end_of_the_quarantine() {
     let lease = lease(&engine, "k", Duration::from_secs(1));
     let renewed_at = boot_time();
     let ttl = Duration::from_millis(1500);
-    assert_eq!(engine.renew(lease.id, Some(ttl)), Some(ttl));
+    assert_eq!(renew(&engine, lease.id, Some(ttl)), Some(ttl));
     drop(engine);
     let engine = place.cold_engine(2);
     until("the end of the quarantine", || stats(&engine).quarantined == ByteSize::ZERO);

@@ -3,7 +3,7 @@
 use kvlease_engine::{READ_PIECE_MAX, ReadError};
 use kvlease_testing::bytes;
 
-use crate::fixture::{Place, assert_empty, stats, store};
+use crate::fixture::{CALLER, Place, assert_empty, remove, stats, store};
 
 #[test]
 fn a_damaged_byte_is_found_before_the_last_piece_is_given_out() {
@@ -13,7 +13,7 @@ fn a_damaged_byte_is_found_before_the_last_piece_is_given_out() {
         for at in [0, len / 2, len - 1] {
             store(&engine, "k", &bytes(len, 1)).unwrap();
             place.damage(&engine.stat("b", "k").unwrap().extents, at as u64);
-            let mut read = engine.read("b", "k").unwrap();
+            let mut read = engine.read(&CALLER, "b", "k").unwrap();
             let mut got = 0;
             let error = loop {
                 match read.next_piece() {
@@ -36,8 +36,8 @@ fn a_successor_of_a_damaged_object_is_left_alone() {
     let engine = place.engine(1);
     store(&engine, "k", &bytes(10_000, 1)).unwrap();
     place.damage(&engine.stat("b", "k").unwrap().extents, 5);
-    let mut read = engine.read("b", "k").unwrap();
-    engine.remove("b", "k").unwrap();
+    let mut read = engine.read(&CALLER, "b", "k").unwrap();
+    remove(&engine, "k").unwrap();
     store(&engine, "k", &bytes(10_000, 2)).unwrap();
     assert_eq!(read.next_piece(), Err(ReadError::Corrupt));
     assert!(engine.stat("b", "k").is_some());
@@ -48,7 +48,7 @@ fn a_read_that_is_given_up_holds_no_lease() {
     let place = Place::new();
     let engine = place.engine(1);
     store(&engine, "k", &bytes(1 << 20, 1)).unwrap();
-    let mut read = engine.read("b", "k").unwrap();
+    let mut read = engine.read(&CALLER, "b", "k").unwrap();
     read.next_piece().unwrap();
     assert_eq!(stats(&engine).leases_live, 1);
     drop(read);

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use kvlease_arena::ManifestOrigin;
-use kvlease_engine::{Engine, LeaseRefused, PutError};
+use kvlease_engine::Engine;
+use kvlease_shm::RecordOrigin;
 use kvlease_testing::bytes;
-use kvlease_types::ByteSize;
+use kvlease_types::{ByteSize, Miss, Mode, WriteRefused};
 
-use crate::fixture::{CAPACITY, GRACE, Place, TTL, begin, run, stats, store, until};
+use crate::fixture::{
+    CALLER, CAPACITY, GRACE, Place, TTL, begin, lease, remove, run, stats, store, until,
+};
 
-const ABSENT: LeaseRefused = LeaseRefused::Absent { evicted: false };
+const ABSENT: Miss = Miss::Absent;
 
 /// What a client gets under a lease of its own.
-fn get(place: &Place, engine: &Engine, key: &str) -> Result<Vec<u8>, LeaseRefused> {
-    let guard = run(engine.lease("b", key, None, TTL))?;
-    Ok(place.read(&guard.lease().extents))
+fn get(place: &Place, engine: &Engine, key: &str) -> Result<Vec<u8>, Miss> {
+    let guard = run(lease(engine, key, None, TTL))?;
+    Ok(place.read(&guard.first().unwrap().extents))
 }
 
 fn corrupt(engine: &Engine) -> u64 {
@@ -29,7 +31,7 @@ fn what_was_sealed_is_served_after_a_restart_and_nothing_else() {
     for (key, bytes) in [("a", &a), ("b", &b), ("removed", &a), ("empty", &Vec::new())] {
         store(&engine, key, bytes).unwrap();
     }
-    engine.remove("b", "removed").unwrap();
+    remove(&engine, "removed").unwrap();
     let mut unfinished = begin(&engine, "unfinished", Some(9)).unwrap();
     unfinished.write(b"half").unwrap();
     drop((unfinished, engine));
@@ -80,8 +82,8 @@ fn what_was_read_lately_outlives_what_was_not_across_a_restart() {
     let engine = engine_of_quarters(&place);
     for n in [1, 0] {
         let ttl = Duration::from_millis(1);
-        let guard = run(engine.lease("b", &format!("k{n}"), Some(ttl), TTL)).unwrap();
-        let over = guard.lease().deadline.after(GRACE);
+        let guard = run(lease(&engine, &format!("k{n}"), Some(ttl), TTL)).unwrap();
+        let over = guard.first().unwrap().deadline.after(GRACE);
         drop(guard);
         until("the end of the lease", || kvlease_sys::boot_time() > over);
     }
@@ -123,13 +125,11 @@ fn what_was_changed_while_nobody_served_is_never_leased() {
     extents.iter().for_each(|extents| place.damage(extents, 777_777));
 
     let engine = place.engine(2);
-    assert_eq!(get(&place, &engine, "one"), Err(ABSENT));
-    let mut granted = Vec::new();
-    engine.lease_many("b", ["whole", "batched"].into_iter(), None, false, |leased| {
-        granted.push(matches!(leased, kvlease_engine::Leased::Granted(_)));
-    });
-    assert_eq!(granted, [true, false]);
-    let mut read = engine.read("b", "read").unwrap();
+    assert_eq!(get(&place, &engine, "one"), Err(Miss::Corrupt));
+    let batch = engine.acquire(&CALLER, "b", &["whole", "batched"], Mode::Each, None);
+    let outcomes = batch.outcomes().iter().map(|outcome| outcome.as_ref().err());
+    assert_eq!(outcomes.collect::<Vec<_>>(), [None, Some(&Miss::Corrupt)]);
+    let mut read = engine.read(&CALLER, "b", "read").unwrap();
     let error = loop {
         match read.next_piece() {
             Ok(Some(_)) => {}
@@ -139,7 +139,7 @@ fn what_was_changed_while_nobody_served_is_never_leased() {
     assert_eq!(error, kvlease_engine::ReadError::Corrupt);
     assert_eq!((corrupt(&engine), stats(&engine).objects), (3, 1));
     assert_eq!(stats(&engine).leases_live, 2, "the batch's, and the reader's");
-    drop(read);
+    drop((read, batch));
     store(&engine, "one", &bytes(1 << 20, 5)).unwrap();
     drop(engine);
     let engine = place.engine(3);
@@ -181,13 +181,13 @@ fn what_may_still_be_read_is_not_evicted_before_its_reader_is_gone() {
     let whole = bytes(CAPACITY.bytes() as usize, 1);
     store(&engine, "k", &whole).unwrap();
     let ttl = Duration::from_secs(2);
-    let guard = run(engine.lease("b", "k", Some(ttl), TTL)).unwrap();
-    let lease = guard.lease().clone();
+    let guard = run(lease(&engine, "k", Some(ttl), TTL)).unwrap();
+    let lease = guard.first().unwrap().clone();
     guard.deliver();
     drop(engine);
     let engine = place.engine(2);
     let refused = begin(&engine, "new", Some(1 << 20)).unwrap_err();
-    assert_eq!(refused, PutError::Reserve(kvlease_cache::ReserveError::OnlyLeased));
+    assert_eq!(refused, WriteRefused::OnlyLeased);
     assert!(place.read(&lease.extents) == whole, "its client reads on");
     assert_eq!(get(&place, &engine, "k"), Ok(whole), "and others may, too");
     until("the end of the lease", || begin(&engine, "new", Some(1 << 20)).is_ok());
@@ -217,7 +217,7 @@ fn many_objects_with_long_names_are_found_again() {
         store(&engine, &key(n), &bytes(n as usize * 3, n)).unwrap();
         // Cells are freed and used again in between.
         if n % 3 == 0 {
-            engine.remove("b", &key(n)).unwrap();
+            remove(&engine, &key(n)).unwrap();
         }
     }
     drop(engine);

@@ -2,20 +2,28 @@
 
 use std::{thread, time::Duration};
 
-use kvlease_attach::WritableAttachment;
-use kvlease_cache::ReserveError;
-use kvlease_engine::{CommitError, Engine, LeaseRefused, PutError, Reservation};
-use kvlease_sys::{Digest, boot_time};
+use kvlease_engine::{Engine, Reservation, Stored};
+use kvlease_shm::{Digest, WritableAttachment, boot_time};
 use kvlease_testing::bytes;
-use kvlease_types::{BucketName, ByteSize, Key};
+use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Key, Miss, WriteRefused};
 
 use crate::fixture::{
-    CAPACITY, GRACE, Place, RESERVATION_TTL, TTL, assert_empty, begin, run, stats, store, until,
+    CALLER, CAPACITY, GRACE, Place, RESERVATION_TTL, TTL, assert_empty, begin, lease, remove, run,
+    stats, store, until,
 };
 
-fn reserve(engine: &Engine, key: &str, len: usize) -> Result<Reservation, PutError> {
+fn reserve(engine: &Engine, key: &str, len: usize) -> Result<Reservation, WriteRefused> {
     let (bucket, key) = (BucketName::new("b").unwrap(), Key::new(key).unwrap());
-    engine.reserve(bucket, key, ByteSize::new(len as u64))
+    let mut reserved = engine.reserve(&CALLER, &bucket, vec![(key, ByteSize::new(len as u64))], 1);
+    reserved.remove(0)
+}
+
+fn commit(
+    engine: &Engine,
+    reservation: Reservation,
+    checksum: Checksum,
+) -> Result<Stored, WriteRefused> {
+    engine.commit(&CALLER, vec![(reservation, checksum)])[0]
 }
 
 fn writer(engine: &Engine) -> WritableAttachment {
@@ -34,16 +42,16 @@ fn what_a_client_writes_and_commits_is_what_others_read() {
         assert!(engine.stat("b", "k").is_none(), "invisible before it is committed");
         let mut digest = Digest::new();
         client.write_part(reservation.extents(), 0, &sent, Some(&mut digest)).unwrap();
-        let stored = reservation.commit(digest.finish()).unwrap();
+        let stored = commit(&engine, reservation, digest.finish()).unwrap();
         assert_eq!((stored.len.bytes(), stored.checksum), (len as u64, Digest::of(&sent)));
-        let mut read = engine.read("b", "k").unwrap();
+        let mut read = engine.read(&CALLER, "b", "k").unwrap();
         let mut got = Vec::new();
         while let Some(piece) = read.next_piece().unwrap() {
             got.extend(piece);
         }
         assert!(got == sent);
         drop(read);
-        engine.remove("b", "k").unwrap();
+        remove(&engine, "k").unwrap();
         assert_empty(&engine);
     }
     assert_eq!((stats(&engine).totals.sealed, stats(&engine).totals.aborted), (5, 0));
@@ -65,16 +73,16 @@ fn a_reservation_is_refused_for_the_same_reasons_as_a_put() {
     let place = Place::new();
     let engine = place.engine(1);
     store(&engine, "stored", b"abc").unwrap();
-    let exists = PutError::Reserve(ReserveError::Exists);
+    let exists = WriteRefused::Exists;
     assert_eq!(reserve(&engine, "stored", 1).unwrap_err(), exists);
-    let writing = PutError::Reserve(ReserveError::BeingWritten);
+    let writing = WriteRefused::Pending;
     let _put = begin(&engine, "put", Some(1)).unwrap();
     assert_eq!(reserve(&engine, "put", 1).unwrap_err(), writing);
     let _reservation = reserve(&engine, "reserved", 1).unwrap();
     assert_eq!(reserve(&engine, "reserved", 1).unwrap_err(), writing);
     assert_eq!(begin(&engine, "reserved", Some(1)).unwrap_err(), writing);
     let too_large = reserve(&engine, "large", CAPACITY.bytes() as usize + 1).unwrap_err();
-    assert_eq!(too_large, PutError::TooLarge { max: CAPACITY });
+    assert_eq!(too_large, WriteRefused::TooLarge { object_len_max: CAPACITY });
 }
 
 #[test]
@@ -85,8 +93,8 @@ fn a_commit_after_the_deadline_is_refused_and_discards() {
     let deadline = reservation.deadline();
     assert_eq!(reservation.until(), deadline.after(GRACE));
     until("the deadline", || boot_time() >= deadline);
-    let commit = reservation.commit(Digest::of(b""));
-    assert_eq!(commit, Err(CommitError::Expired));
+    let late = commit(&engine, reservation, Digest::of(b""));
+    assert_eq!(late, Err(WriteRefused::Expired));
     assert!(engine.stat("b", "k").is_none());
     assert_empty(&engine);
 }
@@ -98,20 +106,20 @@ fn a_wait_for_a_reserved_object_ends_with_its_commit_or_abort() {
     for commits in [true, false] {
         let reservation = reserve(&engine, "k", 0).unwrap();
         let answer = thread::scope(|scope| {
-            let waiter = scope.spawn(|| run(engine.lease("b", "k", None, TTL)));
+            let waiter = scope.spawn(|| run(lease(&engine, "k", None, TTL)));
             // The reader may come before or after: both must end well.
             thread::sleep(Duration::from_millis(20));
             match commits {
-                true => drop(reservation.commit(Digest::of(b"")).unwrap()),
+                true => drop(commit(&engine, reservation, Digest::of(b"")).unwrap()),
                 false => drop(reservation),
             }
             waiter.join().unwrap()
         });
         match answer {
-            Ok(guard) => assert!(commits && guard.lease().checksum == Digest::of(b"")),
-            Err(refused) => assert!(!commits && matches!(refused, LeaseRefused::Absent { .. })),
+            Ok(guard) => assert!(commits && guard.first().unwrap().checksum == Digest::of(b"")),
+            Err(refused) => assert!(!commits && refused == Miss::Absent),
         }
-        assert_eq!(engine.remove("b", "k").is_ok(), commits);
+        assert_eq!(remove(&engine, "k").is_ok(), commits);
     }
 }
 
@@ -135,4 +143,27 @@ fn the_next_engine_leaves_reserved_extents_alone_until_the_deadline_and_the_grac
     until("the end of the quarantine", || stats(&engine).quarantined == ByteSize::ZERO);
     assert!(boot_time() > over);
     assert_eq!(stats(&engine).free, CAPACITY);
+}
+
+#[test]
+fn what_many_clients_reserve_is_published_by_its_owner_alone() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let others = [Caller::lane(1, 0, 0, None), Caller::lane(2, 0, 0, None)];
+    let bucket = BucketName::new("b").unwrap();
+    // More than one part of a batch.
+    let items = |count| (0..count).map(|n| (Key::new(format!("k{n}")).unwrap(), ByteSize::ZERO));
+    let reserved = engine.reserve(&others[0], &bucket, items(300).collect(), 250);
+    let (made, refused): (Vec<_>, Vec<_>) = reserved.into_iter().partition(Result::is_ok);
+    assert_eq!((made.len(), refused.len()), (250, 50));
+    let too_many = Some(WriteRefused::TooManyReservations);
+    assert!(refused.into_iter().all(|refused| refused.err() == too_many), "beyond the limit");
+    let mut made = made.into_iter().map(|made| (made.unwrap(), Digest::of(b"")));
+    let foreign = engine.commit(&others[1], made.by_ref().take(10).collect());
+    assert_eq!(foreign, vec![Err(WriteRefused::Unknown); 10]);
+    let committed = engine.commit(&others[0], made.by_ref().take(140).collect());
+    assert!(committed.len() == 140 && committed.iter().all(Result::is_ok));
+    engine.abort(made.map(|(reservation, _)| reservation).collect());
+    let stats = stats(&engine);
+    assert_eq!((stats.objects, stats.writes_in_flight, stats.totals.aborted), (140, 0, 110));
 }

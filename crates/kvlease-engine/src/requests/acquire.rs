@@ -1,0 +1,144 @@
+//! Leasing objects, and waiting for those that are pending.
+
+use std::{sync::Arc, time::Duration};
+
+use kvlease_cache::Lease;
+use kvlease_types::{Caller, Miss, Mode};
+use tokio::time::{Instant, timeout_at};
+
+use super::PART;
+use crate::{clock::now, grants::Grants, shared::Shared};
+
+impl Shared {
+    /// See [`Engine::acquire`](crate::Engine::acquire).
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        caller: &Caller,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+        ttl: Option<Duration>,
+    ) -> Grants {
+        let mut grants = Grants::new(self, caller, self.granted_ttl(ttl), keys.len());
+        self.acquire_more(&mut grants, bucket, keys, mode);
+        grants
+    }
+
+    /// See [`Engine::await_pending`](crate::Engine::await_pending).
+    pub(crate) async fn await_pending(
+        self: &Arc<Self>,
+        grants: &mut Grants,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+        until: Instant,
+    ) {
+        let started = Instant::now();
+        let mut index = 0;
+        while let Some(pending) = grants.next_pending(index) {
+            // Past the deadline the rest is looked at once more, without a wait.
+            index = pending + 1;
+            if !self.write_ends(bucket, keys[pending], until).await {
+                continue;
+            }
+            match mode {
+                Mode::Each => {
+                    let mut again = self.acquire(
+                        grants.caller(),
+                        bucket,
+                        &[keys[pending]],
+                        mode,
+                        Some(grants.ttl()),
+                    );
+                    std::mem::swap(&mut grants.outcomes[pending], &mut again.outcomes[0]);
+                }
+                // The pending key is the last outcome: the prefix goes on from it.
+                Mode::Prefix => {
+                    grants.truncate(pending);
+                    self.acquire_more(grants, bucket, &keys[pending..], mode);
+                }
+            }
+            // A next write of the same key may have begun.
+            index = pending;
+        }
+        self.counters.lease_waits.increment();
+        let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counters.lease_wait.add(nanos);
+    }
+
+    /// Waits until the write under this name has ended, either way. Returns whether it has.
+    async fn write_ends(&self, bucket: &str, key: &str, until: Instant) -> bool {
+        let end = self.state().end_of_write(bucket, key);
+        match end {
+            Some(mut end) => timeout_at(until, end.changed()).await.is_ok(),
+            None => true,
+        }
+    }
+
+    /// Leases further keys, in prefix mode up to the first that cannot be leased.
+    fn acquire_more(&self, grants: &mut Grants, bucket: &str, keys: &[&str], mode: Mode) {
+        for part in keys.chunks(PART) {
+            let first = grants.outcomes.len();
+            self.acquire_part(grants, bucket, part, mode);
+            // The catalog is not locked here: bytes may have to be looked at.
+            for place in first..grants.outcomes.len() {
+                if let Ok(lease) = &grants.outcomes[place]
+                    && !self.make_deliverable(lease)
+                {
+                    let id = lease.id;
+                    grants.outcomes[place] = Err(Miss::Corrupt);
+                    self.release(grants.caller(), &[id]);
+                }
+            }
+            if mode == Mode::Prefix
+                && let Some(miss) = grants.outcomes[first..].iter().position(Result::is_err)
+            {
+                return grants.truncate(first + miss + 1);
+            }
+        }
+    }
+
+    /// Leases the keys of one part under one lock.
+    fn acquire_part(&self, grants: &mut Grants, bucket: &str, keys: &[&str], mode: Mode) {
+        let (caller, ttl) = (*grants.caller(), grants.ttl());
+        let mut state = self.state();
+        for outcome in state.catalog.acquire_many(&caller, bucket, keys, ttl, now()) {
+            let missed = outcome.is_err();
+            grants.outcomes.push(outcome);
+            if missed && mode == Mode::Prefix {
+                return;
+            }
+        }
+    }
+
+    /// Leases one object for the daemon's own read, which looks at the bytes on its way.
+    pub(crate) fn acquire_for_read(
+        self: &Arc<Self>,
+        caller: &Caller,
+        bucket: &str,
+        key: &str,
+    ) -> Grants {
+        let mut grants = Grants::new(self, caller, self.config.lease_ttl_max, 1);
+        self.acquire_part(&mut grants, bucket, &[key], Mode::Each);
+        if let Ok(lease) = grants.first() {
+            self.raise_fence(lease);
+        }
+        grants
+    }
+
+    /// Whether the caller may learn of a lease.
+    fn make_deliverable(&self, lease: &Lease) -> bool {
+        let intact = self.vouches_for(lease);
+        if intact {
+            self.raise_fence(lease);
+        }
+        intact
+    }
+
+    /// Before a lease is used, the horizon learns until when its extents must not be reused, even
+    /// by another incarnation of the daemon.
+    fn raise_fence(&self, lease: &Lease) {
+        let until = lease.deadline.after(self.config.catalog.lease_grace);
+        self.arena.horizon().note(&lease.extents, until);
+    }
+}

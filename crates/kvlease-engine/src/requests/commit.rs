@@ -1,0 +1,52 @@
+//! Publishing and discarding what clients wrote by themselves.
+
+use kvlease_types::{Caller, Checksum, WriteRefused};
+
+use super::PART;
+use crate::{clock::now, reservation::Reservation, shared::Shared, write::Stored};
+
+impl Shared {
+    /// See [`Engine::commit`](crate::Engine::commit).
+    pub(crate) fn commit(
+        &self,
+        caller: &Caller,
+        items: Vec<(Reservation, Checksum)>,
+    ) -> Vec<Result<Stored, WriteRefused>> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        let mut items = items.into_iter();
+        while items.len() > 0 {
+            // Dropping a reservation locks the catalog: those that are refused outlive the lock.
+            let mut discarded = Vec::new();
+            let mut state = self.state();
+            let now = now();
+            for (reservation, checksum) in items.by_ref().take(PART) {
+                let Reservation { write, len, deadline, .. } = reservation;
+                let refused = if write.caller.owner != caller.owner {
+                    Some(WriteRefused::Unknown)
+                } else {
+                    (now >= deadline).then_some(WriteRefused::Expired)
+                };
+                outcomes.push(match refused {
+                    None => Ok(write.seal(&mut state, len, checksum, now)),
+                    Some(refused) => {
+                        discarded.push(write);
+                        Err(refused)
+                    }
+                });
+            }
+            drop(state);
+        }
+        outcomes
+    }
+
+    /// See [`Engine::abort`](crate::Engine::abort).
+    pub(crate) fn abort(&self, reservations: Vec<Reservation>) {
+        let mut reservations = reservations.into_iter();
+        while reservations.len() > 0 {
+            let mut state = self.state();
+            for reservation in reservations.by_ref().take(PART) {
+                reservation.write.abort(&mut state);
+            }
+        }
+    }
+}

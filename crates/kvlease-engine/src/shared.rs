@@ -1,0 +1,103 @@
+//! State that the engine shares with its guards and its threads.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use kvlease_cache::Catalog;
+use kvlease_shm::{Arena, ArenaError, Generations, Link, RecordFile};
+use kvlease_types::{ByteSize, Epoch};
+
+use crate::{
+    cells::Cells,
+    config::EngineConfig,
+    counters::{Counters, CountersSnapshot},
+    error::StartError,
+    recovery::{Recovery, recover},
+    state::State,
+};
+
+/// Catalog, arena and the tables beside them.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) arena: Arena,
+    pub(crate) config: EngineConfig,
+    pub(crate) counters: Arc<Counters>,
+    /// Where objects are recorded for the next start.
+    pub(crate) record: Arc<RecordFile>,
+    pub(crate) generations: Arc<Generations>,
+    /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
+    /// page tables.
+    pub(crate) huge_pages: AtomicBool,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    /// Takes the arena with what an earlier incarnation recorded, and makes its first part usable.
+    pub(crate) fn open(
+        arena: Arena,
+        config: EngineConfig,
+        epoch: Epoch,
+    ) -> Result<(Arc<Self>, Recovery), StartError> {
+        let mut catalog = Catalog::new(config.catalog.clone(), epoch);
+        let slots = catalog.slots_max().into();
+        let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
+        let counters = Arc::new(Counters::default());
+        let started = Instant::now();
+        // The old record is read before the new one takes its place.
+        let recorded = arena.recorded()?;
+        let record = arena.new_record(config.catalog.memory_max)?;
+        let record_file = Arc::clone(record.file());
+        catalog.watch_slots(Box::new(Cells {
+            generations: Arc::clone(&generations),
+            record,
+            counters: Arc::clone(&counters),
+        }));
+        let recovery = recover(&arena, &recorded, &mut catalog, config.cold, started);
+        drop(recorded);
+        arena.publish_record()?;
+        // What an earlier incarnation populated can be used at once.
+        let mut huge_pages = false;
+        if arena.populated() == ByteSize::ZERO {
+            arena.populate_next()?;
+            huge_pages = arena.huge_pages_granted();
+        }
+        catalog.grow(arena.populated());
+        let state = Mutex::new(State::new(catalog));
+        let huge_pages = AtomicBool::new(huge_pages);
+        let shared =
+            Self { arena, config, counters, record: record_file, generations, huge_pages, state };
+        Ok((Arc::new(shared), recovery))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a panic ends the process, so no thread meets a poisoned catalog")
+    }
+
+    /// Checks the public name of the segment, and counts and logs when it had to be put back.
+    pub(crate) fn keep_linked(&self) -> Result<Link, ArenaError> {
+        let link = self.arena.keep_linked();
+        if matches!(link, Ok(Link::Restored)) {
+            self.counters.relinks.increment();
+            tracing::warn!("the segment's public name was gone: put it back, same inode");
+        }
+        link
+    }
+
+    /// Time to live that is granted to a caller that asks for `requested`.
+    pub(crate) fn granted_ttl(&self, requested: Option<Duration>) -> Duration {
+        requested.unwrap_or(self.config.lease_ttl_default).min(self.config.lease_ttl_max)
+    }
+
+    pub(crate) fn counts(&self) -> CountersSnapshot {
+        self.counters.snapshot()
+    }
+
+    pub(crate) fn has_huge_pages(&self) -> bool {
+        self.huge_pages.load(Relaxed)
+    }
+}

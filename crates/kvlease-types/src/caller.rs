@@ -1,0 +1,103 @@
+//! Requesters of operations: where a request came in, and from whom.
+
+use std::{fmt, net::SocketAddr};
+
+/// Owner of leases and reservations, as the catalog keeps it: a number that is compared only.
+///
+/// Leases that were granted over HTTP have one common owner: a client may release them over any
+/// connection, and their unguessable names protect them. A connection of the fast lane owns what
+/// was granted on it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Owner(u32);
+
+impl Owner {
+    /// The daemon itself.
+    pub const DAEMON: Self = Self(0);
+
+    /// All clients of HTTP.
+    pub const HTTP: Self = Self(1);
+
+    /// How many owners there are beside the connections of the fast lane.
+    const RESERVED: u32 = 2;
+
+    /// The connection of the fast lane with this number. After 2^32 connections a number is used
+    /// again; leases of the first connection have expired by then.
+    pub const fn connection(number: u32) -> Self {
+        Self(Self::RESERVED + number % (u32::MAX - Self::RESERVED))
+    }
+}
+
+/// Other end of the connection that a request came in on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// No connection: the daemon acts by itself.
+    Daemon,
+    /// A client of HTTP, by its address.
+    Http(SocketAddr),
+    /// A client of the fast lane, by the credentials of its process when it connected.
+    Lane {
+        /// User of the process.
+        uid: u32,
+        /// Group of the process.
+        gid: u32,
+        /// The process, where the system reports it.
+        pid: Option<i32>,
+    },
+}
+
+/// Requester of an operation. Made once per connection, when it is accepted, and carried by every
+/// request into the engine and the catalog.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// Owner of the leases and reservations that it is granted.
+    pub owner: Owner,
+    /// The other end of its connection.
+    pub peer: Peer,
+}
+
+impl Caller {
+    /// The daemon itself.
+    pub const DAEMON: Self = Self { owner: Owner::DAEMON, peer: Peer::Daemon };
+
+    /// A client of HTTP.
+    pub const fn http(address: SocketAddr) -> Self {
+        Self { owner: Owner::HTTP, peer: Peer::Http(address) }
+    }
+
+    /// A client of the fast lane on the connection with this number.
+    pub const fn lane(connection: u32, uid: u32, gid: u32, pid: Option<i32>) -> Self {
+        Self { owner: Owner::connection(connection), peer: Peer::Lane { uid, gid, pid } }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.peer {
+            Peer::Daemon => f.write_str("the daemon"),
+            Peer::Http(address) => write!(f, "{address}"),
+            Peer::Lane { uid, gid, pid: Some(pid) } => write!(f, "uid {uid} gid {gid} pid {pid}"),
+            Peer::Lane { uid, gid, pid: None } => write!(f, "uid {uid} gid {gid}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_never_share_an_owner_with_http_or_the_daemon() {
+        for number in [0, 1, u32::MAX - 3, u32::MAX - 2, u32::MAX - 1, u32::MAX] {
+            let owner = Owner::connection(number);
+            assert!(owner != Owner::DAEMON && owner != Owner::HTTP, "{number}");
+        }
+        assert_ne!(Owner::connection(0), Owner::connection(1));
+    }
+
+    #[test]
+    fn logs_name_the_peer() {
+        let http = Caller::http(([127, 0, 0, 1], 80).into());
+        assert_eq!(http.to_string(), "127.0.0.1:80");
+        assert_eq!(Caller::lane(7, 1, 2, Some(3)).to_string(), "uid 1 gid 2 pid 3");
+    }
+}
