@@ -1,51 +1,62 @@
 //! Errors on the wire: a few codes, each of which a caller would act on differently.
 
+use kvlease_types::{Miss, RemoveRefused, WriteRefused};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, for programs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
+/// Makes the enum with the lists that must name every code.
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $variant:ident $word:literal,)*) => {
+        /// What went wrong, for programs.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+        pub enum ErrorCode {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl ErrorCode {
+            /// All codes, in the order of their places.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it in bodies, metrics and documents.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
     /// The path, a name, a parameter or a body is malformed: mend the request.
-    Invalid,
+    Invalid "invalid",
     /// The path names no route: mend the request.
-    NoRoute,
+    NoRoute "no_route",
     /// The route does not answer this method: see the `Allow` header.
-    MethodNotAllowed,
+    MethodNotAllowed "method_not_allowed",
     /// No such object, or no such live lease.
-    NotFound,
+    NotFound "not_found",
     /// The object exists, or is being written by someone else: nothing to do.
-    Exists,
+    Exists "exists",
     /// The body has neither a length nor chunked encoding: send `Content-Length`.
-    LengthRequired,
+    LengthRequired "length_required",
     /// The object is larger than the daemon takes.
-    TooLarge,
+    TooLarge "too_large",
     /// The body did not arrive in time or ended early: send it again.
-    BodyIncomplete,
+    BodyIncomplete "body_incomplete",
     /// The object was still being written when the wait ended: ask again.
-    StillWriting,
+    StillWriting "still_writing",
     /// All space is held by leases, by writers, or not ready yet: try later.
-    NoSpace,
+    NoSpace "no_space",
     /// The daemon is at a limit or shutting down: try later.
-    Unavailable,
+    Unavailable "unavailable",
 }
 
 impl ErrorCode {
-    /// All codes, for documents and tests.
-    pub const ALL: [Self; 11] = [
-        Self::Invalid,
-        Self::NoRoute,
-        Self::MethodNotAllowed,
-        Self::NotFound,
-        Self::Exists,
-        Self::LengthRequired,
-        Self::TooLarge,
-        Self::BodyIncomplete,
-        Self::StillWriting,
-        Self::NoSpace,
-        Self::Unavailable,
-    ];
+    /// Place in [`ErrorCode::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
 
     /// The HTTP status that carries it: the one place where codes become statuses.
     pub const fn status(self) -> u16 {
@@ -62,6 +73,41 @@ impl ErrorCode {
             Self::NoSpace => 507,
         }
     }
+
+    /// The code of an object that is not leased.
+    pub const fn of_miss(miss: Miss) -> Self {
+        match miss {
+            Miss::Absent | Miss::Evicted | Miss::Elsewhere | Miss::Corrupt => Self::NotFound,
+            Miss::Pending => Self::StillWriting,
+            Miss::TooManyLeases | Miss::MemoryShort => Self::Unavailable,
+        }
+    }
+
+    /// The code of an object that is not stored.
+    pub const fn of_write(refused: WriteRefused) -> Self {
+        use WriteRefused as Refused;
+        match refused {
+            Refused::Exists | Refused::Pending => Self::Exists,
+            Refused::TooLarge { .. } | Refused::BeyondCapacity { .. } => Self::TooLarge,
+            Refused::OnlyLeased
+            | Refused::Fragmented
+            | Refused::NotPopulated
+            | Refused::MemoryShort { .. } => Self::NoSpace,
+            Refused::TooLong { .. } | Refused::BeyondReservation { .. } => Self::Invalid,
+            Refused::Incomplete { .. } | Refused::Expired => Self::BodyIncomplete,
+            // Only clients of the fast lane have reservations.
+            Refused::Unknown => Self::NotFound,
+            Refused::NotWritable | Refused::TooManyReservations => Self::Unavailable,
+        }
+    }
+
+    /// The code of an object that is not removed.
+    pub const fn of_remove(refused: RemoveRefused) -> Self {
+        match refused {
+            RemoveRefused::Absent => Self::NotFound,
+            RemoveRefused::Pending => Self::Exists,
+        }
+    }
 }
 
 /// The body of every reply that is not a success.
@@ -71,4 +117,26 @@ pub struct ErrorBody {
     pub code: ErrorCode,
     /// What went wrong, for people: names the value and the cure.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_miss_is_not_found_exactly_if_it_is_an_absence() {
+        for miss in Miss::ALL {
+            let not_found = ErrorCode::of_miss(*miss) == ErrorCode::NotFound;
+            assert_eq!(not_found, miss.is_absence(), "{miss:?}");
+        }
+        assert_eq!(ErrorCode::of_miss(Miss::Pending).name(), Miss::Pending.name());
+    }
+
+    #[test]
+    fn every_code_has_its_place_and_its_word_in_bodies() {
+        for (index, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(code.index(), index);
+            assert_eq!(serde_json::to_value(code).unwrap(), code.name());
+        }
+    }
 }

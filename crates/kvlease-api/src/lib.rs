@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod endpoint;
 mod error;
 pub mod lane;
 mod openapi;
@@ -20,13 +21,14 @@ pub use body::{
     BucketStats, LeaseReply, LeasedExtent, ListReply, ListedObject, Location, LocationsReply,
     RenewReply, StatsReply, StoredReply,
 };
+pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
 pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};
 pub use query::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LeaseQuery, ListQuery, QueryError, RenewQuery,
 };
-pub use route::{Route, RouteError};
+pub use route::{Names, Route, RouteError};
 
 /// The content type of every JSON body. The stock multi-process client demands exactly this.
 pub const JSON: &str = "application/json";

@@ -1,8 +1,8 @@
-//! The OpenAPI document, made from one table of operations and from the bodies' types.
+//! The OpenAPI document, made from the table of endpoints and from the bodies' types.
 //!
-//! When the API changes: change [`OPERATIONS`] and the types in `body.rs`, then run
+//! When the API changes: change [`documentation`] and the types in `body.rs`, then run
 //! `cargo xtask openapi`, which rewrites `openapi.json` at the root of this crate. A test fails
-//! while the file and the table differ, and a test of the server asks it for every operation here.
+//! while the two differ, and a test of the server asks it for every endpoint.
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     CHECKSUM_HEADER, ErrorBody, ErrorCode, JSON, LeaseReply, ListReply, LocationsReply, OCTETS,
     RenewReply, SOCKET_HEADER, StatsReply, StoredReply,
+    endpoint::{Endpoint, placeholder},
 };
 
 /// The document as it is served and checked in, pretty-printed, with a line end behind it.
@@ -18,9 +19,10 @@ pub fn openapi_document() -> String {
         .with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut schemas = settings.into_generator();
     let mut paths = Map::new();
-    for operation in OPERATIONS {
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = operation.document(&mut schemas);
+    for endpoint in Endpoint::ALL {
+        let path = paths.entry(endpoint.path()).or_insert_with(|| json!({}));
+        let method = endpoint.method().to_ascii_lowercase();
+        path[method] = documentation(*endpoint).document(endpoint.path(), &mut schemas);
     }
     let document = json!({
         "openapi": "3.1.0",
@@ -40,12 +42,11 @@ pub fn openapi_document() -> String {
     text
 }
 
-struct Operation {
-    method: &'static str,
-    path: &'static str,
+struct Documentation {
     summary: &'static str,
     addition: bool,
-    parameters: &'static [Parameter],
+    /// Parameters of the query; those of the path are in its template.
+    query: &'static [Parameter],
     body: bool,
     success: Success,
     errors: &'static [ErrorCode],
@@ -66,8 +67,8 @@ enum Success {
     Text,
 }
 
-impl Operation {
-    fn document(&self, schemas: &mut SchemaGenerator) -> Value {
+impl Documentation {
+    fn document(&self, path: &str, schemas: &mut SchemaGenerator) -> Value {
         let mut responses = Map::new();
         responses.insert("200".into(), self.success.document(schemas));
         let mut statuses: Vec<u16> = self.errors.iter().map(|code| code.status()).collect();
@@ -86,10 +87,12 @@ impl Operation {
                 }),
             );
         }
+        let in_path = path.split('/').filter_map(placeholder).map(path_parameter);
+        let parameters = in_path.chain(self.query);
         let mut document = json!({
             "summary": self.summary,
             "x-kvlease-addition": self.addition,
-            "parameters": self.parameters.iter().map(Parameter::document).collect::<Vec<_>>(),
+            "parameters": parameters.map(Parameter::document).collect::<Vec<_>>(),
             "responses": responses,
         });
         if self.body {
@@ -151,6 +154,11 @@ fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
     schemas.subschema_for::<T>().to_value()
 }
 
+fn path_parameter(name: &str) -> &'static Parameter {
+    let known = [&BUCKET, &KEY, &LEASE];
+    known.into_iter().find(|parameter| parameter.name == name).expect("each name is documented")
+}
+
 fn any_json(_: &mut SchemaGenerator) -> Value {
     json!({ "type": "object" })
 }
@@ -205,162 +213,135 @@ const LIMIT: Parameter = Parameter {
     description: "the most objects to return, 1 to 10000; 1000 unless given",
 };
 
-/// Every operation of the daemon.
-const OPERATIONS: &[Operation] = &[
-    Operation {
-        method: "put",
-        path: "/v1/kv/{bucket}/{key}",
-        summary: "Stores an object. It is immutable; it is visible once it is whole.",
-        addition: false,
-        parameters: &[BUCKET, KEY],
-        body: true,
-        success: Success::Json(schema::<StoredReply>),
-        errors: &[
-            ErrorCode::Invalid,
-            ErrorCode::BodyIncomplete,
-            ErrorCode::Exists,
-            ErrorCode::LengthRequired,
-            ErrorCode::TooLarge,
-            ErrorCode::Unavailable,
-            ErrorCode::NoSpace,
-        ],
-    },
-    Operation {
-        method: "get",
-        path: "/v1/kv/{bucket}/{key}",
-        summary: "Streams an object, for clients without shared memory.",
-        addition: false,
-        parameters: &[BUCKET, KEY],
-        body: false,
-        success: Success::Octets,
-        errors: &[ErrorCode::Invalid, ErrorCode::NotFound, ErrorCode::Unavailable],
-    },
-    Operation {
-        method: "head",
-        path: "/v1/kv/{bucket}/{key}",
-        summary: "Tells whether an object exists, and its length.",
-        addition: false,
-        parameters: &[BUCKET, KEY],
-        body: false,
-        success: Success::Empty,
-        errors: &[ErrorCode::Invalid, ErrorCode::NotFound],
-    },
-    Operation {
-        method: "delete",
-        path: "/v1/kv/{bucket}/{key}",
-        summary: "Removes an object. Leases on it stay good until they end.",
-        addition: true,
-        parameters: &[BUCKET, KEY],
-        body: false,
-        success: Success::Empty,
-        errors: &[ErrorCode::Invalid, ErrorCode::NotFound, ErrorCode::Exists],
-    },
-    Operation {
-        method: "post",
-        path: "/v1/kv/{bucket}/{key}/leases",
-        summary: "Grants a lease. Answers at once unless the object is being written.",
-        addition: false,
-        parameters: &[BUCKET, KEY, TIMEOUT, TTL],
-        body: false,
-        success: Success::Json(schema::<LeaseReply>),
-        errors: &[
-            ErrorCode::Invalid,
-            ErrorCode::NotFound,
-            ErrorCode::Unavailable,
-            ErrorCode::StillWriting,
-        ],
-    },
-    Operation {
-        method: "get",
-        path: "/v1/kv/{bucket}/{key}/locations",
-        summary: "Tells an object's extents without a lease.",
-        addition: false,
-        parameters: &[BUCKET, KEY],
-        body: false,
-        success: Success::Json(schema::<LocationsReply>),
-        errors: &[ErrorCode::Invalid, ErrorCode::NotFound],
-    },
-    Operation {
-        method: "post",
-        path: "/v1/leases/{id}/release",
-        summary: "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
-        addition: false,
-        parameters: &[LEASE],
-        body: false,
-        success: Success::Empty,
-        errors: &[ErrorCode::Invalid],
-    },
-    Operation {
-        method: "post",
-        path: "/v1/leases/{id}/renew",
-        summary: "Extends a live lease. An expired one is not revived.",
-        addition: true,
-        parameters: &[LEASE, TTL],
-        body: false,
-        success: Success::Json(schema::<RenewReply>),
-        errors: &[ErrorCode::Invalid, ErrorCode::NotFound],
-    },
-    Operation {
-        method: "get",
-        path: "/v1/kv/{bucket}",
-        summary: "Lists a bucket, page by page.",
-        addition: true,
-        parameters: &[BUCKET, PREFIX, CURSOR, LIMIT],
-        body: false,
-        success: Success::Json(schema::<ListReply>),
-        errors: &[ErrorCode::Invalid],
-    },
-    Operation {
-        method: "get",
-        path: "/v1/stats",
-        summary: "The state of the daemon in numbers.",
-        addition: true,
-        parameters: &[],
-        body: false,
-        success: Success::Json(schema::<StatsReply>),
-        errors: &[],
-    },
-    Operation {
-        method: "get",
-        path: "/healthz",
-        summary: "200 while the process serves, also while it drains.",
-        addition: true,
-        parameters: &[],
-        body: false,
-        success: Success::Text,
-        errors: &[],
-    },
-    Operation {
-        method: "get",
-        path: "/readyz",
-        summary: "200 while it takes work; 503 while it drains or its segment is not attachable.",
-        addition: true,
-        parameters: &[],
-        body: false,
-        success: Success::Text,
-        errors: &[ErrorCode::Unavailable],
-    },
-    Operation {
-        method: "get",
-        path: "/metrics",
-        summary: "Metrics in the Prometheus text format.",
-        addition: true,
-        parameters: &[],
-        body: false,
-        success: Success::Text,
-        errors: &[],
-    },
-    Operation {
-        method: "get",
-        path: "/openapi.json",
-        summary: "This document.",
-        addition: true,
-        parameters: &[],
-        body: false,
-        success: Success::Json(any_json),
-        errors: &[],
-    },
-];
+/// What the document says of an endpoint beside its method and path.
+fn documentation(endpoint: Endpoint) -> Documentation {
+    use ErrorCode::{
+        BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting, TooLarge,
+        Unavailable,
+    };
+    match endpoint {
+        Endpoint::Put => Documentation {
+            summary: "Stores an object. It is immutable; it is visible once it is whole.",
+            addition: false,
+            query: &[],
+            body: true,
+            success: Success::Json(schema::<StoredReply>),
+            errors: &[
+                Invalid,
+                BodyIncomplete,
+                Exists,
+                LengthRequired,
+                TooLarge,
+                Unavailable,
+                NoSpace,
+            ],
+        },
+        Endpoint::Get => Documentation {
+            summary: "Streams an object, for clients without shared memory.",
+            addition: false,
+            query: &[],
+            body: false,
+            success: Success::Octets,
+            errors: &[Invalid, NotFound, Unavailable],
+        },
+        Endpoint::Head => Documentation {
+            summary: "Tells whether an object exists, and its length.",
+            addition: false,
+            query: &[],
+            body: false,
+            success: Success::Empty,
+            errors: &[Invalid, NotFound],
+        },
+        Endpoint::Remove => Documentation {
+            summary: "Removes an object. Leases on it stay good until they end.",
+            addition: true,
+            query: &[],
+            body: false,
+            success: Success::Empty,
+            errors: &[Invalid, NotFound, Exists],
+        },
+        Endpoint::Acquire => Documentation {
+            summary: "Grants a lease. Answers at once unless the object is being written.",
+            addition: false,
+            query: &[TIMEOUT, TTL],
+            body: false,
+            success: Success::Json(schema::<LeaseReply>),
+            errors: &[Invalid, NotFound, Unavailable, StillWriting],
+        },
+        Endpoint::Locations => Documentation {
+            summary: "Tells an object's extents without a lease.",
+            addition: false,
+            query: &[],
+            body: false,
+            success: Success::Json(schema::<LocationsReply>),
+            errors: &[Invalid, NotFound],
+        },
+        Endpoint::Release => Documentation {
+            summary: "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
+            addition: false,
+            query: &[],
+            body: false,
+            success: Success::Empty,
+            errors: &[Invalid],
+        },
+        Endpoint::Renew => Documentation {
+            summary: "Extends a live lease. An expired one is not revived.",
+            addition: true,
+            query: &[TTL],
+            body: false,
+            success: Success::Json(schema::<RenewReply>),
+            errors: &[Invalid, NotFound],
+        },
+        Endpoint::List => Documentation {
+            summary: "Lists a bucket, page by page.",
+            addition: true,
+            query: &[PREFIX, CURSOR, LIMIT],
+            body: false,
+            success: Success::Json(schema::<ListReply>),
+            errors: &[Invalid],
+        },
+        Endpoint::Stats => Documentation {
+            summary: "The state of the daemon in numbers.",
+            addition: true,
+            query: &[],
+            body: false,
+            success: Success::Json(schema::<StatsReply>),
+            errors: &[],
+        },
+        Endpoint::Health => Documentation {
+            summary: "200 while the process serves, also while it drains.",
+            addition: true,
+            query: &[],
+            body: false,
+            success: Success::Text,
+            errors: &[],
+        },
+        Endpoint::Ready => Documentation {
+            summary: "200 while it takes work; 503 while it drains or its segment is not attachable.",
+            addition: true,
+            query: &[],
+            body: false,
+            success: Success::Text,
+            errors: &[Unavailable],
+        },
+        Endpoint::Metrics => Documentation {
+            summary: "Metrics in the Prometheus text format.",
+            addition: true,
+            query: &[],
+            body: false,
+            success: Success::Text,
+            errors: &[],
+        },
+        Endpoint::OpenApi => Documentation {
+            summary: "This document.",
+            addition: true,
+            query: &[],
+            body: false,
+            success: Success::Json(any_json),
+            errors: &[],
+        },
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -373,10 +354,10 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_lists_its_errors_by_rising_status() {
-        for operation in OPERATIONS {
-            let statuses: Vec<u16> = operation.errors.iter().map(|code| code.status()).collect();
-            assert!(statuses.is_sorted(), "{} {}", operation.method, operation.path);
+    fn every_endpoint_lists_its_errors_by_rising_status() {
+        for endpoint in Endpoint::ALL {
+            let errors = documentation(*endpoint).errors;
+            assert!(errors.is_sorted_by_key(|code| code.status()), "{endpoint:?}");
         }
     }
 }

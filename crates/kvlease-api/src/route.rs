@@ -2,39 +2,33 @@
 
 use kvlease_types::{BucketName, Key, NameError};
 
-use crate::percent::{DecodeError, decode};
+use crate::{
+    endpoint::{Endpoint, placeholder},
+    percent::{DecodeError, decode},
+};
 
-/// What a request path names.
+/// A request path: the template that it has the shape of, and the names in it.
 ///
 /// Parsed from the raw path: segments are split before they are decoded, and decoded exactly
 /// once, so a key may contain `/` as `%2F`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Route {
-    /// `/v1/kv/{bucket}`
-    Bucket(BucketName),
-    /// `/v1/kv/{bucket}/{key}`
-    Object(BucketName, Key),
-    /// `/v1/kv/{bucket}/{key}/leases`
-    Leases(BucketName, Key),
-    /// `/v1/kv/{bucket}/{key}/locations`
-    Locations(BucketName, Key),
-    /// `/v1/leases/{id}/release`, with the id as it was sent
-    Release(String),
-    /// `/v1/leases/{id}/renew`, with the id as it was sent
-    Renew(String),
-    /// `/v1/stats`
-    Stats,
-    /// `/healthz`
-    Health,
-    /// `/readyz`
-    Ready,
-    /// `/metrics`
-    Metrics,
-    /// `/openapi.json`
-    OpenApi,
+pub struct Route {
+    template: &'static str,
+    names: Names,
 }
 
-/// Why a path names nothing.
+/// Names in a path, each there if the template has it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Names {
+    /// `{bucket}`
+    pub bucket: Option<BucketName>,
+    /// `{key}`
+    pub key: Option<Key>,
+    /// `{id}`, decoded and not judged.
+    pub id: Option<String>,
+}
+
+/// Reason why a path names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RouteError {
     /// No route has this shape.
@@ -51,42 +45,69 @@ pub enum RouteError {
 impl Route {
     /// Parses the raw path of a request, without its query.
     pub fn parse(raw_path: &str) -> Result<Self, RouteError> {
-        match raw_path {
-            "/healthz" => return Ok(Self::Health),
-            "/readyz" => return Ok(Self::Ready),
-            "/metrics" => return Ok(Self::Metrics),
-            "/openapi.json" => return Ok(Self::OpenApi),
-            "/v1/stats" => return Ok(Self::Stats),
-            _ => {}
+        let template = Endpoint::of_path(raw_path).ok_or(RouteError::Unknown)?.path();
+        let mut names = Names::default();
+        for (segment, raw) in template.split('/').zip(raw_path.split('/')) {
+            match placeholder(segment) {
+                None => {}
+                Some("bucket") => names.bucket = Some(BucketName::new(decode(raw)?)?),
+                Some("key") => names.key = Some(Key::new(decode(raw)?)?),
+                Some("id") => names.id = Some(decode(raw)?),
+                Some(other) => unreachable!("no template has a {other}"),
+            }
         }
-        if let Some(rest) = raw_path.strip_prefix("/v1/leases/") {
-            let (id, action) = rest.split_once('/').ok_or(RouteError::Unknown)?;
-            return match action {
-                "release" => Ok(Self::Release(decode(id)?)),
-                "renew" => Ok(Self::Renew(decode(id)?)),
-                _ => Err(RouteError::Unknown),
-            };
-        }
-        let rest = raw_path.strip_prefix("/v1/kv/").ok_or(RouteError::Unknown)?;
-        let mut segments = rest.split('/');
-        let bucket = BucketName::new(decode(segments.next().unwrap_or_default())?)?;
-        let Some(key) = segments.next() else { return Ok(Self::Bucket(bucket)) };
-        let key = Key::new(decode(key)?)?;
-        match (segments.next(), segments.next()) {
-            (None, _) => Ok(Self::Object(bucket, key)),
-            (Some("leases"), None) => Ok(Self::Leases(bucket, key)),
-            (Some("locations"), None) => Ok(Self::Locations(bucket, key)),
-            _ => Err(RouteError::Unknown),
-        }
+        Ok(Self { template, names })
     }
 
-    /// The methods that the route answers, as an `Allow` header lists them.
-    pub fn methods(&self) -> &'static str {
-        match self {
-            Self::Object(..) => "GET, HEAD, PUT, DELETE",
-            Self::Leases(..) | Self::Release(_) | Self::Renew(_) => "POST",
-            _ => "GET",
-        }
+    /// The template that the path has the shape of.
+    pub fn template(&self) -> &'static str {
+        self.template
+    }
+
+    /// The names in the path.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The names in the path, to be kept.
+    pub fn into_names(self) -> Names {
+        self.names
+    }
+
+    /// The endpoint of `method` on this path.
+    pub fn endpoint(&self, method: &str) -> Option<Endpoint> {
+        Endpoint::of(method, self.template)
+    }
+
+    /// The methods that the path answers, as an `Allow` header lists them.
+    pub fn methods(&self) -> String {
+        let endpoints = Endpoint::ALL.iter().filter(|endpoint| endpoint.path() == self.template);
+        let methods: Vec<_> = endpoints.map(|endpoint| endpoint.method()).collect();
+        methods.join(", ")
+    }
+}
+
+impl Names {
+    /// The bucket and the key of a template that has both.
+    pub fn object(&self) -> (&BucketName, &Key) {
+        let key = self.key.as_ref().expect("the template of an object has a key");
+        (self.bucket(), key)
+    }
+
+    /// As [`Self::object`], to be kept.
+    pub fn into_object(self) -> (BucketName, Key) {
+        let bucket = self.bucket.expect("the template of an object has a bucket");
+        (bucket, self.key.expect("the template of an object has a key"))
+    }
+
+    /// The bucket of a template that has one.
+    pub fn bucket(&self) -> &BucketName {
+        self.bucket.as_ref().expect("the template has a bucket")
+    }
+
+    /// The lease id of a template that has one.
+    pub fn id(&self) -> &str {
+        self.id.as_deref().expect("the template has an id")
     }
 }
 
@@ -94,31 +115,49 @@ impl Route {
 mod tests {
     use super::*;
 
-    fn names(bucket: &str, key: &str) -> (BucketName, Key) {
-        (BucketName::new(bucket).unwrap(), Key::new(key).unwrap())
+    /// The template that a path has the shape of, with its names in place.
+    fn parsed(path: &str) -> String {
+        let route = Route::parse(path).unwrap();
+        let Names { bucket, key, id } = route.names();
+        let mut text = route.template().to_owned();
+        for (name, value) in [
+            ("{bucket}", bucket.as_ref().map(BucketName::as_str)),
+            ("{key}", key.as_ref().map(Key::as_str)),
+            ("{id}", id.as_deref()),
+        ] {
+            assert_eq!(text.contains(name), value.is_some(), "{path}");
+            text = text.replace(name, &format!("<{}>", value.unwrap_or_default()));
+        }
+        text
     }
 
     #[test]
     fn keys_keep_their_slashes_and_escapes() {
-        let (bucket, key) = names("lmcache", "org/model@1@0@-7f@half");
-        assert_eq!(
-            Route::parse("/v1/kv/lmcache/org%2Fmodel@1@0@-7f@half"),
-            Ok(Route::Object(bucket.clone(), key.clone()))
-        );
-        assert_eq!(
-            Route::parse("/v1/kv/lmcache/org%2Fmodel@1@0@-7f@half/leases"),
-            Ok(Route::Leases(bucket, key))
-        );
-        let (bucket, key) = names("b", "a%2Fb");
-        assert_eq!(Route::parse("/v1/kv/b/a%252Fb"), Ok(Route::Object(bucket, key)));
-        let (bucket, key) = names("b", "leases");
-        assert_eq!(Route::parse("/v1/kv/b/leases/leases"), Ok(Route::Leases(bucket, key)));
+        for (path, expected) in [
+            ("/v1/kv/lmcache/org%2Fm@1@-7f@half", "/v1/kv/<lmcache>/<org/m@1@-7f@half>"),
+            ("/v1/kv/lmcache/org%2Fm@1/leases", "/v1/kv/<lmcache>/<org/m@1>/leases"),
+            ("/v1/kv/b/a%252Fb", "/v1/kv/<b>/<a%2Fb>"),
+            ("/v1/kv/b/leases/leases", "/v1/kv/<b>/<leases>/leases"),
+            ("/v1/kv/b", "/v1/kv/<b>"),
+            ("/healthz", "/healthz"),
+        ] {
+            assert_eq!(parsed(path), expected);
+        }
     }
 
     #[test]
     fn a_lease_id_is_decoded_but_not_judged() {
-        assert_eq!(Route::parse("/v1/leases/a%2Fb/release"), Ok(Route::Release("a/b".into())));
-        assert_eq!(Route::parse("/v1/leases/x/renew"), Ok(Route::Renew("x".into())));
+        assert_eq!(parsed("/v1/leases/a%2Fb/release"), "/v1/leases/<a/b>/release");
+        assert_eq!(parsed("/v1/leases/x/renew"), "/v1/leases/<x>/renew");
+    }
+
+    #[test]
+    fn methods_are_those_of_the_table() {
+        let route = Route::parse("/v1/kv/b/k").unwrap();
+        assert_eq!(route.methods(), "GET, HEAD, PUT, DELETE");
+        assert_eq!(route.endpoint("DELETE"), Some(Endpoint::Remove));
+        assert_eq!(route.endpoint("POST"), None);
+        assert_eq!(Route::parse("/v1/leases/x/renew").unwrap().methods(), "POST");
     }
 
     #[test]

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod connection_limit;
+mod context;
 mod exit;
 mod http;
 mod lane;
+mod lease_ids;
 mod logging;
 mod metrics;
-mod places;
 mod run;
 mod server;
 mod sizing;

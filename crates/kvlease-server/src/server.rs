@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::http::HeaderValue;
-use kvlease_arena::{Arena, MemoryLimits, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig};
 use kvlease_sys::boot_time;
@@ -22,12 +20,11 @@ use tokio::{
 
 use crate::{
     config::Config,
+    context::Context,
     exit::ServeError,
-    http::{self, Routes},
-    lane::{self, Lane, Socket},
-    metrics::Metrics,
+    http,
+    lane::{self, Socket},
     sizing,
-    status::Status,
     welcome::welcome,
 };
 
@@ -39,7 +36,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// A running daemon.
 pub struct Server {
-    routes: Arc<Routes>,
+    context: Arc<Context>,
     address: SocketAddr,
     socket: Option<PathBuf>,
     stop: oneshot::Sender<()>,
@@ -80,31 +77,28 @@ impl Server {
         let arena = Arena::open(&segment_options(&config))?;
         let epoch = new_epoch();
         let engine_config = engine_config(&config, &arena);
-        let engine = Arc::new(Engine::start(arena, engine_config, epoch)?);
+        let engine = Engine::start(arena, engine_config, epoch)?;
         let listening = |path: &PathBuf| Socket::listen(path, &config);
         let socket = socket_path.as_ref().map(listening).transpose()?;
-        let routes = Arc::new(Routes {
-            metrics: Arc::new(Metrics::new(Arc::clone(&engine))),
-            engine,
-            config: Arc::new(config),
-            status: Arc::new(Status::new(epoch)),
-            socket: socket_path.as_deref().and_then(header),
-        });
+        let random = |source| ServeError::System { what: "random bytes", source };
+        let context =
+            Context::new(engine, config, epoch, socket_path.as_deref()).map_err(random)?;
+        let context = Arc::new(context);
         let lane = socket.map(|socket| {
             let (stop, stopped) = watch::channel(());
-            let accepting = lane::accept(socket, lane_of(&routes), stopped, CLOSE_GRACE);
+            let accepting = lane::accept(socket, Arc::clone(&context), stopped, CLOSE_GRACE);
             (stop, tokio::spawn(accepting))
         });
         let (stop, stopped) = oneshot::channel();
         let accepting = tokio::spawn({
-            let routes = Arc::clone(&routes);
+            let context = Arc::clone(&context);
             async move {
-                // An error means that the server was dropped: an order to stop as well.
+                // An error means that the server was dropped, which is an order to stop as well.
                 let stopped = async move { drop(stopped.await) };
-                http::accept(listener, routes, stopped, CLOSE_GRACE).await;
+                http::accept(listener, context, stopped, CLOSE_GRACE).await;
             }
         });
-        Ok(Self { routes, address, socket: socket_path, stop, accepting, lane })
+        Ok(Self { context, address, socket: socket_path, stop, accepting, lane })
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
@@ -119,20 +113,20 @@ impl Server {
 
     /// The first lines for people: what is served, and what to paste into LMCache.
     pub fn welcome(&self) -> String {
-        let Self { address, routes, socket, .. } = self;
-        let stats = routes.engine.stats();
-        welcome(*address, &routes.config, &stats, socket.as_deref())
+        let Self { address, context, socket, .. } = self;
+        let stats = context.engine.stats();
+        welcome(*address, &context.config, &stats, socket.as_deref())
     }
 
     /// Stops in order: takes no new work, lets running transfers end and clients release their
     /// leases for at most the configured time, then closes. What is still leased then stays as
     /// it is in the segment; the next incarnation honours it.
     pub async fn shutdown(self) {
-        self.routes.status.drain();
-        let limit = self.routes.config.drain_timeout;
+        self.context.status.drain();
+        let limit = self.context.config.drain_timeout;
         let started = Instant::now();
         let left = loop {
-            let stats = self.routes.engine.stats().catalog;
+            let stats = self.context.engine.stats().catalog;
             let busy = stats.leases_live + stats.writes_in_flight;
             if busy == 0 || started.elapsed() >= limit {
                 break stats;
@@ -151,23 +145,8 @@ impl Server {
             let _ = accepting.await;
         }
         let _ = self.accepting.await;
-        self.routes.engine.stop();
+        self.context.engine.stop();
     }
-}
-
-/// What the fast lane shares with HTTP.
-fn lane_of(routes: &Routes) -> Arc<Lane> {
-    Arc::new(Lane {
-        engine: Arc::clone(&routes.engine),
-        config: Arc::clone(&routes.config),
-        metrics: Arc::clone(&routes.metrics),
-        status: Arc::clone(&routes.status),
-    })
-}
-
-/// The path as a header can carry it; clients have to be told of another one in another way.
-fn header(path: &Path) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(path.as_os_str().as_encoded_bytes()).ok()
 }
 
 fn segment_options(config: &Config) -> SegmentOptions {

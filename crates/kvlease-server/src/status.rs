@@ -1,14 +1,11 @@
-//! Whether the daemon takes work, and since when it lives.
+//! State of the daemon: its age, and whether it takes work.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use kvlease_api::ErrorCode;
 use kvlease_types::Epoch;
-
-use crate::http::Refusal;
 
 /// The life of this incarnation of the daemon.
 #[derive(Debug)]
@@ -36,11 +33,13 @@ impl Status {
         self.draining.store(true, Relaxed);
     }
 
-    pub(crate) fn refuse_while_draining(&self) -> Result<(), Refusal> {
-        if self.draining.load(Relaxed) {
-            let message = "the daemon is shutting down: try again once it has been restarted";
-            return Err(Refusal::new(ErrorCode::Unavailable, message));
-        }
-        Ok(())
+    /// Whether new work is taken.
+    pub(crate) fn check(&self) -> Result<(), Draining> {
+        if self.draining.load(Relaxed) { Err(Draining) } else { Ok(()) }
     }
 }
+
+/// The daemon is shutting down and takes no new work.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the daemon is shutting down: try again once it has been restarted")]
+pub(crate) struct Draining;

@@ -35,3 +35,13 @@ numbered! {
         Error = 255 "ERROR",
     }
 }
+
+impl Kind {
+    /// Whether it is a request of a client.
+    pub const fn is_request(self) -> bool {
+        self.number() < Self::ANSWERS_FROM
+    }
+
+    /// The least number of an answer.
+    const ANSWERS_FROM: u16 = 128;
+}

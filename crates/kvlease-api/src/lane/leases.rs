@@ -9,7 +9,7 @@ use super::{
     frame::{begin, end, put_u32},
     hello::millis_u32,
     kind::Kind,
-    limits::HEADER_LEN,
+    limits::{ANSWER_LEN_MAX, EXTENTS_MAX, HEADER_LEN, KEYS_MAX},
     malformed::Malformed,
     reader::{Reader, u16_at, u32_at, u64_at},
     records::Records,
@@ -24,6 +24,12 @@ pub(super) const RECORD_LEN: usize = 56;
 
 /// Where the first extent stands in a record.
 const EXTENT_AT: usize = RECORD_LEN - EXTENT_LEN;
+
+/// The longest answer: every record with the most extents.
+const ANSWER_LEN_LONGEST: usize =
+    HEAD_LEN + KEYS_MAX * (RECORD_LEN + (EXTENTS_MAX - 1) * EXTENT_LEN);
+
+const _: () = assert!(ANSWER_LEN_LONGEST <= ANSWER_LEN_MAX, "every answer fits its limit");
 
 /// A lease of the connection, without its extents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,36 +142,6 @@ impl LeasesWriter {
     pub fn refused(&mut self, status: LeaseStatus) {
         self.out.extend_from_slice(&refused(status));
         self.count += 1;
-    }
-
-    /// How many records there are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Turns a record of a key that is not leased into one of a granted lease.
-    pub fn grant_later(&mut self, index: usize, grant: &LeaseGrant, extents: &[Extent]) {
-        let (first, more) = self.behind.split(index, extents);
-        self.record(index).copy_from_slice(&granted(grant, first, more));
-    }
-
-    /// Changes the reason in a record of a key that is not leased.
-    pub fn refuse_later(&mut self, index: usize, status: LeaseStatus) {
-        self.record(index)[0] = status.number();
-    }
-
-    fn record(&mut self, index: usize) -> &mut [u8] {
-        let at = self.start + HEADER_LEN + HEAD_LEN + index * RECORD_LEN;
-        let record = &mut self.out[at..at + RECORD_LEN];
-        assert_ne!(record[0], LeaseStatus::Granted.number(), "a granted lease stays granted");
-        record
-    }
-
-    /// Parts the frame from what was in the buffer before, which is returned.
-    pub fn detach(&mut self) -> Vec<u8> {
-        let frame = self.out.split_off(self.start);
-        self.start = 0;
-        std::mem::replace(&mut self.out, frame)
     }
 
     /// Ends the frame, saying for how long the leases are. Returns the buffer.

@@ -14,9 +14,3 @@ pub const KEYS_MAX: usize = 4_096;
 
 /// The most extents that one object has.
 pub const EXTENTS_MAX: usize = 64;
-
-/// The longest answer: every record with the most extents.
-const ANSWER_LEN_LONGEST: usize =
-    super::leases::HEAD_LEN + KEYS_MAX * (super::leases::RECORD_LEN + (EXTENTS_MAX - 1) * 16);
-
-const _: () = assert!(ANSWER_LEN_LONGEST <= ANSWER_LEN_MAX, "every answer fits its limit");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlease_types::{BucketName, Key, NameError};
+use kvlease_types::{BucketName, Key, Mode, NameError};
 
 use super::{
     hello::millis_u32,
@@ -12,16 +12,6 @@ use super::{
     malformed::Malformed,
     reader::Reader,
 };
-
-numbered! {
-    /// Which of the keys are meant.
-    Mode: u8 {
-        /// Each key on its own.
-        Each = 0 "each",
-        /// The keys up to the first that cannot be had.
-        Prefix = 1 "prefix",
-    }
-}
 
 /// The keys of a frame, each of them valid, in their order.
 #[derive(Clone, Debug)]
@@ -36,6 +26,13 @@ impl<'a> Keys<'a> {
         }
         reader.end()?;
         Ok(Self(keys.into_iter()))
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// The keys that are left.
+    pub fn as_slice(&self) -> &[&'a str] {
+        self.0.as_slice()
     }
 }
 
@@ -71,9 +68,21 @@ fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {
     std::str::from_utf8(reader.sized()?).map_err(|_| Malformed::Text)
 }
 
+/// The number of a mode on the wire.
+pub(super) const fn mode_number(mode: Mode) -> u8 {
+    match mode {
+        Mode::Each => 0,
+        Mode::Prefix => 1,
+    }
+}
+
 pub(super) fn mode(reader: &mut Reader<'_>) -> Result<Mode, Malformed> {
     let mode = reader.u8()?;
-    Mode::from_number(mode).ok_or(Malformed::Mode { mode })
+    match mode {
+        0 => Ok(Mode::Each),
+        1 => Ok(Mode::Prefix),
+        _ => Err(Malformed::Mode { mode }),
+    }
 }
 
 /// Why a key cannot be appended to a frame.
@@ -110,7 +119,7 @@ impl<'o> KeysWriter<'o> {
         ttl: Option<Duration>,
     ) -> Self {
         let mut before = [0; 12];
-        before[0] = mode.number();
+        before[0] = mode_number(mode);
         before[4..8].copy_from_slice(&millis_u32(wait).to_le_bytes());
         // Zero asks for the default time, so the shortest wish is a millisecond.
         let ttl = ttl.map_or(0, |ttl| millis_u32(ttl).max(1));
@@ -120,13 +129,13 @@ impl<'o> KeysWriter<'o> {
 
     /// Begins an exists: which of the keys of `bucket` are there.
     pub fn exists(out: &'o mut Vec<u8>, request: u64, bucket: &BucketName, mode: Mode) -> Self {
-        let before = [mode.number(), 0, 0, 0];
+        let before = [mode_number(mode), 0, 0, 0];
         Self::begin(out, (Kind::Exists, 0, request), &before, bucket)
     }
 
     /// Begins a remove of objects of `bucket`.
     pub fn remove(out: &'o mut Vec<u8>, request: u64, bucket: &BucketName) -> Self {
-        let before = [Mode::Each.number(), 0, 0, 0];
+        let before = [mode_number(Mode::Each), 0, 0, 0];
         Self::begin(out, (Kind::Remove, 0, request), &before, bucket)
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kvlease_types::Mode;
+
 use super::{
     commit::Commits,
     frame::Frame,
@@ -9,7 +11,7 @@ use super::{
     ids::{Ids, SILENT},
     kind::Kind,
     malformed::Malformed,
-    names::{Keys, Mode, bucket, mode},
+    names::{Keys, bucket, mode, mode_number},
     reader::Reader,
     reserve::Reserve,
 };
@@ -100,7 +102,7 @@ impl<'a> Request<'a> {
             Kind::Exists => Self::Exists(Lookup::decode(reader)?),
             Kind::Remove => match Lookup::decode(reader)? {
                 Lookup { mode: Mode::Prefix, .. } => {
-                    return Err(Malformed::Mode { mode: Mode::Prefix.number() });
+                    return Err(Malformed::Mode { mode: mode_number(Mode::Prefix) });
                 }
                 lookup => Self::Remove(lookup),
             },

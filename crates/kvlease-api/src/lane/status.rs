@@ -1,7 +1,9 @@
-//! How it went with one item of a request.
+//! Statuses of the items of a request, and the tables from the daemon's outcomes to them.
+
+use kvlease_types::{Miss, RemoveRefused, WriteRefused};
 
 numbered! {
-    /// How it went with one key of an acquire.
+    /// Status of one key of an acquire.
     LeaseStatus: u8 {
         /// The object is leased to the connection.
         Granted = 0 "granted",
@@ -19,17 +21,17 @@ numbered! {
 }
 
 numbered! {
-    /// How it went with one object of a reserve.
+    /// Status of one object of a reserve.
     ReserveStatus: u8 {
         /// The extents are the connection's to write into.
         Granted = 0 "granted",
         /// A sealed object has this name.
         Exists = 1 "exists",
-        /// Somebody is writing an object of this name.
+        /// An object of this name is pending.
         BeingWritten = 2 "being_written",
         /// The object is larger than the daemon takes, or than the arena.
         TooLarge = 3 "too_large",
-        /// Only leased, quarantined and unfinished objects are left, or the arena is still being
+        /// Only leased, quarantined and pending objects are left, or the arena is still being
         /// populated.
         NoSpace = 4 "no_space",
         /// The catalog has no memory for another object.
@@ -42,7 +44,7 @@ numbered! {
 }
 
 numbered! {
-    /// How it went with one item of any other request.
+    /// Status of one item of any other request.
     DoneStatus: u8 {
         /// Done; for an exists: it is there.
         Done = 0 "done",
@@ -50,7 +52,90 @@ numbered! {
         Unknown = 1 "unknown",
         /// It was the connection's, and ended by its deadline before.
         Expired = 2 "expired",
-        /// The object is being written and cannot be removed before that ends.
+        /// The object is pending and cannot be removed before that ends.
         BeingWritten = 3 "being_written",
+    }
+}
+
+impl LeaseStatus {
+    /// The status of an object that is not leased.
+    pub const fn of_miss(miss: Miss) -> Self {
+        match miss {
+            // Version 1 has no word for the latter two.
+            Miss::Absent | Miss::Elsewhere | Miss::Corrupt => Self::Absent,
+            Miss::Evicted => Self::Evicted,
+            Miss::Pending => Self::StillWriting,
+            Miss::TooManyLeases => Self::TooManyLeases,
+            Miss::MemoryShort => Self::MemoryShort,
+        }
+    }
+}
+
+impl ReserveStatus {
+    /// The status of an object for which no space is reserved.
+    pub const fn of_write(refused: WriteRefused) -> Self {
+        use WriteRefused as Refused;
+        match refused {
+            Refused::Exists => Self::Exists,
+            Refused::Pending => Self::BeingWritten,
+            Refused::TooLarge { .. } | Refused::BeyondCapacity { .. } => Self::TooLarge,
+            Refused::OnlyLeased | Refused::Fragmented | Refused::NotPopulated => Self::NoSpace,
+            Refused::MemoryShort { .. } => Self::MemoryShort,
+            Refused::NotWritable => Self::NotWritable,
+            Refused::TooManyReservations => Self::TooManyReservations,
+            // These end a write, and no reserve.
+            Refused::Unknown
+            | Refused::BeyondReservation { .. }
+            | Refused::TooLong { .. }
+            | Refused::Incomplete { .. }
+            | Refused::Expired => Self::NoSpace,
+        }
+    }
+}
+
+impl DoneStatus {
+    /// The status of a reservation that is not committed.
+    pub const fn of_commit(refused: WriteRefused) -> Self {
+        match refused {
+            WriteRefused::Expired => Self::Expired,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The status of an object that is not removed.
+    pub const fn of_remove(refused: RemoveRefused) -> Self {
+        match refused {
+            RemoveRefused::Absent => Self::Unknown,
+            RemoveRefused::Pending => Self::BeingWritten,
+        }
+    }
+
+    /// The status of a lease that the connection names, by whether it was live.
+    pub const fn of_lease(live: bool) -> Self {
+        if live { Self::Done } else { Self::Expired }
+    }
+
+    /// The status of a key by whether the object is there.
+    pub const fn of_exists(there: bool) -> Self {
+        if there { Self::Done } else { Self::Unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_status_of_a_lease_has_the_word_of_its_miss() {
+        let mut reached = BTreeSet::from(["granted"]);
+        for miss in Miss::ALL {
+            let status = LeaseStatus::of_miss(*miss);
+            assert!(status == LeaseStatus::Absent || status.name() == miss.name(), "{miss:?}");
+            assert_eq!(status == LeaseStatus::Absent, miss.is_absence() && *miss != Miss::Evicted);
+            reached.insert(status.name());
+        }
+        assert_eq!(reached.len(), LeaseStatus::ALL.len(), "every status is reached");
     }
 }

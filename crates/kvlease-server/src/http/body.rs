@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use kvlease_engine::{LeaseGuard, Read, ReadError};
+use kvlease_engine::{Grants, Read, ReadError};
 
 /// What a reply carries.
 pub(crate) enum Body {
@@ -15,7 +15,7 @@ pub(crate) enum Body {
     Full(Option<Bytes>),
     /// A lease. It is the client's from the moment the connection takes the bytes; if it never
     /// does, because the client has gone, dropping the body releases the lease.
-    Lease(Option<(Bytes, LeaseGuard)>),
+    Lease(Option<(Bytes, Grants)>),
     /// An object, piece by piece. An error ends the connection, so the client sees a body that
     /// is shorter than announced instead of wrong bytes.
     Object(Box<Read>),
@@ -31,8 +31,8 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
         let next = match self.get_mut() {
             Self::Full(bytes) => Ok(bytes.take()),
-            Self::Lease(lease) => Ok(lease.take().map(|(bytes, guard)| {
-                guard.deliver();
+            Self::Lease(lease) => Ok(lease.take().map(|(bytes, grants)| {
+                grants.deliver();
                 bytes
             })),
             Self::Object(read) => read.next_piece(),

@@ -1,34 +1,57 @@
-//! Leases: grant, release, renew.
+//! Leases: acquire, release, renew.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use http::Response;
-use kvlease_api::{ErrorCode, LeaseQuery, LeaseReply, RenewQuery, RenewReply};
-use kvlease_engine::LeaseGuard;
-use kvlease_types::LeaseId;
+use kvlease_api::{ErrorCode, LeaseQuery, LeaseReply, Names, RenewQuery, RenewReply};
+use kvlease_cache::Lease;
+use kvlease_types::{Caller, LeaseId, Miss, Mode};
+use tokio::time::Instant;
 
 use super::{
     body::Body,
     reply::{self, Refusal},
-    routes::{Answer, Routes},
+    routes::Answer,
 };
+use crate::context::Context;
 
 /// How long a client waits that does not say.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
 
-/// The part of the client's own limit within which it is answered. A later answer finds nobody
-/// waiting, and the stock multi-process client takes it for a failed connection.
+/// The part of the client's own limit within which it is answered. A client has given up on a
+/// later answer, and the stock multi-process client takes it for a failed connection.
 const TIMEOUT_SHARE: f64 = 0.9;
 
-pub(super) async fn grant(routes: &Routes, bucket: &str, key: &str, query: Option<&str>) -> Answer {
+pub(super) async fn acquire(
+    context: &Context,
+    caller: &Caller,
+    names: &Names,
+    query: Option<&str>,
+) -> Answer {
     let query = LeaseQuery::parse(query).map_err(Refusal::invalid)?;
-    routes.status.refuse_while_draining()?;
-    let wait = query.timeout.unwrap_or(TIMEOUT_DEFAULT).min(routes.config.lease_wait_max);
+    context.status.check()?;
+    let wait = query.timeout.unwrap_or(TIMEOUT_DEFAULT).min(context.config.lease_wait_max);
     let wait = wait.mul_f64(TIMEOUT_SHARE);
-    let lease = routes.engine.lease(bucket, key, query.ttl, wait).await;
-    let lease = lease.inspect_err(|refused| routes.metrics.missed(*refused))?;
-    let bytes = reply::json_bytes(&lease_reply(&lease));
-    let mut response = Response::new(Body::Lease(Some((bytes, lease))));
+    let until = Instant::now() + wait;
+    let (bucket, key) = names.object();
+    let (bucket, key) = (bucket.as_str(), key.as_str());
+    let keys = slice::from_ref(&key);
+    let mut grants = context.engine.acquire(caller, bucket, keys, Mode::Each, query.ttl);
+    if grants.is_pending() {
+        context.engine.await_pending(&mut grants, bucket, keys, Mode::Each, until).await;
+    }
+    let lease = grants.first().map_err(|miss| {
+        context.metrics.missed(miss);
+        match miss {
+            Miss::Pending => {
+                let text = format!("{miss}, waited_ms=`{}`", wait.as_millis());
+                Refusal::new(ErrorCode::of_miss(miss), text)
+            }
+            miss => miss.into(),
+        }
+    })?;
+    let bytes = reply::json_bytes(&lease_reply(context, lease, grants.ttl()));
+    let mut response = Response::new(Body::Lease(Some((bytes, grants))));
     let json = http::HeaderValue::from_static(kvlease_api::JSON);
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     Ok(response)
@@ -36,41 +59,44 @@ pub(super) async fn grant(routes: &Routes, bucket: &str, key: &str, query: Optio
 
 /// Always a success for a well-formed id: a stock client that gets anything else asks again ten
 /// times a second until the lease would have ended.
-pub(super) fn release(routes: &Routes, id: &str) -> Answer {
-    if let Some(held) = parse(id)?.and_then(|id| routes.engine.release(id)) {
-        routes.metrics.released(held);
+pub(super) fn release(context: &Context, caller: &Caller, names: &Names) -> Answer {
+    if let Some(id) = find(context, names.id())? {
+        context.metrics.released(&context.engine.release(caller, &[id]));
     }
     Ok(reply::empty())
 }
 
-pub(super) fn renew(routes: &Routes, id: &str, query: Option<&str>) -> Answer {
+pub(super) fn renew(
+    context: &Context,
+    caller: &Caller,
+    names: &Names,
+    query: Option<&str>,
+) -> Answer {
     let query = RenewQuery::parse(query).map_err(Refusal::invalid)?;
-    match parse(id)?.and_then(|id| routes.engine.renew(id, query.ttl)) {
-        Some(ttl) => Ok(reply::json(&RenewReply { ttl_s: ttl.as_secs_f64() })),
-        None => {
-            let message = format!("no such live lease: acquire the object again, id=`{id}`");
-            Err(Refusal::new(ErrorCode::NotFound, message))
-        }
+    let id = find(context, names.id())?;
+    let renewed = context.engine.renew(caller, id.as_slice(), query.ttl);
+    if renewed.live == [true] {
+        return Ok(reply::json(&RenewReply { ttl_s: renewed.ttl.as_secs_f64() }));
     }
+    let message = format!("no such live lease: acquire the object again, id=`{}`", names.id());
+    Err(Refusal::new(ErrorCode::NotFound, message))
 }
 
-/// The lease of this name; `None` for a well-formed name that this daemon never gives.
-fn parse(id: &str) -> Result<Option<LeaseId>, Refusal> {
-    let well_formed =
-        !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if !well_formed {
-        let message = format!("a lease id consists of letters, digits, `-` and `_`, id=`{id}`");
+/// The lease of this name; `None` for a well-formed name that this daemon never gave.
+fn find(context: &Context, name: &str) -> Result<Option<LeaseId>, Refusal> {
+    let in_alphabet = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if name.is_empty() || !name.bytes().all(in_alphabet) {
+        let message = format!("a lease id consists of letters, digits, `-` and `_`, id=`{name}`");
         return Err(Refusal::invalid(message));
     }
-    Ok(id.parse().ok())
+    Ok(context.lease_ids.find(name))
 }
 
-fn lease_reply(guard: &LeaseGuard) -> LeaseReply {
-    let lease = guard.lease();
+fn lease_reply(context: &Context, lease: &Lease, ttl: Duration) -> LeaseReply {
     LeaseReply {
-        id: lease.id.to_string(),
+        id: context.lease_ids.name(lease.id),
         offsets: lease.extents.iter().map(|extent| (*extent).into()).collect(),
-        ttl_s: Some(guard.ttl().as_secs_f64()),
+        ttl_s: Some(ttl.as_secs_f64()),
         checksum: Some(lease.checksum.to_string()),
         generation: Some(lease.generation),
         epoch: Some(lease.id.epoch.to_string()),

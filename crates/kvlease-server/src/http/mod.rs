@@ -12,7 +12,6 @@ mod lease;
 mod put;
 mod reply;
 mod routes;
+mod upload;
 
 pub(crate) use accept::accept;
-pub(crate) use reply::Refusal;
-pub(crate) use routes::Routes;

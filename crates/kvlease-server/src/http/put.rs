@@ -1,152 +1,49 @@
-//! Uploads: from the socket into the arena.
+//! Storing an object: from the socket into the arena.
 
-use std::time::Duration;
-
-use http::{Request, header};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Bytes, Incoming};
-use kvlease_api::{ErrorCode, StoredReply};
+use http::Request;
+use hyper::body::{Bytes, Incoming};
+use kvlease_api::{Names, StoredReply};
 use kvlease_engine::Put;
-use kvlease_types::{BucketName, ByteSize, Key};
-use tokio::time::{Instant, timeout, timeout_at};
+use kvlease_types::Caller;
 
 use super::{
     connection::Socket,
     reply::{self, Refusal},
-    routes::{Answer, Routes},
+    routes::Answer,
+    upload::Upload,
 };
-
-/// How long bytes that the kernel has already may take to get here.
-const LAST_LOOK: Duration = Duration::from_millis(100);
+use crate::context::Context;
 
 pub(super) async fn put(
-    routes: &Routes,
-    bucket: BucketName,
-    key: Key,
+    context: &Context,
+    caller: &Caller,
+    names: Names,
     request: Request<Incoming>,
     socket: &Socket,
 ) -> Answer {
-    let mut upload = Upload::new(routes, request, socket);
-    let answer = store(routes, bucket, key, &mut upload).await;
-    upload.settle(answer).await
+    let mut upload = Upload::new(context, request, socket);
+    let answer = store(context, caller, names, &mut upload).await;
+    upload.finish(answer).await
 }
 
-/// Refuses a request for its path; it may be an upload all the same.
-pub(super) async fn refuse(
-    routes: &Routes,
-    request: Request<Incoming>,
-    socket: &Socket,
-    refusal: Refusal,
+async fn store(
+    context: &Context,
+    caller: &Caller,
+    names: Names,
+    upload: &mut Upload<'_>,
 ) -> Answer {
-    Upload::new(routes, request, socket).settle(Err(refusal)).await
-}
-
-async fn store(routes: &Routes, bucket: BucketName, key: Key, upload: &mut Upload<'_>) -> Answer {
-    routes.status.refuse_while_draining()?;
+    context.status.check()?;
     let len = upload.len()?;
-    let mut put = routes.engine.put(bucket, key, len)?;
+    let (bucket, key) = names.into_object();
+    let mut put = context.engine.put(caller, bucket, key, len)?;
     while let Some(bytes) = upload.next().await? {
-        write(routes, &mut put, &bytes)?;
+        write(context, &mut put, &bytes)?;
     }
     let stored = put.seal()?;
     Ok(reply::json(&StoredReply { len: stored.len.bytes(), checksum: stored.checksum.to_string() }))
 }
 
-fn write(routes: &Routes, put: &mut Put, bytes: &Bytes) -> Result<(), Refusal> {
-    routes.metrics.received(bytes.len());
+fn write(context: &Context, put: &mut Put, bytes: &Bytes) -> Result<(), Refusal> {
+    context.metrics.received(bytes.len());
     Ok(put.write(bytes)?)
-}
-
-/// A request body on its way in, within its time limits.
-struct Upload<'a> {
-    body: Incoming,
-    has_length: bool,
-    /// The client sends the body only once it is asked to (`Expect: 100-continue`), which it is
-    /// when the first bytes are waited for.
-    asks_first: bool,
-    socket: &'a Socket,
-    stall: Duration,
-    deadline: Instant,
-}
-
-impl<'a> Upload<'a> {
-    fn new(routes: &Routes, request: Request<Incoming>, socket: &'a Socket) -> Self {
-        let headers = request.headers();
-        let has_length = headers.contains_key(header::CONTENT_LENGTH)
-            || headers.contains_key(header::TRANSFER_ENCODING);
-        let asks_first = headers.contains_key(header::EXPECT);
-        Self {
-            has_length,
-            asks_first,
-            body: request.into_body(),
-            socket,
-            stall: routes.config.put_stall_timeout,
-            deadline: Instant::now() + routes.config.put_timeout,
-        }
-    }
-
-    /// The length of the body; `None` if it is chunked.
-    fn len(&self) -> Result<Option<ByteSize>, Refusal> {
-        if self.has_length {
-            return Ok(self.body.size_hint().exact().map(ByteSize::new));
-        }
-        let message =
-            "the request says nothing of its body: send Content-Length, or chunked encoding";
-        Err(Refusal::new(ErrorCode::LengthRequired, message))
-    }
-
-    /// The next bytes; `None` behind the last.
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        self.asks_first = false;
-        loop {
-            self.socket.expect(self.body.size_hint().exact());
-            let until = self.deadline.min(Instant::now() + self.stall);
-            let frame = match timeout_at(until, self.body.frame()).await {
-                Ok(frame) => frame,
-                // What has come meanwhile may be less than the kernel wakes us for.
-                Err(_) if self.socket.expect(None) => {
-                    timeout(LAST_LOOK, self.body.frame()).await.map_err(|_| self.too_slow())?
-                }
-                Err(_) => return Err(self.too_slow()),
-            };
-            match frame {
-                None => {
-                    self.socket.expect(None);
-                    return Ok(None);
-                }
-                Some(Err(error)) => {
-                    let message = format!("the body broke off: send it again, error=`{error}`");
-                    return Err(Refusal::closing(ErrorCode::BodyIncomplete, message));
-                }
-                // Trailers are of no use here.
-                Some(Ok(frame)) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        return Ok(Some(bytes));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Ends the upload with this answer. Before a refusal the rest of the body is taken in and
-    /// thrown away: the stock clients stream without asking first, and a connection that is closed
-    /// under their feet counts towards their circuit breaker.
-    async fn settle(&mut self, answer: Answer) -> Answer {
-        if let Err(refusal) = &answer
-            && !refusal.close
-            && !self.asks_first
-        {
-            while self.next().await?.is_some() {}
-        }
-        answer
-    }
-
-    fn too_slow(&self) -> Refusal {
-        let message = format!(
-            "the body came too slowly: send it within the limits put_stall_timeout_s and \
-             put_timeout_s, put_stall_timeout_s=`{}`",
-            self.stall.as_secs_f64()
-        );
-        Refusal::closing(ErrorCode::BodyIncomplete, message)
-    }
 }

@@ -1,26 +1,26 @@
-//! Replies, and the one place where the engine's refusals become HTTP.
+//! Replies and refusals.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use kvlease_api::{ErrorBody, ErrorCode, JSON};
-use kvlease_cache::ReserveError;
-use kvlease_engine::{LeaseRefused, PutError, RemoveRefused};
+use kvlease_types::{Miss, RemoveRefused, WriteRefused};
 use serde::Serialize;
 
 use super::body::Body;
+use crate::status::Draining;
 
-/// After how many seconds a client that was refused for lack of room may try again.
+/// Seconds after which a client that was refused for lack of room may try again.
 const RETRY_AFTER_S: u32 = 1;
 
-/// A request that was not granted.
+/// Refusal of a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
     /// Whether the connection ends with this reply.
     pub(crate) close: bool,
-    /// The methods that the path does answer, if that is what was wrong.
-    allow: Option<&'static str>,
+    /// The methods that the path answers, if the method was wrong.
+    allow: Option<String>,
 }
 
 impl Refusal {
@@ -28,7 +28,7 @@ impl Refusal {
         Self { code, message: message.to_string(), close: false, allow: None }
     }
 
-    /// The refusal of a request that broke off: there is no telling where the next one starts.
+    /// Refusal of a request that broke off: where the next one starts is unknown.
     pub(crate) fn closing(code: ErrorCode, message: impl ToString) -> Self {
         Self { close: true, ..Self::new(code, message) }
     }
@@ -37,7 +37,7 @@ impl Refusal {
         Self::new(ErrorCode::Invalid, message)
     }
 
-    pub(crate) fn wrong_method(method: &Method, allowed: &'static str) -> Self {
+    pub(crate) fn wrong_method(method: &Method, allowed: String) -> Self {
         let message = format!(
             "the path does not answer this method: use one of {allowed}, method=`{method}`"
         );
@@ -52,7 +52,8 @@ impl Refusal {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
         }
         if let Some(allowed) = self.allow {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+            let allowed = HeaderValue::try_from(allowed).expect("methods are letters");
+            response.headers_mut().insert(header::ALLOW, allowed);
         }
         if self.close {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -61,41 +62,27 @@ impl Refusal {
     }
 }
 
-impl From<PutError> for Refusal {
-    fn from(error: PutError) -> Self {
-        let code = match &error {
-            PutError::Reserve(ReserveError::Exists | ReserveError::BeingWritten) => {
-                ErrorCode::Exists
-            }
-            PutError::Reserve(ReserveError::TooLarge { .. }) | PutError::TooLarge { .. } => {
-                ErrorCode::TooLarge
-            }
-            PutError::Reserve(_) => ErrorCode::NoSpace,
-            PutError::TooLong { .. } => ErrorCode::Invalid,
-            PutError::TooShort { .. } => ErrorCode::BodyIncomplete,
-        };
-        Self::new(code, error)
+impl From<Miss> for Refusal {
+    fn from(miss: Miss) -> Self {
+        Self::new(ErrorCode::of_miss(miss), miss)
     }
 }
 
-impl From<LeaseRefused> for Refusal {
-    fn from(refused: LeaseRefused) -> Self {
-        let code = match refused {
-            LeaseRefused::Absent { .. } => ErrorCode::NotFound,
-            LeaseRefused::StillWriting { .. } => ErrorCode::StillWriting,
-            LeaseRefused::TooManyLeases | LeaseRefused::MemoryShort => ErrorCode::Unavailable,
-        };
-        Self::new(code, refused)
+impl From<WriteRefused> for Refusal {
+    fn from(refused: WriteRefused) -> Self {
+        Self::new(ErrorCode::of_write(refused), refused)
     }
 }
 
 impl From<RemoveRefused> for Refusal {
     fn from(refused: RemoveRefused) -> Self {
-        let code = match refused {
-            RemoveRefused::Absent => ErrorCode::NotFound,
-            RemoveRefused::BeingWritten => ErrorCode::Exists,
-        };
-        Self::new(code, refused)
+        Self::new(ErrorCode::of_remove(refused), refused)
+    }
+}
+
+impl From<Draining> for Refusal {
+    fn from(draining: Draining) -> Self {
+        Self::new(ErrorCode::Unavailable, draining)
     }
 }
 

@@ -1,87 +1,76 @@
-//! Which request goes where.
+//! Dispatch of requests to their handlers.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
-use http::{HeaderValue, Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use kvlease_api::{ErrorCode, Route, RouteError, SOCKET_HEADER};
-use kvlease_engine::Engine;
+use kvlease_api::{Endpoint, ErrorCode, Names, Route, RouteError, SOCKET_HEADER};
+use kvlease_types::Caller;
 
-use super::{admin, body::Body, connection::Socket, kv, lease, put, reply::Refusal};
-use crate::{
-    config::Config,
-    metrics::{Metrics, Operation},
-    status::Status,
-};
+use super::{admin, body::Body, connection::Socket, kv, lease, put, reply::Refusal, upload};
+use crate::{context::Context, metrics};
 
-/// What every request can reach. One for the whole daemon.
-pub(crate) struct Routes {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) config: Arc<Config>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) status: Arc<Status>,
-    /// Where the fast lane is, for clients that can use it.
-    pub(crate) socket: Option<HeaderValue>,
-}
-
-/// What a handler answers.
+/// Result of a handler.
 pub(crate) type Answer = Result<Response<Body>, Refusal>;
 
-impl Routes {
-    /// Answers one request. If the client goes away meanwhile, this is dropped where it waits;
-    /// the guards of the engine undo what was begun.
-    pub(crate) async fn answer(
-        &self,
-        request: Request<Incoming>,
-        socket: &Socket,
-    ) -> Response<Body> {
-        let started = Instant::now();
-        let route = Route::parse(request.uri().path());
-        let operation = Operation::of(request.method(), route.as_ref().ok());
-        let answer = match route {
-            Ok(route) => self.dispatch(route, request, socket).await,
-            Err(error) => put::refuse(self, request, socket, refusal_of(error)).await,
-        };
-        let outcome = answer.as_ref().err().map(|refusal| refusal.code);
-        self.metrics.answered(operation, outcome, started.elapsed());
-        let mut response = answer.unwrap_or_else(|refusal| {
-            tracing::debug!(operation = operation.name(), code = ?refusal.code, "{}", refusal.message);
-            refusal.into_response()
-        });
-        // A client learns it with whatever it asks first.
-        if let Some(socket) = &self.socket {
-            response.headers_mut().insert(SOCKET_HEADER, socket.clone());
+/// Answers one request. If the client goes away meanwhile, this is dropped where it waits; the
+/// guards of the engine undo what was begun.
+pub(super) async fn answer(
+    context: &Context,
+    caller: &Caller,
+    request: Request<Incoming>,
+    socket: &Socket,
+) -> Response<Body> {
+    let started = Instant::now();
+    let route = Route::parse(request.uri().path());
+    let endpoint = route.as_ref().ok().and_then(|route| route.endpoint(request.method().as_str()));
+    let answer = match (route, endpoint) {
+        (Ok(route), Some(endpoint)) => {
+            dispatch(context, caller, (endpoint, route.into_names()), request, socket).await
         }
-        response
+        (Ok(route), None) => {
+            let refusal = Refusal::wrong_method(request.method(), route.methods());
+            upload::refuse(context, request, socket, refusal).await
+        }
+        (Err(error), _) => upload::refuse(context, request, socket, refusal_of(error)).await,
+    };
+    let outcome = answer.as_ref().err().map(|refusal| refusal.code);
+    context.metrics.answered(endpoint, outcome, started.elapsed());
+    let mut response = answer.unwrap_or_else(|refusal| {
+        let operation = metrics::operation(endpoint);
+        tracing::debug!(%caller, operation, code = ?refusal.code, "{}", refusal.message);
+        refusal.into_response()
+    });
+    // A client learns of the socket with its first request, whatever that is.
+    if let Some(socket) = &context.socket {
+        response.headers_mut().insert(SOCKET_HEADER, socket.clone());
     }
+    response
+}
 
-    async fn dispatch(&self, route: Route, request: Request<Incoming>, socket: &Socket) -> Answer {
-        let query = request.uri().query();
-        match (request.method(), &route) {
-            (&Method::POST, Route::Leases(bucket, key)) => {
-                lease::grant(self, bucket.as_str(), key.as_str(), query).await
-            }
-            (&Method::POST, Route::Release(id)) => lease::release(self, id),
-            (&Method::POST, Route::Renew(id)) => lease::renew(self, id, query),
-            (&Method::PUT, Route::Object(..)) => {
-                let Route::Object(bucket, key) = route else { unreachable!("matched above") };
-                put::put(self, bucket, key, request, socket).await
-            }
-            (&Method::GET, Route::Object(bucket, key)) => kv::get(self, bucket, key),
-            (&Method::HEAD, Route::Object(bucket, key)) => kv::head(self, bucket, key),
-            (&Method::DELETE, Route::Object(bucket, key)) => kv::delete(self, bucket, key),
-            (&Method::GET, Route::Locations(bucket, key)) => kv::locations(self, bucket, key),
-            (&Method::GET, Route::Bucket(bucket)) => kv::list(self, bucket, query),
-            (&Method::GET, Route::Stats) => admin::stats(self),
-            (&Method::GET, Route::Health) => admin::health(),
-            (&Method::GET, Route::Ready) => admin::ready(self),
-            (&Method::GET, Route::Metrics) => admin::metrics(self),
-            (&Method::GET, Route::OpenApi) => admin::openapi(),
-            (method, route) => {
-                let refusal = Refusal::wrong_method(method, route.methods());
-                put::refuse(self, request, socket, refusal).await
-            }
-        }
+async fn dispatch(
+    context: &Context,
+    caller: &Caller,
+    (endpoint, names): (Endpoint, Names),
+    request: Request<Incoming>,
+    socket: &Socket,
+) -> Answer {
+    let query = request.uri().query();
+    match endpoint {
+        Endpoint::Acquire => lease::acquire(context, caller, &names, query).await,
+        Endpoint::Release => lease::release(context, caller, &names),
+        Endpoint::Renew => lease::renew(context, caller, &names, query),
+        Endpoint::Put => put::put(context, caller, names, request, socket).await,
+        Endpoint::Get => kv::get(context, caller, &names),
+        Endpoint::Head => kv::head(context, &names),
+        Endpoint::Remove => kv::remove(context, caller, &names),
+        Endpoint::Locations => kv::locations(context, &names),
+        Endpoint::List => kv::list(context, &names, query),
+        Endpoint::Stats => admin::stats(context),
+        Endpoint::Health => admin::health(),
+        Endpoint::Ready => admin::ready(context),
+        Endpoint::Metrics => admin::metrics(context),
+        Endpoint::OpenApi => admin::openapi(),
     }
 }
 

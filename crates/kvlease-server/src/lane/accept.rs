@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use kvlease_api::lane::{Failure, FailureCode, write_failure};
+use kvlease_types::Caller;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, watch},
@@ -10,30 +11,36 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Lane, Socket, connection, peer};
-use crate::places::Places;
+use super::{Socket, connection, peer};
+use crate::{connection_limit::ConnectionLimit, context::Context};
 
 /// Serves `listener` until the sender of `stop` is dropped, then ends every connection, waiting
 /// at most `grace` for that.
 pub(crate) async fn accept(
     (socket, listener): (Socket, UnixListener),
-    lane: Arc<Lane>,
+    context: Arc<Context>,
     mut stop: watch::Receiver<()>,
     grace: Duration,
 ) {
-    let places = Places::new(lane.config.connections_max, &lane.metrics);
+    let limit = ConnectionLimit::new(context.config.connections_max, &context.metrics);
     let mut connections = JoinSet::new();
+    let mut accepted = 0_u32;
     loop {
         let next = tokio::select! {
             biased;
             _ = stop.changed() => break,
-            next = next_connection(&listener, &places) => next,
+            next = next_connection(&listener, &limit) => next,
         };
-        // Those that have ended are forgotten.
+        // Tasks of connections that have ended are forgotten.
         while connections.try_join_next().is_some() {}
         match next {
-            Ok((stream, permit)) => serve(stream, permit, &lane, &stop, &mut connections),
-            Err(error) => places.refused("a connection of the fast lane", &error).await,
+            Ok((stream, permit)) => {
+                accepted = accepted.wrapping_add(1);
+                if let Some(caller) = identify(&stream, accepted, &context) {
+                    serve(stream, permit, caller, &context, &stop, &mut connections);
+                }
+            }
+            Err(error) => limit.refused("a connection of the fast lane", &error).await,
         }
     }
     drop(socket);
@@ -44,36 +51,45 @@ pub(crate) async fn accept(
     }
 }
 
-/// The next connection, once there is a place for it.
+/// The next connection, once there is a permit for it.
 async fn next_connection(
     listener: &UnixListener,
-    places: &Places,
+    limit: &ConnectionLimit,
 ) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
-    let permit = places.take().await;
+    let permit = limit.permit().await;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
+}
+
+/// The client of a fresh connection, with its credentials; `None` if it may not use the lane.
+fn identify(stream: &UnixStream, connection: u32, context: &Context) -> Option<Caller> {
+    // A client that is gone already has no credentials, and needs no answer.
+    let credentials = stream.peer_cred().ok()?;
+    let (uid, gid) = (credentials.uid(), credentials.gid());
+    let caller = Caller::lane(connection, uid, gid, credentials.pid());
+    if peer::may_use(&context.config, uid) {
+        return Some(caller);
+    }
+    context.metrics.lane.peer_refused();
+    tracing::warn!(%caller, "refused a client of the fast lane");
+    refuse(stream, uid);
+    None
 }
 
 fn serve(
     stream: UnixStream,
     permit: OwnedSemaphorePermit,
-    lane: &Arc<Lane>,
+    caller: Caller,
+    context: &Arc<Context>,
     stop: &watch::Receiver<()>,
     connections: &mut JoinSet<()>,
 ) {
-    // A client that is gone already has no credentials, and needs no answer.
-    let Ok(credentials) = stream.peer_cred() else { return };
-    if !peer::may_use(&lane.config, credentials.uid()) {
-        lane.metrics.lane.peer_refused();
-        tracing::warn!(uid = credentials.uid(), "refused a client of the fast lane");
-        return refuse(&stream, credentials.uid());
-    }
-    let open = lane.metrics.lane.connection();
-    let lane = Arc::clone(lane);
+    let open = context.metrics.lane.connection();
+    let context = Arc::clone(context);
     let stop = stop.clone();
     connections.spawn(async move {
         let _held = (permit, open);
-        connection::serve(lane, stream, stop).await;
+        connection::serve(context, caller, stream, stop).await;
     });
 }
 

@@ -1,102 +1,88 @@
-//! Leases for many keys at once.
+//! Leases for many keys at once, some of which may have to be waited for.
 
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use kvlease_api::lane::{Acquire, Frame, Kind, LeaseGrant, LeaseStatus, LeasesWriter, Mode};
+use kvlease_api::lane::{Acquire, Frame, Kind, LeaseGrant, LeaseStatus, LeasesWriter, Request};
 use kvlease_cache::Lease;
-use kvlease_engine::Leased;
-use tokio::sync::watch;
+use kvlease_engine::Grants;
 
-use super::session::{Session, WAITS_MAX};
+use super::leases::Leases;
+use crate::{context::Context, metrics::LeaseTally};
 
-/// An acquire that waits for writers: what is known of it so far.
+/// An acquire that waits for pending objects, in a task of its own, so that later frames of its
+/// connection are not held up. Until the connection has taken the answer, its leases are the
+/// task's, and end with it.
 pub(super) struct Wait {
+    request: u64,
     /// The payload of its frame.
-    pub(super) payload: Vec<u8>,
-    /// The answer so far; what is waited for stands there as still being written.
-    pub(super) answer: LeasesWriter,
-    pub(super) tally: Tally,
-    /// Which keys are waited for, in their order, and what wakes when their writers end.
-    pub(super) writing: Vec<(usize, watch::Receiver<()>)>,
-    /// The time to live that was granted.
-    pub(super) ttl: Duration,
+    payload: Vec<u8>,
+    grants: Grants,
+    started: Instant,
+}
+
+/// An acquire that has waited.
+pub(super) struct Waited {
+    pub(super) request: u64,
+    pub(super) grants: Grants,
     pub(super) started: Instant,
 }
 
-/// How many keys got which answer.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Tally(pub(super) [u64; LeaseStatus::ALL.len()]);
-
-impl Tally {
-    pub(super) fn add(&mut self, status: LeaseStatus) {
-        self.0[usize::from(status.number())] += 1;
+impl Wait {
+    pub(super) fn new(frame: &Frame<'_>, grants: Grants, started: Instant) -> Self {
+        Self { request: frame.request, payload: frame.payload.to_vec(), grants, started }
     }
-}
 
-/// Leases what can be leased now, and answers. If the client waits for what is being written, the
-/// answer is given later, by what is returned.
-pub(super) fn acquire(
-    session: &mut Session,
-    frame: &Frame<'_>,
-    acquire: Acquire<'_>,
-    started: Instant,
-) -> Option<Wait> {
-    let waits = acquire.wait > Duration::ZERO && session.waits.len() < WAITS_MAX;
-    let mut answer = LeasesWriter::begin(mem::take(&mut session.out), frame.request);
-    let mut tally = Tally::default();
-    let mut writing = Vec::new();
-    let Acquire { bucket, keys, mode, ttl, .. } = acquire;
-    let leases = &mut session.leases;
-    let each = |leased: Leased| {
-        let status = match leased {
-            Leased::Granted(granted) => {
-                let lease = granted.lease();
-                leases.add(lease.id.sequence, lease.deadline);
-                answer.granted(&grant(lease), &lease.extents);
-                return tally.add(LeaseStatus::Granted);
-            }
-            Leased::Writing(end) if waits => {
-                writing.push((answer.count(), end));
-                return answer.refused(LeaseStatus::StillWriting);
-            }
-            other => refusal(&other),
+    /// Waits as long as the client does, and leases what is sealed meanwhile.
+    pub(super) async fn run(self, context: Arc<Context>) -> Waited {
+        let Self { request, payload, mut grants, started } = self;
+        let kind = Kind::Acquire.number();
+        let frame = Frame { kind, flags: 0, request, payload: &payload };
+        let Ok(Request::Acquire(acquire)) = Request::decode(&frame) else {
+            unreachable!("the frame was an acquire when it came")
         };
-        tally.add(status);
-        answer.refused(status);
-    };
-    let ttl = session.lane.engine.lease_many(bucket, keys, ttl, mode == Mode::Prefix, each);
-    if writing.is_empty() {
-        session.out = answer.finish(ttl);
-        session.lane.metrics.lane.items(Kind::Acquire, &tally.0);
-        return None;
+        let Acquire { bucket, keys, mode, wait, .. } = acquire;
+        let until =
+            tokio::time::Instant::from_std(started + wait.min(context.config.lease_wait_max));
+        context.engine.await_pending(&mut grants, bucket, keys.as_slice(), mode, until).await;
+        Waited { request, grants, started }
     }
-    session.out = answer.detach();
-    let payload = frame.payload.to_vec();
-    Some(Wait { payload, answer, tally, writing, ttl, started })
 }
 
-/// The lease as its record tells of it.
-pub(super) fn grant(lease: &Lease) -> LeaseGrant {
+/// Appends the answer to an acquire, and gives its leases to the connection.
+pub(super) fn answer(
+    context: &Context,
+    request: u64,
+    grants: Grants,
+    leases: &mut Leases,
+    out: &mut Vec<u8>,
+) {
+    let mut frame = LeasesWriter::begin(std::mem::take(out), request);
+    let mut tally = LeaseTally::default();
+    for outcome in grants.outcomes() {
+        match outcome {
+            Ok(lease) => {
+                leases.add(lease.id.sequence, lease.deadline);
+                frame.granted(&grant(lease), &lease.extents);
+                tally.grant();
+            }
+            Err(miss) => {
+                frame.refused(LeaseStatus::of_miss(*miss));
+                tally.miss(*miss);
+            }
+        }
+    }
+    *out = frame.finish(grants.ttl());
+    grants.deliver();
+    context.metrics.lane.acquired(&tally);
+}
+
+/// A lease as its record describes it.
+fn grant(lease: &Lease) -> LeaseGrant {
     LeaseGrant {
         slot: lease.slot,
         sequence: lease.id.sequence,
         generation: lease.generation,
         checksum: lease.checksum,
         len: lease.len,
-    }
-}
-
-/// Why a key is not leased.
-pub(super) fn refusal(leased: &Leased) -> LeaseStatus {
-    match leased {
-        Leased::Granted(_) => LeaseStatus::Granted,
-        Leased::Writing(_) => LeaseStatus::StillWriting,
-        Leased::Absent { evicted: false } => LeaseStatus::Absent,
-        Leased::Absent { evicted: true } => LeaseStatus::Evicted,
-        Leased::TooManyLeases => LeaseStatus::TooManyLeases,
-        Leased::MemoryShort => LeaseStatus::MemoryShort,
     }
 }

@@ -1,12 +1,14 @@
 //! One connection: from its hello to its end.
 
-use std::{io, mem, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use kvlease_api::lane::FailureCode;
-use kvlease_sys::boot_time;
+use kvlease_shm::boot_time;
+use kvlease_types::Caller;
 use tokio::{net::UnixStream, sync::watch, time::sleep};
 
-use super::{Lane, handshake, inbox::Inbox, outgoing, session::Session};
+use super::{handshake, inbox::Inbox, outgoing, session::Session};
+use crate::context::Context;
 
 /// How many bytes of answers are collected before they are sent, while more frames are there.
 const ANSWERS_LEN: usize = 1 << 20;
@@ -14,7 +16,7 @@ const ANSWERS_LEN: usize = 1 << 20;
 /// After which time without a frame a connection gives back the memory of its buffers.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Why a connection ends.
+/// Reason why a connection ends.
 enum End {
     /// The client closed it, or is gone: it uses nothing any more.
     Client,
@@ -23,21 +25,26 @@ enum End {
 }
 
 /// Serves a connection until either side ends it, or the sender of `stop` is dropped.
-pub(super) async fn serve(lane: Arc<Lane>, mut stream: UnixStream, stop: watch::Receiver<()>) {
+pub(super) async fn serve(
+    context: Arc<Context>,
+    caller: Caller,
+    mut stream: UnixStream,
+    stop: watch::Receiver<()>,
+) {
     let mut inbox = Inbox::default();
     let mut stopped = stop.clone();
     let opened = tokio::select! {
         biased;
         _ = stopped.changed() => None,
-        opened = handshake::open(&lane, &mut stream, &mut inbox) => opened,
+        opened = handshake::open(&context, &mut stream, &mut inbox) => opened,
     };
     let Some(writes) = opened else { return };
-    let mut session = Session::new(lane, writes);
+    let mut session = Session::new(context, caller, writes);
     let end = converse(&mut session, &mut stream, &mut inbox, stop).await;
     match end {
-        End::Client => session.leases.release(&session.lane.engine),
+        End::Client => session.leases.release_all(&session.context),
         End::Daemon => {
-            tokio::spawn(mem::take(&mut session.reservations).outlive_writers());
+            tokio::spawn(session.reservations.outlive_writers());
         }
     }
 }
@@ -62,26 +69,24 @@ async fn converse(
         if !goes_on {
             return End::Daemon;
         }
-        let patience = patience(session, idle);
-        let turn = tokio::select! {
+        let pause = time_to_pause(session, idle);
+        let event = tokio::select! {
             biased;
             _ = stop.changed() => return End::Daemon,
             Some(waited) = session.waits.join_next() => {
-                let waited = waited.expect("a panic ends the process");
-                let frame = waited.deliver(&session.lane, &mut session.leases);
-                session.out.extend_from_slice(&frame);
-                Turn::Woken
+                session.deliver(waited.expect("a panic ends the process"));
+                Event::Woken
             }
             received = inbox.receive(stream) => match received {
-                Ok(0) | Err(_) => Turn::Gone,
-                Ok(_) => Turn::Woken,
+                Ok(0) | Err(_) => Event::Gone,
+                Ok(_) => Event::Woken,
             },
-            () = pause(patience) => Turn::Paused,
+            () = sleep_for(pause) => Event::Paused,
         };
-        match turn {
-            Turn::Woken => idle = false,
-            Turn::Gone => return End::Client,
-            Turn::Paused => {
+        match event {
+            Event::Woken => idle = false,
+            Event::Gone => return End::Client,
+            Event::Paused => {
                 session.reservations.end_overdue();
                 session.shrink();
                 inbox.shrink();
@@ -91,8 +96,8 @@ async fn converse(
     }
 }
 
-/// What a connection waited for.
-enum Turn {
+/// End of a connection's wait.
+enum Event {
     /// There is something to do.
     Woken,
     /// The client has gone.
@@ -114,7 +119,7 @@ fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> bool {
             }
             Err(error) => {
                 let code = FailureCode::FrameTooLong;
-                session.lane.metrics.lane.answered(None, Some(code), Duration::ZERO);
+                session.context.metrics.lane.answered(None, Some(code), Duration::ZERO);
                 return session.refuse(error.request, code, &error.to_string());
             }
         }
@@ -124,7 +129,7 @@ fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> bool {
 
 /// Sends all answers. Returns how the connection ends if that fails.
 async fn send(session: &mut Session, stream: &UnixStream) -> Option<End> {
-    let stall = session.lane.config.put_stall_timeout;
+    let stall = session.context.config.put_stall_timeout;
     let sent = outgoing::write(stream, &session.out, stall).await;
     session.out.clear();
     match sent {
@@ -139,12 +144,12 @@ async fn send(session: &mut Session, stream: &UnixStream) -> Option<End> {
 
 /// For how long nothing has to be done if nothing comes: until the first reservation ends, or
 /// until the connection counts as idle.
-fn patience(session: &Session, idle: bool) -> Option<Duration> {
+fn time_to_pause(session: &Session, idle: bool) -> Option<Duration> {
     let end = session.reservations.next_end().map(|end| end.since(boot_time()));
     if idle { end } else { Some(end.map_or(IDLE, |end| end.min(IDLE))) }
 }
 
-async fn pause(span: Option<Duration>) {
+async fn sleep_for(span: Option<Duration>) {
     match span {
         Some(span) => sleep(span).await,
         None => std::future::pending().await,

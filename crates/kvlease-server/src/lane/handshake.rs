@@ -19,14 +19,19 @@ use rustix::{
 };
 use tokio::{io::Interest, net::UnixStream, time::timeout};
 
-use super::{Lane, inbox::Inbox, outgoing};
+use super::{inbox::Inbox, outgoing};
+use crate::context::Context;
 
 /// How long a client may take to send its hello, and to take the welcome.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
 /// Opens a connection. Returns whether its client may write; `None` if it was not opened.
-pub(super) async fn open(lane: &Lane, stream: &mut UnixStream, inbox: &mut Inbox) -> Option<bool> {
-    let opened = timeout(HELLO_LIMIT, greet(lane, stream, inbox)).await;
+pub(super) async fn open(
+    context: &Context,
+    stream: &mut UnixStream,
+    inbox: &mut Inbox,
+) -> Option<bool> {
+    let opened = timeout(HELLO_LIMIT, greet(context, stream, inbox)).await;
     match opened {
         Ok(Ok(writes)) => Some(writes),
         Ok(Err(error)) => {
@@ -40,7 +45,7 @@ pub(super) async fn open(lane: &Lane, stream: &mut UnixStream, inbox: &mut Inbox
     }
 }
 
-async fn greet(lane: &Lane, stream: &mut UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
+async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
     let (request, hello) = loop {
         let frame = inbox.next().map_err(|error| (error.request, not_hello()));
         match frame.and_then(|frame| frame.map(|frame| hello(&frame)).transpose()) {
@@ -52,8 +57,8 @@ async fn greet(lane: &Lane, stream: &mut UnixStream, inbox: &mut Inbox) -> io::R
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
-    let writes = hello.writes && lane.config.socket_writers;
-    let arena = match lane.engine.arena_descriptor(writes) {
+    let writes = hello.writes && context.config.socket_writers;
+    let arena = match context.engine.arena_descriptor(writes) {
         Ok(arena) => arena,
         Err(error) => {
             tracing::warn!("cannot pass the arena to a client of the fast lane: {error}");
@@ -63,8 +68,8 @@ async fn greet(lane: &Lane, stream: &mut UnixStream, inbox: &mut Inbox) -> io::R
     };
     let capacity = ByteSize::new(fstat(&arena)?.st_size.unsigned_abs());
     let mut frame = Vec::new();
-    welcome(lane, writes, capacity).write(&mut frame, request);
-    let descriptors = [arena.as_fd(), lane.engine.generations().descriptor()];
+    welcome(context, writes, capacity).write(&mut frame, request);
+    let descriptors = [arena.as_fd(), context.engine.generations().descriptor()];
     let sent = stream.async_io(Interest::WRITABLE, || send(stream, &frame, &descriptors)).await?;
     outgoing::write(stream, &frame[sent..], HELLO_LIMIT).await?;
     Ok(writes)
@@ -108,19 +113,19 @@ async fn refuse(
     Err(io::Error::other(text))
 }
 
-fn welcome(lane: &Lane, writes: bool, capacity: ByteSize) -> Welcome {
-    let config = &lane.config;
+fn welcome(context: &Context, writes: bool, capacity: ByteSize) -> Welcome {
+    let config = &context.config;
     let items = |count: usize| u32::try_from(count).expect("the limits of frames are small");
     Welcome {
         writes,
-        epoch: lane.status.epoch(),
+        epoch: context.status.epoch(),
         capacity,
         object_len_max: config.object_len_max,
         lease_ttl_max: config.lease_ttl_max,
         reservation_ttl: config.reservation_ttl,
         keys_max: items(KEYS_MAX),
         frame_len_max: items(FRAME_LEN_MAX),
-        slots: lane.engine.generations().slots(),
+        slots: context.engine.generations().slots(),
     }
 }
 

@@ -20,25 +20,11 @@ mod peer;
 mod reservations;
 mod session;
 mod socket;
-mod waiting;
-
-use std::sync::Arc;
 
 use kvlease_api::lane::EXTENTS_MAX;
 use kvlease_cache::EXTENTS_PER_OBJECT_MAX;
-use kvlease_engine::Engine;
-
-use crate::{config::Config, metrics::Metrics, status::Status};
 
 pub(crate) use accept::accept;
 pub(crate) use socket::Socket;
 
 const _: () = assert!(EXTENTS_PER_OBJECT_MAX == EXTENTS_MAX, "every object fits a record");
-
-/// What every connection can reach. One for the whole daemon.
-pub(crate) struct Lane {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) config: Arc<Config>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) status: Arc<Status>,
-}

@@ -1,4 +1,4 @@
-//! Who may use the fast lane.
+//! Users that may use the fast lane.
 
 use rustix::process::geteuid;
 

@@ -2,36 +2,123 @@
 
 use std::collections::BTreeMap;
 
+use kvlease_api::lane::{
+    Commits, DoneStatus, Ids, Kind, ReservationsWriter, Reserve, ReserveStatus,
+};
 use kvlease_engine::Reservation;
-use kvlease_sys::boot_time;
-use kvlease_types::Timestamp;
+use kvlease_shm::boot_time;
+use kvlease_types::{BucketName, Caller, Key, Timestamp, WriteRefused};
 use tokio::time::sleep;
+
+use crate::context::Context;
 
 /// The most reservations that a connection may have open.
 const OPEN_MAX: usize = 4_096;
 
 /// The reservations that a connection has neither committed nor aborted, by name. All of them
 /// have the same time, so the first is the first to end.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Reservations {
+    caller: Caller,
+    /// Whether the client has a writable descriptor.
+    writable: bool,
     open: BTreeMap<u64, Reservation>,
+    /// The name that was given last.
     named: u64,
 }
 
 impl Reservations {
-    /// Whether another one may be opened.
-    pub(super) fn has_room(&self) -> bool {
-        self.open.len() < OPEN_MAX
+    pub(super) fn new(caller: Caller, writable: bool) -> Self {
+        Self { caller, writable, open: BTreeMap::new(), named: 0 }
     }
 
-    /// Keeps it. Returns its name.
-    pub(super) fn add(&mut self, reservation: Reservation) -> (u64, &Reservation) {
-        self.named += 1;
-        (self.named, self.open.entry(self.named).or_insert(reservation))
+    /// Reserves space for the objects of a request, and appends the answer.
+    pub(super) fn reserve(
+        &mut self,
+        context: &Context,
+        number: u64,
+        request: Reserve<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut answer = ReservationsWriter::begin(out, number, context.config.reservation_ttl);
+        let mut counts = [0; ReserveStatus::ALL.len()];
+        for outcome in self.make(context, request) {
+            let status = match outcome {
+                Ok(reservation) => {
+                    self.named += 1;
+                    answer.granted(self.named, reservation.extents());
+                    self.open.insert(self.named, reservation);
+                    ReserveStatus::Granted
+                }
+                Err(refused) => {
+                    let status = ReserveStatus::of_write(refused);
+                    answer.refused(status);
+                    status
+                }
+            };
+            counts[usize::from(status.number())] += 1;
+        }
+        answer.finish();
+        context.metrics.lane.items(Kind::Reserve, &counts);
     }
 
-    pub(super) fn take(&mut self, name: u64) -> Option<Reservation> {
-        self.open.remove(&name)
+    fn make(
+        &self,
+        context: &Context,
+        Reserve { bucket, wishes }: Reserve<'_>,
+    ) -> Vec<Result<Reservation, WriteRefused>> {
+        if !self.writable {
+            return wishes.map(|_| Err(WriteRefused::NotWritable)).collect();
+        }
+        let bucket = BucketName::new(bucket).expect("the name was checked");
+        let named = |key: &str| Key::new(key).expect("the name was checked");
+        let items = wishes.map(|wish| (named(wish.key), wish.len)).collect();
+        let left = OPEN_MAX - self.open.len();
+        context.engine.reserve(&self.caller, &bucket, items, left)
+    }
+
+    /// Publishes the objects that a request names, and appends their statuses.
+    pub(super) fn commit(
+        &mut self,
+        context: &Context,
+        commits: Commits<'_>,
+        statuses: &mut Vec<DoneStatus>,
+    ) {
+        let (mut places, mut items) = (Vec::new(), Vec::new());
+        for (place, commit) in commits.enumerate() {
+            statuses.push(DoneStatus::Unknown);
+            if let Some(reservation) = self.open.remove(&commit.write) {
+                places.push(place);
+                items.push((reservation, commit.checksum));
+            }
+        }
+        let outcomes = context.engine.commit(&self.caller, items);
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            statuses[place] = match outcome {
+                Ok(stored) => {
+                    context.metrics.lane.written(stored.len.bytes());
+                    DoneStatus::Done
+                }
+                Err(refused) => DoneStatus::of_commit(refused),
+            };
+        }
+    }
+
+    /// Discards the objects that a request names, and appends their statuses.
+    pub(super) fn abort(
+        &mut self,
+        context: &Context,
+        ids: Ids<'_>,
+        statuses: &mut Vec<DoneStatus>,
+    ) {
+        let mut discarded = Vec::new();
+        for name in ids {
+            let reservation = self.open.remove(&name);
+            let known = reservation.is_some();
+            statuses.push(if known { DoneStatus::Done } else { DoneStatus::Unknown });
+            discarded.extend(reservation);
+        }
+        context.engine.abort(discarded);
     }
 
     /// When the first of them has to be given up.
@@ -39,7 +126,7 @@ impl Reservations {
         self.open.first_key_value().map(|(_, reservation)| reservation.until())
     }
 
-    /// Aborts those into which nobody can be writing any more.
+    /// Aborts those into which the client cannot be writing any more.
     pub(super) fn end_overdue(&mut self) {
         let now = boot_time();
         while let Some(first) = self.open.first_entry()
@@ -49,7 +136,7 @@ impl Reservations {
         }
     }
 
-    /// Holds them until nobody can be writing into them, whoever was told of them.
+    /// Keeps them until the client cannot be writing into them any more.
     pub(super) async fn outlive_writers(mut self) {
         while let Some(until) = self.next_end() {
             sleep(until.since(boot_time())).await;

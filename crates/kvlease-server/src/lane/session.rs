@@ -1,62 +1,51 @@
-//! What one connection asked for and what it owns.
+//! Requests of one connection, and the leases and reservations that it owns.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use kvlease_api::lane::{
-    Acquire, Commits, DoneStatus, Failure, FailureCode, Frame, Ids, Kind, Lookup, Malformed, Mode,
-    Request, ReservationsWriter, Reserve, ReserveStatus, write_done, write_failure, write_renewed,
+    Acquire, DoneStatus, Failure, FailureCode, Frame, Kind, Lookup, Malformed, Request, write_done,
+    write_failure, write_renewed,
 };
-use kvlease_cache::ReserveError;
-use kvlease_engine::{PutError, RemoveRefused};
-use kvlease_sys::boot_time;
-use kvlease_types::{BucketName, Key, LeaseId};
+use kvlease_types::Caller;
 use tokio::task::JoinSet;
 
 use super::{
-    Lane,
+    acquire::{self, Wait, Waited},
     leases::Leases,
     reservations::Reservations,
-    waiting::{self, Waited},
 };
+use crate::{context::Context, status::Draining};
 
 /// The most acquires of one connection that wait at the same time.
 pub(super) const WAITS_MAX: usize = 64;
 
 /// An open connection, apart from its socket.
 pub(super) struct Session {
-    pub(super) lane: Arc<Lane>,
+    pub(super) context: Arc<Context>,
     pub(super) leases: Leases,
     pub(super) reservations: Reservations,
     /// Acquires that wait for a writer.
     pub(super) waits: JoinSet<Waited>,
     /// Answers that were not sent yet.
     pub(super) out: Vec<u8>,
-    /// Whether the client has a writable descriptor.
-    writes: bool,
+    caller: Caller,
     /// The statuses of the answer that is being made; kept for its memory.
     statuses: Vec<DoneStatus>,
-    /// The leases that a request names and that are the connection's: where in the request, and
-    /// their names; kept for its memory.
-    owned: Vec<(usize, LeaseId)>,
 }
 
-/// A request is refused as a whole.
+/// Refusal of a request as a whole.
 type Refused = (FailureCode, String);
 
 impl Session {
-    pub(super) fn new(lane: Arc<Lane>, writes: bool) -> Self {
+    pub(super) fn new(context: Arc<Context>, caller: Caller, writable: bool) -> Self {
         Self {
-            leases: Leases::new(lane.status.epoch()),
-            reservations: Reservations::default(),
+            leases: Leases::new(caller, context.status.epoch()),
+            reservations: Reservations::new(caller, writable),
             waits: JoinSet::new(),
             out: Vec::new(),
-            writes,
+            caller,
             statuses: Vec::new(),
-            owned: Vec::new(),
-            lane,
+            context,
         }
     }
 
@@ -70,12 +59,12 @@ impl Session {
         let kind = frame.kind();
         match answer {
             Ok(Answered::Now) => {
-                self.lane.metrics.lane.answered(kind, None, started.elapsed());
+                self.context.metrics.lane.answered(kind, None, started.elapsed());
                 true
             }
             Ok(Answered::Later) => true,
             Err((code, text)) => {
-                self.lane.metrics.lane.answered(kind, Some(code), started.elapsed());
+                self.context.metrics.lane.answered(kind, Some(code), started.elapsed());
                 self.refuse(frame.request, code, &text)
             }
         }
@@ -101,15 +90,15 @@ impl Session {
                 return Err((FailureCode::Order, text.into()));
             }
             Request::Acquire(acquire) => {
-                self.refuse_while_draining()?;
+                self.context.status.check().map_err(draining)?;
                 return Ok(self.acquire(frame, acquire, started));
             }
             Request::Release { ids, silent } => {
-                self.release(ids);
+                self.leases.release(&self.context, ids, &mut self.statuses);
                 self.done(Kind::Release, number, silent);
             }
             Request::Renew { ids, ttl } => {
-                let ttl = self.renew(ids, ttl);
+                let ttl = self.leases.renew(&self.context, ids, ttl, &mut self.statuses);
                 self.count(Kind::Renew);
                 write_renewed(&mut self.out, number, ttl, &self.statuses);
             }
@@ -122,134 +111,56 @@ impl Session {
                 self.done(Kind::Remove, number, false);
             }
             Request::Reserve(reserve) => {
-                self.refuse_while_draining()?;
-                self.reserve(number, reserve);
+                self.context.status.check().map_err(draining)?;
+                self.reservations.reserve(&self.context, number, reserve, &mut self.out);
             }
             Request::Commit(commits) => {
-                self.commit(commits);
+                self.reservations.commit(&self.context, commits, &mut self.statuses);
                 self.done(Kind::Commit, number, false);
             }
             Request::Abort { ids, silent } => {
-                self.abort(ids);
+                self.reservations.abort(&self.context, ids, &mut self.statuses);
                 self.done(Kind::Abort, number, silent);
             }
         }
         Ok(Answered::Now)
     }
 
+    /// Leases what can be leased now. If the client waits for pending objects, the answer is given
+    /// later, by [`Self::deliver`].
     fn acquire(&mut self, frame: &Frame<'_>, acquire: Acquire<'_>, started: Instant) -> Answered {
-        match super::acquire::acquire(self, frame, acquire, started) {
-            Some(wait) => {
-                self.waits.spawn(waiting::wait(Arc::clone(&self.lane), wait));
-                Answered::Later
-            }
-            None => Answered::Now,
+        let Acquire { bucket, keys, mode, ttl, wait } = acquire;
+        let engine = &self.context.engine;
+        let grants = engine.acquire(&self.caller, bucket, keys.as_slice(), mode, ttl);
+        if !wait.is_zero() && grants.is_pending() && self.waits.len() < WAITS_MAX {
+            let wait = Wait::new(frame, grants, started);
+            self.waits.spawn(wait.run(Arc::clone(&self.context)));
+            return Answered::Later;
         }
+        let Self { context, leases, out, .. } = self;
+        acquire::answer(context, frame.request, grants, leases, out);
+        Answered::Now
     }
 
-    fn release(&mut self, ids: Ids<'_>) {
-        self.own(ids, Leases::take);
-        let Self { lane, owned, statuses, .. } = self;
-        let mut places = owned.iter();
-        lane.engine.release_many(owned.iter().map(|(_, id)| *id), |live| {
-            let (place, _) = places.next().expect("one answer for each lease");
-            statuses[*place] = if live { DoneStatus::Done } else { DoneStatus::Expired };
-        });
-    }
-
-    fn renew(&mut self, ids: Ids<'_>, ttl: Option<Duration>) -> Duration {
-        self.own(ids, |leases, sequence| leases.find(sequence));
-        let Self { lane, owned, statuses, leases, .. } = self;
-        let mut places = owned.iter();
-        let ttl = lane.engine.renew_many(owned.iter().map(|(_, id)| *id), ttl, |live| {
-            let (place, _) = places.next().expect("one answer for each lease");
-            statuses[*place] = if live { DoneStatus::Done } else { DoneStatus::Expired };
-        });
-        let deadline = boot_time().after(ttl);
-        for (place, id) in &*owned {
-            match statuses[*place] {
-                DoneStatus::Done => leases.add(id.sequence, deadline),
-                _ => drop(leases.take(id.sequence)),
-            }
-        }
-        ttl
-    }
-
-    /// Finds the leases that are the connection's. All others are unknown to it.
-    fn own(&mut self, ids: Ids<'_>, find: impl Fn(&mut Leases, u64) -> Option<LeaseId>) {
-        self.owned.clear();
-        for (place, sequence) in ids.enumerate() {
-            self.statuses.push(DoneStatus::Unknown);
-            self.owned.extend(find(&mut self.leases, sequence).map(|id| (place, id)));
-        }
+    /// Answers an acquire that has waited.
+    pub(super) fn deliver(&mut self, waited: Waited) {
+        let Waited { request, grants, started } = waited;
+        let Self { context, leases, out, .. } = self;
+        acquire::answer(context, request, grants, leases, out);
+        context.metrics.lane.answered(Some(Kind::Acquire), None, started.elapsed());
     }
 
     fn exists(&mut self, Lookup { mode, bucket, keys }: Lookup<'_>) {
-        let Self { lane, statuses, .. } = self;
-        lane.engine.exists_many(bucket, keys, mode == Mode::Prefix, |there| {
-            statuses.push(if there { DoneStatus::Done } else { DoneStatus::Unknown });
-        });
+        let found = self.context.engine.exists(&self.caller, bucket, keys.as_slice(), mode);
+        self.statuses.extend(found.into_iter().map(DoneStatus::of_exists));
     }
 
     fn remove(&mut self, Lookup { bucket, keys, .. }: Lookup<'_>) {
-        let Self { lane, statuses, .. } = self;
-        statuses.extend(keys.map(|key| match lane.engine.remove(bucket, key) {
-            Ok(()) => DoneStatus::Done,
-            Err(RemoveRefused::Absent) => DoneStatus::Unknown,
-            Err(RemoveRefused::BeingWritten) => DoneStatus::BeingWritten,
-        }));
-    }
-
-    fn reserve(&mut self, number: u64, Reserve { bucket, wishes }: Reserve<'_>) {
-        let Self { lane, reservations, out, writes, .. } = self;
-        let bucket = BucketName::new(bucket).expect("the name was checked");
-        let mut answer = ReservationsWriter::begin(out, number, lane.config.reservation_ttl);
-        let mut refusals = [0; ReserveStatus::ALL.len()];
-        for wish in wishes {
-            let made = match (*writes, reservations.has_room()) {
-                (false, _) => Err(ReserveStatus::NotWritable),
-                (_, false) => Err(ReserveStatus::TooManyReservations),
-                _ => {
-                    let key = Key::new(wish.key).expect("the name was checked");
-                    lane.engine.reserve(bucket.clone(), key, wish.len).map_err(status_of)
-                }
-            };
-            match made {
-                Ok(reservation) => {
-                    let (name, reservation) = reservations.add(reservation);
-                    answer.granted(name, reservation.extents());
-                    refusals[usize::from(ReserveStatus::Granted.number())] += 1;
-                }
-                Err(status) => {
-                    answer.refused(status);
-                    refusals[usize::from(status.number())] += 1;
-                }
-            }
-        }
-        answer.finish();
-        lane.metrics.lane.items(Kind::Reserve, &refusals);
-    }
-
-    fn commit(&mut self, commits: Commits<'_>) {
-        let Self { lane, reservations, statuses, .. } = self;
-        statuses.extend(commits.map(|commit| match reservations.take(commit.write) {
-            None => DoneStatus::Unknown,
-            Some(reservation) => match reservation.commit(commit.checksum) {
-                Ok(stored) => {
-                    lane.metrics.lane.written(stored.len.bytes());
-                    DoneStatus::Done
-                }
-                Err(_) => DoneStatus::Expired,
-            },
-        }));
-    }
-
-    fn abort(&mut self, ids: Ids<'_>) {
-        let Self { reservations, statuses, .. } = self;
-        statuses.extend(ids.map(|name| match reservations.take(name) {
-            Some(_aborted) => DoneStatus::Done,
-            None => DoneStatus::Unknown,
-        }));
+        let outcomes = self.context.engine.remove(&self.caller, bucket, keys.as_slice());
+        let status = |outcome: Result<(), _>| {
+            outcome.map_or_else(DoneStatus::of_remove, |()| DoneStatus::Done)
+        };
+        self.statuses.extend(outcomes.into_iter().map(status));
     }
 
     /// Answers with the statuses, unless the client wants no answer.
@@ -263,19 +174,13 @@ impl Session {
     fn count(&self, kind: Kind) {
         let mut counts = [0; DoneStatus::ALL.len()];
         self.statuses.iter().for_each(|status| counts[usize::from(status.number())] += 1);
-        self.lane.metrics.lane.items(kind, &counts);
-    }
-
-    fn refuse_while_draining(&self) -> Result<(), Refused> {
-        let refused = |refusal: crate::http::Refusal| (FailureCode::Unavailable, refusal.message);
-        self.lane.status.refuse_while_draining().map_err(refused)
+        self.context.metrics.lane.items(kind, &counts);
     }
 
     /// Gives memory back that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
         self.out.shrink_to_fit();
         self.statuses = Vec::new();
-        self.owned = Vec::new();
         self.leases.shrink();
     }
 }
@@ -295,14 +200,6 @@ fn refusal_of(malformed: Malformed) -> Refused {
     (code, malformed.to_string())
 }
 
-fn status_of(error: PutError) -> ReserveStatus {
-    match error {
-        PutError::Reserve(ReserveError::Exists) => ReserveStatus::Exists,
-        PutError::Reserve(ReserveError::BeingWritten) => ReserveStatus::BeingWritten,
-        PutError::Reserve(ReserveError::TooLarge { .. }) | PutError::TooLarge { .. } => {
-            ReserveStatus::TooLarge
-        }
-        PutError::Reserve(ReserveError::MemoryShort { .. }) => ReserveStatus::MemoryShort,
-        _ => ReserveStatus::NoSpace,
-    }
+fn draining(draining: Draining) -> Refused {
+    (FailureCode::Unavailable, draining.to_string())
 }

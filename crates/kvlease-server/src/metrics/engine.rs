@@ -1,8 +1,8 @@
 //! Metrics of the catalog and the engine, read at every scrape.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use kvlease_engine::{Engine, EngineStats};
+use kvlease_engine::{CounterUnit, CountersSnapshot, Engine, EngineStats};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -23,22 +23,22 @@ enum Kind {
     Gauge(fn(&EngineStats) -> u64),
     Total(fn(&EngineStats) -> u64),
     TotalBytes(fn(&EngineStats) -> u64),
-    TotalSeconds(fn(&EngineStats) -> f64),
 }
 
-use Kind::{Bytes, Gauge, Seconds, Total, TotalBytes, TotalSeconds};
+use Kind::{Bytes, Gauge, Seconds, Total, TotalBytes};
 
 impl Kind {
     fn unit(&self) -> Option<Unit> {
         match self {
             Bytes(_) | TotalBytes(_) => Some(Unit::Bytes),
-            Seconds(_) | TotalSeconds(_) => Some(Unit::Seconds),
+            Seconds(_) => Some(Unit::Seconds),
             Gauge(_) | Total(_) => None,
         }
     }
 }
 
-/// Without the prefix and without the endings that the text format appends.
+/// Readings of the catalog and of the recovery; the engine's counters name themselves. Without the
+/// prefix and without the endings that the text format appends.
 #[rustfmt::skip]
 const READINGS: &[Reading] = &[
     Reading { name: "capacity", help: "Size of the arena", kind: Bytes(|s| s.catalog.capacity.bytes()) },
@@ -72,13 +72,6 @@ const READINGS: &[Reading] = &[
     Reading { name: "evictions", help: "Objects evicted", kind: Total(|s| s.catalog.totals.evicted) },
     Reading { name: "evicted", help: "Exact sizes of the evicted objects", kind: TotalBytes(|s| s.catalog.totals.evicted_bytes) },
     Reading { name: "writes_aborted", help: "Unfinished objects given up", kind: Total(|s| s.catalog.totals.aborted) },
-    Reading { name: "lease_waits", help: "Lease requests that waited for a writer", kind: Total(|s| s.counters.waits) },
-    Reading { name: "lease_wait", help: "Time that they waited", kind: TotalSeconds(|s| s.counters.waited.as_secs_f64()) },
-    Reading { name: "relinks", help: "How often the segment's public name was put back", kind: Total(|s| s.counters.relinks) },
-    Reading { name: "link_failures", help: "How often it was found gone or taken and could not be put back", kind: Total(|s| s.counters.link_failures) },
-    Reading { name: "corrupt_objects", help: "Objects removed since their bytes did not match their checksum", kind: Total(|s| s.counters.corrupt_objects) },
-    Reading { name: "scrubbed", help: "Bytes of objects that the scrubber looked at", kind: TotalBytes(|s| s.counters.scrubbed) },
-    Reading { name: "objects_unrecorded", help: "Objects stored without being recorded, which a restart will not find", kind: Total(|s| s.counters.unrecorded) },
 ];
 
 /// Reads the engine at every scrape.
@@ -99,19 +92,29 @@ impl fmt::Debug for EngineCollector {
 impl Collector for EngineCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let stats = self.0.stats();
+        let mut write = |name: &str, help: &str, unit: Option<Unit>, metric: &dyn EncodeMetric| {
+            let kind = metric.metric_type();
+            metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)
+        };
         for Reading { name, help, kind } in READINGS {
-            let mut write = |metric: &dyn EncodeMetric| {
-                let kind_of_metric = metric.metric_type();
-                let unit = kind.unit();
-                let descriptor =
-                    encoder.encode_descriptor(name, help, unit.as_ref(), kind_of_metric)?;
-                metric.encode(descriptor)
-            };
+            let mut write = |metric: &dyn EncodeMetric| write(name, help, kind.unit(), metric);
             match kind {
                 Bytes(read) | Gauge(read) => write(&ConstGauge::new(read(&stats))),
                 Seconds(read) => write(&ConstGauge::new(read(&stats))),
                 Total(read) | TotalBytes(read) => write(&ConstCounter::new(read(&stats))),
-                TotalSeconds(read) => write(&ConstCounter::new(read(&stats))),
+            }?;
+        }
+        for row in CountersSnapshot::ROWS {
+            let total = (row.read)(&stats.counters);
+            let mut write =
+                |unit, metric: &dyn EncodeMetric| write(row.name, row.help, unit, metric);
+            match row.unit {
+                CounterUnit::Count => write(None, &ConstCounter::new(total)),
+                CounterUnit::Bytes => write(Some(Unit::Bytes), &ConstCounter::new(total)),
+                CounterUnit::Nanoseconds => {
+                    let seconds = Duration::from_nanos(total).as_secs_f64();
+                    write(Some(Unit::Seconds), &ConstCounter::new(seconds))
+                }
             }?;
         }
         Ok(())

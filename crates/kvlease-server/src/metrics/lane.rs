@@ -1,9 +1,9 @@
-//! What is counted of the fast lane.
+//! Metrics of the fast lane.
 
 use std::time::Duration;
 
-use kvlease_api::lane::{DoneStatus, FailureCode, Kind, LeaseStatus, ReserveStatus};
-use kvlease_engine::LeaseRefused;
+use kvlease_api::lane::{DoneStatus, FailureCode, Kind, ReserveStatus};
+use kvlease_types::Miss;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -15,35 +15,39 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Connection, LATENCY_BUCKETS, miss::MissLabels};
+use super::{Connection, LATENCY_BUCKETS, miss::Misses};
 
-/// The requests of the fast lane, in the order of their numbers, which begin at 1.
-const KINDS: [Kind; 9] = [
-    Kind::Hello,
-    Kind::Acquire,
-    Kind::Release,
-    Kind::Renew,
-    Kind::Exists,
-    Kind::Remove,
-    Kind::Reserve,
-    Kind::Commit,
-    Kind::Abort,
-];
+/// How many keys of an acquire got which outcome.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct LeaseTally {
+    granted: u64,
+    missed: [u64; Miss::ALL.len()],
+}
 
-/// What a request is counted under.
+impl LeaseTally {
+    pub(crate) fn grant(&mut self) {
+        self.granted += 1;
+    }
+
+    pub(crate) fn miss(&mut self, miss: Miss) {
+        self.missed[miss.index()] += 1;
+    }
+}
+
+/// Labels of a count of frames.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RequestLabels {
     kind: String,
     outcome: &'static str,
 }
 
-/// What the time of a request is counted under.
+/// Labels of the time of frames.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct LatencyLabels {
     kind: String,
 }
 
-/// What an item of a request is counted under.
+/// Labels of a count of items.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ItemLabels {
     kind: String,
@@ -56,24 +60,23 @@ struct OfKind {
     /// Success first, then [`FailureCode::ALL`] in its order.
     requests: Vec<Counter>,
     latency: Histogram,
-    /// By the number of the status.
+    /// In the order of [`item_names`].
     items: Vec<Counter>,
 }
 
 /// The metrics of the fast lane.
 #[derive(Debug)]
 pub(crate) struct LaneMetrics {
-    /// By kind, in the order of [`KINDS`]; behind them, what is none of them.
+    /// By the place of the kind, see [`place`].
     kinds: Vec<OfKind>,
-    /// By the number of the [`LeaseStatus`]; none for a grant.
-    misses: Vec<Option<Counter>>,
+    misses: Misses,
     connections: Gauge,
     peers_refused: Counter,
     written: Counter,
 }
 
 impl LaneMetrics {
-    pub(super) fn new(registry: &mut Registry, misses: &Family<MissLabels, Counter>) -> Self {
+    pub(super) fn new(registry: &mut Registry, misses: &Misses) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
         let latencies =
             Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(|| {
@@ -93,16 +96,13 @@ impl LaneMetrics {
             OfKind {
                 requests: std::iter::once("ok").chain(codes).map(request).collect(),
                 latency: latencies.get_or_create(&LatencyLabels { kind: name.clone() }).clone(),
-                items: statuses(kind).into_iter().map(item).collect(),
+                items: item_names(kind).into_iter().map(item).collect(),
             }
         };
-        let kinds = KINDS.into_iter().map(Some).chain([None]).map(of_kind).collect();
-        let of_status = |status: &LeaseStatus| {
-            refusal(*status).map(|refused| misses.get_or_create(&refused.into()).clone())
-        };
+        let kinds = requests_and_unknown().map(of_kind).collect();
         let metrics = Self {
             kinds,
-            misses: LeaseStatus::ALL.iter().map(of_status).collect(),
+            misses: misses.clone(),
             connections: Gauge::default(),
             peers_refused: Counter::default(),
             written: Counter::default(),
@@ -135,34 +135,35 @@ impl LaneMetrics {
         of_kind.latency.observe(took.as_secs_f64());
     }
 
+    /// Counts the keys of an acquire.
+    pub(crate) fn acquired(&self, tally: &LeaseTally) {
+        let items = &self.kinds[place(Some(Kind::Acquire))].items;
+        items[GRANTED].inc_by(tally.granted);
+        for (miss, count) in Miss::ALL.iter().zip(tally.missed).filter(|(_, count)| *count > 0) {
+            items[1 + miss.index()].inc_by(count);
+            self.misses.add(*miss, count);
+        }
+    }
+
     /// Counts what a frame named: how many items got each status, by its number.
     pub(crate) fn items(&self, kind: Kind, counts: &[u64]) {
-        let counted = |(number, count): (usize, &u64)| (*count > 0).then_some((number, *count));
-        for (number, count) in counts.iter().enumerate().filter_map(counted) {
-            self.kinds[place(Some(kind))].items[number].inc_by(count);
-            if kind == Kind::Acquire
-                && let Some(misses) = &self.misses[number]
-            {
-                misses.inc_by(count);
-            }
-        }
+        let items = self.kinds[place(Some(kind))].items.iter().zip(counts);
+        items.filter(|(_, count)| **count > 0).for_each(|(item, count)| {
+            item.inc_by(*count);
+        });
     }
 
     /// Keys leased to clients.
     pub(super) fn hits(&self) -> u64 {
-        self.leases(LeaseStatus::Granted)
+        self.kinds[place(Some(Kind::Acquire))].items[GRANTED].get()
     }
 
     /// Keys not leased since no such object was there.
     pub(super) fn misses(&self) -> u64 {
-        [LeaseStatus::Absent, LeaseStatus::Evicted, LeaseStatus::StillWriting]
-            .map(|status| self.leases(status))
-            .iter()
-            .sum()
-    }
-
-    fn leases(&self, status: LeaseStatus) -> u64 {
-        self.kinds[place(Some(Kind::Acquire))].items[usize::from(status.number())].get()
+        let counts = &self.kinds[place(Some(Kind::Acquire))].items[1..];
+        let absent = |miss: &Miss| miss.is_absence() || *miss == Miss::Pending;
+        let counted = Miss::ALL.iter().zip(counts).filter(|(miss, _)| absent(miss));
+        counted.map(|(_, count)| count.get()).sum()
     }
 
     pub(crate) fn written(&self, bytes: u64) {
@@ -179,29 +180,40 @@ impl LaneMetrics {
     }
 }
 
+/// Place of the granted keys among the items of an acquire; the misses follow by their places.
+const GRANTED: usize = 0;
+
+/// The kinds of requests in their order, and behind them what is none of them.
+fn requests_and_unknown() -> impl Iterator<Item = Option<Kind>> {
+    Kind::ALL.iter().copied().filter(|kind| kind.is_request()).map(Some).chain([None])
+}
+
+/// Place of a kind among [`requests_and_unknown`]; an answer is no request.
 fn place(kind: Option<Kind>) -> usize {
-    kind.and_then(|kind| KINDS.iter().position(|known| *known == kind)).unwrap_or(KINDS.len())
+    let kind = kind.filter(|kind| kind.is_request());
+    requests_and_unknown().position(|known| known == kind).expect("every request is listed")
 }
 
-/// The statuses that items of a request can have, in the order of their numbers.
-fn statuses(kind: Option<Kind>) -> Vec<&'static str> {
+/// The statuses that items of a request can have: for an acquire the outcomes, for all others by
+/// their numbers on the wire.
+fn item_names(kind: Option<Kind>) -> Vec<&'static str> {
+    let Some(kind) = kind else { return Vec::new() };
     match kind {
-        None | Some(Kind::Hello) => Vec::new(),
-        Some(Kind::Acquire) => LeaseStatus::ALL.iter().map(|status| status.name()).collect(),
-        Some(Kind::Reserve) => ReserveStatus::ALL.iter().map(|status| status.name()).collect(),
-        Some(_) => DoneStatus::ALL.iter().map(|status| status.name()).collect(),
-    }
-}
-
-/// The refusal that a key's status is counted as.
-fn refusal(status: LeaseStatus) -> Option<LeaseRefused> {
-    match status {
-        LeaseStatus::Granted => None,
-        LeaseStatus::Absent => Some(LeaseRefused::Absent { evicted: false }),
-        LeaseStatus::Evicted => Some(LeaseRefused::Absent { evicted: true }),
-        LeaseStatus::StillWriting => Some(LeaseRefused::StillWriting { waited: Duration::ZERO }),
-        LeaseStatus::TooManyLeases => Some(LeaseRefused::TooManyLeases),
-        LeaseStatus::MemoryShort => Some(LeaseRefused::MemoryShort),
+        Kind::Acquire => {
+            let misses = Miss::ALL.iter().map(|miss| miss.name());
+            std::iter::once("granted").chain(misses).collect()
+        }
+        Kind::Reserve => ReserveStatus::ALL.iter().map(|status| status.name()).collect(),
+        Kind::Release | Kind::Renew | Kind::Exists | Kind::Remove | Kind::Commit | Kind::Abort => {
+            DoneStatus::ALL.iter().map(|status| status.name()).collect()
+        }
+        Kind::Hello
+        | Kind::Welcome
+        | Kind::Leases
+        | Kind::Done
+        | Kind::Renewed
+        | Kind::Reservations
+        | Kind::Error => Vec::new(),
     }
 }
 
@@ -211,17 +223,15 @@ mod tests {
 
     #[test]
     fn counters_are_found_by_the_numbers_of_the_format() {
-        for (index, kind) in KINDS.into_iter().enumerate() {
-            assert_eq!(usize::from(kind.number()), index + 1);
-            assert_eq!(place(Some(kind)), index);
-        }
+        let places = requests_and_unknown().enumerate();
+        places.for_each(|(index, kind)| assert_eq!(place(kind), index));
+        assert_eq!(place(Some(Kind::Done)), place(None), "an answer is no request");
         for (index, code) in FailureCode::ALL.iter().enumerate() {
             assert_eq!(usize::from(code.number()), index + 1);
         }
         let numbers = |numbers: &mut dyn Iterator<Item = u8>| {
             assert!(numbers.enumerate().all(|(index, number)| index == usize::from(number)));
         };
-        numbers(&mut LeaseStatus::ALL.iter().map(|status| status.number()));
         numbers(&mut ReserveStatus::ALL.iter().map(|status| status.number()));
         numbers(&mut DoneStatus::ALL.iter().map(|status| status.number()));
     }

@@ -1,46 +1,33 @@
-//! Why leases are not granted.
+//! Reasons why leases are not granted, as they are counted.
 
-use std::time::Duration;
-
-use kvlease_engine::LeaseRefused;
+use kvlease_types::Miss;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
+    registry::Registry,
 };
 
-/// What a miss is counted under.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-pub(super) struct MissLabels {
+struct MissLabels {
     reason: &'static str,
 }
 
-impl From<LeaseRefused> for MissLabels {
-    fn from(refused: LeaseRefused) -> Self {
-        let reason = match refused {
-            // Never stored, removed, or evicted long ago: often keys that differ between engines.
-            LeaseRefused::Absent { evicted: false } => "absent",
-            // The arena is too small for what is asked for.
-            LeaseRefused::Absent { evicted: true } => "evicted",
-            LeaseRefused::StillWriting { .. } => "still_writing",
-            LeaseRefused::TooManyLeases => "too_many_leases",
-            LeaseRefused::MemoryShort => "catalog_memory",
-        };
-        Self { reason }
-    }
-}
+/// A counter for every reason, by its place; shared by HTTP and the fast lane.
+#[derive(Clone, Debug)]
+pub(super) struct Misses(Vec<Counter>);
 
-/// Counters for every reason, at zero, so that rates are known from the first miss on.
-pub(super) fn family() -> Family<MissLabels, Counter> {
-    let family = Family::default();
-    let reasons = [
-        LeaseRefused::Absent { evicted: false },
-        LeaseRefused::Absent { evicted: true },
-        LeaseRefused::StillWriting { waited: Duration::ZERO },
-        LeaseRefused::TooManyLeases,
-        LeaseRefused::MemoryShort,
-    ];
-    for reason in reasons {
-        let _: &Counter = &family.get_or_create(&reason.into());
+impl Misses {
+    /// All counters start at zero, so that rates are known from the first miss on.
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let family = Family::<MissLabels, Counter>::default();
+        let counter =
+            |miss: &Miss| family.get_or_create(&MissLabels { reason: miss.name() }).clone();
+        let counters = Miss::ALL.iter().map(counter).collect();
+        registry.register("misses", "Leases not granted, by reason", family);
+        Self(counters)
     }
-    family
+
+    pub(super) fn add(&self, miss: Miss, count: u64) {
+        self.0[miss.index()].inc_by(count);
+    }
 }

@@ -1,6 +1,7 @@
-//! What operators can see: counters and histograms of the requests, and at every scrape a look
-//! at the catalog and the engine.
+//! Metrics for operators: counters and histograms of the requests, and at every scrape a look at
+//! the catalog and the engine.
 
+mod durations;
 mod engine;
 mod lane;
 mod miss;
@@ -8,8 +9,9 @@ mod operation;
 
 use std::{sync::Arc, time::Duration};
 
-use kvlease_api::ErrorCode;
-use kvlease_engine::{Engine, LeaseRefused};
+use kvlease_api::{Endpoint, ErrorCode};
+use kvlease_engine::Engine;
+use kvlease_types::Miss;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{
@@ -22,11 +24,13 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use durations::Durations;
 use engine::EngineCollector;
 use lane::LaneMetrics;
-use miss::MissLabels;
-pub(crate) use operation::Operation;
-use operation::{LatencyLabels, OPERATIONS, RequestLabels};
+pub(crate) use lane::LeaseTally;
+use miss::Misses;
+pub(crate) use operation::operation;
+use operation::{LatencyLabels, RequestLabels, endpoints, place};
 
 /// The content type of the text format that is served.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,23 +38,20 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 /// Upper bounds of the latency buckets: 25 µs to 26 s, four-fold.
 const LATENCY_BUCKETS: (f64, f64, u16) = (25e-6, 4.0, 11);
 
-/// Upper bounds of the buckets of lease times: 100 µs to 26 min, four-fold.
-const HELD_BUCKETS: (f64, f64, u16) = (100e-6, 4.0, 13);
-
 /// All metrics of the daemon.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     /// Of the fast lane.
     pub(crate) lane: LaneMetrics,
-    /// By operation, then by outcome: success first, then [`ErrorCode::ALL`] in its order.
+    /// By endpoint, then by outcome: success first, then [`ErrorCode::ALL`] in its order.
     requests: Vec<Vec<Counter>>,
-    /// By operation.
+    /// By endpoint.
     latencies: Vec<Histogram>,
-    misses: Family<MissLabels, Counter>,
+    misses: Misses,
     received: Counter,
     sent: Counter,
-    held: Histogram,
+    held: Durations,
     connections: Gauge,
     connections_full: Counter,
     accept_failures: Counter,
@@ -62,26 +63,24 @@ impl Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The daemon's version", build);
         let requests = Family::<RequestLabels, Counter>::default();
-        let by_operation = |operation: &Operation| {
-            let success = RequestLabels::new(*operation, None);
-            let refusals = ErrorCode::ALL.map(|code| RequestLabels::new(*operation, Some(code)));
-            let labels = std::iter::once(success).chain(refusals);
+        let by_outcome = |endpoint| {
+            let refusals = ErrorCode::ALL.iter().copied().map(Some);
+            let outcomes = std::iter::once(None).chain(refusals);
+            let labels = outcomes.map(|outcome| RequestLabels::new(endpoint, outcome));
             labels.map(|labels| requests.get_or_create(&labels).clone()).collect()
         };
-        let counters = OPERATIONS.iter().map(by_operation).collect();
+        let counters = endpoints().map(by_outcome).collect();
         registry.register("requests", "Requests by operation and outcome", requests);
         let latencies =
             Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(|| {
                 let (start, factor, count) = LATENCY_BUCKETS;
                 Histogram::new(exponential_buckets(start, factor, count))
             });
-        let histogram =
-            |operation: &Operation| latencies.get_or_create(&(*operation).into()).clone();
-        let histograms = OPERATIONS.iter().map(histogram).collect();
+        let histogram = |endpoint| latencies.get_or_create(&LatencyLabels::new(endpoint)).clone();
+        let histograms = endpoints().map(histogram).collect();
         let help = "Time from the head of a request to its answer, the body of an upload included";
         registry.register_with_unit("request_duration", help, Unit::Seconds, latencies);
-        let (start, factor, count) = HELD_BUCKETS;
-        let misses = miss::family();
+        let misses = Misses::new(&mut registry);
         let mut metrics = Self {
             lane: LaneMetrics::new(&mut registry, &misses),
             requests: counters,
@@ -89,7 +88,7 @@ impl Metrics {
             misses,
             received: Counter::default(),
             sent: Counter::default(),
-            held: Histogram::new(exponential_buckets(start, factor, count)),
+            held: Durations::default(),
             connections: Gauge::default(),
             connections_full: Counter::default(),
             accept_failures: Counter::default(),
@@ -102,8 +101,6 @@ impl Metrics {
 
     fn register_plain(&mut self) {
         let registry = &mut self.registry;
-        let help = "Leases not granted, by reason";
-        registry.register("misses", help, self.misses.clone());
         let help = "Bytes of uploads taken in";
         registry.register_with_unit("received", help, Unit::Bytes, self.received.clone());
         let help = "Bytes of objects sent over HTTP";
@@ -119,34 +116,38 @@ impl Metrics {
 
     pub(crate) fn answered(
         &self,
-        operation: Operation,
+        endpoint: Option<Endpoint>,
         outcome: Option<ErrorCode>,
         took: Duration,
     ) {
-        self.counter(operation, outcome).inc();
-        self.latencies[operation as usize].observe(took.as_secs_f64());
+        self.counter(endpoint, outcome).inc();
+        self.latencies[place(endpoint)].observe(took.as_secs_f64());
     }
 
-    fn counter(&self, operation: Operation, outcome: Option<ErrorCode>) -> &Counter {
-        let place = outcome.map_or(0, |code| 1 + code as usize);
-        &self.requests[operation as usize][place]
+    fn counter(&self, endpoint: Option<Endpoint>, outcome: Option<ErrorCode>) -> &Counter {
+        let outcome = outcome.map_or(0, |code| 1 + code.index());
+        &self.requests[place(endpoint)][outcome]
     }
 
     /// Leases granted to clients.
     pub(crate) fn hits(&self) -> u64 {
-        self.counter(Operation::Lease, None).get() + self.lane.hits()
+        self.acquires(None) + self.lane.hits()
     }
 
     /// Leases refused since no such object was there.
     pub(crate) fn misses(&self) -> u64 {
-        self.counter(Operation::Lease, Some(ErrorCode::NotFound)).get()
-            + self.counter(Operation::Lease, Some(ErrorCode::StillWriting)).get()
+        self.acquires(Some(ErrorCode::NotFound))
+            + self.acquires(Some(ErrorCode::StillWriting))
             + self.lane.misses()
     }
 
+    fn acquires(&self, outcome: Option<ErrorCode>) -> u64 {
+        self.counter(Some(Endpoint::Acquire), outcome).get()
+    }
+
     /// Counts a lease that was not granted.
-    pub(crate) fn missed(&self, refused: LeaseRefused) {
-        self.misses.get_or_create(&refused.into()).inc();
+    pub(crate) fn missed(&self, miss: Miss) {
+        self.misses.add(miss, 1);
     }
 
     pub(crate) fn received(&self, bytes: usize) {
@@ -157,8 +158,9 @@ impl Metrics {
         self.sent.inc_by(bytes);
     }
 
-    pub(crate) fn released(&self, held: Duration) {
-        self.held.observe(held.as_secs_f64());
+    /// Counts how long leases were held that were live.
+    pub(crate) fn released(&self, held: &[Option<Duration>]) {
+        self.held.observe(held.iter().flatten().copied());
     }
 
     pub(crate) fn connections_full(&self) {

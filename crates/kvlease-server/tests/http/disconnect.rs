@@ -92,7 +92,8 @@ fn a_lease_for_a_client_that_is_gone_does_not_outlive_the_answer() {
         drop(writer);
         daemon.eventually("the end", || daemon.metric("kvlease_connections") <= 1.0);
         // What was sent before the client went is its own until it expires; no more than that.
-        let delivered = daemon.metric("kvlease_requests_total{operation=\"lease\",outcome=\"ok\"}");
+        let delivered =
+            daemon.metric("kvlease_requests_total{operation=\"acquire\",outcome=\"ok\"}");
         assert!(daemon.stats().leases as f64 <= delivered, "round {round}");
         assert_eq!(daemon.wire().call("DELETE", "/v1/kv/b/k").status, 200);
     }

@@ -138,10 +138,35 @@ fn a_release_of_another_epoch_ends_no_lease() {
     let daemon = Daemon::start();
     daemon.put("k", b"abc");
     let lease = daemon.lease("k");
-    let (_, sequence) = lease.id.split_once('-').unwrap();
-    let foreign = format!("/v1/leases/0123456789abcdef-{sequence}/release");
+    let (_, behind) = lease.id.split_once('-').unwrap();
+    let foreign = format!("/v1/leases/0123456789abcdef-{behind}/release");
     assert_eq!(daemon.wire().call("POST", &foreign).status, 200);
     assert_eq!(daemon.stats().leases, 1);
+}
+
+#[test]
+fn a_lease_id_cannot_be_made_from_another() {
+    let daemon = Daemon::start();
+    daemon.put("k", b"abc");
+    let (first, second) = (daemon.lease("k"), daemon.lease("k"));
+    let split = |id: &str| id.rsplit_once('-').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let ((first_name, first_tag), (second_name, second_tag)) =
+        (split(&first.id), split(&second.id));
+    assert_ne!(first_tag, second_tag);
+    let mut wire = daemon.wire();
+    for guess in [
+        format!("{first_name}-{second_tag}"),
+        format!("{second_name}-{first_tag}"),
+        first_name.clone(),
+        format!("{first_name}-0000000000000000"),
+    ] {
+        assert_eq!(wire.call("POST", &format!("/v1/leases/{guess}/release")).status, 200);
+        assert_eq!(wire.call("POST", &format!("/v1/leases/{guess}/renew")).status, 404);
+        assert_eq!(daemon.stats().leases, 2, "{guess}");
+    }
+    daemon.release(&first);
+    daemon.release(&second);
+    assert_eq!(daemon.stats().leases, 0);
 }
 
 #[test]

@@ -86,9 +86,9 @@ fn requests_are_counted_by_operation_and_outcome() {
     for (operation, outcome, count) in [
         ("put", "ok", 2.0),
         ("put", "exists", 1.0),
-        ("lease", "ok", 1.0),
-        ("lease", "not_found", 2.0),
-        ("lease", "still_writing", 0.0),
+        ("acquire", "ok", 1.0),
+        ("acquire", "not_found", 2.0),
+        ("acquire", "still_writing", 0.0),
         ("release", "ok", 1.0),
         ("unknown", "no_route", 1.0),
         ("unknown", "method_not_allowed", 1.0),

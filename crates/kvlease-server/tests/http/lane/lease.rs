@@ -150,8 +150,9 @@ fn only_the_connection_that_has_a_lease_can_end_or_extend_it() {
     assert_eq!(daemon.stats().leases, 0);
     drop(other);
     let over_http = daemon.lease("k");
-    let sequence = u64::from_str_radix(over_http.id.split_once('-').unwrap().1, 16).unwrap();
-    assert_eq!(owner.release(&[sequence]), [Unknown], "leases of HTTP are nobody's here");
+    let sequence = over_http.id.split('-').nth(1).unwrap();
+    let sequence = u64::from_str_radix(sequence, 16).unwrap();
+    assert_eq!(owner.release(&[sequence]), [Unknown], "leases of HTTP are unknown here");
     assert_eq!(daemon.stats().leases, 1);
 }
 
@@ -175,15 +176,25 @@ fn a_lease_ends_by_its_deadline_and_its_owner_learns_so() {
 }
 
 #[test]
-fn a_lease_can_be_released_over_http_by_its_name() {
+fn no_request_over_http_ends_or_extends_a_lease_of_the_lane() {
     let daemon = Daemon::start();
     daemon.put("k", b"x");
     let mut client = Client::reader(&daemon);
     let (grant, _) = client.lease("k");
-    let target = format!("/v1/leases/{}/release", client.id(&grant));
-    assert_eq!(daemon.wire().call("POST", &target).status, 200);
+    let bare = client.id(&grant);
+    // Neither its number alone nor the tag of a lease of HTTP opens it.
+    let over_http = daemon.lease("k");
+    let tag = over_http.id.rsplit_once('-').unwrap().1;
+    let mut wire = daemon.wire();
+    for id in [bare.clone(), format!("{bare}-{tag}"), format!("{bare}-0000000000000000")] {
+        assert_eq!(wire.call("POST", &format!("/v1/leases/{id}/renew")).status, 404, "{id}");
+        assert_eq!(wire.call("POST", &format!("/v1/leases/{id}/release")).status, 200, "{id}");
+        assert_eq!(daemon.stats().leases, 2, "{id}");
+    }
+    assert_eq!(client.release(&[grant.sequence]), [Done]);
+    daemon.release(&over_http);
     assert_eq!(daemon.stats().leases, 0);
-    assert_eq!(client.release(&[grant.sequence]), [Expired]);
+    assert_eq!(daemon.metric("kvlease_lease_held_seconds_count"), 2.0, "over either way");
 }
 
 #[test]

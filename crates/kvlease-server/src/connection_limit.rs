@@ -1,4 +1,4 @@
-//! How many connections are served at the same time, over one way.
+//! Limit of the connections that are served at the same time, over one listener.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use crate::metrics::Metrics;
 /// How long nothing is accepted after the system refused to give a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Places for connections. Who accepts takes one first: until there is one, the kernel keeps
-/// connections waiting.
-pub(crate) struct Places {
+/// Permits for connections. A permit is taken before `accept`, so excess connections wait in the
+/// listen backlog.
+pub(crate) struct ConnectionLimit {
     permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
-impl Places {
+impl ConnectionLimit {
     pub(crate) fn new(connections_max: usize, metrics: &Arc<Metrics>) -> Self {
         let permits = Arc::new(Semaphore::new(connections_max));
         Self { permits, metrics: Arc::clone(metrics) }
     }
 
-    /// A place, once there is one. It is free again when this is dropped.
-    pub(crate) async fn take(&self) -> OwnedSemaphorePermit {
+    /// A permit, once there is one. It is free again when this is dropped.
+    pub(crate) async fn permit(&self) -> OwnedSemaphorePermit {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -37,7 +37,7 @@ impl Places {
         }
     }
 
-    /// The system refused to give a connection. Its next try comes after a while.
+    /// Counts and logs that the system refused to give a connection, and waits before the next try.
     pub(crate) async fn refused(&self, connection: &str, error: &io::Error) {
         self.metrics.accept_failed();
         tracing::warn!("cannot accept {connection}: {error}");

@@ -1,0 +1,126 @@
+//! The endpoints of the daemon: the one table of methods, paths and operations.
+//!
+//! Paths are parsed by it ([`Route`](crate::Route)), requests are dispatched and counted by it, and
+//! the OpenAPI document is made from it. Whatever else has to know of an endpoint matches on the
+//! enum, so that a new one does not compile until it is known there.
+
+/// Makes the enum and its tables.
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $variant:ident $method:literal $path:literal $operation:literal,)*) => {
+        /// An endpoint: a method on a path.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Endpoint {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Endpoint {
+            /// All endpoints, in the order of their places.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The HTTP method.
+            pub const fn method(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $method,)*
+                }
+            }
+
+            /// The template of the path: names in braces stand for one segment each.
+            pub const fn path(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $path,)*
+                }
+            }
+
+            /// The operation that requests are counted by.
+            pub const fn operation(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $operation,)*
+                }
+            }
+        }
+    };
+}
+
+endpoints! {
+    /// Streams an object.
+    Get "GET" "/v1/kv/{bucket}/{key}" "get",
+    /// Looks an object up.
+    Head "HEAD" "/v1/kv/{bucket}/{key}" "head",
+    /// Stores an object.
+    Put "PUT" "/v1/kv/{bucket}/{key}" "put",
+    /// Removes an object.
+    Remove "DELETE" "/v1/kv/{bucket}/{key}" "remove",
+    /// Grants a lease.
+    Acquire "POST" "/v1/kv/{bucket}/{key}/leases" "acquire",
+    /// Reports an object's extents.
+    Locations "GET" "/v1/kv/{bucket}/{key}/locations" "locations",
+    /// Ends a lease.
+    Release "POST" "/v1/leases/{id}/release" "release",
+    /// Extends a lease.
+    Renew "POST" "/v1/leases/{id}/renew" "renew",
+    /// Lists a bucket.
+    List "GET" "/v1/kv/{bucket}" "list",
+    /// Reports the state of the daemon.
+    Stats "GET" "/v1/stats" "admin",
+    /// Reports that the process serves.
+    Health "GET" "/healthz" "admin",
+    /// Reports whether the daemon takes work.
+    Ready "GET" "/readyz" "admin",
+    /// Reports the metrics.
+    Metrics "GET" "/metrics" "admin",
+    /// Serves the OpenAPI document.
+    OpenApi "GET" "/openapi.json" "admin",
+}
+
+impl Endpoint {
+    /// Place in [`Endpoint::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The first endpoint whose path has the shape of `raw_path`.
+    pub(crate) fn of_path(raw_path: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|endpoint| has_shape(endpoint.path(), raw_path))
+    }
+
+    /// The endpoint of a method on a path template.
+    pub(crate) fn of(method: &str, path: &str) -> Option<Self> {
+        let same = |endpoint: &Self| endpoint.path() == path && endpoint.method() == method;
+        Self::ALL.iter().copied().find(same)
+    }
+}
+
+/// The name that a segment of a template stands for; `None` if it stands for itself.
+pub(crate) fn placeholder(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+fn has_shape(template: &str, raw_path: &str) -> bool {
+    let (mut wanted, mut found) = (template.split('/'), raw_path.split('/'));
+    loop {
+        match (wanted.next(), found.next()) {
+            (None, None) => return true,
+            (Some(segment), Some(raw)) if placeholder(segment).is_some() || segment == raw => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_endpoint_has_its_place_and_is_found_by_its_method_and_path() {
+        for (index, endpoint) in Endpoint::ALL.iter().enumerate() {
+            assert_eq!(endpoint.index(), index);
+            assert_eq!(Endpoint::of(endpoint.method(), endpoint.path()), Some(*endpoint));
+            let first = Endpoint::of_path(endpoint.path()).unwrap();
+            assert_eq!(first.path(), endpoint.path(), "no other path has its shape");
+        }
+        let pairs: BTreeSet<_> = Endpoint::ALL.iter().map(|e| (e.method(), e.path())).collect();
+        assert_eq!(pairs.len(), Endpoint::ALL.len());
+    }
+}

@@ -1,0 +1,120 @@
+//! Request bodies: taken in, or taken in and thrown away before a refusal.
+
+use std::time::Duration;
+
+use http::{Request, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Bytes, Incoming};
+use kvlease_api::ErrorCode;
+use kvlease_types::ByteSize;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{connection::Socket, reply::Refusal, routes::Answer};
+use crate::context::Context;
+
+/// How long bytes that the kernel has already may take to get here.
+const LAST_LOOK: Duration = Duration::from_millis(100);
+
+/// Refuses a request for its method or path; it may have a body all the same.
+pub(super) async fn refuse(
+    context: &Context,
+    request: Request<Incoming>,
+    socket: &Socket,
+    refusal: Refusal,
+) -> Answer {
+    Upload::new(context, request, socket).finish(Err(refusal)).await
+}
+
+/// A request body on its way in, within its time limits.
+pub(super) struct Upload<'a> {
+    body: Incoming,
+    has_length: bool,
+    /// The client sends the body only once it is asked to (`Expect: 100-continue`), which it is
+    /// when the first bytes are waited for.
+    asks_first: bool,
+    socket: &'a Socket,
+    stall: Duration,
+    deadline: Instant,
+}
+
+impl<'a> Upload<'a> {
+    pub(super) fn new(context: &Context, request: Request<Incoming>, socket: &'a Socket) -> Self {
+        let headers = request.headers();
+        let has_length = headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING);
+        let asks_first = headers.contains_key(header::EXPECT);
+        Self {
+            has_length,
+            asks_first,
+            body: request.into_body(),
+            socket,
+            stall: context.config.put_stall_timeout,
+            deadline: Instant::now() + context.config.put_timeout,
+        }
+    }
+
+    /// The length of the body; `None` if it is chunked.
+    pub(super) fn len(&self) -> Result<Option<ByteSize>, Refusal> {
+        if self.has_length {
+            return Ok(self.body.size_hint().exact().map(ByteSize::new));
+        }
+        let message =
+            "the request says nothing of its body: send Content-Length, or chunked encoding";
+        Err(Refusal::new(ErrorCode::LengthRequired, message))
+    }
+
+    /// The next bytes; `None` behind the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        self.asks_first = false;
+        loop {
+            self.socket.expect(self.body.size_hint().exact());
+            let until = self.deadline.min(Instant::now() + self.stall);
+            let frame = match timeout_at(until, self.body.frame()).await {
+                Ok(frame) => frame,
+                // What has come meanwhile may be less than the kernel wakes us for.
+                Err(_) if self.socket.expect(None) => {
+                    timeout(LAST_LOOK, self.body.frame()).await.map_err(|_| self.too_slow())?
+                }
+                Err(_) => return Err(self.too_slow()),
+            };
+            match frame {
+                None => {
+                    self.socket.expect(None);
+                    return Ok(None);
+                }
+                Some(Err(error)) => {
+                    let message = format!("the body broke off: send it again, error=`{error}`");
+                    return Err(Refusal::closing(ErrorCode::BodyIncomplete, message));
+                }
+                // Trailers are of no use here.
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the upload with this answer. Before a refusal the rest of the body is taken in and
+    /// thrown away: the stock clients stream without asking first, and a connection that is closed
+    /// under their feet counts towards their circuit breaker.
+    pub(super) async fn finish(&mut self, answer: Answer) -> Answer {
+        if let Err(refusal) = &answer
+            && !refusal.close
+            && !self.asks_first
+        {
+            while self.next().await?.is_some() {}
+        }
+        answer
+    }
+
+    fn too_slow(&self) -> Refusal {
+        let message = format!(
+            "the body came too slowly: send it within the limits put_stall_timeout_s and \
+             put_timeout_s, put_stall_timeout_s=`{}`",
+            self.stall.as_secs_f64()
+        );
+        Refusal::closing(ErrorCode::BodyIncomplete, message)
+    }
+}
