@@ -115,7 +115,7 @@ def test_clients_that_are_told_not_to_take_the_lane_do_not(mode, daemon, notices
         mode.put(client, keys, contents)
         assert mode.get(client, keys) == contents
     assert _frames(daemon) == 0
-    assert daemon.metric(REQUESTS, operation="lease") > 0
+    assert daemon.metric(REQUESTS, operation="acquire") > 0
     assert notices() == []
 
 
@@ -250,7 +250,7 @@ def _frames(daemon, kind: str = "") -> float:
 
 def _requests(daemon) -> float:
     """How many requests for objects the daemon has answered over HTTP."""
-    operations = ("put", "lease", "get", "head", "delete")
+    operations = ("put", "acquire", "get", "head", "remove")
     return sum(daemon.metric(REQUESTS, operation=operation) for operation in operations)
 
 

@@ -10,15 +10,16 @@ fuzz_target!(|text: &str| {
     let (path, query) =
         text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
     if let Ok(route) = Route::parse(path) {
-        let name = |name: &str| format!("/v1/kv/{name}");
-        let written = match &route {
-            Route::Bucket(bucket) => name(&encode(bucket.as_str())),
-            Route::Object(bucket, key) => {
-                name(&format!("{}/{}", encode(bucket.as_str()), encode(key.as_str())))
-            }
-            Route::Release(id) => format!("/v1/leases/{}/release", encode(id)),
-            _ => path.to_owned(),
-        };
+        let names = route.names();
+        let segments = [
+            ("{bucket}", names.bucket.as_ref().map(|bucket| encode(bucket.as_str()))),
+            ("{key}", names.key.as_ref().map(|key| encode(key.as_str()))),
+            ("{id}", names.id.as_deref().map(encode)),
+        ];
+        // One segment after the other: an encoded name has no braces.
+        let written = segments.into_iter().fold(route.template().to_owned(), |path, segment| {
+            path.replace(segment.0, &segment.1.unwrap_or_default())
+        });
         assert_eq!(Route::parse(&written), Ok(route));
     }
     let _ = LeaseQuery::parse(query);

@@ -6,7 +6,7 @@ use kvlease_cache::Lease;
 use kvlease_types::{Caller, Miss, Mode};
 use tokio::time::{Instant, timeout_at};
 
-use super::PART;
+use super::part::PART;
 use crate::{clock::now, grants::Grants, shared::Shared};
 
 impl Shared {

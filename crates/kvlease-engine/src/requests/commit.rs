@@ -2,7 +2,7 @@
 
 use kvlease_types::{Caller, Checksum, WriteRefused};
 
-use super::PART;
+use super::part::PART;
 use crate::{clock::now, reservation::Reservation, shared::Shared, write::Stored};
 
 impl Shared {

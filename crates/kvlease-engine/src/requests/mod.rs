@@ -1,18 +1,16 @@
 //! Requests of callers, each in its file: batch-first, a single key being a batch of one. HTTP and
 //! the fast lane call the same functions.
 //!
-//! Each call works through its batch in parts of [`PART`]: the mutex is taken once per part and
+//! Each call works through its batch in parts of [`PART`](part::PART): the mutex is taken once per part and
 //! let go between parts, so that no batch keeps others waiting for longer than a part takes.
 
 mod acquire;
 mod commit;
 mod exists;
+mod part;
 mod release;
 mod remove;
 mod renew;
 mod reserve;
 
 pub use renew::Renewed;
-
-/// How many keys, leases or reservations are worked on while the mutex is held.
-const PART: usize = 128;

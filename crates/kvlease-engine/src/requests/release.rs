@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kvlease_types::{Caller, LeaseId};
 
-use super::PART;
+use super::part::PART;
 use crate::{clock::now, shared::Shared};
 
 impl Shared {

@@ -2,7 +2,7 @@
 
 use kvlease_types::{Caller, RemoveRefused};
 
-use super::PART;
+use super::part::PART;
 use crate::shared::Shared;
 
 impl Shared {

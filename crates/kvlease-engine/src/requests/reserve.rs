@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kvlease_types::{BucketName, ByteSize, Caller, Key, WriteRefused};
 
-use super::PART;
+use super::part::PART;
 use crate::{clock::now, reservation::Reservation, shared::Shared, write::Write};
 
 impl Shared {

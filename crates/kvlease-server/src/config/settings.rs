@@ -8,7 +8,7 @@ use kvlease_engine::{RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
 use kvlease_types::ByteSize;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
-use super::{socket::SocketPlace, value};
+use super::{error::ConfigError, socket::SocketPlace, value};
 
 /// Mode of the fast lane's socket unless configured: for the daemon's own user.
 const SOCKET_MODE_DEFAULT: u32 = 0o600;
@@ -56,6 +56,13 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+impl Config {
+    /// The path of the fast lane's socket; `None` if there is to be none.
+    pub fn socket_path(&self) -> Result<Option<PathBuf>, ConfigError> {
+        self.socket.path(&self.shared_memory_dir, &self.shared_memory_name)
+    }
 }
 
 impl Default for Config {

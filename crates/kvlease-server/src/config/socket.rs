@@ -1,24 +1,26 @@
-//! Where the socket of the fast lane is.
+//! Place of the fast lane's socket.
 
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
 
-use super::{error::ConfigError, settings::Config};
+use kvlease_shm::SegmentName;
+
+use super::error::ConfigError;
 
 /// The longest path that a socket can have, in bytes: one less than the system's address holds,
 /// for the zero byte that most programs put behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
 
-/// Where the socket of the fast lane is to be.
+/// Place of the fast lane's socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SocketPlace {
     /// Beside the segment.
     Auto,
-    /// Nowhere: HTTP is all there is.
+    /// None: clients have HTTP only.
     None,
-    /// Here.
+    /// This path.
     Path(PathBuf),
 }
 
@@ -32,27 +34,17 @@ impl SocketPlace {
             _ => Ok(Self::Path(text.into())),
         }
     }
-}
 
-impl fmt::Display for SocketPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::None => f.write_str("none"),
-            Self::Path(path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl Config {
-    /// The path of the fast lane's socket; `None` if there is to be none.
-    pub fn socket_path(&self) -> Result<Option<PathBuf>, ConfigError> {
-        let path = match &self.socket {
-            SocketPlace::None => return Ok(None),
-            SocketPlace::Path(path) => path.clone(),
-            SocketPlace::Auto => {
-                self.shared_memory_dir.join(format!(".kvlease.{}.sock", self.shared_memory_name))
-            }
+    /// The path of the socket beside the segment `name` in `dir`; `None` if there is to be none.
+    pub(super) fn path(
+        &self,
+        dir: &Path,
+        name: &SegmentName,
+    ) -> Result<Option<PathBuf>, ConfigError> {
+        let path = match self {
+            Self::None => return Ok(None),
+            Self::Path(path) => path.clone(),
+            Self::Auto => dir.join(format!(".kvlease.{name}.sock")),
         };
         if fits(&path) {
             return Ok(Some(path));
@@ -63,6 +55,16 @@ impl Config {
             cure: too_long(),
             origin: "default".into(),
         })
+    }
+}
+
+impl fmt::Display for SocketPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::None => f.write_str("none"),
+            Self::Path(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -89,11 +91,9 @@ mod tests {
 
     #[test]
     fn a_default_path_that_is_too_long_names_the_setting() {
-        let name = "n".repeat(100).parse().unwrap();
-        let config = Config { shared_memory_name: name, ..Config::default() };
-        let message = config.socket_path().unwrap_err().to_string();
+        let (dir, name) = (Path::new("/dev/shm"), "n".repeat(100).parse().unwrap());
+        let message = SocketPlace::Auto.path(dir, &name).unwrap_err().to_string();
         assert!(message.contains("server.socket=`/dev/shm/.kvlease.nnn"), "{message}");
-        let config = Config { socket: SocketPlace::None, ..config };
-        assert_eq!(config.socket_path(), Ok(None));
+        assert_eq!(SocketPlace::None.path(dir, &name), Ok(None));
     }
 }

@@ -4,10 +4,7 @@ use std::sync::LazyLock;
 
 use kvlease_api::{BucketStats, ErrorCode, JSON, StatsReply, openapi_document};
 
-use super::{
-    reply::{self, Refusal},
-    routes::Answer,
-};
+use super::reply::{self, Answer, Refusal};
 use crate::{context::Context, metrics};
 
 /// The content type of plain words.

@@ -9,8 +9,7 @@ use kvlease_types::{Caller, Checksum};
 
 use super::{
     body::Body,
-    reply::{self, Refusal},
-    routes::Answer,
+    reply::{self, Answer, Refusal},
 };
 use crate::context::Context;
 

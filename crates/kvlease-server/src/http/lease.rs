@@ -10,8 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     body::Body,
-    reply::{self, Refusal},
-    routes::Answer,
+    reply::{self, Answer, Refusal},
 };
 use crate::context::Context;
 

@@ -8,8 +8,7 @@ use kvlease_types::Caller;
 
 use super::{
     connection::Socket,
-    reply::{self, Refusal},
-    routes::Answer,
+    reply::{self, Answer, Refusal},
     upload::Upload,
 };
 use crate::context::Context;

@@ -12,6 +12,9 @@ use crate::status::Draining;
 /// Seconds after which a client that was refused for lack of room may try again.
 const RETRY_AFTER_S: u32 = 1;
 
+/// Result of a handler.
+pub(crate) type Answer = Result<Response<Body>, Refusal>;
+
 /// Refusal of a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {

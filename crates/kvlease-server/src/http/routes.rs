@@ -7,11 +7,15 @@ use hyper::body::Incoming;
 use kvlease_api::{Endpoint, ErrorCode, Names, Route, RouteError, SOCKET_HEADER};
 use kvlease_types::Caller;
 
-use super::{admin, body::Body, connection::Socket, kv, lease, put, reply::Refusal, upload};
+use super::{
+    admin,
+    body::Body,
+    connection::Socket,
+    kv, lease, put,
+    reply::{Answer, Refusal},
+    upload,
+};
 use crate::{context::Context, metrics};
-
-/// Result of a handler.
-pub(crate) type Answer = Result<Response<Body>, Refusal>;
 
 /// Answers one request. If the client goes away meanwhile, this is dropped where it waits; the
 /// guards of the engine undo what was begun.

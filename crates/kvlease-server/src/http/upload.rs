@@ -9,7 +9,10 @@ use kvlease_api::ErrorCode;
 use kvlease_types::ByteSize;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{connection::Socket, reply::Refusal, routes::Answer};
+use super::{
+    connection::Socket,
+    reply::{Answer, Refusal},
+};
 use crate::context::Context;
 
 /// How long bytes that the kernel has already may take to get here.

@@ -6,16 +6,11 @@ use kvlease_api::lane::{DoneStatus, FailureCode, Kind, ReserveStatus};
 use kvlease_types::Miss;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use super::{Connection, LATENCY_BUCKETS, miss::Misses};
+use super::{connection::Connection, latency, miss::Misses};
 
 /// How many keys of an acquire got which outcome.
 #[derive(Clone, Copy, Default, Debug)]
@@ -78,11 +73,9 @@ pub(crate) struct LaneMetrics {
 impl LaneMetrics {
     pub(super) fn new(registry: &mut Registry, misses: &Misses) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
-        let latencies =
-            Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(|| {
-                let (start, factor, count) = LATENCY_BUCKETS;
-                Histogram::new(exponential_buckets(start, factor, count))
-            });
+        let latencies = Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(
+            latency::histogram,
+        );
         let items = Family::<ItemLabels, Counter>::default();
         let of_kind = |kind: Option<Kind>| {
             let name = kind.map_or("unknown", Kind::name).to_ascii_lowercase();

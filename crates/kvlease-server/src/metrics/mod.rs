@@ -1,9 +1,11 @@
 //! Metrics for operators: counters and histograms of the requests, and at every scrape a look at
 //! the catalog and the engine.
 
+mod connection;
 mod durations;
 mod engine;
 mod lane;
+mod latency;
 mod miss;
 mod operation;
 
@@ -14,16 +16,11 @@ use kvlease_engine::Engine;
 use kvlease_types::Miss;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-        info::Info,
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
 
+use connection::Connection;
 use durations::Durations;
 use engine::EngineCollector;
 use lane::LaneMetrics;
@@ -34,9 +31,6 @@ use operation::{LatencyLabels, RequestLabels, endpoints, place};
 
 /// The content type of the text format that is served.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Upper bounds of the latency buckets: 25 µs to 26 s, four-fold.
-const LATENCY_BUCKETS: (f64, f64, u16) = (25e-6, 4.0, 11);
 
 /// All metrics of the daemon.
 #[derive(Debug)]
@@ -71,11 +65,9 @@ impl Metrics {
         };
         let counters = endpoints().map(by_outcome).collect();
         registry.register("requests", "Requests by operation and outcome", requests);
-        let latencies =
-            Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(|| {
-                let (start, factor, count) = LATENCY_BUCKETS;
-                Histogram::new(exponential_buckets(start, factor, count))
-            });
+        let latencies = Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(
+            latency::histogram,
+        );
         let histogram = |endpoint| latencies.get_or_create(&LatencyLabels::new(endpoint)).clone();
         let histograms = endpoints().map(histogram).collect();
         let help = "Time from the head of a request to its answer, the body of an upload included";
@@ -181,21 +173,5 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string does not fail");
         text
-    }
-}
-
-/// An open connection.
-pub(crate) struct Connection(Gauge);
-
-impl Connection {
-    fn count(open: &Gauge) -> Self {
-        open.inc();
-        Self(open.clone())
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
