@@ -1,4 +1,4 @@
-//! What goes between the daemon and its clients. Over HTTP: the routes, their query parameters,
+//! Formats between the daemon and its clients. Over HTTP: the routes, their query parameters,
 //! the bodies, the error codes, and the OpenAPI document made from them. Over the Unix socket:
 //! the frames of the fast lane ([`lane`]).
 //!

@@ -213,7 +213,7 @@ const LIMIT: Parameter = Parameter {
     description: "the most objects to return, 1 to 10000; 1000 unless given",
 };
 
-/// What the document says of an endpoint beside its method and path.
+/// Documentation of an endpoint beside its method and path.
 fn documentation(endpoint: Endpoint) -> Documentation {
     use ErrorCode::{
         BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting, TooLarge,

@@ -1,12 +1,12 @@
 //! Percent-encoding of path segments and query values.
 
-/// Why a text is not percent-encoded UTF-8.
+/// Reason why a text is not percent-encoded UTF-8.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DecodeError {
     /// A `%` without two hexadecimal digits behind it.
     #[error("a percent escape is broken: write `%` and two hexadecimal digits, at=`{at}`")]
     BrokenEscape {
-        /// Where the `%` is, in bytes.
+        /// Place of the `%`, in bytes.
         at: usize,
     },
     /// The decoded bytes are no UTF-8.

@@ -10,7 +10,7 @@ pub const LIST_LIMIT_DEFAULT: usize = 1_000;
 /// The most objects that one listing reply carries.
 pub const LIST_LIMIT_MAX: usize = 10_000;
 
-/// Why a query cannot be used.
+/// Reason why a query cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum QueryError {
     /// A value is not percent-encoded UTF-8.
@@ -18,7 +18,7 @@ pub enum QueryError {
     Decode {
         /// The parameter.
         name: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         source: DecodeError,
     },
     /// A value is not of its parameter's kind.
@@ -26,9 +26,9 @@ pub enum QueryError {
     Value {
         /// The parameter.
         name: &'static str,
-        /// What it has to be.
+        /// Form that it must have.
         expected: &'static str,
-        /// What was sent.
+        /// Text that was sent.
         value: String,
     },
 }

@@ -14,7 +14,7 @@ pub(crate) fn now() -> Timestamp {
     virtual_clock::now().unwrap_or_else(kvlease_sys::boot_time)
 }
 
-/// Time that passes only when it is told to.
+/// Clock that tests move.
 #[cfg(test)]
 pub(crate) mod virtual_clock {
     use std::{cell::Cell, time::Duration};

@@ -1,4 +1,4 @@
-//! What the engine is told.
+//! Configuration of the engine.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct EngineConfig {
     pub object_len_max: ByteSize,
     /// The time to live of a lease whose client names none.
     pub lease_ttl_default: Duration,
-    /// The longest time to live that is granted; longer wishes are cut to it.
+    /// The longest time to live that is granted; longer requests are cut to it.
     pub lease_ttl_max: Duration,
     /// How long a client may write into a [`Reservation`](crate::Reservation) before it must be
     /// committed.

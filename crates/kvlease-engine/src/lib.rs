@@ -1,7 +1,7 @@
-//! Where the catalog and the arena meet: storing, leasing and reading objects, and the work that
-//! goes on behind that. Asynchronous where something is waited for; knows no HTTP.
+//! Catalog and arena as one: storing, leasing and reading objects, and the work behind the
+//! requests. Asynchronous where something is waited for; knows no HTTP.
 //!
-//! * A [`Put`] is an object being written: dropping it leaves no trace, [`Put::seal`] publishes.
+//! * A [`Put`] is a pending object: dropping it leaves no trace, [`Put::seal`] publishes.
 //! * A [`Reservation`] is one that a client writes into the arena by itself: dropping it leaves no
 //!   trace, [`Engine::commit`] publishes.
 //! * [`Grants`] are leases that their client does not know of yet: dropping them releases them,

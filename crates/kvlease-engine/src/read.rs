@@ -13,7 +13,7 @@ pub const READ_PIECE_MAX: usize = 256 << 10;
 /// An object that is being read out of the arena. Its lease lives as long as this does.
 ///
 /// The last piece is given out only once all bytes were found to match the object's checksum, so
-/// whoever needs all of them never takes a damaged object for a good one.
+/// a client that needs all of them never takes a corrupt object for a good one.
 #[derive(Debug)]
 pub struct Read {
     /// Keeps the lease.
@@ -24,7 +24,7 @@ pub struct Read {
     digest: Digest,
 }
 
-/// Why a read cannot go on.
+/// Reason why a read cannot go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ReadError {
     /// The bytes in the arena are not those that were stored; the object is removed.

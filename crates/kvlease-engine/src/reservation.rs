@@ -19,7 +19,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Where the bytes go, in their order, with exact lengths.
+    /// Place of the bytes, in their order, with exact lengths.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }

@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) arena: Arena,
     pub(crate) config: EngineConfig,
     pub(crate) counters: Arc<Counters>,
-    /// Where objects are recorded for the next start.
+    /// Record of the objects, for the next start.
     pub(crate) record: Arc<RecordFile>,
     pub(crate) generations: Arc<Generations>,
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the

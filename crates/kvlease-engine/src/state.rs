@@ -9,7 +9,7 @@ use kvlease_cache::{Catalog, WriteId};
 use kvlease_types::{ByteSize, Checksum, Timestamp};
 use tokio::sync::watch;
 
-/// What the engine's one mutex guards.
+/// Content of the engine's one mutex.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) catalog: Catalog,
@@ -30,7 +30,7 @@ impl State {
         Some(end.subscribe())
     }
 
-    /// Publishes what was written, and wakes all who wait for it.
+    /// Publishes an object, and wakes all readers that wait for it.
     pub(crate) fn seal(&mut self, id: WriteId, len: ByteSize, checksum: Checksum, now: Timestamp) {
         self.catalog
             .seal(id, len, checksum, now)
@@ -38,7 +38,7 @@ impl State {
         self.wake(id);
     }
 
-    /// Discards what was written, and wakes all who wait for it.
+    /// Discards an object, and wakes all readers that wait for it.
     pub(crate) fn abort(&mut self, id: WriteId) {
         self.catalog.abort(id);
         self.wake(id);

@@ -1,4 +1,4 @@
-//! The one place that begins and ends the writing of an object, whoever moves its bytes.
+//! Beginning and end of the writing of an object, by a client or by the daemon.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Extent, Key, Timesta
 
 use crate::{clock::now, shared::Shared, state::State};
 
-/// A pending object. Dropping it discards the object, gives its extents back, and wakes those who
-/// wait for it, as [`Write::seal`] does. To be dropped while the catalog is not locked.
+/// A pending object. Dropping it discards the object, gives its extents back, and wakes readers
+/// that wait for it, as [`Write::seal`] does. To be dropped while the catalog is not locked.
 #[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! What every request can reach. One for the whole daemon, over HTTP and the fast lane.
+//! Parts of the daemon that every request uses, over HTTP and the fast lane.
 
 use std::{io, path::Path, sync::Arc};
 

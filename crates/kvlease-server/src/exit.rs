@@ -1,4 +1,4 @@
-//! How the daemon ends, for the one who started it.
+//! Exit of the daemon, for its supervisor.
 
 use std::{io, net::SocketAddr, process::ExitCode};
 
@@ -7,37 +7,37 @@ use kvlease_engine::StartError;
 
 use crate::config::ConfigError;
 
-/// Why the daemon does not serve. Each kind has its own exit status, after `sysexits.h`.
+/// Reason why the daemon does not serve. Each kind has its own exit status, after `sysexits.h`.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The configuration cannot be used; nothing was touched. Status 64.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address cannot be listened on. Status 69.
-    #[error("cannot listen: {cure}, server.address=`{address}`, error=`{source}`")]
+    #[error("cannot listen: {remedy}, server.address=`{address}`, error=`{source}`")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What to do.
-        cure: &'static str,
-        /// What the system said.
+        /// Remedy.
+        remedy: &'static str,
+        /// Error of the system.
         source: io::Error,
     },
-    /// What the service manager passed cannot be listened on. Status 69.
+    /// The socket of the service manager cannot be listened on. Status 69.
     #[error(
         "cannot listen on the first socket of the service manager: give it one ListenStream= with an address and a port, error=`{0}`"
     )]
     Inherited(io::Error),
     /// The socket of the fast lane cannot be had. Status 69 if a daemon listens there, otherwise 73.
     #[error(
-        "cannot listen on the socket of the fast lane: {cure}, server.socket=`{path}`, error=`{source}`"
+        "cannot listen on the socket of the fast lane: {remedy}, server.socket=`{path}`, error=`{source}`"
     )]
     Socket {
-        /// Where it was to be.
+        /// Its path.
         path: String,
-        /// What to do.
-        cure: &'static str,
-        /// What the system said.
+        /// Remedy.
+        remedy: &'static str,
+        /// Error of the system.
         source: io::Error,
     },
     /// The segment cannot be had. Status 69 if something else has it, 73 if it cannot be made.
@@ -49,9 +49,9 @@ pub enum ServeError {
     /// The system refuses something that every process needs. Status 71.
     #[error("the system refused {what}: raise its limits, error=`{source}`")]
     System {
-        /// What was asked for.
+        /// The resource.
         what: &'static str,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
@@ -71,12 +71,12 @@ impl ServeError {
     }
 
     pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Self {
-        let cure = match source.kind() {
+        let remedy = match source.kind() {
             io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
             io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
             io::ErrorKind::PermissionDenied => "choose a port above 1023",
             _ => "choose another address",
         };
-        Self::Listen { address, cure, source }
+        Self::Listen { address, remedy, source }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     server::Server,
 };
 
-/// Runs the daemon until it is told to stop. Says on standard error why it does not.
+/// Runs the daemon until a signal stops it. Prints the reason on standard error if it does not start.
 pub fn run(args: ServeArgs) -> ExitCode {
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,10 +51,10 @@ fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let threads = |source| ServeError::System { what: "threads", source };
     try_threads(workers).map_err(threads)?;
     let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    runtime.map_err(threads)?.block_on(serve_until_told(config, inherited))
+    runtime.map_err(threads)?.block_on(serve_until_stopped(config, inherited))
 }
 
-async fn serve_until_told(
+async fn serve_until_stopped(
     config: Config,
     inherited: Option<TcpListener>,
 ) -> Result<(), ServeError> {
@@ -66,19 +66,19 @@ async fn serve_until_told(
     };
     say(&server.welcome());
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to stop by SIGTERM: draining"),
-        _ = interrupt.recv() => tracing::info!("told to stop by SIGINT: draining"),
+        _ = terminate.recv() => tracing::info!("stopping by SIGTERM: draining"),
+        _ = interrupt.recv() => tracing::info!("stopping by SIGINT: draining"),
     }
     tokio::select! {
         () = server.shutdown() => {}
-        _ = terminate.recv() => tracing::warn!("told to stop twice: ending at once"),
-        _ = interrupt.recv() => tracing::warn!("told to stop twice: ending at once"),
+        _ = terminate.recv() => tracing::warn!("stopped by a second signal: ending at once"),
+        _ = interrupt.recv() => tracing::warn!("stopped by a second signal: ending at once"),
     }
     Ok(())
 }
 
 /// The socket that a service manager listens on for the daemon, if one does: it goes on listening
-/// while the daemon is started again, so that nobody is refused meanwhile.
+/// while the daemon is started again, so that no client is refused meanwhile.
 fn inherited_listener() -> Result<Option<TcpListener>, ServeError> {
     ListenFd::from_env().take_tcp_listener(0).map_err(ServeError::Inherited)
 }
@@ -87,7 +87,7 @@ fn signals(source: io::Error) -> ServeError {
     ServeError::System { what: "signal handlers", source }
 }
 
-/// Starts so many threads at a time, and ends them: the runtime panics where the system refuses one
+/// Starts `count` threads at a time, and ends them: the runtime panics where the system refuses one
 /// of its workers.
 fn try_threads(count: usize) -> io::Result<()> {
     let gate = Mutex::new(());
@@ -101,8 +101,8 @@ fn try_threads(count: usize) -> io::Result<()> {
     })
 }
 
-/// A panic is a broken invariant: nothing that follows can be trusted, and whoever supervises
-/// the daemon starts it again.
+/// A panic is a broken invariant: nothing that follows can be trusted, and the supervisor
+/// of the daemon starts it again.
 fn end_on_panic() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -120,7 +120,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Writes to standard output; a closed one is nobody's loss.
+/// Writes to standard output; a closed one is no loss.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -55,7 +55,7 @@ impl Server {
         Self::serve(listener, address, socket_path, config)
     }
 
-    /// Serves on a socket that somebody else listens on already, whatever address is configured.
+    /// Serves on a socket that another process listens on already, whatever address is configured.
     pub async fn start_on(
         listener: std::net::TcpListener,
         config: Config,
@@ -106,7 +106,7 @@ impl Server {
         self.address
     }
 
-    /// Where the socket of the fast lane is; `None` if there is none.
+    /// Path of the fast lane's socket; `None` if there is none.
     pub fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
     }

@@ -9,7 +9,7 @@ use kvlease_types::ByteSize;
 
 use crate::config::Config;
 
-/// What the daemon says on standard output once it takes requests.
+/// Output of the daemon once it takes requests.
 pub(crate) fn welcome(
     address: SocketAddr,
     config: &Config,
@@ -39,7 +39,7 @@ kvlease {version} listening on http://{address}
     )
 }
 
-/// What the arena held at the start.
+/// State of the arena at the start.
 fn found(recovery: &Recovery) -> String {
     let Restored { objects, bytes, .. } = recovery.restored;
     match recovery.origin {

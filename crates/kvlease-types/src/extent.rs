@@ -32,7 +32,7 @@ impl fmt::Display for Offset {
 /// page boundary.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Extent {
-    /// Where the run starts.
+    /// Start of the run.
     pub offset: Offset,
     /// How long it is.
     pub len: ByteSize,

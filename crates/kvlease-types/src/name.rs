@@ -8,7 +8,7 @@ pub const BUCKET_LEN_MAX: usize = 255;
 /// The longest key, in bytes of UTF-8 after percent-decoding.
 pub const KEY_LEN_MAX: usize = 2048;
 
-/// Why a text cannot name a bucket or an object.
+/// Reason why a text cannot name a bucket or an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NameError {
     /// The bucket name is empty.

@@ -3,14 +3,14 @@
 use crate::{ByteSize, Checksum, Extent, Timestamp};
 
 /// A sealed object: its name, where its bytes are and what they are to be. Borrowed, since it is
-/// only told, never kept.
+/// only passed on, never kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SealedObject<'a> {
     /// The bucket that it is in.
     pub bucket: &'a str,
     /// Its name in the bucket.
     pub key: &'a str,
-    /// Where it is, in the order of its bytes, with exact lengths.
+    /// Its extents, in the order of its bytes, with exact lengths.
     pub extents: &'a [Extent],
     /// Its size.
     pub len: ByteSize,

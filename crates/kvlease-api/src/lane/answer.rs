@@ -1,4 +1,4 @@
-//! What the daemon answers.
+//! Answers of the daemon.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::{
     malformed::Malformed, reader::Reader, reservations::Reservations,
 };
 
-/// What the daemon answers, as a client reads it.
+/// Answer of the daemon, as a client reads it.
 #[derive(Clone, Debug)]
 pub enum Answer<'a> {
     /// The connection is open.
@@ -20,7 +20,7 @@ pub enum Answer<'a> {
     Renewed {
         /// The time to live that was granted from now on.
         ttl: Duration,
-        /// How it went with each lease.
+        /// Status of each lease.
         statuses: Statuses<'a>,
     },
     /// To a reserve.

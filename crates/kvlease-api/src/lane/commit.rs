@@ -49,7 +49,7 @@ impl Iterator for Commits<'_> {
 
 impl ExactSizeIterator for Commits<'_> {}
 
-/// A commit that is being written. Without [`Self::finish`] it is no frame.
+/// Writer of a commit. Without [`Self::finish`] it is no frame.
 #[derive(Debug)]
 #[must_use = "a frame has to be finished"]
 pub struct CommitWriter<'o>(ListWriter<'o>);

@@ -11,7 +11,7 @@ use super::{
     status::DoneStatus,
 };
 
-/// How it went with each item, in their order.
+/// Statuses of the items, in their order.
 #[derive(Clone, Debug)]
 pub struct Statuses<'a>(std::slice::Iter<'a, u8>);
 

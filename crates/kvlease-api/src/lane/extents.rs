@@ -1,4 +1,4 @@
-//! Where an object is: the first extent in its record, the others behind all records.
+//! Extents of an object: the first extent in its record, the others behind all records.
 
 use kvlease_types::{ByteSize, Extent, Offset};
 
@@ -56,7 +56,7 @@ impl<'a> Extents<'a> {
     }
 }
 
-/// Where the first extent stands: at the end of a record.
+/// Place of the first extent: at the end of a record.
 pub(super) fn first_extent<const LEN: usize>(record: &[u8; LEN]) -> &[u8; EXTENT_LEN] {
     record.last_chunk().expect("a record is longer than an extent")
 }
@@ -65,7 +65,7 @@ fn extent(item: &[u8; EXTENT_LEN]) -> Extent {
     Extent::new(Offset::new(u64_at(item, 0)), ByteSize::new(u64_at(item, 8)))
 }
 
-/// The extents behind all records, while the records are being written.
+/// Extents behind all records, while the records are written.
 #[derive(Default, Debug)]
 pub(super) struct Behind(Vec<(usize, Extent)>);
 

@@ -8,7 +8,7 @@ use super::{
 };
 
 numbered! {
-    /// Why a request is refused as a whole.
+    /// Reason why a request is refused as a whole.
     FailureCode: u16 {
         /// The daemon speaks another version of the format, which the text names, or the client is
         /// none.
@@ -41,9 +41,9 @@ impl FailureCode {
 /// A request was refused as a whole; nothing was done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Failure<'a> {
-    /// Why, for programs.
+    /// Reason, for programs.
     pub code: FailureCode,
-    /// Why, for people: names the value and the cure.
+    /// Reason, for people: names the value and the remedy.
     pub text: &'a str,
 }
 

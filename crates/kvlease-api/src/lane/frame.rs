@@ -5,13 +5,13 @@ use super::{kind::Kind, limits::HEADER_LEN};
 /// A whole frame, in the buffer that it was received in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {
-    /// What it is: the number of a [`Kind`], if there is one.
+    /// Number of its [`Kind`], known or not.
     pub kind: u16,
-    /// How it is meant, by kind.
+    /// Variant of the kind.
     pub flags: u16,
     /// Chosen by the client; an answer repeats that of its request.
     pub request: u64,
-    /// What it holds.
+    /// Contents.
     pub payload: &'a [u8],
 }
 
@@ -50,7 +50,7 @@ impl<'a> Frame<'a> {
         Some(HEADER_LEN + fields(header).0 as usize)
     }
 
-    /// What it is, if that is known.
+    /// Its kind, if that is known.
     pub fn kind(&self) -> Option<Kind> {
         Kind::from_number(self.kind)
     }

@@ -10,7 +10,7 @@ use super::{
     reader::Reader,
 };
 
-/// What a hello begins with.
+/// First bytes of a hello.
 pub const MAGIC: [u8; 8] = *b"KVLEASE\0";
 
 /// The version of the format that this crate speaks.
@@ -140,7 +140,7 @@ pub(super) fn millis_u32(span: Duration) -> u32 {
     u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// A wish for a time to live; zero is none.
-pub(super) fn wish(millis: u32) -> Option<Duration> {
+/// Requested time to live; zero is none.
+pub(super) fn requested_ttl(millis: u32) -> Option<Duration> {
     (millis != 0).then(|| Duration::from_millis(millis.into()))
 }

@@ -42,7 +42,7 @@ impl Iterator for Ids<'_> {
 
 impl ExactSizeIterator for Ids<'_> {}
 
-/// A frame of names that is being written. Without [`Self::finish`] it is no frame.
+/// Writer of a frame of names. Without [`Self::finish`] it is no frame.
 #[derive(Debug)]
 #[must_use = "a frame has to be finished"]
 pub struct IdsWriter<'o>(ListWriter<'o>);

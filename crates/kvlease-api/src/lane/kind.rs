@@ -1,7 +1,7 @@
-//! What a frame is.
+//! Kinds of frames.
 
 numbered! {
-    /// What a frame is. Requests are below 128, answers above.
+    /// Kind of a frame. Requests are below 128, answers above.
     Kind: u16 {
         /// The client's first frame.
         Hello = 1 "HELLO",

@@ -22,7 +22,7 @@ pub(super) const HEAD_LEN: usize = 8;
 /// Bytes of one record.
 pub(super) const RECORD_LEN: usize = 56;
 
-/// Where the first extent stands in a record.
+/// Place of the first extent in a record.
 const EXTENT_AT: usize = RECORD_LEN - EXTENT_LEN;
 
 /// The longest answer: every record with the most extents.
@@ -34,11 +34,11 @@ const _: () = assert!(ANSWER_LEN_LONGEST <= ANSWER_LEN_MAX, "every answer fits i
 /// A lease of the connection, without its extents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseGrant {
-    /// Which of the generations tells whether the bytes are still the object's.
+    /// Slot of the object in the table of generations.
     pub slot: u32,
     /// Names the lease, together with the epoch of the welcome.
     pub sequence: u64,
-    /// What that generation is while they are.
+    /// Content of the slot while the bytes are the object's.
     pub generation: u64,
     /// Checksum of the object's bytes.
     pub checksum: Checksum,
@@ -113,8 +113,7 @@ fn record<'a>(
     Ok(LeaseRecord::Granted(grant, extents))
 }
 
-/// The answer to an acquire while it is being written, at the end of a buffer that it owns
-/// meanwhile.
+/// Writer of an answer to an acquire, at the end of a buffer that it owns meanwhile.
 #[derive(Debug)]
 pub struct LeasesWriter {
     out: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What a frame may hold at most. The daemon tells its clients in the welcome.
+//! Limits of frames. The welcome reports them to the client.
 
 /// Length of the header before every payload.
 pub const HEADER_LEN: usize = 16;

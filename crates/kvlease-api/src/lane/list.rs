@@ -1,4 +1,4 @@
-//! Requests that name many items, while they are being written.
+//! Writers of requests that name many items.
 
 use super::{
     frame::{begin, end, payload_len, put_u32},

@@ -1,10 +1,10 @@
-//! Why a payload is not what its frame says it is.
+//! Reasons why a payload is not what its frame says it is.
 
 use kvlease_types::NameError;
 
 use super::limits::{EXTENTS_MAX, FRAME_LEN_MAX, KEYS_MAX};
 
-/// Why a payload is not what its frame says it is.
+/// Reason why a payload is not what its frame says it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Malformed {
     /// The payload ends before what it has to hold.

@@ -85,7 +85,7 @@ pub(super) fn mode(reader: &mut Reader<'_>) -> Result<Mode, Malformed> {
     }
 }
 
-/// Why a key cannot be appended to a frame.
+/// Reason why a key cannot be appended to a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unfit {
     /// The frame holds as much as a client may send at once.
@@ -102,14 +102,14 @@ impl From<Full> for Unfit {
     }
 }
 
-/// A frame of keys that is being written. Without [`Self::finish`] it is no frame.
+/// Writer of a frame of keys. Without [`Self::finish`] it is no frame.
 #[derive(Debug)]
 #[must_use = "a frame has to be finished"]
 pub struct KeysWriter<'o>(ListWriter<'o>);
 
 impl<'o> KeysWriter<'o> {
     /// Begins an acquire: lease the keys of `bucket`, for `ttl` or the daemon's default time, and
-    /// wait up to `wait` for those that are being written.
+    /// wait up to `wait` for those that are pending.
     pub fn acquire(
         out: &'o mut Vec<u8>,
         request: u64,
@@ -121,7 +121,7 @@ impl<'o> KeysWriter<'o> {
         let mut before = [0; 12];
         before[0] = mode_number(mode);
         before[4..8].copy_from_slice(&millis_u32(wait).to_le_bytes());
-        // Zero asks for the default time, so the shortest wish is a millisecond.
+        // Zero asks for the default time, so the shortest request is a millisecond.
         let ttl = ttl.map_or(0, |ttl| millis_u32(ttl).max(1));
         before[8..].copy_from_slice(&ttl.to_le_bytes());
         Self::begin(out, (Kind::Acquire, 0, request), &before, bucket)

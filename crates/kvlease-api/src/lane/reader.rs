@@ -2,7 +2,7 @@
 
 use super::{limits::KEYS_MAX, malformed::Malformed};
 
-/// What is left of a payload.
+/// Rest of a payload.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a>(&'a [u8]);
 

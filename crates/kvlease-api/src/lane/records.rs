@@ -4,7 +4,7 @@ use std::{slice::Iter, time::Duration};
 
 use super::{malformed::Malformed, reader::Reader};
 
-/// What of an answer has not been read yet.
+/// Rest of an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Records<'a, const LEN: usize> {
     items: Iter<'a, [u8; LEN]>,

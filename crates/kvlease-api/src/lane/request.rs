@@ -1,4 +1,4 @@
-//! What a client asks for.
+//! Requests of a client.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kvlease_types::Mode;
 use super::{
     commit::Commits,
     frame::Frame,
-    hello::{Hello, wish},
+    hello::{Hello, requested_ttl},
     ids::{Ids, SILENT},
     kind::Kind,
     malformed::Malformed,
@@ -16,7 +16,7 @@ use super::{
     reserve::Reserve,
 };
 
-/// What a client asks for, as the daemon reads it.
+/// Request of a client, as the daemon reads it.
 #[derive(Clone, Debug)]
 pub enum Request<'a> {
     /// Open the connection.
@@ -34,7 +34,7 @@ pub enum Request<'a> {
     Renew {
         /// Their sequences.
         ids: Ids<'a>,
-        /// The wish for their time to live.
+        /// The requested time to live.
         ttl: Option<Duration>,
     },
     /// Say which objects are there.
@@ -57,11 +57,11 @@ pub enum Request<'a> {
 /// An acquire.
 #[derive(Clone, Debug)]
 pub struct Acquire<'a> {
-    /// Which of the keys are meant.
+    /// Selection of the keys.
     pub mode: Mode,
-    /// How long the client waits for objects that are being written, for all of them together.
+    /// How long the client waits for pending objects, for all of them together.
     pub wait: Duration,
-    /// The wish for the time to live of the leases.
+    /// The requested time to live of the leases.
     pub ttl: Option<Duration>,
     /// The bucket of all keys.
     pub bucket: &'a str,
@@ -72,7 +72,7 @@ pub struct Acquire<'a> {
 /// An exists or a remove.
 #[derive(Clone, Debug)]
 pub struct Lookup<'a> {
-    /// Which of the keys are meant.
+    /// Selection of the keys.
     pub mode: Mode,
     /// The bucket of all keys.
     pub bucket: &'a str,
@@ -119,7 +119,7 @@ impl<'a> Acquire<'a> {
         let mode = mode(&mut reader)?;
         reader.reserved::<3>()?;
         let wait = Duration::from_millis(reader.u32()?.into());
-        let ttl = wish(reader.u32()?);
+        let ttl = requested_ttl(reader.u32()?);
         let count = reader.count()?;
         let bucket = bucket(&mut reader)?;
         Ok(Self { mode, wait, ttl, bucket, keys: Keys::decode(reader, count)? })
@@ -143,7 +143,7 @@ fn ids(mut reader: Reader<'_>) -> Result<Ids<'_>, Malformed> {
 }
 
 fn renew(mut reader: Reader<'_>) -> Result<Request<'_>, Malformed> {
-    let ttl = wish(reader.u32()?);
+    let ttl = requested_ttl(reader.u32()?);
     let count = reader.count()?;
     Ok(Request::Renew { ids: Ids::decode(reader, count)?, ttl })
 }

@@ -18,7 +18,7 @@ use super::{
 
 const RECORD_LEN: usize = 40;
 
-/// Where the first extent stands in a record.
+/// Place of the first extent in a record.
 const EXTENT_AT: usize = RECORD_LEN - EXTENT_LEN;
 
 /// The answer for one object.
@@ -28,7 +28,7 @@ pub enum ReservationRecord<'a> {
     Granted {
         /// Names the reservation, on this connection.
         write: u64,
-        /// Where the object's bytes go; as long as was asked for.
+        /// Place of the object's bytes; as long as was asked for.
         extents: Extents<'a>,
     },
     /// They are not, for this reason.
@@ -83,7 +83,7 @@ fn record<'a>(
     Ok(ReservationRecord::Granted { write: u64_at(item, 8), extents })
 }
 
-/// The answer to a reserve while it is being written.
+/// Writer of an answer to a reserve.
 #[derive(Debug)]
 #[must_use = "a frame has to be finished"]
 pub struct ReservationsWriter<'o> {

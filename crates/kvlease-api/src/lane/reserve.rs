@@ -64,7 +64,7 @@ fn wish<'a>(reader: &mut Reader<'a>) -> Result<Wish<'a>, Malformed> {
     Ok(Wish { len: ByteSize::new(reader.u64()?), key: key(reader)? })
 }
 
-/// A reserve that is being written. Without [`Self::finish`] it is no frame.
+/// Writer of a reserve. Without [`Self::finish`] it is no frame.
 #[derive(Debug)]
 #[must_use = "a frame has to be finished"]
 pub struct ReserveWriter<'o>(ListWriter<'o>);

@@ -12,7 +12,7 @@ use crate::{clock::now, shared::Shared, state::State};
 pub struct Renewed {
     /// The time to live that was granted, counted from the call.
     pub ttl: Duration,
-    /// Which of the leases were live, and have that time now; in their order.
+    /// Whether each lease was live, and has that time now; in their order.
     pub live: Vec<bool>,
 }
 

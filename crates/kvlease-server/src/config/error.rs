@@ -1,6 +1,6 @@
-//! What is wrong with a configuration, in one line that names the key, the value and the cure.
+//! Faults of a configuration, in one line that names the key, the value and the remedy.
 
-/// Why a configuration cannot be used.
+/// Reason why a configuration cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -10,7 +10,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: String,
-        /// What the system said.
+        /// Error of the system.
         reason: String,
     },
     /// The file is no TOML.
@@ -18,33 +18,33 @@ pub enum ConfigError {
     Syntax {
         /// The file.
         path: String,
-        /// What the parser said.
+        /// Error of the parser.
         reason: String,
-        /// Where, counted from 1.
+        /// Line, counted from 1.
         line: usize,
     },
     /// No setting has this name.
-    #[error("unknown setting: {cure}, {key}=`{value}` ({origin})")]
+    #[error("unknown setting: {remedy}, {key}=`{value}` ({origin})")]
     Unknown {
         /// The name that was used.
         key: String,
         /// The value that was given.
         value: String,
-        /// Which names there are.
-        cure: String,
-        /// Where it was set.
+        /// The names that there are.
+        remedy: String,
+        /// Place where it was set.
         origin: String,
     },
     /// The value does not fit the setting.
-    #[error("bad setting: {cure}, {key}=`{value}` ({origin})")]
+    #[error("bad setting: {remedy}, {key}=`{value}` ({origin})")]
     Value {
         /// The setting.
         key: String,
         /// The value that was given.
         value: String,
-        /// What to write instead.
-        cure: String,
-        /// Where it was set.
+        /// Text to write instead.
+        remedy: String,
+        /// Place where it was set.
         origin: String,
     },
 }

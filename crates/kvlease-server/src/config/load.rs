@@ -120,10 +120,10 @@ fn apply(
     value: &str,
     origin: &str,
 ) -> Result<(), ConfigError> {
-    (setting.set)(config, value).map_err(|cure| ConfigError::Value {
+    (setting.set)(config, value).map_err(|remedy| ConfigError::Value {
         key: setting.path.into(),
         value: value.into(),
-        cure,
+        remedy,
         origin: origin.into(),
     })
 }
@@ -134,12 +134,12 @@ fn unknown(path: &str, value: &str, origin: &str) -> ConfigError {
         .iter()
         .filter_map(|setting| setting.path.strip_prefix(section)?.strip_prefix('.'))
         .collect();
-    let cure = if siblings.is_empty() {
+    let remedy = if siblings.is_empty() {
         "use one of the sections server, cache, lease, log".to_owned()
     } else {
         format!("in {section} there are {}", siblings.join(", "))
     };
-    ConfigError::Unknown { key: path.into(), value: value.into(), cure, origin: origin.into() }
+    ConfigError::Unknown { key: path.into(), value: value.into(), remedy, origin: origin.into() }
 }
 
 fn unknown_variable(name: &str, value: &str) -> ConfigError {
@@ -147,7 +147,7 @@ fn unknown_variable(name: &str, value: &str) -> ConfigError {
     ConfigError::Unknown {
         key: name.into(),
         value: value.into(),
-        cure: format!("unset it, or use one of {}", names.join(", ")),
+        remedy: format!("unset it, or use one of {}", names.join(", ")),
         origin: "environment".into(),
     }
 }
@@ -227,9 +227,9 @@ mod tests {
                 "path",
             ),
         ];
-        for (args, key, value, cure) in cases {
+        for (args, key, value, remedy) in cases {
             let message = load(&args, []).unwrap_err().to_string();
-            for part in [key, &format!("`{value}`"), cure] {
+            for part in [key, &format!("`{value}`"), remedy] {
                 assert!(message.contains(part), "{part} is not in: {message}");
             }
             assert!(!message.contains('\n'), "{message}");

@@ -109,7 +109,7 @@ pub struct Setting {
     pub path: &'static str,
     /// Environment variable.
     pub env: &'static str,
-    /// What it does, and in which unit.
+    /// Effect, and unit.
     pub about: &'static str,
     /// Whether the file writes it as a string.
     pub quoted: bool,
@@ -159,7 +159,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("server.socket", "KVLEASE_SOCKET", socket, true, SocketPlace::parse, SocketPlace::to_string,
         "path of the fast lane's Unix socket; `auto` is `.kvlease.NAME.sock` in cache.shared_memory_dir, `none` is no fast lane"),
     setting!("server.socket_mode", "KVLEASE_SOCKET_MODE", socket_mode, true, value::mode, |v: &u32| format!("{v:04o}"),
-        "file mode of that socket; whoever may write to it may use the fast lane"),
+        "file mode of that socket; users that may write to it may use the fast lane"),
     setting!("server.socket_gid", "KVLEASE_SOCKET_GID", socket_gid, true, value::owner, |v: &Option<_>| value::or_keep(*v),
         "numeric group of that socket"),
     setting!("server.socket_writers", "KVLEASE_SOCKET_WRITERS", socket_writers, false, value::flag, bool::to_string,
@@ -191,7 +191,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("lease.ttl_default_s", "KVLEASE_LEASE_TTL_DEFAULT_S", lease_ttl_default, false, value::seconds, seconds,
         "seconds that a lease lives when its client names no time; at most lease.ttl_max_s"),
     setting!("lease.ttl_max_s", "KVLEASE_LEASE_TTL_MAX_S", lease_ttl_max, false, value::seconds, seconds,
-        "the most seconds that a lease lives; longer wishes are cut to it"),
+        "the most seconds that a lease lives; longer requests are cut to it"),
     setting!("lease.grace_s", "KVLEASE_LEASE_GRACE_S", lease_grace, false, value::seconds, seconds,
         "seconds after the end of an unreleased lease before its extents are reused"),
     setting!("lease.wait_max_s", "KVLEASE_LEASE_WAIT_MAX_S", lease_wait_max, false, value::seconds, seconds,

@@ -52,7 +52,7 @@ impl SocketPlace {
         Err(ConfigError::Value {
             key: "server.socket".into(),
             value: path.display().to_string(),
-            cure: too_long(),
+            remedy: too_long(),
             origin: "default".into(),
         })
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use kvlease_engine::{Grants, Read, ReadError};
 
-/// What a reply carries.
+/// Body of a reply.
 pub(crate) enum Body {
     /// Nothing, or the whole at once.
     Full(Option<Bytes>),

@@ -42,7 +42,7 @@ impl Socket {
         Self(Arc::new(Shared { stream, low_water: AtomicUsize::new(1) }))
     }
 
-    /// Says how many bytes of the current body are still to come; `None` if nobody knows. Returns
+    /// Says how many bytes of the current body are still to come; `None` if that is unknown. Returns
     /// whether that changes what the kernel waits for.
     pub(crate) fn expect(&self, left: Option<u64>) -> bool {
         let fits = |mark: &&usize| left.is_some_and(|left| left > (**mark + BUFFERED_MAX) as u64);

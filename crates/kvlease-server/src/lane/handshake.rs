@@ -75,7 +75,7 @@ async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) ->
     Ok(writes)
 }
 
-/// Why there is no welcome, and the number of the frame that this answers.
+/// Refusal instead of a welcome, and the number of the frame that it answers.
 type Refused = (u64, (FailureCode, String));
 
 /// The hello that the frame is, with its number.

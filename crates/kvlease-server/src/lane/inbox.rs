@@ -1,4 +1,4 @@
-//! What was received and not yet understood.
+//! Bytes that were received and not yet read as frames.
 
 use std::io;
 

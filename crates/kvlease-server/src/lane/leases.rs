@@ -24,7 +24,7 @@ pub(super) struct Leases {
     forget_at: usize,
     /// The leases of a request that are the connection's; kept for its memory.
     named: Vec<LeaseId>,
-    /// Where in the request they stand.
+    /// Their places in the request.
     places: Vec<usize>,
 }
 

@@ -4,10 +4,10 @@
 //! writes all answers at once; nothing but an acquire that waits for a writer has a task of its
 //! own. The frames are those of [`kvlease_api::lane`].
 //!
-//! What it protects: leases and reservations belong to the connection that they were granted to.
+//! Invariant: leases and reservations belong to the connection that they were granted to.
 //! A client that goes away gives them back by that; one that the daemon turns away may still be
 //! copying or writing, so its leases live until their deadlines, and its reservations are held
-//! until nobody can be writing into them.
+//! until its client cannot be writing into them any more.
 
 mod accept;
 mod acquire;

@@ -4,11 +4,11 @@ use rustix::process::geteuid;
 
 use crate::config::Config;
 
-/// The bits of a file mode that let a group or everybody connect.
+/// Bits of a file mode that let a group or all users connect.
 const OPEN_TO_OTHERS: u32 = 0o022;
 
 /// Whether a client of this user may use the socket: the daemon's own user, root, the owner of
-/// the segment; and where the socket's mode lets more connect, whoever could.
+/// the segment; and every user that could connect, where the socket's mode lets more of them.
 pub(super) fn may_use(config: &Config, uid: u32) -> bool {
     uid == geteuid().as_raw()
         || uid == 0

@@ -46,7 +46,7 @@ impl Socket {
     fn make(path: &Path, config: &Config) -> io::Result<(Self, UnixListener)> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        // The file gets its mode from the socket: at no moment can anybody else connect.
+        // The file gets its mode from the socket: at no moment can another user connect.
         fchmod(&listener, MODE_AT_FIRST)?;
         bind(&listener, &SocketAddrUnix::new(path)?)?;
         let made = fs::symlink_metadata(path)?;
@@ -90,7 +90,7 @@ fn make_way(path: &Path) -> io::Result<()> {
 }
 
 fn refusal(path: &Path, source: io::Error) -> ServeError {
-    let cure = match source.kind() {
+    let remedy = match source.kind() {
         io::ErrorKind::AddrInUse => "stop the daemon that listens there, or choose another path",
         io::ErrorKind::AlreadyExists => "another kind of file is there: choose another path",
         io::ErrorKind::NotFound => "make its directory, or choose another path",
@@ -99,7 +99,7 @@ fn refusal(path: &Path, source: io::Error) -> ServeError {
         }
         _ => "choose another path, or `none`",
     };
-    ServeError::Socket { path: path.display().to_string(), cure, source }
+    ServeError::Socket { path: path.display().to_string(), remedy, source }
 }
 
 #[cfg(test)]
