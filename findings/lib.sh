@@ -1,0 +1,34 @@
+# Shared by the scripts of this folder, and sourced by them: a temporary folder that goes away, an
+# environment of pinned packages, and the comparison with the output that a script's head quotes.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# An environment with exactly these packages, which are given as NAME==VERSION.
+install() {
+  python3 -m venv "$work/env"
+  local pip=("$work/env/bin/python" -m pip --disable-pip-version-check)
+  # Most of what a large package brings is never imported, so nothing is compiled beforehand.
+  "${pip[@]}" install --quiet --no-cache-dir --no-compile --no-deps "$@" >&2
+}
+
+# The environment's Python, or the system's where nothing is installed. Modules of this folder can
+# be imported; nothing is written beside them.
+python() {
+  local interpreter=$work/env/bin/python
+  [[ -x $interpreter ]] || interpreter=python3
+  PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 "$interpreter" "$@"
+}
+
+# Compares standard input with the lines of the script's head that begin with `# | `.
+check() {
+  sed -n 's/^# | \{0,1\}//p' "$0" >"$work/expected"
+  cat >"$work/seen"
+  if ! diff --unified "$work/expected" "$work/seen"; then
+    [[ ! -f $work/log ]] || tail --lines=20 "$work/log" >&2
+    echo "FAIL $(basename "$0"): the behaviour has changed: the lines with + are new" >&2
+    exit 1
+  fi
+  echo "ok $(basename "$0")"
+}
