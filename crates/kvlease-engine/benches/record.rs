@@ -5,8 +5,8 @@
 
 use std::{hint::black_box, time::Duration};
 
+use kvlease_arena::{Arena, Manifest, SegmentOptions};
 use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, Restoration, SlotWatch, UNIT};
-use kvlease_shm::{Arena, Record, SegmentOptions};
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, SealedObject, Timestamp};
 use tempfile::TempDir;

@@ -21,7 +21,7 @@ pub(crate) struct Cells {
 impl SlotWatch for Cells {
     fn sealed(&mut self, slot: u32, object: &SealedObject<'_>) {
         self.generations.set(slot, object.generation);
-        if !self.record.write(slot, object) {
+        if !self.record.insert(slot, object) {
             self.counters.objects_unrecorded.increment();
         }
     }

@@ -2,8 +2,8 @@
 
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
+use kvlease_arena::{Arena, Generations, LinkStatus};
 use kvlease_cache::{BucketInfo, CatalogStats, ListCursor, ObjectInfo};
-use kvlease_shm::{Arena, Generations, Link};
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
     WriteRefused,

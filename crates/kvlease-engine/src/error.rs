@@ -2,7 +2,7 @@
 
 use std::io;
 
-use kvlease_shm::{ArenaError, Shortfall};
+use kvlease_arena::{ArenaError, Shortfall};
 
 /// Reason why the engine does not start.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{BucketName, ByteSize, Caller, Extent, Key, WriteRefused};
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kvlease_cache::Lease;
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{Checksum, Miss};
 
 use crate::{cursor::Cursor, grants::Grants};

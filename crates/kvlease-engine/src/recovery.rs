@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kvlease_arena::{Arena, ManifestOrigin, StoredManifest};
+use kvlease_arena::{Arena, LeaseFenceOrigin, ManifestOrigin, StoredManifest};
 use kvlease_cache::{Catalog, Restoration, Restored};
 
 use crate::clock::now;
@@ -40,6 +40,13 @@ pub(crate) fn recover(
         );
     }
     let (horizon, now) = (arena.lease_fence(), now());
+    if let LeaseFenceOrigin::Unreadable { cause, until } = horizon.origin() {
+        tracing::warn!(
+            ends_in_s = until.since(now).as_secs(),
+            "the lease fence of an earlier daemon {cause}: its leases are unknown, so no space of \
+             the segment is reused for as long as the longest of them can last; puts may fail until then"
+        );
+    }
     for (extent, until) in horizon.pending(now) {
         catalog.quarantine(extent, until);
     }

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_arena::{Arena, ArenaError, Generations, LinkStatus, ManifestFile};
 use kvlease_cache::Catalog;
-use kvlease_shm::{Arena, ArenaError, Generations, Link, RecordFile};
 use kvlease_types::{ByteSize, Epoch};
 
 use crate::{
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) config: EngineConfig,
     pub(crate) counters: Arc<Counters>,
     /// Record of the objects, for the next start.
-    pub(crate) record: Arc<RecordFile>,
+    pub(crate) record: Arc<ManifestFile>,
     pub(crate) generations: Arc<Generations>,
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
@@ -49,8 +49,8 @@ impl Shared {
         let counters = Arc::new(Counters::default());
         let started = Instant::now();
         // The old record is read before the new one takes its place.
-        let recorded = arena.recorded()?;
-        let record = arena.new_record(config.catalog.memory_max)?;
+        let recorded = arena.stored_manifest()?;
+        let record = arena.new_manifest(config.catalog.memory_max)?;
         let record_file = Arc::clone(record.file());
         catalog.watch_slots(Box::new(Cells {
             generations: Arc::clone(&generations),
@@ -59,7 +59,7 @@ impl Shared {
         }));
         let recovery = recover(&arena, &recorded, &mut catalog, config.cold, started);
         drop(recorded);
-        arena.publish_record()?;
+        arena.publish_manifest()?;
         // What an earlier incarnation populated can be used at once.
         let mut huge_pages = false;
         if arena.populated() == ByteSize::ZERO {
@@ -79,9 +79,9 @@ impl Shared {
     }
 
     /// Checks the public name of the segment, and counts and logs when it had to be put back.
-    pub(crate) fn keep_linked(&self) -> Result<Link, ArenaError> {
+    pub(crate) fn keep_linked(&self) -> Result<LinkStatus, ArenaError> {
         let link = self.arena.keep_linked();
-        if matches!(link, Ok(Link::Restored)) {
+        if matches!(link, Ok(LinkStatus::Restored)) {
             self.counters.relinks.increment();
             tracing::warn!("the segment's public name was gone: put it back, same inode");
         }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_arena::{Arena, MemoryLimits, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig};
 use kvlease_sys::boot_time;

@@ -14,6 +14,7 @@ mod lease;
 mod name;
 mod object;
 mod outcome;
+mod segment_name;
 mod size;
 mod time;
 
@@ -23,5 +24,6 @@ pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
 pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};
 pub use object::SealedObject;
 pub use outcome::{Miss, Mode, RemoveRefused, WriteRefused};
+pub use segment_name::{DEFAULT_SEGMENT_DIR, SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
 pub use size::{ByteSize, ParseByteSizeError};
 pub use time::Timestamp;

@@ -139,6 +139,6 @@ impl Shared {
     /// by another incarnation of the daemon.
     fn raise_fence(&self, lease: &Lease) {
         let until = lease.deadline.after(self.config.catalog.lease_grace);
-        self.arena.horizon().note(&lease.extents, until);
+        self.arena.lease_fence().raise(&lease.extents, until);
     }
 }

@@ -41,7 +41,7 @@ impl Shared {
         let Some(extents) = state.catalog.leased_extents(caller, id, now) else { return false };
         // Noted under the lock: were the lease to end in between, another tenant's extents would
         // be marked.
-        self.arena.horizon().note(&extents, now.after(ttl + self.config.catalog.lease_grace));
+        self.arena.lease_fence().raise(&extents, now.after(ttl + self.config.catalog.lease_grace));
         state.catalog.renew(caller, id, ttl, now).is_some()
     }
 }

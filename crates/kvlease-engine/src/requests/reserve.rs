@@ -39,7 +39,7 @@ impl Shared {
             // Before a client learns of the extents, the horizon learns until when they must not
             // be used by others, even by another incarnation of the daemon.
             for reservation in outcomes[first..].iter().flatten() {
-                self.arena.horizon().note(&reservation.extents, reservation.until());
+                self.arena.lease_fence().raise(&reservation.extents, reservation.until());
             }
         }
         outcomes

@@ -13,7 +13,6 @@ use std::{
 use kvlease_attach::GenerationsView;
 use kvlease_cache::Lease;
 use kvlease_engine::{Engine, Grants};
-use kvlease_shm::GenerationsView;
 use kvlease_testing::bytes;
 use kvlease_types::{Caller, Epoch, LeaseId, Miss, Mode};
 

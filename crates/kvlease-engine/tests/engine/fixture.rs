@@ -11,7 +11,6 @@ use std::{
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::{CatalogConfig, CatalogStats};
 use kvlease_engine::{Engine, EngineConfig, Grants, Put, Stored};
-use kvlease_shm::{Arena, SegmentOptions};
 use kvlease_testing::bytes;
 use kvlease_types::{
     BucketName, ByteSize, Caller, Epoch, Extent, Key, LeaseId, Miss, Mode, RemoveRefused,

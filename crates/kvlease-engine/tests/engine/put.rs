@@ -1,6 +1,6 @@
 //! Objects on their way in: published whole, or gone without a trace.
 
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, WriteRefused};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use kvlease_arena::ManifestOrigin;
 use kvlease_engine::Engine;
-use kvlease_shm::RecordOrigin;
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Miss, Mode, WriteRefused};
 

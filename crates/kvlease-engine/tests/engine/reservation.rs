@@ -2,8 +2,9 @@
 
 use std::{thread, time::Duration};
 
+use kvlease_attach::WritableAttachment;
 use kvlease_engine::{Engine, Reservation, Stored};
-use kvlease_shm::{Digest, WritableAttachment, boot_time};
+use kvlease_sys::{Digest, boot_time};
 use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Key, Miss, WriteRefused};
 

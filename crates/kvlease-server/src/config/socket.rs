@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kvlease_shm::SegmentName;
+use kvlease_types::SegmentName;
 
 use super::error::ConfigError;
 

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use kvlease_api::lane::FailureCode;
-use kvlease_shm::boot_time;
+use kvlease_sys::boot_time;
 use kvlease_types::Caller;
 use tokio::{net::UnixStream, sync::watch, time::sleep};
 

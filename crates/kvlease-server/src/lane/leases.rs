@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use kvlease_api::lane::{DoneStatus, Ids};
-use kvlease_shm::boot_time;
+use kvlease_sys::boot_time;
 use kvlease_types::{Caller, Epoch, LeaseId, Timestamp};
 
 use crate::context::Context;

@@ -6,7 +6,7 @@ use kvlease_api::lane::{
     Commits, DoneStatus, Ids, Kind, ReservationsWriter, Reserve, ReserveStatus,
 };
 use kvlease_engine::Reservation;
-use kvlease_shm::boot_time;
+use kvlease_sys::boot_time;
 use kvlease_types::{BucketName, Caller, Key, Timestamp, WriteRefused};
 use tokio::time::sleep;
 
