@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::{
@@ -144,10 +144,27 @@ impl Daemon {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Sends a signal: `SIGSTOP` keeps it from answering until `SIGCONT`.
-    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    /// Stops it by `SIGSTOP` and waits until all of its threads have stopped.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        let pid = self.signal(Signal::STOP)?;
+        // It reports stops alone: an end is left for the process's own status.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let stopped = until(STARTS_WITHIN, || waitid(WaitId::Pid(pid), options).transpose());
+        stopped.context("the daemon does not stop")??;
+        Ok(())
+    }
+
+    /// Lets the stopped daemon go on by `SIGCONT`.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)?;
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<Pid> {
         let running = self.running.as_ref().context("the daemon does not run")?;
-        Ok(kill_process(Pid::from_child(&running.process), signal)?)
+        let pid = Pid::from_child(&running.process);
+        kill_process(pid, signal)?;
+        Ok(pid)
     }
 
     /// Ends it by `SIGKILL`.

@@ -7,7 +7,6 @@ use std::{fs, panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 use kvlease_harness::{
     Daemon, Launch, Payload, Segment, daemon_binary, object, unused_address, wire::Wire,
 };
-use rustix::process::Signal;
 
 const KEY: &str = "org/model@1";
 
@@ -54,10 +53,10 @@ fn a_killed_daemon_starts_again_on_its_segment_and_its_address() {
 fn a_stopped_daemon_answers_once_it_goes_on() {
     let daemon = Daemon::start(launch()).unwrap();
     let mut wire = Wire::open(daemon.address());
-    daemon.signal(Signal::STOP).unwrap();
+    daemon.stop().unwrap();
     wire.send("GET /healthz HTTP/1.1\r\nHost: d\r\n\r\n");
     assert!(wire.is_silent_for(Duration::from_millis(100)));
-    daemon.signal(Signal::CONT).unwrap();
+    daemon.resume().unwrap();
     assert_eq!(wire.reply().status, 200);
 }
 
@@ -66,7 +65,7 @@ fn a_panic_ends_the_daemon_and_removes_its_files_even_if_it_is_stopped() {
     let daemon = Daemon::start(launch()).unwrap();
     let (files, address) = (files_of(daemon.segment()), daemon.address());
     assert!(files.iter().all(|file| file.exists()), "{files:?}");
-    daemon.signal(Signal::STOP).unwrap();
+    daemon.stop().unwrap();
     let panicked = std::panic::catch_unwind(AssertUnwindSafe(move || {
         let _daemon = daemon;
         panic!("a failing test");

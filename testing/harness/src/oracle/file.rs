@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use super::KeyState;
+use super::state::KeyState;
 
 const WORD: usize = 8;
 const WORDS: usize = 5;

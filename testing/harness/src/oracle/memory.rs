@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::KeyState;
+use super::state::KeyState;
 
 /// States of all keys, by their index, for the threads of one process.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! Leases and reservations of the killed daemon it goes on using, as any client may, until their
 //! deadline.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use kvlease_testing::Draws;
 use tokio::runtime::Builder;
@@ -188,10 +188,5 @@ impl<'a> Client<'a> {
                 counts.add(Count::BytesVerified, self.buffer.len() as u64);
             }
         }
-    }
-
-    /// Pauses this thread, and with it every task of the client.
-    pub(super) fn rest(span: Duration) {
-        thread::sleep(span);
     }
 }

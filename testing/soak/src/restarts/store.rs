@@ -1,6 +1,6 @@
 //! Stores and removals of a client.
 
-use std::time::Duration;
+use std::{thread::sleep, time::Duration};
 
 use kvlease_harness::oracle::KeyState;
 
@@ -75,7 +75,7 @@ impl Client<'_> {
         let outcome = stores::over_http(clients, key, bytes, chunked, pause).await?;
         self.note(index, len, outcome, if chunked { Count::StoredChunked } else { Count::Stored });
         if outcome == Outcome::NoSpace {
-            Self::rest(SPACE_PAUSE);
+            sleep(SPACE_PAUSE);
         }
         Ok(())
     }
