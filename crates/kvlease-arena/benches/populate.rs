@@ -1,4 +1,4 @@
-//! How fast an arena's memory comes into being: reserved, populated, both, by one thread or two.
+//! Speed of the population of an arena: reserving, populating, both, by one thread or two.
 //!
 //! Every figure is the median of [`ROUNDS`] passes over a fresh file of [`LEN`] bytes. Run it on
 //! another tmpfs by `KVLEASE_BENCH_DIR`, for example one that is mounted with `huge=advise`.

@@ -1,5 +1,5 @@
-//! How fast one object gets out of the segment, with its checksum verified and without, by how many
-//! threads.
+//! Speed of copies of one object out of the segment, with and without checksum, by one thread or
+//! several.
 //!
 //! Every figure is the median of [`ROUNDS`] passes in GB/s, with its ratio to one thread's `memcpy`
 //! of the same object in brackets. Objects and buffers rotate through pools that are much larger
@@ -18,7 +18,7 @@ use kvlease_types::{ByteSize, Extent, Offset};
 
 const POOL: usize = 256 << 20;
 const PAGE: usize = 4096;
-/// What precedes the bytes of an object that are read into a page-aligned buffer: LMCache's header.
+/// Length of LMCache's header, which precedes the bytes that are read into a page-aligned buffer.
 const HEAD_LEN: usize = 28;
 const ROUNDS: usize = 9;
 const SIZES: [usize; 6] = [256 << 10, 1 << 20, 2 << 20, 4 << 20, 16 << 20, 64 << 20];
@@ -68,7 +68,7 @@ fn variants(cores: usize) -> Vec<(String, Read)> {
 
 fn plain(from: &Arc<Attachment>, extent: Extent, mut into: ExternalBuffer) {
     let (source, into) = (from.locate(extent).expect("it is inside"), into.as_mut());
-    // SAFETY: both are as long as the extent, and nobody writes to the pool.
+    // SAFETY: both are as long as the extent, and the pool is not written to.
     unsafe { source.copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) };
 }
 
@@ -96,7 +96,7 @@ fn measure(variants: &[(String, Read)], size: usize, from: &Arc<Attachment>) -> 
     let mut pool = vec![1; POOL + PAGE];
     for round in 0..=ROUNDS {
         for (samples, (_, read)) in samples.iter_mut().zip(variants) {
-            let (mut buffer, lent) = ExternalBuffer::of_vec(pool);
+            let (mut buffer, vector) = ExternalBuffer::of_vec(pool);
             let address = buffer.as_ref().as_ptr() as usize;
             drop(buffer.split_to(address.next_multiple_of(PAGE) - address));
             let start = Instant::now();
@@ -109,7 +109,7 @@ fn measure(variants: &[(String, Read)], size: usize, from: &Arc<Attachment>) -> 
             }
             let rate = POOL as f64 / start.elapsed().as_secs_f64() / 1e9;
             drop(buffer);
-            pool = lent.take_back().expect("nothing is lent any more");
+            pool = vector.take_back().expect("no buffer is left");
             // The first round warms up.
             if round > 0 {
                 samples.push(rate);

@@ -1,4 +1,4 @@
-//! What the first write of a client to each page of the arena costs, next to those that follow.
+//! Speed of a client's first write to each page of the arena, next to that of later ones.
 //!
 //! Every figure is the median of [`ROUNDS`] mappings of one segment, in GB/s, and the last column
 //! their ratio. All pages of the segment are there; what a mapping lacks at first are their entries

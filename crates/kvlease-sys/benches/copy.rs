@@ -1,4 +1,4 @@
-//! How fast bytes get into and out of shared memory, next to libc's `memcpy` in the same run.
+//! Speed of copies into and out of shared memory, next to libc's `memcpy` in the same run.
 //!
 //! Every figure is the median of [`ROUNDS`] passes in GB/s, with its ratio to `memcpy` of the same
 //! size and direction in brackets. Sources and destinations rotate through pools that are much
@@ -219,7 +219,7 @@ fn plain(from: *const u8, to: *mut u8, len: usize) {
 }
 
 fn slice<'a>(from: *const u8, len: usize) -> &'a [u8] {
-    // SAFETY: the pool outlives the run, and nobody writes to it while it is summed.
+    // SAFETY: the pool outlives the run, and is not written to while it is summed.
     unsafe { std::slice::from_raw_parts(from, len) }
 }
 

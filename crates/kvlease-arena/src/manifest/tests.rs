@@ -132,7 +132,7 @@ fn an_entry_with_any_byte_changed_is_left_out() {
             bytes[damaged] ^= bit;
             let (objects, broken) = seen(&bytes);
             assert!(objects.iter().all(|object| whole.contains(object)), "byte {damaged}");
-            // Padding, and cells that belong to no entry, are nobody's.
+            // Padding, and cells that belong to no entry, do not count.
             assert!(objects.len() as u64 + broken >= whole.len() as u64, "byte {damaged}");
         }
     }

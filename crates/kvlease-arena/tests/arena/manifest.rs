@@ -1,4 +1,4 @@
-//! What outlives the daemon of the objects that it had.
+//! Manifest of a daemon, read by its successor.
 
 use std::{
     fs::{self, OpenOptions},
@@ -24,7 +24,7 @@ fn object(key: &str) -> SealedObject<'_> {
     }
 }
 
-/// What a daemon that starts now finds.
+/// Origin and keys that a daemon finds at its start.
 fn found(arena: &Arena) -> (ManifestOrigin, Vec<String>) {
     let stored = arena.stored_manifest().unwrap();
     let mut keys = Vec::new();

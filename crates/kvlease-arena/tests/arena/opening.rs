@@ -92,12 +92,12 @@ fn a_size_that_differs_from_the_existing_one_is_refused_with_its_remedy() {
 #[test]
 fn a_size_without_a_page_or_beyond_the_file_system_is_refused_before_a_file_exists() {
     let fixture = Fixture::new();
-    for (capacity, cure) in
+    for (capacity, remedy) in
         [(ByteSize::new(4095), "larger"), (ByteSize::gib(1 << 30), "mount -o remount,size=")]
     {
         let options = SegmentOptions { capacity: Some(capacity), ..fixture.options() };
         let (_, line) = fixture.refusal(&options);
-        assert!(line.starts_with("`capacity`") && line.contains(cure), "{line}");
+        assert!(line.starts_with("`capacity`") && line.contains(remedy), "{line}");
         assert!(!fixture.public().exists() && !fixture.private("arena.new").exists());
     }
 }

@@ -1,4 +1,4 @@
-//! What clients see.
+//! Attachments of clients.
 
 use std::fs;
 

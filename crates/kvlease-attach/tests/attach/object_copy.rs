@@ -52,7 +52,7 @@ fn every_part_of_every_object_arrives_with_the_checksum_of_the_whole() {
         let head = draws.index(len.min(5_000) + 1);
         // Some buffers end before the object does.
         let end = if round % 3 == 0 { head + draws.index(len - head + 1) } else { len };
-        let (buffer, lent) = ExternalBuffer::of_vec(vec![0; end - head]);
+        let (buffer, vector) = ExternalBuffer::of_vec(vec![0; end - head]);
         let summed = round % 4 != 3;
         let mut digest = Digest::new();
         digest.update(&object[..head]);
@@ -64,7 +64,7 @@ fn every_part_of_every_object_arrives_with_the_checksum_of_the_whole() {
         assert_eq!(buffer.len(), end - head);
         assert_eq!(checksum, summed.then(|| Digest::of(&object)), "len={len} head={head}");
         drop(buffer);
-        let arrived = lent.take_back().expect("the copy keeps no part of the buffer");
+        let arrived = vector.take_back().expect("the copy keeps no part of the buffer");
         assert!(arrived == object[head..end], "len={len} head={head} end={end}");
     }
 }

@@ -58,7 +58,7 @@ impl Engine {
         engine.fence();
     }
 
-    /// Copies `len` bytes without the threshold and without the fence, for callers who copy in
+    /// Copies `len` bytes without the threshold and without the fence, for callers that copy in
     /// tiles.
     ///
     /// # Safety

@@ -10,7 +10,7 @@ macro_rules! streaming {
         /// Bytes per round of the loop.
         const ROUND: usize = 4 * VECTOR;
         const LINE: usize = 64;
-        /// How far ahead of the loads the source is fetched.
+        /// Distance, in bytes, of the prefetch ahead of the loads.
         const AHEAD: usize = 1024;
 
         /// Copies with non-temporal stores, plainly up to the first aligned store and after the
@@ -21,6 +21,7 @@ macro_rules! streaming {
         /// That of [`super::copy`]; the processor must have the instructions; a fence must follow.
         #[target_feature(enable = $feature)]
         pub(super) unsafe fn stream(source: *const u8, target: *mut u8, len: usize) {
+            // Streaming stores need an aligned target.
             let head = target.align_offset(VECTOR).min(len);
             // SAFETY: `head <= len`.
             unsafe { source.copy_to_nonoverlapping(target, head) };
