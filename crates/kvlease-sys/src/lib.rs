@@ -13,6 +13,7 @@
 
 #![expect(unsafe_code, reason = "mapping and copying shared memory has no safe form")]
 
+mod access;
 mod clock;
 pub mod copy;
 mod descriptor;
@@ -31,6 +32,7 @@ mod sockopt;
 mod words;
 mod xxh3;
 
+pub use access::Access;
 pub use clock::{boot_id, boot_time};
 pub use descriptor::reopen;
 pub use digest::Digest;
@@ -39,7 +41,7 @@ pub use generations::GenerationTable;
 pub use identity::Identity;
 #[cfg(feature = "python")]
 pub use mapped_python::MappedBytes;
-pub use mapping::{Access, Advice, MappedExtent, Mapping, PAGE};
+pub use mapping::{Advice, MappedExtent, Mapping, PAGE};
 pub use process::process_id;
 pub use sigbus::explain_sigbus;
 pub use sockopt::set_receive_low_water;

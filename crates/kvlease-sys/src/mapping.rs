@@ -17,19 +17,10 @@ use rustix::{
     mm::{self, MapFlags, ProtFlags, madvise, mmap, munmap},
 };
 
-use crate::{Digest, copy, words::Word};
+use crate::{Access, Digest, copy, words::Word};
 
 /// Size of a memory page, in bytes: the unit of an arena's size.
 pub const PAGE: u64 = 4096;
-
-/// Access that a mapping or a descriptor allows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
-    /// Reading only.
-    Read,
-    /// Reading and writing.
-    ReadWrite,
-}
 
 /// Advice to the kernel about a part of a mapping. None of it changes a byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

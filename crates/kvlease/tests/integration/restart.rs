@@ -72,14 +72,14 @@ fn a_record_of_another_version_is_explained_and_never_misread() {
 
 #[test]
 fn a_lease_fence_that_cannot_be_read_is_reported_with_its_effect_and_its_end() {
-    let mut daemon = Daemon::start();
+    let mut daemon = daemon();
     put(&daemon, 1);
-    daemon.kill();
-    daemon.start_again_with(&[]);
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
     assert!(!daemon.log().contains("the lease fence"), "{}", daemon.log());
-    daemon.kill();
-    std::fs::remove_file(path(&daemon, Some("horizon"))).unwrap();
-    daemon.start_again_with(&["--set", "lease.ttl_max_s=3000"]);
+    daemon.kill().unwrap();
+    fs::remove_file(daemon.segment().private_path().join("horizon")).unwrap();
+    daemon.start_again_as(&launch().set(["lease.ttl_max_s=3000"])).unwrap();
     let log = daemon.log();
     let warning = log.lines().find(|line| line.contains("the lease fence")).expect("a warning");
     assert!(warning.contains("WARN") && warning.contains("is missing"), "{warning}");
@@ -89,10 +89,10 @@ fn a_lease_fence_that_cannot_be_read_is_reported_with_its_effect_and_its_end() {
     let ends_in: u64 = ends_in.split_whitespace().next().unwrap().parse().unwrap();
     assert!((1_000..=3_010).contains(&ends_in), "{warning}");
     assert!(get(&daemon, 1), "objects are there all the same");
-    let refused = daemon.run(&["put", "k2", "-"], &object(2));
+    let refused = run_on(&daemon, &["put", "k2", "-"], &object(2));
     assert!(!refused.status.success(), "the space may still be read");
-    daemon.kill();
-    daemon.start_again_with(&[]);
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
     assert_eq!(daemon.log().matches("the lease fence").count(), 1, "{}", daemon.log());
 }
 
@@ -107,7 +107,7 @@ fn a_segment_that_somebody_cuts_ends_the_daemon_and_what_is_left_is_served() {
     // The daemon finds it by itself, or meets it in an access.
     let log = daemon.log();
     assert!(log.contains("cut the segment shorter") || log.contains("truncated"), "{log}");
-    daemon.start_again_with(&[]);
+    daemon.start_again().unwrap();
     let log = daemon.log();
     assert!(log.contains("gave it its size back"), "{log}");
     assert_eq!(segment.metadata().unwrap().len(), 64 << 20);

@@ -22,19 +22,6 @@ pub(super) const ALL: &[Exception] = &[
     },
     Exception {
         files: &[
-            "crates/kvlease-api/src/lane/extents.rs",
-            "crates/kvlease-api/src/lane/frame.rs",
-            "crates/kvlease-api/src/lane/hello.rs",
-            "crates/kvlease-api/src/lane/leases.rs",
-            "crates/kvlease-api/src/lane/limits.rs",
-            "crates/kvlease-api/src/lane/malformed.rs",
-            "crates/kvlease-api/src/lane/reader.rs",
-            "crates/kvlease-api/src/lane/records.rs",
-        ],
-        reason: "`limits` asserts a length that `leases` defines",
-    },
-    Exception {
-        files: &[
             "crates/kvlease-cache/src/catalog/mod.rs",
             "crates/kvlease-cache/src/catalog/quarantine.rs",
         ],
@@ -90,96 +77,5 @@ pub(super) const ALL: &[Exception] = &[
             "crates/kvlease-client/src/lane/turns.rs",
         ],
         reason: "ownership in a ring",
-    },
-    Exception {
-        files: &[
-            "crates/kvlease-engine/src/engine.rs",
-            "crates/kvlease-engine/src/lease.rs",
-            "crates/kvlease-engine/src/maintenance.rs",
-            "crates/kvlease-engine/src/put.rs",
-            "crates/kvlease-engine/src/read.rs",
-            "crates/kvlease-engine/src/reservation.rs",
-            "crates/kvlease-engine/src/scrub.rs",
-            "crates/kvlease-engine/src/write.rs",
-        ],
-        reason: "`Shared` is defined by the facade",
-    },
-    Exception {
-        files: &[
-            "crates/kvlease-server/src/config/settings.rs",
-            "crates/kvlease-server/src/config/socket.rs",
-        ],
-        reason: "`Config` finds the path of the socket in the file of the socket",
-    },
-    Exception {
-        files: &[
-            "crates/kvlease-server/src/http/admin.rs",
-            "crates/kvlease-server/src/http/kv.rs",
-            "crates/kvlease-server/src/http/lease.rs",
-            "crates/kvlease-server/src/http/put.rs",
-            "crates/kvlease-server/src/http/routes.rs",
-        ],
-        reason: "`Routes` is router and context",
-    },
-    Exception {
-        files: &[
-            "crates/kvlease-server/src/lane/acquire.rs",
-            "crates/kvlease-server/src/lane/session.rs",
-            "crates/kvlease-server/src/lane/waiting.rs",
-        ],
-        reason: "`acquire` takes the session",
-    },
-    Exception {
-        files: &[
-            "crates/kvlease-server/src/metrics/lane.rs",
-            "crates/kvlease-server/src/metrics/mod.rs",
-        ],
-        reason: "one guard counts for both protocols",
-    },
-    Exception {
-        files: &[
-            "crates/kvlease-shm/src/directory.rs",
-            "crates/kvlease-shm/src/horizon/header.rs",
-            "crates/kvlease-shm/src/horizon/mod.rs",
-            "crates/kvlease-shm/src/record/cells.rs",
-            "crates/kvlease-shm/src/record/entry.rs",
-            "crates/kvlease-shm/src/record/file.rs",
-            "crates/kvlease-shm/src/record/header.rs",
-            "crates/kvlease-shm/src/record/mod.rs",
-            "crates/kvlease-shm/src/segment.rs",
-        ],
-        reason: "names of files are defined by their owners",
-    },
-    Exception {
-        files: &[
-            "testing/soak/src/beside/busy_client.rs",
-            "testing/soak/src/beside/http_client.rs",
-            "testing/soak/src/beside/lane_client.rs",
-            "testing/soak/src/beside/mod.rs",
-        ],
-        reason: "`rest` is defined by the parent",
-    },
-    Exception {
-        files: &[
-            "testing/soak/src/restarts/audit.rs",
-            "testing/soak/src/restarts/client.rs",
-            "testing/soak/src/restarts/common.rs",
-            "testing/soak/src/restarts/mod.rs",
-            "testing/soak/src/restarts/report.rs",
-            "testing/soak/src/restarts/series.rs",
-            "testing/soak/src/restarts/session.rs",
-        ],
-        reason: "the bucket is defined by the parent",
-    },
-    Exception {
-        files: &[
-            "testing/soak/src/soak/client.rs",
-            "testing/soak/src/soak/grant.rs",
-            "testing/soak/src/soak/held.rs",
-            "testing/soak/src/soak/mod.rs",
-            "testing/soak/src/soak/reader.rs",
-            "testing/soak/src/soak/writer.rs",
-        ],
-        reason: "a limit is defined by `client`",
     },
 ];
