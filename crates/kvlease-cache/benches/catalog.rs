@@ -15,6 +15,8 @@ const ROUNDS: u64 = 1_000_000;
 const SLICES: u64 = 50;
 const OBJECT_UNITS: u64 = 4;
 const TTL: Duration = Duration::from_secs(30);
+/// Victims that are chosen at once, at most.
+const VICTIMS: usize = 64;
 /// Leases held by others during the measurement.
 const LEASES_HELD: u64 = 1_000;
 
@@ -81,10 +83,12 @@ fn acquire_batch(catalog: &mut Catalog, names: &[&str], ids: &mut Vec<LeaseId>) 
     ids.extend(leases.map(|lease| lease.expect("the object is there").id));
 }
 
-/// A full arena with some leases.
+/// An arena that is full but for the free target, with some leases.
 fn filled(eviction: EvictionKind) -> Catalog {
-    let capacity = ByteSize::new(OBJECTS * OBJECT_UNITS * UNIT.bytes());
-    let config = CatalogConfig { capacity, eviction, ..CatalogConfig::default() };
+    let objects = OBJECTS * OBJECT_UNITS * UNIT.bytes();
+    let free_target = ByteSize::new(objects / 128);
+    let capacity = ByteSize::new(objects + free_target.bytes());
+    let config = CatalogConfig { capacity, eviction, free_target, ..CatalogConfig::default() };
     let mut catalog = Catalog::new(config, Epoch::new(1));
     catalog.grow(capacity);
     keys(0).into_iter().for_each(|key| store(&mut catalog, key));
@@ -96,11 +100,20 @@ fn filled(eviction: EvictionKind) -> Catalog {
     catalog
 }
 
+/// Stores an object. Eviction ahead of need and the draining of the change log, which other threads
+/// do in the daemon, are part of it.
 fn store(catalog: &mut Catalog, key: Key) {
     let now = Timestamp::default();
     let bucket = BucketName::new("lmcache").expect("the name is short");
     let len = ByteSize::new(OBJECT_UNITS * UNIT.bytes());
-    let write = catalog.reserve(bucket, key, len, now).expect("there is unleased space");
+    if catalog.is_short_of_room() {
+        for victim in catalog.victims(VICTIMS) {
+            catalog.give_up(&victim, false);
+        }
+        catalog.discard_changes();
+    }
+    let room = catalog.reserve(&bucket, &key, len, now).expect("there is unleased space");
+    let write = room.given().expect("the free target is kept");
     catalog.seal(write.id, len, Checksum::new(0), now).expect("the write is in progress");
 }
 

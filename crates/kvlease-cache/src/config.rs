@@ -1,14 +1,20 @@
-//! The limits a catalog works within.
+//! Limits that a catalog works within.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use kvlease_types::ByteSize;
 
-/// What extents are aligned to, and the granularity in which space is given out.
+/// Alignment of extents, and the granularity in which space is given out.
 pub const UNIT: ByteSize = ByteSize::kib(4);
 
 /// The most extents one object may have. One is the normal case; more are for fragmented space.
 pub const EXTENTS_PER_OBJECT_MAX: usize = 64;
+
+/// The largest free target that [`CatalogConfig::free_target_for`] gives.
+pub const FREE_TARGET_MAX: ByteSize = ByteSize::mib(256);
+
+/// The smallest arena for which [`CatalogConfig::free_target_for`] gives a free target.
+pub const FREE_TARGET_CAPACITY_MIN: ByteSize = ByteSize::gib(1);
 
 /// The most slots one call of a listing looks at.
 pub const LIST_SCAN_MAX: usize = 4096;
@@ -28,8 +34,29 @@ pub struct CatalogConfig {
     /// How long after its deadline the extents of an unreleased lease stay as they are: a reader
     /// may be in the middle of a copy, or count its time differently.
     pub lease_grace: Duration,
-    /// In which order unleased objects leave.
+    /// Order in which unleased objects leave.
     pub eviction: EvictionKind,
+    /// Free space that eviction ahead of need restores when less than half of it is left, so that
+    /// writes find space. [`ByteSize::ZERO`] evicts on demand only. See
+    /// [`free_target_for`](Self::free_target_for).
+    pub free_target: ByteSize,
+    /// Key of the hashes of names. It must be secret where clients are not trusted: with it, names
+    /// that collide can be computed.
+    pub hash_seed: u64,
+}
+
+impl CatalogConfig {
+    /// Free target that suits an arena of this capacity: 1/128 of it, at most
+    /// [`FREE_TARGET_MAX`]. Zero for arenas below [`FREE_TARGET_CAPACITY_MIN`], where it would be
+    /// less than an object.
+    pub const fn free_target_for(capacity: ByteSize) -> ByteSize {
+        if capacity.bytes() < FREE_TARGET_CAPACITY_MIN.bytes() {
+            return ByteSize::ZERO;
+        }
+        let part = capacity.bytes() / 128;
+        let max = FREE_TARGET_MAX.bytes();
+        ByteSize::new(if part < max { part } else { max })
+    }
 }
 
 impl Default for CatalogConfig {
@@ -40,14 +67,16 @@ impl Default for CatalogConfig {
             leases_max: 1 << 16,
             lease_grace: Duration::from_secs(10),
             eviction: EvictionKind::Lru,
+            free_target: ByteSize::ZERO,
+            hash_seed: 0,
         }
     }
 }
 
-/// The order in which unleased objects leave.
+/// Order in which unleased objects leave.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum EvictionKind {
-    /// The least recently used first.
+    /// Least recently used first.
     Lru,
     /// S3-FIFO: objects that were never asked for leave soon, so that a scan does not push out
     /// what is in use.

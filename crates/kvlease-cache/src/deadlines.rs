@@ -1,4 +1,4 @@
-//! Numbers ordered by a moment: which lease ends first, which hold passes first.
+//! Numbers ordered by a moment: which lease ends first, which grace.
 //!
 //! A four-way heap that knows where each number sits. A number can be moved or removed at any
 //! time, so the heap is never larger than what is live, however many grants and releases pass.
@@ -49,11 +49,6 @@ impl Deadlines {
             let place = self.rise(place);
             self.sink(place);
         }
-    }
-
-    /// The earliest moment.
-    pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.heap.first().map(|(at, _)| *at)
     }
 
     /// Takes out the earliest number if its moment has come.

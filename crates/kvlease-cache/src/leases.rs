@@ -9,6 +9,7 @@ use kvlease_types::{Owner, Timestamp};
 use crate::{
     deadlines::Deadlines,
     eviction::{Links, List},
+    hash::NumberState,
     slab::{Entry, Slab},
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct LeaseRecord {
 #[derive(Debug)]
 pub(crate) struct Leases {
     records: Slab<LeaseRecord>,
-    by_sequence: HashMap<u64, u32>,
+    by_sequence: HashMap<u64, u32, NumberState>,
     by_deadline: Deadlines,
     links: Links,
     by_age: List,
@@ -45,7 +46,7 @@ impl Leases {
     pub(crate) fn new() -> Self {
         Self {
             records: Slab::new(),
-            by_sequence: HashMap::new(),
+            by_sequence: HashMap::default(),
             by_deadline: Deadlines::default(),
             links: Links::default(),
             by_age: List::default(),
@@ -105,11 +106,6 @@ impl Leases {
     pub(crate) fn pop_expired(&mut self, now: Timestamp) -> Option<LeaseRecord> {
         let id = self.by_deadline.pop_due(now)?;
         Some(self.end(id))
-    }
-
-    /// The earliest deadline.
-    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.by_deadline.next()
     }
 
     /// When the oldest lease was granted.
@@ -178,7 +174,6 @@ mod tests {
         for deadline in [30, 10, 20] {
             leases.grant(0, OWNER, at(0), at(deadline));
         }
-        assert_eq!(leases.next_deadline(), Some(at(10)));
         assert!(leases.renew(2, OWNER, at(40), at(9)));
         assert!(!leases.renew(3, OWNER, at(50), at(20)));
         leases.check();

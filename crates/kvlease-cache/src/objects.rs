@@ -1,24 +1,25 @@
-//! The table of objects: by slot and by name.
+//! Table of objects: by slot and by name.
 
-use std::{
-    hash::BuildHasher,
-    ops::{Index, IndexMut},
-};
+use std::ops::{Index, IndexMut};
 
-use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry as NameEntry};
-use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, SealedObject, Timestamp};
+use hashbrown::{HashTable, hash_table::Entry as NameEntry};
+use kvlease_types::{BucketName, Checksum, Extent, Key, Timestamp};
 
 use crate::{
     deadlines::Deadlines,
     eviction,
     extents::Extents,
     ghost::Ghost,
+    hash::NameHasher,
     slab::{Entry, Slab},
     space::{Allocation, Space},
 };
 
-/// What an allocation of the heap takes beside its contents.
+/// Memory of an allocation of the heap beside its contents.
 const HEAP_OVERHEAD: usize = 16;
+
+/// Reference counts in front of contents that are shared.
+const SHARED_OVERHEAD: usize = 2 * size_of::<usize>();
 
 /// Hash table slots per entry of four bytes: one control byte each, and the table may be half
 /// empty.
@@ -32,7 +33,7 @@ pub(crate) struct Object {
     /// Of bucket and key.
     pub(crate) hash: u64,
     pub(crate) state: State,
-    /// Exact size: reserved while it is written, true once it is sealed.
+    /// Exact size: reserved while it is pending, true once it is sealed.
     pub(crate) len: u64,
     pub(crate) allocation: Allocation,
     /// Empty until it is sealed.
@@ -43,44 +44,48 @@ pub(crate) struct Object {
     pub(crate) created: Timestamp,
     /// Leases that have not been seen to end.
     pub(crate) leases: u32,
-    /// Whether somebody without a live lease may still be reading it: within the grace after one
-    /// that expired, or under one that an earlier incarnation granted.
-    pub(crate) held: bool,
-    /// Whether its bytes are known to have been there since it was sealed. Those of a restored
-    /// object are not, until somebody has looked.
+    /// Whether a reader without a live lease may be there: within the grace after a lease that
+    /// expired, or under one that an earlier incarnation granted.
+    pub(crate) in_grace: bool,
+    /// Whether its bytes are known to match the checksum since it was sealed. Those of a restored
+    /// object are not known until they were verified.
     pub(crate) verified: bool,
+    /// Whether it was chosen for eviction: the policy has forgotten it, and it still serves.
+    pub(crate) victim: bool,
 }
 
 /// Where an object is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    /// Reserved, invisible.
-    Writing,
-    /// Visible, immutable.
+    /// Reserved, not published.
+    Pending,
+    /// Published, immutable.
     Sealed,
-    /// Invisible again; its extents wait for the last reader.
+    /// Unpublished; its extents wait for the last reader.
     Removed,
+    /// Unpublished and without readers; its extents wait for the acknowledgement of its departure.
+    Departed,
 }
 
 impl Object {
-    /// Whether nobody may be reading it.
+    /// Whether it has no reader, with or without a live lease.
     pub(crate) const fn is_unread(&self) -> bool {
-        self.leases == 0 && !self.held
+        self.leases == 0 && !self.in_grace
     }
 
     pub(crate) fn is_evictable(&self) -> bool {
         self.state == State::Sealed && self.is_unread()
     }
 
-    /// Memory beside the slot, for the accounting. An unfinished object keeps room for the block
-    /// that sealing may cut off: a seal never fails for lack of memory.
+    /// Memory beside the slot, for the accounting. A pending object keeps room for the block that
+    /// sealing may cut off: a seal never fails for lack of memory.
     pub(crate) fn memory(&self) -> usize {
-        let tail = if self.state == State::Writing { Space::BLOCK_BYTES } else { 0 };
+        let tail = if self.state == State::Pending { Space::BLOCK_BYTES } else { 0 };
         Objects::heap_bytes(&self.key, self.allocation.blocks as usize) + tail
     }
 }
 
-/// A bucket and what it holds.
+/// One bucket and the sums over its objects.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     pub(crate) name: BucketName,
@@ -92,13 +97,13 @@ pub(crate) struct Bucket {
     pub(crate) stored: u64,
 }
 
-/// What was found for a name.
+/// Result of one look-up of [`Objects::find_many`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     /// Of the name.
     pub(crate) hash: u64,
     slot: Option<u32>,
-    /// Tells the object from others that have the slot later.
+    /// Tells the object from later ones in the slot.
     generation: u64,
 }
 
@@ -110,13 +115,13 @@ pub(crate) struct Objects {
     buckets: Slab<Bucket>,
     by_bucket: HashTable<u32>,
     bucket_bytes: usize,
-    hasher: DefaultHashBuilder,
+    hasher: NameHasher,
 }
 
 impl Objects {
     /// Memory per slot, for the accounting; an eighth is growth slack. The ghost is that of the
     /// objects evicted lately, which the catalog keeps no longer than there are slots; the last
-    /// number is the generation that a [`SlotWatch`](crate::SlotWatch) may keep.
+    /// number is the generation in the table for readers of other processes.
     pub(crate) const SLOT_BYTES: usize = size_of::<Entry<Object>>() * 9 / 8
         + NAME_BYTES
         + 2 * Deadlines::ENTRY_BYTES
@@ -127,22 +132,24 @@ impl Objects {
     /// Memory per bucket beside its name, for the accounting.
     const BUCKET_BYTES: usize = size_of::<Entry<Bucket>>() * 9 / 8 + NAME_BYTES + HEAP_OVERHEAD;
 
-    pub(crate) fn new() -> Self {
+    /// Empty table whose hashes depend on `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             slots: Slab::new(),
             by_name: HashTable::new(),
             buckets: Slab::new(),
             by_bucket: HashTable::new(),
             bucket_bytes: 0,
-            hasher: DefaultHashBuilder::default(),
+            hasher: NameHasher::new(seed),
         }
     }
 
-    /// Memory of an object beside its slot: the key, and, if they are several, the extents with
-    /// what counts references.
+    /// Memory of an object beside its slot: the key, and, if they are several, the extents, both
+    /// with their reference counts.
     pub(crate) fn heap_bytes(key: &Key, extents: usize) -> usize {
-        let list = 2 * HEAP_OVERHEAD + extents * size_of::<Extent>();
-        key.as_str().len() + HEAP_OVERHEAD + if extents > 1 { list } else { 0 }
+        let shared = HEAP_OVERHEAD + SHARED_OVERHEAD;
+        let list = if extents > 1 { shared + extents * size_of::<Extent>() } else { 0 };
+        shared + key.as_str().len() + list
     }
 
     /// Memory of buckets and slots, holes included.
@@ -159,6 +166,11 @@ impl Objects {
         bucket.len() + if known { 0 } else { Self::BUCKET_BYTES }
     }
 
+    /// The slot that the next object gets.
+    pub(crate) fn next_slot(&self) -> u32 {
+        self.slots.next_id()
+    }
+
     /// Whether the next object needs no more slots.
     pub(crate) const fn has_vacancy(&self) -> bool {
         self.slots.has_vacancy()
@@ -169,12 +181,12 @@ impl Objects {
         self.slots.span()
     }
 
-    /// The slot of the object of this name that is visible or being written.
+    /// The slot of the published or pending object of this name.
     pub(crate) fn find(&self, bucket: &str, key: &str) -> Option<u32> {
         self.find_hashed(self.hash(bucket, key), bucket, key)
     }
 
-    /// [`find`](Self::find) for who needs the hash of the name as well.
+    /// [`find`](Self::find) for callers that have the hash of the name.
     pub(crate) fn find_hashed(&self, hash: u64, bucket: &str, key: &str) -> Option<u32> {
         self.by_name
             .find(hash, |slot| self.is_named(&self.slots[*slot], hash, bucket, key))
@@ -203,22 +215,11 @@ impl Objects {
 
     /// The slot of what was found, if the object has not left since.
     pub(crate) fn still(&self, found: &Found) -> Option<u32> {
-        let same = |object: &Object| object.generation == found.generation;
+        let same = |object: &Object| {
+            object.generation == found.generation
+                && matches!(object.state, State::Pending | State::Sealed)
+        };
         found.slot.filter(|slot| self.slots.get(*slot).is_some_and(same))
-    }
-
-    /// A sealed object as it is told to others.
-    pub(crate) fn describe(&self, slot: u32) -> SealedObject<'_> {
-        let object = &self.slots[slot];
-        SealedObject {
-            bucket: self.buckets[object.bucket].name.as_str(),
-            key: object.key.as_str(),
-            extents: &object.extents,
-            len: ByteSize::new(object.len),
-            checksum: object.checksum,
-            generation: object.generation,
-            created: object.created,
-        }
     }
 
     fn is_named(&self, object: &Object, hash: u64, bucket: &str, key: &str) -> bool {
@@ -227,21 +228,21 @@ impl Objects {
             && self.buckets[object.bucket].name.as_str() == bucket
     }
 
-    /// Adds an object that is being written. The name must be free.
+    /// Adds a pending object, whose name has this hash. The name must be free.
     pub(crate) fn insert(
         &mut self,
+        hash: u64,
         bucket: BucketName,
         key: Key,
         len: u64,
         generation: u64,
     ) -> u32 {
-        let hash = self.hash(bucket.as_str(), key.as_str());
         let bucket = self.join_bucket(bucket);
         let slot = self.slots.insert(Object {
             bucket,
             key,
             hash,
-            state: State::Writing,
+            state: State::Pending,
             len,
             allocation: Allocation::default(),
             extents: Extents::default(),
@@ -249,16 +250,17 @@ impl Objects {
             generation,
             created: Timestamp::default(),
             leases: 0,
-            held: false,
+            in_grace: false,
             verified: true,
+            victim: false,
         });
         let slots = &self.slots;
         self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
         slot
     }
 
-    /// Makes the name of an object free for another one.
-    pub(crate) fn unname(&mut self, slot: u32) {
+    /// Takes the name of an object out: it is free for another one.
+    pub(crate) fn remove_name(&mut self, slot: u32) {
         let hash = self.slots[slot].hash;
         if let Ok(entry) = self.by_name.find_entry(hash, |named| *named == slot) {
             entry.remove();
@@ -301,7 +303,7 @@ impl Objects {
     }
 
     pub(crate) fn find_bucket(&self, name: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hasher.one(name);
         self.by_bucket.find(hash, |id| self.buckets[*id].name.as_str() == name).copied()
     }
 
@@ -321,16 +323,16 @@ impl Objects {
 
     /// Identifies a name, of an object that is there or not.
     pub(crate) fn hash(&self, bucket: &str, key: &str) -> u64 {
-        self.hasher.hash_one((bucket, key))
+        self.hasher.pair(bucket, key)
     }
 
     fn join_bucket(&mut self, name: BucketName) -> u32 {
-        let hash = self.hasher.hash_one(name.as_str());
+        let hash = self.hasher.one(name.as_str());
         let (buckets, hasher) = (&self.buckets, &self.hasher);
         let entry = self.by_bucket.entry(
             hash,
             |id| buckets[*id].name == name,
-            |id| hasher.hash_one(buckets[*id].name.as_str()),
+            |id| hasher.one(buckets[*id].name.as_str()),
         );
         match entry {
             NameEntry::Occupied(found) => {
@@ -351,7 +353,7 @@ impl Objects {
     fn forget_bucket(&mut self, id: u32) {
         let bucket = self.buckets.remove(id).expect("a bucket is forgotten once");
         self.bucket_bytes -= bucket.name.as_str().len();
-        let hash = self.hasher.hash_one(bucket.name.as_str());
+        let hash = self.hasher.one(bucket.name.as_str());
         if let Ok(entry) = self.by_bucket.find_entry(hash, |named| *named == id) {
             entry.remove();
         }
@@ -378,16 +380,17 @@ mod tests {
 
     #[test]
     fn names_are_pairs_and_buckets_leave_with_their_last_object() {
-        let mut objects = Objects::new();
+        let mut objects = Objects::new(7);
         let mut add = |bucket: &str, key: &str| {
-            objects.insert(BucketName::new(bucket).unwrap(), Key::new(key).unwrap(), 1, 1)
+            let (hash, bucket) = (objects.hash(bucket, key), BucketName::new(bucket).unwrap());
+            objects.insert(hash, bucket, Key::new(key).unwrap(), 1, 1)
         };
         let (ab_c, a_bc) = (add("ab", "c"), add("a", "bc"));
         assert_eq!(objects.find("ab", "c"), Some(ab_c));
         assert_eq!(objects.find("a", "bc"), Some(a_bc));
         assert_eq!(objects.find("abc", ""), None);
         objects.check_buckets();
-        objects.unname(ab_c);
+        objects.remove_name(ab_c);
         assert_eq!(objects.find("ab", "c"), None);
         assert!(objects.find_bucket("ab").is_some());
         objects.remove(ab_c);

@@ -8,7 +8,7 @@ use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, LeaseId, Timest
 
 use crate::extents::Extents;
 
-/// The name of one object that is being written.
+/// Name of one pending object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct WriteId {
     pub(crate) slot: u32,
@@ -25,12 +25,41 @@ pub struct Reservation {
     pub extents: Vec<Extent>,
 }
 
-/// The right to read an object until a deadline.
+/// Space that was asked for, or the request to drain the change log first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Room<T> {
+    /// The space is given.
+    Given(T),
+    /// There will be space once the changes up to now were acknowledged: drain and ask again.
+    /// What has to leave has left.
+    AfterDrain,
+}
+
+impl<T> Room<T> {
+    /// The space, if it is given.
+    pub fn given(self) -> Option<T> {
+        match self {
+            Self::Given(space) => Some(space),
+            Self::AfterDrain => None,
+        }
+    }
+
+    /// Maps the space.
+    pub(crate) fn map<U>(self, map: impl FnOnce(T) -> U) -> Room<U> {
+        match self {
+            Self::Given(space) => Room::Given(map(space)),
+            Self::AfterDrain => Room::AfterDrain,
+        }
+    }
+}
+
+/// Right to read an object until a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lease {
     /// Names the lease.
     pub id: LeaseId,
-    /// The slot that the object has for as long as it lives, see [`SlotWatch`](crate::SlotWatch).
+    /// Slot that the object has for as long as it lives, see [`Change`](crate::Change).
     pub slot: u32,
     /// Where the object is, in the order of its bytes, with exact lengths.
     pub extents: Extents,
@@ -42,8 +71,9 @@ pub struct Lease {
     pub generation: u64,
     /// When the lease ends by itself.
     pub deadline: Timestamp,
-    /// Whether the bytes are known to be there. If not, nobody may be told of the lease before
-    /// somebody has looked, see [`Catalog::verified`](crate::Catalog::verified).
+    /// Whether the bytes are known to match the checksum. If not, the bytes have to be verified
+    /// before the lease is granted to a client, see
+    /// [`Catalog::record_verification`](crate::Catalog::record_verification).
     pub verified: bool,
 }
 
@@ -68,22 +98,45 @@ pub struct ObjectInfo {
     pub created: Timestamp,
 }
 
-/// An object whose bytes are to be looked at.
+/// Object whose bytes are to be verified.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Suspect {
-    /// The slot that it has for as long as it lives.
+pub struct ScrubCandidate {
+    /// Slot that it has for as long as it lives.
     pub slot: u32,
-    /// Tells it from others that have the slot later.
+    /// Generation, which tells it from later objects in the slot.
     pub generation: u64,
     /// Where it is, in the order of its bytes, with exact lengths.
     pub extents: Extents,
     /// Its size.
     pub len: ByteSize,
-    /// What the checksum of its bytes is to be.
+    /// Checksum that its bytes have to match.
     pub checksum: Checksum,
 }
 
-/// What was taken over from an earlier incarnation.
+/// Object that was chosen for eviction. It serves until it is
+/// [given up](crate::Catalog::give_up).
+///
+/// Its bytes can be copied elsewhere without a lease: they were the object's if giving it up
+/// afterwards succeeds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Victim {
+    /// Slot that it has for as long as it lives.
+    pub slot: u32,
+    /// Generation, which tells it from later objects in the slot.
+    pub generation: u64,
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// Its name in the bucket.
+    pub key: Key,
+    /// Where it is, in the order of its bytes, with exact lengths.
+    pub extents: Extents,
+    /// Its size.
+    pub len: ByteSize,
+    /// Checksum of its bytes.
+    pub checksum: Checksum,
+}
+
+/// Counts of what was taken over from an earlier incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Restored {
     /// Objects that were taken over.
@@ -153,18 +206,18 @@ pub struct CatalogStats {
     pub stored: ByteSize,
     /// What the sealed objects take, in whole units.
     pub allocated: ByteSize,
-    /// What unfinished objects take, in whole units.
+    /// What pending objects take, in whole units.
     pub being_written: ByteSize,
-    /// What waits to be free: removed objects that may still be read, and what an earlier
-    /// incarnation may have leased.
+    /// Space that waits to be free: that of objects that left and may still be read, or whose
+    /// departure was not acknowledged yet, and extents that an earlier incarnation may have leased.
     pub quarantined: ByteSize,
     /// What eviction could make free now, in whole units; part of `allocated`.
     pub evictable: ByteSize,
     /// Sealed objects.
     pub objects: u64,
-    /// Those of them whose bytes nobody has looked at since they were restored.
+    /// Those of them that were restored and not verified since.
     pub unverified: u64,
-    /// Unfinished objects.
+    /// Pending objects.
     pub writes_in_flight: u64,
     /// Leases that neither were released nor have been seen to expire.
     pub leases_live: u64,

@@ -30,6 +30,14 @@ impl<T> Slab<T> {
         Self { entries: Vec::new(), vacant: NONE, taken: 0 }
     }
 
+    /// The number that the next value gets.
+    pub(crate) fn next_id(&self) -> u32 {
+        match self.vacant {
+            NONE => u32::try_from(self.entries.len()).expect("tables are far below 2^32 entries"),
+            vacant => vacant,
+        }
+    }
+
     /// Stores `value` and returns its number.
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         self.taken += 1;

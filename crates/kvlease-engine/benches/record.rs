@@ -5,10 +5,10 @@
 
 use std::{hint::black_box, time::Duration};
 
-use kvlease_arena::{Arena, Manifest, SegmentOptions};
-use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, Restoration, SlotWatch, UNIT};
+use kvlease_cache::{Catalog, CatalogConfig, Change, EvictionKind, Restoration, UNIT};
+use kvlease_shm::{Arena, Record, SegmentOptions};
 use kvlease_testing::median;
-use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, SealedObject, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, Timestamp};
 use tempfile::TempDir;
 
 const OBJECTS: u64 = 100_000;
@@ -18,47 +18,80 @@ const SLICE: u64 = 20_000;
 const OBJECT_UNITS: u64 = 1;
 const MEMORY_MAX: ByteSize = ByteSize::gib(1);
 const TTL: Duration = Duration::from_secs(30);
+/// Victims that are chosen at once, at most.
+const VICTIMS: usize = 64;
 /// How many objects are taken over.
 const TAKEN_OVER: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// Records what the catalog tells, as the daemon does.
-#[derive(Debug)]
-struct Recorder(Manifest);
+/// A catalog whose change log is drained as the daemon does it: into a record, or into nothing.
+struct Cache {
+    catalog: Catalog,
+    record: Option<Record>,
+    batch: Vec<Change>,
+}
 
-impl SlotWatch for Recorder {
-    fn sealed(&mut self, slot: u32, object: &SealedObject<'_>) {
-        assert!(self.0.insert(slot, object), "there is memory");
+impl Cache {
+    fn new(catalog: Catalog, record: Option<Record>) -> Self {
+        Self { catalog, record, batch: Vec::new() }
     }
 
-    fn concealed(&mut self, slot: u32) {
-        self.0.delete(slot);
+    fn drain(&mut self) {
+        self.catalog.take_changes(&mut self.batch);
+        if let Some(record) = &mut self.record {
+            self.batch.iter().for_each(|change| apply(record, change));
+        }
+        self.batch.clear();
+        self.catalog.acknowledge(self.catalog.last_change());
     }
 
-    fn freed(&mut self, _: u32) {}
+    fn store(&mut self, number: u64) {
+        let now = Timestamp::default();
+        let (bucket, key) = (BucketName::new("lmcache").expect("the name is short"), key(number));
+        let len = ByteSize::new(OBJECT_UNITS * UNIT.bytes());
+        if self.catalog.is_short_of_room() {
+            for victim in self.catalog.victims(VICTIMS) {
+                self.catalog.give_up(&victim, false);
+            }
+            self.drain();
+        }
+        let room = self.catalog.reserve(&bucket, &key, len, now).expect("there is unleased space");
+        let write = room.given().expect("the free target is kept");
+        let sealed = self.catalog.seal(write.id, len, Checksum::new(number), now);
+        sealed.expect("the write is in progress");
+        self.drain();
+    }
+}
+
+fn apply(record: &mut Record, change: &Change) {
+    if change.kind.publishes() {
+        assert!(record.write(change.slot, &change.object()), "there is memory");
+    } else if change.kind.unpublishes() {
+        record.strike(change.slot);
+    }
 }
 
 fn main() {
     let dir = TempDir::new_in("/dev/shm").expect("a tmpfs to measure on");
-    let (mut plain, mut recorded) = (catalog(OBJECTS), catalog(OBJECTS));
     let arena = arena(&dir, "bench");
-    recorded.watch_slots(Box::new(Recorder(record(&arena))));
+    let mut plain = Cache::new(catalog(OBJECTS), None);
+    let mut recorded = Cache::new(catalog(OBJECTS), Some(record(&arena)));
     for number in 0..OBJECTS {
-        store(&mut plain, number);
-        store(&mut recorded, number);
+        plain.store(number);
+        recorded.store(number);
     }
     println!("{OBJECTS} objects of a full arena, medians of {SLICES} turns, ns a call");
     println!("{:<22} {:>8} {:>9} {:>7}", "", "alone", "recorded", "ratio");
     let keys: Vec<_> = (0..OBJECTS).map(key).collect();
     let mut round = 0_usize;
-    compare("acquire+release", &mut plain, &mut recorded, |catalog| {
+    compare("acquire+release", &mut plain, &mut recorded, |cache| {
         // A scattered order, so that the figure includes the misses of a real table.
         round = (round + 61_803) % keys.len();
-        acquire_and_release(catalog, &keys[round]);
+        acquire_and_release(&mut cache.catalog, &keys[round]);
     });
     let mut next = OBJECTS;
-    compare("evict+reserve+seal", &mut plain, &mut recorded, |catalog| {
+    compare("evict+reserve+seal", &mut plain, &mut recorded, |cache| {
         next += 1;
-        store(catalog, next);
+        cache.store(next);
     });
     drop((plain, recorded, arena));
     println!("\n{:<10} {:>12} {:>12} {:>12}", "objects", "read ms", "restore ms", "us/object");
@@ -71,11 +104,10 @@ fn main() {
 fn take_over(dir: &TempDir, objects: u64) {
     let name = format!("bench{objects}");
     let before = arena(dir, &name);
-    let mut catalog = catalog(objects);
-    catalog.watch_slots(Box::new(Recorder(record(&before))));
-    (0..objects).for_each(|number| store(&mut catalog, number));
-    before.publish_manifest().expect("the record can be named");
-    drop((catalog, before));
+    let mut cache = Cache::new(catalog(objects), Some(record(&before)));
+    (0..objects).for_each(|number| cache.store(number));
+    before.publish_record().expect("the record can be named");
+    drop((cache, before));
 
     let arena = arena(dir, &name);
     let started = std::time::Instant::now();
@@ -84,9 +116,9 @@ fn take_over(dir: &TempDir, objects: u64) {
     let horizon = arena.lease_fence();
     recorded.for_each(|object| restoration.add(object, horizon.leased_until(object.extents)));
     let read = started.elapsed();
-    let mut catalog = empty(objects);
-    catalog.watch_slots(Box::new(Recorder(record(&arena))));
-    let restored = catalog.restore(restoration, capacity(objects), Timestamp::default());
+    let (mut catalog, mut record) = (empty(objects), record(&arena));
+    let (size, now) = (capacity(objects), Timestamp::default());
+    let restored = catalog.restore(restoration, size, now, |change| apply(&mut record, change));
     let whole = started.elapsed();
     assert_eq!(restored.objects, objects);
     let ms = |span: Duration| span.as_secs_f64() * 1e3;
@@ -95,16 +127,11 @@ fn take_over(dir: &TempDir, objects: u64) {
 }
 
 /// Measures the same call on both catalogs, in turns.
-fn compare(
-    name: &str,
-    plain: &mut Catalog,
-    recorded: &mut Catalog,
-    mut call: impl FnMut(&mut Catalog),
-) {
+fn compare(name: &str, plain: &mut Cache, recorded: &mut Cache, mut call: impl FnMut(&mut Cache)) {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..SLICES {
-        for (times, catalog) in times.iter_mut().zip([&mut *plain, &mut *recorded]) {
-            times.push(nanos_each(|| call(catalog)));
+        for (times, cache) in times.iter_mut().zip([&mut *plain, &mut *recorded]) {
+            times.push(nanos_each(|| call(cache)));
         }
     }
     let [alone, recorded] = times.map(median);
@@ -131,8 +158,14 @@ fn record(arena: &Arena) -> Manifest {
     arena.new_manifest(MEMORY_MAX).expect("there is memory for the record")
 }
 
+/// Room for the objects and the free target.
 fn capacity(objects: u64) -> ByteSize {
-    ByteSize::new(objects * OBJECT_UNITS * UNIT.bytes())
+    let size = objects * OBJECT_UNITS * UNIT.bytes();
+    ByteSize::new(size + free_target(objects).bytes())
+}
+
+fn free_target(objects: u64) -> ByteSize {
+    ByteSize::new(objects * OBJECT_UNITS * UNIT.bytes() / 128)
 }
 
 fn empty(objects: u64) -> Catalog {
@@ -140,6 +173,7 @@ fn empty(objects: u64) -> Catalog {
         capacity: capacity(objects),
         memory_max: MEMORY_MAX,
         eviction: EvictionKind::Lru,
+        free_target: free_target(objects),
         ..CatalogConfig::default()
     };
     Catalog::new(config, Epoch::new(1))
@@ -149,14 +183,6 @@ fn catalog(objects: u64) -> Catalog {
     let mut catalog = empty(objects);
     catalog.grow(capacity(objects));
     catalog
-}
-
-fn store(catalog: &mut Catalog, number: u64) {
-    let now = Timestamp::default();
-    let bucket = BucketName::new("lmcache").expect("the name is short");
-    let len = ByteSize::new(OBJECT_UNITS * UNIT.bytes());
-    let write = catalog.reserve(bucket, key(number), len, now).expect("there is unleased space");
-    catalog.seal(write.id, len, Checksum::new(number), now).expect("the write is in progress");
 }
 
 fn acquire_and_release(catalog: &mut Catalog, key: &Key) {

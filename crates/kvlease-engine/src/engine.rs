@@ -2,8 +2,8 @@
 
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
-use kvlease_arena::{Arena, Generations, LinkStatus};
-use kvlease_cache::{BucketInfo, CatalogStats, ListCursor, ObjectInfo};
+use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo};
+use kvlease_shm::{Arena, Generations, Link};
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
     WriteRefused,
@@ -173,6 +173,17 @@ impl Engine {
             }
         }
         (objects, Some(cursor))
+    }
+
+    /// The changes of what is published, from sequence number `from` on: all that the engine still
+    /// has. Answers to clients are never ahead of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Gap`] when some of them are gone: the reader takes a snapshot and reads on, see
+    /// [`ChangeFeed`](kvlease_cache::ChangeFeed).
+    pub fn changes(&self, from: u64) -> Result<Vec<Change>, Gap> {
+        self.shared.changes(from)
     }
 
     /// Totals of each bucket.

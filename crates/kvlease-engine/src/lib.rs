@@ -13,20 +13,22 @@
 
 #![forbid(unsafe_code)]
 
-mod cells;
 mod clock;
 mod config;
 mod counters;
 mod cursor;
+mod drain;
 mod engine;
 mod error;
 mod grants;
 mod maintenance;
 mod put;
 mod read;
+mod readers;
 mod recovery;
 mod requests;
 mod reservation;
+mod room;
 mod scrub;
 mod shared;
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The work behind the requests, each with a thread of its own: populating the arena once; again
-//! and again ending expired leases, putting the segment's public name back and keeping memory ready
-//! for the record; and [scrubbing](crate::scrub).
+//! Maintenance behind the requests, with a thread for each kind: populating the arena once; ticks
+//! that end expired leases, put the segment's public name back and keep memory ready for the record;
+//! [eviction ahead of need](crate::room); and [scrubbing](crate::scrub).
 
 use std::{
     io,
@@ -13,21 +13,28 @@ use std::{
     time::Duration,
 };
 
-use kvlease_arena::LinkStatus;
+use kvlease_shm::Link;
+use kvlease_types::ByteSize;
 
-use crate::{clock::now, scrub::scrub, shared::Shared};
+use crate::{
+    clock::now,
+    room::{RoomSignal, keep_room},
+    scrub::scrub,
+    shared::Shared,
+};
 
-/// How often expired leases are looked for, and the public name is looked at.
-const TURN: Duration = Duration::from_millis(100);
+/// Time between two ticks.
+const TICK: Duration = Duration::from_millis(100);
 
-/// How many leases and quarantined extents one turn of the reaper ends under one lock.
+/// How many leases and quarantined extents one tick ends under one lock.
 const REAP_BATCH: usize = 1_024;
 
-/// The threads. They end when this is stopped or dropped: whoever opens the segment after that
-/// meets none that still holds it.
+/// The threads. They end when this is stopped or dropped: none of them has the segment open after
+/// that.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
     running: Mutex<Running>,
+    room: Arc<RoomSignal>,
 }
 
 #[derive(Default, Debug)]
@@ -40,7 +47,10 @@ struct Running {
 impl Maintenance {
     pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let mut running = Running::default();
-        running.start("kvlease-keeper", shared, keep)?;
+        running.start("kvlease-tick", shared, tick)?;
+        if shared.config.catalog.free_target > ByteSize::ZERO {
+            running.start("kvlease-evict", shared, keep_room)?;
+        }
         running.start("kvlease-populate", shared, |shared, stopped| {
             while stopped.try_recv() == Err(TryRecvError::Empty) && populate(shared) {}
         })?;
@@ -49,12 +59,13 @@ impl Maintenance {
                 scrub(shared, rate, stopped);
             })?;
         }
-        Ok(Self { running: Mutex::new(running) })
+        Ok(Self { running: Mutex::new(running), room: Arc::clone(&shared.room) })
     }
 
     pub(crate) fn stop(&self) {
-        let mut running = self.running.lock().expect("nobody panics while holding it");
+        let mut running = self.running.lock().expect("no thread panics while holding it");
         running.orders.clear();
+        self.room.request();
         for thread in running.threads.drain(..) {
             thread.join().expect("a panic ends the process before anyone waits for the thread");
         }
@@ -122,10 +133,10 @@ pub(crate) fn reap(shared: &Shared) {
     }
 }
 
-/// Looks after what has to stay as it is.
-fn keep(shared: &Shared, stopped: &Receiver<()>) {
+/// Runs the ticks.
+fn tick(shared: &Shared, stopped: &Receiver<()>) {
     let (mut unlinked, mut unrecorded) = (Trouble::default(), Trouble::default());
-    while stopped.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
+    while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         keep_linked(shared, &mut unlinked);
         keep_room_for_records(shared, &mut unrecorded);
         reap(shared);
@@ -135,7 +146,7 @@ fn keep(shared: &Shared, stopped: &Receiver<()>) {
 fn keep_linked(shared: &Shared, trouble: &mut Trouble) {
     // What is served from zeros would be wrong bytes: the next start finds out what is left.
     let whole = shared.arena.is_whole().unwrap_or(true);
-    assert!(whole, "somebody cut the segment shorter: nobody may do that while it is in use");
+    assert!(whole, "the segment was truncated: it must stay as long as it is while it is in use");
     let reason = match shared.keep_linked() {
         Ok(LinkStatus::Intact | LinkStatus::Restored) => None,
         Ok(LinkStatus::Taken) => Some("another file has the segment's public name".to_owned()),
@@ -155,7 +166,7 @@ fn keep_room_for_records(shared: &Shared, trouble: &mut Trouble) {
     }
 }
 
-/// Something that may go wrong turn after turn, and is told once.
+/// Fault that may last from tick to tick, and is logged once.
 #[derive(Default)]
 struct Trouble {
     lasts: bool,

@@ -77,7 +77,12 @@ impl Read {
         }
         if self.left() == 0 {
             let intact = self.digest.finish() == self.checksum();
-            shared.looked(self.lease.slot, self.lease.generation, intact, "when it was read");
+            shared.record_verification(
+                self.lease.slot,
+                self.lease.generation,
+                intact,
+                "when it was read",
+            );
             if !intact {
                 return Err(ReadError::Corrupt);
             }

@@ -1,13 +1,13 @@
-//! Taking over what the incarnation before this one had.
+//! Recovery: the objects of the incarnation before this one are taken over.
 
 use std::time::{Duration, Instant};
 
 use kvlease_arena::{Arena, LeaseFenceOrigin, ManifestOrigin, StoredManifest};
 use kvlease_cache::{Catalog, Restoration, Restored};
 
-use crate::clock::now;
+use crate::{clock::now, readers::Readers};
 
-/// How a start went: what was found, and what was made of it.
+/// Course of a start: what was found, and what was taken over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recovery {
     /// What was found beside the arena.
@@ -22,13 +22,14 @@ pub struct Recovery {
     pub took: Duration,
 }
 
-/// Fills an empty catalog with the objects that the arena holds, unless it is to start `cold`.
-/// The start of all this was when the record began to be read.
-/// Space that clients may still be reading under leases of an earlier incarnation is not free.
+/// Fills an empty catalog with the objects in the arena, unless it is to start `cold`, and reports
+/// them to the required readers. `started` is when the record began to be read. Space that clients
+/// may still be reading under leases of an earlier incarnation is not free.
 pub(crate) fn recover(
     arena: &Arena,
     recorded: &StoredManifest,
     catalog: &mut Catalog,
+    readers: &mut Readers,
     cold: bool,
     started: Instant,
 ) -> Recovery {
@@ -36,7 +37,7 @@ pub(crate) fn recover(
         tracing::error!(
             %shrunk_to,
             capacity = %arena.capacity(),
-            "somebody had cut the segment shorter: gave it its size back, what was beyond is lost"
+            "the segment had been truncated: gave it its size back, the objects beyond are lost"
         );
     }
     let (horizon, now) = (arena.lease_fence(), now());
@@ -57,7 +58,8 @@ pub(crate) fn recover(
             restoration.add(object, horizon.leased_until(object.extents));
         }),
     };
-    let restored = catalog.restore(restoration, arena.populated(), now);
+    let restored = catalog
+        .restore(restoration, arena.populated(), now, |change| readers.apply_restored(change));
     let recovery =
         Recovery { origin: recorded.origin(), cold, restored, broken, took: started.elapsed() };
     recovery.log();
@@ -85,7 +87,11 @@ impl Recovery {
             other => tracing::warn!("starting cold, the cache is empty: {other}"),
         }
         if *broken + impossible > 0 {
-            tracing::warn!(broken, impossible, "left out objects whose record makes no sense");
+            tracing::warn!(
+                broken,
+                impossible,
+                "left out objects whose entries contradict others or the arena"
+            );
         }
         if beyond_memory > 0 {
             tracing::warn!(

@@ -1,7 +1,7 @@
-//! The scrubber: looks at the bytes of all objects, one after the other, at a bounded rate.
+//! Scrubber: verifies the bytes of all objects, one after the other, at a bounded rate.
 //!
-//! What was taken over from an earlier incarnation comes first and faster, ahead of its first
-//! lease. After that each round goes over everything that is there.
+//! Objects that were taken over from an earlier incarnation come first and faster, ahead of their
+//! first lease. After that each round goes over all objects.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -12,7 +12,7 @@ use kvlease_types::ByteSize;
 
 use crate::shared::Shared;
 
-/// How fast objects are looked at that were taken over, at least: a tenth of a core.
+/// Lowest rate at which objects that were taken over are verified: a tenth of a core.
 const RECOVERY_RATE: ByteSize = ByteSize::gib(1);
 
 /// The shortest time from the start of one round to that of the next.
@@ -23,7 +23,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// Runs until told to stop, which dropping the sender does.
 pub(crate) fn scrub(shared: &Shared, rate: ByteSize, stopped: &Receiver<()>) {
-    let mut scrubber = Scrubber { shared, stopped, owed: Duration::ZERO };
+    let mut scrubber = Scrubber { shared, stopped, pause: Duration::ZERO };
     // Objects are taken over at the start only.
     let mut goes_on = scrubber.round(rate.max(RECOVERY_RATE), true);
     while goes_on {
@@ -37,35 +37,41 @@ struct Scrubber<'a> {
     shared: &'a Shared,
     stopped: &'a Receiver<()>,
     /// Time to be paused, not yet worth a pause.
-    owed: Duration,
+    pause: Duration,
 }
 
 impl Scrubber<'_> {
-    /// Looks at every object, or at those that nobody looked at. Returns false if told to stop.
+    /// Verifies every object, or those that were not verified yet. Returns false if told to stop.
     fn round(&mut self, rate: ByteSize, unverified: bool) -> bool {
         let mut from = Some(0);
         while let Some(slot) = from {
-            let (suspect, next) = self.shared.state().catalog.next_suspect(slot, unverified);
+            let (candidate, next) =
+                self.shared.state().catalog.next_scrub_candidate(slot, unverified);
             from = next;
-            let Some(suspect) = suspect else { continue };
+            let Some(candidate) = candidate else { continue };
             let shared = self.shared;
-            let Some(intact) = shared.inspect(&suspect, |bytes| self.looked_at(bytes, rate)) else {
+            let Some(intact) = shared.inspect(&candidate, |bytes| self.count(bytes, rate)) else {
                 return false;
             };
-            shared.looked(suspect.slot, suspect.generation, intact, "by the scrubber");
+            shared.record_verification(
+                candidate.slot,
+                candidate.generation,
+                intact,
+                "by the scrubber",
+            );
         }
         self.sleep(Duration::ZERO)
     }
 
     /// Counts bytes, and keeps to the rate. Returns false if told to stop.
-    fn looked_at(&mut self, bytes: u64, rate: ByteSize) -> bool {
+    fn count(&mut self, bytes: u64, rate: ByteSize) -> bool {
         self.shared.counters.scrubbed.add(bytes);
-        self.owed += Duration::from_secs_f64(bytes as f64 / rate.bytes() as f64);
-        if self.owed < PAUSE_MIN {
+        self.pause += Duration::from_secs_f64(bytes as f64 / rate.bytes() as f64);
+        if self.pause < PAUSE_MIN {
             return true;
         }
-        let owed = std::mem::take(&mut self.owed);
-        self.sleep(owed)
+        let pause = std::mem::take(&mut self.pause);
+        self.sleep(pause)
     }
 
     /// Returns false if told to stop.

@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -13,11 +13,12 @@ use kvlease_cache::Catalog;
 use kvlease_types::{ByteSize, Epoch};
 
 use crate::{
-    cells::Cells,
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
     error::StartError,
+    readers::Readers,
     recovery::{Recovery, recover},
+    room::RoomSignal,
     state::State,
 };
 
@@ -33,7 +34,14 @@ pub(crate) struct Shared {
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
     pub(crate) huge_pages: AtomicBool,
-    state: Mutex<State>,
+    /// Wakes eviction ahead of need.
+    pub(crate) room: Arc<RoomSignal>,
+    /// Number of the last change that the required readers have applied.
+    pub(crate) applied: AtomicU64,
+    /// Locked before the state if both are.
+    pub(crate) readers: Mutex<Readers>,
+    /// To be locked with [`state`](Self::state).
+    pub(crate) state: Mutex<State>,
 }
 
 impl Shared {
@@ -52,12 +60,8 @@ impl Shared {
         let recorded = arena.stored_manifest()?;
         let record = arena.new_manifest(config.catalog.memory_max)?;
         let record_file = Arc::clone(record.file());
-        catalog.watch_slots(Box::new(Cells {
-            generations: Arc::clone(&generations),
-            record,
-            counters: Arc::clone(&counters),
-        }));
-        let recovery = recover(&arena, &recorded, &mut catalog, config.cold, started);
+        let mut readers = Readers::new(Arc::clone(&generations), record, Arc::clone(&counters));
+        let recovery = recover(&arena, &recorded, &mut catalog, &mut readers, config.cold, started);
         drop(recorded);
         arena.publish_manifest()?;
         // What an earlier incarnation populated can be used at once.
@@ -67,15 +71,19 @@ impl Shared {
             huge_pages = arena.huge_pages_granted();
         }
         catalog.grow(arena.populated());
-        let state = Mutex::new(State::new(catalog));
-        let huge_pages = AtomicBool::new(huge_pages);
-        let shared =
-            Self { arena, config, counters, record: record_file, generations, huge_pages, state };
+        let shared = Self {
+            arena,
+            config,
+            counters,
+            record: record_file,
+            generations,
+            huge_pages: AtomicBool::new(huge_pages),
+            room: Arc::default(),
+            applied: AtomicU64::new(catalog.last_change()),
+            readers: Mutex::new(readers),
+            state: Mutex::new(State::new(catalog)),
+        };
         Ok((Arc::new(shared), recovery))
-    }
-
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("a panic ends the process, so no thread meets a poisoned catalog")
     }
 
     /// Checks the public name of the segment, and counts and logs when it had to be put back.

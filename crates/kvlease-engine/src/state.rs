@@ -78,7 +78,8 @@ mod tests {
     fn begin(state: &Mutex<State>) -> WriteId {
         let (bucket, key) = (BucketName::new("b").unwrap(), Key::new("k").unwrap());
         let mut state = state.lock().unwrap();
-        state.catalog.reserve(bucket, key, ByteSize::new(1), now()).unwrap().id
+        let room = state.catalog.reserve(&bucket, &key, ByteSize::new(1), now()).unwrap();
+        room.given().expect("the arena is empty").id
     }
 
     /// Waits until the object is there or is not pending any more.

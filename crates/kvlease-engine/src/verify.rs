@@ -1,12 +1,12 @@
-//! Looking at the bytes of objects: before the first lease of one that was taken over, and again
-//! and again behind the requests.
+//! Verification of objects' bytes: before the first lease of one that was taken over, and again and
+//! again behind the requests.
 //!
-//! Nobody needs a lease to look. While an object is there, its extents are nobody else's; so bytes
-//! that do not match, and an object that is still there under the same generation afterwards, mean
-//! that somebody changed them.
+//! It needs no lease. While an object is there, its extents belong to no other; so a checksum that
+//! does not match, of an object that is still there under the same generation afterwards, proves
+//! that its bytes were changed.
 
-use kvlease_cache::{Lease, Suspect};
-use kvlease_sys::Digest;
+use kvlease_cache::{Lease, ScrubCandidate};
+use kvlease_shm::Digest;
 use kvlease_types::{ByteSize, Checksum, Extent, Offset};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
@@ -15,30 +15,37 @@ use tokio::{
 
 use crate::shared::Shared;
 
-/// What is looked at without a break: a tenth of a millisecond.
+/// Bytes that are read without a break: a tenth of a millisecond.
 const PIECE: u64 = 1 << 20;
 
 impl Shared {
-    /// Whether the object of this lease may be read. Looks at its bytes if nobody did so since it
-    /// was taken over from an earlier incarnation, and removes it if they are damaged.
-    pub(crate) fn vouches_for(&self, lease: &Lease) -> bool {
+    /// Whether the lease may be granted to a client. An object that was taken over from an earlier
+    /// incarnation is verified before its first lease, and removed if it is corrupt.
+    pub(crate) fn verify_before_grant(&self, lease: &Lease) -> bool {
         if lease.verified {
             return true;
         }
         let look = || self.is_intact(&lease.extents, lease.checksum);
         let intact = if lease.len.bytes() < PIECE { look() } else { in_place(look) };
-        self.looked(lease.slot, lease.generation, intact, "at its first lease");
+        self.record_verification(lease.slot, lease.generation, intact, "at its first lease");
         intact
     }
 
-    /// Draws the conclusion of a look at an object's bytes; nothing if it has left meanwhile.
-    pub(crate) fn looked(&self, slot: u32, generation: u64, intact: bool, when: &'static str) {
+    /// Records whether an object's bytes match its checksum, and removes it if not. Has no effect if
+    /// it has left meanwhile.
+    pub(crate) fn record_verification(
+        &self,
+        slot: u32,
+        generation: u64,
+        intact: bool,
+        when: &'static str,
+    ) {
         let mut state = self.state();
         if intact {
-            state.catalog.verified(slot, generation);
+            state.catalog.record_verification(slot, generation);
             return;
         }
-        let condemned = state.catalog.condemn(slot, generation, |object| {
+        let removed = state.catalog.remove_corrupt(slot, generation, |object| {
             tracing::error!(
                 bucket = object.bucket,
                 key = object.key,
@@ -47,7 +54,7 @@ impl Shared {
                 "an object's bytes were changed in the arena: removed it"
             );
         });
-        if condemned {
+        if removed {
             self.counters.corrupt_objects.increment();
         }
     }
@@ -58,25 +65,25 @@ impl Shared {
         digest.finish() == checksum
     }
 
-    /// Looks at an object's bytes in pieces and calls `pause` with the length of each. `None` if
-    /// that tells to stop.
+    /// Whether an object's bytes match its checksum. Reads them in pieces and calls `pause` with the
+    /// length of each. `None` if that tells to stop.
     pub(crate) fn inspect(
         &self,
-        suspect: &Suspect,
+        candidate: &ScrubCandidate,
         mut pause: impl FnMut(u64) -> bool,
     ) -> Option<bool> {
         let mut digest = Digest::new();
-        for piece in suspect.extents.iter().flat_map(pieces) {
+        for piece in candidate.extents.iter().flat_map(pieces) {
             self.arena.digest(piece, &mut digest);
             if !pause(piece.len.bytes()) {
                 return None;
             }
         }
-        Some(digest.finish() == suspect.checksum)
+        Some(digest.finish() == candidate.checksum)
     }
 }
 
-/// An extent in parts that are short to look at.
+/// An extent in parts that are short to read.
 fn pieces(extent: &Extent) -> impl Iterator<Item = Extent> {
     let (start, len) = (extent.offset.bytes(), extent.len.bytes());
     (0..len).step_by(PIECE as usize).map(move |done| {
@@ -84,7 +91,8 @@ fn pieces(extent: &Extent) -> impl Iterator<Item = Extent> {
     })
 }
 
-/// Does what may take long. The runtime's other tasks go on meanwhile, where it has other threads.
+/// Runs work that may take long. The runtime's other tasks go on meanwhile, where it has other
+/// threads.
 fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current() {
         Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {

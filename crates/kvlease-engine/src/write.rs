@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kvlease_cache::WriteId;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Extent, Key, Timestamp, WriteRefused};
 
-use crate::{clock::now, shared::Shared, state::State};
+use crate::{clock::now, drain::StateGuard, shared::Shared, state::State};
 
 /// A pending object. Dropping it discards the object, gives its extents back, and wakes readers
 /// that wait for it, as [`Write::seal`] does. To be dropped while the catalog is not locked.
@@ -31,7 +31,7 @@ impl Write {
     /// Takes the name and space for `len` bytes.
     pub(crate) fn begin(
         shared: &Arc<Shared>,
-        state: &mut State,
+        state: &mut StateGuard<'_>,
         caller: &Caller,
         (bucket, key): (BucketName, Key),
         len: ByteSize,
@@ -41,14 +41,15 @@ impl Write {
         if len > object_len_max {
             return Err(WriteRefused::TooLarge { object_len_max });
         }
-        let reservation = state.catalog.reserve(bucket, key, len, now)?;
+        let reservation = state.room(|catalog| catalog.reserve(&bucket, &key, len, now))?;
         let (shared, id) = (Arc::clone(shared), reservation.id);
         Ok((Self { shared, caller: *caller, id, open: true }, reservation.extents))
     }
 
     /// Takes space for `more` bytes.
     pub(crate) fn extend(&self, more: ByteSize) -> Result<Vec<Extent>, WriteRefused> {
-        self.shared.state().catalog.extend(self.id, more, now())
+        let (id, now) = (self.id, now());
+        self.shared.state().room(|catalog| catalog.extend(id, more, now))
     }
 
     /// Publishes the first `len` bytes, no more than space was taken for.

@@ -1,6 +1,7 @@
 //! One daemon from its parts.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -177,6 +178,9 @@ fn engine_config(config: &Config, arena: &Arena) -> EngineConfig {
             leases_max: config.leases_max,
             lease_grace: config.lease_grace,
             eviction: config.eviction,
+            free_target: CatalogConfig::free_target_for(capacity),
+            // A secret of this process: clients choose names, and must not find ones that collide.
+            hash_seed: RandomState::new().hash_one(capacity),
         },
         object_len_max: config.object_len_max,
         lease_ttl_default: config.lease_ttl_default,

@@ -1,6 +1,6 @@
 //! Names of objects, and the checksum of their bytes.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// The longest bucket name, in bytes of UTF-8.
 pub const BUCKET_LEN_MAX: usize = 255;
@@ -31,13 +31,14 @@ pub enum NameError {
     },
 }
 
-/// The name of a namespace of keys: 1 to [`BUCKET_LEN_MAX`] bytes of UTF-8.
+/// Name of a bucket, a namespace of keys: 1 to [`BUCKET_LEN_MAX`] bytes of UTF-8. Clones share the
+/// text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct BucketName(Box<str>);
+pub struct BucketName(Arc<str>);
 
 impl BucketName {
     /// Checks the length and takes the name.
-    pub fn new(name: impl Into<Box<str>>) -> Result<Self, NameError> {
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self, NameError> {
         let name = name.into();
         Self::check(&name)?;
         Ok(Self(name))
@@ -64,13 +65,14 @@ impl fmt::Display for BucketName {
     }
 }
 
-/// The name of an object within its bucket: 1 to [`KEY_LEN_MAX`] bytes of UTF-8, any characters.
+/// Name of an object within its bucket: 1 to [`KEY_LEN_MAX`] bytes of UTF-8, any characters. Clones
+/// share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Key(Box<str>);
+pub struct Key(Arc<str>);
 
 impl Key {
     /// Checks the length and takes the name.
-    pub fn new(name: impl Into<Box<str>>) -> Result<Self, NameError> {
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self, NameError> {
         let name = name.into();
         Self::check(&name)?;
         Ok(Self(name))

@@ -6,6 +6,7 @@ use kvlease_types::{ByteSize, Caller, LeaseId, Miss, Owner, Timestamp};
 
 use super::Catalog;
 use crate::{
+    changes::ChangeKind,
     extents::Extents,
     leases::Leases,
     objects::{Object, State},
@@ -60,9 +61,13 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Lease, Miss> {
         let Some(slot) = slot else {
-            return Err(if self.gone.contains(hash) { Miss::Evicted } else { Miss::Absent });
+            return Err(match self.gone.get(hash) {
+                Some(true) => Miss::Elsewhere,
+                Some(false) => Miss::Evicted,
+                None => Miss::Absent,
+            });
         };
-        if self.objects[slot].state == State::Writing {
+        if self.objects[slot].state == State::Pending {
             return Err(Miss::Pending);
         }
         while self.leases.len() >= self.config.leases_max {
@@ -75,7 +80,7 @@ impl Catalog {
         if !self.leases.has_vacancy() {
             if self.check_memory(Leases::LEASE_BYTES).is_err() {
                 self.uncount_lease(slot);
-                self.settle(slot);
+                self.reader_ended(slot);
                 return Err(Miss::MemoryShort);
             }
             self.make_memory(Leases::LEASE_BYTES);
@@ -88,12 +93,12 @@ impl Catalog {
     pub fn pending(&self, bucket: &str, key: &str) -> Option<WriteId> {
         let slot = self.objects.find(bucket, key)?;
         let Object { state, generation, .. } = self.objects[slot];
-        (state == State::Writing).then_some(WriteId { slot, generation })
+        (state == State::Pending).then_some(WriteId { slot, generation })
     }
 
     /// Ends a lease of the caller and returns how long it was held; `None` if it is not live.
     ///
-    /// Its object may be evicted at once if no other lease is on it.
+    /// Its object may be evicted at once if it has no other reader.
     pub fn release(&mut self, caller: &Caller, id: LeaseId, now: Timestamp) -> Option<Duration> {
         if id.epoch != self.epoch {
             return None;
@@ -101,7 +106,7 @@ impl Catalog {
         let lease = self.leases.release(id.sequence, caller.owner, now)?;
         self.totals.released += 1;
         self.uncount_lease(lease.slot);
-        self.settle(lease.slot);
+        self.reader_ended(lease.slot);
         Some(now.since(lease.granted))
     }
 
@@ -148,10 +153,13 @@ impl Catalog {
         }
     }
 
-    /// Adds a lease to a sealed object: it is pinned from then on.
+    /// Adds a lease to a sealed object: it is pinned from then on, and no victim any more.
     fn count_lease(&mut self, slot: u32) {
         if self.objects[slot].is_evictable() {
             self.evictable.subtract(&self.objects[slot]);
+            if self.objects[slot].victim {
+                self.spare_victim(slot);
+            }
             self.policy.pin(slot);
         }
         let object = &mut self.objects[slot];
@@ -161,7 +169,7 @@ impl Catalog {
         object.leases += 1;
     }
 
-    /// Takes a lease off an object. [`settle`](Self::settle) must follow.
+    /// Takes a lease off an object. [`reader_ended`](Self::reader_ended) must follow.
     pub(super) fn uncount_lease(&mut self, slot: u32) {
         let object = &mut self.objects[slot];
         object.leases -= 1;
@@ -170,9 +178,9 @@ impl Catalog {
         }
     }
 
-    /// Draws the conclusion when a lease or a hold on an object has ended: if nobody may read it
-    /// any more, it is evictable, or free if it was removed.
-    pub(super) fn settle(&mut self, slot: u32) {
+    /// Follows up the end of a lease or grace: an object without readers is evictable, or departs
+    /// if it was removed.
+    pub(super) fn reader_ended(&mut self, slot: u32) {
         let object = &self.objects[slot];
         if !object.is_unread() {
             return;
@@ -184,9 +192,11 @@ impl Catalog {
             }
             State::Removed => {
                 self.removed.subtract(object);
-                self.free_object(slot);
+                self.depart(slot, ChangeKind::Freed);
             }
-            State::Writing => unreachable!("nobody reads an unfinished object"),
+            State::Pending | State::Departed => {
+                unreachable!("only sealed and removed objects have readers")
+            }
         }
     }
 }

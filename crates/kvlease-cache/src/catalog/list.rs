@@ -1,4 +1,4 @@
-//! Looking without touching: one object, a bucket's objects, the buckets.
+//! Look-ups that count as no use: one object, a bucket's objects, the buckets.
 
 use kvlease_types::ByteSize;
 

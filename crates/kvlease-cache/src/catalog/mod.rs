@@ -1,14 +1,20 @@
-//! The table of objects, leases and free extents.
+//! Catalog: the table of objects, leases and free extents.
 //!
 //! One structure behind the caller's mutex. Each file beside this one is a part of its surface:
 //! [`mod@write`] (reserve, extend, seal, abort), [`lease`] (acquire, release, renew), [`remove`],
-//! [`reap`] (what ends by the clock), [`restore`] (what an earlier incarnation had), [`verify`]
-//! (whose bytes are known), [`list`], [`stats`]. [`room`] makes space and memory free
+//! [`victims`] (eviction ahead of need), [`publish`] (what the change log reports, and its
+//! acknowledgement), [`reap`] (what ends by the clock), [`restore`] (objects of an earlier
+//! incarnation), [`verify`] (known bytes), [`list`], [`stats`]. [`room`] makes space and memory free
 //! and decides beforehand whether that can succeed, so that a refusal evicts nothing.
+//!
+//! The life of an object: *pending* (reserved) → *sealed* (published) → *removed* (unpublished, still
+//! read) → *departed* (without readers, not acknowledged) → its slot and extents are free. An object
+//! without readers departs at once when it is unpublished.
 
-mod check;
+mod invariants;
 mod lease;
 mod list;
+mod publish;
 mod quarantine;
 mod reap;
 mod remove;
@@ -17,11 +23,15 @@ mod room;
 mod stats;
 mod tally;
 mod verify;
+mod victims;
 mod write;
 
-use kvlease_types::{ByteSize, Epoch, Timestamp};
+use std::collections::VecDeque;
+
+use kvlease_types::{ByteSize, Epoch};
 
 use crate::{
+    changes::ChangeLog,
     config::{CAPACITY_MAX, CatalogConfig, UNIT},
     deadlines::Deadlines,
     eviction::{self, EvictionPolicy},
@@ -30,10 +40,10 @@ use crate::{
     objects::Objects,
     outcome::CatalogTotals,
     space::Space,
-    watch::SlotWatch,
 };
 use quarantine::Quarantine;
 use tally::Tally;
+use victims::Victims;
 
 pub use restore::Restoration;
 
@@ -48,70 +58,77 @@ pub struct Catalog {
     quarantine: Quarantine,
     objects: Objects,
     leases: Leases,
-    /// Slots of the objects that are held, by the end of the grace.
-    holds: Deadlines,
+    /// Slots of the objects in grace, by its end.
+    grace_deadlines: Deadlines,
+    /// The evictable objects that are no victims, in the order in which they leave.
     policy: Box<dyn EvictionPolicy>,
-    /// Objects that are being written.
-    writing: Tally,
+    /// The evictable objects that were chosen to leave next.
+    victims: Victims,
+    /// Objects in [`State::Pending`](crate::objects::State).
+    pending: Tally,
     /// Objects that are sealed.
     sealed: Tally,
     /// Those of them that may be evicted now.
     evictable: Tally,
-    /// Objects that were removed and may still be read.
+    /// Objects that left and may still be read.
     removed: Tally,
-    /// Sealed objects whose bytes nobody has looked at since they were restored.
+    /// Objects that left, have no reader, and wait for the acknowledgement.
+    departed: Tally,
+    /// Their slots, each with the number of the change that frees it, in the order of the numbers.
+    departures: VecDeque<(u64, u32)>,
+    log: ChangeLog,
+    /// Sealed objects that were restored and not verified since.
     unverified: u64,
     /// Exact size of the objects with leases.
     leased_bytes: u64,
-    /// Names of the objects evicted lately, no more than there are slots.
+    /// Names of the objects evicted lately, no more than there are slots, marked if a copy is
+    /// elsewhere.
     gone: Ghost,
     totals: CatalogTotals,
     /// Given to the object that was reserved last.
     generation: u64,
-    watch: Option<Box<dyn SlotWatch>>,
 }
 
 impl Catalog {
-    /// An empty catalog. Nothing can be reserved before [`grow`](Self::grow).
+    /// Empty catalog. Nothing can be reserved before [`grow`](Self::grow).
     pub fn new(config: CatalogConfig, epoch: Epoch) -> Self {
         let policy = eviction::policy(config.eviction);
+        let objects = Objects::new(config.hash_seed);
+        let log = ChangeLog::new(memory_limit(&config));
         Self {
             capacity: whole_units(config.capacity),
             config,
             epoch,
             space: Space::new(),
             quarantine: Quarantine::default(),
-            objects: Objects::new(),
+            objects,
             leases: Leases::new(),
-            holds: Deadlines::default(),
+            grace_deadlines: Deadlines::default(),
             policy,
-            writing: Tally::default(),
+            victims: Victims::default(),
+            pending: Tally::default(),
             sealed: Tally::default(),
             evictable: Tally::default(),
             removed: Tally::default(),
+            departed: Tally::default(),
+            departures: VecDeque::new(),
+            log,
             unverified: 0,
             leased_bytes: 0,
             gone: Ghost::default(),
             totals: CatalogTotals::default(),
             generation: 0,
-            watch: None,
         }
     }
 
-    /// Tells `watch` from now on what every slot holds. To be called before the first object is
-    /// sealed or restored.
-    pub fn watch_slots(&mut self, watch: Box<dyn SlotWatch>) {
-        self.watch = Some(watch);
-    }
-
-    /// How many slots there can be, at most, with the memory that the catalog may use: all are
-    /// numbered below this.
+    /// Most slots that there can be with the memory that the catalog may use: all are numbered
+    /// below this.
     pub fn slots_max(&self) -> u32 {
         let slots = self.memory_max() / Objects::SLOT_BYTES;
         u32::try_from(slots).unwrap_or(u32::MAX)
     }
 
-    /// The incarnation this catalog grants leases for.
+    /// Incarnation that this catalog grants leases for.
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -135,10 +152,12 @@ impl Catalog {
         self.capacity = whole_units(capacity).clamp(self.space.populated(), self.capacity);
     }
 
-    /// Estimated memory of everything the catalog holds.
+    /// Estimated memory of everything in the catalog, without the names and extents of departed
+    /// objects: those are free with the next acknowledgement, and no more than the log is long.
     fn memory(&self) -> usize {
-        let heap = self.writing.memory + self.sealed.memory + self.removed.memory;
+        let heap = self.pending.memory + self.sealed.memory + self.removed.memory;
         self.objects.memory()
+            + self.log.memory()
             + self.leases.span() * Leases::LEASE_BYTES
             + self.space.span() * Space::BLOCK_BYTES
             + self.quarantine.memory()
@@ -146,16 +165,12 @@ impl Catalog {
     }
 
     fn memory_max(&self) -> usize {
-        usize::try_from(self.config.memory_max.bytes()).unwrap_or(usize::MAX)
+        memory_limit(&self.config)
     }
+}
 
-    /// When the next thing ends by the clock: a lease, a grace, a quarantine.
-    ///
-    /// [`expire`](Self::expire) has something to do from then on.
-    pub fn next_event(&self) -> Option<Timestamp> {
-        let events = [self.leases.next_deadline(), self.holds.next(), self.quarantine.next()];
-        events.into_iter().flatten().min()
-    }
+fn memory_limit(config: &CatalogConfig) -> usize {
+    usize::try_from(config.memory_max.bytes()).unwrap_or(usize::MAX)
 }
 
 /// Units that are within the first `size` bytes as a whole.

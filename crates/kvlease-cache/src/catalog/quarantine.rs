@@ -1,4 +1,4 @@
-//! What an earlier incarnation may have leased: held out of the free space until it is over.
+//! Quarantine: extents that an earlier incarnation may have leased, kept out of the free space.
 
 use std::{
     cmp::Reverse,
@@ -16,22 +16,22 @@ use crate::{
 /// Memory per range, for the accounting: an entry of either collection with slack.
 const RANGE_BYTES: usize = 64;
 
-/// Ranges held out of the free space.
+/// Ranges kept out of the free space.
 #[derive(Default, Debug)]
 pub(super) struct Quarantine {
     /// Not populated yet: start to end and end of the quarantine, in units. Disjoint.
     ahead: BTreeMap<u32, (u32, Timestamp)>,
     /// Populated: end of the quarantine and block.
-    held: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    /// Units in `held`.
-    held_units: u32,
+    populated: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    /// Units in `populated`.
+    populated_units: u32,
 }
 
 impl Catalog {
-    /// Holds `extent` out of the free space until `until`: an earlier incarnation may have leased
-    /// it to somebody who still reads it.
+    /// Keeps `extent` out of the free space until `until`: a client may still read it under a lease
+    /// of an earlier incarnation.
     ///
-    /// Every unit the extent touches is held; where extents overlap, the later end holds for
+    /// Every unit that the extent touches is kept; where extents overlap, the later end counts for
     /// both. What lies beyond the arena has no effect. This never fails for lack of memory; it
     /// counts against the limit.
     ///
@@ -78,8 +78,8 @@ impl Quarantine {
             self.ahead.remove(&start);
             let here = end.min(populated);
             let block = space.append_quarantined(here - at);
-            self.held.push(Reverse((until, block)));
-            self.held_units += here - at;
+            self.populated.push(Reverse((until, block)));
+            self.populated_units += here - at;
             if here < end {
                 self.ahead.insert(here, (end, until));
             }
@@ -102,28 +102,23 @@ impl Quarantine {
 
     /// Frees the first range whose time has come.
     pub(super) fn free_due(&mut self, space: &mut Space, now: Timestamp) -> bool {
-        let Some(Reverse((until, block))) = self.held.peek().copied() else { return false };
+        let Some(Reverse((until, block))) = self.populated.peek().copied() else { return false };
         if until > now {
             return false;
         }
-        self.held.pop();
-        self.held_units -= space.free_block(block);
+        self.populated.pop();
+        self.populated_units -= space.free_block(block);
         true
-    }
-
-    /// When the first range that is populated becomes free.
-    pub(super) fn next(&self) -> Option<Timestamp> {
-        self.held.peek().map(|Reverse((until, _))| *until)
     }
 
     /// Populated units in quarantine.
     pub(super) const fn units(&self) -> u32 {
-        self.held_units
+        self.populated_units
     }
 
     /// Disjoint ranges in quarantine.
     pub(super) fn ranges(&self) -> usize {
-        self.ahead.len() + self.held.len()
+        self.ahead.len() + self.populated.len()
     }
 
     pub(super) fn memory(&self) -> usize {

@@ -1,4 +1,4 @@
-//! What ends by the clock: leases, the grace after them, quarantine.
+//! Expiry: leases, the grace after them, quarantine.
 
 use kvlease_types::{ByteSize, LeaseId, Timestamp};
 
@@ -6,13 +6,17 @@ use super::Catalog;
 use crate::{leases::LeaseRecord, outcome::ExpiredLease};
 
 impl Catalog {
-    /// Ends at most `limit` things whose time has come, and returns the leases among them.
+    /// Ends at most `limit` leases, graces and quarantines whose time has come, fewer if the change
+    /// log is full, and returns the leases among them.
     ///
-    /// Due things that are left are the next [`next_event`](Self::next_event). Calls that are
-    /// short of space or of leases end due things as well: those leases are only in the totals.
+    /// To be called regularly: calling late only delays the reuse of space. Calls that are short of
+    /// space or of leases end what is due as well: those leases are only in the totals.
     pub fn expire(&mut self, now: Timestamp, limit: usize) -> Vec<ExpiredLease> {
         let mut expired = Vec::new();
         for _ in 0..limit {
+            if self.log.is_full() {
+                break;
+            }
             if let Some(lease) = self.leases.pop_expired(now) {
                 expired.push(self.describe(&lease));
                 self.end_expired(&lease, now);
@@ -23,15 +27,15 @@ impl Catalog {
         expired
     }
 
-    /// Ends one thing whose time has come, if there is one.
+    /// Ends one lease, grace or quarantine whose time has come, if there is one.
     pub(super) fn reap_one(&mut self, now: Timestamp) -> bool {
         self.free_one(now) || self.expire_one(now)
     }
 
-    /// Ends everything whose time has come; false if that was nothing.
+    /// Ends all whose time has come, until the change log is full; false if there was none.
     pub(super) fn reap_all(&mut self, now: Timestamp) -> bool {
         let mut any = false;
-        while self.reap_one(now) {
+        while !self.log.is_full() && self.reap_one(now) {
             any = true;
         }
         any
@@ -44,28 +48,28 @@ impl Catalog {
         true
     }
 
-    /// Ends one hold or quarantine that has passed, if there is one.
+    /// Ends one grace or quarantine that has passed, if there is one.
     fn free_one(&mut self, now: Timestamp) -> bool {
-        if let Some(slot) = self.holds.pop_due(now) {
-            self.objects[slot].held = false;
-            self.settle(slot);
+        if let Some(slot) = self.grace_deadlines.pop_due(now) {
+            self.objects[slot].in_grace = false;
+            self.reader_ended(slot);
             return true;
         }
         self.quarantine.free_due(&mut self.space, now)
     }
 
-    /// The reader may still be there until the grace is over: holds the object until then.
+    /// Puts the object into grace: the reader may still be there until that is over.
     fn end_expired(&mut self, lease: &LeaseRecord, now: Timestamp) {
         let slot = lease.slot;
         self.totals.expired_unreleased += 1;
         self.uncount_lease(slot);
         let until = lease.deadline.after(self.config.lease_grace);
-        let until = self.holds.get(slot).map_or(until, |other| until.max(other));
+        let until = self.grace_deadlines.get(slot).map_or(until, |other| until.max(other));
         if until > now {
-            self.holds.set(slot, until);
-            self.objects[slot].held = true;
+            self.grace_deadlines.set(slot, until);
+            self.objects[slot].in_grace = true;
         }
-        self.settle(slot);
+        self.reader_ended(slot);
     }
 
     fn describe(&self, lease: &LeaseRecord) -> ExpiredLease {

@@ -1,8 +1,8 @@
-//! Taking over the objects that an earlier incarnation had.
+//! Restoration: the objects of an earlier incarnation are taken over.
 //!
-//! What is handed in is a record, and a record may be damaged in ways that its checksums do not
-//! show, or be of another program. So nothing of it is believed that could make two objects share
-//! a byte or an object leave the arena: what does not fit is dropped, the newer object first kept.
+//! They come from a manifest, which may be damaged in ways that its checksums do not show, or be of
+//! another program. So nothing of it is trusted that could make two objects share a byte or an
+//! object leave the arena: what does not fit is dropped, and newer objects are kept first.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -10,6 +10,7 @@ use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, SealedObject, T
 
 use super::{Catalog, units_for, whole_units};
 use crate::{
+    changes::{Change, ChangeKind},
     config::{EXTENTS_PER_OBJECT_MAX, UNIT},
     objects::{Objects, State},
     outcome::Restored,
@@ -32,7 +33,7 @@ struct Candidate {
     len: u64,
     checksum: Checksum,
     created: Timestamp,
-    /// Of the incarnation that recorded it: the later one was sealed later.
+    /// Of the incarnation that sealed it: the later one was sealed later.
     generation: u64,
     /// Until when clients of that incarnation may be reading it.
     leased_until: Timestamp,
@@ -45,7 +46,7 @@ struct Piece {
     end: u32,
 }
 
-/// Whose a piece is.
+/// Owner of a piece.
 #[derive(Debug)]
 struct Placed {
     end: u32,
@@ -66,7 +67,7 @@ struct Admitted {
 }
 
 impl Admitted {
-    /// Whether nobody has any unit of this piece.
+    /// Whether all units of this piece are without an owner.
     fn leaves(&self, piece: &Piece) -> bool {
         let below = self.pieces.range(..piece.end).next_back();
         below.is_none_or(|(_, placed)| placed.end <= piece.start)
@@ -132,8 +133,11 @@ impl Catalog {
     /// incarnation stays until that is over; [quarantine](Self::quarantine) below an object ends.
     ///
     /// The order in which they leave again is that in which they were used, as far as the ends of
-    /// their leases tell, or else sealed. Their bytes count as unknown until they were
-    /// [`verified`](Self::verified).
+    /// their leases tell, or else sealed. Their bytes count as unknown until a
+    /// [verification](Self::record_verification) was recorded.
+    ///
+    /// Each object is reported to `report` instead of the change log, which could not hold them
+    /// all: there is no reader yet that a drain could hold up.
     ///
     /// # Panics
     ///
@@ -143,6 +147,7 @@ impl Catalog {
         restoration: Restoration,
         populated: ByteSize,
         now: Timestamp,
+        mut report: impl FnMut(&Change),
     ) -> Restored {
         assert_eq!(self.space.populated(), 0, "restoring comes before everything else");
         let populated = whole_units(populated).min(self.capacity);
@@ -165,14 +170,15 @@ impl Catalog {
         admitted.slots.reverse();
         admitted.slots.sort_by_key(|(slot, until)| self.objects[*slot].created.max(*until));
         for (slot, until) in admitted.slots {
-            self.reveal(slot);
+            self.publish(slot, ChangeKind::Restored);
+            self.report_all(&mut report);
             self.unverified += 1;
             outcome.objects += 1;
             outcome.bytes += self.objects[slot].len;
             if until > now {
                 self.policy.pin(slot);
-                self.objects[slot].held = true;
-                self.holds.set(slot, until);
+                self.objects[slot].in_grace = true;
+                self.grace_deadlines.set(slot, until);
             } else {
                 self.evictable.add(&self.objects[slot]);
             }
@@ -207,7 +213,8 @@ impl Catalog {
         let Candidate { bucket, key, extents, len, checksum, created, leased_until, .. } =
             candidate;
         self.generation += 1;
-        let slot = self.objects.insert(bucket, key, len, self.generation);
+        let hash = self.objects.hash(bucket.as_str(), key.as_str());
+        let slot = self.objects.insert(hash, bucket, key, len, self.generation);
         let object = &mut self.objects[slot];
         (object.state, object.created, object.verified) = (State::Sealed, created, false);
         (object.checksum, object.extents) = (checksum, extents.into());

@@ -1,4 +1,4 @@
-//! The figures of a catalog.
+//! Figures of a catalog.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use super::{Catalog, unit_bytes};
 use crate::outcome::CatalogStats;
 
 impl Catalog {
-    /// A look at the whole catalog, in constant time.
+    /// Snapshot of the figures, in constant time.
     pub fn stats(&self, now: Timestamp) -> CatalogStats {
-        let quarantined = self.removed.units + u64::from(self.quarantine.units());
+        let left = self.removed.units + self.departed.units;
+        let quarantined = left + u64::from(self.quarantine.units());
         CatalogStats {
             capacity: unit_bytes(self.capacity.into()),
             populated: unit_bytes(self.space.populated().into()),
@@ -18,12 +19,12 @@ impl Catalog {
             largest_free_extent: unit_bytes(self.space.largest_free().into()),
             stored: ByteSize::new(self.sealed.bytes),
             allocated: unit_bytes(self.sealed.units),
-            being_written: unit_bytes(self.writing.units),
+            being_written: unit_bytes(self.pending.units),
             quarantined: unit_bytes(quarantined),
             evictable: unit_bytes(self.evictable.units),
             objects: self.sealed.objects,
             unverified: self.unverified,
-            writes_in_flight: self.writing.objects,
+            writes_in_flight: self.pending.objects,
             leases_live: self.leases.len() as u64,
             leased: ByteSize::new(self.leased_bytes),
             oldest_lease_age: self.leases.oldest().map_or(Duration::ZERO, |then| now.since(then)),

@@ -1,41 +1,45 @@
-//! Whose bytes are known to be there.
+//! Verification of objects' bytes.
 //!
-//! What was restored is only what a record says: the bytes themselves have to be looked at before
-//! anybody is told where they are. And what was looked at once may have been changed since by
-//! whoever can write to the arena. The catalog sees no bytes, so others look, without a lease: an
-//! object that is still there afterwards, under the same generation, was there all the time.
+//! A restored object rests on a manifest entry: its bytes have to be verified before the first lease
+//! is granted to a client. Bytes that were verified once may be changed later by any process that can
+//! write to the arena. The catalog sees no bytes, so its user reads them, without a lease: an object
+//! that is still there afterwards, under the same generation, was there all the time.
 
 use kvlease_types::{ByteSize, SealedObject};
 
 use super::Catalog;
-use crate::{objects::State, outcome::Suspect};
+use crate::{changes::ChangeKind, objects::State, outcome::ScrubCandidate};
 
 impl Catalog {
-    /// The next object to look at, from slot `from` on, and with `unverified` only one that nobody
-    /// has looked at since it was restored; `None` behind the last one. Looks at no more than
+    /// The next object to verify, from slot `from` on, and with `unverified` only one that was
+    /// restored and not verified since; `None` behind the last one. Looks at no more than
     /// [`LIST_SCAN_MAX`](crate::LIST_SCAN_MAX) slots: the answer says where to go on.
-    pub fn next_suspect(&self, from: u32, unverified: bool) -> (Option<Suspect>, Option<u32>) {
+    pub fn next_scrub_candidate(
+        &self,
+        from: u32,
+        unverified: bool,
+    ) -> (Option<ScrubCandidate>, Option<u32>) {
         let span = self.objects.span() as u32;
         let end = span.min(from.saturating_add(crate::LIST_SCAN_MAX as u32));
         for slot in from..end {
             let Some(object) = self.objects.get(slot) else { continue };
             if object.state == State::Sealed && !(unverified && object.verified) {
-                let suspect = Suspect {
+                let candidate = ScrubCandidate {
                     slot,
                     generation: object.generation,
                     extents: object.extents.clone(),
                     len: ByteSize::new(object.len),
                     checksum: object.checksum,
                 };
-                return (Some(suspect), Some(slot + 1));
+                return (Some(candidate), Some(slot + 1));
             }
         }
         (None, Some(end).filter(|end| *end < span))
     }
 
-    /// The bytes of this object were found to be those that were stored. Returns false if it has
-    /// left meanwhile.
-    pub fn verified(&mut self, slot: u32, generation: u64) -> bool {
+    /// Records that the bytes of this object match its checksum. Returns false if it has left
+    /// meanwhile.
+    pub fn record_verification(&mut self, slot: u32, generation: u64) -> bool {
         if !self.is_sealed(slot, generation) {
             return false;
         }
@@ -45,9 +49,9 @@ impl Catalog {
         true
     }
 
-    /// The bytes of this object were found to be others than those that were stored: removes it,
-    /// and tells `describe` whom this concerns. Returns false if it has left meanwhile.
-    pub fn condemn(
+    /// Removes an object whose bytes do not match its checksum, and describes it to `describe`.
+    /// Returns false if it has left meanwhile.
+    pub fn remove_corrupt(
         &mut self,
         slot: u32,
         generation: u64,
@@ -56,12 +60,12 @@ impl Catalog {
         if !self.is_sealed(slot, generation) {
             return false;
         }
-        describe(&self.objects.describe(slot));
-        self.remove_sealed(slot);
+        describe(&self.describe_sealed(slot));
+        self.remove_sealed(slot, ChangeKind::Corrupt);
         true
     }
 
-    fn is_sealed(&self, slot: u32, generation: u64) -> bool {
+    pub(super) fn is_sealed(&self, slot: u32, generation: u64) -> bool {
         self.objects
             .get(slot)
             .is_some_and(|object| object.generation == generation && object.state == State::Sealed)

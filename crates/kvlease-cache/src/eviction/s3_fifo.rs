@@ -120,7 +120,7 @@ impl EvictionPolicy for S3Fifo {
                 self.enqueue(slot, Place::Main);
             } else {
                 if from_small {
-                    self.ghost.insert(node.hash);
+                    self.ghost.insert(node.hash, false);
                 }
                 self.forget(slot);
                 return Some(slot);

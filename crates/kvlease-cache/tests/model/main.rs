@@ -1,16 +1,21 @@
 //! The catalog against a naive model: random operations in small arenas under high pressure.
 //!
-//! After every operation: no unit has two owners, no object that somebody may be reading was
-//! moved, evicted or overwritten, no slot's generation vouches for units that were handed out to
-//! another object, every unit is accounted for, and a refusal was right and changed nothing. Now and
-//! then the catalog is killed, and another one takes over. `KVLEASE_TEST_SEED` replays a run.
+//! After every operation: no unit has two owners, no object that a client may be reading was moved,
+//! evicted or overwritten, every unit is accounted for, a refusal was right and changed nothing, and
+//! a replay of the change log gives exactly what is published. The required readers of the log lag
+//! behind: no extent is handed out while one of them still vouches for its last tenant. A victim
+//! serves until it is given up. Now and then the catalog is killed, and another one takes over from
+//! what the readers had applied until then. `KVLEASE_TEST_SEED` replays a run.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-mod cells;
 mod naive;
+mod readers;
+mod reads;
 mod restart;
 mod run;
+mod time;
+mod writes;
 
 use kvlease_cache::EvictionKind;
 use kvlease_testing::Draws;

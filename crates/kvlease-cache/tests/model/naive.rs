@@ -1,11 +1,11 @@
-//! The naive model: every unit has an owner, every lease its end, nothing is clever.
+//! Naive model: every unit has an owner, every lease its end, nothing is clever.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use kvlease_cache::{EXTENTS_PER_OBJECT_MAX, ObjectInfo, UNIT, WriteId};
 use kvlease_types::{Extent, LeaseId, Timestamp};
 
-/// Who has a unit: an object by its number in the model, or the quarantine until a moment.
+/// Owner of a unit: an object by its number in the model, or the quarantine until a moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Owner {
     Object(u64),
@@ -14,9 +14,12 @@ pub(crate) enum Owner {
 
 #[derive(Debug)]
 pub(crate) enum State {
-    Writing(WriteId),
+    Pending(WriteId),
     Sealed(ObjectInfo),
+    /// Unpublished, still read.
     Removed,
+    /// Without readers, until the change of this number is acknowledged.
+    Departed(u64),
 }
 
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Object {
     /// Bytes reserved or stored.
     pub(crate) len: u64,
     pub(crate) extents: Vec<Extent>,
+    /// 0 until it is sealed.
+    pub(crate) generation: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +49,7 @@ pub(crate) struct Model {
     /// Leases that were not released, until the grace after their deadline is over.
     pub(crate) leases: BTreeMap<(u64, u64), Lease>,
     /// Until when an object may be read under a lease of an earlier incarnation.
-    pub(crate) holds: BTreeMap<u64, Timestamp>,
+    pub(crate) graces: BTreeMap<u64, Timestamp>,
     /// Owner of each populated unit.
     pub(crate) units: Vec<Option<Owner>>,
     /// Units that are not populated yet and held until then.
@@ -62,11 +67,11 @@ impl Model {
     ) -> u64 {
         self.next += 1;
         let number = self.next;
-        let state = State::Writing(id);
+        let state = State::Pending(id);
         let extents = extents.to_vec();
         self.own(&extents, number);
         self.named.insert(name.clone(), number);
-        self.objects.insert(number, Object { name, state, len, extents });
+        self.objects.insert(number, Object { name, state, len, extents, generation: 0 });
         number
     }
 
@@ -94,7 +99,7 @@ impl Model {
             self.named.remove(&object.name);
         }
         self.leases.retain(|_, lease| lease.object != number);
-        self.holds.remove(&number);
+        self.graces.remove(&number);
         object
     }
 
@@ -110,25 +115,36 @@ impl Model {
     pub(crate) fn pass(&mut self) {
         let (now, grace) = (self.now, self.grace);
         self.leases.retain(|_, lease| lease.deadline.after(grace) > now);
-        self.holds.retain(|_, until| *until > now);
+        self.graces.retain(|_, until| *until > now);
         for owner in &mut self.units {
             if matches!(owner, Some(Owner::Quarantine(until)) if *until <= now) {
                 *owner = None;
             }
         }
-        let over = |(number, object): (&u64, &Object)| {
-            let removed = matches!(object.state, State::Removed);
-            (removed && !self.is_read(*number)).then_some(*number)
+    }
+
+    /// Frees what departed by a change up to this number.
+    pub(crate) fn acknowledge(&mut self, sequence: u64) {
+        let free = |(number, object): (&u64, &Object)| match object.state {
+            State::Departed(at) if at <= sequence => Some(*number),
+            _ => None,
         };
-        let over: Vec<u64> = self.objects.iter().filter_map(over).collect();
-        for number in over {
+        let free: Vec<u64> = self.objects.iter().filter_map(free).collect();
+        for number in free {
             self.forget(number);
         }
     }
 
-    /// Whether somebody may be reading the object.
+    /// The object of this generation.
+    pub(crate) fn of_generation(&self, generation: u64) -> u64 {
+        let mut found = self.objects.iter().filter(|(_, object)| object.generation == generation);
+        *found.next().expect("the object is in the model").0
+    }
+
+    /// Whether a client may be reading the object.
     pub(crate) fn is_read(&self, number: u64) -> bool {
-        self.holds.contains_key(&number) || self.leases.values().any(|lease| lease.object == number)
+        self.graces.contains_key(&number)
+            || self.leases.values().any(|lease| lease.object == number)
     }
 
     /// Leases whose deadline is ahead.
@@ -143,20 +159,20 @@ impl Model {
 
     pub(crate) fn writes(&self) -> Vec<(u64, WriteId)> {
         let write = |(number, object): (&u64, &Object)| match object.state {
-            State::Writing(id) => Some((*number, id)),
-            State::Sealed(_) | State::Removed => None,
+            State::Pending(id) => Some((*number, id)),
+            State::Sealed(_) | State::Removed | State::Departed(_) => None,
         };
         self.objects.iter().filter_map(write).collect()
     }
 
-    /// Whether each populated unit is free or could be made free by eviction.
+    /// Whether each populated unit is free, will be, or could be made free by eviction.
     pub(crate) fn usable(&self) -> Vec<bool> {
         let pinned: BTreeMap<u64, bool> = self
             .objects
             .iter()
             .map(|(number, object)| {
-                let sealed = matches!(object.state, State::Sealed(_));
-                (*number, !sealed || self.is_read(*number))
+                let pending = matches!(object.state, State::Pending(_));
+                (*number, pending || self.is_read(*number))
             })
             .collect();
         let usable = |owner: &Option<Owner>| match owner {

@@ -1,111 +1,128 @@
-//! One run: a catalog, its model, and the operations on both.
+//! One run: a catalog, its model, its readers, and the steps on all of them.
 
-use std::{ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, Lease as Granted, ObjectInfo, UNIT};
-use kvlease_testing::Draws;
-use kvlease_types::{
-    BucketName, ByteSize, Caller, Checksum, Epoch, Extent, Key, LeaseId, Miss, Offset,
-    RemoveRefused, Timestamp, WriteRefused,
+use kvlease_cache::{
+    Catalog, CatalogConfig, Change, ChangeKind, EvictionKind, ObjectInfo, UNIT, Victim,
 };
+use kvlease_testing::Draws;
+use kvlease_types::{ByteSize, Epoch, Miss, Timestamp};
 
 use crate::{
-    cells::Cells,
-    naive::{Lease, Model, State},
+    naive::{Model, State},
+    readers::{Readers, published},
 };
 
-const CALLER: Caller = Caller::DAEMON;
+/// Declares the outcomes that a run counts.
+macro_rules! reached {
+    ($($outcome:ident),* $(,)?) => {
+        /// How often the rarer outcomes came up, so that a run that tests nothing fails.
+        #[derive(Clone, Copy, Default, Debug)]
+        pub(crate) struct Reached {
+            $(pub(crate) $outcome: u64,)*
+        }
 
-/// How often the rarer outcomes came up, so that a run that tests nothing fails.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Reached {
-    pub(crate) sealed: u64,
-    pub(crate) evicted: u64,
-    pub(crate) fragmented_objects: u64,
-    pub(crate) refused_only_leased: u64,
-    pub(crate) refused_fragmented: u64,
-    pub(crate) refused_not_populated: u64,
-    pub(crate) refused_memory: u64,
-    pub(crate) refused_leases: u64,
-    pub(crate) expired: u64,
-    pub(crate) quarantined: u64,
-    pub(crate) restored: u64,
-    pub(crate) restored_held: u64,
-    pub(crate) restored_beyond_memory: u64,
+        impl Reached {
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$outcome += other.$outcome;)*
+            }
+
+            pub(crate) fn assert_complete(&self) {
+                $(assert!(self.$outcome > 0, "never reached: {}", stringify!($outcome));)*
+            }
+        }
+    };
 }
 
-impl Reached {
-    const fn counters(&mut self) -> [&mut u64; 13] {
-        [
-            &mut self.sealed,
-            &mut self.evicted,
-            &mut self.fragmented_objects,
-            &mut self.refused_only_leased,
-            &mut self.refused_fragmented,
-            &mut self.refused_not_populated,
-            &mut self.refused_memory,
-            &mut self.refused_leases,
-            &mut self.expired,
-            &mut self.quarantined,
-            &mut self.restored,
-            &mut self.restored_held,
-            &mut self.restored_beyond_memory,
-        ]
-    }
+reached!(
+    sealed,
+    evicted,
+    fragmented_objects,
+    refused_only_leased,
+    refused_fragmented,
+    refused_not_populated,
+    refused_memory,
+    refused_leases,
+    expired,
+    quarantined,
+    restored,
+    restored_held,
+    restored_beyond_memory,
+    waited_for_drain,
+    left_before_drain,
+    victims,
+    given_up,
+    spared,
+    elsewhere,
+    gaps,
+    followed,
+    sealed_and_lost,
+    departed_and_back,
+);
 
-    pub(crate) fn add(&mut self, other: &Self) {
-        let mut other = *other;
-        for (sum, more) in self.counters().into_iter().zip(other.counters()) {
-            *sum += *more;
-        }
-    }
-
-    pub(crate) fn assert_complete(&mut self) {
-        assert!(self.counters().iter().all(|count| **count > 0), "an outcome was never reached");
-    }
+/// An eviction that the catalog may remember.
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    copied: bool,
+    /// Number of the eviction.
+    number: u64,
+    /// Objects that there were: as many evictions are remembered at least.
+    objects: u64,
 }
 
 pub(crate) struct Run {
     pub(crate) catalog: Catalog,
     pub(crate) epoch: u64,
     pub(crate) model: Model,
-    pub(crate) cells: Cells,
+    pub(crate) readers: Readers,
     pub(crate) draws: Draws,
     pub(crate) config: CatalogConfig,
     /// Largest object drawn, in units.
-    object_units_max: u64,
+    pub(crate) object_units_max: u64,
     /// Begins with every second unit leased, and now and then asks for much: what fragments most.
-    splintered: bool,
+    pub(crate) splintered: bool,
     pub(crate) reached: Reached,
-    checksum: u64,
+    pub(crate) checksum: u64,
     /// Ranges in quarantine, overlapping ones joined.
     pub(crate) stretches: Vec<Range<usize>>,
+    /// Victims that were handed over, with those that were acquired, removed or evicted since.
+    handed_over: Vec<Victim>,
+    /// Generations of those that are victims still.
+    chosen: BTreeMap<u64, u64>,
+    remembered: BTreeMap<(String, String), Remembered>,
+    evictions: u64,
 }
 
 impl Run {
     pub(crate) fn new(eviction: EvictionKind, mut draws: Draws) -> Self {
         let splintered = draws.one_in(4);
         let units = if splintered { 500 } else { 8 + draws.below(500) };
-        let tight = !splintered && draws.one_in(3);
+        let tight = !splintered && draws.one_in(2);
         let few_leases = !splintered && draws.one_in(4);
+        let ahead = draws.one_in(2);
         let config = CatalogConfig {
             capacity: ByteSize::new(units * UNIT.bytes()),
-            memory_max: if tight { ByteSize::kib(4 + draws.below(24)) } else { ByteSize::mib(64) },
+            memory_max: if tight { ByteSize::kib(8 + draws.below(24)) } else { ByteSize::mib(64) },
             leases_max: if few_leases { 3 } else { 1000 },
             lease_grace: Duration::from_nanos(draws.below(200)),
             eviction,
+            free_target: ByteSize::new(if ahead {
+                draws.below(units / 2) * UNIT.bytes()
+            } else {
+                0
+            }),
+            hash_seed: draws.next(),
         };
         let model = Model { grace: config.lease_grace, ..Model::default() };
-        let mut catalog = Catalog::new(config.clone(), Epoch::new(0));
-        let cells = Cells::new(catalog.slots_max());
-        catalog.watch_slots(cells.watch());
+        let catalog = Catalog::new(config.clone(), Epoch::new(0));
+        let readers = Readers::new(catalog.slots_max(), &[]);
         let object_units_max = 1 + draws.below(if splintered { 1 } else { units / 2 });
         let reached = Reached::default();
         let mut run = Self {
             catalog,
             epoch: 0,
             model,
-            cells,
+            readers,
             draws,
             config,
             object_units_max,
@@ -113,6 +130,10 @@ impl Run {
             reached,
             checksum: 0,
             stretches: Vec::new(),
+            handed_over: Vec::new(),
+            chosen: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            evictions: 0,
         };
         if splintered {
             run.splinter(units);
@@ -128,6 +149,7 @@ impl Run {
             let name = ("b0".to_owned(), format!("splinter {unit}"));
             self.reserve_as(name.clone(), UNIT.bytes());
             self.seal();
+            self.observe();
             if unit % 2 == 0 {
                 let ttl = Duration::from_nanos(4000 + self.draws.below(4000));
                 self.lease(&name, ttl);
@@ -136,7 +158,7 @@ impl Run {
     }
 
     pub(crate) fn step(&mut self) {
-        match self.draws.below(32) {
+        match self.draws.below(40) {
             0..=8 => self.reserve(),
             9 => self.extend(),
             10..=15 => self.seal(),
@@ -150,8 +172,13 @@ impl Run {
             28 => self.grow(),
             29 => self.quarantine(),
             30 if self.draws.one_in(40) => self.restart(),
+            31..=33 => self.drain_some(),
+            34..=35 => self.choose(),
+            36 => self.give_up(),
+            37 => self.follow(),
             _ => self.pass_time(),
         }
+        self.observe();
         self.compare();
         if self.draws.one_in(50) {
             self.catalog.check();
@@ -166,369 +193,167 @@ impl Run {
         }
         self.model.now = Timestamp::from_nanos(u64::MAX);
         self.model.pass();
-        self.reached.expired += self.catalog.expire(self.model.now, usize::MAX).len() as u64;
+        self.expire_all();
         let names: Vec<_> = self.model.named.keys().cloned().collect();
-        for (bucket, key) in names {
-            assert_eq!(self.catalog.remove(&bucket, &key), Ok(()));
+        for name in names {
+            self.remove_name(name);
+            self.observe();
         }
+        self.drain();
         let stats = self.catalog.stats(self.model.now);
         assert_eq!(stats.free, stats.populated, "nothing has leaked");
         assert_eq!((stats.leases_live, stats.objects, stats.stored), (0, 0, ByteSize::ZERO));
         assert_eq!(self.catalog.buckets(), []);
-        assert_eq!(self.cells.len(), 0, "every slot was freed");
+        assert_eq!(self.readers.len(), 0, "every slot was freed");
+        assert!(self.model.objects.is_empty(), "everything has left");
         self.catalog.check();
         self.reached
     }
 
-    fn name(&mut self) -> (String, String) {
-        let bucket = format!("b{}", self.draws.below(3));
-        // Long keys make memory the limit where it is small.
-        let width = if self.draws.one_in(8) { 300 } else { 1 };
-        (bucket, format!("{:0width$}", self.draws.below(400)))
-    }
-
-    fn known_name(&mut self) -> (String, String) {
-        let names: Vec<_> = self.model.named.keys().collect();
-        let known = self.draws.pick(&names).map(|name| (*name).clone());
-        let stray = self.draws.one_in(10);
-        known.filter(|_| !stray).unwrap_or_else(|| self.name())
-    }
-
-    fn len(&mut self) -> u64 {
-        if self.draws.one_in(30) {
-            return 0;
+    /// Takes what the catalog reports, and brings the model to where the catalog is. Returns the
+    /// number of changes.
+    pub(crate) fn observe(&mut self) -> usize {
+        let changes = self.readers.take(&mut self.catalog);
+        for change in &changes {
+            self.follow_change(change);
         }
-        let often = if self.splintered { 6 } else { 20 };
-        let oversize = if self.draws.one_in(often) { 400 } else { self.object_units_max };
-        let units = self.draws.below(oversize);
-        units * UNIT.bytes() + self.draws.below(UNIT.bytes()) + 1
+        changes.len()
     }
 
-    fn reserve(&mut self) {
-        let name = if self.draws.one_in(10) { self.known_name() } else { self.name() };
-        let len = self.len();
-        self.reserve_as(name, len);
-    }
-
-    fn reserve_as(&mut self, name: (String, String), len: u64) {
-        let (bucket, key) = (BucketName::new(&*name.0).unwrap(), Key::new(&*name.1).unwrap());
-        let known = self.model.named.get(&name).copied();
-        let usable = self.model.usable();
-        match self.catalog.reserve(bucket, key, ByteSize::new(len), self.model.now) {
-            Ok(reservation) => {
-                assert_eq!(known, None, "a name is reserved once");
-                self.drop_evicted();
-                assert_eq!(total(&reservation.extents), len, "extents are exact");
-                self.cells.hand_out(&reservation.extents);
-                self.reached.fragmented_objects += u64::from(reservation.extents.len() > 1);
-                let given = reservation.extents.iter().flat_map(crate::naive::touched);
-                assert!(given.into_iter().all(|unit| usable[unit]), "only usable space is given");
-                self.model.add(name, reservation.id, len, &reservation.extents);
-            }
-            Err(WriteRefused::Exists) => {
-                let number = known.expect("what exists is in the model");
-                assert!(matches!(self.model.objects[&number].state, State::Sealed(_)));
-            }
-            Err(WriteRefused::Pending) => {
-                let number = known.expect("what is written is in the model");
-                assert!(matches!(self.model.objects[&number].state, State::Writing(_)));
-            }
-            Err(error) => self.check_refusal(error, len.div_ceil(UNIT.bytes()), 0),
-        }
-    }
-
-    /// A refusal must be right: the model finds no way either.
-    fn check_refusal(&mut self, error: WriteRefused, units: u64, had: u64) {
-        let capacity = self.config.capacity.bytes() / UNIT.bytes();
-        let ahead = capacity - self.model.units.len() as u64;
-        let usable = self.model.usable().into_iter().filter(|usable| *usable).count() as u64;
-        match error {
-            WriteRefused::BeyondCapacity { .. } => assert!(units + had > capacity),
-            WriteRefused::OnlyLeased => {
-                assert!(usable + ahead < units, "{usable} units are usable, {units} refused");
-                self.reached.refused_only_leased += 1;
-            }
-            WriteRefused::Fragmented => {
-                // What an object has already may take up its number of extents.
-                assert!(had > 0 || !self.model.can_have(units as usize));
-                self.reached.refused_fragmented += 1;
-            }
-            WriteRefused::NotPopulated => {
-                assert!(ahead > 0 && usable + ahead >= units);
-                assert!(had > 0 || !self.model.can_have(units as usize));
-                self.reached.refused_not_populated += 1;
-            }
-            WriteRefused::MemoryShort { .. } => {
-                assert!(self.config.memory_max < ByteSize::mib(1), "memory is short without need");
-                self.reached.refused_memory += 1;
-            }
-            other => unreachable!("handled before, or not the catalog's: {other}"),
-        }
-    }
-
-    fn extend(&mut self) {
-        let Some((number, id)) = self.draws.pick(&self.model.writes()).copied() else { return };
-        let len = self.model.objects[&number].len;
-        let more = self.len();
-        match self.catalog.extend(id, ByteSize::new(more), self.model.now) {
-            Ok(extents) => {
-                assert_eq!(total(&extents), more, "extents are exact");
-                self.cells.hand_out(&extents);
-                self.drop_evicted();
-                self.model.own(&extents, number);
-                let object = self.model.objects.get_mut(&number).unwrap();
-                object.len += more;
-                object.extents.extend(extents);
-            }
-            Err(error) => {
-                let units = (len + more).div_ceil(UNIT.bytes()) - len.div_ceil(UNIT.bytes());
-                self.check_refusal(error, units, len.div_ceil(UNIT.bytes()).max(1));
-            }
-        }
-    }
-
-    fn seal(&mut self) {
-        let Some((number, id)) = self.draws.pick(&self.model.writes()).copied() else { return };
-        let object = &self.model.objects[&number];
-        let reserved = object.len;
-        let (bucket, key) = object.name.clone();
-        let too_long = ByteSize::new(reserved + 1);
-        let checksum = Checksum::new(self.checksum);
-        assert!(self.catalog.seal(id, too_long, checksum, self.model.now).is_err());
-        let len = if self.draws.one_in(4) { self.draws.below(reserved + 1) } else { reserved };
-        assert!(self.catalog.stat(&bucket, &key).is_none(), "an unfinished object is invisible");
-        self.catalog.seal(id, ByteSize::new(len), checksum, self.model.now).unwrap();
-        assert!(self.catalog.seal(id, ByteSize::new(len), checksum, self.model.now).is_err());
-        self.checksum += 1;
-        self.reached.sealed += 1;
-        let info = self.catalog.stat(&bucket, &key).expect("a sealed object is visible");
-        assert_eq!((info.len.bytes(), info.checksum), (len, checksum));
-        self.cells.seal(&info);
-        assert_eq!(bytes(&info.extents), bytes(&cut(&object.extents, len)), "nothing has moved");
-        self.model.disown(number);
-        self.model.own(&info.extents, number);
+    fn follow_change(&mut self, change: &Change) {
+        let number = self.model.of_generation(change.generation);
+        let name = (change.bucket.to_string(), change.key.to_string());
+        let is_read = self.model.is_read(number);
         let object = self.model.objects.get_mut(&number).unwrap();
-        (object.len, object.extents) = (len, info.extents.to_vec());
-        object.state = State::Sealed(info);
-    }
-
-    fn abort(&mut self) {
-        let Some((number, id)) = self.draws.pick(&self.model.writes()).copied() else { return };
-        assert!(self.catalog.abort(id));
-        assert!(!self.catalog.abort(id), "a write ends once");
-        self.model.forget(number);
-    }
-
-    fn acquire(&mut self) {
-        let name = self.known_name();
-        let ttl = Duration::from_nanos(self.draws.below(600));
-        self.lease(&name, ttl);
-    }
-
-    fn lease(&mut self, name: &(String, String), ttl: Duration) {
-        let acquired = self.catalog.acquire(&CALLER, &name.0, &name.1, ttl, self.model.now);
-        self.check_lease(name, ttl, acquired);
-        self.drop_evicted();
-        self.model.pass();
-    }
-
-    fn acquire_many(&mut self) {
-        let (bucket, _) = self.known_name();
-        let count = 1 + self.draws.below(40);
-        let named: Vec<_> = (0..count).map(|_| (bucket.clone(), self.known_name().1)).collect();
-        let keys: Vec<&str> = named.iter().map(|(_, key)| key.as_str()).collect();
-        let ttl = Duration::from_nanos(self.draws.below(600));
-        let mut there = Vec::new();
-        self.catalog.contains_many(&bucket, &keys, |sealed| there.push(sealed));
-        for (name, there) in named.iter().zip(there) {
-            let number = self.model.named.get(name);
-            let sealed = |number| matches!(self.model.objects[number].state, State::Sealed(_));
-            assert_eq!(there, number.is_some_and(sealed));
-        }
-        let wanted = self.draws.below(count + 10) as usize;
-        let answers = self.catalog.acquire_many(&CALLER, &bucket, &keys, ttl, self.model.now);
-        let answers: Vec<_> = answers.take(wanted).collect();
-        assert_eq!(answers.len(), keys.len().min(wanted), "it ends when no more is taken");
-        for (name, acquired) in named.iter().zip(answers) {
-            self.check_lease(name, ttl, acquired);
-        }
-        self.drop_evicted();
-        self.model.pass();
-    }
-
-    fn check_lease(
-        &mut self,
-        name: &(String, String),
-        ttl: Duration,
-        acquired: Result<Granted, Miss>,
-    ) {
-        let now = self.model.now;
-        let known = self.model.named.get(name).copied();
-        match acquired {
-            Ok(lease) => {
-                let object = known.expect("what is leased is in the model");
-                let State::Sealed(info) = &self.model.objects[&object].state else {
-                    panic!("only a sealed object is leased")
-                };
-                assert_eq!((&lease.extents, lease.len), (&info.extents, info.len));
-                assert_eq!((lease.checksum, lease.generation), (info.checksum, info.generation));
-                assert_eq!(lease.deadline, now.after(ttl));
-                assert_eq!(self.cells.get(lease.slot), lease.generation, "it can be read");
-                let id = (lease.id.epoch.number(), lease.id.sequence);
-                let deadline = lease.deadline;
-                let before = self.model.leases.insert(id, Lease { object, granted: now, deadline });
-                assert!(before.is_none(), "a lease id is used once");
+        assert_eq!(object.name, name);
+        match change.kind {
+            ChangeKind::Sealed => {
+                self.remembered.remove(&name);
             }
-            Err(Miss::Pending) => {
-                let pending = self.catalog.pending(&name.0, &name.1).expect("it is pending");
-                let object = &self.model.objects[&known.expect("it is in the model")];
-                assert!(matches!(object.state, State::Writing(same) if same == pending));
+            ChangeKind::Restored => unreachable!("restored objects are reported at once"),
+            // The operation has told the model.
+            ChangeKind::Removed | ChangeKind::Corrupt => {
+                self.chosen.remove(&change.generation);
+                assert!(matches!(object.state, State::Removed), "it was removed on request");
             }
-            Err(Miss::Absent | Miss::Evicted) => {
-                // Only the leases before it in a batch can have evicted it.
-                let sealed = |number| matches!(self.model.objects[&number].state, State::Sealed(_));
-                let gone = self.catalog.stat(&name.0, &name.1).is_none();
-                assert!(known.is_none_or(|number| sealed(number) && gone), "it is found");
+            ChangeKind::Evicted { copied } => {
+                assert!(matches!(object.state, State::Sealed(_)), "only the sealed are evicted");
+                assert!(!is_read, "object {number} was evicted while being read");
+                assert!(change.freed, "what is evicted has no reader");
+                self.chosen.remove(&change.generation);
+                self.model.named.remove(&name);
+                self.evictions += 1;
+                let objects = self.model.objects.len() as u64;
+                let remembered =
+                    Remembered { copied, number: self.evictions, objects: objects - 1 };
+                self.remembered.insert(name, remembered);
+                self.reached.evicted += 1;
             }
-            Err(Miss::TooManyLeases) => {
-                assert!(self.model.live_leases().len() >= self.config.leases_max);
-                self.reached.refused_leases += 1;
-            }
-            Err(Miss::MemoryShort) => assert!(self.config.memory_max < ByteSize::mib(1)),
-            Err(Miss::Elsewhere | Miss::Corrupt) => unreachable!("there is no elsewhere, no look"),
+            ChangeKind::Freed => assert!(matches!(object.state, State::Removed)),
+        }
+        if change.freed {
+            assert!(!is_read, "object {number} departs while being read");
+            let object = self.model.objects.get_mut(&number).unwrap();
+            object.state = State::Departed(change.sequence);
         }
     }
 
-    fn release(&mut self) {
-        let now = self.model.now;
-        let ids: Vec<_> = self.model.leases.keys().copied().collect();
-        let Some((epoch, sequence)) = self.draws.pick(&ids).copied() else { return };
-        let foreign = LeaseId { epoch: Epoch::new(self.epoch + 1), sequence };
-        assert_eq!(self.catalog.release(&CALLER, foreign, now), None);
-        let lease = self.model.leases[&(epoch, sequence)];
-        let id = LeaseId { epoch: Epoch::new(epoch), sequence };
-        match self.catalog.release(&CALLER, id, now) {
-            Some(held) => {
-                assert!(lease.deadline > now, "an expired lease is not released");
-                assert_eq!(held, now.since(lease.granted));
-                self.model.leases.remove(&(epoch, sequence));
-                assert_eq!(self.catalog.release(&CALLER, id, now), None);
-            }
-            None => assert!(lease.deadline <= now, "a live lease is known"),
-        }
-        self.model.pass();
-    }
-
-    fn renew(&mut self) {
-        let now = self.model.now;
-        let ids: Vec<_> = self.model.leases.keys().copied().collect();
-        let Some(id) = self.draws.pick(&ids).copied() else { return };
-        let ttl = Duration::from_nanos(self.draws.below(600));
-        let lease = self.model.leases.get_mut(&id).unwrap();
-        let name = LeaseId { epoch: Epoch::new(id.0), sequence: id.1 };
-        let live = lease.deadline > now;
-        let renewed = self.catalog.renew(&CALLER, name, ttl, now);
-        assert_eq!(renewed, live.then(|| now.after(ttl)));
-        lease.deadline = renewed.unwrap_or(lease.deadline);
-        self.model.pass();
-    }
-
-    fn remove(&mut self) {
-        let (bucket, key) = self.known_name();
-        let known = self.model.named.get(&(bucket.clone(), key.clone())).copied();
-        match self.catalog.remove(&bucket, &key) {
-            Err(RemoveRefused::Absent) => assert_eq!(known, None),
-            Err(RemoveRefused::Pending) => {
-                let object = &self.model.objects[&known.unwrap()];
-                assert!(matches!(object.state, State::Writing(_)));
-            }
-            Ok(()) => {
-                self.model.named.remove(&(bucket.clone(), key.clone()));
-                self.model.objects.get_mut(&known.unwrap()).unwrap().state = State::Removed;
-                self.model.pass();
-                assert_eq!(self.catalog.remove(&bucket, &key), Err(RemoveRefused::Absent));
-            }
+    /// The required readers apply some of what they lag behind, and say so or not.
+    fn drain_some(&mut self) {
+        let count = self.draws.below(self.readers.lag() as u64 + 1) as usize;
+        self.readers.apply(count);
+        if !self.draws.one_in(3) {
+            self.acknowledge();
         }
     }
 
-    fn expire(&mut self) {
-        let now = self.model.now;
-        let few = self.draws.one_in(2);
-        let limit = if few { self.draws.below(4) as usize } else { usize::MAX };
-        let expired = self.catalog.expire(now, limit);
-        self.reached.expired += expired.len() as u64;
-        for lease in expired {
-            if let Some(known) = self.model.leases.get(&(self.epoch, lease.id.sequence)) {
-                assert!(known.deadline <= now, "a live lease does not expire");
-                let object = &self.model.objects[&known.object];
-                assert_eq!(object.name, (lease.bucket.to_string(), lease.key.to_string()));
-            }
-        }
-        if few {
-            return;
-        }
-        assert!(self.catalog.next_event().is_none_or(|next| next > now), "nothing due is left");
-        let stats = self.catalog.stats(now);
-        let free = self.model.units.iter().filter(|owner| owner.is_none()).count() as u64;
-        assert_eq!(stats.free.bytes(), free * UNIT.bytes(), "what has passed is free");
-        assert_eq!(stats.leases_live, self.model.live_leases().len() as u64);
+    /// The required readers catch up.
+    pub(crate) fn drain(&mut self) {
+        self.observe();
+        self.readers.apply(self.readers.lag());
+        self.acknowledge();
     }
 
-    fn grow(&mut self) {
-        let capacity = self.config.capacity.bytes();
-        let populated = self.model.units.len() as u64 * UNIT.bytes() + self.draws.below(capacity);
-        self.catalog.grow(ByteSize::new(populated));
-        self.model.populate((populated.min(capacity) / UNIT.bytes()) as usize);
+    fn acknowledge(&mut self) {
+        let sequence = self.readers.applied.sequence;
+        self.catalog.acknowledge(sequence);
+        self.model.acknowledge(sequence);
     }
 
-    fn quarantine(&mut self) {
-        let populated = self.model.units.len() as u64 * UNIT.bytes();
-        let offset = populated + self.draws.below(self.config.capacity.bytes());
-        let len = self.draws.below(8 * UNIT.bytes());
-        let until = self.model.now.after(Duration::from_nanos(self.draws.below(2000)));
-        let extent = Extent::new(Offset::new(offset), ByteSize::new(len));
-        self.catalog.quarantine(extent, until);
-        if len == 0 {
-            return;
-        }
-        self.reached.quarantined += 1;
-        // The catalog joins what overlaps and holds it until the later end.
-        let units = self.overlapping(crate::naive::touched(&extent));
-        self.stretches.retain(|stretch| stretch.end <= units.start || units.end <= stretch.start);
-        self.stretches.push(units.clone());
-        let held = units.clone().filter_map(|unit| self.model.ahead.get(&unit).copied());
-        let until = held.max().map_or(until, |other| until.max(other));
-        self.model.ahead.extend(units.map(|unit| (unit, until)));
+    fn follow(&mut self) {
+        let missed = self.readers.follow(&self.catalog);
+        self.reached.gaps += u64::from(missed);
+        self.reached.followed += u64::from(!missed);
     }
 
-    /// The units and the whole of every stretch in quarantine that they overlap.
-    fn overlapping(&self, units: Range<usize>) -> Range<usize> {
-        let overlapped =
-            self.stretches.iter().filter(|s| s.start < units.end && units.start < s.end);
-        overlapped.fold(units.clone(), |all, s| all.start.min(s.start)..all.end.max(s.end))
-    }
-
-    fn pass_time(&mut self) {
-        let step = Duration::from_nanos(self.draws.below(200));
-        self.model.now = self.model.now.after(step);
-        self.model.pass();
-    }
-
-    /// What is gone must have been evictable.
-    fn drop_evicted(&mut self) {
-        let gone = |(name, number): (&(String, String), &u64)| {
-            let sealed = matches!(self.model.objects[number].state, State::Sealed(_));
-            (sealed && self.catalog.stat(&name.0, &name.1).is_none()).then_some(*number)
-        };
-        let gone: Vec<u64> = self.model.named.iter().filter_map(gone).collect();
-        for number in gone {
-            assert!(!self.model.is_read(number), "object {number} was evicted while being read");
-            self.model.forget(number);
-            self.reached.evicted += 1;
+    /// Asks for victims: objects that can be evicted, no more than are needed.
+    fn choose(&mut self) {
+        let short = self.catalog.is_short_of_room();
+        let max = self.draws.below(8) as usize;
+        let victims = self.catalog.victims(max);
+        assert!(victims.len() <= max);
+        assert!(!short || max == 0 || !victims.is_empty(), "what is short of room finds victims");
+        let target = self.config.free_target;
+        let free = self.catalog.stats(self.model.now).free;
+        assert!(victims.is_empty() || free < target, "enough is free");
+        for victim in victims {
+            let number = self.model.of_generation(victim.generation);
+            let State::Sealed(info) = &self.model.objects[&number].state else {
+                panic!("a victim is sealed")
+            };
+            assert_eq!((&info.key, &info.extents), (&victim.key, &victim.extents));
+            assert!(!self.model.is_read(number), "a victim has no reader");
+            let before = self.chosen.insert(victim.generation, number);
+            assert_eq!(before, None, "a victim is handed over once");
+            self.handed_over.push(victim);
+            self.reached.victims += 1;
         }
     }
 
-    /// Catalog and model tell the same story.
+    /// Gives up a victim: it leaves exactly if it is one still.
+    fn give_up(&mut self) {
+        let Some(victim) = self.draws.take(&mut self.handed_over) else { return };
+        let copied = self.draws.one_in(2);
+        let known = self.chosen.remove(&victim.generation).is_some();
+        let there = self.catalog.stat(victim.bucket.as_str(), victim.key.as_str());
+        let same = there.is_some_and(|info| info.generation == victim.generation);
+        assert!(same || !known, "a victim serves until it is given up");
+        assert_eq!(self.catalog.give_up(&victim, copied), known);
+        self.reached.given_up += u64::from(known);
+        self.reached.spared += u64::from(!known && same);
+    }
+
+    /// An object is read: it is a victim no longer.
+    pub(crate) fn spare(&mut self, generation: u64) {
+        self.chosen.remove(&generation);
+    }
+
+    /// A miss: says it is elsewhere exactly if it was copied, as far as that is remembered.
+    pub(crate) fn check_miss(&mut self, name: &(String, String), miss: Miss) {
+        let (evicted, elsewhere) = (miss == Miss::Evicted, miss == Miss::Elsewhere);
+        let known = self.remembered.get(name).copied();
+        let forgotten = known.is_none_or(|known| self.evictions - known.number >= known.objects);
+        assert!(forgotten || evicted || elsewhere, "{known:?} is forgotten too soon");
+        let copied = known.filter(|_| evicted || elsewhere).map(|known| known.copied);
+        assert_eq!(copied.unwrap_or(false), elsewhere, "{known:?}");
+        assert_eq!(copied.is_some(), evicted || elsewhere, "it was evicted");
+        self.reached.elsewhere += u64::from(elsewhere);
+    }
+
+    /// A name that was evicted and may be remembered.
+    pub(crate) fn evicted_name(&mut self) -> Option<(String, String)> {
+        let names: Vec<_> = self.remembered.keys().collect();
+        self.draws.pick(&names).map(|name| (*name).clone())
+    }
+
+    /// Nothing is handed over, chosen or remembered by a catalog that begins.
+    pub(crate) fn forget_evictions(&mut self) {
+        self.handed_over.clear();
+        self.chosen.clear();
+        self.remembered.clear();
+    }
+
+    /// Catalog, model and log tell the same story.
     fn compare(&mut self) {
         for (name, number) in &self.model.named {
             let info = self.catalog.stat(&name.0, &name.1);
@@ -537,51 +362,44 @@ impl Run {
                     let info = info.expect("nothing vanishes without being evicted or removed");
                     assert_eq!(ObjectInfo { leases: 0, ..info }, *sealed, "nothing moves");
                 }
-                State::Writing(_) => assert!(info.is_none(), "an unfinished object is invisible"),
-                State::Removed => unreachable!("a removed object has no name"),
+                State::Pending(_) => assert!(info.is_none(), "a pending object is invisible"),
+                State::Removed | State::Departed(_) => unreachable!("what left has no name"),
             }
         }
+        self.compare_replay();
         let stats = self.catalog.stats(self.model.now);
-        assert!(self.cells.len() as u64 >= stats.objects, "every sealed object has its cell");
         let units = |state: fn(&State) -> bool| self.model.units_of(state) * UNIT.bytes();
-        let writing = units(|state| matches!(state, State::Writing(_)));
+        let pending = units(|state| matches!(state, State::Pending(_)));
         let allocated = units(|state| matches!(state, State::Sealed(_)));
+        let left = units(|state| matches!(state, State::Removed | State::Departed(_)));
         let populated = self.model.units.len() as u64 * UNIT.bytes();
         assert_eq!(stats.populated.bytes(), populated);
-        assert_eq!((stats.being_written.bytes(), stats.allocated.bytes()), (writing, allocated));
+        assert_eq!((stats.being_written.bytes(), stats.allocated.bytes()), (pending, allocated));
         let rest = stats.free.bytes() + stats.quarantined.bytes();
-        assert_eq!(rest + writing + allocated, populated, "every unit is accounted for");
+        assert_eq!(rest + pending + allocated, populated, "every unit is accounted for");
+        assert!(stats.quarantined.bytes() >= left, "what left is not free before its time");
         let free = self.model.units.iter().filter(|owner| owner.is_none()).count() as u64;
         assert!(stats.free.bytes() <= free * UNIT.bytes(), "nothing is free that must wait");
         assert!(stats.leases_live >= self.model.live_leases().len() as u64);
     }
-}
 
-fn total(extents: &[Extent]) -> u64 {
-    extents.iter().map(|extent| extent.len.bytes()).sum()
-}
-
-/// The first `len` bytes.
-fn cut(extents: &[Extent], len: u64) -> Vec<Extent> {
-    let mut left = len;
-    let mut part = Vec::new();
-    for extent in extents {
-        let taken = extent.len.bytes().min(left);
-        part.push(Extent::new(extent.offset, ByteSize::new(taken)));
-        left -= taken;
-    }
-    part
-}
-
-/// The places of all bytes, joined where they touch: extents that are cut differently agree.
-fn bytes(extents: &[Extent]) -> Vec<(u64, u64)> {
-    let mut places: Vec<(u64, u64)> = Vec::new();
-    for extent in extents.iter().filter(|extent| extent.len.bytes() > 0) {
-        let (start, len) = (extent.offset.bytes(), extent.len.bytes());
-        match places.last_mut() {
-            Some((from, before)) if *from + *before == start => *before += len,
-            _ => places.push((start, len)),
+    /// A replay of the log gives exactly what is published.
+    fn compare_replay(&self) {
+        let manifest = &self.readers.shadow.manifest;
+        let sealed = self.model.objects.values().filter_map(|object| match &object.state {
+            State::Sealed(info) => Some(info),
+            _ => None,
+        });
+        let sealed: BTreeMap<u64, &ObjectInfo> =
+            sealed.map(|info| (info.generation, info)).collect();
+        assert_eq!(manifest.len(), sealed.len(), "the replay has what is published");
+        for entry in manifest.values() {
+            let info = sealed.get(&entry.generation).expect("it is published");
+            assert!(entry.is_of(info), "{entry:?} is not {info:?}");
+        }
+        if self.model.objects.len() < 20 {
+            // The model has it from the log in part: now and then from the catalog itself.
+            assert_eq!(published(&self.catalog).len(), manifest.len());
         }
     }
-    places
 }

@@ -128,7 +128,7 @@ impl Shared {
 
     /// Whether the caller may learn of a lease.
     fn make_deliverable(&self, lease: &Lease) -> bool {
-        let intact = self.vouches_for(lease);
+        let intact = self.verify_before_grant(lease);
         if intact {
             self.raise_fence(lease);
         }

@@ -13,6 +13,7 @@
 //!
 //! `KVLEASE_TEST_SEED` replays a run, `KVLEASE_TEST_ROUNDS` says how many operations it has.
 
+mod changes;
 mod clients;
 mod world;
 

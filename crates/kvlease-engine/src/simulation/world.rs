@@ -8,9 +8,8 @@ use std::{
     time::Duration,
 };
 
-use kvlease_arena::{Arena, ManifestOrigin, SegmentOptions};
-use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor};
-use kvlease_sys::Digest;
+use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor, Victim};
+use kvlease_shm::{Arena, Digest, RecordOrigin, SegmentOptions};
 use kvlease_testing::{Draws, bytes};
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Miss, Mode, Timestamp};
 use tempfile::TempDir;
@@ -26,34 +25,40 @@ use crate::{
 };
 
 const CAPACITY: ByteSize = ByteSize::mib(8);
+const FREE_TARGET: ByteSize = ByteSize::kib(512);
 /// With the average length they are twice what the arena holds.
 const KEYS: u64 = 100;
 const LEN_MAX: u64 = 400 << 10;
 const TTL: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
-const BUCKET: &str = "b";
-const CALLER: Caller = Caller::DAEMON;
+pub(super) const BUCKET: &str = "b";
+pub(super) const CALLER: Caller = Caller::DAEMON;
 
 /// How often what came up.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Seen {
-    sealed: u64,
-    committed: u64,
-    refused: u64,
-    died: u64,
-    leased: u64,
-    read_in_time: u64,
-    read_across_a_restart: u64,
-    streamed: u64,
-    removed: u64,
-    evicted: u64,
-    expired: u64,
-    restarts: u64,
-    restored: u64,
-    late_writes: u64,
-    flipped: u64,
-    damage_found: u64,
-    damage_refused: u64,
+    pub(super) sealed: u64,
+    pub(super) committed: u64,
+    pub(super) refused: u64,
+    pub(super) died: u64,
+    pub(super) leased: u64,
+    pub(super) read_in_time: u64,
+    pub(super) read_across_a_restart: u64,
+    pub(super) streamed: u64,
+    pub(super) removed: u64,
+    pub(super) evicted: u64,
+    pub(super) expired: u64,
+    pub(super) restarts: u64,
+    pub(super) restored: u64,
+    pub(super) late_writes: u64,
+    pub(super) flipped: u64,
+    pub(super) damage_found: u64,
+    pub(super) damage_refused: u64,
+    pub(super) evicted_ahead: u64,
+    pub(super) copied_elsewhere: u64,
+    pub(super) spared: u64,
+    pub(super) died_in_drain: u64,
+    pub(super) changes_lost: u64,
 }
 
 impl Seen {
@@ -65,29 +70,33 @@ impl Seen {
 
 /// An object that is there.
 #[derive(Clone, Copy, Debug)]
-struct Stored {
-    version: u64,
+pub(super) struct Stored {
+    pub(super) version: u64,
 }
 
 pub(super) struct World {
-    draws: Draws,
-    dir: TempDir,
+    pub(super) draws: Draws,
+    pub(super) dir: TempDir,
     /// `None` while no daemon runs.
-    daemon: Option<Arc<Shared>>,
-    segment: File,
-    epoch: u64,
-    version: u64,
-    stored: BTreeMap<String, Stored>,
+    pub(super) daemon: Option<Arc<Shared>>,
+    pub(super) segment: File,
+    pub(super) epoch: u64,
+    pub(super) version: u64,
+    pub(super) stored: BTreeMap<String, Stored>,
     /// Versions that somebody flipped a bit of.
-    flipped: BTreeSet<u64>,
-    uploads: Vec<Upload>,
-    fills: Vec<Fill>,
-    readers: Vec<Reader>,
+    pub(super) flipped: BTreeSet<u64>,
+    pub(super) uploads: Vec<Upload>,
+    pub(super) fills: Vec<Fill>,
+    pub(super) readers: Vec<Reader>,
+    /// Victims, each with a copy of its bytes that is to go elsewhere.
+    pub(super) copies: Vec<(Victim, Vec<u8>)>,
     /// Evictions of this incarnation that `stored` knows of.
-    evictions: u64,
+    pub(super) evictions: u64,
     /// Leases of this incarnation that `seen` knows to have expired.
-    expired: u64,
-    seen: Seen,
+    pub(super) expired: u64,
+    pub(super) seen: Seen,
+    /// Objects that were sealed since the drain stopped.
+    pub(super) undrained: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -109,6 +118,8 @@ impl World {
             uploads: Vec::new(),
             fills: Vec::new(),
             readers: Vec::new(),
+            copies: Vec::new(),
+            undrained: BTreeMap::new(),
             evictions: 0,
             expired: 0,
             seen: Seen::default(),
@@ -127,9 +138,13 @@ impl World {
             79..82 => self.stream(),
             82..84 => self.remove(),
             84..86 => self.expire(),
-            86..97 => self.pass_time(),
-            97 => self.flip(),
-            98 => self.scrub(),
+            86..88 => self.give_up(),
+            88..97 => self.pass_time(),
+            97 if self.draws.one_in(2) => self.flip(),
+            97 => self.evict_ahead(),
+            98 if self.draws.one_in(2) => self.scrub(),
+            98 => self.copy_victims(),
+            _ if self.draws.one_in(3) => self.die_in_drain(),
             _ => self.restart(),
         }
         self.forget_evicted();
@@ -148,7 +163,7 @@ impl World {
         self.seen
     }
 
-    fn daemon(&self) -> &Arc<Shared> {
+    pub(super) fn daemon(&self) -> &Arc<Shared> {
         self.daemon.as_ref().expect("the daemon runs between two steps")
     }
 
@@ -157,7 +172,7 @@ impl World {
     }
 
     /// Another object under a key that is free.
-    fn new_object(&mut self) -> (String, u64, Vec<u8>) {
+    pub(super) fn new_object(&mut self) -> (String, u64, Vec<u8>) {
         self.version += 1;
         let len = if self.draws.one_in(20) { 0 } else { self.draws.below(LEN_MAX) };
         (self.key(), self.version, bytes(len as usize, self.version))
@@ -392,11 +407,12 @@ impl World {
     fn scrub(&mut self) {
         let mut from = Some(0);
         while let Some(slot) = from {
-            let (suspect, next) = self.daemon().state().catalog.next_suspect(slot, false);
+            let (candidate, next) = self.daemon().state().catalog.next_scrub_candidate(slot, false);
             from = next;
-            let Some(suspect) = suspect else { continue };
-            let intact = self.daemon().inspect(&suspect, |_| true).unwrap();
-            self.daemon().looked(suspect.slot, suspect.generation, intact, "by the scrubber");
+            let Some(candidate) = candidate else { continue };
+            let intact = self.daemon().inspect(&candidate, |_| true).unwrap();
+            let (slot, generation) = (candidate.slot, candidate.generation);
+            self.daemon().record_verification(slot, generation, intact, "by the scrubber");
         }
         let before = self.stored.len();
         self.stored.retain(|_, stored| !self.flipped.contains(&stored.version));
@@ -407,7 +423,16 @@ impl World {
     /// The daemon is killed, with everything that it was in the middle of, and started again.
     fn restart(&mut self) {
         let before = self.listed();
+        self.kill_and_start();
+        let after = self.listed();
+        assert_eq!(before, after, "what was sealed is there, and nothing else");
+        self.seen.restored += after.len() as u64;
+    }
+
+    pub(super) fn kill_and_start(&mut self) {
         self.seen.died += self.uploads.len() as u64;
+        self.copies.clear();
+        self.undrained.clear();
         self.uploads.clear();
         for fill in &mut self.fills {
             fill.reservation = None;
@@ -415,17 +440,14 @@ impl World {
         self.epoch += 1;
         let ended = self.daemon.take().and_then(Arc::into_inner);
         // The segment's lock goes with it.
-        drop(ended.expect("nobody holds anything of a daemon that was killed"));
+        drop(ended.expect("nothing of a daemon that was killed is held"));
         self.daemon = Some(open(&self.dir, self.epoch, EvictionKind::Lru));
         (self.evictions, self.expired) = (0, 0);
-        let after = self.listed();
-        assert_eq!(before, after, "what was sealed is there, and nothing else");
         self.seen.restarts += 1;
-        self.seen.restored += after.len() as u64;
     }
 
     /// Every visible object: its length, its checksum and where it is.
-    fn listed(&self) -> BTreeMap<String, String> {
+    pub(super) fn listed(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         let mut cursor = Some(ListCursor::default());
         while let Some(at) = cursor {
@@ -460,7 +482,7 @@ impl World {
     }
 }
 
-fn names(key: &str) -> (BucketName, Key) {
+pub(super) fn names(key: &str) -> (BucketName, Key) {
     (BucketName::new(BUCKET).unwrap(), Key::new(key).unwrap())
 }
 
@@ -475,6 +497,7 @@ fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
             capacity: CAPACITY,
             lease_grace: GRACE,
             eviction,
+            free_target: FREE_TARGET,
             ..CatalogConfig::default()
         },
         object_len_max: CAPACITY,

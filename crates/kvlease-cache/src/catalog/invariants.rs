@@ -1,4 +1,4 @@
-//! The invariants of a catalog.
+//! Invariants of a catalog.
 
 use std::collections::BTreeMap;
 
@@ -19,17 +19,20 @@ impl Catalog {
     pub fn check(&self) {
         self.space.check();
         self.leases.check();
-        self.holds.check();
+        self.grace_deadlines.check();
+        self.log.check();
         self.objects.check_buckets();
         self.check_tallies();
         self.check_tenants();
         self.check_leases();
-        self.policy.check(self.evictable.objects);
+        self.policy.check(self.evictable.objects - self.victims.chosen.objects);
+        self.check_departures();
         let units = u64::from(self.space.free())
             + u64::from(self.quarantine.units())
-            + self.writing.units
+            + self.pending.units
             + self.sealed.units
-            + self.removed.units;
+            + self.removed.units
+            + self.departed.units;
         assert_eq!(units, u64::from(self.space.populated()), "every unit is accounted for once");
         assert!(self.space.populated() <= self.capacity, "the space is within the capacity");
         // Quarantine cannot be refused, so it alone may go beyond the limit.
@@ -43,16 +46,22 @@ impl Catalog {
             self.objects.iter().filter(|(_, o)| wanted(o)).for_each(|(_, o)| tally.add(o));
             tally
         };
-        assert_eq!(count(&|o| o.state == State::Writing), self.writing, "writes are counted");
+        assert_eq!(count(&|o| o.state == State::Pending), self.pending, "writes are counted");
         assert_eq!(count(&|o| o.state == State::Sealed), self.sealed, "objects are counted");
         assert_eq!(count(&|o| o.state == State::Removed), self.removed, "removals are counted");
+        assert_eq!(count(&|o| o.state == State::Departed), self.departed, "departures are counted");
+        assert_eq!(count(&|o| o.victim), self.victims.chosen, "victims are counted");
         assert_eq!(count(&Object::is_evictable), self.evictable, "the evictable are counted");
         let unverified = |object: &Object| object.state == State::Sealed && !object.verified;
         assert_eq!(count(&unverified).objects, self.unverified, "the unverified are counted");
         let leased = self.objects.iter().filter(|(_, o)| o.leases > 0).map(|(_, o)| o.len);
         assert_eq!(leased.sum::<u64>(), self.leased_bytes, "leased bytes are counted");
-        let named = self.writing.objects + self.sealed.objects;
-        assert_eq!(self.objects.named() as u64, named, "every visible object has its name");
+        let named = self.pending.objects + self.sealed.objects;
+        assert_eq!(
+            self.objects.named() as u64,
+            named,
+            "every published or pending object has its name"
+        );
     }
 
     /// Every block that an object has names that object, and no object has another's block.
@@ -74,9 +83,26 @@ impl Catalog {
             assert_eq!((blocks, chained), (object.allocation.blocks, object.allocation.units));
             assert_eq!(units.remove(&slot).unwrap_or(0), chained, "an object has its blocks");
             let stored: u64 = object.extents.iter().map(|extent| extent.len.bytes()).sum();
-            assert!(object.state == State::Writing || stored == object.len, "extents are exact");
+            assert!(object.state == State::Pending || stored == object.len, "extents are exact");
         }
         assert!(units.is_empty(), "no block belongs to an object that is gone");
+    }
+
+    /// Every victim can be evicted and is queued, and every departure waits for a change to come.
+    fn check_departures(&self) {
+        let queued: Vec<_> = self.victims.queued().collect();
+        for (slot, object) in self.objects.iter().filter(|(_, object)| object.victim) {
+            assert!(object.is_evictable(), "a victim has no reader");
+            assert!(queued.contains(&(slot, object.generation)), "a victim is queued");
+        }
+        assert_eq!(self.departures.len() as u64, self.departed.objects, "departures are queued");
+        assert!(self.departures.iter().is_sorted(), "departures are in the order of the log");
+        for (sequence, slot) in &self.departures {
+            assert_eq!(self.objects[*slot].state, State::Departed, "a departed object has left");
+            let acknowledged = self.log.acknowledged();
+            assert!(*sequence > acknowledged, "what was acknowledged is free");
+            assert!(*sequence <= self.log.appended(), "a departure is in the log");
+        }
     }
 
     fn check_leases(&self) {
@@ -84,7 +110,11 @@ impl Catalog {
         self.leases.iter().for_each(|lease| *leases.entry(lease.slot).or_default() += 1);
         for (slot, object) in self.objects.iter() {
             assert_eq!(leases.remove(&slot).unwrap_or(0), object.leases, "leases are counted");
-            assert_eq!(self.holds.get(slot).is_some(), object.held, "holds are known");
+            assert_eq!(
+                self.grace_deadlines.get(slot).is_some(),
+                object.in_grace,
+                "graces are known"
+            );
             assert!(object.state != State::Removed || !object.is_unread(), "no removal is stuck");
         }
         assert!(leases.is_empty(), "no lease outlives its object");

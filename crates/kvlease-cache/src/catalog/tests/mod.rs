@@ -1,8 +1,11 @@
+mod changes;
+mod victims;
+
 use std::time::Duration;
 
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Extent, Key, LeaseId, Miss, Offset,
-    SealedObject, WriteRefused,
+    SealedObject, Timestamp, WriteRefused,
 };
 
 use super::*;
@@ -31,7 +34,12 @@ fn reserve(
     now: u64,
 ) -> Result<WriteId, WriteRefused> {
     let (bucket, key) = (BucketName::new("b").unwrap(), Key::new(key).unwrap());
-    catalog.reserve(bucket, key, unit_bytes(units), at(now)).map(|reservation| reservation.id)
+    loop {
+        match catalog.reserve(&bucket, &key, unit_bytes(units), at(now))? {
+            Room::Given(reservation) => return Ok(reservation.id),
+            Room::AfterDrain => catalog.discard_changes(),
+        }
+    }
 }
 
 fn store(catalog: &mut Catalog, key: &str, units: u64, now: u64) -> Result<(), WriteRefused> {
@@ -71,11 +79,16 @@ fn a_removed_object_is_invisible_at_once_and_its_space_waits_for_the_reader() {
     assert_eq!(catalog.acquire(&CALLER, "b", "a", TTL, at(1)), Err(Miss::Absent));
     assert_eq!(catalog.stats(at(1)).quarantined, unit_bytes(3));
     assert_eq!(store(&mut catalog, "a", 2, 1), Err(WriteRefused::OnlyLeased));
-    assert_eq!(catalog.next_event(), Some(at(100)));
+    assert_eq!(catalog.expire(at(99), 10), []);
     let expired = catalog.expire(at(100), 10);
     assert_eq!(expired.len(), 1);
-    assert_eq!((expired[0].key.as_str(), catalog.next_event()), ("a", Some(at(150))));
+    assert_eq!(expired[0].key.as_str(), "a");
+    catalog.expire(at(149), 10);
+    catalog.discard_changes();
+    assert_eq!(catalog.stats(at(149)).free, unit_bytes(1));
     catalog.expire(at(150), 10);
+    assert_eq!(catalog.stats(at(150)).free, unit_bytes(1), "the departure is not acknowledged");
+    catalog.discard_changes();
     assert_eq!(catalog.stats(at(150)).free, unit_bytes(4));
     catalog.check();
 }
@@ -149,7 +162,7 @@ fn a_body_of_unknown_length_grows_and_gives_the_surplus_back() {
     let mut catalog = catalog_of(8);
     let id = reserve(&mut catalog, "a", 1, 0).unwrap();
     let more = catalog.extend(id, ByteSize::new(5000), at(0)).unwrap();
-    assert_eq!(more, [Extent::new(Offset::new(4096), ByteSize::new(5000))]);
+    assert_eq!(more.given().unwrap(), [Extent::new(Offset::new(4096), ByteSize::new(5000))]);
     assert_eq!(catalog.seal(id, ByteSize::new(4097), Checksum::new(1), at(0)), Ok(()));
     assert_eq!(catalog.stats(at(0)).free, unit_bytes(6));
     assert_eq!(catalog.extend(id, UNIT, at(0)), Err(WriteRefused::Unknown));
@@ -253,7 +266,7 @@ fn taken_over(objects: &[SealedObject<'_>]) -> (Vec<(String, u64)>, u64) {
     let mut catalog = Catalog::new(config, Epoch::new(2));
     let mut restoration = Restoration::default();
     objects.iter().for_each(|object| restoration.add(object, at(0)));
-    let restored = catalog.restore(restoration, unit_bytes(8), at(0));
+    let restored = catalog.restore(restoration, unit_bytes(8), at(0), |_| ());
     catalog.check();
     assert_eq!(restored.objects + restored.impossible, objects.len() as u64);
     let (listed, _) = catalog.list("b", "", ListCursor::default(), 100);
@@ -291,7 +304,7 @@ fn what_was_used_longest_ago_leaves_first_after_a_restart_and_nothing_before_its
         restoration.add(&recorded(key, place, age), at(until));
     }
     catalog.quarantine(units(0, 4), at(200));
-    assert_eq!(catalog.restore(restoration, unit_bytes(4), at(100)).objects, 4);
+    assert_eq!(catalog.restore(restoration, unit_bytes(4), at(100), |_| ()).objects, 4);
     for (new, gone) in [("x", "never"), ("y", "once"), ("z", "often")] {
         assert!(catalog.stat("b", gone).is_some());
         store(&mut catalog, new, 1, 100).unwrap();
@@ -341,22 +354,25 @@ fn a_look_at_bytes_counts_only_for_the_object_that_was_looked_at() {
     let mut catalog = catalog_of(4);
     store(&mut catalog, "a", 1, 0).unwrap();
     store(&mut catalog, "b", 1, 0).unwrap();
-    let (suspect, next) = catalog.next_suspect(0, false);
-    let suspect = suspect.unwrap();
-    assert!(catalog.next_suspect(0, true).0.is_none(), "what is stored here is known");
-    assert!(catalog.next_suspect(next.unwrap(), false).0.is_some());
-    assert_eq!(catalog.next_suspect(2, false), (None, None));
-    assert!(catalog.verified(suspect.slot, suspect.generation));
+    let (candidate, next) = catalog.next_scrub_candidate(0, false);
+    let candidate = candidate.unwrap();
+    assert!(catalog.next_scrub_candidate(0, true).0.is_none(), "what is stored here is known");
+    assert!(catalog.next_scrub_candidate(next.unwrap(), false).0.is_some());
+    assert_eq!(catalog.next_scrub_candidate(2, false), (None, None));
+    assert!(catalog.record_verification(candidate.slot, candidate.generation));
     assert_eq!(catalog.remove("b", "a"), Ok(()));
+    catalog.discard_changes();
     // Its slot and its extents are another object's by now.
     store(&mut catalog, "c", 1, 1).unwrap();
-    assert!(!catalog.verified(suspect.slot, suspect.generation));
-    assert!(!catalog.condemn(suspect.slot, suspect.generation, |_| panic!("nobody to tell")));
+    assert!(!catalog.record_verification(candidate.slot, candidate.generation));
+    assert!(
+        !catalog.remove_corrupt(candidate.slot, candidate.generation, |_| panic!("nobody to tell"))
+    );
     let object = catalog.stat("b", "c").unwrap();
     let lease = lease(&mut catalog, "c", 1);
-    let mut condemned = String::new();
-    assert!(catalog.condemn(lease.slot, object.generation, |o| condemned = o.key.to_owned()));
-    assert_eq!(condemned, "c");
+    let mut corrupt = String::new();
+    assert!(catalog.remove_corrupt(lease.slot, object.generation, |o| corrupt = o.key.to_owned()));
+    assert_eq!(corrupt, "c");
     assert!(catalog.stat("b", "c").is_none());
     assert_eq!(catalog.stats(at(1)).quarantined, unit_bytes(1), "its reader is still there");
     catalog.check();

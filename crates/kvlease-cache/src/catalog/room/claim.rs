@@ -1,0 +1,71 @@
+//! Claim of what a request needs, after it was found that this can be had.
+//!
+//! Space and slots of objects that are evicted here are free only after an acknowledgement: then a
+//! claim returns false, and its caller is asked to drain.
+
+use super::super::Catalog;
+use crate::{
+    config::EXTENTS_PER_OBJECT_MAX,
+    objects::Objects,
+    space::{Allocation, Effort},
+};
+
+impl Catalog {
+    /// Evicts until `bytes` more can be added to the catalog's own memory.
+    /// [`check_memory`](Self::check_memory) said yes.
+    ///
+    /// The names and extents of departed objects are not counted, so this needs no drain.
+    pub(in super::super) fn make_memory(&mut self, bytes: usize) {
+        while self.memory() + bytes > self.memory_max() {
+            assert!(self.evict_one(), "the memory was found to suffice after eviction");
+        }
+    }
+
+    /// Evicts until `bytes` more and a slot can be added, in the same way. False if the slot has
+    /// to wait for a drain.
+    pub(in super::super) fn make_slot(&mut self, bytes: usize) -> bool {
+        while !self.objects.has_vacancy()
+            && self.memory() + bytes + Objects::SLOT_BYTES > self.memory_max()
+        {
+            if self.departed.objects > 0 {
+                return false;
+            }
+            assert!(self.evict_one(), "the memory was found to suffice after eviction");
+        }
+        self.make_memory(bytes);
+        true
+    }
+
+    /// Adds `units` to the allocation of the object in `slot`. False if they have to wait for a
+    /// drain. [`check_space`](Self::check_space) said yes.
+    pub(in super::super) fn claim(
+        &mut self,
+        allocation: &mut Allocation,
+        slot: u32,
+        units: u32,
+    ) -> bool {
+        let blocks_max = EXTENTS_PER_OBJECT_MAX as u32 - allocation.blocks;
+        // The common case: it is free.
+        if self.space.extend(allocation, slot, units, blocks_max, Effort::Quick) {
+            return true;
+        }
+        // Evict in the order of the policy until enough is free, or will be.
+        while u64::from(self.space.free()) + self.departed.units < u64::from(units) {
+            if self.log.is_full() {
+                return false;
+            }
+            assert!(self.evict_one(), "the space was found to suffice after eviction");
+        }
+        if self.departed.objects > 0 {
+            return false;
+        }
+        // Enough is free, but in too many pieces for a quick look.
+        if self.space.extend(allocation, slot, units, blocks_max, Effort::Exhaustive) {
+            return true;
+        }
+        // Or in too many at all: clear the cheapest stretch, whatever the policy says.
+        self.clear_stretch(units, blocks_max);
+        assert!(self.departed.objects > 0, "what cannot be joined was found to be evictable");
+        false
+    }
+}

@@ -1,0 +1,56 @@
+//! Eviction: of the next object in the order of the policy, or of all in a stretch of the arena.
+
+use super::super::Catalog;
+use crate::{changes::ChangeKind, objects::State, space::Tenant};
+
+impl Catalog {
+    /// Evicts the next object, of the victims first; false if there is none.
+    pub(super) fn evict_one(&mut self) -> bool {
+        let Some(slot) = self.next_victim().or_else(|| self.policy.evict()) else { return false };
+        self.finish_eviction(slot, false);
+        true
+    }
+
+    /// Evicts a certain object.
+    fn evict_slot(&mut self, slot: u32) {
+        if self.objects[slot].victim {
+            self.victims.remove(&mut self.objects[slot]);
+        } else {
+            self.policy.remove(slot);
+        }
+        self.finish_eviction(slot, false);
+    }
+
+    /// Evicts an object that is a victim no longer and that the policy has forgotten.
+    pub(in super::super) fn finish_eviction(&mut self, slot: u32, copied: bool) {
+        let object = &self.objects[slot];
+        debug_assert_eq!(object.state, State::Sealed, "only sealed objects are evicted");
+        self.totals.evicted += 1;
+        self.totals.evicted_bytes += object.len;
+        self.gone.insert(object.hash, copied);
+        self.gone.truncate(self.objects.span());
+        self.evictable.subtract(object);
+        self.unpublish(slot);
+        self.depart(slot, ChangeKind::Evicted { copied });
+    }
+
+    /// Evicts what lies in the way of `units` in at most `blocks_max` pieces, until the change log
+    /// is full.
+    pub(super) fn clear_stretch(&mut self, units: u32, blocks_max: u32) {
+        for run in self.stretch(units, blocks_max) {
+            let inside = |start: u32| (run.start..run.end).contains(&start);
+            let tenants = self.space.walk().filter(|block| inside(block.start));
+            let tenants: Vec<_> = tenants.map(|block| block.tenant).collect();
+            for tenant in tenants {
+                let Tenant::Object(slot) = tenant else { continue };
+                if self.log.is_full() {
+                    return;
+                }
+                // An object with several blocks in the way departs with the first.
+                if self.objects[slot].state == State::Sealed {
+                    self.evict_slot(slot);
+                }
+            }
+        }
+    }
+}

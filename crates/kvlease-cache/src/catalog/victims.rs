@@ -1,0 +1,137 @@
+//! Eviction ahead of need: victims are chosen while they still serve, handed over, and given up.
+
+use std::collections::VecDeque;
+
+use kvlease_types::ByteSize;
+
+use super::{Catalog, Tally, whole_units};
+use crate::{objects::Object, outcome::Victim};
+
+/// Entries of former victims that are not worth a walk over the queue.
+const STALE_MIN: u64 = 64;
+
+/// Objects that were chosen for eviction and still serve.
+#[derive(Default, Debug)]
+pub(super) struct Victims {
+    /// Slots and generations in the order in which they were chosen. Objects that are victims no
+    /// longer keep their entry until it comes to the front.
+    queue: VecDeque<(u32, u64)>,
+    /// The victims that there are.
+    pub(super) chosen: Tally,
+}
+
+impl Victims {
+    fn add(&mut self, slot: u32, object: &mut Object) {
+        object.victim = true;
+        self.chosen.add(object);
+        self.queue.push_back((slot, object.generation));
+    }
+
+    /// Takes out an object, which is a victim no longer.
+    pub(super) fn remove(&mut self, object: &mut Object) {
+        object.victim = false;
+        self.chosen.subtract(object);
+        if self.chosen.objects == 0 {
+            self.queue.clear();
+        }
+    }
+
+    /// Whether most entries are of objects that are victims no longer.
+    fn is_stale(&self) -> bool {
+        self.queue.len() as u64 > 2 * self.chosen.objects + STALE_MIN
+    }
+
+    /// Entries in the queue.
+    pub(super) fn queued(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.queue.iter().copied()
+    }
+}
+
+impl Catalog {
+    /// Whether eviction ahead of need has something to do: less than half of the free target is
+    /// left.
+    pub fn is_short_of_room(&self) -> bool {
+        let target = u64::from(self.free_target());
+        self.room_ahead() * 2 < target && self.evictable.objects > self.victims.chosen.objects
+    }
+
+    /// Chooses objects to be evicted next, at most `max`, until giving them up restores the free
+    /// target. They serve until then, and one that is acquired is a victim no longer.
+    ///
+    /// Chooses none while the change log has no room for their departures.
+    pub fn victims(&mut self, max: usize) -> Vec<Victim> {
+        let mut victims = Vec::new();
+        let target = u64::from(self.free_target());
+        let max = max.min(self.log.room());
+        while victims.len() < max && self.room_ahead() < target {
+            let Some(slot) = self.policy.evict() else { break };
+            self.victims.add(slot, &mut self.objects[slot]);
+            victims.push(self.describe_victim(slot));
+        }
+        if self.victims.is_stale() {
+            self.victims.queue.retain(|(slot, generation)| {
+                let object = self.objects.get(*slot);
+                object.is_some_and(|object| object.generation == *generation && object.victim)
+            });
+        }
+        victims
+    }
+
+    /// Gives up a victim: evicts it, and remembers whether it was `copied` elsewhere. Returns false
+    /// if it is a victim no longer: it was acquired, removed or evicted meanwhile.
+    pub fn give_up(&mut self, victim: &Victim, copied: bool) -> bool {
+        let object = self.objects.get(victim.slot);
+        let same = |object: &Object| object.generation == victim.generation;
+        if !object.is_some_and(|object| same(object) && object.victim) {
+            return false;
+        }
+        self.victims.remove(&mut self.objects[victim.slot]);
+        self.finish_eviction(victim.slot, copied);
+        true
+    }
+
+    /// Units that are free, will be, or can be, without choosing further victims.
+    fn room_ahead(&self) -> u64 {
+        let unpopulated = self.capacity.saturating_sub(self.space.populated());
+        u64::from(self.space.free())
+            + u64::from(unpopulated)
+            + self.departed.units
+            + self.victims.chosen.units
+    }
+
+    fn free_target(&self) -> u32 {
+        whole_units(self.config.free_target).min(self.capacity)
+    }
+
+    /// Gives a victim that is acquired back to the policy.
+    pub(super) fn spare_victim(&mut self, slot: u32) {
+        let object = &mut self.objects[slot];
+        self.victims.remove(object);
+        self.policy.insert(slot, object.hash, object.allocation.units);
+    }
+
+    fn describe_victim(&self, slot: u32) -> Victim {
+        let object = &self.objects[slot];
+        Victim {
+            slot,
+            generation: object.generation,
+            bucket: self.objects.bucket(object.bucket).name.clone(),
+            key: object.key.clone(),
+            extents: object.extents.clone(),
+            len: ByteSize::new(object.len),
+            checksum: object.checksum,
+        }
+    }
+
+    /// Takes out the victim that was chosen first.
+    pub(super) fn next_victim(&mut self) -> Option<u32> {
+        while let Some((slot, generation)) = self.victims.queue.pop_front() {
+            let object = self.objects.get(slot);
+            if object.is_some_and(|object| object.generation == generation && object.victim) {
+                self.victims.remove(&mut self.objects[slot]);
+                return Some(slot);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,46 @@
+//! Hashing of names, with a key that the user of the catalog hands in.
+//!
+//! Clients choose names, so the hash is keyed: without the seed, names that collide cannot be
+//! computed. With it, every table of the catalog is the same in every run.
+
+use std::hash::{Hash, Hasher};
+
+use foldhash::{
+    SharedSeed,
+    fast::{FixedState, FoldHasher},
+};
+
+/// Hasher for numbers that no client chooses: they need no key.
+pub(crate) type NumberState = FixedState;
+
+/// Keyed hasher for the names of buckets and objects.
+#[derive(Clone, Debug)]
+pub(crate) struct NameHasher {
+    seed: u64,
+    shared: SharedSeed,
+}
+
+impl NameHasher {
+    pub(crate) const fn new(seed: u64) -> Self {
+        // Both keys are secret: with known multipliers, names collide whatever the seed is. The
+        // constant keeps a seed of zero from making keys of zero.
+        let seed = seed ^ 0x9e37_79b9_7f4a_7c15;
+        Self { seed, shared: SharedSeed::from_u64(seed.rotate_left(32)) }
+    }
+
+    /// Hash of one name.
+    pub(crate) fn one(&self, name: &str) -> u64 {
+        self.hash(name)
+    }
+
+    /// Hash of an object's two names.
+    pub(crate) fn pair(&self, bucket: &str, key: &str) -> u64 {
+        self.hash((bucket, key))
+    }
+
+    fn hash(&self, value: impl Hash) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+}

@@ -1,0 +1,70 @@
+//! Required readers of the change log: the table of generations, for readers of other processes,
+//! and the manifest, for the daemon's next start.
+
+use std::sync::Arc;
+
+use kvlease_cache::{CHANGES_MAX, Change, ChangeFeed};
+use kvlease_shm::{Generations, Record};
+
+use crate::counters::Counters;
+
+/// Changes that the feed keeps for readers that may fall behind.
+const FEED_CHANGES: usize = 1024;
+
+/// Applies changes in the order of the log. Behind a mutex of its own, so that neither a store into
+/// shared memory nor a fault there holds up the catalog.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    generations: Arc<Generations>,
+    manifest: Record,
+    counters: Arc<Counters>,
+    /// Changes that were taken from the catalog. Kept, so that no drain needs memory of its own.
+    pub(crate) batch: Vec<Change>,
+    /// Changes that were applied, for readers that may fall behind.
+    pub(crate) feed: ChangeFeed,
+}
+
+impl Readers {
+    pub(crate) fn new(
+        generations: Arc<Generations>,
+        manifest: Record,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let batch = Vec::with_capacity(CHANGES_MAX);
+        Self { generations, manifest, counters, batch, feed: ChangeFeed::new(FEED_CHANGES, 1) }
+    }
+
+    /// Applies the changes of the batch, and returns the number of the last one, if there is one.
+    pub(crate) fn apply_batch(&mut self) -> Option<u64> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let last = batch.last().map(|change| change.sequence);
+        batch.iter().for_each(|change| self.apply(change));
+        self.feed.append(batch.drain(..));
+        self.batch = batch;
+        last
+    }
+
+    /// Applies a change that restoring reports, before there is a log.
+    pub(crate) fn apply_restored(&mut self, change: &Change) {
+        self.apply(change);
+        self.feed.append([change.clone()]);
+    }
+
+    /// Applies one change. Of a departure the manifest entry goes first: when the generation is
+    /// cleared, the next start does not find the object either.
+    pub(crate) fn apply(&mut self, change: &Change) {
+        let slot = change.slot;
+        if change.kind.publishes() {
+            self.generations.set(slot, change.generation);
+            if !self.manifest.write(slot, &change.object()) {
+                self.counters.objects_unrecorded.increment();
+            }
+        }
+        if change.kind.unpublishes() {
+            self.manifest.strike(slot);
+        }
+        if change.freed {
+            self.generations.clear(slot);
+        }
+    }
+}

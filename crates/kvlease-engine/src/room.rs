@@ -1,0 +1,67 @@
+//! Eviction ahead of need: keeps space free, so that writes need not wait for eviction.
+//!
+//! Victims are chosen under the lock, handed over without it, and given up under it. No tier is there
+//! yet that they could be handed over to.
+
+use std::sync::{
+    Condvar, Mutex, MutexGuard,
+    mpsc::{Receiver, TryRecvError},
+};
+
+use crate::shared::Shared;
+
+/// Victims that are chosen, and given up, under one lock.
+const VICTIMS_MAX: usize = 64;
+
+/// Request for eviction, from the threads that find little space to the one that makes more.
+#[derive(Default, Debug)]
+pub(crate) struct RoomSignal {
+    requested: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl RoomSignal {
+    /// Wakes the thread that evicts.
+    pub(crate) fn request(&self) {
+        let mut requested = self.lock();
+        if !*requested {
+            *requested = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits for a request, and takes it.
+    fn wait(&self) {
+        let requested = self.changed.wait_while(self.lock(), |requested| !*requested);
+        *requested.expect("a panic ends the process") = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.requested.lock().expect("a panic ends the process")
+    }
+}
+
+/// Evicts on request until it is stopped, which must be followed by a request.
+pub(crate) fn keep_room(shared: &Shared, stopped: &Receiver<()>) {
+    loop {
+        shared.room.wait();
+        if stopped.try_recv() != Err(TryRecvError::Empty) {
+            return;
+        }
+        evict_ahead(shared);
+    }
+}
+
+/// Evicts until the free target is restored, a bounded number of objects under each lock.
+pub(crate) fn evict_ahead(shared: &Shared) {
+    loop {
+        let victims = shared.state().catalog.victims(VICTIMS_MAX);
+        if victims.is_empty() {
+            return;
+        }
+        let mut state = shared.state();
+        for victim in &victims {
+            state.catalog.give_up(victim, false);
+        }
+    }
+}
