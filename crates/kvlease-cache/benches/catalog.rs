@@ -146,7 +146,11 @@ fn measure(round: impl FnMut(u64)) -> f64 {
 }
 
 /// Nanoseconds per round in the quickest slice: others use the machine as well.
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a benchmark measures time"
+)]
 fn measure_rounds(rounds: u64, mut round: impl FnMut(u64)) -> f64 {
     let slice = rounds / SLICES;
     let measure = |first: u64| {

@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     });
     let config = CatalogConfig { capacity: CAPACITY, ..CatalogConfig::default() };
     let mut catalog = Catalog::new(config, Epoch::new(1));
-    let restored = catalog.restore(restoration, CAPACITY, Timestamp::from_nanos(1));
+    let restored = catalog.restore(restoration, CAPACITY, Timestamp::from_nanos(1), |_| ());
     catalog.check();
     assert_eq!(catalog.stats(Timestamp::default()).objects, restored.objects);
 });
