@@ -2,8 +2,8 @@
 
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
+use kvlease_arena::{Arena, Generations, LinkStatus};
 use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo};
-use kvlease_shm::{Arena, Generations, Link};
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
     WriteRefused,
@@ -41,7 +41,7 @@ pub struct EngineStats {
 }
 
 impl Engine {
-    /// Takes the arena with the objects that an earlier incarnation recorded, makes its first part
+    /// Takes the arena with the objects that an earlier incarnation left, makes its first part
     /// usable, and goes on with the rest in the background. Fails when not even the first part can
     /// be had.
     pub fn start(arena: Arena, config: EngineConfig, epoch: Epoch) -> Result<Self, StartError> {

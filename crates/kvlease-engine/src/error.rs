@@ -10,7 +10,7 @@ pub enum StartError {
     /// Not even the first part of the arena can be populated.
     #[error(transparent)]
     Arena(#[from] Shortfall),
-    /// The record of the objects cannot be read or made.
+    /// The manifest cannot be read or made.
     #[error(transparent)]
     Record(#[from] ArenaError),
     /// The table of generations cannot be made.

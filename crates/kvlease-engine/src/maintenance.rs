@@ -1,5 +1,5 @@
 //! Maintenance behind the requests, with a thread for each kind: populating the arena once; ticks
-//! that end expired leases, put the segment's public name back and keep memory ready for the record;
+//! that end expired leases, put the segment's public name back and keep memory ready for the manifest;
 //! [eviction ahead of need](crate::room); and [scrubbing](crate::scrub).
 
 use std::{
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::Link;
+use kvlease_arena::LinkStatus;
 use kvlease_types::ByteSize;
 
 use crate::{
@@ -138,7 +138,7 @@ fn tick(shared: &Shared, stopped: &Receiver<()>) {
     let (mut unlinked, mut unrecorded) = (Trouble::default(), Trouble::default());
     while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         keep_linked(shared, &mut unlinked);
-        keep_room_for_records(shared, &mut unrecorded);
+        keep_room_in_manifest(shared, &mut unrecorded);
         reap(shared);
     }
 }
@@ -158,8 +158,8 @@ fn keep_linked(shared: &Shared, trouble: &mut Trouble) {
     }
 }
 
-fn keep_room_for_records(shared: &Shared, trouble: &mut Trouble) {
-    if let Some(error) = trouble.begins(shared.record.reserve_ahead().err()) {
+fn keep_room_in_manifest(shared: &Shared, trouble: &mut Trouble) {
+    if let Some(error) = trouble.begins(shared.manifest.reserve_ahead().err()) {
         tracing::error!(
             "objects stored from now on may be forgotten by a restart: free memory in cache.shared_memory_dir, error=`{error}`"
         );

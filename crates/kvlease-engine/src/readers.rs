@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use kvlease_arena::{Generations, Manifest};
 use kvlease_cache::{CHANGES_MAX, Change, ChangeFeed};
-use kvlease_shm::{Generations, Record};
 
 use crate::counters::Counters;
 
@@ -16,7 +16,7 @@ const FEED_CHANGES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Readers {
     generations: Arc<Generations>,
-    manifest: Record,
+    manifest: Manifest,
     counters: Arc<Counters>,
     /// Changes that were taken from the catalog. Kept, so that no drain needs memory of its own.
     pub(crate) batch: Vec<Change>,
@@ -27,7 +27,7 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn new(
         generations: Arc<Generations>,
-        manifest: Record,
+        manifest: Manifest,
         counters: Arc<Counters>,
     ) -> Self {
         let batch = Vec::with_capacity(CHANGES_MAX);
@@ -56,12 +56,12 @@ impl Readers {
         let slot = change.slot;
         if change.kind.publishes() {
             self.generations.set(slot, change.generation);
-            if !self.manifest.write(slot, &change.object()) {
+            if !self.manifest.insert(slot, &change.object()) {
                 self.counters.objects_unrecorded.increment();
             }
         }
         if change.kind.unpublishes() {
-            self.manifest.strike(slot);
+            self.manifest.delete(slot);
         }
         if change.freed {
             self.generations.clear(slot);

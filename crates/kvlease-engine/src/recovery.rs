@@ -16,18 +16,18 @@ pub struct Recovery {
     pub cold: bool,
     /// What was taken over.
     pub restored: Restored,
-    /// Entries of the record that were not whole.
+    /// Entries of the manifest that were not whole.
     pub broken: u64,
     /// How long that took.
     pub took: Duration,
 }
 
 /// Fills an empty catalog with the objects in the arena, unless it is to start `cold`, and reports
-/// them to the required readers. `started` is when the record began to be read. Space that clients
+/// them to the required readers. `started` is when the manifest began to be read. Space that clients
 /// may still be reading under leases of an earlier incarnation is not free.
 pub(crate) fn recover(
     arena: &Arena,
-    recorded: &StoredManifest,
+    stored: &StoredManifest,
     catalog: &mut Catalog,
     readers: &mut Readers,
     cold: bool,
@@ -40,34 +40,34 @@ pub(crate) fn recover(
             "the segment had been truncated: gave it its size back, the objects beyond are lost"
         );
     }
-    let (horizon, now) = (arena.lease_fence(), now());
-    if let LeaseFenceOrigin::Unreadable { cause, until } = horizon.origin() {
+    let (fence, now) = (arena.lease_fence(), now());
+    if let LeaseFenceOrigin::Unreadable { cause, until } = fence.origin() {
         tracing::warn!(
             ends_in_s = until.since(now).as_secs(),
             "the lease fence of an earlier daemon {cause}: its leases are unknown, so no space of \
              the segment is reused for as long as the longest of them can last; puts may fail until then"
         );
     }
-    for (extent, until) in horizon.pending(now) {
+    for (extent, until) in fence.pending(now) {
         catalog.quarantine(extent, until);
     }
     let mut restoration = Restoration::default();
     let broken = match cold {
         true => 0,
-        false => recorded.for_each(|object| {
-            restoration.add(object, horizon.leased_until(object.extents));
+        false => stored.for_each(|object| {
+            restoration.add(object, fence.leased_until(object.extents));
         }),
     };
     let restored = catalog
         .restore(restoration, arena.populated(), now, |change| readers.apply_restored(change));
     let recovery =
-        Recovery { origin: recorded.origin(), cold, restored, broken, took: started.elapsed() };
+        Recovery { origin: stored.origin(), cold, restored, broken, took: started.elapsed() };
     recovery.log();
     recovery
 }
 
 impl Recovery {
-    /// Objects that were recorded, in whatever way, and not taken over.
+    /// Entries that were found, whole or broken, and not taken over.
     pub fn dropped(&self) -> u64 {
         self.broken + self.restored.impossible + self.restored.beyond_memory
     }

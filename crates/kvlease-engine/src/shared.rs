@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) config: EngineConfig,
     pub(crate) counters: Arc<Counters>,
     /// Record of the objects, for the next start.
-    pub(crate) record: Arc<ManifestFile>,
+    pub(crate) manifest: Arc<ManifestFile>,
     pub(crate) generations: Arc<Generations>,
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Takes the arena with what an earlier incarnation recorded, and makes its first part usable.
+    /// Takes the arena with what an earlier incarnation stored, and makes its first part usable.
     pub(crate) fn open(
         arena: Arena,
         config: EngineConfig,
@@ -56,13 +56,13 @@ impl Shared {
         let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
         let counters = Arc::new(Counters::default());
         let started = Instant::now();
-        // The old record is read before the new one takes its place.
-        let recorded = arena.stored_manifest()?;
-        let record = arena.new_manifest(config.catalog.memory_max)?;
-        let record_file = Arc::clone(record.file());
-        let mut readers = Readers::new(Arc::clone(&generations), record, Arc::clone(&counters));
-        let recovery = recover(&arena, &recorded, &mut catalog, &mut readers, config.cold, started);
-        drop(recorded);
+        // The old manifest is read before the new one takes its place.
+        let stored = arena.stored_manifest()?;
+        let manifest = arena.new_manifest(config.catalog.memory_max)?;
+        let manifest_file = Arc::clone(manifest.file());
+        let mut readers = Readers::new(Arc::clone(&generations), manifest, Arc::clone(&counters));
+        let recovery = recover(&arena, &stored, &mut catalog, &mut readers, config.cold, started);
+        drop(stored);
         arena.publish_manifest()?;
         // What an earlier incarnation populated can be used at once.
         let mut huge_pages = false;
@@ -75,7 +75,7 @@ impl Shared {
             arena,
             config,
             counters,
-            record: record_file,
+            manifest: manifest_file,
             generations,
             huge_pages: AtomicBool::new(huge_pages),
             room: Arc::default(),

@@ -6,7 +6,7 @@
 //! that its bytes were changed.
 
 use kvlease_cache::{Lease, ScrubCandidate};
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Extent, Offset};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},

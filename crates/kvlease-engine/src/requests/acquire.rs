@@ -135,7 +135,7 @@ impl Shared {
         intact
     }
 
-    /// Before a lease is used, the horizon learns until when its extents must not be reused, even
+    /// Before a lease is used, the lease fence learns until when its extents must not be reused, even
     /// by another incarnation of the daemon.
     fn raise_fence(&self, lease: &Lease) {
         let until = lease.deadline.after(self.config.catalog.lease_grace);

@@ -36,7 +36,7 @@ impl Shared {
                 }));
             }
             drop(state);
-            // Before a client learns of the extents, the horizon learns until when they must not
+            // Before a client learns of the extents, the lease fence learns until when they must not
             // be used by others, even by another incarnation of the daemon.
             for reservation in outcomes[first..].iter().flatten() {
                 self.arena.lease_fence().raise(&reservation.extents, reservation.until());

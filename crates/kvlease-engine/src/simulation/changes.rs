@@ -3,7 +3,7 @@
 use std::{os::unix::fs::FileExt, sync::Arc};
 
 use kvlease_cache::{Change, ChangeKind, Room};
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Extent, Miss, Mode};
 
 use super::world::{BUCKET, CALLER, Stored, World, names};

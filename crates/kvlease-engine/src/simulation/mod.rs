@@ -3,8 +3,8 @@
 //! One thread plays everybody: uploads that are slow or die, clients that write into the arena by
 //! themselves and go on when their daemon is gone, readers that copy one half now and the other
 //! later, operators, somebody who flips bits, and the daemon, which is killed and started again.
-//! Time passes only between operations, now and then by a leap. Engine, catalog, arena, horizon and
-//! record are the real ones.
+//! Time passes only between operations, now and then by a leap. Engine, catalog, arena, lease fence and
+//! manifest are the real ones.
 //!
 //! What must hold: whoever reads within its lease and the grace reads what was stored, across any
 //! number of restarts; what was sealed is there until it is removed, evicted or found damaged;

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use kvlease_arena::{Arena, ManifestOrigin, SegmentOptions};
 use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor, Victim};
-use kvlease_shm::{Arena, Digest, RecordOrigin, SegmentOptions};
+use kvlease_sys::Digest;
 use kvlease_testing::{Draws, bytes};
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Miss, Mode, Timestamp};
 use tempfile::TempDir;

@@ -2,8 +2,8 @@
 
 use std::thread;
 
+use kvlease_attach::GenerationsView;
 use kvlease_cache::{ChangeKind, Gap};
-use kvlease_shm::GenerationsView;
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Mode};
 

@@ -133,7 +133,7 @@ fn the_next_engine_leaves_reserved_extents_alone_until_the_deadline_and_the_grac
     let (extents, over) = (reservation.extents().to_vec(), reservation.until());
     assert_eq!(reservation.deadline().after(GRACE), over);
     assert!(over <= boot_time().after(RESERVATION_TTL + GRACE));
-    // The horizon outlives both, as it does a kill.
+    // The lease fence outlives both, as it does a kill.
     drop((reservation, engine));
     let engine = place.engine(2);
     let held = stats(&engine).quarantined;

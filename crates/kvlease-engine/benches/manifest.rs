@@ -1,12 +1,12 @@
-//! What recording objects costs, and how long it takes to take them over again.
+//! Cost of the manifest, and how long it takes to take them over again.
 //!
-//! `cargo bench -p kvlease-engine`. Two catalogs are measured in turns, of which one is recorded as
+//! `cargo bench -p kvlease-engine`. Two catalogs are measured in turns, of which one has a manifest as
 //! the daemon's is, so that the ratio of their medians is that of one run.
 
 use std::{hint::black_box, time::Duration};
 
+use kvlease_arena::{Arena, Manifest, SegmentOptions};
 use kvlease_cache::{Catalog, CatalogConfig, Change, EvictionKind, Restoration, UNIT};
-use kvlease_shm::{Arena, Record, SegmentOptions};
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, Timestamp};
 use tempfile::TempDir;
@@ -23,22 +23,22 @@ const VICTIMS: usize = 64;
 /// How many objects are taken over.
 const TAKEN_OVER: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// A catalog whose change log is drained as the daemon does it: into a record, or into nothing.
+/// A catalog whose change log is drained as the daemon does it: into a manifest, or into nothing.
 struct Cache {
     catalog: Catalog,
-    record: Option<Record>,
+    manifest: Option<Manifest>,
     batch: Vec<Change>,
 }
 
 impl Cache {
-    fn new(catalog: Catalog, record: Option<Record>) -> Self {
-        Self { catalog, record, batch: Vec::new() }
+    fn new(catalog: Catalog, manifest: Option<Manifest>) -> Self {
+        Self { catalog, manifest, batch: Vec::new() }
     }
 
     fn drain(&mut self) {
         self.catalog.take_changes(&mut self.batch);
-        if let Some(record) = &mut self.record {
-            self.batch.iter().for_each(|change| apply(record, change));
+        if let Some(manifest) = &mut self.manifest {
+            self.batch.iter().for_each(|change| apply(manifest, change));
         }
         self.batch.clear();
         self.catalog.acknowledge(self.catalog.last_change());
@@ -62,11 +62,11 @@ impl Cache {
     }
 }
 
-fn apply(record: &mut Record, change: &Change) {
+fn apply(manifest: &mut Manifest, change: &Change) {
     if change.kind.publishes() {
-        assert!(record.write(change.slot, &change.object()), "there is memory");
+        assert!(manifest.insert(change.slot, &change.object()), "there is memory");
     } else if change.kind.unpublishes() {
-        record.strike(change.slot);
+        manifest.delete(change.slot);
     }
 }
 
@@ -74,13 +74,13 @@ fn main() {
     let dir = TempDir::new_in("/dev/shm").expect("a tmpfs to measure on");
     let arena = arena(&dir, "bench");
     let mut plain = Cache::new(catalog(OBJECTS), None);
-    let mut recorded = Cache::new(catalog(OBJECTS), Some(record(&arena)));
+    let mut recorded = Cache::new(catalog(OBJECTS), Some(manifest(&arena)));
     for number in 0..OBJECTS {
         plain.store(number);
         recorded.store(number);
     }
     println!("{OBJECTS} objects of a full arena, medians of {SLICES} turns, ns a call");
-    println!("{:<22} {:>8} {:>9} {:>7}", "", "alone", "recorded", "ratio");
+    println!("{:<22} {:>8} {:>9} {:>7}", "", "alone", "manifest", "ratio");
     let keys: Vec<_> = (0..OBJECTS).map(key).collect();
     let mut round = 0_usize;
     compare("acquire+release", &mut plain, &mut recorded, |cache| {
@@ -100,25 +100,25 @@ fn main() {
     }
 }
 
-/// Fills an arena's record and takes it over, as a restarted daemon does.
+/// Fills an arena's manifest and takes it over, as a restarted daemon does.
 fn take_over(dir: &TempDir, objects: u64) {
     let name = format!("bench{objects}");
     let before = arena(dir, &name);
-    let mut cache = Cache::new(catalog(objects), Some(record(&before)));
+    let mut cache = Cache::new(catalog(objects), Some(manifest(&before)));
     (0..objects).for_each(|number| cache.store(number));
-    before.publish_record().expect("the record can be named");
+    before.publish_manifest().expect("the manifest can be named");
     drop((cache, before));
 
     let arena = arena(dir, &name);
     let started = std::time::Instant::now();
-    let recorded = arena.stored_manifest().expect("the record can be read");
+    let recorded = arena.stored_manifest().expect("the manifest can be read");
     let mut restoration = Restoration::default();
-    let horizon = arena.lease_fence();
-    recorded.for_each(|object| restoration.add(object, horizon.leased_until(object.extents)));
+    let fence = arena.lease_fence();
+    recorded.for_each(|object| restoration.add(object, fence.leased_until(object.extents)));
     let read = started.elapsed();
-    let (mut catalog, mut record) = (empty(objects), record(&arena));
+    let (mut catalog, mut manifest) = (empty(objects), manifest(&arena));
     let (size, now) = (capacity(objects), Timestamp::default());
-    let restored = catalog.restore(restoration, size, now, |change| apply(&mut record, change));
+    let restored = catalog.restore(restoration, size, now, |change| apply(&mut manifest, change));
     let whole = started.elapsed();
     assert_eq!(restored.objects, objects);
     let ms = |span: Duration| span.as_secs_f64() * 1e3;
@@ -144,7 +144,7 @@ fn nanos_each(mut call: impl FnMut()) -> f64 {
     started.elapsed().as_nanos() as f64 / SLICE as f64
 }
 
-/// An arena as far as a record needs one: nothing of it is populated.
+/// An arena as far as a manifest needs one: nothing of it is populated.
 fn arena(dir: &TempDir, name: &str) -> Arena {
     let name = name.parse().expect("the name is valid");
     let options = SegmentOptions {
@@ -154,8 +154,8 @@ fn arena(dir: &TempDir, name: &str) -> Arena {
     Arena::open(&options).expect("the arena can be made")
 }
 
-fn record(arena: &Arena) -> Manifest {
-    arena.new_manifest(MEMORY_MAX).expect("there is memory for the record")
+fn manifest(arena: &Arena) -> Manifest {
+    arena.new_manifest(MEMORY_MAX).expect("there is memory for the manifest")
 }
 
 /// Room for the objects and the free target.
