@@ -31,6 +31,9 @@ macro_rules! endpoints {
                 }
             }
 
+            /// What the paths of the endpoints have in common with their templates at first sight.
+            const SHAPES: &'static [Shape] = &[$(Shape::of($path),)*];
+
             /// The operation that requests are counted by.
             pub const fn operation(self) -> &'static str {
                 match self {
@@ -80,13 +83,41 @@ impl Endpoint {
 
     /// The first endpoint whose path has the shape of `raw_path`.
     pub(crate) fn of_path(raw_path: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|endpoint| has_shape(endpoint.path(), raw_path))
+        let slashes = raw_path.bytes().filter(|byte| *byte == b'/').count();
+        let candidates = Self::ALL
+            .iter()
+            .zip(Self::SHAPES)
+            .filter(|(_, shape)| shape.slashes == slashes && raw_path.starts_with(shape.prefix));
+        let mut endpoints = candidates.map(|(endpoint, _)| *endpoint);
+        endpoints.find(|endpoint| has_shape(endpoint.path(), raw_path))
     }
 
     /// The endpoint of a method on a path template.
     pub(crate) fn of(method: &str, path: &str) -> Option<Self> {
         let same = |endpoint: &Self| endpoint.path() == path && endpoint.method() == method;
         Self::ALL.iter().copied().find(same)
+    }
+}
+
+/// Parts of a template that are compared first: they rule out nearly all others.
+struct Shape {
+    /// The text before the first placeholder.
+    prefix: &'static str,
+    slashes: usize,
+}
+
+impl Shape {
+    const fn of(template: &'static str) -> Self {
+        let bytes = template.as_bytes();
+        let (mut prefix, mut slashes, mut at) = (bytes.len(), 0, 0);
+        while at < bytes.len() {
+            if bytes[at] == b'{' && at < prefix {
+                prefix = at;
+            }
+            slashes += (bytes[at] == b'/') as usize;
+            at += 1;
+        }
+        Self { prefix: template.split_at(prefix).0, slashes }
     }
 }
 

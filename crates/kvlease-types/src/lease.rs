@@ -25,10 +25,11 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The name of one lease: which incarnation granted it, and its number within that incarnation.
+/// Number of one lease: the incarnation that granted it, and its place within that incarnation.
 ///
-/// On the wire it is `<epoch>-<sequence>` in lower-case hexadecimal, 16 digits each. The stock
-/// in-process client puts it into a URL unquoted, so the alphabet must stay within `[A-Za-z0-9_-]`.
+/// As text it is `<epoch>-<sequence>` in lower-case hexadecimal, 16 digits each. Over HTTP a lease
+/// has a name that cannot be guessed, which begins with this text. The stock in-process client puts
+/// it into a URL unquoted, so the alphabet must stay within `[A-Za-z0-9_-]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LeaseId {
     /// The incarnation that granted the lease.

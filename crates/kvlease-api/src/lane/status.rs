@@ -96,9 +96,24 @@ impl ReserveStatus {
 impl DoneStatus {
     /// The status of a reservation that is not committed.
     pub const fn of_commit(refused: WriteRefused) -> Self {
+        use WriteRefused as Refused;
         match refused {
-            WriteRefused::Expired => Self::Expired,
-            _ => Self::Unknown,
+            Refused::Expired => Self::Expired,
+            // No other of these ends a commit: the reservation is not the connection's any more.
+            Refused::Unknown
+            | Refused::Exists
+            | Refused::Pending
+            | Refused::TooLarge { .. }
+            | Refused::BeyondCapacity { .. }
+            | Refused::OnlyLeased
+            | Refused::Fragmented
+            | Refused::NotPopulated
+            | Refused::MemoryShort { .. }
+            | Refused::BeyondReservation { .. }
+            | Refused::TooLong { .. }
+            | Refused::Incomplete { .. }
+            | Refused::NotWritable
+            | Refused::TooManyReservations => Self::Unknown,
         }
     }
 
