@@ -8,7 +8,7 @@ use std::{
 
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT};
-use kvlease_shm::{Arena, SegmentOptions};
+use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, LeaseId, Mode};
 use tempfile::TempDir;
