@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kvlease_client::{Error, ExternalBuffer, ExternalBytes, PutBody};
-use kvlease_sys::KeepAlive;
+use kvlease_client::{Error, LentBuffer, LentBytes, PutBody};
+use kvlease_shm::{OfProcess, Owner};
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
@@ -13,7 +13,8 @@ use pyo3::{
 use crate::{
     arguments,
     errors::to_python,
-    process::OfProcess,
+    exit,
+    process::here,
     results::{is_stored, list_of},
     settings::ConnectorSettings,
     shared::Shared,
@@ -31,6 +32,7 @@ impl Connector {
     #[new]
     fn new(py: Python<'_>, settings: &ConnectorSettings) -> PyResult<Self> {
         let shared = Shared::open(py, settings.config.clone())?;
+        exit::register(py, &shared);
         Ok(Self { shared: OfProcess::new(shared) })
     }
 
@@ -62,7 +64,7 @@ impl Connector {
     fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
-        let found = shared.wait_patiently(py, shared.connector.get(&key))?;
+        let found = shared.wait_spinning(py, shared.connector.get(&key))?;
         let found = found.map_err(|error| to_python(&error))?;
         Ok(found.map(|bytes| PyBytes::new(py, &bytes)))
     }
@@ -111,7 +113,7 @@ impl Connector {
     fn exists(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
-        let found = shared.wait_patiently(py, shared.connector.exists(&key))?;
+        let found = shared.wait_spinning(py, shared.connector.exists(&key))?;
         found.map_err(|error| to_python(&error))
     }
 
@@ -153,12 +155,12 @@ impl Connector {
 
     fn ping(&self, py: Python<'_>) -> PyResult<()> {
         let shared = self.open()?;
-        let answered = shared.wait_patiently(py, shared.connector.ping())?;
+        let answered = shared.wait_spinning(py, shared.connector.ping())?;
         answered.map_err(|error| to_python(&error))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = self.shared.get()?.connector.stats();
+        let stats = here(&self.shared)?.connector.stats();
         let counts = PyDict::new(py);
         for (name, count) in [
             ("hits", stats.hits),
@@ -183,7 +185,7 @@ impl Connector {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let shared = self.shared.get()?;
+        let shared = here(&self.shared)?;
         shared.wait(py, shared.close())
     }
 
@@ -205,7 +207,7 @@ impl Connector {
 impl Connector {
     /// What calls are made on.
     pub(crate) fn open(&self) -> PyResult<&Arc<Shared>> {
-        let shared = self.shared.get()?;
+        let shared = here(&self.shared)?;
         shared.demand_open()?;
         Ok(shared)
     }

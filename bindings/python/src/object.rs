@@ -2,11 +2,12 @@
 
 use std::sync::Mutex;
 
+use kvlease_shm::OfProcess;
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
     errors::KvleaseError,
-    process::{OfProcess, lock},
+    process::{into_here, lock},
 };
 
 /// An object that was found: its length and its first bytes. Its rest can be read once, and until
@@ -64,6 +65,6 @@ impl OpenObject {
                 self.key
             ))
         })?;
-        unread.into_inner()
+        into_here(unread)
     }
 }

@@ -1,4 +1,4 @@
-//! What belongs to one process: the runtime, and every value that a forked child must not use.
+//! Values that belong to one process: the runtime, and all that a forked child must not use.
 //!
 //! A fork copies memory but no threads, and shares connections and event descriptors with the
 //! parent. A child that used them would take the parent's replies, and one that closed them the
@@ -6,10 +6,11 @@
 //! use and forgotten on drop.
 
 use std::{
-    mem, process,
+    process,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use kvlease_shm::OfProcess;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
@@ -43,51 +44,22 @@ pub(crate) fn runtime(_attached: Python<'_>) -> PyResult<&'static Runtime> {
     }
 }
 
-/// A value that only the process that made it may use.
-pub(crate) struct OfProcess<T> {
-    pid: u32,
-    value: Option<T>,
+/// The value, in the process that made it.
+///
+/// # Errors
+///
+/// [`ClosedError`] in a forked child.
+pub(crate) fn here<T>(value: &OfProcess<T>) -> PyResult<&T> {
+    value.get().ok_or_else(forked)
 }
 
-impl<T> OfProcess<T> {
-    /// Takes a value of this process.
-    pub(crate) fn new(value: T) -> Self {
-        Self { pid: process::id(), value: Some(value) }
-    }
-
-    /// Whether this is the process that made it.
-    pub(crate) fn is_here(&self) -> bool {
-        self.pid == process::id()
-    }
-
-    /// The value.
-    ///
-    /// # Errors
-    ///
-    /// [`ClosedError`] in a forked child.
-    pub(crate) fn get(&self) -> PyResult<&T> {
-        self.value.as_ref().filter(|_| self.is_here()).ok_or_else(forked)
-    }
-
-    /// The value, for good.
-    ///
-    /// # Errors
-    ///
-    /// [`ClosedError`] in a forked child.
-    pub(crate) fn into_inner(mut self) -> PyResult<T> {
-        if !self.is_here() {
-            return Err(forked());
-        }
-        self.value.take().ok_or_else(forked)
-    }
-}
-
-impl<T> Drop for OfProcess<T> {
-    fn drop(&mut self) {
-        if !self.is_here() {
-            mem::forget(self.value.take());
-        }
-    }
+/// The value for good, in the process that made it.
+///
+/// # Errors
+///
+/// [`ClosedError`] in a forked child.
+pub(crate) fn into_here<T>(value: OfProcess<T>) -> PyResult<T> {
+    value.into_inner().ok_or_else(forked)
 }
 
 fn forked() -> PyErr {

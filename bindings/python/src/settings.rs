@@ -98,7 +98,7 @@ impl ConnectorSettings {
     #[getter]
     fn socket(&self) -> String {
         match &self.settings.socket {
-            SocketChoice::Told => "auto".to_owned(),
+            SocketChoice::Announced => "auto".to_owned(),
             SocketChoice::At(path) => path.display().to_string(),
             SocketChoice::Never => "none".to_owned(),
         }

@@ -10,17 +10,16 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::{Connector, ConnectorConfig, Notice, Patience, Severity};
-use kvlease_sys::KeepAlive;
+use kvlease_client::{AdaptiveSpin, Connector, ConnectorConfig, Notice, Severity};
+use kvlease_shm::Owner;
 use pyo3::prelude::*;
 use tokio::{runtime::Runtime, sync::OnceCell, time};
 
 use crate::{
-    errors::{closed, to_python},
-    exit,
+    errors::closed,
     lending::returned,
     process::{lock, runtime},
-    queue::State,
+    queue::state::State,
 };
 
 /// The name of the package's logger.
@@ -33,28 +32,26 @@ const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) runtime: &'static Runtime,
-    patience: Patience,
+    spin: AdaptiveSpin,
     closed: AtomicBool,
     closing: OnceCell<()>,
     queues: Mutex<Vec<Weak<State>>>,
 }
 
 impl Shared {
-    /// Makes one, which connects to nothing yet. It is closed when the interpreter ends.
+    /// Makes one, which connects to nothing yet.
     pub(crate) fn open(py: Python<'_>, config: ConnectorConfig) -> PyResult<Arc<Self>> {
         let runtime = runtime(py)?;
         let _entered = runtime.enter();
-        let connector = Connector::new(config).map_err(|error| to_python(&error))?;
-        let shared = Arc::new(Self {
+        let connector = Connector::new(config);
+        Ok(Arc::new(Self {
             connector,
             runtime,
-            patience: Patience::default(),
+            spin: AdaptiveSpin::default(),
             closed: AtomicBool::new(false),
             closing: OnceCell::new(),
             queues: Mutex::default(),
-        });
-        exit::register(py, &shared);
-        Ok(shared)
+        }))
     }
 
     /// Refuses if it was closed.
@@ -110,7 +107,7 @@ impl Shared {
     }
 
     /// The same for one small call, whose answer is waited for in place first.
-    pub(crate) fn wait_patiently<T: Send>(
+    pub(crate) fn wait_spinning<T: Send>(
         &self,
         py: Python<'_>,
         operation: impl Future<Output = T> + Send,
@@ -118,7 +115,7 @@ impl Shared {
         let mut operation = pin!(operation);
         let done = py.detach(|| {
             let _entered = self.runtime.enter();
-            self.patience.poll(operation.as_mut())
+            self.spin.poll(operation.as_mut())
         });
         done.map_or_else(|| self.wait(py, operation), Ok)
     }

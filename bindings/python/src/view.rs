@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use kvlease_sys::MappedBytes;
+use kvlease_shm::{MappedBytes, OfProcess};
 use pyo3::{
     exceptions::PyBufferError,
     prelude::*,
@@ -14,7 +14,7 @@ use pyo3::{
 
 use crate::{
     errors::{ClosedError, to_python},
-    process::{OfProcess, lock},
+    process::{here, lock},
 };
 
 /// What all that reads the bytes keeps: the lease, which a forked child must leave alone.
@@ -37,7 +37,7 @@ impl View {
     #[getter]
     fn parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let held = self.held()?;
-        let extents = held.get()?.extents();
+        let extents = here(&held)?.extents();
         let parts = extents.iter().map(|extent| {
             let part = Bound::new(py, mapped(&held, &[*extent])?)?;
             PyMemoryView::from(part.as_any())
@@ -47,12 +47,12 @@ impl View {
 
     #[getter]
     fn is_live(&self) -> PyResult<bool> {
-        Ok(self.held()?.get()?.is_live())
+        Ok(here(&*self.held()?)?.is_live())
     }
 
     fn verify(&self, py: Python<'_>) -> PyResult<bool> {
         let held = self.held()?;
-        let view = held.get()?;
+        let view = here(&*held)?;
         py.detach(|| view.verify()).map_err(|error| to_python(&error))?;
         Ok(view.checksum().is_some())
     }
@@ -92,7 +92,7 @@ impl View {
         // Not longer than the memory that holds it.
         let len = view.len().bytes() as usize;
         let held = Arc::new(OfProcess::new(view));
-        let bytes = mapped(&held, held.get()?.extents())?;
+        let bytes = mapped(&held, here(&*held)?.extents())?;
         let view = Self { key, len, held: Mutex::new(Some(held)) };
         Bound::new(py, PyClassInitializer::from(bytes).add_subclass(view))
     }
@@ -110,7 +110,7 @@ impl View {
 
 /// Parts of the object as Python takes them.
 fn mapped(held: &Held, extents: &[kvlease_client::Extent]) -> PyResult<MappedBytes> {
-    let parts = held.get()?.attachment().in_place(extents);
-    let parts = parts.map_err(|error| PyBufferError::new_err(error.to_string()))?;
-    Ok(MappedBytes::new(parts, Arc::clone(held) as _))
+    let attachment = Arc::clone(here(held)?.attachment());
+    MappedBytes::new(attachment, extents.to_vec(), Arc::clone(held) as _)
+        .map_err(|error| PyBufferError::new_err(error.to_string()))
 }

@@ -11,7 +11,7 @@ use kvlease_types::Key;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{
-    ConnectorConfig, ConnectorStats, Error, ListedObject, OpenObject, Patience, PutBody,
+    AdaptiveSpin, ConnectorConfig, ConnectorStats, Error, ListedObject, OpenObject, PutBody,
     PutOutcome, View, connector,
 };
 
@@ -27,7 +27,7 @@ pub type Answers<T> = Result<Vec<Result<T, Error>>, Error>;
 pub struct Connector {
     connector: connector::Connector,
     handle: Handle,
-    patience: Arc<Patience>,
+    spin: Arc<AdaptiveSpin>,
     /// The own runtime, which ends with the last clone.
     _runtime: Option<Arc<OwnRuntime>>,
 }
@@ -49,8 +49,7 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] if its thread cannot be had; those of
-    /// [`Connector::new`](connector::Connector::new).
+    /// [`Error::Runtime`] if its thread cannot be had.
     pub fn new(config: ConnectorConfig) -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(RUNTIME_THREADS)
@@ -59,19 +58,15 @@ impl Connector {
             .build()
             .map_err(|source| Error::Runtime { source })?;
         let handle = runtime.handle().clone();
-        let mut connector = Self::with_runtime(config, handle)?;
+        let mut connector = Self::with_runtime(config, handle);
         connector._runtime = Some(Arc::new(OwnRuntime(Some(runtime))));
         Ok(connector)
     }
 
     /// A connector on a runtime that lives longer than it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Connector::new`](connector::Connector::new).
-    pub fn with_runtime(config: ConnectorConfig, handle: Handle) -> Result<Self, Error> {
-        let connector = connector::Connector::new(config)?;
-        Ok(Self { connector, handle, patience: Arc::default(), _runtime: None })
+    pub fn with_runtime(config: ConnectorConfig, handle: Handle) -> Self {
+        let connector = connector::Connector::new(config);
+        Self { connector, handle, spin: Arc::default(), _runtime: None }
     }
 
     /// The asynchronous connector behind it.
@@ -108,7 +103,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
-        self.wait_patiently(self.connector.get(key))?
+        self.wait_spinning(self.connector.get(key))?
     }
 
     /// Reads many objects.
@@ -144,7 +139,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn open(&self, key: &Key, head_len: usize) -> Result<Option<OpenObject>, Error> {
-        self.wait_patiently(self.connector.open(key, head_len))?
+        self.wait_spinning(self.connector.open(key, head_len))?
     }
 
     /// Finds many objects.
@@ -180,7 +175,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn exists(&self, key: &Key) -> Result<bool, Error> {
-        self.wait_patiently(self.connector.exists(key))?
+        self.wait_spinning(self.connector.exists(key))?
     }
 
     /// Which of many objects exist.
@@ -234,7 +229,7 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn ping(&self) -> Result<(), Error> {
-        self.wait_patiently(self.connector.ping())?
+        self.wait_spinning(self.connector.ping())?
     }
 
     /// Ends what the connector holds at the daemon, and waits for it, at most as long as a call may
@@ -253,11 +248,11 @@ impl Connector {
     }
 
     /// The same for one small call, whose answer is waited for in place first.
-    fn wait_patiently<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
+    fn wait_spinning<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
         self.demand_own_thread()?;
         let mut call = pin!(call);
         let entered = self.handle.enter();
-        let answer = self.patience.poll(call.as_mut());
+        let answer = self.spin.poll(call.as_mut());
         drop(entered);
         Ok(answer.unwrap_or_else(|| self.handle.block_on(call)))
     }
@@ -267,6 +262,6 @@ impl Connector {
             return Err(Error::InsideRuntime);
         }
         // A forked child has none of the runtime's threads: it would wait for ever.
-        self.connector.demand_own_process()
+        self.connector.ensure_own_process()
     }
 }

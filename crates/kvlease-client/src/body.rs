@@ -6,6 +6,7 @@
 use std::{
     fmt, io,
     io::Write,
+    mem,
     ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -66,18 +67,24 @@ impl PutBody {
         Self { parts: [head.into(), Bytes::from_owner(rest)], source: None }
     }
 
+    /// Takes the body out, and leaves an empty one.
+    pub fn take(&mut self) -> Self {
+        mem::replace(self, Self::empty())
+    }
+
     /// No body at all.
     pub(crate) fn empty() -> Self {
         Self { parts: Default::default(), source: None }
     }
 
     /// All bytes that are to come, if they are in memory.
-    pub(crate) fn in_memory(&self) -> Option<[Bytes; 2]> {
+    pub fn in_memory(&self) -> Option<[Bytes; 2]> {
         self.source.is_none().then(|| self.parts.clone())
     }
 
     /// How many bytes are to come, if that is known.
-    pub(crate) fn len(&self) -> Option<u64> {
+    #[expect(clippy::len_without_is_empty, reason = "a body of unknown length may be empty")]
+    pub fn len(&self) -> Option<u64> {
         match &self.source {
             Some(source) => source.remaining,
             None => Some(self.parts.iter().map(|part| part.len() as u64).sum()),

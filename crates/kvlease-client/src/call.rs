@@ -1,8 +1,7 @@
 //! How a call goes: the breaker, its turn, a connection, the answer, all within its time.
 //!
-//! The time of a call is one deadline from its start. What ends by it is told apart by how far the
-//! call came: one that waited for its turn says nothing about the daemon, so that a busy client
-//! never takes its daemon for a dead one.
+//! The time of a call is one deadline from its start. A time-out while waiting for a permit does not
+//! count against the circuit breaker, so that a busy client never takes its daemon for a dead one.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::{
     BreakerState, Client, Counters, Error,
     breaker::{Pass, Refusal},
     head::Head,
-    pool::{Busy, Turn},
+    pool::{Permit, PooledConnection},
     reply::{Call, Reply},
     request::Request,
 };
@@ -31,7 +30,7 @@ pub(crate) struct Limit {
 /// The answer to a request for an object.
 pub(crate) enum Opened<'a> {
     /// Its bytes follow.
-    Object(Head, Busy),
+    Object(Head, PooledConnection),
     /// There are none.
     Other(Reply<'a>),
 }
@@ -64,7 +63,7 @@ impl Client {
 
     /// What the client has done so far.
     pub fn counters(&self) -> Counters {
-        self.shared.pool.settle_idle();
+        self.shared.pool.drain_idle();
         self.shared.counting.read()
     }
 
@@ -75,8 +74,10 @@ impl Client {
         limit: Limit,
         request: Request,
     ) -> Result<Reply<'a>, Error> {
-        self.attempt(&call, limit, request, async |head, busy| Reply::read(head, busy, call).await)
-            .await
+        self.attempt(&call, limit, request, async |head, pooled| {
+            Reply::read(head, pooled, call).await
+        })
+        .await
     }
 
     /// Sends a request for an object, and leaves its bytes to be read.
@@ -86,9 +87,9 @@ impl Client {
         limit: Limit,
         request: Request,
     ) -> Result<Opened<'a>, Error> {
-        let open = async |head: Head, busy| match head.status {
-            StatusCode::OK => Ok(Opened::Object(head, busy)),
-            _ => Reply::read(head, busy, call).await.map(Opened::Other),
+        let open = async |head: Head, pooled| match head.status {
+            StatusCode::OK => Ok(Opened::Object(head, pooled)),
+            _ => Reply::read(head, pooled, call).await.map(Opened::Other),
         };
         self.attempt(&call, limit, request, open).await
     }
@@ -105,10 +106,10 @@ impl Client {
         call: &Call<'_>,
         limit: Limit,
         mut request: Request,
-        read: impl AsyncFnOnce(Head, Busy) -> Result<T, Error>,
+        read: impl AsyncFnOnce(Head, PooledConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let outcome = async {
-            let (pass, turn) = self.enter(call, limit).await?;
+            let (pass, permit) = self.enter(call, limit).await?;
             let exchange = async {
                 let repeated = &self.shared.counting.calls_repeated;
                 let answer = self.shared.pool.exchange(&mut request, repeated).await;
@@ -117,7 +118,7 @@ impl Client {
                     self.note_socket(socket);
                     self.note_extensions();
                 }
-                read(head, Busy::new(connection, self.clone(), turn)).await
+                read(head, PooledConnection::new(connection, self.clone(), permit)).await
             };
             let outcome = limit.apply(call, exchange).await;
             judge(pass, &outcome);
@@ -128,22 +129,22 @@ impl Client {
         outcome
     }
 
-    /// Asks the breaker, and waits for a turn.
-    async fn enter(&self, call: &Call<'_>, limit: Limit) -> Result<(Pass<'_>, Turn), Error> {
+    /// Asks the breaker, and waits for a permit.
+    async fn enter(&self, call: &Call<'_>, limit: Limit) -> Result<(Pass<'_>, Permit), Error> {
         let pool = &self.shared.pool;
         let pass = self.pass(call)?;
-        if let Some(turn) = pool.try_turn(call.operation) {
-            return Ok((pass, turn));
+        if let Some(permit) = pool.try_permit(call.operation) {
+            return Ok((pass, permit));
         }
-        let turn = timeout_at(limit.deadline, pool.turn(call.operation)).await;
-        let turn = turn.map_err(|_| Error::NoTurn {
+        let permit = timeout_at(limit.deadline, pool.permit(call.operation)).await;
+        let permit = permit.map_err(|_| Error::PoolTimeout {
             operation: call.operation.name(),
             limit: limit.span,
-            at_a_time: pool.turns_max(),
+            at_a_time: pool.permits_max(),
         })?;
         // Much may have happened meanwhile.
         let pass = if pass.is_probe() { pass } else { self.pass(call)? };
-        Ok((pass, turn))
+        Ok((pass, permit))
     }
 
     fn pass(&self, call: &Call<'_>) -> Result<Pass<'_>, Error> {

@@ -177,8 +177,8 @@ impl Client {
         let request = self.shared.template.of_object(Operation::Get, key, format_args!(""));
         let limit = Limit::new(self.shared.config.timeouts.transfer);
         let call = self.about(Operation::Get, key);
-        let (head, busy) = match self.open(call, limit, request).await? {
-            Opened::Object(head, busy) => (head, busy),
+        let (head, pooled) = match self.open(call, limit, request).await? {
+            Opened::Object(head, pooled) => (head, pooled),
             Opened::Other(reply) if reply.is_absent() => return Ok(None),
             Opened::Other(reply) => return Err(reply.refused()),
         };
@@ -188,7 +188,7 @@ impl Client {
             client: self.clone(),
             len: ByteSize::new(len),
             expected: checksum_header(&head, &call)?,
-            busy: Some(busy),
+            pooled: Some(pooled),
             digest: Digest::new(),
             limit,
         }))
@@ -251,9 +251,9 @@ impl Client {
         pool.send_unawaited(&self.release_request(id).head, counting)
     }
 
-    /// How many releases were sent whose answers have not come.
-    pub(crate) fn releases_owed(&self) -> usize {
-        self.shared.pool.settle_idle()
+    /// How many releases were sent whose answers are still to come.
+    pub fn pending_releases(&self) -> usize {
+        self.shared.pool.drain_idle()
     }
 
     fn release_request(&self, id: &str) -> Request {

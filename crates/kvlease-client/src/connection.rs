@@ -9,6 +9,7 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -20,11 +21,13 @@ use tokio::{
 };
 
 use crate::{
+    busy_poll,
+    counters::Counting,
     framing::{Framing, Step},
-    head::{self, Head, Malformed},
+    head::{self, Head},
+    malformed::Malformed,
     operation::Operation,
-    owed::Owed,
-    patience,
+    pending_response::PendingResponse,
     request::Request,
     socket::Socket,
 };
@@ -36,6 +39,9 @@ const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Room for an answer without an object: most are shorter.
 const READ_LEN_MIN: usize = 4 << 10;
 
+/// How much of a pending response is read at a time: it has hardly a body.
+const PENDING_READ_LEN: usize = 1 << 10;
+
 /// How much of an object is read at a time.
 const READ_LEN_MAX: usize = 256 << 10;
 
@@ -46,15 +52,15 @@ const PIECES_PER_WRITE: usize = 16;
 /// A connection that is either in use by one call or idle.
 #[derive(Debug)]
 pub(crate) struct Connection<S = Socket> {
-    pub(crate) socket: S,
+    socket: S,
     pub(crate) arrived: BytesMut,
     /// How much of the answer is to come.
-    pub(crate) framing: Framing,
+    framing: Framing,
     /// Whether another request may follow once the answer is read.
-    pub(crate) keeps_alive: bool,
-    pub(crate) used: Instant,
-    /// A release whose answer nobody has waited for so far.
-    pub(crate) owed: Option<Owed>,
+    keeps_alive: bool,
+    used: Instant,
+    /// The response to a release that is not read yet.
+    pending: Option<PendingResponse>,
 }
 
 /// Why a request has no answer, or not all of it.
@@ -81,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             framing: Framing::None,
             keeps_alive: true,
             used: Instant::now(),
-            owed: None,
+            pending: None,
         }
     }
 
@@ -100,8 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         request: &mut Request,
         piece_len: usize,
     ) -> Result<Head, Fault> {
-        if self.owed.is_some() {
-            self.settle().await.map_err(Fault::Unsent)?;
+        if self.pending.is_some() {
+            self.drain().await.map_err(Fault::Unsent)?;
         }
         self.check_idle().await.map_err(Fault::Unsent)?;
         let mut sent = 0;
@@ -142,10 +148,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Reads the pending response to its end, which another request may follow.
+    async fn drain(&mut self) -> io::Result<()> {
+        while !self.advance()? {
+            if self.read().await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        match self.keeps_alive {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
+    /// Takes what has arrived of the pending response; whether that was all.
+    fn advance(&mut self) -> io::Result<bool> {
+        let Some(pending) = &mut self.pending else { return Ok(true) };
+        let is_done = pending.advance(&mut self.framing, &mut self.arrived)?;
+        self.keeps_alive &= pending.keeps_alive();
+        if is_done {
+            self.pending = None;
+        }
+        Ok(is_done)
+    }
+
     /// Fails if the daemon has closed the idle connection, or said something unasked.
     async fn check_idle(&mut self) -> io::Result<()> {
         let arrived = poll_fn(|context| {
-            let read = patience::glance(|| self.poll_read(context));
+            let read = busy_poll::try_now(|| self.poll_read(context));
             Poll::Ready(if read.is_pending() { None } else { Some(read) })
         });
         match arrived.await {
@@ -233,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    pub(crate) async fn read(&mut self) -> io::Result<usize> {
+    async fn read(&mut self) -> io::Result<usize> {
         self.reserve();
         self.socket.read_buf(&mut self.arrived).await
     }
@@ -247,6 +277,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn reserve(&mut self) {
         let wanted = usize::try_from(self.framing.at_least()).unwrap_or(READ_LEN_MAX);
         self.arrived.reserve(wanted.clamp(READ_LEN_MIN, READ_LEN_MAX));
+    }
+}
+
+impl Connection<Socket> {
+    /// Whether a response is still to be read.
+    pub(crate) fn has_pending_response(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Sends a request without a body, whose response is read later; `false` if it cannot be sent
+    /// at once, after which the connection is of no more use.
+    pub(crate) fn send_unawaited(&mut self, request: &str, counting: &Arc<Counting>) -> bool {
+        let sent = self.pending.is_none() && self.socket.try_send(request.as_bytes());
+        if sent {
+            self.pending = Some(PendingResponse::new(Arc::clone(counting)));
+            self.used = Instant::now();
+        }
+        sent
+    }
+
+    /// Reads the pending response as far as it has arrived.
+    pub(crate) fn try_drain(&mut self) {
+        while self.pending.is_some() {
+            let mut bytes = [0; PENDING_READ_LEN];
+            let read = match self.socket.try_receive(&mut bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(len) if len > 0 => {
+                    self.arrived.extend_from_slice(&bytes[..len]);
+                    self.advance().map(drop)
+                }
+                Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => Err(error),
+            };
+            if read.is_err() {
+                self.pending = None;
+                self.keeps_alive = false;
+            }
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub struct Counters {
     pub calls_malformed: u64,
     /// Calls that failed at once, since the daemon had not been reachable.
     pub calls_not_tried: u64,
-    /// Calls that waited for their turn until their time was over.
-    pub calls_without_turn: u64,
+    /// Calls that waited for a connection of the pool until their time was over.
+    pub calls_without_permit: u64,
     /// Calls that were sent once more on another connection. They are in the numbers above once.
     pub calls_repeated: u64,
     /// Leases that were granted.
@@ -41,7 +41,7 @@ pub(crate) struct Counting {
     calls_timed_out: AtomicU64,
     calls_malformed: AtomicU64,
     calls_not_tried: AtomicU64,
-    calls_without_turn: AtomicU64,
+    calls_without_permit: AtomicU64,
     pub(crate) calls_repeated: AtomicU64,
     pub(crate) leases_acquired: AtomicU64,
     pub(crate) leases_released: AtomicU64,
@@ -60,7 +60,7 @@ impl Counting {
             Err(Error::TimedOut { .. }) => &self.calls_timed_out,
             Err(Error::Protocol { .. }) => &self.calls_malformed,
             Err(Error::CircuitOpen { .. }) => &self.calls_not_tried,
-            Err(Error::NoTurn { .. }) => &self.calls_without_turn,
+            Err(Error::PoolTimeout { .. }) => &self.calls_without_permit,
             // The caller's own doing: its source of bytes failed.
             Err(_) => return,
         };
@@ -82,7 +82,7 @@ impl Counting {
             calls_timed_out: read(&self.calls_timed_out),
             calls_malformed: read(&self.calls_malformed),
             calls_not_tried: read(&self.calls_not_tried),
-            calls_without_turn: read(&self.calls_without_turn),
+            calls_without_permit: read(&self.calls_without_permit),
             calls_repeated: read(&self.calls_repeated),
             leases_acquired: read(&self.leases_acquired),
             leases_released: read(&self.leases_released),

@@ -72,7 +72,6 @@ pub enum Error {
         /// Of whom.
         address: Address,
         /// What the system said.
-        /// What the system said.
         source: io::Error,
     },
     /// The call did not end in time, and may or may not have had its effect.
@@ -88,12 +87,12 @@ pub enum Error {
         /// Of whom.
         address: Address,
     },
-    /// The call waited for its turn until its time was over: the daemon was not asked.
+    /// The call waited for a connection of the pool until its time was over: the daemon was not asked.
     #[error(
-        "the call did not get its turn in time: call less at a time, or raise `requests_max` and \
-         `connections_max`, operation=`{operation}` limit=`{limit:?}` at_a_time=`{at_a_time}`"
+        "the call got no connection of the pool in time: make fewer calls at a time, or raise \
+         `requests_max` and `connections_max`, operation=`{operation}` limit=`{limit:?}` at_a_time=`{at_a_time}`"
     )]
-    NoTurn {
+    PoolTimeout {
         /// What was asked for.
         operation: &'static str,
         /// How long it waited.
@@ -151,13 +150,13 @@ pub enum Error {
         /// Which bytes.
         source: OutOfBounds,
     },
-    /// The object and the buffer for it have different lengths, or the object ends before the
-    /// buffer is full: nothing was read.
+    /// The lengths of object and buffer differ, or the object ends before the buffer is full: nothing
+    /// was read.
     #[error(
-        "the buffer has not the object's length: give one that has, \
+        "the buffer length does not match the object length: pass a buffer of the object's length, \
          key=`{key}` object=`{object}` buffer=`{buffer}`"
     )]
-    TooShort {
+    LengthMismatch {
         /// The object.
         key: Key,
         /// Its length.
@@ -208,4 +207,11 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Whether a daemon refused since it does not know the call: it is another one than ours.
+    pub fn is_unknown_call(&self) -> bool {
+        matches!(self, Self::Refused { status: 404 | 405 | 501, code: None, .. })
+    }
 }

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::{InvalidChunkSize, Status};
 
-use crate::head::Malformed;
+use crate::malformed::Malformed;
 
 /// The longest line of chunked encoding that is taken: a size with its extensions, or a trailer.
 const LINE_LEN_MAX: usize = 4096;

@@ -7,10 +7,10 @@ use http::StatusCode;
 use httparse::{Header, ParserConfig, Status};
 use kvlease_api::{CHECKSUM_HEADER, JSON, SOCKET_HEADER};
 
-use crate::framing::Framing;
-
-/// The longest head, in bytes.
-pub(crate) const HEAD_LEN_MAX: usize = 32 << 10;
+use crate::{
+    framing::Framing,
+    malformed::{HEAD_LEN_MAX, Malformed},
+};
 
 /// The most headers in it.
 const HEADERS_MAX: usize = 64;
@@ -31,25 +31,6 @@ pub(crate) struct Head {
     pub(crate) checksum: Option<Box<str>>,
     /// Where the daemon's fast lane is.
     pub(crate) socket: Option<Box<str>>,
-}
-
-/// Why an answer is not HTTP as this client takes it.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum Malformed {
-    #[error("not http: {0}")]
-    Http(#[from] httparse::Error),
-    #[error("a head of more than `{HEAD_LEN_MAX}` bytes")]
-    LongHead,
-    #[error("an answer before the answer that is none, status=`{0}`")]
-    Interim(u16),
-    #[error("no content length: `{0}`")]
-    Length(String),
-    #[error("a transfer encoding that the client did not ask for: `{0}`")]
-    Encoding(String),
-    #[error("both a content length and a transfer encoding")]
-    TwoFramings,
-    #[error("the chunked encoding is broken")]
-    Frames,
 }
 
 /// Reads the head at the start of `arrived` and tells how long it is; `None` if its end has not

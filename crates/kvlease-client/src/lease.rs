@@ -7,7 +7,7 @@ use std::{
 };
 
 use kvlease_api::{LeaseReply, RenewReply};
-use kvlease_sys::process_id;
+use kvlease_shm::OfProcess;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::{runtime::Handle, time::sleep};
 
@@ -33,7 +33,7 @@ const RELEASE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 pub struct Lease {
     client: Client,
     runtime: Handle,
-    pid: u32,
+    process: OfProcess<()>,
     key: Key,
     id: String,
     extents: Vec<Extent>,
@@ -78,7 +78,7 @@ impl Lease {
         Some(Self {
             client,
             runtime: Handle::current(),
-            pid: process_id(),
+            process: OfProcess::new(()),
             key: call.key?.clone(),
             id,
             extents: Vec::new(),
@@ -147,7 +147,7 @@ impl Lease {
     }
 
     /// Ends the lease without waiting for the daemon's answer, if a connection is idle.
-    pub(crate) fn release_unawaited(&mut self) -> bool {
+    pub fn release_unawaited(&mut self) -> bool {
         self.released = self.client.release_unawaited(&self.id);
         self.released
     }
@@ -167,7 +167,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.released || self.pid != process_id() {
+        if self.released || self.process.get().is_none() {
             return;
         }
         let Ok(permit) = Arc::clone(&self.client.shared.background).try_acquire_owned() else {

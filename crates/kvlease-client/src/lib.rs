@@ -13,15 +13,15 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), kvlease_client::Error> {
-//! use kvlease_client::{Client, ClientConfig, Key};
+//! use kvlease_client::{ClientConfig, Connector, ConnectorConfig, Key};
 //!
 //! let mut config = ClientConfig::new("http://127.0.0.1:9200".parse()?);
 //! config.shared_memory_name = Some("shared_memory".parse()?);
-//! let client = Client::new(config);
+//! let connector = Connector::new(ConnectorConfig::new(config));
 //! let key = Key::new("org/model@1@0@7f@half")?;
-//! client.put(&key, "some bytes").await?;
-//! let mut bytes = Vec::new();
-//! client.read(&key, &mut bytes).await?;
+//! connector.put(&key, "some bytes").await?;
+//! let bytes = connector.get(&key).await?;
+//! assert_eq!(bytes.as_deref(), Some(b"some bytes".as_slice()));
 //! # Ok(())
 //! # }
 //! ```
@@ -30,16 +30,17 @@
 
 pub mod adapter;
 mod address;
+mod attach;
 pub mod blocking;
 mod body;
 mod breaker;
+mod busy_poll;
 mod call;
 mod client;
 mod config;
 mod connection;
 mod connector;
 mod counters;
-mod direct;
 mod error;
 mod framing;
 #[cfg(fuzzing)]
@@ -47,12 +48,12 @@ mod framing;
 pub mod fuzzing;
 mod head;
 pub mod lane;
+mod lazy_stream;
 mod lease;
+mod malformed;
 mod operation;
-mod owed;
-mod patience;
+mod pending_response;
 mod pool;
-mod reader;
 mod reply;
 mod request;
 mod socket;
@@ -62,6 +63,7 @@ mod tls;
 pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use body::PutBody;
 pub use breaker::{BreakerState, OPEN_AFTER, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
+pub use busy_poll::AdaptiveSpin;
 pub use client::{Client, ObjectInfo, PutOutcome};
 pub use config::{
     ClientConfig, DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, DEFAULT_PUT_PIECE_LEN,
@@ -81,5 +83,4 @@ pub use kvlease_sys::{ExternalBuffer, ExternalBytes};
 pub use kvlease_types::SegmentName;
 pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
 pub use lease::Lease;
-pub use patience::Patience;
-pub use stream::ObjectStream;
+pub use stream::{ObjectStream, check_sum};

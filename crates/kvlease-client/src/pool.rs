@@ -1,10 +1,10 @@
 //! A bounded number of connections, kept for the next call, and whose turn it is to use one.
 //!
-//! A call waits for its turn and has it for as long as it uses a connection, so that no more calls
-//! are under way, and no more connections open, than there are turns. Calls that carry an object
-//! have a part of the turns only: leases never wait behind transfers.
+//! A call waits for a permit and holds it for as long as it uses a connection, so that no more calls
+//! are under way, and no more connections open, than there are permits. Calls that carry an object
+//! get a part of the permits only: leases never wait behind transfers.
 //!
-//! A connection comes back when its answer was read to the end; one that is dropped before is
+//! A connection is checked in when its answer was read to the end; one that is dropped before is
 //! closed, so that a cancelled call can never leave half an answer to the next one. The mutex
 //! guards the idle list only and is never held across an await.
 
@@ -30,8 +30,8 @@ use crate::{
     tls::Tls,
 };
 
-/// One turn of this many is kept from calls that carry an object.
-const TURNS_PER_KEPT: usize = 4;
+/// One permit of this many is kept from calls that carry an object.
+const PERMITS_PER_KEPT: usize = 4;
 
 /// Connections to one daemon.
 #[derive(Debug)]
@@ -40,25 +40,25 @@ pub(crate) struct Pool {
     tls: Tls,
     connect_max: Duration,
     put_piece_len: usize,
-    turns_max: usize,
-    turns: Arc<Semaphore>,
-    transfer_turns: Arc<Semaphore>,
+    permits_max: usize,
+    permits: Arc<Semaphore>,
+    transfer_permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
-/// The right to use one connection. Dropping it lets the next call have it.
+/// Permit for one connection of the pool. Dropping it passes it to the next call.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Permit {
     _any: OwnedSemaphorePermit,
     _transfer: Option<OwnedSemaphorePermit>,
 }
 
-/// A connection in use. [`Self::finish`] gives it back; dropping closes it.
+/// Connection in use. [`Self::check_in`] returns it to the pool; dropping closes it.
 #[derive(Debug)]
-pub(crate) struct Busy {
+pub(crate) struct PooledConnection {
     pub(crate) connection: Connection,
     client: Client,
-    _turn: Turn,
+    _permit: Permit,
 }
 
 /// Why a request has no answer.
@@ -72,47 +72,47 @@ impl Pool {
     /// A pool without connections.
     pub(crate) fn new(config: &ClientConfig) -> Self {
         // A call under way has a connection of its own: the smaller limit is the limit of both.
-        let turns =
+        let permits =
             config.requests_max.min(config.connections_max).clamp(1, Semaphore::MAX_PERMITS);
         Self {
             address: config.address.clone(),
             tls: Tls::new(config.tls_ca_file.clone()),
             connect_max: config.timeouts.connect,
             put_piece_len: config.put_piece_len.max(1),
-            turns_max: turns,
-            turns: Arc::new(Semaphore::new(turns)),
-            transfer_turns: Arc::new(Semaphore::new(turns - turns / TURNS_PER_KEPT)),
+            permits_max: permits,
+            permits: Arc::new(Semaphore::new(permits)),
+            transfer_permits: Arc::new(Semaphore::new(permits - permits / PERMITS_PER_KEPT)),
             idle: Mutex::default(),
         }
     }
 
     /// How many calls may be under way at a time.
-    pub(crate) fn turns_max(&self) -> usize {
-        self.turns_max
+    pub(crate) fn permits_max(&self) -> usize {
+        self.permits_max
     }
 
-    /// A turn, if there is one at once.
-    pub(crate) fn try_turn(&self, operation: Operation) -> Option<Turn> {
-        let take = |turns: &Arc<Semaphore>| Arc::clone(turns).try_acquire_owned().ok();
+    /// A permit, if there is one at once.
+    pub(crate) fn try_permit(&self, operation: Operation) -> Option<Permit> {
+        let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_owned().ok();
         let transfer = match operation.is_transfer() {
-            true => Some(take(&self.transfer_turns)?),
+            true => Some(take(&self.transfer_permits)?),
             false => None,
         };
-        Some(Turn { _any: take(&self.turns)?, _transfer: transfer })
+        Some(Permit { _any: take(&self.permits)?, _transfer: transfer })
     }
 
-    /// Waits for a turn. Turns are had in the order of asking.
-    pub(crate) async fn turn(&self, operation: Operation) -> Turn {
+    /// Waits for a permit. Permits go out in the order of the requests for them.
+    pub(crate) async fn permit(&self, operation: Operation) -> Permit {
         const OPEN: &str = "the pool never closes its semaphores";
-        let take = |turns: &Arc<Semaphore>| Arc::clone(turns).acquire_owned();
+        let take = |permits: &Arc<Semaphore>| Arc::clone(permits).acquire_owned();
         let transfer = match operation.is_transfer() {
-            true => Some(take(&self.transfer_turns).await.expect(OPEN)),
+            true => Some(take(&self.transfer_permits).await.expect(OPEN)),
             false => None,
         };
-        Turn { _any: take(&self.turns).await.expect(OPEN), _transfer: transfer }
+        Permit { _any: take(&self.permits).await.expect(OPEN), _transfer: transfer }
     }
 
-    /// Sends a request and reads the head of the answer. The caller has a turn.
+    /// Sends a request and reads the head of the answer. The caller holds a permit.
     ///
     /// An idle connection may have died unnoticed: another one takes what was not sent. What was
     /// sent without any answer is sent once more if [`Operation::may_repeat`] allows it, on a new
@@ -164,13 +164,13 @@ impl Pool {
     /// Sends a request without a body on an idle connection; its answer is read before the next
     /// request there. `false` if there is none.
     pub(crate) fn send_unawaited(&self, request: &str, counting: &Arc<Counting>) -> bool {
-        // No more connections are in use than there are turns, not even for this moment.
-        let Some(_turn) = self.try_turn(Operation::Release) else { return false };
+        // No more connections are in use than there are permits, not even for this moment.
+        let Some(_permit) = self.try_permit(Operation::Release) else { return false };
         let Some(mut connection) = self.take_idle() else { return false };
-        if connection.owed.is_some() {
-            connection.try_settle();
+        if connection.has_pending_response() {
+            connection.try_drain();
         }
-        if connection.owed.is_some() {
+        if connection.has_pending_response() {
             self.lock_idle().push(connection);
             return false;
         }
@@ -182,10 +182,10 @@ impl Pool {
     }
 
     /// Reads the answers to unawaited requests that have arrived; how many are still to come.
-    pub(crate) fn settle_idle(&self) -> usize {
+    pub(crate) fn drain_idle(&self) -> usize {
         let mut idle = self.lock_idle();
-        idle.iter_mut().for_each(Connection::try_settle);
-        idle.iter().filter(|connection| connection.owed.is_some()).count()
+        idle.iter_mut().for_each(Connection::try_drain);
+        idle.iter().filter(|connection| connection.has_pending_response()).count()
     }
 
     /// Closes the connections that no call uses, outside of the lock.
@@ -200,16 +200,16 @@ impl Pool {
     }
 }
 
-impl Busy {
-    /// Takes over a connection and the turn to use it.
-    pub(crate) fn new(connection: Connection, client: Client, turn: Turn) -> Self {
-        Self { connection, client, _turn: turn }
+impl PooledConnection {
+    /// Takes over a connection and the permit to use it.
+    pub(crate) fn new(connection: Connection, client: Client, permit: Permit) -> Self {
+        Self { connection, client, _permit: permit }
     }
 
-    /// Gives the connection back if another request may follow on it.
-    pub(crate) fn finish(self) {
+    /// Returns the connection to the pool if another request may follow on it.
+    pub(crate) fn check_in(self) {
         if self.connection.is_usable() {
-            // Never longer than there are turns: this call still has one.
+            // Never longer than there are permits: this call still holds one.
             self.client.shared.pool.lock_idle().push(self.connection);
         }
     }

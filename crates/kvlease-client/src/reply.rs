@@ -17,7 +17,7 @@ use crate::{
     connection::{Connection, Fault},
     head::Head,
     operation::Operation,
-    pool::{Busy, PoolFault},
+    pool::{PoolFault, PooledConnection},
     socket::ConnectFault,
     tls::TlsFault,
 };
@@ -94,10 +94,14 @@ impl Call<'_> {
 }
 
 impl<'a> Reply<'a> {
-    /// Reads an answer to its end and gives its connection back.
-    pub(crate) async fn read(head: Head, mut busy: Busy, call: Call<'a>) -> Result<Self, Error> {
-        let reply = Self::of(head, &mut busy.connection, call).await?;
-        busy.finish();
+    /// Reads an answer to its end and checks its connection in.
+    pub(crate) async fn read(
+        head: Head,
+        mut pooled: PooledConnection,
+        call: Call<'a>,
+    ) -> Result<Self, Error> {
+        let reply = Self::of(head, &mut pooled.connection, call).await?;
+        pooled.check_in();
         Ok(reply)
     }
 
@@ -152,17 +156,17 @@ impl Client {
         self.shared.speaks_extensions.load(Ordering::Relaxed)
     }
 
-    /// Where the daemon said that its fast lane is, lately.
-    pub(crate) fn told_socket(&self) -> Option<PathBuf> {
-        let told = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        told.clone()
+    /// The socket of the fast lane that the daemon announced last.
+    pub fn announced_socket(&self) -> Option<PathBuf> {
+        let announced = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        announced.clone()
     }
 
-    /// Remembers where the daemon's fast lane is.
+    /// Remembers the socket of the daemon's fast lane.
     pub(crate) fn note_socket(&self, socket: &str) {
-        let mut told = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_deref() != Some(Path::new(socket)) {
-            *told = Some(PathBuf::from(socket));
+        let mut announced = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.as_deref() != Some(Path::new(socket)) {
+            *announced = Some(PathBuf::from(socket));
         }
     }
 

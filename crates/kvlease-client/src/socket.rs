@@ -15,14 +15,14 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     Address,
-    direct::Direct,
+    lazy_stream::LazyStream,
     tls::{Tls, TlsFault},
 };
 
 /// A byte stream to the daemon.
 #[derive(Debug)]
 pub(crate) enum Socket {
-    Plain(Direct),
+    Plain(LazyStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -50,7 +50,7 @@ impl Socket {
             // one that is set is as large as `net.core.wmem_max` at most, and stays so.
             stream.set_nodelay(true).map_err(ConnectFault::Unreachable)?;
             if !address.is_https() {
-                return Direct::new(stream).map(Self::Plain).map_err(ConnectFault::Unreachable);
+                return LazyStream::new(stream).map(Self::Plain).map_err(ConnectFault::Unreachable);
             }
             let stream = tls.handshake(address.host(), stream).await.map_err(ConnectFault::Tls)?;
             Ok(Self::Tls(Box::new(stream)))

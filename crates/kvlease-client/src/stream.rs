@@ -4,7 +4,9 @@ use bytes::Bytes;
 use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Key};
 
-use crate::{Client, Error, call::Limit, operation::Operation, pool::Busy, reply::Call};
+use crate::{
+    Client, Error, call::Limit, operation::Operation, pool::PooledConnection, reply::Call,
+};
 
 /// The bytes of one object as they arrive. Dropping it early closes its connection.
 ///
@@ -15,8 +17,8 @@ pub struct ObjectStream {
     pub(crate) client: Client,
     pub(crate) len: ByteSize,
     pub(crate) expected: Option<Checksum>,
-    /// Given back at the end.
-    pub(crate) busy: Option<Busy>,
+    /// Checked in at the end.
+    pub(crate) pooled: Option<PooledConnection>,
     pub(crate) digest: Digest,
     pub(crate) limit: Limit,
 }
@@ -39,9 +41,10 @@ impl ObjectStream {
     /// [`Error::Damaged`] in the place of the end if the bytes do not match their checksum;
     /// [`Error::Broken`], [`Error::Protocol`] and [`Error::TimedOut`] if they do not arrive.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let Some(busy) = &mut self.busy else { return self.end().map(|()| None) };
+        let Some(pooled) = &mut self.pooled else { return self.end().map(|()| None) };
         let call = Call { client: &self.client, operation: Operation::Get, key: Some(&self.key) };
-        let next = async { busy.connection.next_bytes().await.map_err(|fault| call.broken(fault)) };
+        let next =
+            async { pooled.connection.next_bytes().await.map_err(|fault| call.broken(fault)) };
         let next = self.limit.apply(&call, next).await;
         let Some(bytes) = next.inspect_err(|error| self.client.note_failure(error))? else {
             return self.end().map(|()| None);
@@ -53,15 +56,15 @@ impl ObjectStream {
     }
 
     fn end(&mut self) -> Result<(), Error> {
-        if let Some(busy) = self.busy.take() {
-            busy.finish();
+        if let Some(pooled) = self.pooled.take() {
+            pooled.check_in();
         }
-        check(&self.key, self.expected, self.digest.finish())
+        check_sum(&self.key, self.expected, self.digest.finish())
     }
 }
 
 /// Compares what was read with what the daemon has, if it said.
-pub(crate) fn check(key: &Key, expected: Option<Checksum>, actual: Checksum) -> Result<(), Error> {
+pub fn check_sum(key: &Key, expected: Option<Checksum>, actual: Checksum) -> Result<(), Error> {
     match expected {
         Some(expected) if expected != actual => {
             Err(Error::Damaged { key: key.clone(), expected, actual })

@@ -105,7 +105,7 @@ fn limits_beyond_any_machine_are_no_limits_and_do_no_harm() {
     let config = settings.connector_config();
     assert_eq!(config.lease_ttl, Duration::from_nanos(1));
     assert!(config.client.requests_max > 1 << 30 && config.client.connections_max > 1 << 30);
-    drop(kvlease_client::Connector::new(config).unwrap());
+    drop(kvlease_client::Connector::new(config));
 }
 
 #[test]
@@ -215,9 +215,9 @@ fn the_fast_lane_is_taken_where_it_is_told_of_unless_the_configuration_says_othe
         made
     };
     let without = settings(&ConnectorContext::new(URL)).unwrap();
-    assert_eq!(without.connector_config().socket, SocketChoice::Told);
+    assert_eq!(without.connector_config().socket, SocketChoice::Announced);
     for value in [Value::Null, "auto".into(), "Auto".into()] {
-        assert_eq!(socket(value).unwrap(), SocketChoice::Told);
+        assert_eq!(socket(value).unwrap(), SocketChoice::Announced);
     }
     for value in [Value::from(false), "none".into(), "None".into(), "NONE".into()] {
         assert_eq!(socket(value).unwrap(), SocketChoice::Never);

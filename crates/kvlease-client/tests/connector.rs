@@ -7,7 +7,7 @@ mod fake;
 
 use std::{fs, thread, time::Duration};
 
-use fake::{Fake, SEGMENT_LEN, lease, reply};
+use fake::{Fake, Grant, SEGMENT_LEN, lease, reply};
 use kvlease_client::{
     ByteSize, Connector, Error, ExternalBuffer, Key, PutBody, PutOutcome, Severity, SocketChoice,
 };
@@ -87,7 +87,7 @@ async fn ten_thousand_keys_at_once_stay_within_the_limits() {
     let mut config = fake.config();
     config.client.requests_max = 7;
     config.client.connections_max = 5;
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     let keys = keys(10_000);
     let objects = keys.iter().map(|key| (key.clone(), PutBody::from(key.as_str().to_owned())));
     assert!(connector.batched_put(objects.collect()).await.into_iter().all(|put| put.is_ok()));
@@ -140,8 +140,8 @@ async fn a_lease_that_ends_during_the_copy_gives_nothing() {
     let mut config = fake.config();
     // Shorter than the copy takes, and longer than to begin it or not: both must give nothing.
     config.lease_ttl = Duration::from_micros(1_500);
-    let connector = Connector::new(config).unwrap();
-    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len()]);
+    let connector = Connector::new(config);
+    let (buffer, lent) = LentBuffer::of_vec(vec![0; object.len()]);
     let read = connector.get_into(&key, buffer).await;
     assert!(matches!(read, Err(Error::LeaseEnded { .. })), "{read:?}");
     lent.take_back().expect("the buffer is given up by a read that failed");
@@ -196,6 +196,21 @@ async fn a_lease_outside_of_the_segment_is_an_error_and_released() {
 }
 
 #[tokio::test]
+async fn an_object_of_several_extents_is_read_in_their_order() {
+    let (fake, connector, key) = with_object(b"0123456789").await;
+    fake.on_lease(|Grant { id, offset, .. }| {
+        let second = offset + 6;
+        let offsets = format!(r#"{{"offset":{second},"len":4}},{{"offset":{offset},"len":6}}"#);
+        Some(lease(&format!(r#"{{"id":"{id}","offsets":[{offsets}]}}"#)))
+    });
+    assert_eq!(connector.get(&key).await.unwrap().unwrap(), b"6789012345");
+    let opened = connector.open(&key, 5).await.unwrap().unwrap();
+    assert_eq!(opened.head(), b"67890");
+    assert_eq!(read_rest(opened, 5).await.unwrap(), b"12345");
+    fake.all_released().await;
+}
+
+#[tokio::test]
 async fn releases_are_counted_by_what_the_daemon_says_to_them() {
     let (fake, connector, key) = with_object(b"0123456789").await;
     for (refuse, counts) in [(false, (1, 1, 0)), (true, (2, 1, 1)), (false, (3, 2, 1))] {
@@ -221,7 +236,7 @@ async fn a_daemon_that_never_answers_costs_a_lease_the_time_of_a_call() {
     let mut config = fake.config();
     let limit = Duration::from_millis(200);
     (config.client.timeouts.call, config.lease_wait) = (limit, limit * 3 / 4);
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     let within = Duration::from_secs(60);
     let read = tokio::time::timeout(within, connector.get(&key)).await.unwrap();
     let Err(Error::TimedOut { limit: span, .. }) = read else { panic!("{read:?}") };
@@ -234,7 +249,7 @@ async fn an_object_beyond_the_limit_on_leases_is_a_miss_and_released() {
     for (max, found) in [(999, false), (1_000, true)] {
         let mut config = fake.config();
         config.lease_len_max = Some(ByteSize::new(max));
-        let connector = Connector::new(config).unwrap();
+        let connector = Connector::new(config);
         assert_eq!(connector.get(&key).await.unwrap().is_some(), found);
         assert_eq!(connector.exists(&key).await.unwrap(), found);
         assert_eq!(connector.stats().too_large, if found { 0 } else { 2 });
@@ -370,7 +385,7 @@ async fn a_socket_that_is_not_there_is_warned_of_once_and_all_goes_over_http() {
     let (fake, _, key) = with_object(b"some bytes").await;
     let mut config = fake.config();
     config.socket = SocketChoice::At("/absent/daemon.sock".into());
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     for _ in 0..3 {
         assert_eq!(connector.get(&key).await.unwrap().unwrap(), b"some bytes");
         tokio::time::sleep(Duration::from_millis(60)).await;
@@ -389,7 +404,7 @@ async fn a_held_lease_saves_the_round_trip_of_the_read_and_is_released_if_nobody
     keys[..3].iter().for_each(|key| fake.store(key, b"some bytes"));
     let mut config = fake.config();
     config.lease_retention = Duration::from_millis(400);
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     for _ in 0..2 {
         let held = connector.hold(&keys).await.into_iter().map(Result::unwrap);
         assert!(held.eq([true, true, true, false]));
@@ -416,7 +431,7 @@ async fn what_is_held_ends_by_time_though_the_runtime_that_held_the_first_has_en
     keys.iter().for_each(|key| fake.store(key, b"some bytes"));
     let mut config = fake.config();
     config.lease_retention = Duration::from_millis(50);
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     let (first, elsewhere) = (keys[..1].to_vec(), connector.clone());
     let ended = thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -472,10 +487,10 @@ async fn a_buffer_of_another_length_is_refused_before_anything_is_read() {
     for len in [0, 9, 11] {
         let (buffer, _) = ExternalBuffer::of_vec(vec![0; len]);
         let error = connector.get_into(&key, buffer).await.unwrap_err();
-        assert!(matches!(error, Error::TooShort { .. }), "{error:?}");
+        assert!(matches!(error, Error::LengthMismatch { .. }), "{error:?}");
     }
     let opened = connector.open(&key, 4).await.unwrap().unwrap();
     let error = read_rest(opened, 7).await.unwrap_err();
-    assert!(matches!(error, Error::TooShort { .. }), "{error:?}");
+    assert!(matches!(error, Error::LengthMismatch { .. }), "{error:?}");
     fake.all_released().await;
 }

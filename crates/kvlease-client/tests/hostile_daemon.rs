@@ -5,7 +5,7 @@
 mod peer;
 
 use std::{
-    fs, io,
+    io,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -16,30 +16,12 @@ use kvlease_api::CHECKSUM_HEADER;
 use kvlease_client::{Client, ClientConfig, Error, Key, PutBody, PutOutcome};
 use kvlease_sys::Digest;
 use peer::{Peer, reply};
-use tempfile::TempDir;
 
-const SEGMENT_LEN: usize = 1 << 20;
 const WAIT: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(30);
 
 fn key() -> Key {
     Key::new("org/model@1%").unwrap()
-}
-
-/// A directory with a segment whose bytes follow a rule.
-fn segment() -> (TempDir, Vec<u8>) {
-    let dir = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> =
-        (0..SEGMENT_LEN as u32).map(|i| (i.wrapping_mul(40_503) >> 7) as u8).collect();
-    fs::write(dir.path().join("segment"), &bytes).unwrap();
-    (dir, bytes)
-}
-
-fn attached(peer: &Peer, dir: &TempDir) -> Client {
-    let mut config = peer.config.clone();
-    config.shared_memory_name = Some("segment".parse().unwrap());
-    config.shared_memory_dir = dir.path().to_owned();
-    Client::new(config)
 }
 
 /// A peer that grants every lease with this reply and takes every release.
@@ -49,39 +31,6 @@ async fn granting(lease: &'static str) -> Peer {
         false => reply(200, lease),
     })
     .await
-}
-
-#[tokio::test]
-async fn an_object_of_several_extents_is_read_in_their_order() {
-    let (dir, bytes) = segment();
-    let peer =
-        granting(r#"{"id":"a-1","offsets":[{"offset":4096,"len":100},{"offset":0,"len":7}]}"#);
-    let peer = peer.await;
-    let mut read = vec![9; 3];
-    assert!(attached(&peer, &dir).read(&key(), &mut read).await.unwrap());
-    assert_eq!(read, [&bytes[4096..4196], &bytes[..7]].concat());
-    assert_eq!(peer.count("POST /v1/leases/a-1/release"), 1);
-    let asked = &peer.asked()[0].0;
-    assert!(
-        asked.starts_with("POST /v1/kv/lmcache/org%2Fmodel%401%25/leases?timeout_ms="),
-        "{asked}"
-    );
-}
-
-#[tokio::test]
-async fn extents_outside_of_the_segment_are_refused_and_the_lease_is_released() {
-    let (dir, _) = segment();
-    for lease in [
-        r#"{"id":"a-1","offsets":[{"offset":1048576,"len":1}]}"#,
-        r#"{"id":"a-1","offsets":[{"offset":0,"len":5},{"offset":1048000,"len":1000}]}"#,
-        r#"{"id":"a-1","offsets":[{"offset":18446744073709551615,"len":2}]}"#,
-        r#"{"id":"a-1","offsets":[{"offset":0,"len":1048576},{"offset":0,"len":1048576}]}"#,
-    ] {
-        let peer = granting(lease).await;
-        let error = attached(&peer, &dir).read(&key(), &mut Vec::new()).await.unwrap_err();
-        assert!(matches!(error, Error::OutsideSegment { .. }), "{lease}: {error:?}");
-        peer.wait_for("/release").await;
-    }
 }
 
 #[tokio::test]
@@ -172,54 +121,13 @@ async fn a_release_in_the_background_is_tried_twice_and_counted() {
 }
 
 #[tokio::test]
-async fn bytes_that_do_not_match_their_checksum_are_no_data() {
-    let (dir, _) = segment();
-    let checksum = Digest::of(b"123456789");
-    let peer = Peer::start(move |_| {
-        let offsets = r#"[{"offset":0,"len":9}]"#;
-        reply(200, format!(r#"{{"id":"a-1","offsets":{offsets},"checksum":"{checksum}"}}"#))
-    });
-    let client = attached(&peer.await, &dir);
-    let error = client.read(&key(), &mut Vec::new()).await.unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
-    // With the right bytes in its place, the same lease is good.
-    let mut file = fs::OpenOptions::new().write(true).open(dir.path().join("segment")).unwrap();
-    io::Write::write_all(&mut file, b"123456789").unwrap();
-    let mut read = Vec::new();
-    assert!(client.read(&key(), &mut read).await.unwrap());
-    assert_eq!(read, b"123456789");
-}
-
-#[tokio::test]
-async fn a_lease_that_has_ended_gives_no_data() {
-    let (dir, _) = segment();
-    let peer = granting(r#"{"id":"a-1","offsets":[{"offset":0,"len":9}],"ttl_s":0}"#).await;
-    let error = attached(&peer, &dir).read(&key(), &mut Vec::new()).await.unwrap_err();
-    assert!(matches!(error, Error::LeaseEnded { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_segment_that_was_replaced_is_attached_anew_and_one_without_a_name_is_kept() {
-    let (dir, bytes) = segment();
-    let peer = granting(r#"{"id":"a-1","offsets":[{"offset":0,"len":9}]}"#).await;
-    let client = attached(&peer, &dir);
-    let mut read = Vec::new();
-    assert!(client.read(&key(), &mut read).await.unwrap());
-    let name = dir.path().join("segment");
-    fs::remove_file(&name).unwrap();
-    assert!(client.read(&key(), &mut read).await.unwrap());
-    assert_eq!(read, bytes[..9]);
-    fs::write(&name, b"other bytes").unwrap();
-    assert!(client.read(&key(), &mut read).await.unwrap());
-    assert_eq!(read, b"other byt");
-}
-
-#[tokio::test]
 async fn a_missing_segment_is_an_error_that_names_it() {
-    let (dir, _) = segment();
-    fs::remove_file(dir.path().join("segment")).unwrap();
-    let peer = granting(r#"{"id":"a-1","offsets":[{"offset":0,"len":9}]}"#).await;
-    let error = attached(&peer, &dir).read(&key(), &mut Vec::new()).await.unwrap_err();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = ClientConfig::new("127.0.0.1:1".parse().unwrap());
+    assert!(matches!(Client::new(config.clone()).attach(), Err(Error::NoSharedMemory)));
+    config.shared_memory_name = Some("segment".parse().unwrap());
+    config.shared_memory_dir = dir.path().to_owned();
+    let error = Client::new(config).attach().unwrap_err();
     assert!(error.to_string().contains("shared_memory_name=`segment`"), "{error}");
 }
 
@@ -340,7 +248,7 @@ async fn a_conflict_is_an_outcome_and_no_error() {
 }
 
 #[tokio::test]
-async fn without_shared_memory_reads_go_over_http_and_are_checked() {
+async fn an_object_over_http_is_checked() {
     for (summed, good) in [("123456789", true), ("123456780", false)] {
         let checksum = Digest::of(summed.as_bytes()).to_string();
         let peer = Peer::start(move |_| {
@@ -348,9 +256,17 @@ async fn without_shared_memory_reads_go_over_http_and_are_checked() {
             Some(response.body(Full::from("123456789")).unwrap())
         });
         let client = peer.await.client();
-        let mut read = vec![1; 100];
-        match client.read(&key(), &mut read).await {
-            Ok(found) => assert!(good && found && read == b"123456789"),
+        let mut stream = client.get(&key()).await.unwrap().unwrap();
+        let mut read = Vec::new();
+        let end = loop {
+            match stream.next().await {
+                Ok(Some(bytes)) => read.extend_from_slice(&bytes),
+                end => break end,
+            }
+        };
+        assert_eq!(read, b"123456789");
+        match end {
+            Ok(_) => assert!(good),
             Err(error) => assert!(!good && matches!(error, Error::Damaged { .. }), "{error:?}"),
         }
     }

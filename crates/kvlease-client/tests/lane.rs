@@ -24,7 +24,7 @@ use kvlease_arena::Generations;
 use kvlease_client::{
     BucketName, ByteSize, Checksum, ClientConfig, Connector, ConnectorConfig, Extent, Key,
     SocketChoice, View,
-    lane::{Found, Lane, LaneError, LanePut},
+    lane::{AcquireOutcome, Lane, LaneError, LanePut},
 };
 use kvlease_types::{Epoch, Offset};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -114,7 +114,7 @@ fn grant(slot: u32, generation: u64) -> LeaseGrant {
 /// What a client makes of these bytes in answer to an acquire of one key.
 async fn acquired(
     answer: impl FnOnce(u64) -> Vec<u8> + Send + 'static,
-) -> Result<Vec<Found>, LaneError> {
+) -> Result<Vec<AcquireOutcome>, LaneError> {
     let peer = Peer::serving(|stream| {
         let generations = Generations::create(8).unwrap();
         generations.set(3, 9);
@@ -138,7 +138,7 @@ fn granted(request: u64, grant: LeaseGrant, at: u64) -> Vec<u8> {
 async fn a_lease_is_as_live_as_its_generation() {
     for (slot, generation, live) in [(3, 9, true), (3, 8, false), (4, 0, false), (99, 9, false)] {
         let found = acquired(move |request| granted(request, grant(slot, generation), 0)).await;
-        let [Found::Leased(lease)] = &found.unwrap()[..] else { panic!("it was granted") };
+        let [AcquireOutcome::Leased(lease)] = &found.unwrap()[..] else { panic!("it was granted") };
         assert_eq!(lease.is_live(), live, "slot={slot} generation={generation}");
     }
 }
@@ -176,7 +176,7 @@ async fn more_answers_than_keys_are_not_taken() {
         }
         leases.finish(LIMIT)
     });
-    assert!(matches!(found.await.unwrap()[..], [Found::Absent]));
+    assert!(matches!(found.await.unwrap()[..], [AcquireOutcome::Absent]));
 }
 
 #[tokio::test]
@@ -256,9 +256,9 @@ async fn a_lane_for_one_call_at_a_time_has_one_connection_whatever_its_calls_wai
     }
     let (first, stored, last) = tokio::join!(first, stored, last);
     let (first, stored, last) = (first.unwrap(), stored.unwrap(), last.unwrap());
-    assert!(matches!(first.unwrap()[..], [Found::Absent]));
+    assert!(matches!(first.unwrap()[..], [AcquireOutcome::Absent]));
     assert_eq!(stored.unwrap(), [LanePut::Stored]);
-    assert!(matches!(last.unwrap()[..], [Found::Absent]));
+    assert!(matches!(last.unwrap()[..], [AcquireOutcome::Absent]));
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn what_ends_while_its_connection_is_in_use_is_told_without_another_call()
         drop(leased);
         go.send(()).unwrap();
     });
-    assert!(matches!(second.unwrap()[..], [Found::Absent]));
+    assert!(matches!(second.unwrap()[..], [AcquireOutcome::Absent]));
     assert_eq!(told.recv_timeout(LIMIT).unwrap(), [1]);
 }
 
@@ -341,7 +341,7 @@ fn absent(request: u64) -> Vec<u8> {
 fn connector(peer: &Peer) -> Connector {
     let mut config = ConnectorConfig::new(ClientConfig::new("127.0.0.1:1".parse().unwrap()));
     config.socket = SocketChoice::At(peer.path());
-    Connector::new(config).unwrap()
+    Connector::new(config)
 }
 
 #[tokio::test]

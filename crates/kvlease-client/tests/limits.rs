@@ -113,11 +113,11 @@ async fn waiting_for_a_turn_ends_with_the_call_s_time_and_says_nothing_of_the_da
     peer.wait_for("GET").await;
     for _ in 0..5 {
         let error = client.head(&key()).await.unwrap_err();
-        assert!(matches!(error, Error::NoTurn { at_a_time: 1, .. }), "{error:?}");
+        assert!(matches!(error, Error::PoolTimeout { at_a_time: 1, .. }), "{error:?}");
         assert!(error.to_string().contains("raise `requests_max`"), "{error}");
     }
     assert_eq!(client.breaker(), BreakerState::Closed { failures: 0 });
-    assert_eq!((client.counters().calls_without_turn, peer.count("HEAD")), (5, 0));
+    assert_eq!((client.counters().calls_without_permit, peer.count("HEAD")), (5, 0));
     stuck[0].abort();
     client.ping().await.unwrap_err();
 }
@@ -129,7 +129,7 @@ async fn a_stream_has_its_turn_until_it_ends_or_is_dropped() {
     peer.config.timeouts.call = Duration::from_millis(30);
     let client = peer.client();
     let mut stream = client.get(&key()).await.unwrap().unwrap();
-    assert!(matches!(client.head(&key()).await, Err(Error::NoTurn { .. })));
+    assert!(matches!(client.head(&key()).await, Err(Error::PoolTimeout { .. })));
     while stream.next().await.unwrap().is_some() {}
     client.head(&key()).await.unwrap();
     let dropped = client.get(&key()).await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! Process id that is cheap to read, for guards that do nothing in a forked child.
 
 use std::{
-    process, ptr,
+    mem, process, ptr,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -49,9 +49,75 @@ fn zeroed_by_fork() -> Result<&'static AtomicU32, Errno> {
     Ok(unsafe { AtomicU32::from_ptr(page.cast()) })
 }
 
+/// Value that belongs to the process that made it.
+///
+/// A forked child shares sockets, leases and event descriptors with its parent, and has none of its
+/// threads. So a child neither gets the value nor drops it: the value is forgotten there.
+#[derive(Debug)]
+pub struct OfProcess<T> {
+    pid: u32,
+    /// Present until the value is taken out or dropped.
+    value: Option<T>,
+}
+
+impl<T> OfProcess<T> {
+    /// Takes over a value of this process.
+    pub fn new(value: T) -> Self {
+        Self { pid: process_id(), value: Some(value) }
+    }
+
+    /// The value; `None` in a forked child.
+    pub fn get(&self) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.is_here())
+    }
+
+    /// The value, to be changed; `None` in a forked child.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        let is_here = self.is_here();
+        self.value.as_mut().filter(|_| is_here)
+    }
+
+    /// The value for good; `None` in a forked child.
+    pub fn into_inner(mut self) -> Option<T> {
+        if self.is_here() { self.value.take() } else { None }
+    }
+
+    fn is_here(&self) -> bool {
+        self.pid == process_id()
+    }
+}
+
+impl<T> Drop for OfProcess<T> {
+    fn drop(&mut self) {
+        if !self.is_here() {
+            mem::forget(self.value.take());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Pretends that another process made the value.
+    fn of_another_process<T>(value: T) -> OfProcess<T> {
+        OfProcess { pid: process_id() + 1, value: Some(value) }
+    }
+
+    #[test]
+    fn a_value_is_used_and_dropped_by_its_own_process_alone() {
+        let value = std::sync::Arc::new(7);
+        let mut own = OfProcess::new(std::sync::Arc::clone(&value));
+        assert_eq!(own.get().map(|value| **value), Some(7));
+        assert!(own.get_mut().is_some());
+        assert_eq!(own.into_inner().as_deref(), Some(&7));
+        assert_eq!(std::sync::Arc::strong_count(&value), 1);
+        let mut other = of_another_process(std::sync::Arc::clone(&value));
+        assert!(other.get().is_none() && other.get_mut().is_none());
+        drop(other);
+        assert!(of_another_process(std::sync::Arc::clone(&value)).into_inner().is_none());
+        assert_eq!(std::sync::Arc::strong_count(&value), 3, "neither was dropped");
+    }
 
     #[test]
     fn it_is_the_id_of_this_process() {

@@ -87,7 +87,7 @@ impl From<Error> for Failure {
             Error::Unreachable { .. }
             | Error::Tls { .. }
             | Error::CircuitOpen { .. }
-            | Error::NoTurn { .. }
+            | Error::PoolTimeout { .. }
             | Error::Broken { .. }
             | Error::TimedOut { .. }
             | Error::Protocol { .. } => Status::Unavailable,
@@ -98,7 +98,7 @@ impl From<Error> for Failure {
             | Error::LeaseEnded { .. }
             | Error::Damaged { .. }
             | Error::Source { .. }
-            | Error::TooShort { .. }
+            | Error::LengthMismatch { .. }
             | Error::Closed
             | Error::Forked
             | Error::InsideRuntime

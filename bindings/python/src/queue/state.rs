@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::Patience;
-use kvlease_sys::KeepAlive;
+use kvlease_client::AdaptiveSpin;
+use kvlease_shm::Owner;
 use pyo3::{PyResult, Python};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::{
@@ -46,7 +46,7 @@ const POLL: Duration = Duration::from_millis(1);
 /// A queue as its operations see it.
 pub(crate) struct State {
     lists: Mutex<Lists>,
-    patience: Patience,
+    spin: AdaptiveSpin,
     /// Tells a caller that waits in [`Self::take_within`].
     arrived: Condvar,
     /// Readable while something has finished.
@@ -84,8 +84,8 @@ pub(crate) struct Finished {
 impl State {
     pub(crate) fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let (lists, patience) = (Mutex::default(), Patience::default());
-        Ok(Self { lists, patience, arrived: Condvar::new(), event })
+        let (lists, spin) = (Mutex::default(), AdaptiveSpin::default());
+        Ok(Self { lists, spin, arrived: Condvar::new(), event })
     }
 
     /// Starts an operation and names it.
@@ -141,7 +141,7 @@ impl State {
         let mut operation = Box::pin(operation);
         let done = py.detach(|| {
             let _entered = runtime.enter();
-            self.patience.poll(operation.as_mut())
+            self.spin.poll(operation.as_mut())
         });
         // Attached again: only now may the interpreter end.
         lock(&self.lists).in_place -= 1;

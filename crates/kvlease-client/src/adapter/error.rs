@@ -1,6 +1,6 @@
 //! Why a configuration makes no connector.
 
-use crate::{AddressError, Error};
+use crate::AddressError;
 
 /// Why a configuration makes no connector. Each names the key, its value and the cure.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,4 @@ pub enum AdapterError {
     /// The URL names no daemon.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The settings are fine, but the connector cannot be made of them.
-    #[error(transparent)]
-    Connector(#[from] Error),
 }

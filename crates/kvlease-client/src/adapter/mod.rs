@@ -80,9 +80,9 @@ impl fmt::Debug for ConnectorContext {
 ///
 /// # Errors
 ///
-/// Those of [`settings()`], and [`AdapterError::Connector`] if the connector cannot be made.
+/// Those of [`settings()`].
 pub fn create_connector(context: &ConnectorContext) -> Result<Connector, AdapterError> {
-    Ok(Connector::new(settings(context)?.connector_config())?)
+    Ok(Connector::new(settings(context)?.connector_config()))
 }
 
 /// The whole number above 0 that `config` has under `key`, or `default` if it has none: anything

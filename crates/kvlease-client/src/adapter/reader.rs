@@ -179,9 +179,11 @@ impl Entry<'_> {
     /// Whether the fast lane is taken, and where it is.
     pub(super) fn socket(&self) -> Result<SocketChoice, AdapterError> {
         match self.value {
-            None | Some(Value::Null) => Ok(SocketChoice::Told),
+            None | Some(Value::Null) => Ok(SocketChoice::Announced),
             Some(Value::Bool(false)) => Ok(SocketChoice::Never),
-            Some(Value::Str(text)) if text.eq_ignore_ascii_case(AUTO) => Ok(SocketChoice::Told),
+            Some(Value::Str(text)) if text.eq_ignore_ascii_case(AUTO) => {
+                Ok(SocketChoice::Announced)
+            }
             Some(Value::Str(text)) if text.eq_ignore_ascii_case(NONE) => Ok(SocketChoice::Never),
             Some(Value::Str(path)) if is_socket_path(path) => Ok(SocketChoice::At(path.into())),
             Some(value) => {

@@ -11,7 +11,7 @@ use crate::ClientConfig;
 pub enum SocketChoice {
     /// It is taken where the daemon says that it is, if it says so and this client gets there.
     #[default]
-    Told,
+    Announced,
     /// It is taken at this path, if this client gets there.
     At(PathBuf),
     /// All goes over HTTP.

@@ -16,21 +16,17 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kvlease_attach::{CopyOutcome, ObjectCopy};
-use kvlease_sys::process_id;
+use kvlease_shm::{CopyOutcome, ObjectCopy, OfProcess};
 use tokio::sync::oneshot;
 
-use super::{
-    sync::{Condvar, Mutex, MutexGuard},
-    thread,
-};
+use super::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// The threads. Dropping it ends them when they have done what they were given.
 #[derive(Debug)]
 pub(super) struct Copier {
-    queue: Arc<Queue>,
+    /// A forked child has none of the threads, but may have a lock that one of them held.
+    queue: OfProcess<Arc<Queue>>,
     threads_max: NonZeroUsize,
-    pid: u32,
 }
 
 #[derive(Default, Debug)]
@@ -65,7 +61,7 @@ impl fmt::Debug for Job {
 
 impl Copier {
     pub(super) fn new(threads_max: NonZeroUsize) -> Self {
-        Self { queue: Arc::default(), threads_max, pid: process_id() }
+        Self { queue: OfProcess::new(Arc::default()), threads_max }
     }
 
     /// Copies on the threads and waits for the end. If the future is dropped, the copy goes on
@@ -85,7 +81,7 @@ impl Copier {
     ) -> T {
         let (done, outcome) = oneshot::channel();
         let run = move || {
-            // Whoever waited may be gone.
+            // The caller may have given up.
             let _ = done.send(run());
         };
         self.work(Job::Run(Mutex::new(Some(Box::new(run)))), 1);
@@ -94,17 +90,18 @@ impl Copier {
 
     fn work(&self, job: Job, hands: usize) {
         let job = Arc::new(job);
-        if self.submit(&job, hands).is_err() {
+        let submitted = self.queue.get().map(|queue| self.submit(queue, &job, hands));
+        if !matches!(submitted, Some(Ok(()))) {
             // Not one thread can be had: the caller's own is slow, but it is there.
             job.work();
         }
     }
 
-    fn submit(&self, job: &Arc<Job>, hands: usize) -> io::Result<()> {
-        let mut state = self.queue.lock();
+    fn submit(&self, queue: &Arc<Queue>, job: &Arc<Job>, hands: usize) -> io::Result<()> {
+        let mut state = queue.lock();
         let wanted = (state.jobs.len() + hands).saturating_sub(state.idle);
         for _ in 0..wanted.min(self.threads_max.get() - state.threads) {
-            let queue = Arc::clone(&self.queue);
+            let queue = Arc::clone(queue);
             let name = format!("kvlease-copy-{}", state.threads);
             match thread::Builder::new().name(name).spawn(move || queue.serve()) {
                 Ok(_) => state.threads += 1,
@@ -114,7 +111,7 @@ impl Copier {
         }
         for _ in 0..hands {
             state.jobs.push_back(Arc::clone(job));
-            self.queue.wake.notify_one();
+            queue.wake.notify_one();
         }
         Ok(())
     }
@@ -122,10 +119,9 @@ impl Copier {
 
 impl Drop for Copier {
     fn drop(&mut self) {
-        // A forked child has none of the threads, but may have a lock that one of them held.
-        if self.pid == process_id() {
-            self.queue.lock().ended = true;
-            self.queue.wake.notify_all();
+        if let Some(queue) = self.queue.get() {
+            queue.lock().ended = true;
+            queue.wake.notify_all();
         }
     }
 }
@@ -163,7 +159,7 @@ impl Job {
             Self::Copy { copy, done } => {
                 let Some(outcome) = copy.work() else { return };
                 if let Some(done) = take(done) {
-                    // Whoever waited may be gone.
+                    // The caller may have given up.
                     let _ = done.send(outcome);
                 }
             }

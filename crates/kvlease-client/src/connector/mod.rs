@@ -10,59 +10,60 @@
 //! Only three calls are needed of a daemon: put, lease, release. What else ours can do is used once
 //! it was seen to be ours.
 
+mod backend;
+mod backends;
 mod config;
+mod context;
 mod copier;
 mod counters;
-mod fast;
-mod grant;
-mod held;
-mod inner;
-mod leased;
+mod get;
+mod lane_manager;
+mod lease;
+mod lease_cache;
+mod leased_read;
 mod lookup;
 #[cfg(test)]
 mod models;
-mod negotiation;
 mod notice;
 mod object;
+mod open;
 mod put;
 mod releases;
 mod segment;
 mod streamed;
+mod sync;
+mod terms;
 mod view;
 mod window;
 
 pub use config::{ConnectorConfig, SocketChoice};
 pub use counters::ConnectorStats;
-pub use held::HELD_LEASES_MAX;
+pub use lease_cache::HELD_LEASES_MAX;
 pub use notice::{Notice, Severity};
 pub use object::OpenObject;
 pub use view::View;
 
 use std::{
-    sync::{self, Arc, atomic::Ordering},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use kvlease_sys::ExternalBuffer;
-use kvlease_types::{ByteSize, Key};
-use tokio::{runtime::Handle, sync::Notify};
+use kvlease_shm::OfProcess;
 
-use self::{inner::Inner, streamed::Next, window::each};
-use crate::{Error, Lease, ListedObject, PutBody, PutOutcome};
+use self::{
+    backend::Answers, backends::Backends, context::ReadContext, copier::Copier, counters::Counters,
+    lease_cache::LeaseCache, terms::Terms,
+};
+use crate::{Error, ListedObject};
 
-/// How many objects a listing has at most: what a reply of some hundred megabytes holds.
+/// The most objects of a listing: what a reply of some hundred megabytes holds.
 pub const LISTED_OBJECTS_MAX: usize = 1_000_000;
 
-/// How many objects of a batch are leased at a time to be read: what one frame asks for, and no
-/// more than are read in a moment.
-const FAST_WINDOW: usize = 128;
-
-/// How many leases that were used are released at a time.
-const RELEASE_TASKS_MAX: usize = 8;
-
 /// How often a closing connector looks for the answers to its last releases.
-const SETTLE_POLL: Duration = Duration::from_millis(1);
+const DRAIN_POLL: Duration = Duration::from_millis(1);
 
 /// Stores, finds and reads objects, each call for one or for many. Clones share everything.
 ///
@@ -72,200 +73,43 @@ pub struct Connector {
     inner: Arc<Inner>,
 }
 
+/// The parts of a connector.
+#[derive(Debug)]
+struct Inner {
+    terms: Arc<Terms>,
+    backends: Arc<Backends>,
+    reads: Arc<ReadContext>,
+    cache: Arc<LeaseCache>,
+    closed: AtomicBool,
+    /// The process that connections, leases and threads belong to.
+    process: OfProcess<()>,
+}
+
 impl Connector {
-    /// A connector that has not connected yet, nor attached to the segment.
-    ///
-    /// # Errors
-    ///
-    /// None so far: a daemon or a segment that is missing is found out by the calls.
-    pub fn new(config: ConnectorConfig) -> Result<Self, Error> {
-        Ok(Self { inner: Arc::new(Inner::new(config)) })
+    /// A connector that has not connected yet, nor attached to the segment: a daemon or a segment
+    /// that is missing is noticed by the calls.
+    pub fn new(config: ConnectorConfig) -> Self {
+        let (copy_threads, retention) = (config.copy_threads, config.lease_retention);
+        let terms = Arc::new(Terms { config, counters: Counters::default() });
+        let copier = Arc::new(Copier::new(copy_threads));
+        let backends = Arc::new(Backends::new(&terms, &copier));
+        let reads = ReadContext::new(&terms, &copier, &backends);
+        let flushed = Arc::clone(&backends);
+        let cache = LeaseCache::new(retention, move || flushed.flush());
+        let (closed, process) = (AtomicBool::new(false), OfProcess::new(()));
+        Self { inner: Arc::new(Inner { terms, backends, reads, cache, closed, process }) }
     }
 
     /// The settings that the connector was made with.
     pub fn config(&self) -> &ConnectorConfig {
-        &self.inner.config
+        &self.inner.terms.config
     }
 
     /// What the connector has done so far.
     pub fn stats(&self) -> ConnectorStats {
-        let Inner { counters, client, negotiation, held, .. } = &*self.inner;
-        counters.snapshot(&client.counters(), negotiation.leases(), held.len())
-    }
-
-    /// Stores an object, unless the key has one.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Client::put`](crate::Client::put); [`Error::Closed`].
-    pub async fn put(&self, key: &Key, body: impl Into<PutBody>) -> Result<PutOutcome, Error> {
-        self.inner.enter()?;
-        let body = body.into();
-        if let Some(parts) = body.in_memory()
-            && let Some(lane) = self.inner.put_lane().await
-            && let Some(put) = self.inner.put_fast(&lane, &[(key, parts)]).await.pop()
-        {
-            return self.inner.counters.put(put, body.len());
-        }
-        self.put_over_http(key, body).await
-    }
-
-    async fn put_over_http(&self, key: &Key, body: PutBody) -> Result<PutOutcome, Error> {
-        let len = body.len();
-        let put = self.inner.client.put(key, body).await;
-        self.inner.counters.put(put, len)
-    }
-
-    /// Stores many objects.
-    pub async fn batched_put(
-        &self,
-        objects: Vec<(Key, PutBody)>,
-    ) -> Vec<Result<PutOutcome, Error>> {
-        let mut answers = Vec::with_capacity(objects.len());
-        if self.inner.enter().is_ok()
-            && let Some(lane) = self.inner.put_lane().await
-        {
-            let parts = |(key, body)| Some((key, PutBody::in_memory(body)?));
-            let in_memory: Vec<_> =
-                objects.iter().map(|(key, body)| (key, body)).map_while(parts).collect();
-            let puts = self.inner.put_fast(&lane, &in_memory).await;
-            let puts = puts.into_iter().zip(&objects);
-            answers.extend(puts.map(|(put, (_, body))| self.inner.counters.put(put, body.len())));
-        }
-        let rest = objects.into_iter().skip(answers.len());
-        answers.extend(
-            each(rest, self.window(), async |(key, body)| self.put(&key, body).await).await,
-        );
-        answers
-    }
-
-    /// Reads an object. `None` on a miss.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`OpenObject::read_rest`]; [`Error::Closed`].
-    pub async fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
-        self.read_whole(self.open_to_read(key).await).await
-    }
-
-    /// Reads what was found into memory of its own.
-    async fn read_whole(
-        &self,
-        opened: Result<Option<OpenObject>, Error>,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let Some(object) = opened? else { return Ok(None) };
-        // The length was checked against the segment, or is that of a stream of this length.
-        let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
-        object.read_rest(buffer).await?;
-        Ok(Some(lent.take_back().expect("a read that is over has given its buffer up")))
-    }
-
-    /// Reads many objects.
-    pub async fn batched_get(&self, keys: &[Key]) -> Vec<Result<Option<Vec<u8>>, Error>> {
-        let mut answers = Vec::with_capacity(keys.len());
-        while let Some(window) = window_of(&keys[answers.len()..])
-            && let Some(opened) = self.open_fast(window).await
-        {
-            answers.extend(each(opened, self.window(), |opened| self.read_whole(opened)).await);
-        }
-        let rest = &keys[answers.len()..];
-        answers.extend(each(rest, self.window(), |key| self.get(key)).await);
-        answers
-    }
-
-    /// Reads an object into a buffer of exactly its length. `false` on a miss.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooShort`] if the buffer has another length; those of [`Self::get`].
-    pub async fn get_into(&self, key: &Key, into: ExternalBuffer) -> Result<bool, Error> {
-        self.read_whole_into(self.open_to_read(key).await, into).await
-    }
-
-    /// Reads what was found into a buffer of exactly its length.
-    async fn read_whole_into(
-        &self,
-        opened: Result<Option<OpenObject>, Error>,
-        into: ExternalBuffer,
-    ) -> Result<bool, Error> {
-        let Some(object) = opened? else { return Ok(false) };
-        let buffer = ByteSize::new(into.len() as u64);
-        if object.len() != buffer {
-            let (key, object) = (object.key().clone(), object.len());
-            return Err(Error::TooShort { key, object, buffer });
-        }
-        object.read_rest(into).await?;
-        Ok(true)
-    }
-
-    /// Reads many objects, each into its buffer.
-    pub async fn batched_get_into(
-        &self,
-        objects: Vec<(Key, ExternalBuffer)>,
-    ) -> Vec<Result<bool, Error>> {
-        let (keys, buffers): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
-        let mut buffers = buffers.into_iter();
-        let mut answers = Vec::with_capacity(keys.len());
-        while let Some(window) = window_of(&keys[answers.len()..])
-            && let Some(opened) = self.open_fast(window).await
-        {
-            let reads = opened.into_iter().zip(buffers.by_ref());
-            let read = async |(opened, into)| self.read_whole_into(opened, into).await;
-            answers.extend(each(reads, self.window(), read).await);
-        }
-        let rest = keys[answers.len()..].iter().zip(buffers);
-        let get = async |(key, into)| self.get_into(key, into).await;
-        answers.extend(each(rest, self.window(), get).await);
-        answers
-    }
-
-    /// Finds an object and reads its first `head_len` bytes, or all if it has fewer. `None` on a
-    /// miss, and for an object that is larger than
-    /// [`lease_len_max`](ConnectorConfig::lease_len_max).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::OutsideSegment`] and [`Error::LeaseEnded`]; those of any call; [`Error::Closed`].
-    pub async fn open(&self, key: &Key, head_len: usize) -> Result<Option<OpenObject>, Error> {
-        self.inner.enter()?;
-        self.inner.open(key, head_len, Next::ReadLater).await
-    }
-
-    /// Finds many objects.
-    pub async fn batched_open(
-        &self,
-        keys: &[Key],
-        head_len: usize,
-    ) -> Vec<Result<Option<OpenObject>, Error>> {
-        if self.inner.enter().is_ok()
-            && let Some(opened) = self.inner.open_fast(keys, head_len).await
-        {
-            return opened;
-        }
-        each(keys, self.window(), |key| self.open(key, head_len)).await
-    }
-
-    /// Removes many objects; `false` for what was not there, and for a daemon that removes none.
-    pub async fn batched_remove(&self, keys: &[Key]) -> Vec<Result<bool, Error>> {
-        if self.inner.enter().is_ok() {
-            // A lease that is held for a read would keep the bytes, and the reader believing in
-            // them.
-            keys.iter().for_each(|key| drop(self.inner.held.take(key)));
-            if let Some(removed) = self.inner.remove_fast(keys).await {
-                return removed.into_iter().map(Ok).collect();
-            }
-        }
-        each(keys, self.window(), |key| self.remove(key)).await
-    }
-
-    async fn remove(&self, key: &Key) -> Result<bool, Error> {
-        self.inner.enter()?;
-        // A lease that is held for a read would keep the bytes, and the reader believing in them.
-        drop(self.inner.held.take(key));
-        match self.inner.client.remove(key).await {
-            Err(error) if is_unknown_call(&error) => Ok(false),
-            removed => removed,
-        }
+        let Inner { terms, backends, cache, .. } = &*self.inner;
+        let client = backends.http.client.counters();
+        terms.counters.snapshot(&client, backends.lane_leases(), cache.len())
     }
 
     /// The objects of the bucket whose keys start with `prefix`, [`LISTED_OBJECTS_MAX`] at most.
@@ -275,11 +119,11 @@ impl Connector {
     ///
     /// Those of any call; [`Error::Closed`].
     pub async fn list(&self, prefix: &str) -> Result<Vec<ListedObject>, Error> {
-        self.inner.enter()?;
+        self.ensure_open()?;
         let (mut objects, mut cursor) = (Vec::new(), 0);
         loop {
-            let page = match self.inner.client.list(prefix, cursor).await {
-                Err(error) if is_unknown_call(&error) => return Ok(objects),
+            let page = match self.inner.backends.http.client.list(prefix, cursor).await {
+                Err(error) if error.is_unknown_call() => return Ok(objects),
                 page => page?,
             };
             let room = LISTED_OBJECTS_MAX - objects.len();
@@ -297,68 +141,58 @@ impl Connector {
     ///
     /// Those of any call; a refusal is an answer, as is that there is no such path.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.inner.enter()?;
-        self.inner.client.ping().await
+        self.ensure_open()?;
+        self.inner.backends.http.client.ping().await
     }
 
-    /// Ends what the connector holds at the daemon, and waits for it, at most as long as a call may
-    /// take; then closes its connections and unmaps the segment. Calls that are under way go on;
-    /// later ones fail.
+    /// Releases the connector's leases, and waits for that, at most as long as a call may take; then
+    /// closes its connections and unmaps the segment. Calls that are under way go on; later ones
+    /// fail.
     pub async fn close(&self) {
-        self.inner.closed.store(true, Ordering::Relaxed);
-        drop(self.inner.held.take_all());
+        let Inner { terms, backends, cache, closed, .. } = &*self.inner;
+        closed.store(true, Ordering::Relaxed);
+        drop(cache.take_all());
         // Best effort: what is not released in time ends by its time to live.
-        let released = async {
-            self.inner.releases.drained().await;
-            while self.inner.client.releases_owed() > 0 {
-                tokio::time::sleep(SETTLE_POLL).await;
-            }
-        };
-        let _ = tokio::time::timeout(self.inner.close_limit(), released).await;
-        self.inner.negotiation.close();
-        self.inner.client.let_go();
+        let released = backends.http.released(DRAIN_POLL);
+        let _ = tokio::time::timeout(terms.config.client.timeouts.call, released).await;
+        backends.release_resources();
     }
 
     /// Whether calls go over the daemon's fast lane at this moment.
     pub fn is_fast(&self) -> bool {
-        self.inner.negotiation.open_lane().is_some()
+        self.inner.backends.is_fast()
     }
 
-    /// What a person should hear of, once: which way to the daemon is taken from now on, and
-    /// what to do if it is the slower one. The oldest that was not taken; `None` if there is none.
+    /// The oldest notice for the operator that was not taken: which way to the daemon is used from
+    /// now on, and the remedy if that is the slower one. `None` if there is none.
     ///
     /// The same is an event of `tracing`; this is for programs that log otherwise.
     pub fn take_notice(&self) -> Option<Notice> {
-        self.inner.segment.take_notice().or_else(|| self.inner.negotiation.take_notice())
+        self.inner.backends.take_notice()
     }
 
     /// Fails in a forked child, which has none of the threads that do the work.
-    pub(crate) fn demand_own_process(&self) -> Result<(), Error> {
-        self.inner.demand_own_process()
+    pub(crate) fn ensure_own_process(&self) -> Result<(), Error> {
+        self.inner.process.get().copied().ok_or(Error::Forked)
     }
 
-    async fn open_to_read(&self, key: &Key) -> Result<Option<OpenObject>, Error> {
-        self.inner.enter()?;
-        self.inner.open(key, 0, Next::ReadNow).await
+    /// Begins a call.
+    fn ensure_open(&self) -> Result<(), Error> {
+        self.ensure_own_process()?;
+        if self.inner.closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Finds objects over the fast lane whose reads follow at once.
-    async fn open_fast(&self, keys: &[Key]) -> Option<Vec<Result<Option<OpenObject>, Error>>> {
-        self.inner.enter().ok()?;
-        self.inner.open_fast(keys, 0).await
+    /// The answers to a call about a batch of keys; an error for each of them if no call can be made.
+    async fn if_open<T>(&self, keys: usize, call: impl Future<Output = Answers<T>>) -> Answers<T> {
+        if self.ensure_open().is_ok() {
+            return call.await;
+        }
+        let refused = || self.ensure_open().err().unwrap_or(Error::Closed);
+        (0..keys).map(|_| Err(refused())).collect()
     }
 
+    /// How many calls of a batch are under way at a time.
     fn window(&self) -> usize {
-        self.inner.config.client.requests_max
+        self.config().client.requests_max
     }
-}
-
-/// The first keys, as many as are leased at a time.
-fn window_of(keys: &[Key]) -> Option<&[Key]> {
-    (!keys.is_empty()).then(|| &keys[..keys.len().min(FAST_WINDOW)])
-}
-
-/// Whether a daemon refused since it does not know the call: it is another one than ours.
-fn is_unknown_call(error: &Error) -> bool {
-    matches!(error, Error::Refused { status: 404 | 405 | 501, code: None, .. })
 }

@@ -12,49 +12,63 @@
 
 use std::{
     collections::VecDeque,
+    fmt::Debug,
     ops::{Deref, DerefMut},
     sync::{Arc, PoisonError},
 };
 
-use kvlease_sys::process_id;
+use kvlease_shm::OfProcess;
 
-use super::{
-    Handle, Lease, Notify, RELEASE_TASKS_MAX,
-    sync::{Mutex, MutexGuard},
-};
+use super::sync::{Handle, Mutex, MutexGuard, Notify};
 
 /// How many leases wait for their release at most.
 const RELEASES_QUEUED_MAX: usize = 16_384;
 
-/// The queue. The mutex is never held across an await.
-#[derive(Default, Debug)]
-pub(super) struct Releases {
-    state: Mutex<State>,
-    drained: Notify,
+/// A lease that can be released.
+pub(super) trait Release: Debug + Send + 'static {
+    /// Releases it without waiting for the answer, if a connection is idle.
+    fn release_unawaited(&mut self) -> bool;
+
+    /// Releases it and waits for the answer. A failure is counted, and the lease ends by its time to
+    /// live.
+    fn release(self) -> impl Future<Output = ()> + Send;
 }
 
-#[derive(Default, Debug)]
-struct State {
-    queue: VecDeque<Lease>,
+/// The queue. The mutex is never held across an await.
+#[derive(Debug)]
+pub(super) struct Releases<L> {
+    state: Mutex<State<L>>,
+    drained: Notify,
+    tasks_max: usize,
+}
+
+#[derive(Debug)]
+struct State<L> {
+    queue: VecDeque<L>,
     tasks: usize,
 }
 
 /// A lease that joins the queue when it is dropped. In a forked child it does nothing: the lease is
 /// the parent's.
 #[derive(Debug)]
-pub(super) struct QueuedLease {
-    /// There until it is dropped.
-    lease: Option<Lease>,
-    releases: Arc<Releases>,
+pub(super) struct QueuedLease<L: Release> {
+    /// Present until it is dropped.
+    lease: Option<L>,
+    releases: OfProcess<Arc<Releases<L>>>,
     runtime: Handle,
-    pid: u32,
 }
 
-impl Releases {
+impl<L: Release> Releases<L> {
+    /// An empty queue, whose leases at most `tasks_max` tasks release at a time.
+    pub(super) fn new(tasks_max: usize) -> Self {
+        let state = State { queue: VecDeque::new(), tasks: 0 };
+        Self { state: Mutex::new(state), drained: Notify::default(), tasks_max }
+    }
+
     /// Takes a lease over. Must be called within the runtime that will release it.
-    pub(super) fn adopt(self: &Arc<Self>, lease: Lease) -> QueuedLease {
-        let (releases, runtime) = (Arc::clone(self), Handle::current());
-        QueuedLease { lease: Some(lease), releases, runtime, pid: process_id() }
+    pub(super) fn adopt(self: &Arc<Self>, lease: L) -> QueuedLease<L> {
+        let releases = OfProcess::new(Arc::clone(self));
+        QueuedLease { lease: Some(lease), releases, runtime: Handle::current() }
     }
 
     /// Waits until nothing is queued or under way.
@@ -68,7 +82,7 @@ impl Releases {
         }
     }
 
-    fn push(self: &Arc<Self>, mut lease: Lease, runtime: &Handle) {
+    fn push(self: &Arc<Self>, mut lease: L, runtime: &Handle) {
         if lease.release_unawaited() {
             return;
         }
@@ -78,42 +92,41 @@ impl Releases {
             return drop(lease);
         }
         state.queue.push_back(lease);
-        if state.tasks < RELEASE_TASKS_MAX {
+        if state.tasks < self.tasks_max {
             state.tasks += 1;
             drop(state);
             runtime.spawn(Task { releases: Arc::clone(self), counted: true }.run());
         }
     }
 
-    fn announce(&self, state: &State) {
+    fn announce(&self, state: &State<L>) {
         if state.tasks == 0 {
             self.drained.notify_waiters();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<L>> {
         // Nothing in the sections can panic half way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One of the tasks. It is counted until it finds nothing to do, or until its runtime ends.
-struct Task {
-    releases: Arc<Releases>,
+struct Task<L: Release> {
+    releases: Arc<Releases<L>>,
     counted: bool,
 }
 
-impl Task {
+impl<L: Release> Task<L> {
     async fn run(mut self) {
         while let Some(lease) = self.next() {
-            // A failure is counted, and the lease ends by its time to live.
-            let _ = lease.release().await;
+            lease.release().await;
         }
     }
 
     /// The next lease. Without one the task is not counted any more from the same moment on, so that
     /// whoever queues another lease starts another task.
-    fn next(&mut self) -> Option<Lease> {
+    fn next(&mut self) -> Option<L> {
         let mut state = self.releases.lock();
         let lease = state.queue.pop_front();
         if lease.is_none() {
@@ -125,7 +138,7 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl<L: Release> Drop for Task<L> {
     fn drop(&mut self) {
         if self.counted {
             let mut state = self.releases.lock();
@@ -135,32 +148,31 @@ impl Drop for Task {
     }
 }
 
-impl QueuedLease {
+impl<L: Release> QueuedLease<L> {
     /// Where it is released.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 }
 
-impl Deref for QueuedLease {
-    type Target = Lease;
+impl<L: Release> Deref for QueuedLease<L> {
+    type Target = L;
 
-    fn deref(&self) -> &Lease {
-        self.lease.as_ref().expect("it is there until it is dropped")
+    fn deref(&self) -> &L {
+        self.lease.as_ref().expect("present until this is dropped")
     }
 }
 
-impl DerefMut for QueuedLease {
-    fn deref_mut(&mut self) -> &mut Lease {
-        self.lease.as_mut().expect("it is there until it is dropped")
+impl<L: Release> DerefMut for QueuedLease<L> {
+    fn deref_mut(&mut self) -> &mut L {
+        self.lease.as_mut().expect("present until this is dropped")
     }
 }
 
-impl Drop for QueuedLease {
+impl<L: Release> Drop for QueuedLease<L> {
     fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else { return };
-        if self.pid == process_id() {
-            self.releases.push(lease, &self.runtime);
+        if let (Some(lease), Some(releases)) = (self.lease.take(), self.releases.get()) {
+            releases.push(lease, &self.runtime);
         }
     }
 }

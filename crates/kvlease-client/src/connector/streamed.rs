@@ -11,11 +11,8 @@ use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
-use super::Inner;
+use super::context::ReadContext;
 use crate::{Client, Error, ObjectStream};
-
-/// One of how many connections may be kept by open objects.
-pub(super) const KEPT_STREAMS_SHARE: usize = 2;
 
 /// The rest of an object that comes over HTTP.
 #[derive(Debug)]
@@ -45,18 +42,18 @@ pub(super) enum Next {
 impl Streamed {
     /// Finds an object and reads its head. `None` on a miss.
     pub(super) async fn open(
-        inner: &Inner,
+        context: &ReadContext,
         key: &Key,
         head_len: usize,
         next: Next,
     ) -> Result<Option<(ByteSize, Vec<u8>, Self)>, Error> {
-        let Some(stream) = inner.client.get(key).await? else { return Ok(None) };
+        let Some(stream) = context.backends.http.client.get(key).await? else { return Ok(None) };
         let (len, mut open) = (stream.len(), Open { stream, pending: Bytes::new(), _kept: None });
         let head = open.read_head(head_len).await?;
         let keep = match next {
             Next::ReadNow => true,
             Next::ReadLater => {
-                open._kept = Arc::clone(&inner.kept_streams).try_acquire_owned().ok();
+                open._kept = Arc::clone(&context.kept_streams).try_acquire_owned().ok();
                 open._kept.is_some()
             }
         };
@@ -66,21 +63,21 @@ impl Streamed {
     /// Reads what follows the head into the buffer, and the stream to its end.
     pub(super) async fn read(
         self: Box<Self>,
-        inner: &Arc<Inner>,
+        context: &ReadContext,
         key: &Key,
         head: &[u8],
         mut into: ExternalBuffer,
     ) -> (Option<ExternalBuffer>, Result<(), Error>) {
         let open = match self.open {
             Some(open) => Ok(open),
-            None => Self::reopen(&inner.client, key, head, into.len()).await,
+            None => Self::reopen(&context.backends.http.client, key, head, into.len()).await,
         };
         let read = match open {
             Ok(open) => open.read_rest(key, into.as_mut()).await,
             Err(error) => Err(error),
         };
         if matches!(read, Err(Error::Damaged { .. })) {
-            inner.remove_damaged(key, &Handle::current());
+            context.backends.remove_corrupt(key, &Handle::current());
         }
         (Some(into), read)
     }

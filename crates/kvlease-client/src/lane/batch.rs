@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,21 +11,27 @@ use std::{
 };
 
 use kvlease_api::lane::{Answer, DoneStatus, IdsWriter, LeaseGrant, LeaseRecord, LeaseStatus};
-use kvlease_sys::process_id;
+use kvlease_shm::OfProcess;
 use kvlease_types::Extent;
 use tokio::runtime::Handle;
 
-use super::{Lane, LaneError, error::Fault, link::Link, open::Shared};
+use super::{
+    connection_state::ConnectionState,
+    error::{Fault, LaneError},
+    lane_core::LaneCore,
+    renewals::Renew,
+};
 
 /// What the leases of one answer share, and each of them in its slot. It lives as long as any of
 /// its leases; a guard is no more than a slot's number.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) shared: Arc<Shared>,
-    pub(super) link: Arc<Link>,
+    pub(super) core: Arc<LaneCore>,
+    /// The connection that the leases belong to.
+    connection: Arc<ConnectionState>,
     /// Where what is done for the leases in the background is done.
     pub(super) runtime: Handle,
-    pid: u32,
+    process: OfProcess<()>,
     /// When the request left.
     asked: Instant,
     /// The time to live that was wished for.
@@ -35,7 +42,7 @@ pub(super) struct Batch {
     /// The extents of all leases, one after the other.
     extents: Vec<Extent>,
     /// Whether the renewals of the connection have it in their list.
-    pub(super) listed: AtomicBool,
+    listed: AtomicBool,
 }
 
 /// One of the leases.
@@ -53,7 +60,7 @@ pub(super) struct Slot {
 impl Batch {
     /// Takes the leases out of an answer, in which `statuses` then tells what became of each key.
     pub(super) fn new<'a>(
-        (shared, link): (&Arc<Shared>, &Arc<Link>),
+        (core, connection): (&Arc<LaneCore>, &Arc<ConnectionState>),
         (asked, wish, ttl): (Instant, Duration, Duration),
         records: impl ExactSizeIterator<Item = LeaseRecord<'a>>,
         statuses: &mut Vec<LeaseStatus>,
@@ -73,13 +80,13 @@ impl Batch {
                 }
             });
         }
-        link.begin_leases(slots.len());
-        shared.counts.leases.fetch_add(slots.len() as u64, Ordering::Relaxed);
+        connection.begin_leases(slots.len());
+        core.counts.leases.fetch_add(slots.len() as u64, Ordering::Relaxed);
         Arc::new(Self {
-            shared: Arc::clone(shared),
-            link: Arc::clone(link),
+            core: Arc::clone(core),
+            connection: Arc::clone(connection),
             runtime: Handle::current(),
-            pid: process_id(),
+            process: OfProcess::new(()),
             asked,
             wish,
             ttl: AtomicU64::new(ttl),
@@ -105,28 +112,22 @@ impl Batch {
     /// The guard of a lease is gone. In a forked child that means nothing: the lease is the
     /// parent's.
     pub(super) fn end(&self, slot: u32) {
-        if self.pid != process_id() {
+        if self.process.get().is_none() {
             return;
         }
         let slot = self.slot(slot);
         slot.kept.store(false, Ordering::Relaxed);
-        self.shared.counts.ended.fetch_add(1, Ordering::Relaxed);
-        if self.link.end_lease(slot.grant.sequence) {
-            self.shared.turns.flush(&self.link);
+        self.core.counts.ended.fetch_add(1, Ordering::Relaxed);
+        if self.connection.end_lease(slot.grant.sequence) {
+            self.core.pool.flush(&self.connection);
         }
     }
 
     /// A lease is to be renewed from now on.
     pub(super) fn keep(self: &Arc<Self>, slot: u32, limit: Duration) {
         self.slot(slot).kept.store(true, Ordering::Relaxed);
-        self.link.renewals.add(self, self.half_time(self.deadline(slot)), limit);
-    }
-
-    /// When the leases that are to be renewed have half of their time left; `None` if there are
-    /// none.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let first = self.kept().map(|slot| self.deadline(slot)).min()?;
-        Some(self.half_time(first))
+        let batch: Arc<dyn Renew> = Arc::clone(self) as _;
+        self.connection.renewals.add(&batch, self.half_time(self.deadline(slot)), limit);
     }
 
     /// When half of the time before a deadline is left.
@@ -135,13 +136,12 @@ impl Batch {
         deadline.checked_sub(half).unwrap_or(deadline)
     }
 
-    /// Renews the leases that are to be renewed. Those that have ended are not any more.
-    pub(super) async fn renew_kept(&self, limit: Duration) {
+    async fn renew_kept(&self, limit: Duration) {
         let kept: Vec<u32> = self.kept().collect();
         if kept.is_empty() {
             return;
         }
-        let live = self.renew(&kept, self.wish, limit).await;
+        let live = self.renew_slots(&kept, self.wish, limit).await;
         let mut live = live.unwrap_or_default().into_iter();
         for slot in kept {
             if !live.next().unwrap_or(false) {
@@ -150,15 +150,14 @@ impl Batch {
         }
     }
 
-    /// Extends leases so that they last `ttl` from now, or as much as the daemon grants. Tells which
+    /// Extends leases so that they last `ttl` from now, or as much as the daemon grants. Returns which
     /// of them live.
-    pub(super) async fn renew(
+    pub(super) async fn renew_slots(
         &self,
         slots: &[u32],
         ttl: Duration,
         limit: Duration,
     ) -> Result<Vec<bool>, LaneError> {
-        let lane = Lane { shared: Arc::clone(&self.shared) };
         let asked = Instant::now();
         let write = |out: &mut Vec<u8>, request| {
             let mut frame = IdsWriter::renew(out, request, Some(ttl));
@@ -168,14 +167,14 @@ impl Batch {
             }
             frame.finish();
         };
-        let renewed = lane.call_on(&self.link, limit, async |busy| {
+        let renewed = self.core.call(Some(&self.connection), limit, async |connection| {
             let read = |answer: Answer<'_>, _: &_| match answer {
                 Answer::Renewed { ttl, statuses } => {
                     Ok((ttl, statuses.map(|status| status == DoneStatus::Done).collect()))
                 }
                 _ => Err(Fault::Protocol("no answer to a renewal".to_owned())),
             };
-            busy.connection().exchange(write, read).await
+            connection.exchange(write, read).await
         });
         let (ttl, live): (_, Vec<bool>) = renewed.await?;
         let life = asked.saturating_duration_since(self.asked).saturating_add(ttl);
@@ -190,6 +189,25 @@ impl Batch {
     fn kept(&self) -> impl Iterator<Item = u32> {
         let kept = |(_, slot): &(u32, &Slot)| slot.kept.load(Ordering::Relaxed);
         (0..).zip(&self.slots).filter(kept).map(|(number, _)| number)
+    }
+}
+
+impl Renew for Batch {
+    fn listed(&self) -> &AtomicBool {
+        &self.listed
+    }
+
+    fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let first = self.kept().map(|slot| self.deadline(slot)).min()?;
+        Some(self.half_time(first))
+    }
+
+    fn renew(&self, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.renew_kept(limit))
     }
 }
 

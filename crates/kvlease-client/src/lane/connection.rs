@@ -9,8 +9,8 @@ use std::sync::Arc;
 use kvlease_api::lane::{ANSWER_LEN_MAX, Answer, Frame, LeaseRecord, ReservationRecord};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{arrived::Arrived, error::Fault, link::Link};
-use crate::direct::Direct;
+use super::{arrived::Arrived, connection_state::ConnectionState, error::Fault};
+use crate::lazy_stream::LazyStream;
 
 /// How much of what requests are written to is kept between calls.
 const KEPT_LEN_MAX: usize = 256 << 10;
@@ -18,8 +18,8 @@ const KEPT_LEN_MAX: usize = 256 << 10;
 /// The connection, its buffers, and what it is waiting for.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: Direct<std::os::unix::net::UnixStream>,
-    pub(super) link: Arc<Link>,
+    stream: LazyStream<std::os::unix::net::UnixStream>,
+    pub(super) state: Arc<ConnectionState>,
     out: Vec<u8>,
     arrived: Arrived,
     /// The number of the last request.
@@ -33,8 +33,8 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: tokio::net::UnixStream) -> std::io::Result<Self> {
         Ok(Self {
-            stream: Direct::new(stream)?,
-            link: Arc::new(Link::new()),
+            stream: LazyStream::new(stream)?,
+            state: Arc::new(ConnectionState::new()),
             out: Vec::new(),
             arrived: Arrived::default(),
             request: 0,
@@ -52,10 +52,10 @@ impl Connection {
     pub(super) async fn exchange<T>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>, u64),
-        mut read: impl FnMut(Answer<'_>, &Arc<Link>) -> Result<T, Fault>,
+        mut read: impl FnMut(Answer<'_>, &Arc<ConnectionState>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         self.out.clear();
-        self.link.write_ended(&mut self.out);
+        self.state.write_ended(&mut self.out);
         let number = self.request + 1;
         write(&mut self.out, number);
         self.torn = true;
@@ -79,10 +79,10 @@ impl Connection {
                         text: failure.text.to_owned(),
                         closes: failure.code.closes(),
                     }),
-                    answer => read(answer, &self.link),
+                    answer => read(answer, &self.state),
                 })
             } else if frame.request > self.answered && frame.request < number {
-                give_back(&answer, &self.link);
+                give_back(&answer, &self.state);
                 None
             } else {
                 let what = format!("an answer that nobody asked for, request=`{}`", frame.request);
@@ -100,7 +100,7 @@ impl Connection {
     /// no more use.
     pub(super) fn flush(&mut self) -> bool {
         self.out.clear();
-        self.link.write_ended(&mut self.out);
+        self.state.write_ended(&mut self.out);
         let sent =
             self.out.is_empty() || self.stream.try_write(&self.out).ok() == Some(self.out.len());
         self.torn |= !sent;
@@ -110,7 +110,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.link.close();
+        self.state.close();
     }
 }
 
@@ -120,19 +120,19 @@ fn missing(arrived: &[u8]) -> usize {
 }
 
 /// Gives back what was granted to a call that is not there any more.
-fn give_back(answer: &Answer<'_>, link: &Link) {
+fn give_back(answer: &Answer<'_>, state: &ConnectionState) {
     match answer {
         Answer::Leases(leases) => {
             for record in leases.clone() {
                 if let LeaseRecord::Granted(grant, _) = record {
-                    link.end_unguarded(grant.sequence);
+                    state.end_unguarded(grant.sequence);
                 }
             }
         }
         Answer::Reservations(reservations) => {
             for record in reservations.clone() {
                 if let ReservationRecord::Granted { write, .. } = record {
-                    link.give_up(write);
+                    state.give_up(write);
                 }
             }
         }

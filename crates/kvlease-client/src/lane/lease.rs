@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_shm::Attachment;
 use kvlease_types::{ByteSize, Checksum, Extent};
 use tokio::runtime::Handle;
 
-use super::{LaneError, batch::Batch};
+use super::{Lane, LaneError, batch::Batch};
 
 /// The right to read one object's extents until its deadline, or until the connection ends.
 ///
@@ -54,7 +55,7 @@ impl LaneLease {
     /// they were, the copy is right. Asks nobody.
     pub fn is_live(&self) -> bool {
         let grant = &self.batch.slot(self.slot).grant;
-        self.batch.shared.session.holds(grant.slot, grant.generation)
+        self.batch.core.session.holds(grant.slot, grant.generation)
             && Instant::now() < self.deadline()
     }
 
@@ -65,16 +66,26 @@ impl LaneLease {
     ///
     /// Any [`LaneError`].
     pub async fn renew(&self, ttl: Duration, limit: Duration) -> Result<bool, LaneError> {
-        Ok(self.batch.renew(&[self.slot], ttl, limit).await? == [true])
+        Ok(self.batch.renew_slots(&[self.slot], ttl, limit).await? == [true])
     }
 
-    /// Has the lease renewed for as long as it is there. A renewal may take as long as `limit`.
-    pub(crate) fn keep_alive(&self, limit: Duration) {
+    /// The lane that the lease came over.
+    pub fn lane(&self) -> Lane {
+        Lane { core: Arc::clone(&self.batch.core) }
+    }
+
+    /// The mapping of the arena.
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        self.batch.core.session.attachment()
+    }
+
+    /// Has the lease renewed for as long as its guard lives. A renewal may take as long as `limit`.
+    pub fn keep_alive(&self, limit: Duration) {
         self.batch.keep(self.slot, limit);
     }
 
-    /// Where what is done for it in the background is done.
-    pub(crate) fn runtime(&self) -> &Handle {
+    /// The runtime for its work in the background.
+    pub fn runtime(&self) -> &Handle {
         &self.batch.runtime
     }
 }

@@ -10,32 +10,27 @@
 //! leases that it granted have ended, which their generations tell, and another one has to be
 //! opened. The format is in `docs/fast-lane.md`.
 
+mod acquire;
 mod arrived;
 mod batch;
-mod calls;
 mod connection;
+mod connection_state;
 mod error;
 mod handshake;
+mod lane_core;
 mod lease;
-mod link;
 #[cfg(test)]
 mod models;
 mod open;
+mod pool;
 mod put;
 mod renewals;
 mod session;
-mod turns;
+mod sync;
 
-use std::sync;
-
-use tokio::{
-    sync::{Notify, oneshot},
-    time,
-};
-
-pub use calls::Found;
+pub use acquire::AcquireOutcome;
 pub use error::LaneError;
+pub use lane_core::LaneCounts;
 pub use lease::LaneLease;
-pub(crate) use open::LaneCounts;
 pub use open::{LANE_CONNECTIONS_MAX, Lane};
 pub use put::{LanePut, Reservation};

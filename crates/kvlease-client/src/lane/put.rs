@@ -10,10 +10,13 @@ use kvlease_api::lane::{
     Answer, Commit, CommitWriter, DoneStatus, ReservationRecord, Reservations, ReserveStatus,
     ReserveWriter, Unfit, Wish,
 };
-use kvlease_sys::{Digest, process_id};
+use kvlease_shm::{Digest, OfProcess};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
-use super::{Lane, LaneError, error::Fault, link::Link, open::Shared, turns::Busy};
+use super::{
+    Lane, LaneError, connection::Connection, connection_state::ConnectionState, error::Fault,
+    lane_core::LaneCore,
+};
 
 /// How much is copied between two looks at the deadline.
 const PIECE_LEN: usize = 4 << 20;
@@ -27,8 +30,8 @@ pub enum LanePut {
     Exists,
     /// The daemon has no room for it, it is too large, or this client may not write.
     Refused(ReserveStatus),
-    /// It was not filled in its time, and is not stored.
-    Late,
+    /// Its reservation expired before it was filled and committed: it is not stored.
+    Expired,
 }
 
 /// Extents of the arena to write one object into. Dropping it gives them back; whoever has it must
@@ -47,9 +50,9 @@ pub struct Reservation {
 /// What the reservations of one answer share.
 #[derive(Debug)]
 struct Group {
-    shared: Arc<Shared>,
-    link: Arc<Link>,
-    pid: u32,
+    core: Arc<LaneCore>,
+    connection: Arc<ConnectionState>,
+    process: OfProcess<()>,
     deadline: Instant,
     /// The extents of all reservations, one after the other.
     extents: Vec<Extent>,
@@ -66,10 +69,10 @@ impl Lane {
         objects: &[(&Key, ByteSize)],
         limit: Duration,
     ) -> Result<Vec<Result<Reservation, LanePut>>, LaneError> {
-        let reserve = async |busy: &mut Busy| {
+        let reserve = async |connection: &mut Connection| {
             let asked = Instant::now();
             let write = |out: &mut Vec<u8>, request| {
-                let mut frame = ReserveWriter::begin(out, request, &self.shared.bucket);
+                let mut frame = ReserveWriter::begin(out, request, &self.core.bucket);
                 for (key, len) in objects {
                     match frame.push(Wish { len: *len, key: key.as_str() }) {
                         Ok(()) => {}
@@ -81,16 +84,16 @@ impl Lane {
                 }
                 frame.finish();
             };
-            let read = |answer: Answer<'_>, link: &Arc<Link>| match answer {
+            let read = |answer: Answer<'_>, connection: &Arc<ConnectionState>| match answer {
                 Answer::Reservations(answers) => {
                     let deadline = asked.checked_add(answers.ttl).unwrap_or(asked);
-                    Ok(reservations((&self.shared, link), deadline, answers, objects.len()))
+                    Ok(reservations((&self.core, connection), deadline, answers, objects.len()))
                 }
                 _ => Err(Fault::Protocol("no answer to a reservation".to_owned())),
             };
-            busy.connection().exchange(write, read).await
+            connection.exchange(write, read).await
         };
-        self.call(limit, reserve).await
+        self.core.call(None, limit, reserve).await
     }
 
     /// Publishes objects that were filled. What is over by then is given back.
@@ -106,17 +109,17 @@ impl Lane {
         let mut filled = filled;
         let mut outcomes = Vec::with_capacity(filled.len());
         while let Some((first, _)) = filled.get(outcomes.len()) {
-            let link = Arc::clone(&first.group.link);
+            let of = Arc::clone(&first.group.connection);
             let rest = &filled[outcomes.len()..];
             // Those of one connection go together.
             let together =
-                rest.iter().take_while(|(other, _)| Arc::ptr_eq(&other.group.link, &link));
+                rest.iter().take_while(|(other, _)| Arc::ptr_eq(&other.group.connection, &of));
             let commits = together.map(|(reservation, checksum)| Commit {
                 write: reservation.write,
                 checksum: *checksum,
             });
             let commits: Vec<_> = commits.collect();
-            let done = self.commit_on(&link, &commits, limit).await?;
+            let done = self.commit_on(&of, &commits, limit).await?;
             for (outcome, (reservation, _)) in done.iter().zip(&mut filled[outcomes.len()..]) {
                 reservation.committed = *outcome == LanePut::Stored;
             }
@@ -128,11 +131,11 @@ impl Lane {
     /// Commits as many as go into one frame.
     async fn commit_on(
         &self,
-        link: &Arc<Link>,
+        of: &Arc<ConnectionState>,
         commits: &[Commit],
         limit: Duration,
     ) -> Result<Vec<LanePut>, LaneError> {
-        let commit = async |busy: &mut Busy| {
+        let commit = async |connection: &mut Connection| {
             let write = |out: &mut Vec<u8>, request| {
                 let mut frame = CommitWriter::begin(out, request);
                 // What does not fit goes with the next frame.
@@ -143,21 +146,21 @@ impl Lane {
                 Answer::Done(statuses) if statuses.len() > 0 => {
                     let outcome = |status| match status {
                         DoneStatus::Done => LanePut::Stored,
-                        _ => LanePut::Late,
+                        _ => LanePut::Expired,
                     };
                     Ok(statuses.take(commits.len()).map(outcome).collect())
                 }
                 _ => Err(Fault::Protocol("no answer to a commit".to_owned())),
             };
-            busy.connection().exchange(write, read).await
+            connection.exchange(write, read).await
         };
-        self.call_on(link, limit, commit).await
+        self.core.call(Some(of), limit, commit).await
     }
 }
 
 /// What an answer tells of so many objects.
 fn reservations(
-    (shared, link): (&Arc<Shared>, &Arc<Link>),
+    (core, connection): (&Arc<LaneCore>, &Arc<ConnectionState>),
     deadline: Instant,
     answers: Reservations<'_>,
     objects: usize,
@@ -175,9 +178,13 @@ fn reservations(
         ReservationRecord::Refused(status) => Err(LanePut::Refused(status)),
     };
     let granted: Vec<_> = answers.take(objects).map(granted).collect();
-    let (shared, link) = (Arc::clone(shared), Arc::clone(link));
-    let group = Group { shared, link, pid: process_id(), deadline, extents: all };
-    let group = Arc::new(group);
+    let group = Arc::new(Group {
+        core: Arc::clone(core),
+        connection: Arc::clone(connection),
+        process: OfProcess::new(()),
+        deadline,
+        extents: all,
+    });
     let reservation = |(write, extents)| {
         let group = Arc::clone(&group);
         Reservation { group, write, extents, committed: false }
@@ -189,8 +196,8 @@ impl Reservation {
     /// Writes the object, given by its parts in their order, on this thread. `None` if its time is
     /// over or the daemon lied about the extents: nothing more is written then.
     pub fn fill<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Checksum> {
-        let Group { shared, deadline, extents, .. } = &*self.group;
-        let arena = shared.session.writable()?;
+        let Group { core, deadline, extents, .. } = &*self.group;
+        let arena = core.session.writable()?;
         let extents = &extents[self.extents.start as usize..self.extents.end as usize];
         let (mut digest, mut from) = (Digest::new(), 0);
         for piece in parts.into_iter().flat_map(|part| part.chunks(PIECE_LEN)) {
@@ -206,10 +213,10 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let Group { shared, link, pid, .. } = &*self.group;
-        if !self.committed && *pid == process_id() {
-            link.give_up(self.write);
-            shared.turns.flush(link);
+        let Group { core, connection, process, .. } = &*self.group;
+        if !self.committed && process.get().is_some() {
+            connection.give_up(self.write);
+            core.pool.flush(connection);
         }
     }
 }

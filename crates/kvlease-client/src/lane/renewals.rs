@@ -1,48 +1,65 @@
-//! Leases that are renewed for as long as their guards live.
+//! Renewals: leases that are kept alive for as long as their guards live.
 //!
 //! One task for each connection, while it has such leases, renews a batch with one frame when half
 //! of its time is over. What has ended meanwhile costs it nothing.
 
 use std::{
-    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    fmt::Debug,
+    pin::Pin,
+    sync::{
+        Arc, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use super::{
-    Notify,
-    batch::Batch,
-    sync::{Mutex, MutexGuard},
-    time::sleep_until,
-};
+use super::sync::{Handle, Mutex, MutexGuard, Notify, sleep_until};
 
 /// How many batches are listed before those that are gone are looked for.
 const LISTED_MIN: usize = 64;
+
+/// A batch of leases some of which are to be renewed.
+pub(super) trait Renew: Debug + Send + Sync {
+    /// Whether a list of renewals has it.
+    fn listed(&self) -> &AtomicBool;
+
+    /// The runtime that renews it.
+    fn runtime(&self) -> &Handle;
+
+    /// When the leases that are to be renewed have half of their time left; `None` if there are
+    /// none.
+    fn due(&self) -> Option<Instant>;
+
+    /// Renews the leases that are to be renewed, within `limit`. Those that have ended are left out
+    /// from now on.
+    fn renew(&self, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
 
 /// The batches of one connection with leases to renew. Never locked across an await.
 #[derive(Debug, Default)]
 pub(super) struct Renewals {
     state: Mutex<State>,
-    /// Told when something is due before the task would wake.
+    /// Signals that something is due before the task would wake.
     earlier: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    batches: Vec<Weak<Batch>>,
+    batches: Vec<Weak<dyn Renew>>,
     /// At how many the ones that are gone are looked for.
-    forget_at: usize,
+    sweep_at: usize,
     /// When the task wakes; `None` if there is no task.
     wakes: Option<Instant>,
 }
 
 impl Renewals {
-    /// A lease of the batch is to be renewed from now on, and is due then.
-    pub(super) fn add(self: &Arc<Self>, batch: &Arc<Batch>, due: Instant, limit: Duration) {
+    /// Renews leases of the batch from now on, first at `due`.
+    pub(super) fn add(self: &Arc<Self>, batch: &Arc<dyn Renew>, due: Instant, limit: Duration) {
         let mut state = self.lock();
-        if !batch.listed.swap(true, Ordering::Relaxed) {
-            if state.batches.len() >= state.forget_at {
+        if !batch.listed().swap(true, Ordering::Relaxed) {
+            if state.batches.len() >= state.sweep_at {
                 state.batches.retain(|batch| batch.strong_count() > 0);
-                state.forget_at = LISTED_MIN.max(2 * state.batches.len());
+                state.sweep_at = LISTED_MIN.max(2 * state.batches.len());
             }
             state.batches.push(Arc::downgrade(batch));
         }
@@ -54,20 +71,20 @@ impl Renewals {
                 drop(state);
                 // A runtime that has ended drops the task at once, which takes the lock.
                 let task = Task { renewals: Arc::clone(self), ended: false };
-                batch.runtime.spawn(task.run(limit));
+                batch.runtime().spawn(task.run(limit));
             }
         }
     }
 
     /// The batches that are due, and when the next one is; `None` if there is none, and then there
     /// is no task any more. Batches with nothing to renew leave the list.
-    fn turn(&self) -> (Vec<Arc<Batch>>, Option<Instant>) {
+    fn take_due(&self) -> (Vec<Arc<dyn Renew>>, Option<Instant>) {
         let (now, mut due, mut next) = (Instant::now(), Vec::new(), None::<Instant>);
         let mut state = self.lock();
         state.batches.retain(|batch| {
             let Some(batch) = batch.upgrade() else { return false };
             let Some(moment) = batch.due() else {
-                batch.listed.store(false, Ordering::Relaxed);
+                batch.listed().store(false, Ordering::Relaxed);
                 return false;
             };
             next = Some(next.map_or(moment, |next| next.min(moment)));
@@ -95,7 +112,7 @@ struct Task {
 impl Task {
     async fn run(mut self, limit: Duration) {
         loop {
-            let (due, next) = self.renewals.turn();
+            let (due, next) = self.renewals.take_due();
             let Some(next) = next else {
                 self.ended = true;
                 return;
@@ -108,7 +125,7 @@ impl Task {
                 }
             }
             for batch in due {
-                batch.renew_kept(limit).await;
+                batch.renew(limit).await;
             }
         }
     }

@@ -130,7 +130,7 @@ impl Fake {
     }
 
     pub(crate) fn connector(&self) -> Connector {
-        Connector::new(self.config()).unwrap()
+        Connector::new(self.config())
     }
 
     /// Where the segment is.

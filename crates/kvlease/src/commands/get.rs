@@ -13,7 +13,10 @@ use std::{
 };
 
 use clap::Args;
-use kvlease_client::{Address, ByteSize, Client, ClientConfig, Error, Key, SegmentName};
+use kvlease_client::{
+    Address, ByteSize, Client, ClientConfig, Connector, ConnectorConfig, Error, Key, SegmentName,
+    SocketChoice,
+};
 use tempfile::NamedTempFile;
 
 use crate::{
@@ -25,6 +28,9 @@ use crate::{
 
 /// The mode of a new file, before the umask.
 const FILE_MODE: u32 = 0o666;
+
+/// The way of an object that did not come from shared memory.
+const OVER_HTTP: &str = "over http";
 
 /// The arguments of `get`.
 #[derive(Args, Debug)]
@@ -46,45 +52,43 @@ pub(crate) struct GetArgs {
 /// Reads the object.
 pub(crate) fn run(daemon: &DaemonArgs, args: GetArgs) -> Result<(), Failure> {
     super::wait_for(async {
-        let client = choose(daemon.config()?, &args).await?;
+        let (config, name) = choose(daemon.config()?, &args).await?;
         let mut target = Target::open(&args.file)?;
-        let len = match client.config().shared_memory_name {
-            Some(_) => copy_shared(&client, &args.key, &mut target).await?,
-            None => copy_http(&client, &args.key, &mut target).await?,
+        let (len, via) = match name {
+            Some(name) => copy_shared(config, name, &args.key, &mut target).await?,
+            None => copy_http(&Client::new(config), &args.key, &mut target).await?,
         };
         target.commit()?;
-        let via = match &client.config().shared_memory_name {
-            Some(name) => format!("from shared memory `{name}`"),
-            None => "over http".to_owned(),
-        };
         eprintln!("read {}, {} {via}", printable(args.key.as_str()), human_size(len));
         Ok(())
     })
 }
 
-/// A client that reads from shared memory if that can be had, else over HTTP. A segment that was
+/// Settings for the read, and the segment to read from: `None` to read over HTTP. A segment that was
 /// asked for by name must be there.
-async fn choose(mut config: ClientConfig, args: &GetArgs) -> Result<Client, Failure> {
+async fn choose(
+    mut config: ClientConfig,
+    args: &GetArgs,
+) -> Result<(ClientConfig, Option<SegmentName>), Failure> {
     if let Some(name) = &args.shared_memory_name {
         config.shared_memory_name = Some(name.clone());
-        let client = Client::new(config);
-        client.attach()?;
-        return Ok(client);
+        Client::new(config.clone()).attach()?;
+        return Ok((config, Some(name.clone())));
     }
-    let plain = Client::new(config.clone());
     // A segment of that name on this machine belongs to a daemon of this machine.
     if args.http || !is_local(&config.address) {
-        return Ok(plain);
+        return Ok((config, None));
     }
-    let name = match plain.stats().await {
+    let name = match Client::new(config.clone()).stats().await {
         Ok(stats) => stats.shared_memory_name.parse().ok(),
-        // Other daemons of the protocol do not tell.
+        // Other daemons of the protocol do not report it.
         Err(Error::Refused { .. } | Error::Protocol { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     config.shared_memory_name = name;
-    let shared = Client::new(config);
-    Ok(if shared.attach().is_ok() { shared } else { plain })
+    let name =
+        Client::new(config.clone()).attach().is_ok().then(|| config.shared_memory_name.clone());
+    Ok((config, name.flatten()))
 }
 
 fn is_local(address: &Address) -> bool {
@@ -92,24 +96,34 @@ fn is_local(address: &Address) -> bool {
     address.host() == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Copies the object, and tells its length and its way.
 async fn copy_shared(
-    client: &Client,
+    config: ClientConfig,
+    name: SegmentName,
     key: &Key,
     target: &mut Target<'_>,
-) -> Result<ByteSize, Failure> {
-    let mut bytes = Vec::new();
-    if !client.read(key, &mut bytes).await? {
-        return Err(Failure::new(Status::Absent, no_such_object(key)));
-    }
+) -> Result<(ByteSize, String), Failure> {
+    let mut config = ConnectorConfig::new(config);
+    // The lane takes longer to open than one lease over HTTP.
+    config.socket = SocketChoice::Never;
+    let connector = Connector::new(config);
+    let bytes = connector.get(key).await?;
+    let bytes = bytes.ok_or_else(|| Failure::new(Status::Absent, no_such_object(key)))?;
     target.write(&bytes)?;
-    Ok(ByteSize::new(bytes.len() as u64))
+    let via = match connector.stats().http_reads {
+        0 => format!("from shared memory `{name}`"),
+        // The segment went away meanwhile.
+        _ => OVER_HTTP.to_owned(),
+    };
+    connector.close().await;
+    Ok((ByteSize::new(bytes.len() as u64), via))
 }
 
 async fn copy_http(
     client: &Client,
     key: &Key,
     target: &mut Target<'_>,
-) -> Result<ByteSize, Failure> {
+) -> Result<(ByteSize, String), Failure> {
     let stream = client.get(key).await?;
     let mut stream = stream.ok_or_else(|| Failure::new(Status::Absent, no_such_object(key)))?;
     let bar = progress::transfer(Some(stream.len()));
@@ -118,7 +132,7 @@ async fn copy_http(
         bar.inc(bytes.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(stream.len())
+    Ok((stream.len(), OVER_HTTP.to_owned()))
 }
 
 /// Where the bytes go.

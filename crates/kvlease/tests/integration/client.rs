@@ -6,7 +6,8 @@ use kvlease_client::{Client, ClientConfig, Key, PutBody, PutOutcome};
 use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
-use crate::program::daemon;
+use crate::daemon::Daemon;
+use kvlease_client::{Client, ClientConfig, Connector, ConnectorConfig, Key, PutBody, PutOutcome};
 
 const WAIT: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(30);
@@ -22,16 +23,15 @@ fn client(daemon: &Daemon) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn objects_of_all_sizes_come_back_through_one_buffer() {
-    let daemon = daemon();
+async fn objects_of_all_sizes_come_back_whole() {
+    let daemon = Daemon::start();
     let client = client(&daemon);
-    let mut read = Vec::new();
+    let connector = Connector::new(ConnectorConfig::new(client.config().clone()));
     for len in [0, 1, 4095, 4096, 4097, 300_000, 1 << 20, (5 << 20) + 13, 17] {
         let (key, content) = (key(&format!("org/model@{len}%")), bytes(len, 1));
         assert_eq!(client.put(&key, content.clone()).await.unwrap(), PutOutcome::Stored);
         assert_eq!(client.put(&key, content.clone()).await.unwrap(), PutOutcome::Exists);
-        assert!(client.read(&key, &mut read).await.unwrap());
-        assert!(read == content, "{len} bytes");
+        assert!(connector.get(&key).await.unwrap().unwrap() == content, "{len} bytes");
         let info = client.head(&key).await.unwrap().unwrap();
         assert_eq!(info.len.bytes(), len as u64);
         let lease = client.lease(&key, WAIT, TTL).await.unwrap().unwrap();
@@ -39,7 +39,8 @@ async fn objects_of_all_sizes_come_back_through_one_buffer() {
         assert!(lease.is_live() && lease.checksum().is_some());
         lease.release().await.unwrap();
     }
-    assert!(!client.read(&key("absent"), &mut read).await.unwrap());
+    assert!(connector.get(&key("absent")).await.unwrap().is_none());
+    connector.close().await;
     assert_eq!(client.stats().await.unwrap().leases, 0);
 }
 

@@ -83,7 +83,7 @@ async fn reads_everything(connector: Connector) {
     }
     let (short, _) = ExternalBuffer::of_vec(vec![0; 4096]);
     let error = connector.get_into(&keys[3], short).await.unwrap_err();
-    assert!(matches!(error, Error::TooShort { .. }), "{error:?}");
+    assert!(matches!(error, Error::LengthMismatch { .. }), "{error:?}");
     no_lease_left(&connector).await;
     connector.close().await;
     assert!(matches!(connector.get(&keys[0]).await, Err(Error::Closed)));
@@ -91,16 +91,16 @@ async fn reads_everything(connector: Connector) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_read_through_shared_memory() {
-    let daemon = daemon();
-    let connector = Connector::new(config(&daemon)).unwrap();
+    let daemon = Daemon::start();
+    let connector = Connector::new(config(&daemon));
     tokio::spawn(reads_everything(connector.clone())).await.unwrap();
     assert_eq!(connector.stats().http_reads, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_written_and_read_over_the_fast_lane() {
-    let daemon = daemon();
-    let connector = Connector::new(fast_config(&daemon)).unwrap();
+    let daemon = Daemon::start();
+    let connector = Connector::new(fast_config(&daemon));
     // Any answer tells of the lane.
     connector.ping().await.unwrap();
     tokio::spawn(reads_everything(connector.clone())).await.unwrap();
@@ -115,16 +115,16 @@ async fn everything_is_read_over_http_with_two_connections() {
     let mut config = config(&daemon);
     config.client.shared_memory_name = None;
     config.client.connections_max = 2;
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     tokio::spawn(reads_everything(connector.clone())).await.unwrap();
     assert!(connector.stats().http_reads > 0 && connector.stats().leases == 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_keys_at_once_are_stored_found_held_and_read() {
-    let daemon = daemon();
-    ten_thousand_keys(Connector::new(config(&daemon)).unwrap()).await;
-    let fast = Connector::new(fast_config(&daemon)).unwrap();
+    let daemon = Daemon::start();
+    ten_thousand_keys(Connector::new(config(&daemon))).await;
+    let fast = Connector::new(fast_config(&daemon));
     fast.ping().await.unwrap();
     ten_thousand_keys(fast).await;
 }
@@ -152,7 +152,7 @@ async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
     let daemon = daemon();
     let mut config = config(&daemon);
     config.client.shared_memory_name = Some("kvlease_no_such_segment".parse().unwrap());
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     let object = bytes(3 << 20, 1);
     connector.put(&key("k"), object.clone()).await.unwrap();
     assert!(connector.get(&key("k")).await.unwrap().unwrap() == object);
@@ -168,8 +168,8 @@ async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_are_given_up_end_nobody_elses_lease() {
-    let daemon = daemon();
-    let connector = Connector::new(fast_config(&daemon)).unwrap();
+    let daemon = Daemon::start();
+    let connector = Connector::new(fast_config(&daemon));
     connector.ping().await.unwrap();
     let object = bytes(300_000, 3);
     let keys = keys(500);
@@ -193,7 +193,7 @@ async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
     let daemon = daemon();
     let mut config = fast_config(&daemon);
     config.lease_ttl = Duration::from_millis(500);
-    let connector = Connector::new(config).unwrap();
+    let connector = Connector::new(config);
     connector.ping().await.unwrap();
     connector.put(&key("k"), bytes(100_000, 4)).await.unwrap();
     let view = connector.open(&key("k"), 0).await.unwrap().unwrap().into_view().unwrap();
@@ -205,8 +205,8 @@ async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_is_gone_leaves_nothing_behind() {
-    let daemon = daemon();
-    let connector = Connector::new(fast_config(&daemon)).unwrap();
+    let daemon = Daemon::start();
+    let connector = Connector::new(fast_config(&daemon));
     connector.ping().await.unwrap();
     let keys = keys(300);
     for key in &keys {
@@ -214,15 +214,15 @@ async fn a_client_that_is_gone_leaves_nothing_behind() {
     }
     let opened = connector.batched_open(&keys, 0).await;
     assert!(opened.into_iter().all(|opened| opened.unwrap().is_some()));
-    let observer = Connector::new(config(&daemon)).unwrap();
+    let observer = Connector::new(config(&daemon));
     drop(connector);
     no_lease_left(&observer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_on_the_calling_thread_and_one_in_place_are_the_same_bytes() {
-    let daemon = daemon();
-    let connector = Connector::new(config(&daemon)).unwrap();
+    let daemon = Daemon::start();
+    let connector = Connector::new(config(&daemon));
     let object = bytes(700_001, 2);
     connector.put(&key("k"), object.clone()).await.unwrap();
     let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();

@@ -1,31 +1,26 @@
 //! The protocols between threads in this module, in every order of their steps.
 //!
-//! They are the same files, over the checker's locks and threads; what they lean on is stood in for
-//! here.
+//! The files are compiled once more, over the checker's locks and threads; stand-ins replace what
+//! they use.
 
 #![expect(clippy::duplicate_mod, reason = "each file once more, over other locks")]
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use loom::{sync, thread};
+use kvlease_testing::model::{block_on, check, step};
 
-use kvlease_testing::model::{Handle, Notify, block_on, check, step};
+use self::{releases::Release, sync::thread};
 
 #[path = "../copier.rs"]
 #[expect(dead_code, reason = "what is copied does not matter to the order of the jobs")]
 mod copier;
 #[path = "../releases.rs"]
-#[expect(dead_code, reason = "nobody looks at the leases")]
+#[expect(dead_code, reason = "no reader looks at the leases")]
 mod releases;
-
-/// One, so that some leases find no task that can be started for them.
-const RELEASE_TASKS_MAX: usize = 1;
+mod sync;
 
 /// Stands in for a lease that was used.
 #[derive(Debug)]
@@ -33,23 +28,23 @@ struct Lease {
     released: Arc<AtomicUsize>,
 }
 
-impl Lease {
+impl Release for Lease {
     /// All connections are in use.
     fn release_unawaited(&mut self) -> bool {
         false
     }
 
-    async fn release(self) -> Result<(), Infallible> {
+    async fn release(self) {
         step();
         self.released.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 }
 
 #[test]
-fn who_waits_for_the_releases_waits_for_all_that_were_queued_before() {
+fn a_wait_for_the_releases_covers_all_that_were_queued_before() {
     check(|| {
-        let releases = Arc::<releases::Releases>::default();
+        // One task, so that some leases find none that can be started for them.
+        let releases = Arc::new(releases::Releases::new(1));
         let released = Arc::<AtomicUsize>::default();
         let used = || releases.adopt(Lease { released: Arc::clone(&released) });
         let (first, second, third) = (used(), used(), used());

@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::link::Link;
+use super::connection_state::ConnectionState;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) link: Arc<Link>,
+    pub(super) state: Arc<ConnectionState>,
     /// How many connections there are.
     open: Arc<AtomicUsize>,
     torn: bool,
@@ -20,7 +20,12 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(open: &Arc<AtomicUsize>) -> Self {
         open.fetch_add(1, Ordering::Relaxed);
-        Self { link: Arc::new(Link::new()), open: Arc::clone(open), torn: false, deaf: false }
+        Self {
+            state: Arc::new(ConnectionState::new()),
+            open: Arc::clone(open),
+            torn: false,
+            deaf: false,
+        }
     }
 
     /// One whose daemon is gone.
@@ -32,7 +37,7 @@ impl Connection {
 
     /// A call, which tells what has ended first.
     pub(super) fn call(&mut self) {
-        self.link.write_ended(&mut Vec::new());
+        self.state.write_ended(&mut Vec::new());
     }
 
     /// A call that is given up half way.
@@ -45,7 +50,7 @@ impl Connection {
     }
 
     pub(super) fn flush(&mut self) -> bool {
-        self.link.write_ended(&mut Vec::new());
+        self.state.write_ended(&mut Vec::new());
         self.torn |= self.deaf;
         !self.torn
     }
@@ -54,6 +59,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-        self.link.close();
+        self.state.close();
     }
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use kvlease_client::{
-    BucketName, ByteSize, ClientConfig, Connector, ConnectorConfig, Key, Patience, SocketChoice,
-    View,
-    lane::{Found, Lane, LaneLease, LanePut},
+    AdaptiveSpin, BucketName, ByteSize, ClientConfig, Connector, ConnectorConfig, Key,
+    SocketChoice, View,
+    lane::{AcquireOutcome, Lane, LaneLease, LanePut},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -29,7 +29,7 @@ pub(super) struct LaneClient {
     lane: Lane,
     connector: Connector,
     runtime: Runtime,
-    patience: Patience,
+    spin: AdaptiveSpin,
     key_prefix: String,
 }
 
@@ -49,10 +49,10 @@ impl LaneClient {
         config.bucket = session.bucket.clone();
         let mut config = ConnectorConfig::new(config);
         config.socket = SocketChoice::At(socket);
-        let connector = Connector::new(config)?;
+        let connector = Connector::new(config);
         let key_prefix = format!("{}-lane", session.key_prefix());
-        let patience = Patience::default();
-        Ok(Ok(Self { lane, connector, runtime, patience, key_prefix }))
+        let spin = AdaptiveSpin::default();
+        Ok(Ok(Self { lane, connector, runtime, spin, key_prefix }))
     }
 
     /// The keys of objects with these numbers.
@@ -66,8 +66,10 @@ impl LaneClient {
         let call = self.lane.acquire(keys, false, Duration::ZERO, TTL, CALL_MAX);
         let found = self.wait(call).map_err(io::Error::other)?;
         let leased = |found| match found {
-            Found::Leased(lease) => Ok(lease),
-            Found::Absent | Found::Full => Err(io::Error::other("an object is gone or full")),
+            AcquireOutcome::Leased(lease) => Ok(lease),
+            AcquireOutcome::Absent | AcquireOutcome::Full => {
+                Err(io::Error::other("an object is gone or full"))
+            }
         };
         found.into_iter().map(leased).collect()
     }
@@ -123,7 +125,7 @@ impl LaneClient {
             for (place, reserved) in reserved.into_iter().enumerate() {
                 let reservation = reserved.map_err(|outcome| not_stored(&outcome))?;
                 let checksum = reservation.fill([from(stored + place)]);
-                let checksum = checksum.ok_or_else(|| not_stored(&LanePut::Late))?;
+                let checksum = checksum.ok_or_else(|| not_stored(&LanePut::Expired))?;
                 filled.push((reservation, checksum));
             }
             let outcomes = self.wait(self.lane.commit(filled, CALL_MAX));
@@ -146,7 +148,7 @@ impl LaneClient {
     fn wait<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         let entered = self.runtime.enter();
-        let answer = self.patience.poll(call.as_mut());
+        let answer = self.spin.poll(call.as_mut());
         drop(entered);
         answer.unwrap_or_else(|| self.runtime.block_on(call))
     }

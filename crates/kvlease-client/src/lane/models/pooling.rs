@@ -9,48 +9,55 @@ use loom::thread::{self, JoinHandle};
 
 use super::{
     connection::Connection,
-    link::Link,
-    turns::{Busy, Turns},
+    connection_state::ConnectionState,
+    pool::{Pool, PooledConnection},
 };
 use kvlease_testing::model::{begin, block_on, check, step};
 
 /// A lane with one connection so far.
 #[derive(Clone)]
 struct Lane {
-    turns: Arc<Turns>,
-    turns_max: usize,
+    pool: Arc<Pool>,
+    permits: usize,
     open: Arc<AtomicUsize>,
-    first: Arc<Link>,
+    first: Arc<ConnectionState>,
 }
 
 impl Lane {
-    fn new(turns_max: usize) -> Self {
+    fn new(permits: usize) -> Self {
         let open = Arc::default();
         let first = Connection::new(&open);
-        Self::with(turns_max, open, first)
+        Self::with(permits, open, first)
     }
 
-    fn with(turns_max: usize, open: Arc<AtomicUsize>, first: Connection) -> Self {
-        let link = Arc::clone(&first.link);
-        Self { turns: Arc::new(Turns::new(turns_max, first)), turns_max, open, first: link }
+    fn with(permits: usize, open: Arc<AtomicUsize>, first: Connection) -> Self {
+        let state = Arc::clone(&first.state);
+        Self { pool: Arc::new(Pool::new(permits, first)), permits, open, first: state }
+    }
+
+    /// A permit for any connection.
+    fn check_out(&self) -> PooledConnection {
+        block_on(self.pool.check_out(None)).expect("no connection has to be waited for")
     }
 
     /// A call on any connection.
     fn call(&self) {
-        let mut busy = block_on(self.turns.any());
-        if busy.lacks_connection() {
-            busy.set_connection(Connection::new(&self.open));
+        let mut pooled = self.check_out();
+        if pooled.lacks_connection() {
+            pooled.set_connection(Connection::new(&self.open));
         }
         let open = self.open.load(Ordering::Relaxed);
-        assert!(open <= self.turns_max, "more connections than turns");
-        busy.connection().call();
+        assert!(open <= self.permits, "more connections than permits");
+        pooled.connection().call();
     }
 
     /// A call on the first connection; `false` if that is closed.
     fn call_on_first(&self) -> bool {
-        let Some(mut busy) = block_on(self.turns.on(&self.first)) else { return false };
-        assert!(Arc::ptr_eq(&busy.connection().link, &self.first));
-        busy.connection().call();
+        let Some(mut pooled) = block_on(self.pool.check_out(Some(&self.first))) else {
+            return false;
+        };
+        assert!(Arc::ptr_eq(&pooled.connection().state, &self.first));
+        pooled.connection().call();
         true
     }
 
@@ -59,12 +66,12 @@ impl Lane {
         thread::spawn(move || run(&lane))
     }
 
-    /// All calls are over: every turn and every connection can be had, and no more.
+    /// All calls are over: every permit and every connection can be had, and no more.
     fn assert_at_rest(&self) {
-        let all: Vec<Busy> = (0..self.turns_max).map(|_| block_on(self.turns.any())).collect();
-        let idle = all.iter().filter(|busy| !busy.lacks_connection()).count();
+        let all: Vec<PooledConnection> = (0..self.permits).map(|_| self.check_out()).collect();
+        let idle = all.iter().filter(|pooled| !pooled.lacks_connection()).count();
         assert_eq!(idle, self.open.load(Ordering::Relaxed), "connections are lost");
-        assert!(begin(self.turns.any()).is_err(), "more turns than there were");
+        assert!(begin(self.pool.check_out(None)).is_err(), "more permits than there were");
     }
 }
 
@@ -73,17 +80,17 @@ fn join<const COUNT: usize>(others: [JoinHandle<()>; COUNT]) {
 }
 
 #[test]
-fn whoever_waits_for_a_connection_gets_it_or_learns_that_it_is_closed() {
+fn a_waiter_gets_its_connection_or_learns_that_it_is_closed() {
     for tear in [false, true] {
         check(move || {
             let lane = Lane::new(2);
-            let mut busy = block_on(lane.turns.any());
+            let mut pooled = lane.check_out();
             let waiting =
                 [(); 2].map(|()| lane.beside(move |lane| assert_eq!(lane.call_on_first(), !tear)));
             if tear {
-                busy.connection().tear();
+                pooled.connection().tear();
             }
-            drop(busy);
+            drop(pooled);
             join(waiting);
             assert_eq!(lane.first.is_closed(), tear);
             lane.assert_at_rest();
@@ -92,10 +99,10 @@ fn whoever_waits_for_a_connection_gets_it_or_learns_that_it_is_closed() {
 }
 
 #[test]
-fn there_are_no_more_connections_than_turns() {
-    for turns in [1, 2] {
+fn there_are_no_more_connections_than_permits() {
+    for permits in [1, 2] {
         check(move || {
-            let lane = Lane::new(turns);
+            let lane = Lane::new(permits);
             let others =
                 [lane.beside(Lane::call), lane.beside(|lane| assert!(lane.call_on_first()))];
             lane.call();
@@ -106,16 +113,16 @@ fn there_are_no_more_connections_than_turns() {
 }
 
 #[test]
-fn who_gives_up_takes_neither_a_turn_nor_a_connection_along() {
+fn a_waiter_that_gives_up_takes_neither_a_permit_nor_a_connection_along() {
     for certain in [false, true] {
         check(move || {
             let lane = Lane::new(1);
-            let busy = block_on(lane.turns.any());
-            let patient = lane.clone();
+            let pooled = lane.check_out();
+            let waiter = lane.clone();
             let waiting = begin(async move {
                 match certain {
-                    true => patient.turns.on(&patient.first).await,
-                    false => Some(patient.turns.any().await),
+                    true => waiter.pool.check_out(Some(&waiter.first)).await,
+                    false => waiter.pool.check_out(None).await,
                 }
             });
             let others = [
@@ -125,7 +132,7 @@ fn who_gives_up_takes_neither_a_turn_nor_a_connection_along() {
                 }),
                 lane.beside(|lane| assert!(lane.call_on_first())),
             ];
-            drop(busy);
+            drop(pooled);
             join(others);
             lane.assert_at_rest();
         });
@@ -133,14 +140,14 @@ fn who_gives_up_takes_neither_a_turn_nor_a_connection_along() {
 }
 
 #[test]
-fn what_ends_while_its_connection_is_in_use_is_told_when_that_comes_back() {
-    let ways: [fn(&Link); 3] = [
-        |link| {
-            link.begin_leases(1);
-            assert!(link.end_lease(7), "it is the last of its batch");
+fn what_ends_while_its_connection_is_in_use_is_sent_at_the_check_in() {
+    let ways: [fn(&ConnectionState); 3] = [
+        |state| {
+            state.begin_leases(1);
+            assert!(state.end_lease(7), "it is the last of its batch");
         },
-        |link| link.end_unguarded(7),
-        |link| link.give_up(7),
+        |state| state.end_unguarded(7),
+        |state| state.give_up(7),
     ];
     for end in ways {
         check(move || {
@@ -148,7 +155,7 @@ fn what_ends_while_its_connection_is_in_use_is_told_when_that_comes_back() {
             let others =
                 [lane.beside(Lane::call), lane.beside(|lane| assert!(lane.call_on_first()))];
             end(&lane.first);
-            lane.turns.flush(&lane.first);
+            lane.pool.flush(&lane.first);
             join(others);
             assert!(!lane.first.is_flush_due());
             lane.assert_at_rest();
@@ -157,7 +164,7 @@ fn what_ends_while_its_connection_is_in_use_is_told_when_that_comes_back() {
 }
 
 #[test]
-fn nobody_waits_for_a_connection_that_was_found_closed() {
+fn no_waiter_stays_for_a_connection_that_was_found_closed() {
     for all in [false, true] {
         check(move || {
             let open = Arc::default();
@@ -166,9 +173,9 @@ fn nobody_waits_for_a_connection_that_was_found_closed() {
             lane.first.begin_leases(1);
             let others = [lane.beside(Lane::call), lane.beside(|lane| _ = lane.call_on_first())];
             if lane.first.end_lease(7) && !all {
-                lane.turns.flush(&lane.first);
+                lane.pool.flush(&lane.first);
             } else {
-                lane.turns.flush_all();
+                lane.pool.flush_all();
             }
             join(others);
             lane.assert_at_rest();

@@ -1,9 +1,8 @@
-//! A stream that a runtime watches only while somebody waits for it there.
+//! Streams that are registered with a runtime only while a task waits for them.
 //!
-//! A runtime's own stream is watched from its beginning to its end: whatever arrives wakes one of
-//! the runtime's threads, even if the caller has waited for it in place (see
-//! [`patience`]). On a machine whose cores are busy that costs as much again as
-//! the call.
+//! A runtime's own stream is registered with its reactor from beginning to end: every byte that
+//! arrives wakes one of the runtime's threads, even if the caller has waited for it in place (see
+//! [`busy_poll`]). On a machine whose cores are busy that costs as much again as the call.
 
 use std::{
     fmt::Debug,
@@ -17,35 +16,70 @@ use std::{
 use rustix::event::PollFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::patience;
+use crate::busy_poll;
 
 /// How much is read at a time: room for it is made by writing zeros.
 const READ_LEN_MAX: usize = 64 << 10;
 
-/// A kind of stream that a runtime can watch.
-pub(crate) trait Stream: AsFd + Debug + Sized + Unpin {
-    /// The stream while a runtime watches it.
-    type Watched: AsyncRead + AsyncWrite + Debug + Unpin;
+/// A kind of stream that can be registered with a runtime's reactor.
+pub trait Stream: AsFd + Debug + Sized + Unpin {
+    /// The stream while it is registered.
+    type Registered: AsyncRead + AsyncWrite + Debug + Unpin;
 
-    fn watch(self) -> io::Result<Self::Watched>;
-    fn unwatch(watched: Self::Watched) -> io::Result<Self>;
+    /// Registers the stream with the reactor of the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn register(self) -> io::Result<Self::Registered>;
+
+    /// Takes the stream from its reactor.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn deregister(registered: Self::Registered) -> io::Result<Self>;
+
+    /// Reads what has arrived.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends what can be sent at once.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Sends what can be sent at once of several slices.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Closes the sending half.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
     fn end_writing(&self) -> io::Result<()>;
 }
 
 macro_rules! stream {
-    ($stream:ty, $watched:ty) => {
+    ($stream:ty, $registered:ty) => {
         impl Stream for $stream {
-            type Watched = $watched;
+            type Registered = $registered;
 
-            fn watch(self) -> io::Result<$watched> {
-                <$watched>::from_std(self)
+            fn register(self) -> io::Result<$registered> {
+                <$registered>::from_std(self)
             }
 
-            fn unwatch(watched: $watched) -> io::Result<Self> {
-                watched.into_std()
+            fn deregister(registered: $registered) -> io::Result<Self> {
+                registered.into_std()
             }
 
             fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -70,85 +104,98 @@ macro_rules! stream {
 stream!(TcpStream, tokio::net::TcpStream);
 stream!(UnixStream, tokio::net::UnixStream);
 
-/// The stream, which does not block.
+/// Stream that is registered with a runtime's reactor only while a task has to wait for it. It does
+/// not block.
 #[derive(Debug)]
-pub(crate) struct Direct<S: Stream = TcpStream>(Option<State<S>>);
+pub struct LazyStream<S: Stream = TcpStream>(Option<State<S>>);
 
 #[derive(Debug)]
 enum State<S: Stream> {
-    Unwatched(S),
-    Watched(S::Watched),
+    Plain(S),
+    Registered(S::Registered),
 }
 
-/// What came of an attempt without the runtime.
+/// Outcome of an attempt without the reactor.
 enum Attempt<'a, S: Stream, T> {
     Done(io::Result<T>),
-    /// It would block: the runtime will tell when it does not.
-    Wait(&'a mut S::Watched),
-    /// It would block, and nobody waits for it.
+    /// It would block: the reactor wakes the task when it does not.
+    Wait(&'a mut S::Registered),
+    /// It would block, and no task waits for it.
     Later,
 }
 
-impl<S: Stream> Direct<S> {
-    /// Takes a connected stream from the runtime.
-    pub(crate) fn new(stream: S::Watched) -> io::Result<Self> {
-        Ok(Self(Some(State::Unwatched(S::unwatch(stream)?))))
+impl<S: Stream> LazyStream<S> {
+    /// Takes a connected stream from its reactor.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn new(stream: S::Registered) -> io::Result<Self> {
+        Ok(Self(Some(State::Plain(S::deregister(stream)?))))
     }
 
     /// Sends bytes if they can be sent at once; how many were.
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.at_once(|stream| stream.write(bytes))
     }
 
     /// Reads what has arrived, if anything has.
-    pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.at_once(|stream| stream.read(buffer))
     }
 
-    /// Does something with the stream, waiting for it as long as this thread's patience lasts.
+    /// Does something with the stream, waiting for it as long as this thread spins.
     fn attempt<T>(
         &mut self,
         events: PollFlags,
         mut io: impl FnMut(&S) -> io::Result<T>,
     ) -> Attempt<'_, S, T> {
-        if patience::is_had()
-            && let Err(error) = self.unwatch()
+        if busy_poll::is_spinning()
+            && let Err(error) = self.deregister()
         {
             return Attempt::Done(Err(error));
         }
-        while let Some(State::Unwatched(stream)) = &self.0 {
+        while let Some(State::Plain(stream)) = &self.0 {
             match io(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 done => return Attempt::Done(done),
             }
-            if patience::is_glance() {
+            if busy_poll::is_trying() {
                 return Attempt::Later;
             }
-            if !patience::wait(stream.as_fd(), events)
-                && let Err(error) = self.watch()
+            if !busy_poll::wait(stream.as_fd(), events)
+                && let Err(error) = self.register()
             {
                 return Attempt::Done(Err(error));
             }
         }
         match &mut self.0 {
-            Some(State::Watched(stream)) => Attempt::Wait(stream),
+            Some(State::Registered(stream)) => Attempt::Wait(stream),
             _ => Attempt::Done(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
-    /// Has the runtime watch the stream. If it refuses, there is none any more.
-    fn watch(&mut self) -> io::Result<()> {
+    /// Registers the stream. If the reactor refuses, there is none any more.
+    fn register(&mut self) -> io::Result<()> {
         self.0 = match self.0.take() {
-            Some(State::Unwatched(stream)) => Some(State::Watched(stream.watch()?)),
+            Some(State::Plain(stream)) => Some(State::Registered(stream.register()?)),
             state => state,
         };
         Ok(())
     }
 
-    fn unwatch(&mut self) -> io::Result<()> {
+    fn deregister(&mut self) -> io::Result<()> {
         self.0 = match self.0.take() {
-            Some(State::Watched(stream)) => Some(State::Unwatched(S::unwatch(stream)?)),
+            Some(State::Registered(stream)) => Some(State::Plain(S::deregister(stream)?)),
             state => state,
         };
         Ok(())
@@ -156,15 +203,15 @@ impl<S: Stream> Direct<S> {
 
     /// What the stream can do at once.
     fn at_once<T>(&mut self, io: impl FnOnce(&S) -> io::Result<T>) -> io::Result<T> {
-        self.unwatch()?;
+        self.deregister()?;
         match &self.0 {
-            Some(State::Unwatched(stream)) => io(stream),
+            Some(State::Plain(stream)) => io(stream),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
 
-impl<S: Stream> AsyncRead for Direct<S> {
+impl<S: Stream> AsyncRead for LazyStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -183,7 +230,7 @@ impl<S: Stream> AsyncRead for Direct<S> {
     }
 }
 
-impl<S: Stream> AsyncWrite for Direct<S> {
+impl<S: Stream> AsyncWrite for LazyStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

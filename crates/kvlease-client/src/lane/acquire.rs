@@ -9,11 +9,14 @@ use std::{
 use kvlease_api::lane::{Answer, DoneStatus, KeysWriter, LeaseStatus, Mode, Unfit};
 use kvlease_types::Key;
 
-use super::{Lane, LaneError, LaneLease, batch::Batch, error::Fault, link::Link, turns::Busy};
+use super::{
+    Lane, LaneError, LaneLease, batch::Batch, connection::Connection,
+    connection_state::ConnectionState, error::Fault,
+};
 
 /// What came of one key of an acquire.
 #[derive(Debug)]
-pub enum Found {
+pub enum AcquireOutcome {
     /// It is leased.
     Leased(LaneLease),
     /// There is no such object, or it is still being written.
@@ -37,32 +40,32 @@ impl Lane {
         wait: Duration,
         ttl: Duration,
         limit: Duration,
-    ) -> Result<Vec<Found>, LaneError> {
-        let acquire = async |busy: &mut Busy| {
+    ) -> Result<Vec<AcquireOutcome>, LaneError> {
+        let acquire = async |connection: &mut Connection| {
             let mut found = Vec::with_capacity(keys.len());
             while found.len() < keys.len() {
                 let rest = &keys[found.len()..];
                 let asked = Instant::now();
                 let write = |out: &mut Vec<u8>, request| {
-                    let (bucket, mode) = (&self.shared.bucket, mode(prefix));
+                    let (bucket, mode) = (&self.core.bucket, mode(prefix));
                     let frame = KeysWriter::acquire(out, request, bucket, mode, wait, Some(ttl));
                     fill(frame, rest);
                 };
                 let before = found.len();
-                let shared = &self.shared;
-                let read = |answer: Answer<'_>, link: &Arc<Link>| match answer {
+                let core = &self.core;
+                let read = |answer: Answer<'_>, connection: &Arc<ConnectionState>| match answer {
                     Answer::Leases(leases) => {
                         let mut statuses = Vec::with_capacity(leases.len());
                         let life = (asked, ttl, leases.ttl);
                         let leases = leases.take(rest.len());
-                        let batch = Batch::new((shared, link), life, leases, &mut statuses);
-                        found.extend(Found::all(&batch, &statuses));
+                        let batch = Batch::new((core, connection), life, leases, &mut statuses);
+                        found.extend(AcquireOutcome::all(&batch, &statuses));
                         Ok(())
                     }
                     _ => Err(Fault::Protocol("no answer to an acquire".to_owned())),
                 };
-                busy.connection().exchange(write, read).await?;
-                let is_miss = |last: &Found| !matches!(last, Found::Leased(_));
+                connection.exchange(write, read).await?;
+                let is_miss = |last: &AcquireOutcome| !matches!(last, AcquireOutcome::Leased(_));
                 if prefix && found.last().is_some_and(is_miss) {
                     break;
                 }
@@ -70,7 +73,7 @@ impl Lane {
             }
             Ok(found)
         };
-        self.call(limit, acquire).await
+        self.core.call(None, limit, acquire).await
     }
 
     /// Which objects there are. With `prefix` the answers end with the first that is not.
@@ -80,12 +83,12 @@ impl Lane {
     /// Any [`LaneError`].
     pub async fn exists(
         &self,
-        keys: &[Key],
+        keys: &[impl Borrow<Key>],
         prefix: bool,
         limit: Duration,
     ) -> Result<Vec<bool>, LaneError> {
         self.ask(keys, prefix, limit, |out, request| {
-            KeysWriter::exists(out, request, &self.shared.bucket, mode(prefix))
+            KeysWriter::exists(out, request, &self.core.bucket, mode(prefix))
         })
         .await
     }
@@ -95,21 +98,25 @@ impl Lane {
     /// # Errors
     ///
     /// Any [`LaneError`].
-    pub async fn remove(&self, keys: &[Key], limit: Duration) -> Result<Vec<bool>, LaneError> {
+    pub async fn remove(
+        &self,
+        keys: &[impl Borrow<Key>],
+        limit: Duration,
+    ) -> Result<Vec<bool>, LaneError> {
         self.ask(keys, false, limit, |out, request| {
-            KeysWriter::remove(out, request, &self.shared.bucket)
+            KeysWriter::remove(out, request, &self.core.bucket)
         })
         .await
     }
 
     async fn ask(
         &self,
-        keys: &[Key],
+        keys: &[impl Borrow<Key>],
         prefix: bool,
         limit: Duration,
         begin: impl for<'o> Fn(&'o mut Vec<u8>, u64) -> KeysWriter<'o>,
     ) -> Result<Vec<bool>, LaneError> {
-        let ask = async |busy: &mut Busy| {
+        let ask = async |connection: &mut Connection| {
             let mut done: Vec<bool> = Vec::with_capacity(keys.len());
             while done.len() < keys.len() && !(prefix && done.last() == Some(&false)) {
                 let before = done.len();
@@ -123,16 +130,16 @@ impl Lane {
                     }
                     _ => Err(Fault::Protocol("no answer to a question".to_owned())),
                 };
-                busy.connection().exchange(write, read).await?;
+                connection.exchange(write, read).await?;
                 demand_progress(before, done.len())?;
             }
             Ok(done)
         };
-        self.call(limit, ask).await
+        self.core.call(None, limit, ask).await
     }
 }
 
-impl Found {
+impl AcquireOutcome {
     /// What came of each key of an answer, whose leases are in the batch.
     fn all(batch: &Arc<Batch>, statuses: &[LeaseStatus]) -> impl Iterator<Item = Self> {
         let mut slots = 0..;

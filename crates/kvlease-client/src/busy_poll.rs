@@ -1,12 +1,12 @@
-//! Waiting for an answer where it was asked for.
+//! Busy polling: answers are waited for on the thread of the caller, for a short while.
 //!
 //! A daemon on the same machine answers within some ten microseconds. To hand a call to a runtime's
 //! thread and its result back takes several times that: each hand-over wakes a thread. So a caller
-//! may poll a call *patiently*: sockets without their answer then wait for it in the poll, on the
-//! caller's thread, until the patience is over. Only after that they do what sockets of a runtime
-//! do.
+//! may *spin* on a call: while it polls the call, sockets without their answer wait for it in the
+//! poll, on the caller's thread, until the time for that is over. Only after that they do what
+//! sockets of a runtime do.
 //!
-//! Whoever polls patiently gives up its thread for that long, so it is for one call at a time, and
+//! A caller that spins gives up its thread for that long. So spinning is for one call at a time, and
 //! for threads that would wait anyway.
 
 use std::{
@@ -24,47 +24,47 @@ use rustix::{
     io::Errno,
 };
 
-/// How long an answer is waited for in place: several times what a daemon takes that is not busy.
-const PATIENCE: Duration = Duration::from_micros(250);
+/// How long a spin waits for an answer: several times what a daemon takes that is not busy.
+const SPIN_MAX: Duration = Duration::from_micros(250);
 
-/// For how much of that the thread stays awake and looks again and again, giving way to others: to
+/// For how much of that the thread stays awake and looks again and again, yielding to others: to
 /// fall asleep and be woken takes longer, and more of the processor, than most answers.
-const WAKEFUL: Duration = Duration::from_micros(40);
+const AWAKE_MAX: Duration = Duration::from_micros(40);
 
-/// After patience that was in vain so many calls are made without, and twice as many each further
-/// time, up to the most: a busy daemon stays busy for a while.
+/// After a spin times out, this many calls skip spinning, doubling with each further time-out up to
+/// the most: a busy daemon stays busy for a while.
 const SKIPPED_FIRST: u32 = 4;
 const SKIPPED_MAX: u32 = 256;
 
 thread_local! {
     /// Until when sockets that are polled on this thread wait in the poll.
     static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Whether sockets that are polled on this thread tell only what is there already.
-    static GLANCE: Cell<bool> = const { Cell::new(false) };
+    /// Whether sockets that are polled on this thread report only what is there already.
+    static TRYING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether patience is worth it, learned from call to call.
+/// Spinning that adapts: it learns from call to call whether it is worth its time.
 #[derive(Default, Debug)]
-pub struct Patience {
-    /// How many calls are still to be made without.
+pub struct AdaptiveSpin {
+    /// How many calls still skip spinning.
     skip: AtomicU32,
-    /// How many were skipped the last time.
+    /// How many calls skipped it the last time.
     skipped: AtomicU32,
 }
 
-impl Patience {
+impl AdaptiveSpin {
     /// Polls a future once, waiting in place for its answers. If it is not done by then, it has to
     /// be polled further by a runtime, whose context this must be called in.
     pub fn poll<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Option<F::Output> {
-        // The numbers are hints: a race costs a call its patience, or some time.
+        // The numbers are hints: a race costs a call its spin, or some time.
         let skip = self.skip.load(Ordering::Relaxed);
         if skip > 0 {
             self.skip.store(skip - 1, Ordering::Relaxed);
             return None;
         }
-        let scope = Scope::begin();
+        let spin = Spin::begin();
         let polled = future.poll(&mut Context::from_waker(Waker::noop()));
-        drop(scope);
+        drop(spin);
         let skipped = match &polled {
             Poll::Ready(_) => 0,
             Poll::Pending => {
@@ -80,42 +80,42 @@ impl Patience {
     }
 }
 
-/// The time of one patient poll, which ends with it even if it panics.
-struct Scope(Option<Instant>);
+/// Time of one spin, which ends with its poll even if that panics.
+struct Spin(Option<Instant>);
 
-impl Scope {
+impl Spin {
     fn begin() -> Self {
-        Self(UNTIL.replace(Some(Instant::now() + PATIENCE)))
+        Self(UNTIL.replace(Some(Instant::now() + SPIN_MAX)))
     }
 }
 
-impl Drop for Scope {
+impl Drop for Spin {
     fn drop(&mut self) {
         UNTIL.set(self.0);
     }
 }
 
-/// Polls sockets for what is there already: one without anything is pending, and wakes nobody when
+/// Polls sockets for what is there already: one without anything is pending, and wakes no task when
 /// something comes.
-pub(crate) fn glance<T>(poll: impl FnOnce() -> T) -> T {
-    GLANCE.set(true);
+pub fn try_now<T>(poll: impl FnOnce() -> T) -> T {
+    TRYING.set(true);
     let polled = poll();
-    GLANCE.set(false);
+    TRYING.set(false);
     polled
 }
 
-/// Whether this thread only wants to know what is there.
-pub(crate) fn is_glance() -> bool {
-    GLANCE.get()
+/// Whether this thread is in [`try_now`].
+pub(crate) fn is_trying() -> bool {
+    TRYING.get()
 }
 
-/// Whether this thread is in a patient poll.
-pub(crate) fn is_had() -> bool {
+/// Whether this thread spins.
+pub(crate) fn is_spinning() -> bool {
     UNTIL.get().is_some()
 }
 
-/// Waits until the socket is ready for one of these, as long as this thread's patience lasts.
-/// `false` if it is over, or if there is none.
+/// Waits until the socket is ready for one of these events, as long as this thread spins. `false` if
+/// the time for that is over, or if it does not spin.
 pub(crate) fn wait(socket: BorrowedFd<'_>, events: PollFlags) -> bool {
     let Some(until) = UNTIL.get() else { return false };
     let began = Instant::now();
@@ -125,7 +125,7 @@ pub(crate) fn wait(socket: BorrowedFd<'_>, events: PollFlags) -> bool {
         if left.is_zero() {
             return false;
         }
-        let asleep = if now - began < WAKEFUL { Duration::ZERO } else { left };
+        let asleep = if now - began < AWAKE_MAX { Duration::ZERO } else { left };
         let mut sockets = [PollFd::from_borrowed_fd(socket, events)];
         let span = Timespec { tv_sec: 0, tv_nsec: i64::from(asleep.subsec_nanos()) };
         match poll(&mut sockets, Some(&span)) {
@@ -133,7 +133,7 @@ pub(crate) fn wait(socket: BorrowedFd<'_>, events: PollFlags) -> bool {
             Ok(0) => return false,
             Ok(_) => return true,
             Err(Errno::INTR) => {}
-            // The socket itself tells what is wrong with it.
+            // The socket itself reports what is wrong with it.
             Err(_) => return true,
         }
     }
@@ -146,37 +146,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_patient_poll_waits() {
+    fn only_a_spin_waits() {
         let (socket, mut peer) = UnixStream::pair().unwrap();
         assert!(!wait(socket.as_fd(), PollFlags::IN));
         peer.write_all(b"x").unwrap();
         assert!(!wait(socket.as_fd(), PollFlags::IN), "not even for what is there");
-        let scope = Scope::begin();
+        let spin = Spin::begin();
         assert!(wait(socket.as_fd(), PollFlags::IN));
-        drop(scope);
+        drop(spin);
         assert!(!wait(socket.as_fd(), PollFlags::IN));
     }
 
     #[test]
-    fn what_does_not_come_ends_the_patience() {
+    fn an_answer_that_does_not_come_ends_the_spin() {
         let (socket, _peer) = UnixStream::pair().unwrap();
-        let _scope = Scope::begin();
+        let _spin = Spin::begin();
         assert!(!wait(socket.as_fd(), PollFlags::IN));
     }
 
     #[test]
-    fn patience_in_vain_is_not_had_again_at_once() {
-        let patience = Patience::default();
-        let had = || patience.poll(pin!(async {})).is_some();
-        assert!(had());
-        assert!(patience.poll(pin!(pending::<()>())).is_none());
-        let skipped = (0..).take_while(|_| !had()).count();
+    fn calls_after_a_spin_that_timed_out_skip_spinning() {
+        let spin = AdaptiveSpin::default();
+        let spun = || spin.poll(pin!(async {})).is_some();
+        assert!(spun());
+        assert!(spin.poll(pin!(pending::<()>())).is_none());
+        let skipped = (0..).take_while(|_| !spun()).count();
         assert_eq!(skipped, SKIPPED_FIRST as usize);
         for _ in 0..20 {
-            patience.skip.store(0, Ordering::Relaxed);
-            assert!(patience.poll(pin!(pending::<()>())).is_none());
+            spin.skip.store(0, Ordering::Relaxed);
+            assert!(spin.poll(pin!(pending::<()>())).is_none());
         }
-        let skipped = (0..).take_while(|_| !had()).count();
+        let skipped = (0..).take_while(|_| !spun()).count();
         assert_eq!(skipped, SKIPPED_MAX as usize);
     }
 }

@@ -30,7 +30,7 @@ const OPEN_MAX: Duration = Duration::from_millis(500);
 
 /// The lane of one connector.
 #[derive(Debug, Default)]
-pub(super) struct Negotiation {
+pub(super) struct LaneManager {
     /// Never locked across an await.
     state: Mutex<State>,
     counts: Arc<LaneCounts>,
@@ -63,7 +63,7 @@ enum Said {
     Http,
 }
 
-impl Negotiation {
+impl LaneManager {
     /// The lane, if there is one to be taken; opens it where that is due.
     pub(super) async fn lane(&self, client: &Client, config: &ConnectorConfig) -> Option<Lane> {
         let path = {
@@ -184,7 +184,7 @@ impl State {
 }
 
 /// An attempt to open the lane, which others do not wait for.
-struct Opening<'n>(&'n Negotiation);
+struct Opening<'n>(&'n LaneManager);
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
@@ -194,7 +194,7 @@ impl Drop for Opening<'_> {
 
 fn socket(client: &Client, config: &ConnectorConfig) -> Option<PathBuf> {
     match &config.socket {
-        SocketChoice::Told => client.told_socket(),
+        SocketChoice::Announced => client.announced_socket(),
         SocketChoice::At(path) => Some(path.clone()),
         SocketChoice::Never => None,
     }

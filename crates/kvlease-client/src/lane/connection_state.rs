@@ -22,7 +22,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
 /// The part of a connection that its guards share with it. Never locked while anything is waited
 /// for.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ConnectionState {
     state: Mutex<State>,
     pub(super) renewals: Arc<Renewals>,
 }
@@ -42,7 +42,7 @@ struct State {
     closed: bool,
 }
 
-impl Link {
+impl ConnectionState {
     pub(super) fn new() -> Self {
         let (ended, given_up, flushed) = (Vec::new(), Vec::new(), coarse_now());
         let state = State { ended, given_up, live: 0, flush_due: false, flushed, closed: false };

@@ -7,13 +7,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use kvlease_types::Key;
 
-use super::{Inner, leased::Leased};
+use super::lease::Lease;
 
 /// How many leases are held at a time.
 pub const HELD_LEASES_MAX: usize = 4096;
@@ -23,10 +24,12 @@ const SWEEPS_PER_RETENTION: u32 = 4;
 const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(10);
 const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
-/// The table.
-#[derive(Default, Debug)]
-pub(super) struct Held {
+/// The cache.
+pub(super) struct LeaseCache {
     state: Mutex<State>,
+    retention: Duration,
+    /// Sends releases that would wait for the next call, behind each sweep.
+    flush: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default, Debug)]
@@ -40,7 +43,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    leased: Leased,
+    lease: Lease,
     number: u64,
     /// When it is released unless it was used.
     until: Instant,
@@ -48,17 +51,22 @@ struct Entry {
     latest: Instant,
 }
 
-impl Held {
-    /// Holds a lease that was asked for at `asked`; one that was held for the key is released.
-    pub(super) fn put(&self, inner: &Arc<Inner>, key: &Key, leased: Leased, asked: Instant) {
-        let life = leased.lease.deadline().saturating_duration_since(asked);
+impl LeaseCache {
+    /// A cache that keeps leases for `retention`, and calls `flush` when it has released some.
+    pub(super) fn new(retention: Duration, flush: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), retention, flush: Box::new(flush) })
+    }
+
+    /// Keeps a lease that was asked for at `asked`; an older one of the same key is released.
+    pub(super) fn insert(self: &Arc<Self>, key: &Key, lease: Lease, asked: Instant) {
+        let life = lease.deadline().saturating_duration_since(asked);
         let latest = asked + life / 2;
-        let until = latest.min(Instant::now() + inner.config.lease_retention);
+        let until = latest.min(Instant::now() + self.retention);
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
         state.order.insert(number, key.clone());
-        let entry = Entry { leased, number, until, latest };
+        let entry = Entry { lease, number, until, latest };
         let replaced = state.leases.insert(key.clone(), entry);
         if let Some(replaced) = &replaced {
             state.order.remove(&replaced.number);
@@ -67,34 +75,31 @@ impl Held {
         let sweep = !std::mem::replace(&mut state.sweeping, true);
         drop(state);
         if sweep {
-            let sweeper = Sweeper { inner: Arc::downgrade(inner), ended: false };
+            let sweeper = Sweeper { cache: Arc::downgrade(self), ended: false };
             tokio::spawn(sweeper.run());
         }
         drop((replaced, beyond));
     }
 
-    /// Holds a key's lease for longer; `false` if there is none with enough life left.
-    pub(super) fn again(&self, key: &Key, retention: Duration) -> bool {
+    /// Keeps a key's lease for longer; `false` if there is none with enough life left.
+    pub(super) fn extend(&self, key: &Key) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
         let Some(entry) = state.leases.get_mut(key) else { return false };
-        let until = entry.latest.min(now + retention);
-        let enough = until > now + retention / 2 && entry.leased.is_live();
+        let until = entry.latest.min(now + self.retention);
+        let enough = until > now + self.retention / 2 && entry.lease.is_live();
         if enough {
             entry.until = until;
         }
         enough
     }
 
-    /// Takes a key's lease out for use.
-    pub(super) fn take(&self, key: &Key) -> Option<Leased> {
-        let entry = self.lock().take(key)?;
-        entry.usable()
-    }
-
-    /// Takes the leases of many keys out for use.
-    pub(super) fn take_each(&self, keys: &[Key]) -> Vec<Option<Leased>> {
+    /// Takes the leases of keys out for use; nothing at all if the cache is empty.
+    pub(super) fn take_each(&self, keys: &[Key]) -> Vec<Option<Lease>> {
         let mut state = self.lock();
+        if state.leases.is_empty() {
+            return Vec::new();
+        }
         let entries: Vec<_> = keys.iter().map(|key| state.take(key)).collect();
         drop(state);
         entries.into_iter().map(|entry| entry?.usable()).collect()
@@ -106,10 +111,10 @@ impl Held {
     }
 
     /// Takes out everything.
-    pub(super) fn take_all(&self) -> Vec<Leased> {
+    pub(super) fn take_all(&self) -> Vec<Lease> {
         let mut state = self.lock();
         state.order.clear();
-        state.leases.drain().map(|(_, entry)| entry.leased).collect()
+        state.leases.drain().map(|(_, entry)| entry.lease).collect()
     }
 
     /// Releases what nobody used in time. `false` when nothing is left, and the sweeps end.
@@ -141,16 +146,13 @@ impl Held {
 
 impl Entry {
     /// The lease, if it can still be used.
-    fn usable(self) -> Option<Leased> {
-        (self.until > Instant::now() && self.leased.is_live()).then_some(self.leased)
+    fn usable(self) -> Option<Lease> {
+        (self.until > Instant::now() && self.lease.is_live()).then_some(self.lease)
     }
 }
 
 impl State {
     fn take(&mut self, key: &Key) -> Option<Entry> {
-        if self.leases.is_empty() {
-            return None;
-        }
         let entry = self.leases.remove(key)?;
         self.order.remove(&entry.number);
         Some(entry)
@@ -162,28 +164,24 @@ impl State {
     }
 }
 
-/// The sweeper: it runs while anything is held and the connector lives. If its runtime ends before
-/// that, the next lease that is held starts another one.
+/// The sweeper: it runs while anything is kept and the connector lives. If its runtime ends before
+/// that, the next lease that is kept starts another one.
 struct Sweeper {
-    inner: Weak<Inner>,
+    cache: Weak<LeaseCache>,
     ended: bool,
 }
 
 impl Sweeper {
     async fn run(mut self) {
-        let interval = |inner: &Inner| {
-            let interval = inner.config.lease_retention / SWEEPS_PER_RETENTION;
-            interval.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX)
-        };
-        let Some(interval) = self.inner.upgrade().map(|inner| interval(&inner)) else { return };
+        let Some(retention) = self.cache.upgrade().map(|cache| cache.retention) else { return };
+        let interval = retention / SWEEPS_PER_RETENTION;
+        let interval = interval.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX);
         while !self.ended {
             tokio::time::sleep(interval).await;
-            let Some(inner) = self.inner.upgrade() else { return };
-            self.ended = !inner.held.sweep();
-            // What was released on the way is to reach the daemon even if no call follows.
-            if let Some(lane) = inner.negotiation.open_lane() {
-                lane.flush();
-            }
+            let Some(cache) = self.cache.upgrade() else { return };
+            self.ended = !cache.sweep();
+            // What was released is to reach the daemon even if no call follows.
+            (cache.flush)();
         }
     }
 }
@@ -191,9 +189,15 @@ impl Sweeper {
 impl Drop for Sweeper {
     fn drop(&mut self) {
         if !self.ended
-            && let Some(inner) = self.inner.upgrade()
+            && let Some(cache) = self.cache.upgrade()
         {
-            inner.held.lock().sweeping = false;
+            cache.lock().sweeping = false;
         }
+    }
+}
+
+impl fmt::Debug for LeaseCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseCache").field("len", &self.len()).finish_non_exhaustive()
     }
 }
