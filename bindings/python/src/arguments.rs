@@ -1,4 +1,4 @@
-//! What callers pass: keys and buffers, checked before anything is started.
+//! Arguments: keys and buffers, checked before anything is started.
 
 use kvlease_client::{ExternalBuffer, ExternalBytes, Key};
 use pyo3::{

@@ -174,10 +174,10 @@ impl Connector {
             ("leases_released", stats.leases_released),
             ("release_failures", stats.release_failures),
             ("leases_ended", stats.leases_ended),
-            ("damaged", stats.damaged),
+            ("damaged", stats.corrupt),
             ("too_large", stats.too_large),
             ("http_reads", stats.http_reads),
-            ("held", stats.held),
+            ("held", stats.cached_leases),
         ] {
             counts.set_item(name, count)?;
         }

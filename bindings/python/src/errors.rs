@@ -59,7 +59,7 @@ pub(crate) fn to_python(error: &Error) -> PyErr {
         | Error::CircuitOpen { .. } => UnavailableError::new_err(message),
         Error::Closed | Error::Forked => ClosedError::new_err(message),
         Error::Refused { .. } => RefusedError::new_err(message),
-        Error::LeaseEnded { .. } | Error::Damaged { .. } | Error::OutsideSegment { .. } => {
+        Error::LeaseEnded { .. } | Error::Corrupt { .. } | Error::OutsideSegment { .. } => {
             UnreadableError::new_err(message)
         }
         _ => KvleaseError::new_err(message),

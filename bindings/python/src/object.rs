@@ -1,4 +1,4 @@
-//! An object that was found and whose rest is not read yet.
+//! Open objects: found, and their rest not read yet.
 
 use std::sync::Mutex;
 

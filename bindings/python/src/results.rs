@@ -1,4 +1,4 @@
-//! What came of calls, as Python sees it.
+//! Results of calls, as Python sees them.
 
 use kvlease_client::{Error, PutOutcome};
 use pyo3::{prelude::*, types::PyList};

@@ -28,59 +28,24 @@
 
 #![forbid(unsafe_code)]
 
-pub mod adapter;
-mod address;
-mod attach;
-pub mod blocking;
-mod body;
-mod breaker;
-mod busy_poll;
-mod call;
-mod client;
-mod config;
-mod connection;
-mod connector;
-mod counters;
-mod error;
-mod framing;
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzzing;
-mod head;
-pub mod lane;
-mod lazy_stream;
-mod lease;
-mod malformed;
-mod operation;
-mod pending_response;
-mod pool;
-mod reply;
-mod request;
-mod socket;
-mod stream;
-mod tls;
-
-pub use address::{Address, AddressError, DEFAULT_PORT};
-pub use body::PutBody;
-pub use breaker::{BreakerState, OPEN_AFTER, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
-pub use busy_poll::AdaptiveSpin;
-pub use client::{Client, ObjectInfo, PutOutcome};
-pub use config::{
-    ClientConfig, DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, DEFAULT_PUT_PIECE_LEN,
-    DEFAULT_REQUESTS_MAX, Timeouts,
-};
-pub use connector::{
-    Connector, ConnectorConfig, ConnectorStats, HELD_LEASES_MAX, LISTED_OBJECTS_MAX, Notice,
-    OpenObject, Severity, SocketChoice, View,
-};
-pub use counters::Counters;
-pub use error::Error;
 pub use kvlease_api::{
     ErrorCode, LeaseReply, ListReply, ListedObject, SOCKET_HEADER, StatsReply, encode,
 };
-pub use kvlease_attach::Attachment;
-pub use kvlease_sys::{ExternalBuffer, ExternalBytes};
-pub use kvlease_types::SegmentName;
+pub use kvlease_connector::{
+    CACHED_LEASES_MAX, Connector, ConnectorConfig, ConnectorStats, LISTED_OBJECTS_MAX, Notice,
+    OpenObject, Severity, SocketChoice, View, backend, blocking,
+};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use kvlease_http::fuzzing;
+pub use kvlease_http::{
+    Address, AddressError, BreakerState, Client, ClientConfig, Counters, DEFAULT_BUCKET,
+    DEFAULT_CONNECTIONS_MAX, DEFAULT_PORT, DEFAULT_PUT_PIECE_LEN, DEFAULT_REQUESTS_MAX, Error,
+    Lease, OPEN_AFTER, ObjectInfo, ObjectStream, PROBE_AFTER_MAX, PROBE_AFTER_MIN, PutBody,
+    PutOutcome, Timeouts,
+};
+pub use kvlease_io::AdaptiveSpin;
+pub use kvlease_lane as lane;
+pub use kvlease_lmcache as adapter;
+pub use kvlease_shm::{Attachment, LentBuffer, LentBytes, SegmentName};
 pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
-pub use lease::Lease;
-pub use stream::{ObjectStream, check_sum};

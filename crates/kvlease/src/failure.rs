@@ -6,7 +6,7 @@
 //! | 1 | the object does not exist; for `put`: it exists already |
 //! | 64 | the command line or a name in it is malformed, or the daemon refuses the request as such |
 //! | 69 | the daemon is not reachable, is no such daemon, or cannot take the request now |
-//! | 74 | reading or writing failed, or the bytes are damaged |
+//! | 74 | reading or writing failed, or the bytes are corrupt |
 //! | 130 | `bench` was interrupted |
 //!
 //! 64 to 74 are those of `sysexits.h`.
@@ -96,7 +96,7 @@ impl From<Error> for Failure {
             | Error::NoSharedMemory
             | Error::OutsideSegment { .. }
             | Error::LeaseEnded { .. }
-            | Error::Damaged { .. }
+            | Error::Corrupt { .. }
             | Error::Source { .. }
             | Error::LengthMismatch { .. }
             | Error::Closed

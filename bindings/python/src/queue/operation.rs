@@ -1,4 +1,4 @@
-//! What a queue can be asked for.
+//! Operations of a queue.
 
 use kvlease_client::{Connector, Error, Key, LentBuffer, LentBytes, OpenObject, PutBody};
 use kvlease_shm::Owner;
@@ -77,7 +77,7 @@ impl Operation {
             }
             Self::Exists { keys } => Outcome::Flags(connector.batched_exists(&keys).await),
             Self::Lookup { keys } => Outcome::Count(connector.lookup_prefix(&keys).await),
-            Self::Hold { keys } => Outcome::Flags(connector.hold(&keys).await),
+            Self::Hold { keys } => Outcome::Flags(connector.prefetch_leases(&keys).await),
             Self::Put { objects, .. } => {
                 let stored = connector.batched_put(objects).await.into_iter();
                 Outcome::Flags(stored.map(|stored| stored.map(is_stored)).collect())

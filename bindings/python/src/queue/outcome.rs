@@ -1,4 +1,4 @@
-//! What came of an operation, kept without the interpreter until somebody takes it.
+//! Outcome of an operation, kept without the interpreter until Python takes it.
 
 use kvlease_client::{Error, OpenObject};
 use pyo3::{IntoPyObjectExt, prelude::*};

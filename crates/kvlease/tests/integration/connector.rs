@@ -135,8 +135,8 @@ async fn ten_thousand_keys(connector: Connector) {
     assert!(connector.batched_put(objects).await.into_iter().all(|put| put.is_ok()));
     assert!(connector.batched_exists(&keys).await.into_iter().all(|found| found.unwrap()));
     assert_eq!(connector.lookup_prefix(&keys).await.unwrap(), keys.len());
-    assert!(connector.hold(&keys).await.into_iter().all(|found| found.unwrap()));
-    assert_eq!(connector.stats().held as usize, kvlease_client::HELD_LEASES_MAX);
+    assert!(connector.prefetch_leases(&keys).await.into_iter().all(|found| found.unwrap()));
+    assert_eq!(connector.stats().cached_leases as usize, kvlease_client::CACHED_LEASES_MAX);
     let read = connector.batched_get(&keys).await;
     assert!(
         read.into_iter().all(|read| read.unwrap().as_deref() == Some(b"some bytes".as_slice()))
@@ -159,11 +159,16 @@ async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
     let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();
     assert!(!opened.is_shared() && opened.into_view().is_err());
     assert!(
-        connector.hold(&[key("k"), key("absent")]).await.into_iter().flatten().eq([true, false])
+        connector
+            .prefetch_leases(&[key("k"), key("absent")])
+            .await
+            .into_iter()
+            .flatten()
+            .eq([true, false])
     );
     // The first read has told that the daemon is ours, which needs no lease to say what exists.
     let stats = connector.stats();
-    assert_eq!((stats.http_reads, stats.leases, stats.held), (2, 0, 0));
+    assert_eq!((stats.http_reads, stats.leases, stats.cached_leases), (2, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

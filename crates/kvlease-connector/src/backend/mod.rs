@@ -1,0 +1,12 @@
+//! Ways to one daemon's objects: the fast lane and HTTP.
+//!
+//! A call is about a batch of keys; a single key is a batch of one. Leases are guards: dropping one
+//! releases it in the background.
+
+mod api;
+mod http;
+mod lane;
+
+pub use api::{Answers, Backend, LeaseGuard};
+pub use http::{HttpBackend, HttpLease};
+pub use lane::LaneBackend;

@@ -1,0 +1,156 @@
+//! The choice between the backends, and the fall-back from one to the other.
+//!
+//! The fast lane is asked first, if it is open. HTTP is asked for everything that the lane leaves
+//! unanswered, as when it breaks on the way.
+
+use std::{sync::Arc, time::Duration};
+
+use kvlease_http::{Error, PutBody, PutOutcome};
+use kvlease_lane::Lane;
+use kvlease_types::Key;
+use tokio::runtime::Handle;
+
+use super::{
+    backend::{Answers, Backend, HttpBackend, LaneBackend},
+    copier::Copier,
+    lane_manager::LaneManager,
+    lease::Lease,
+    notice::Notice,
+    terms::Terms,
+};
+
+/// The backends of one connector.
+#[derive(Debug)]
+pub(super) struct Backends {
+    pub(super) http: HttpBackend,
+    lane: LaneManager,
+    terms: Arc<Terms>,
+    copier: Arc<Copier>,
+}
+
+/// Makes a call about `$count` keys over the lane if it is open, and over HTTP from the first key
+/// on that the lane has not answered. `$from` is the number of that key.
+macro_rules! with_fallback {
+    ($backends:ident, $count:expr, |$backend:ident, $from:ident| $call:expr) => {{
+        let mut answers = match $backends.lane().await {
+            Some(lane) => {
+                let ($backend, $from) = (&lane, 0);
+                $call.await
+            }
+            None => Answers::new(),
+        };
+        if answers.len() < $count {
+            let ($backend, $from) = (&$backends.http, answers.len());
+            answers.extend($call.await);
+        }
+        answers
+    }};
+}
+
+impl Backends {
+    pub(super) fn new(terms: &Arc<Terms>, copier: &Arc<Copier>) -> Self {
+        Self {
+            http: HttpBackend::with_terms(terms),
+            lane: LaneManager::default(),
+            terms: Arc::clone(terms),
+            copier: Arc::clone(copier),
+        }
+    }
+
+    /// Leases objects; `None` is a miss. The answers end where no backend can lease: without shared
+    /// memory.
+    pub(super) async fn acquire(&self, keys: &[&Key]) -> Answers<Option<Lease>> {
+        with_fallback!(self, keys.len(), |backend, from| async {
+            let leases = backend.acquire(&keys[from..]).await.into_iter();
+            let leases = leases.map(|answer| answer.map(|lease| lease.map(Lease::from)));
+            leases.collect::<Answers<_>>()
+        })
+    }
+
+    /// Extends a lease over the backend that it came from.
+    pub(super) async fn renew(
+        &self,
+        key: &Key,
+        lease: &mut Lease,
+        ttl: Duration,
+    ) -> Result<(), Error> {
+        let is_renewed = match lease {
+            Lease::Http(lease) => self.http.renew(lease, ttl).await?,
+            Lease::Lane(lease) => self.over(lease.lane()).renew(lease, ttl).await?,
+        };
+        if is_renewed { Ok(()) } else { Err(Error::LeaseEnded { key: key.clone() }) }
+    }
+
+    /// Sends the releases that wait for others to go with them.
+    pub(super) fn flush(&self) {
+        self.http.flush();
+        if let Some(lane) = self.lane.open_lane() {
+            self.over(lane).flush();
+        }
+    }
+
+    /// Which objects exist, without counting.
+    pub(super) async fn exists(&self, keys: &[&Key]) -> Answers<bool> {
+        with_fallback!(self, keys.len(), |backend, from| backend.exists(&keys[from..]))
+    }
+
+    /// How many objects exist before the first one that does not, without counting.
+    pub(super) async fn count_prefix(&self, keys: &[Key]) -> Result<usize, Error> {
+        if let Some(lane) = self.lane().await
+            && let Some(count) = lane.count_prefix(keys).await
+        {
+            return count;
+        }
+        self.http.count_prefix(keys).await.unwrap_or(Ok(0))
+    }
+
+    /// Stores objects, without counting.
+    pub(super) async fn put(&self, objects: &mut [(&Key, PutBody)]) -> Answers<PutOutcome> {
+        with_fallback!(self, objects.len(), |backend, from| backend.put(&mut objects[from..]))
+    }
+
+    /// Removes objects; `false` for what was not there, and for a daemon that removes none.
+    pub(super) async fn remove(&self, keys: &[&Key]) -> Answers<bool> {
+        with_fallback!(self, keys.len(), |backend, from| backend.remove(&keys[from..]))
+    }
+
+    /// Removes an object whose bytes are corrupt, so that the next put replaces it, if the daemon
+    /// can remove.
+    pub(super) fn remove_corrupt(self: &Arc<Self>, key: &Key, runtime: &Handle) {
+        if self.is_fast() || self.http.client.speaks_extensions() {
+            // Best effort: the next reader finds it corrupt again.
+            let (backends, key) = (Arc::clone(self), key.clone());
+            runtime.spawn(async move { drop(backends.remove(&[&key]).await) });
+        }
+    }
+
+    /// Whether the lane is open.
+    pub(super) fn is_fast(&self) -> bool {
+        self.lane.open_lane().is_some()
+    }
+
+    /// How many leases came over lanes so far, and how many of them have ended.
+    pub(super) fn lane_leases(&self) -> (u64, u64) {
+        self.lane.leases()
+    }
+
+    /// The oldest notice about the segment or the lane.
+    pub(super) fn take_notice(&self) -> Option<Notice> {
+        self.http.take_notice().or_else(|| self.lane.take_notice())
+    }
+
+    /// Closes all connections and unmaps the segment. The lane is not opened again.
+    pub(super) fn release_resources(&self) {
+        self.lane.close();
+        self.http.release_resources();
+    }
+
+    async fn lane(&self) -> Option<LaneBackend> {
+        let lane = self.lane.lane(&self.http.client, &self.terms.config).await;
+        lane.map(|lane| self.over(lane))
+    }
+
+    fn over(&self, lane: Lane) -> LaneBackend {
+        LaneBackend::new(lane, Arc::clone(&self.terms), Arc::clone(&self.copier))
+    }
+}

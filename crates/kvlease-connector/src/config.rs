@@ -1,0 +1,55 @@
+//! Settings of a connector.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use kvlease_http::ClientConfig;
+use kvlease_types::ByteSize;
+
+/// Whether the daemon's fast lane is taken, and where it is.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum SocketChoice {
+    /// It is taken where the daemon says that it is, if it says so and this client gets there.
+    #[default]
+    Announced,
+    /// It is taken at this path, if this client gets there.
+    At(PathBuf),
+    /// All goes over HTTP.
+    Never,
+}
+
+/// The settings of a [`Connector`](crate::Connector). They are data: nothing is read from the
+/// environment. The adapter makes them from LMCache's configuration.
+#[derive(Clone, Debug)]
+pub struct ConnectorConfig {
+    /// Daemon, bucket, segment and transport.
+    pub client: ClientConfig,
+    /// How long the daemon may hold a lease request for an object that is being written.
+    pub lease_wait: Duration,
+    /// The time to live that leases ask for.
+    pub lease_ttl: Duration,
+    /// The largest object that a lease is accepted for; a larger one is a miss. `None`: any.
+    pub lease_len_max: Option<ByteSize>,
+    /// How long a lease that [`prefetch_leases`](crate::Connector::prefetch_leases) took is kept for the read that
+    /// follows. Never longer than the lease lives.
+    pub lease_retention: Duration,
+    /// How many threads copy at a time.
+    pub copy_threads: NonZeroUsize,
+    /// Whether the daemon's fast lane is taken.
+    pub socket: SocketChoice,
+}
+
+impl ConnectorConfig {
+    /// The defaults of LMCache's connector on top of these settings of a client.
+    pub fn new(client: ClientConfig) -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            client,
+            lease_wait: Duration::from_secs(1),
+            lease_ttl: Duration::from_secs(30),
+            lease_len_max: None,
+            lease_retention: Duration::from_secs(5),
+            socket: SocketChoice::default(),
+            copy_threads: cores.min(const { NonZeroUsize::new(4).expect("4 is not 0") }),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Look-ups.
+
+use std::time::Instant;
+
+use kvlease_http::Error;
+use kvlease_types::Key;
+
+use super::{Connector, backend::Answers, lease_cache::CACHED_LEASES_MAX};
+
+impl Connector {
+    /// Whether an object exists.
+    ///
+    /// # Errors
+    ///
+    /// Those of any call; [`Error::Closed`].
+    pub async fn exists(&self, key: &Key) -> Result<bool, Error> {
+        self.ensure_open()?;
+        let exists = self.exists_each(&[key]).await.pop();
+        exists.expect("one answer for one key")
+    }
+
+    /// Which of many objects exist.
+    pub async fn batched_exists(&self, keys: &[Key]) -> Vec<Result<bool, Error>> {
+        let keys: Vec<&Key> = keys.iter().collect();
+        self.if_open(keys.len(), self.exists_each(&keys)).await
+    }
+
+    /// Which of many objects exist. The leases of those that do are kept for the reads that follow,
+    /// for [`ConnectorConfig::lease_retention`](super::ConnectorConfig::lease_retention) and half
+    /// the life of each lease at most.
+    pub async fn prefetch_leases(&self, keys: &[Key]) -> Vec<Result<bool, Error>> {
+        let prefetch = async {
+            let mut found = Vec::with_capacity(keys.len());
+            // No more is leased at a time than can be kept.
+            for keys in keys.chunks(CACHED_LEASES_MAX) {
+                found.extend(self.prefetch_each(keys).await);
+            }
+            found
+        };
+        self.if_open(keys.len(), prefetch).await
+    }
+
+    /// How many objects exist before the first one that does not.
+    ///
+    /// # Errors
+    ///
+    /// Those of any call, if one fails before the first miss.
+    pub async fn lookup_prefix(&self, keys: &[Key]) -> Result<usize, Error> {
+        self.ensure_open()?;
+        let count = self.inner.backends.count_prefix(keys).await?;
+        let counters = &self.inner.terms.counters;
+        counters.hits.add(count as u64);
+        counters.misses.add(u64::from(count < keys.len()));
+        Ok(count)
+    }
+
+    async fn exists_each(&self, keys: &[&Key]) -> Answers<bool> {
+        let found = self.inner.backends.exists(keys).await;
+        self.count_found(&found);
+        found
+    }
+
+    async fn prefetch_each(&self, keys: &[Key]) -> Answers<bool> {
+        let cache = &self.inner.cache;
+        let mut found: Answers<bool> = keys.iter().map(|key| Ok(cache.extend(key))).collect();
+        let missing = |place: &usize| matches!(found[*place], Ok(false));
+        let places: Vec<usize> = (0..keys.len()).filter(missing).collect();
+        let wanted: Vec<&Key> = places.iter().map(|place| &keys[*place]).collect();
+        let asked = Instant::now();
+        let leases = self.inner.backends.acquire(&wanted).await;
+        // What cannot be leased, as without shared memory, can still be looked up.
+        let rest = leases.len();
+        let others = match rest < wanted.len() {
+            true => self.inner.backends.exists(&wanted[rest..]).await,
+            false => Answers::new(),
+        };
+        for (place, lease) in places.iter().zip(leases) {
+            let key = &keys[*place];
+            found[*place] = lease.and_then(|lease| {
+                let Some(lease) = lease else { return Ok(false) };
+                lease.ensure_bounds(key)?;
+                cache.insert(key, lease, asked);
+                Ok(true)
+            });
+        }
+        for (place, exists) in places[rest..].iter().zip(others) {
+            found[*place] = exists;
+        }
+        self.count_found(&found);
+        found
+    }
+
+    fn count_found(&self, found: &Answers<bool>) {
+        let answered = found.iter().flatten();
+        answered.for_each(|found| self.inner.terms.counters.found(*found));
+    }
+}

@@ -1,0 +1,92 @@
+//! The segment as a connector sees it: there, replaced, or missing for now.
+//!
+//! A missing segment is no failure: reads go over HTTP meanwhile. A warning says so once in a while,
+//! since it costs most of the speed and is easily fixed. Programs without events of `tracing`, such
+//! as Python's, take it as a notice instead.
+
+use std::{
+    error::Error as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use kvlease_http::{Client, Error};
+use kvlease_shm::Attachment;
+
+use super::notice::{Notice, Notices};
+
+/// How long after a failed attempt the next one is made.
+const ATTACH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a missing segment is warned of.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Attaches to the client's segment.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    /// Never locked across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When attaching failed last, and when that was said last; `None` while it succeeds.
+    failed: Option<Failed>,
+    /// Notices that were not taken yet.
+    notices: Notices,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    tried: Instant,
+    warned: Instant,
+}
+
+impl Segment {
+    /// The segment that the name means now; `None` to read over HTTP.
+    pub(super) fn attach(&self, client: &Client) -> Option<Arc<Attachment>> {
+        client.config().shared_memory_name.as_ref()?;
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.failed.is_some_and(|failed| now - failed.tried < ATTACH_INTERVAL) {
+            return None;
+        }
+        match client.attach() {
+            Ok(attachment) => {
+                state.failed = None;
+                Some(attachment)
+            }
+            Err(error) => {
+                let due = |failed: &Failed| now - failed.warned >= WARNING_INTERVAL;
+                let warned = match state.failed {
+                    None => {
+                        state.notices.warning(explain(&error));
+                        now
+                    }
+                    Some(before) if due(&before) => {
+                        tracing::warn!("{}", explain(&error));
+                        now
+                    }
+                    Some(before) => before.warned,
+                };
+                state.failed = Some(Failed { tried: now, warned });
+                None
+            }
+        }
+    }
+
+    /// The oldest notice that was not taken: that attaching began to fail.
+    pub(super) fn take_notice(&self) -> Option<Notice> {
+        self.lock().notices.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in the sections can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn explain(error: &Error) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("objects are read over http, which is slower, until that is fixed: {error}{cause}")
+}

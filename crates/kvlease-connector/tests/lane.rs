@@ -1,0 +1,112 @@
+//! The connector over the fast lane, against peers that are no daemon.
+
+#![expect(clippy::unwrap_used, reason = "an assumption that fails is a failed test")]
+
+#[path = "../../kvlease-lane/tests/peer/mod.rs"]
+mod peer;
+
+use std::{
+    io::{Read, Write},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use kvlease_api::lane::{
+    DoneStatus, FRAME_LEN_MAX, Frame, LeaseGrant, LeasesWriter, Request, write_renewed,
+};
+use kvlease_connector::{Connector, ConnectorConfig, OpenObject, SocketChoice, View};
+use kvlease_http::ClientConfig;
+use kvlease_shm::Generations;
+use kvlease_types::{Extent, Key, Offset};
+
+use peer::{LIMIT, Peer, grant, granted, greet, next_frame, read_frame};
+
+#[test]
+fn a_view_can_be_made_when_the_runtime_of_its_lease_has_ended() {
+    let peer = Peer::serving(|stream| {
+        greet(&stream, &Generations::create(8).unwrap());
+        let request = read_frame(&mut &stream);
+        (&stream).write_all(&granted(request, grant(3, 9), 0)).unwrap();
+        // Until the client has closed.
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    });
+    let connector = connector(&peer);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let opened = runtime.block_on(connector.open(&Key::new("k").unwrap(), 0));
+    drop(runtime);
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || done.send(opened.unwrap().unwrap().into_view().is_ok()));
+    assert!(is_done.recv_timeout(LIMIT).unwrap());
+}
+
+#[tokio::test]
+async fn a_lane_that_is_opened_while_its_connector_closes_is_closed_as_well() {
+    let (asked, is_asked) = mpsc::channel();
+    let (go, gone) = mpsc::channel::<()>();
+    let (closed, is_closed) = mpsc::channel();
+    let peer = Peer::serving(move |stream| {
+        asked.send(()).unwrap();
+        gone.recv_timeout(LIMIT).unwrap();
+        greet(&stream, &Generations::create(8).unwrap());
+        let _ = (&stream).read_to_end(&mut Vec::new());
+        closed.send(()).unwrap();
+    });
+    let connector = connector(&peer);
+    let key = Key::new("k").unwrap();
+    let (found, ()) = tokio::join!(connector.exists(&key), async {
+        is_asked.recv_timeout(LIMIT).unwrap();
+        connector.close().await;
+        go.send(()).unwrap();
+    });
+    // Nobody serves HTTP here.
+    assert!(found.is_err());
+    is_closed.recv_timeout(LIMIT).unwrap();
+    assert!(!connector.is_fast());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_views_of_a_batch_are_renewed_together_for_as_long_as_they_are_there() {
+    let short = Duration::from_millis(20);
+    let (tell, told) = mpsc::channel();
+    let peer = Peer::serving(move |stream| {
+        let generations = Generations::create(8).unwrap();
+        generations.set(3, 9);
+        greet(&stream, &generations);
+        let mut leases = LeasesWriter::begin(Vec::new(), read_frame(&mut &stream));
+        for sequence in 1..=3 {
+            let grant = LeaseGrant { sequence, ..grant(3, 9) };
+            leases.granted(&grant, &[Extent::new(Offset::new(0), grant.len)]);
+        }
+        (&stream).write_all(&leases.finish(short)).unwrap();
+        while let Some(arrived) = next_frame(&mut &stream) {
+            let frame = Frame::split(&arrived, FRAME_LEN_MAX).unwrap().unwrap().0;
+            let Request::Renew { ids, .. } = Request::decode(&frame).unwrap() else { continue };
+            let mut answer = Vec::new();
+            write_renewed(&mut answer, frame.request, short, &vec![DoneStatus::Done; ids.len()]);
+            // Whoever listened may have heard enough.
+            let _ = tell.send(ids.collect::<Vec<_>>());
+            let _ = (&stream).write_all(&answer);
+        }
+    });
+    let connector = connector(&peer);
+    let keys: Vec<Key> = ["a", "b", "c"].map(|key| Key::new(key).unwrap()).into();
+    let opened = connector.batched_open(&keys, 0).await;
+    let view = |opened: Result<Option<_>, _>| -> Option<View> {
+        let object: OpenObject = opened.unwrap().unwrap();
+        Some(object.into_view().unwrap())
+    };
+    let mut views: Vec<_> = opened.into_iter().map(view).collect();
+    let next = || told.recv_timeout(LIMIT).unwrap();
+    while next() != [1, 2, 3] {}
+    views[1] = None;
+    while next() != [1, 3] {}
+    assert_eq!(next(), [1, 3]);
+}
+
+/// A connector that knows nothing but the peer.
+fn connector(peer: &Peer) -> Connector {
+    let mut config = ConnectorConfig::new(ClientConfig::new("127.0.0.1:1".parse().unwrap()));
+    config.socket = SocketChoice::At(peer.path());
+    Connector::new(config)
+}

@@ -1,0 +1,266 @@
+//! Request bodies: nothing, bytes, or a source that is read while it is sent.
+//!
+//! A body knows what to write next and how much of it was written. A source of unknown length is
+//! framed as it is read (chunked encoding), so that the connection writes all bodies alike.
+
+use std::{
+    fmt, io,
+    io::Write,
+    mem,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use kvlease_sys::ExternalBytes;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Room for the length in front of a piece of unknown context: 16 hexadecimal digits and CRLF.
+const FRAME_HEAD_LEN: usize = 18;
+
+/// End of a framed piece.
+const FRAME_TAIL: &[u8] = b"\r\n";
+
+/// End of a framed body: a piece of length 0, and no trailers.
+const FRAMES_END: &[u8] = b"0\r\n\r\n";
+
+/// The bytes of an object to store.
+pub struct PutBody {
+    /// Sent in this order, both before the source.
+    parts: [Bytes; 2],
+    source: Option<Box<Source>>,
+}
+
+struct Source {
+    reader: Pin<Box<dyn AsyncRead + Send>>,
+    /// How many bytes are to come, if that was said. If not, pieces are framed.
+    remaining: Option<u64>,
+    ended: bool,
+    /// The piece that is being written, its frame included, and where it is in there.
+    piece: Vec<u8>,
+    unsent: Range<usize>,
+}
+
+impl PutBody {
+    /// Everything that `reader` gives until its end. `len` in bytes is sent ahead if it is known,
+    /// and then the source must give exactly as much; if not, chunked encoding is used.
+    pub fn reader(reader: impl AsyncRead + Send + 'static, len: Option<u64>) -> Self {
+        let source = Source {
+            reader: Box::pin(reader),
+            remaining: len,
+            ended: false,
+            piece: Vec::new(),
+            unsent: 0..0,
+        };
+        Self { parts: Default::default(), source: Some(Box::new(source)) }
+    }
+
+    /// Bytes that stay where they are while they are sent.
+    pub fn lent(bytes: ExternalBytes) -> Self {
+        Self::from(Bytes::from_owner(bytes))
+    }
+
+    /// A head of its own and bytes that stay where they are, sent one after the other: what stores
+    /// both as one object without joining them in memory.
+    pub fn headed(head: impl Into<Bytes>, rest: ExternalBytes) -> Self {
+        Self { parts: [head.into(), Bytes::from_owner(rest)], source: None }
+    }
+
+    /// Takes the body out, and leaves an empty one.
+    pub fn take(&mut self) -> Self {
+        mem::replace(self, Self::empty())
+    }
+
+    /// No body at all.
+    pub(crate) fn empty() -> Self {
+        Self { parts: Default::default(), source: None }
+    }
+
+    /// All bytes that are to come, if they are in memory.
+    pub fn in_memory(&self) -> Option<[Bytes; 2]> {
+        self.source.is_none().then(|| self.parts.clone())
+    }
+
+    /// How many bytes are to come, if that is known.
+    #[expect(clippy::len_without_is_empty, reason = "a body of unknown length may be empty")]
+    pub fn len(&self) -> Option<u64> {
+        match &self.source {
+            Some(source) => source.remaining,
+            None => Some(self.parts.iter().map(|part| part.len() as u64).sum()),
+        }
+    }
+
+    /// Makes sure that [`Self::unsent`] has something. `false` at the end. Reads at most `piece_len`
+    /// bytes of a source.
+    pub(crate) fn poll_unsent(
+        &mut self,
+        context: &mut Context<'_>,
+        piece_len: usize,
+    ) -> Poll<io::Result<bool>> {
+        match &mut self.source {
+            Some(source) => source.poll_unsent(context, piece_len),
+            None => Poll::Ready(Ok(self.parts.iter().any(|part| !part.is_empty()))),
+        }
+    }
+
+    /// The bytes to write next, at most `write_len` bytes of memory or one piece of a source.
+    pub(crate) fn unsent(&self, write_len: usize) -> [&[u8]; 2] {
+        if let Some(source) = &self.source {
+            return [&source.piece[source.unsent.clone()], &[]];
+        }
+        let first = self.parts[0].len().min(write_len);
+        let second = self.parts[1].len().min(write_len - first);
+        [&self.parts[0][..first], &self.parts[1][..second]]
+    }
+
+    /// Takes `len` bytes off what is to be written.
+    pub(crate) fn advance(&mut self, len: usize) {
+        if let Some(source) = &mut self.source {
+            source.unsent.start += len;
+            return;
+        }
+        let first = self.parts[0].len().min(len);
+        self.parts[0].advance(first);
+        self.parts[1].advance(len - first);
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for PutBody {
+    fn from(bytes: T) -> Self {
+        Self { parts: [bytes.into(), Bytes::new()], source: None }
+    }
+}
+
+impl fmt::Debug for PutBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutBody").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    fn poll_unsent(
+        &mut self,
+        context: &mut Context<'_>,
+        piece_len: usize,
+    ) -> Poll<io::Result<bool>> {
+        if !self.unsent.is_empty() || self.ended {
+            return Poll::Ready(Ok(!self.unsent.is_empty()));
+        }
+        let room = FRAME_HEAD_LEN..FRAME_HEAD_LEN + piece_len;
+        self.piece.resize(room.end + FRAME_TAIL.len(), 0);
+        let mut target = ReadBuf::new(&mut self.piece[room]);
+        ready!(self.reader.as_mut().poll_read(context, &mut target))?;
+        let len = target.filled().len();
+        self.ended = len == 0;
+        match &mut self.remaining {
+            None => self.frame(len),
+            Some(remaining) => {
+                *remaining = subtract(*remaining, len)?;
+                self.ended |= *remaining == 0;
+                self.unsent = FRAME_HEAD_LEN..FRAME_HEAD_LEN + len;
+            }
+        }
+        Poll::Ready(Ok(!self.unsent.is_empty()))
+    }
+
+    /// Puts the length in front of a piece, or the end in its place.
+    fn frame(&mut self, len: usize) {
+        if len == 0 {
+            self.piece[..FRAMES_END.len()].copy_from_slice(FRAMES_END);
+            self.unsent = 0..FRAMES_END.len();
+            return;
+        }
+        let mut head = [0; FRAME_HEAD_LEN];
+        let mut rest = head.as_mut_slice();
+        write!(rest, "{len:x}\r\n").expect("a length has at most 16 digits");
+        let unused = rest.len();
+        let head_len = FRAME_HEAD_LEN - unused;
+        let end = FRAME_HEAD_LEN + len;
+        self.piece[unused..FRAME_HEAD_LEN].copy_from_slice(&head[..head_len]);
+        self.piece[end..end + FRAME_TAIL.len()].copy_from_slice(FRAME_TAIL);
+        self.unsent = unused..end + FRAME_TAIL.len();
+    }
+}
+
+/// How much is to come after `len` bytes of `remaining` came.
+fn subtract(remaining: u64, len: usize) -> io::Result<u64> {
+    if len == 0 && remaining > 0 {
+        let text = format!("the source ended early, missing=`{remaining}`");
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+    }
+    remaining.checked_sub(len as u64).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "the source is longer than was said")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    const PIECE_LEN: usize = 1000;
+
+    /// Takes a body apart as a connection does that writes at most `write_len` bytes at a time.
+    async fn written(mut body: PutBody, write_len: usize) -> io::Result<Vec<u8>> {
+        let mut written = Vec::new();
+        while poll_fn(|context| body.poll_unsent(context, PIECE_LEN)).await? {
+            let unsent = body.unsent(PIECE_LEN).concat();
+            assert!(!unsent.is_empty());
+            let len = unsent.len().min(write_len);
+            written.extend_from_slice(&unsent[..len]);
+            body.advance(len);
+        }
+        Ok(written)
+    }
+
+    fn some_bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i * 7) as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn bytes_are_written_in_pieces_however_little_the_connection_takes() {
+        let bytes = some_bytes(3 * PIECE_LEN + 17);
+        for write_len in [1, 999, 1000, usize::MAX] {
+            let body = PutBody { parts: [bytes.clone().into(), Bytes::new()], source: None };
+            assert!(written(body, write_len).await.unwrap() == bytes);
+            let (head, rest) = (bytes[..28].to_vec(), bytes[28..].to_vec());
+            let body = PutBody { parts: [head.into(), rest.into()], source: None };
+            assert_eq!(body.len(), Some(bytes.len() as u64));
+            assert!(body.unsent(PIECE_LEN).concat().len() <= PIECE_LEN);
+            assert!(written(body, write_len).await.unwrap() == bytes);
+        }
+        assert!(written(PutBody::empty(), 1).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_source_of_known_length_is_written_as_it_is() {
+        for len in [0, 1, PIECE_LEN, 3 * PIECE_LEN + 17] {
+            let bytes = some_bytes(len);
+            let body = PutBody::reader(io::Cursor::new(bytes.clone()), Some(len as u64));
+            assert_eq!(body.len(), Some(len as u64));
+            assert!(written(body, 77).await.unwrap() == bytes, "{len}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_of_unknown_length_is_framed() {
+        let body = PutBody::reader(io::Cursor::new(vec![b'x'; PIECE_LEN + 2]), None);
+        assert_eq!(body.len(), None);
+        let expected =
+            [b"3e8\r\n".as_slice(), &[b'x'; PIECE_LEN], b"\r\n2\r\nxx\r\n0\r\n\r\n"].concat();
+        assert!(written(body, 3).await.unwrap() == expected);
+        let body = PutBody::reader(tokio::io::empty(), None);
+        assert_eq!(written(body, 3).await.unwrap(), b"0\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_source_of_another_length_than_said_is_an_error() {
+        let body = |len| PutBody::reader(io::Cursor::new(vec![1; 10]), Some(len));
+        let error = |len| async move { written(body(len), 3).await.map_err(|error| error.kind()) };
+        assert_eq!(error(11).await, Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(error(9).await, Err(io::ErrorKind::InvalidData));
+        assert_eq!(error(10).await.unwrap().len(), 10);
+    }
+}

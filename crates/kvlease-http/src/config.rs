@@ -1,0 +1,117 @@
+//! Settings of a client.
+
+use std::{path::PathBuf, time::Duration};
+
+use kvlease_types::BucketName;
+use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
+
+use crate::Address;
+
+/// The default bucket.
+pub const DEFAULT_BUCKET: &str = "lmcache";
+
+/// The default limit on the connections of a client: that of the stock clients.
+pub const DEFAULT_CONNECTIONS_MAX: usize = 128;
+
+/// The default limit on the calls of a client that are under way: that of the stock clients.
+pub const DEFAULT_REQUESTS_MAX: usize = 100;
+
+/// The default length of a piece of a body, in bytes: that of the stock clients.
+pub const DEFAULT_PUT_PIECE_LEN: usize = 64 << 10;
+
+/// The least time by which a lease's call outlasts the wait that the daemon is asked to keep to: its
+/// answer has to arrive while the call waits for it.
+pub const ANSWER_MARGIN_MIN: Duration = Duration::from_millis(50);
+
+/// The settings of a [`Client`](crate::Client). They are data: nothing is read from the environment.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Address of the daemon.
+    pub address: Address,
+    /// The bucket that all keys belong to.
+    pub bucket: BucketName,
+    /// Name of the daemon's segment, or `None` to read over HTTP.
+    pub shared_memory_name: Option<SegmentName>,
+    /// The directory that the segment is in.
+    pub shared_memory_dir: PathBuf,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// The most connections at a time; a call beyond them waits for one. At least 1: 0 means 1.
+    pub connections_max: usize,
+    /// The most calls under way at a time; one beyond them waits. At least 1: 0 means 1.
+    ///
+    /// Of these, and of the connections, calls that carry an object have at most three quarters, so
+    /// that leases never wait behind transfers.
+    pub requests_max: usize,
+    /// How many bytes are a piece of a body. A source is read, held in memory and sent one piece at
+    /// a time; what is in memory anyway is written up to 16 pieces at a time, which makes the usual
+    /// length as fast as larger ones. At least 1: 0 means 1.
+    pub put_piece_len: usize,
+    /// A file with the certificates, in PEM, of trusted signers beside the system's. For `https` only.
+    pub tls_ca_file: Option<PathBuf>,
+}
+
+impl ClientConfig {
+    /// The defaults for a daemon at `address`: bucket [`DEFAULT_BUCKET`], no shared memory.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            bucket: BucketName::new(DEFAULT_BUCKET).expect("the default bucket is a valid name"),
+            shared_memory_name: None,
+            shared_memory_dir: PathBuf::from(DEFAULT_SEGMENT_DIR),
+            timeouts: Timeouts::default(),
+            connections_max: DEFAULT_CONNECTIONS_MAX,
+            requests_max: DEFAULT_REQUESTS_MAX,
+            put_piece_len: DEFAULT_PUT_PIECE_LEN,
+            tls_ca_file: None,
+        }
+    }
+}
+
+/// How long calls may take, counted from the call: waiting for their turn and for a connection is
+/// included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timeouts {
+    /// For a connection to be made, encryption included.
+    pub connect: Duration,
+    /// For a call that carries no object: a lease, a release, a listing. The wait of a lease for a
+    /// write is part of it; only a longer wait than this has room for makes the call longer, to
+    /// the wait and 50 ms.
+    pub call: Duration,
+    /// For a call that carries an object, from its first to its last byte.
+    pub transfer: Duration,
+}
+
+impl Timeouts {
+    /// For a lease that the daemon may hold for `wait`.
+    pub fn lease(self, wait: Duration) -> Duration {
+        self.call.max(wait.saturating_add(ANSWER_MARGIN_MIN))
+    }
+}
+
+impl Default for Timeouts {
+    /// 2 s to connect, 5 s for a call, 300 s for a transfer.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            call: Duration::from_secs(5),
+            transfer: Duration::from_secs(300),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_of_a_lease_is_part_of_its_call_unless_it_is_longer() {
+        let lease = |call_ms, wait_ms| {
+            let timeouts = Timeouts { call: Duration::from_millis(call_ms), ..Timeouts::default() };
+            timeouts.lease(Duration::from_millis(wait_ms)).as_millis()
+        };
+        assert_eq!([lease(5000, 0), lease(5000, 4500), lease(5000, 4950)], [5000; 3]);
+        assert_eq!([lease(100, 50), lease(100, 51), lease(100, 1000)], [100, 101, 1050]);
+        assert_eq!(Timeouts::default().lease(Duration::MAX), Duration::MAX);
+    }
+}

@@ -1,0 +1,57 @@
+//! HTTP client of the HyperPod KV protocol: connections to one daemon, single calls, lease guards.
+//!
+//! Every call ends within a named time ([`Timeouts`]), and holds one of a bounded number of
+//! connections while it runs. What the daemon says about places in memory is input: a reader checks
+//! it against its mapping.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), kvlease_http::Error> {
+//! use kvlease_http::{Client, ClientConfig};
+//! use kvlease_types::Key;
+//!
+//! let client = Client::new(ClientConfig::new("http://127.0.0.1:9200".parse()?));
+//! client.put(&Key::new("org/model@1@0@7f@half")?, "some bytes").await?;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod attach;
+mod body;
+mod breaker;
+mod call;
+mod client;
+mod config;
+mod connection;
+mod counters;
+mod error;
+mod framing;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+mod head;
+mod lease;
+mod malformed;
+mod operation;
+mod pending_response;
+mod pool;
+mod reply;
+mod request;
+mod socket;
+mod stream;
+mod tls;
+
+pub use address::{Address, AddressError, DEFAULT_PORT};
+pub use body::PutBody;
+pub use breaker::{BreakerState, OPEN_AFTER, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
+pub use client::{Client, ObjectInfo, PutOutcome};
+pub use config::{
+    ANSWER_MARGIN_MIN, ClientConfig, DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX,
+    DEFAULT_PUT_PIECE_LEN, DEFAULT_REQUESTS_MAX, Timeouts,
+};
+pub use counters::Counters;
+pub use error::Error;
+pub use lease::Lease;
+pub use stream::{ObjectStream, check_sum};

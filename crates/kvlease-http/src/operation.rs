@@ -1,0 +1,69 @@
+//! Operations of the protocol, and the properties of each that the transport needs.
+
+/// One kind of call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operation {
+    Put,
+    Get,
+    Head,
+    Lease,
+    Release,
+    Renew,
+    Remove,
+    List,
+    Stats,
+    Ping,
+}
+
+impl Operation {
+    /// Name in errors.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Head => "head",
+            Self::Lease => "lease",
+            Self::Release => "release",
+            Self::Renew => "renew",
+            Self::Remove => "remove",
+            Self::List => "list",
+            Self::Stats => "stats",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// The method of its request.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Put => "PUT",
+            Self::Get | Self::List | Self::Stats | Self::Ping => "GET",
+            Self::Head => "HEAD",
+            Self::Lease | Self::Release | Self::Renew => "POST",
+            Self::Remove => "DELETE",
+        }
+    }
+
+    /// Whether it carries an object. Such calls leave room for the others.
+    pub(crate) fn is_transfer(self) -> bool {
+        matches!(self, Self::Put | Self::Get)
+    }
+
+    /// Whether it may be sent once more when its connection broke before any byte of an answer,
+    /// although the daemon may have carried it out.
+    ///
+    /// * Reading changes nothing: get, head, list, stats, ping.
+    /// * A lease whose reply was lost ends by its time to live, unused.
+    /// * A release of what is released already is answered like the first.
+    /// * A renewal counts from its own time: the second is what was meant.
+    ///
+    /// Not so a put, whose second try would report the first one's object as another writer's, nor
+    /// a removal, which would report that there was nothing. They are sent again only when nothing
+    /// of them had left.
+    pub(crate) fn may_repeat(self) -> bool {
+        match self {
+            Self::Get | Self::Head | Self::List | Self::Stats | Self::Ping => true,
+            Self::Lease | Self::Release | Self::Renew => true,
+            Self::Put | Self::Remove => false,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Replies: read to their end within limits, and turned into values or errors.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{PoisonError, atomic::Ordering},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use kvlease_api::{ErrorBody, ErrorCode};
+use kvlease_types::{Checksum, Key};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{
+    Client, Error,
+    connection::{Connection, Fault},
+    head::Head,
+    operation::Operation,
+    pool::{PoolFault, PooledConnection},
+    socket::ConnectFault,
+    tls::TlsFault,
+};
+
+/// The longest reply that is read whole: a listing of the most objects with the longest keys.
+const REPLY_LEN_MAX: usize = 64 << 20;
+
+/// How much of a reply that is no error of ours is quoted in an error.
+const QUOTE_LEN_MAX: usize = 200;
+
+/// A reply without an object's bytes.
+#[derive(Debug)]
+pub(crate) struct Reply<'a> {
+    pub(crate) head: Head,
+    body: Bytes,
+    /// The body of a refusal by a daemon of ours.
+    refusal: Option<ErrorBody>,
+    call: Call<'a>,
+}
+
+/// One call: its client, its operation and its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) operation: Operation,
+    pub(crate) key: Option<&'a Key>,
+}
+
+impl Call<'_> {
+    /// The error for a reply that is not of the protocol.
+    pub(crate) fn protocol(&self, what: impl ToString) -> Error {
+        let mut what = what.to_string();
+        if let Some(key) = self.key {
+            what.push_str(&format!(", key=`{key}`"));
+        }
+        let address = self.client.config().address.clone();
+        Error::Protocol { operation: self.operation.name(), what, address }
+    }
+
+    /// The error for a request that has no answer.
+    pub(crate) fn failed(&self, fault: PoolFault) -> Error {
+        let address = self.client.config().address.clone();
+        match fault {
+            PoolFault::Connect(ConnectFault::Unreachable(source)) => {
+                Error::Unreachable { address, source }
+            }
+            PoolFault::Connect(ConnectFault::Tls(fault)) => match fault {
+                TlsFault::CaFile { path, source } => Error::TlsCaFile { path, source },
+                TlsFault::Peer { what, source } => Error::Tls { address, what, source },
+                TlsFault::Broken(source) => Error::Unreachable { address, source },
+            },
+            PoolFault::Exchange(fault) => self.broken(fault),
+        }
+    }
+
+    /// The error for a connection that failed.
+    pub(crate) fn broken(&self, fault: Fault) -> Error {
+        let operation = self.operation.name();
+        match (fault, self.key) {
+            (Fault::Malformed(what), _) => self.protocol(what),
+            (Fault::Source(source), Some(key)) => Error::Source { key: key.clone(), source },
+            (
+                Fault::Unsent(source)
+                | Fault::Unanswered(source)
+                | Fault::Cut(source)
+                | Fault::Source(source),
+                _,
+            ) => {
+                let address = self.client.config().address.clone();
+                Error::Broken { operation, address, source }
+            }
+        }
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// Reads an answer to its end and checks its connection in.
+    pub(crate) async fn read(
+        head: Head,
+        mut pooled: PooledConnection,
+        call: Call<'a>,
+    ) -> Result<Self, Error> {
+        let reply = Self::of(head, &mut pooled.connection, call).await?;
+        pooled.check_in();
+        Ok(reply)
+    }
+
+    /// Reads an answer to its end.
+    pub(crate) async fn of<S: AsyncRead + AsyncWrite + Unpin>(
+        head: Head,
+        connection: &mut Connection<S>,
+        call: Call<'a>,
+    ) -> Result<Self, Error> {
+        let body = read_body(connection, call).await?;
+        let refusal = match head.status.is_success() {
+            true => None,
+            false => serde_json::from_slice(&body).ok(),
+        };
+        if refusal.is_some() {
+            call.client.note_extensions();
+        }
+        Ok(Self { head, body, refusal, call })
+    }
+
+    /// The value that a success carries.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        if !self.head.is_json {
+            return Err(self.call.protocol("the content type is not `application/json`"));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| self.call.protocol(error))
+    }
+
+    /// Whether the reply says that there is no such object or lease. Other daemons say so with an
+    /// empty 404.
+    pub(crate) fn is_absent(&self) -> bool {
+        let code = self.refusal.as_ref().map(|refusal| refusal.code);
+        self.head.status == StatusCode::NOT_FOUND
+            && code.is_none_or(|code| code == ErrorCode::NotFound)
+    }
+
+    /// The error for a reply that is no success.
+    pub(crate) fn refused(self) -> Error {
+        let (code, message) = match self.refusal {
+            Some(refusal) => (Some(refusal.code), refusal.message),
+            None => (None, quote(&self.body)),
+        };
+        let status = self.head.status.as_u16();
+        Error::Refused { operation: self.call.operation.name(), status, code, message }
+    }
+}
+
+impl Client {
+    /// Whether the daemon is one of ours, as far as its answers have shown: it has a listing,
+    /// removes objects, and answers `HEAD`.
+    pub fn speaks_extensions(&self) -> bool {
+        self.shared.speaks_extensions.load(Ordering::Relaxed)
+    }
+
+    /// The socket of the fast lane that the daemon announced last.
+    pub fn announced_socket(&self) -> Option<PathBuf> {
+        let announced = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        announced.clone()
+    }
+
+    /// Remembers the socket of the daemon's fast lane.
+    pub(crate) fn note_socket(&self, socket: &str) {
+        let mut announced = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.as_deref() != Some(Path::new(socket)) {
+            *announced = Some(PathBuf::from(socket));
+        }
+    }
+
+    /// Remembers that the daemon is one of ours.
+    pub(crate) fn note_extensions(&self) {
+        if !self.speaks_extensions() {
+            self.shared.speaks_extensions.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn read_body<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<S>,
+    call: Call<'_>,
+) -> Result<Bytes, Error> {
+    let mut next = async || connection.next_bytes().await.map_err(|fault| call.broken(fault));
+    let Some(first) = next().await? else { return Ok(Bytes::new()) };
+    let Some(second) = next().await? else { return Ok(first) };
+    let mut body = BytesMut::from(first);
+    let mut piece = Some(second);
+    while let Some(bytes) = piece {
+        if body.len() + bytes.len() > REPLY_LEN_MAX {
+            return Err(call.protocol(format!("longer than `{REPLY_LEN_MAX}` bytes")));
+        }
+        body.extend_from_slice(&bytes);
+        piece = next().await?;
+    }
+    Ok(body.freeze())
+}
+
+fn quote(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(QUOTE_LEN_MAX)]);
+    match text.trim() {
+        "" => "it gave no reason".to_owned(),
+        text => text.escape_debug().to_string(),
+    }
+}
+
+/// The checksum header of a `GET` or `HEAD`, if the daemon sends one. Only ours does.
+pub(crate) fn checksum_header(head: &Head, call: &Call<'_>) -> Result<Option<Checksum>, Error> {
+    let checksum = head.checksum.as_deref().map(|text| parse_checksum(text, call)).transpose()?;
+    if checksum.is_some() {
+        call.client.note_extensions();
+    }
+    Ok(checksum)
+}
+
+/// A checksum as it is on the wire: 16 hexadecimal digits.
+pub(crate) fn parse_checksum(text: &str, call: &Call<'_>) -> Result<Checksum, Error> {
+    match u64::from_str_radix(text, 16) {
+        Ok(value) if text.len() == 16 => Ok(Checksum::new(value)),
+        _ => Err(call.protocol(format!("no checksum: `{}`", text.escape_debug()))),
+    }
+}

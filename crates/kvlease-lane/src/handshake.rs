@@ -1,0 +1,81 @@
+//! The first frames of a connection, and the descriptors that come with them.
+
+use std::{
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::OwnedFd,
+    path::Path,
+};
+
+use kvlease_api::lane::{ANSWER_LEN_MAX, Answer, Frame, Hello, VERSION, Welcome};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use tokio::{
+    io::{AsyncWriteExt, Interest},
+    net::UnixStream,
+};
+
+use super::error::Fault;
+
+/// Room for the answer to a hello.
+const READ_LEN: usize = 4 << 10;
+
+/// How many descriptors come with it: the arena's and that of the generations.
+const DESCRIPTORS: usize = 2;
+
+/// Connection whose daemon has sent its welcome.
+pub(super) struct Greeted {
+    pub(super) stream: UnixStream,
+    pub(super) welcome: Welcome,
+    pub(super) arena: OwnedFd,
+    pub(super) generations: OwnedFd,
+}
+
+/// Connects and exchanges the first frames.
+pub(super) async fn greet(path: &Path, writes: bool) -> Result<Greeted, Fault> {
+    let mut stream = UnixStream::connect(path).await?;
+    let mut hello = Vec::new();
+    Hello { version: VERSION, writes }.write(&mut hello, 0);
+    stream.write_all(&hello).await?;
+    let (mut arrived, mut descriptors) = (Vec::new(), Vec::new());
+    loop {
+        if let Some((frame, len)) = Frame::split(&arrived, ANSWER_LEN_MAX)? {
+            let welcome = match Answer::decode(&frame)? {
+                Answer::Welcome(welcome) if len == arrived.len() => welcome,
+                Answer::Error(failure) => {
+                    return Err(Fault::Refused { text: failure.text.to_owned(), closes: true });
+                }
+                _ => return Err(Fault::Protocol("the first answer is no welcome".to_owned())),
+            };
+            let descriptors = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors);
+            let [arena, generations] = descriptors.map_err(|came| {
+                Fault::Protocol(format!("the welcome came with `{}` descriptors", came.len()))
+            })?;
+            return Ok(Greeted { stream, welcome, arena, generations });
+        }
+        let read = || receive(&stream, &mut arrived, &mut descriptors);
+        if stream.async_io(Interest::READABLE, read).await? == 0 {
+            return Err(Fault::closed());
+        }
+    }
+}
+
+/// Reads bytes and takes the descriptors that came with them. They are closed when a program is
+/// executed.
+fn receive(
+    stream: &UnixStream,
+    arrived: &mut Vec<u8>,
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut bytes = [0; READ_LEN];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let slices = &mut [IoSliceMut::new(&mut bytes)];
+    let received = recvmsg(stream, slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    arrived.extend_from_slice(&bytes[..received.bytes]);
+    Ok(received.bytes)
+}

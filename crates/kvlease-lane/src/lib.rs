@@ -1,0 +1,38 @@
+//! The fast lane: a daemon's Unix socket, for clients on its machine.
+//!
+//! * Many keys go in one frame; the answer names every extent.
+//! * Objects are written into the arena itself: reserved, filled, committed.
+//! * The arena and the table of generations come as descriptors: no segment's name is needed, and a
+//!   read is validated without a call, by a generation and a deadline.
+//! * Leases and reservations belong to their connection, and end with it.
+//!
+//! A [`Lane`] is about one incarnation of a daemon. Once the socket breaks it is of no more use: the
+//! leases that it granted have ended, which their generations tell, and another one has to be
+//! opened. The format is in `docs/fast-lane.md`.
+
+#![forbid(unsafe_code)]
+
+mod acquire;
+mod arrived;
+mod batch;
+mod connection;
+mod connection_state;
+mod error;
+mod handshake;
+mod lane_core;
+mod lease;
+#[cfg(test)]
+mod models;
+mod open;
+mod pool;
+mod put;
+mod renewals;
+mod session;
+mod sync;
+
+pub use acquire::AcquireOutcome;
+pub use error::LaneError;
+pub use lane_core::LaneCounts;
+pub use lease::LaneLease;
+pub use open::{LANE_CONNECTIONS_MAX, Lane};
+pub use put::{LanePut, Reservation};

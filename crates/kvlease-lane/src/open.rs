@@ -1,0 +1,119 @@
+//! Opening of a lane.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use kvlease_attach::Attachment;
+use kvlease_types::{BucketName, ByteSize, Epoch};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    connection::Connection,
+    error::{Fault, LaneError},
+    handshake::{Greeted, greet},
+    lane_core::{LaneCore, LaneCounts},
+    pool::Pool,
+    session::Session,
+};
+
+/// The most connections of a lane: more calls at a time than any machine has cores for wait.
+pub const LANE_CONNECTIONS_MAX: usize = 32;
+
+/// A daemon's fast lane, open. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    pub(super) core: Arc<LaneCore>,
+}
+
+impl Lane {
+    /// Opens the lane at a daemon's socket, for objects of one bucket. `writes` asks for leave to
+    /// write into the arena, which the daemon may not give.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LaneError`], within `limit`.
+    pub async fn open(
+        path: &Path,
+        bucket: BucketName,
+        writes: bool,
+        connections_max: usize,
+        limit: Duration,
+    ) -> Result<Self, LaneError> {
+        Self::open_counted(path, bucket, writes, connections_max, limit, Arc::default()).await
+    }
+
+    /// The same with counts that other lanes may share.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`].
+    pub async fn open_counted(
+        path: &Path,
+        bucket: BucketName,
+        writes: bool,
+        connections_max: usize,
+        limit: Duration,
+        counts: Arc<LaneCounts>,
+    ) -> Result<Self, LaneError> {
+        let open = async {
+            let Greeted { stream, welcome, arena, generations } = greet(path, writes).await?;
+            let session = Session::map(welcome, arena, generations)?;
+            Ok((Connection::new(stream)?, session))
+        };
+        let opened = timeout_at(Instant::now() + limit, open).await;
+        let opened = opened.unwrap_or(Err(Fault::TimedOut(limit)));
+        let (connection, session) = opened.map_err(|fault: Fault| fault.at(path))?;
+        let permits = connections_max.clamp(1, LANE_CONNECTIONS_MAX);
+        let core = LaneCore {
+            path: path.to_owned(),
+            bucket,
+            writes,
+            session,
+            pool: Arc::new(Pool::new(permits, connection)),
+            broken: AtomicBool::new(false),
+            counts,
+        };
+        Ok(Self { core: Arc::new(core) })
+    }
+
+    /// The socket.
+    pub fn path(&self) -> &Path {
+        &self.core.path
+    }
+
+    /// The incarnation of the daemon.
+    pub fn epoch(&self) -> Epoch {
+        self.core.session.welcome.epoch
+    }
+
+    /// The largest object that the daemon takes.
+    pub fn object_len_max(&self) -> ByteSize {
+        self.core.session.welcome.object_len_max
+    }
+
+    /// Whether objects can be written into the arena.
+    pub fn is_writable(&self) -> bool {
+        self.core.session.writable().is_some()
+    }
+
+    /// The daemon's arena.
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        self.core.session.attachment()
+    }
+
+    /// Whether the socket broke: the daemon has ended or is another one by now.
+    pub fn is_broken(&self) -> bool {
+        self.core.broken.load(Ordering::Relaxed)
+    }
+
+    /// Sends the releases that wait for others to go with them, on connections that are idle.
+    pub fn flush(&self) {
+        self.core.pool.flush_all();
+    }
+}

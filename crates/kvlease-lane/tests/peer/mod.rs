@@ -1,0 +1,103 @@
+//! A peer of a lane client: a socket whose one client is served by a function.
+
+use std::{
+    fs::File,
+    io::{IoSlice, Read},
+    mem::MaybeUninit,
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
+
+use kvlease_api::lane::{FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeasesWriter, Welcome};
+use kvlease_shm::Generations;
+use kvlease_types::{ByteSize, Checksum, Epoch, Extent, Offset};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+pub(crate) const CAPACITY: u64 = 1 << 20;
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// A socket whose one client is served by a function.
+pub(crate) struct Peer {
+    dir: tempfile::TempDir,
+}
+
+impl Peer {
+    pub(crate) fn serving(serve: impl FnOnce(UnixStream) + Send + 'static) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+        thread::spawn(move || serve(listener.accept().unwrap().0));
+        Self { dir }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+}
+
+pub(crate) fn arena() -> File {
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    file.set_len(CAPACITY).unwrap();
+    file
+}
+
+pub(crate) fn welcome(capacity: u64) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let welcome = Welcome {
+        writes: true,
+        epoch: Epoch::new(7),
+        capacity: ByteSize::new(capacity),
+        object_len_max: ByteSize::mib(1),
+        lease_ttl_max: LIMIT,
+        reservation_ttl: LIMIT,
+        keys_max: KEYS_MAX as u32,
+        frame_len_max: FRAME_LEN_MAX as u32,
+        slots: 8,
+    };
+    welcome.write(&mut frame, 0);
+    frame
+}
+
+/// Answers the hello as a daemon does.
+pub(crate) fn greet(mut stream: &UnixStream, generations: &Generations) {
+    read_frame(&mut stream);
+    let arena = arena();
+    let descriptors = [arena.as_fd(), generations.descriptor()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let frame = welcome(CAPACITY);
+    sendmsg(stream, &[IoSlice::new(&frame)], &mut ancillary, SendFlags::empty()).unwrap();
+}
+
+/// The number of the next request.
+pub(crate) fn read_frame(stream: &mut &UnixStream) -> u64 {
+    let arrived = next_frame(stream).unwrap();
+    Frame::split(&arrived, FRAME_LEN_MAX).unwrap().unwrap().0.request
+}
+
+/// The bytes of the next frame; `None` at the end of the stream.
+pub(crate) fn next_frame(stream: &mut &UnixStream) -> Option<Vec<u8>> {
+    let mut arrived = Vec::new();
+    while Frame::split(&arrived, FRAME_LEN_MAX).unwrap().is_none() {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        arrived.push(byte[0]);
+    }
+    Some(arrived)
+}
+
+pub(crate) fn grant(slot: u32, generation: u64) -> LeaseGrant {
+    let (checksum, len) = (Checksum::new(1), ByteSize::new(64));
+    LeaseGrant { slot, sequence: 1, generation, checksum, len }
+}
+
+pub(crate) fn granted(request: u64, grant: LeaseGrant, at: u64) -> Vec<u8> {
+    let mut leases = LeasesWriter::begin(Vec::new(), request);
+    leases.granted(&grant, &[Extent::new(Offset::new(at), grant.len)]);
+    leases.finish(LIMIT)
+}

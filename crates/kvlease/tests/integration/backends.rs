@@ -1,0 +1,150 @@
+//! One suite for every backend of the connector: what is true of it over HTTP and over the fast lane.
+
+use std::{path::PathBuf, time::Instant};
+
+use kvlease_client::{
+    ByteSize, Client, ClientConfig, ConnectorConfig, Error, ErrorCode, Key, PutBody, PutOutcome,
+    backend::{Answers, Backend, HttpBackend, LaneBackend, LeaseGuard},
+};
+use kvlease_testing::bytes;
+
+use crate::daemon::Daemon;
+
+/// More than the capacity of the daemons of these tests.
+const TOO_LARGE: usize = 65 << 20;
+
+fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+fn config(daemon: &Daemon) -> ConnectorConfig {
+    let mut config = ClientConfig::new(daemon.url.parse().unwrap());
+    config.shared_memory_name = Some(daemon.segment.parse().unwrap());
+    ConnectorConfig::new(config)
+}
+
+/// The socket of the fast lane, as the daemon announces it.
+async fn socket(daemon: &Daemon) -> PathBuf {
+    let client = Client::new(config(daemon).client);
+    client.ping().await.unwrap();
+    client.announced_socket().unwrap()
+}
+
+fn all<T>(answers: Answers<T>) -> Vec<T> {
+    answers.into_iter().map(Result::unwrap).collect()
+}
+
+/// Everything that a connector relies on, of an empty daemon.
+async fn conforms(backend: &impl Backend, daemon: &Daemon) {
+    let names = ["a", "b", "empty"].map(key);
+    let objects = [bytes(100_000, 1), bytes(3, 2), Vec::new()];
+    let absent = key("absent");
+    let [a, b, empty] = &names;
+
+    // Writes: each key on its own, in order; a key that has an object keeps it.
+    let bodies = objects.iter().cloned().map(PutBody::from);
+    let mut puts: Vec<_> = names.iter().zip(bodies).collect();
+    assert_eq!(all(backend.put(&mut puts).await), vec![PutOutcome::Stored; 3]);
+    let mut again = [(a, PutBody::from("x")), (&absent, PutBody::from(vec![0; TOO_LARGE]))];
+    let mut again = backend.put(&mut again).await.into_iter();
+    assert_eq!(again.next().unwrap().unwrap(), PutOutcome::Exists);
+    let Some(Err(Error::Refused { code, .. })) = again.next() else { panic!("it cannot fit") };
+    assert_eq!(code, Some(ErrorCode::TooLarge));
+
+    // Look-ups.
+    assert_eq!(all(backend.exists(&[a, &absent, b]).await), [true, false, true]);
+    assert!(backend.exists(&[]).await.is_empty());
+    for (asked, count) in
+        [(vec![], 0), (vec![a], 1), (vec![a, b, &absent, empty], 2), (vec![&absent, a], 0)]
+    {
+        let asked: Vec<Key> = asked.into_iter().cloned().collect();
+        assert_eq!(backend.count_prefix(&asked).await.unwrap().unwrap(), count, "{asked:?}");
+    }
+
+    // Leases: the bytes, a deadline ahead, and what the daemon knows of them.
+    let mut leases = all(backend.acquire(&[a, &absent, b, empty]).await);
+    assert!(leases.remove(1).is_none());
+    let mut leases: Vec<_> = leases.into_iter().map(Option::unwrap).collect();
+    for (lease, object) in leases.iter().zip(&objects) {
+        assert_eq!(lease.object_len().bytes(), object.len() as u64);
+        let mut copy = vec![0; object.len()];
+        let checksum = lease.attachment().copy_out_digested(lease.extents(), &mut copy).unwrap();
+        assert_eq!(Some(checksum), lease.checksum());
+        assert!(copy == *object);
+        assert!(lease.is_unexpired() && lease.deadline() > Instant::now());
+    }
+    let ttl = ConnectorConfig::new(config(daemon).client).lease_ttl;
+    let before = leases[0].deadline();
+    assert!(backend.renew(&mut leases[0], ttl).await.unwrap());
+    assert!(leases[0].deadline() > before);
+    drop(leases);
+    backend.flush();
+    no_lease_left(daemon).await;
+
+    // Removals.
+    assert_eq!(all(backend.remove(&[a, &absent, b]).await), [true, false, true]);
+    assert!(all(backend.acquire(&[a]).await)[0].is_none());
+    assert_eq!(all(backend.remove(&[empty]).await), [true]);
+}
+
+/// An object beyond the limit on leases is a miss to all calls.
+async fn limits(backend: &impl Backend) {
+    let [long, short] = ["long", "short"].map(key);
+    let mut puts = [(&long, PutBody::from("0123456789x")), (&short, PutBody::from("0123456789"))];
+    assert_eq!(all(backend.put(&mut puts).await), vec![PutOutcome::Stored; 2]);
+    let leases = all(backend.acquire(&[&long, &short]).await);
+    assert!(leases[0].is_none() && leases[1].is_some());
+    assert_eq!(all(backend.exists(&[&long, &short]).await), [false, true]);
+    assert_eq!(backend.count_prefix(&[short.clone(), long.clone()]).await.unwrap().unwrap(), 1);
+    assert_eq!(all(backend.remove(&[&long, &short]).await), [true, true]);
+}
+
+async fn no_lease_left(daemon: &Daemon) {
+    let client = Client::new(config(daemon).client);
+    for _ in 0..2_000 {
+        if client.stats().await.unwrap().leases == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("a lease was not released");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_conforms() {
+    let daemon = Daemon::start();
+    conforms(&HttpBackend::new(config(&daemon)), &daemon).await;
+    let mut config = config(&daemon);
+    config.lease_len_max = Some(ByteSize::new(10));
+    limits(&HttpBackend::new(config)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_fast_lane_conforms() {
+    let daemon = Daemon::start();
+    let socket = socket(&daemon).await;
+    conforms(&LaneBackend::open(config(&daemon), &socket).await.unwrap(), &daemon).await;
+    let mut config = config(&daemon);
+    config.lease_len_max = Some(ByteSize::new(10));
+    limits(&LaneBackend::open(config, &socket).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_backend_cannot_do_it_leaves_unanswered() {
+    let daemon = Daemon::start();
+    let mut unattached = config(&daemon);
+    unattached.client.shared_memory_name = None;
+    let http = HttpBackend::new(unattached);
+    assert!(http.acquire(&[&key("k")]).await.is_empty(), "without shared memory");
+    let lane = LaneBackend::open(config(&daemon), &socket(&daemon).await).await.unwrap();
+    let (a, b) = (key("a"), key("b"));
+    let source = PutBody::reader(std::io::Cursor::new(b"b"), None);
+    let mut puts = [(&a, PutBody::from("a")), (&b, source)];
+    assert_eq!(all(lane.put(&mut puts).await), [PutOutcome::Stored], "not from a source");
+    assert_eq!(all(http.put(&mut puts[1..]).await), [PutOutcome::Stored]);
+    drop(daemon);
+    // The first call notices that the lane is broken.
+    assert!(lane.exists(&[&a, &b]).await.is_empty());
+    assert!(lane.acquire(&[&a]).await.is_empty() && lane.remove(&[&a]).await.is_empty());
+    assert!(lane.count_prefix(&[a]).await.is_none());
+}
