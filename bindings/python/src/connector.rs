@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kvlease_client::{Error, LentBuffer, LentBytes, PutBody};
-use kvlease_shm::{OfProcess, Owner};
+use kvlease_client::{Error, ExternalBuffer, ExternalBytes, PutBody};
+use kvlease_sys::{KeepAlive, OfProcess};
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use kvlease_shm::OfProcess;
+use kvlease_sys::OfProcess;
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{

@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use kvlease_shm::OfProcess;
+use kvlease_sys::OfProcess;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use kvlease_client::{AdaptiveSpin, Connector, ConnectorConfig, Notice, Severity};
-use kvlease_shm::Owner;
+use kvlease_sys::KeepAlive;
 use pyo3::prelude::*;
 use tokio::{runtime::Runtime, sync::OnceCell, time};
 

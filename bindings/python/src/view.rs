@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use kvlease_shm::{MappedBytes, OfProcess};
+use kvlease_sys::{MappedBytes, OfProcess};
 use pyo3::{
     exceptions::PyBufferError,
     prelude::*,
@@ -110,7 +110,7 @@ impl View {
 
 /// Parts of the object as Python takes them.
 fn mapped(held: &Held, extents: &[kvlease_client::Extent]) -> PyResult<MappedBytes> {
-    let attachment = Arc::clone(here(held)?.attachment());
-    MappedBytes::new(attachment, extents.to_vec(), Arc::clone(held) as _)
-        .map_err(|error| PyBufferError::new_err(error.to_string()))
+    let parts = here(held)?.attachment().in_place(extents);
+    let parts = parts.map_err(|error| PyBufferError::new_err(error.to_string()))?;
+    Ok(MappedBytes::new(parts, Arc::clone(held) as _))
 }

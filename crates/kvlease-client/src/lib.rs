@@ -31,6 +31,7 @@
 pub use kvlease_api::{
     ErrorCode, LeaseReply, ListReply, ListedObject, SOCKET_HEADER, StatsReply, encode,
 };
+pub use kvlease_attach::Attachment;
 pub use kvlease_connector::{
     CACHED_LEASES_MAX, Connector, ConnectorConfig, ConnectorStats, LISTED_OBJECTS_MAX, Notice,
     OpenObject, Severity, SocketChoice, View, backend, blocking,
@@ -47,5 +48,6 @@ pub use kvlease_http::{
 pub use kvlease_io::AdaptiveSpin;
 pub use kvlease_lane as lane;
 pub use kvlease_lmcache as adapter;
-pub use kvlease_shm::{Attachment, LentBuffer, LentBytes, SegmentName};
+pub use kvlease_sys::{ExternalBuffer, ExternalBytes};
+pub use kvlease_types::SegmentName;
 pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};

@@ -9,7 +9,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use kvlease_api::ListedObject;
 use kvlease_http::{Error, PutBody, PutOutcome};
 use kvlease_io::AdaptiveSpin;
-use kvlease_shm::LentBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::Key;
 use tokio::runtime::{Builder, Handle, Runtime};
 

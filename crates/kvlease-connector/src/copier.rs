@@ -15,7 +15,8 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kvlease_shm::{CopyOutcome, ObjectCopy, OfProcess};
+use kvlease_attach::{CopyOutcome, ObjectCopy};
+use kvlease_sys::OfProcess;
 use tokio::sync::oneshot;
 
 use super::sync::{Condvar, Mutex, MutexGuard, thread};

@@ -3,7 +3,7 @@
 use std::{iter::repeat, slice};
 
 use kvlease_http::Error;
-use kvlease_shm::LentBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 
 use super::{
@@ -39,7 +39,7 @@ impl Connector {
     /// # Errors
     ///
     /// [`Error::LengthMismatch`] if the buffer has another length; those of [`Self::get`].
-    pub async fn get_into(&self, key: &Key, into: LentBuffer) -> Result<bool, Error> {
+    pub async fn get_into(&self, key: &Key, into: ExternalBuffer) -> Result<bool, Error> {
         self.ensure_open()?;
         read_whole_into(self.open_one(key, 0, Next::ReadNow).await, into).await
     }
@@ -47,7 +47,7 @@ impl Connector {
     /// Reads many objects, each into its buffer.
     pub async fn batched_get_into(
         &self,
-        objects: Vec<(Key, LentBuffer)>,
+        objects: Vec<(Key, ExternalBuffer)>,
     ) -> Vec<Result<bool, Error>> {
         let (keys, buffers): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
         let reads = self.read_each(&keys, buffers.into_iter(), read_whole_into);
@@ -122,13 +122,13 @@ impl Connector {
 async fn read_whole(opened: Opened) -> Result<Option<Vec<u8>>, Error> {
     let Some(object) = opened? else { return Ok(None) };
     // The length was checked against the segment, or is that of a stream of this length.
-    let (buffer, lent) = LentBuffer::of_vec(vec![0; object.len().bytes() as usize]);
+    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
     object.read_rest(buffer).await?;
     Ok(Some(lent.take_back().expect("a read that is over has given its buffer up")))
 }
 
 /// Reads an open object into a buffer of exactly its length.
-async fn read_whole_into(opened: Opened, into: LentBuffer) -> Result<bool, Error> {
+async fn read_whole_into(opened: Opened, into: ExternalBuffer) -> Result<bool, Error> {
     let Some(object) = opened? else { return Ok(false) };
     let buffer = ByteSize::new(into.len() as u64);
     if object.len() != buffer {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use kvlease_attach::{ObjectCopy, OutOfBounds};
 use kvlease_http::Error;
-use kvlease_shm::{Digest, LentBuffer, ObjectCopy, OutOfBounds};
+use kvlease_sys::{Digest, ExternalBuffer};
 use kvlease_types::Key;
 
 use super::{
@@ -85,8 +86,8 @@ impl LeasedRead<'_> {
     pub(super) async fn anywhere(
         mut self,
         reading: &Reading,
-        mut into: LentBuffer,
-    ) -> (Option<LentBuffer>, Result<(), Error>) {
+        mut into: ExternalBuffer,
+    ) -> (Option<ExternalBuffer>, Result<(), Error>) {
         let context = &*reading.context;
         let here_max = if reading.is_alone() { COPY_ALONE_LEN_MAX } else { COPY_AMONG_LEN_MAX };
         if self.len_to_read(into.len()) <= here_max as u64 {

@@ -56,7 +56,7 @@ use std::{
 
 use kvlease_api::ListedObject;
 use kvlease_http::Error;
-use kvlease_shm::OfProcess;
+use kvlease_sys::OfProcess;
 
 use self::{
     backend::Answers, backends::Backends, context::ReadContext, copier::Copier,

@@ -1,7 +1,7 @@
 //! Open objects: found, and their rest not read yet.
 
 use kvlease_http::Error;
-use kvlease_shm::LentBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 
 use super::{
@@ -67,7 +67,7 @@ impl OpenObject {
     /// [`Error::LengthMismatch`] if the buffer is longer than what follows the head;
     /// [`Error::LeaseEnded`] and [`Error::Corrupt`]; [`Error::NoSharedMemory`] for an object that
     /// comes over HTTP.
-    pub fn read_rest_here(self, into: &mut LentBuffer) -> Result<(), Error> {
+    pub fn read_rest_here(self, into: &mut ExternalBuffer) -> Result<(), Error> {
         self.ensure_rest(into.len())?;
         let Self { reading, key, head, source, .. } = self;
         let Source::Leased(lease, digest) = source else { return Err(Error::NoSharedMemory) };

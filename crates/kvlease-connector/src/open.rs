@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kvlease_http::Error;
-use kvlease_shm::LentBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::Key;
 
 use super::{
@@ -111,7 +111,7 @@ impl OpenObject {
     /// # Errors
     ///
     /// Those of [`Self::read_rest_here`] and of any call.
-    pub async fn read_rest(self, into: LentBuffer) -> Result<(), Error> {
+    pub async fn read_rest(self, into: ExternalBuffer) -> Result<(), Error> {
         self.ensure_rest(into.len())?;
         let Self { reading, key, len, head, mut source } = self;
         let (context, wanted) = (&reading.context, head.len() + into.len());
@@ -146,6 +146,6 @@ impl OpenObject {
     ///
     /// [`Error::Corrupt`]; those of [`Self::read_rest`].
     pub async fn verify(self) -> Result<(), Error> {
-        self.read_rest(LentBuffer::of_vec(Vec::new()).0).await
+        self.read_rest(ExternalBuffer::of_vec(Vec::new()).0).await
     }
 }

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kvlease_shm::OfProcess;
+use kvlease_sys::OfProcess;
 
 use super::sync::{Handle, Mutex, MutexGuard, Notify};
 

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_attach::Attachment;
 use kvlease_http::{Client, Error};
-use kvlease_shm::Attachment;
 
 use super::notice::{Notice, Notices};
 

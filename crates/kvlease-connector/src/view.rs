@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use kvlease_attach::Attachment;
 use kvlease_http::Error;
-use kvlease_shm::Attachment;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
 use super::{context::ReadContext, lease::Lease, leased_read::verify};

@@ -9,7 +9,7 @@ use std::{fs, thread, time::Duration};
 
 use kvlease_connector::{Connector, Severity, SocketChoice};
 use kvlease_http::{Error, PutBody, PutOutcome};
-use kvlease_shm::LentBuffer;
+use kvlease_sys::ExternalBuffer;
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Key};
 
@@ -33,7 +33,7 @@ async fn with_object(object: &[u8]) -> (Fake, Connector, Key) {
 }
 
 async fn read_rest(object: kvlease_connector::OpenObject, len: usize) -> Result<Vec<u8>, Error> {
-    let (buffer, lent) = LentBuffer::of_vec(vec![0; len]);
+    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; len]);
     object.read_rest(buffer).await?;
     Ok(lent.take_back().unwrap())
 }
@@ -143,7 +143,7 @@ async fn a_lease_that_ends_during_the_copy_gives_nothing() {
     // Shorter than the copy takes, and longer than to begin it or not: both must give nothing.
     config.lease_ttl = Duration::from_micros(1_500);
     let connector = Connector::new(config);
-    let (buffer, lent) = LentBuffer::of_vec(vec![0; object.len()]);
+    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len()]);
     let read = connector.get_into(&key, buffer).await;
     assert!(matches!(read, Err(Error::LeaseEnded { .. })), "{read:?}");
     lent.take_back().expect("the buffer is given up by a read that failed");
@@ -414,7 +414,7 @@ async fn a_held_lease_saves_the_round_trip_of_the_read_and_is_released_if_nobody
     }
     // Two for the key that is not there.
     assert_eq!((fake.count("/leases?"), connector.stats().cached_leases), (5, 3));
-    let (buffer, lent) = LentBuffer::of_vec(vec![0; 10]);
+    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; 10]);
     assert!(connector.get_into(&keys[0], buffer).await.unwrap());
     assert_eq!(lent.take_back().unwrap(), b"some bytes");
     assert_eq!((fake.count("/leases?"), connector.stats().cached_leases), (5, 2));

@@ -15,9 +15,9 @@ use std::{
 use kvlease_api::lane::{
     DoneStatus, FRAME_LEN_MAX, Frame, LeaseGrant, LeasesWriter, Request, write_renewed,
 };
+use kvlease_arena::Generations;
 use kvlease_connector::{Connector, ConnectorConfig, OpenObject, SocketChoice, View};
 use kvlease_http::ClientConfig;
-use kvlease_shm::Generations;
 use kvlease_types::{Extent, Key, Offset};
 
 use peer::{LIMIT, Peer, grant, granted, greet, next_frame, read_frame};

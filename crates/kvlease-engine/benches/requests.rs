@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT};
-use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, LeaseId, Mode};
 use tempfile::TempDir;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kvlease_shm::Attachment;
+use kvlease_attach::Attachment;
 
 use crate::{Client, Error};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kvlease_api::{LeaseReply, RenewReply};
-use kvlease_shm::OfProcess;
+use kvlease_sys::OfProcess;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::{runtime::Handle, time::sleep};
 

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::Response;
 use kvlease_api::CHECKSUM_HEADER;
 use kvlease_http::{Client, ClientConfig, Error, PutBody, PutOutcome};
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::Key;
 
 use peer::{Peer, reply};

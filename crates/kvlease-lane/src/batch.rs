@@ -11,7 +11,7 @@ use std::{
 };
 
 use kvlease_api::lane::{Answer, DoneStatus, IdsWriter, LeaseGrant, LeaseRecord, LeaseStatus};
-use kvlease_shm::OfProcess;
+use kvlease_sys::OfProcess;
 use kvlease_types::Extent;
 use tokio::runtime::Handle;
 

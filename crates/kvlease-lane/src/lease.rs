@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_shm::Attachment;
+use kvlease_attach::Attachment;
 use kvlease_types::{ByteSize, Checksum, Extent};
 use tokio::runtime::Handle;
 

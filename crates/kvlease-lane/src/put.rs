@@ -10,7 +10,7 @@ use kvlease_api::lane::{
     Answer, Commit, CommitWriter, DoneStatus, ReservationRecord, Reservations, ReserveStatus,
     ReserveWriter, Unfit, Wish,
 };
-use kvlease_shm::{Digest, OfProcess};
+use kvlease_sys::{Digest, OfProcess};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
 use super::{

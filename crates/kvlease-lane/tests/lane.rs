@@ -14,8 +14,8 @@ use kvlease_api::lane::{
     DoneStatus, FRAME_LEN_MAX, Frame, LeaseStatus, LeasesWriter, Request, ReservationsWriter,
     write_done,
 };
+use kvlease_arena::Generations;
 use kvlease_lane::{AcquireOutcome, Lane, LaneError, LanePut};
-use kvlease_shm::Generations;
 use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Offset};
 
 use peer::{CAPACITY, LIMIT, Peer, grant, granted, greet, next_frame, read_frame, welcome};

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
 use kvlease_connector::SocketChoice;
-use kvlease_shm::SegmentName;
 use kvlease_types::BucketName;
+use kvlease_types::SegmentName;
 
 use super::{
     AdapterError, Value,

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use kvlease_connector::{ConnectorConfig, SocketChoice};
 use kvlease_http::{Address, ClientConfig, Timeouts};
-use kvlease_shm::SegmentName;
+use kvlease_types::SegmentName;
 use kvlease_types::{BucketName, ByteSize};
 
 /// More than this at a time is as good as no limit; it keeps counts within what counts them.

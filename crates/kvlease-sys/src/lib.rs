@@ -42,7 +42,7 @@ pub use identity::Identity;
 #[cfg(feature = "python")]
 pub use mapped_python::MappedBytes;
 pub use mapping::{Advice, MappedExtent, Mapping, PAGE};
-pub use process::process_id;
+pub use process::{OfProcess, process_id};
 pub use sigbus::explain_sigbus;
 pub use sockopt::set_receive_low_water;
 pub use words::Word;

@@ -150,7 +150,7 @@ fn outcome(answer: LanePut) -> anyhow::Result<Outcome> {
     Ok(match answer {
         LanePut::Stored => Outcome::Stored,
         LanePut::Exists => Outcome::Exists,
-        LanePut::Late => Outcome::Late,
+        LanePut::Expired => Outcome::Late,
         LanePut::Refused(ReserveStatus::NoSpace) => Outcome::NoSpace,
         LanePut::Refused(status) => bail!("the daemon refuses to reserve, status=`{status:?}`"),
     })

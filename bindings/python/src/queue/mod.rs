@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_shm::OfProcess;
+use kvlease_sys::OfProcess;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,

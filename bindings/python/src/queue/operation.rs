@@ -1,7 +1,7 @@
 //! Operations of a queue.
 
-use kvlease_client::{Connector, Error, Key, LentBuffer, LentBytes, OpenObject, PutBody};
-use kvlease_shm::Owner;
+use kvlease_client::{Connector, Error, ExternalBuffer, ExternalBytes, Key, OpenObject, PutBody};
+use kvlease_sys::KeepAlive;
 use pyo3::prelude::*;
 use tokio::task::JoinSet;
 
@@ -18,7 +18,7 @@ const SMALL_KEYS_MAX: usize = 1024;
 pub(super) type Parts<'py> = (Vec<u8>, Bound<'py, PyAny>);
 
 /// An open object and the buffer for its rest.
-pub(super) type Read = (OpenObject, LentBuffer);
+pub(super) type Read = (OpenObject, ExternalBuffer);
 
 /// One operation on a connector.
 pub(super) enum Operation {
@@ -26,8 +26,8 @@ pub(super) enum Operation {
     Exists { keys: Vec<Key> },
     Lookup { keys: Vec<Key> },
     Hold { keys: Vec<Key> },
-    Put { objects: Vec<(Key, PutBody)>, owners: Vec<Owner>, len: usize },
-    GetInto { objects: Vec<(Key, LentBuffer)> },
+    Put { objects: Vec<(Key, PutBody)>, owners: Vec<KeepAlive>, len: usize },
+    GetInto { objects: Vec<(Key, ExternalBuffer)> },
     ReadRest { reads: Vec<Read> },
     Remove { keys: Vec<Key> },
     List { prefix: String },
@@ -40,18 +40,20 @@ impl Operation {
         let keys = arguments::keys(&keys)?;
         let (heads, data): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
         let data = arguments::payloads(&keys, &data)?;
-        let owners = data.iter().map(LentBytes::owner).collect();
+        let owners = data.iter().map(ExternalBytes::keep_alive).collect();
         let len = data.iter().map(|data| data.as_ref().len()).sum();
         let bodies = heads.into_iter().zip(data).map(|(head, data)| PutBody::headed(head, data));
         Ok(Self::Put { objects: keys.into_iter().zip(bodies).collect(), owners, len })
     }
 
     /// The memory of the caller that it uses.
-    pub(super) fn owners(&self) -> Vec<Owner> {
+    pub(super) fn owners(&self) -> Vec<KeepAlive> {
         match self {
             Self::Put { owners, .. } => owners.clone(),
-            Self::GetInto { objects } => objects.iter().map(|(_, into)| into.owner()).collect(),
-            Self::ReadRest { reads } => reads.iter().map(|(_, into)| into.owner()).collect(),
+            Self::GetInto { objects } => {
+                objects.iter().map(|(_, into)| into.keep_alive()).collect()
+            }
+            Self::ReadRest { reads } => reads.iter().map(|(_, into)| into.keep_alive()).collect(),
             _ => Vec::new(),
         }
     }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use kvlease_client::AdaptiveSpin;
-use kvlease_shm::Owner;
+use kvlease_sys::KeepAlive;
 use pyo3::{PyResult, Python};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::{

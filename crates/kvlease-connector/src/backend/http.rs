@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_attach::Attachment;
 use kvlease_http::{Client, Error, Lease, PutBody, PutOutcome};
-use kvlease_shm::Attachment;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::runtime::Handle;
 

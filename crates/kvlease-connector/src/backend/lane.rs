@@ -11,9 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use kvlease_api::{ErrorCode, lane::ReserveStatus};
+use kvlease_attach::Attachment;
 use kvlease_http::{Error, PutBody, PutOutcome};
 use kvlease_lane::{AcquireOutcome, Lane, LaneError, LaneLease, LanePut, Reservation};
-use kvlease_shm::Attachment;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::runtime::Handle;
 

@@ -18,7 +18,7 @@ use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, serv
 use hyper_util::rt::TokioIo;
 use kvlease_connector::{Connector, ConnectorConfig};
 use kvlease_http::ClientConfig;
-use kvlease_shm::Digest;
+use kvlease_sys::Digest;
 use kvlease_types::Key;
 use tempfile::TempDir;
 use tokio::{

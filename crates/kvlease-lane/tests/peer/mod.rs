@@ -14,7 +14,7 @@ use std::{
 };
 
 use kvlease_api::lane::{FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeasesWriter, Welcome};
-use kvlease_shm::Generations;
+use kvlease_arena::Generations;
 use kvlease_types::{ByteSize, Checksum, Epoch, Extent, Offset};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 

@@ -6,9 +6,10 @@ use kvlease_client::{
     ByteSize, Client, ClientConfig, ConnectorConfig, Error, ErrorCode, Key, PutBody, PutOutcome,
     backend::{Answers, Backend, HttpBackend, LaneBackend, LeaseGuard},
 };
+use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
-use crate::daemon::Daemon;
+use crate::program::daemon;
 
 /// More than the capacity of the daemons of these tests.
 const TOO_LARGE: usize = 65 << 20;
@@ -18,8 +19,8 @@ fn key(text: &str) -> Key {
 }
 
 fn config(daemon: &Daemon) -> ConnectorConfig {
-    let mut config = ClientConfig::new(daemon.url.parse().unwrap());
-    config.shared_memory_name = Some(daemon.segment.parse().unwrap());
+    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
+    config.shared_memory_name = Some(daemon.segment().name().parse().unwrap());
     ConnectorConfig::new(config)
 }
 
@@ -112,7 +113,7 @@ async fn no_lease_left(daemon: &Daemon) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_conforms() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     conforms(&HttpBackend::new(config(&daemon)), &daemon).await;
     let mut config = config(&daemon);
     config.lease_len_max = Some(ByteSize::new(10));
@@ -121,7 +122,7 @@ async fn http_conforms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fast_lane_conforms() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let socket = socket(&daemon).await;
     conforms(&LaneBackend::open(config(&daemon), &socket).await.unwrap(), &daemon).await;
     let mut config = config(&daemon);
@@ -131,7 +132,7 @@ async fn the_fast_lane_conforms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_backend_cannot_do_it_leaves_unanswered() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let mut unattached = config(&daemon);
     unattached.client.shared_memory_name = None;
     let http = HttpBackend::new(unattached);

@@ -2,12 +2,11 @@
 
 use std::{io::Cursor, time::Duration};
 
-use kvlease_client::{Client, ClientConfig, Key, PutBody, PutOutcome};
+use kvlease_client::{Client, ClientConfig, Connector, ConnectorConfig, Key, PutBody, PutOutcome};
 use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
-use crate::daemon::Daemon;
-use kvlease_client::{Client, ClientConfig, Connector, ConnectorConfig, Key, PutBody, PutOutcome};
+use crate::program::daemon;
 
 const WAIT: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(30);
@@ -24,7 +23,7 @@ fn client(daemon: &Daemon) -> Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_of_all_sizes_come_back_whole() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let client = client(&daemon);
     let connector = Connector::new(ConnectorConfig::new(client.config().clone()));
     for len in [0, 1, 4095, 4096, 4097, 300_000, 1 << 20, (5 << 20) + 13, 17] {

@@ -91,7 +91,7 @@ async fn reads_everything(connector: Connector) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_read_through_shared_memory() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(config(&daemon));
     tokio::spawn(reads_everything(connector.clone())).await.unwrap();
     assert_eq!(connector.stats().http_reads, 0);
@@ -99,7 +99,7 @@ async fn everything_is_read_through_shared_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_written_and_read_over_the_fast_lane() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(fast_config(&daemon));
     // Any answer tells of the lane.
     connector.ping().await.unwrap();
@@ -122,7 +122,7 @@ async fn everything_is_read_over_http_with_two_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_keys_at_once_are_stored_found_held_and_read() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     ten_thousand_keys(Connector::new(config(&daemon))).await;
     let fast = Connector::new(fast_config(&daemon));
     fast.ping().await.unwrap();
@@ -173,7 +173,7 @@ async fn a_segment_that_cannot_be_attached_costs_speed_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_are_given_up_end_nobody_elses_lease() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(fast_config(&daemon));
     connector.ping().await.unwrap();
     let object = bytes(300_000, 3);
@@ -210,7 +210,7 @@ async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_is_gone_leaves_nothing_behind() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(fast_config(&daemon));
     connector.ping().await.unwrap();
     let keys = keys(300);
@@ -226,7 +226,7 @@ async fn a_client_that_is_gone_leaves_nothing_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_on_the_calling_thread_and_one_in_place_are_the_same_bytes() {
-    let daemon = Daemon::start();
+    let daemon = daemon();
     let connector = Connector::new(config(&daemon));
     let object = bytes(700_001, 2);
     connector.put(&key("k"), object.clone()).await.unwrap();

@@ -9,7 +9,7 @@ mod place;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use kvlease_client::{Client, ClientConfig, Timeouts, lane::Found};
+use kvlease_client::{Client, ClientConfig, Timeouts, lane::AcquireOutcome};
 use kvlease_harness::Endpoint;
 use kvlease_types::{BucketName, Key};
 
@@ -87,11 +87,11 @@ impl Clients {
                 for (found, key) in found.into_iter().zip(keys) {
                     let (arena, key) = (Arc::clone(lane.attachment()), key.clone());
                     leases.push(match found {
-                        Found::Leased(lease) => {
+                        AcquireOutcome::Leased(lease) => {
                             Some(Leased { key, grant: Grant::Lane(lease), arena })
                         }
-                        Found::Absent => None,
-                        Found::Full => bail!("the daemon is at a limit of leases"),
+                        AcquireOutcome::Absent => None,
+                        AcquireOutcome::Full => bail!("the daemon is at a limit of leases"),
                     });
                 }
             }

@@ -86,37 +86,11 @@ impl Client<'_> {
         indices.extend((0..self.draws.below(BATCH_MAX)).map(|_| self.any_own()));
         indices.sort_unstable();
         indices.dedup();
-        let begin = |index| (index, objects.payload(index, self.common.book.begin(index)).bytes());
-        let wishes: Vec<_> = indices.into_iter().map(begin).collect();
-        let len = |bytes: &[u8]| ByteSize::new(bytes.len() as u64);
-        let asked: Vec<_> =
-            wishes.iter().map(|(index, bytes)| (objects.key(*index), len(bytes))).collect();
-        let reserved = session.lane.reserve(&asked, CALL_WITHIN).await?;
-        let (mut filled, mut places) = (Vec::new(), Vec::new());
-        for (reserved, (index, bytes)) in reserved.into_iter().zip(wishes) {
-            let reservation = match reserved {
-                Ok(reservation) => reservation,
-                Err(outcome) => {
-                    self.committed(index, bytes.len(), outcome)?;
-                    continue;
-                }
-            };
-            let checksum = fill(&reservation, &bytes, self.any_pause());
-            let dice = self.random.below(100);
-            match checksum {
-                None => self.committed(index, bytes.len(), LanePut::Expired)?,
-                Some(_) if dice < GIVE_UP_PERCENT + STRAY_PERCENT => {
-                    self.common.book.refused(index);
-                    self.common.counts.add(Count::GivenUp, 1);
-                    if dice < STRAY_PERCENT && self.common.roomy {
-                        self.strays.push((reservation, bytes));
-                    }
-                }
-                Some(checksum) => {
-                    filled.push((reservation, checksum));
-                    places.push((index, bytes.len()));
-                }
-            }
+        let mut objects: Vec<_> = indices.iter().map(|index| self.filling(*index)).collect();
+        let answers = stores::over_lane(clients.lane()?, &objects).await?;
+        for (position, outcome) in answers.outcomes.into_iter().enumerate() {
+            let len = objects[position].bytes.len();
+            self.note(indices[position], len, outcome, Count::StoredLane);
         }
         for (position, reservation) in answers.kept {
             self.strays.push((reservation, std::mem::take(&mut objects[position].bytes)));
@@ -124,20 +98,13 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Notes what came of an object over the fast lane.
-    fn committed(&self, index: usize, len: usize, outcome: LanePut) -> anyhow::Result<()> {
-        let Common { book, counts, .. } = self.common;
-        let count = match outcome {
-            LanePut::Stored => {
-                self.stored(index);
-                counts.add(Count::BytesStored, len as u64);
-                counts.add(Count::StoredLane, 1);
-                return Ok(());
-            }
-            LanePut::Exists => Count::Exists,
-            LanePut::Expired => Count::FilledLate,
-            LanePut::Refused(ReserveStatus::NoSpace) => Count::NoSpace,
-            LanePut::Refused(status) => bail!("refused, status=`{status:?}`"),
+    /// Begins the next version of a key.
+    fn filling(&mut self, index: usize) -> Filling {
+        let Common { objects, oracle, roomy, .. } = self.common;
+        let then = match self.draws.below(100) {
+            dice if dice < STRAY_PERCENT && *roomy => Then::Keep,
+            dice if dice < STRAY_PERCENT + GIVE_UP_PERCENT => Then::GiveUp,
+            _ => Then::Commit,
         };
         let version = oracle.update(index, KeyState::begin);
         let bytes = objects.payload(index, version).bytes();

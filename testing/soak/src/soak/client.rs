@@ -3,10 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use kvlease_client::{
-    Attachment, BucketName, Client, ClientConfig, Key, SegmentName, Timeouts,
-    lane::{AcquireOutcome, Lane},
-};
+use kvlease_harness::oracle::OracleFile;
+use kvlease_testing::Draws;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tokio::runtime;
 
@@ -91,46 +89,4 @@ pub fn run(role: Role, args: &ClientArgs) -> anyhow::Result<()> {
             Role::Reader => Reader::new(session, ttl_max).run().await,
         }
     })
-}
-
-impl Session {
-    pub(super) fn key(&self, index: usize) -> Key {
-        Key::new(self.workload.key(index)).expect("keys of the workload are valid names")
-    }
-
-    /// Leases objects for `ttl`; `None` for each that cannot be had.
-    pub(super) async fn lease(
-        &self,
-        keys: &[Key],
-        wait: Duration,
-        ttl: Duration,
-    ) -> anyhow::Result<Vec<Option<Grant>>> {
-        if let Some(lane) = &self.lane {
-            let found = lane.acquire(keys, false, wait, ttl, CALL_WITHIN).await?;
-            let grant = |found| match found {
-                AcquireOutcome::Leased(lease) => Some(Grant::Lane(lease)),
-                AcquireOutcome::Absent | AcquireOutcome::Full => None,
-            };
-            return Ok(found.into_iter().map(grant).collect());
-        }
-        let mut grants = Vec::with_capacity(keys.len());
-        for key in keys {
-            grants.push(self.client.lease(key, wait, ttl).await?.map(Grant::Http));
-        }
-        Ok(grants)
-    }
-
-    /// The mapping that a lease is about.
-    pub(super) fn attachment(&self, grant: &Grant) -> anyhow::Result<Arc<Attachment>> {
-        match (grant, &self.lane) {
-            (Grant::Lane(_), Some(lane)) => Ok(Arc::clone(lane.attachment())),
-            _ => Ok(self.client.attach()?),
-        }
-    }
-
-    /// Counts a failure that no client should see, and says what it was.
-    pub(super) fn failed(&mut self, doing: &str, error: &(impl fmt::Display + fmt::Debug)) {
-        self.ledger.add(Count::Errors, 1);
-        eprintln!("soak client: {doing} failed, error=`{error}` cause=`{error:?}`");
-    }
 }
