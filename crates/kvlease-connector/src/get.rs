@@ -30,8 +30,10 @@ impl Connector {
 
     /// Reads many objects.
     pub async fn batched_get(&self, keys: &[Key]) -> Vec<Result<Option<Vec<u8>>, Error>> {
-        let read = async |opened, ()| read_whole(opened).await;
-        self.if_open(keys.len(), self.read_each(keys, repeat(()), read)).await
+        if let Some(refused) = self.refused(keys.len()) {
+            return refused;
+        }
+        self.read_each(keys, repeat(()), |opened, ()| read_whole(opened)).await
     }
 
     /// Reads an object into a buffer of exactly its length. `false` on a miss.
@@ -50,8 +52,10 @@ impl Connector {
         objects: Vec<(Key, ExternalBuffer)>,
     ) -> Vec<Result<bool, Error>> {
         let (keys, buffers): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
-        let reads = self.read_each(&keys, buffers.into_iter(), read_whole_into);
-        self.if_open(keys.len(), reads).await
+        if let Some(refused) = self.refused(keys.len()) {
+            return refused;
+        }
+        self.read_each(&keys, buffers.into_iter(), read_whole_into).await
     }
 
     /// Finds an object and reads its first `head_len` bytes, or all if it has fewer. `None` on a
@@ -72,15 +76,16 @@ impl Connector {
         keys: &[Key],
         head_len: usize,
     ) -> Vec<Result<Option<OpenObject>, Error>> {
-        let open = async {
-            let mut opened = open_leased(&self.inner.reads, keys, head_len).await;
+        if let Some(refused) = self.refused(keys.len()) {
+            return refused;
+        }
+        let mut opened = open_leased(&self.inner.reads, keys, head_len).await;
+        if opened.len() < keys.len() {
             let rest = &keys[opened.len()..];
-            let open =
-                async |key| open_streamed(&self.inner.reads, key, head_len, Next::ReadLater).await;
+            let open = |key| open_streamed(&self.inner.reads, key, head_len, Next::ReadLater);
             opened.extend(each(rest, self.window(), open).await);
-            opened
-        };
-        self.if_open(keys.len(), open).await
+        }
+        opened
     }
 
     /// Opens objects and reads each of them with what belongs to it.

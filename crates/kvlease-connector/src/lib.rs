@@ -186,13 +186,11 @@ impl Connector {
         if self.inner.closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// The answers to a call about a batch of keys; an error for each of them if no call can be made.
-    async fn if_open<T>(&self, keys: usize, call: impl Future<Output = Answers<T>>) -> Answers<T> {
-        if self.ensure_open().is_ok() {
-            return call.await;
-        }
-        let refused = || self.ensure_open().err().unwrap_or(Error::Closed);
-        (0..keys).map(|_| Err(refused())).collect()
+    /// The answers to a batch if no call can be made: an error for each key.
+    fn refused<T>(&self, keys: usize) -> Option<Answers<T>> {
+        self.ensure_open().err()?;
+        let error = || self.ensure_open().err().unwrap_or(Error::Closed);
+        Some((0..keys).map(|_| Err(error())).collect())
     }
 
     /// How many calls of a batch are under way at a time.

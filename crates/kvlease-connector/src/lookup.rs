@@ -21,23 +21,25 @@ impl Connector {
 
     /// Which of many objects exist.
     pub async fn batched_exists(&self, keys: &[Key]) -> Vec<Result<bool, Error>> {
-        let keys: Vec<&Key> = keys.iter().collect();
-        self.if_open(keys.len(), self.exists_each(&keys)).await
+        if let Some(refused) = self.refused(keys.len()) {
+            return refused;
+        }
+        self.exists_each(&keys.iter().collect::<Vec<_>>()).await
     }
 
     /// Which of many objects exist. The leases of those that do are kept for the reads that follow,
     /// for [`ConnectorConfig::lease_retention`](super::ConnectorConfig::lease_retention) and half
     /// the life of each lease at most.
     pub async fn prefetch_leases(&self, keys: &[Key]) -> Vec<Result<bool, Error>> {
-        let prefetch = async {
-            let mut found = Vec::with_capacity(keys.len());
-            // No more is leased at a time than can be kept.
-            for keys in keys.chunks(CACHED_LEASES_MAX) {
-                found.extend(self.prefetch_each(keys).await);
-            }
-            found
-        };
-        self.if_open(keys.len(), prefetch).await
+        if let Some(refused) = self.refused(keys.len()) {
+            return refused;
+        }
+        let mut found = Vec::with_capacity(keys.len());
+        // No more is leased at a time than can be kept.
+        for keys in keys.chunks(CACHED_LEASES_MAX) {
+            found.extend(self.prefetch_each(keys).await);
+        }
+        found
     }
 
     /// How many objects exist before the first one that does not.

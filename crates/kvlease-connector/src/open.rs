@@ -25,28 +25,29 @@ pub(super) async fn open_leased(
     keys: &[Key],
     head_len: usize,
 ) -> Answers<Option<OpenObject>> {
-    let mut cached = context.cache.take_each(keys);
-    cached.resize_with(keys.len(), || None);
+    let cached = context.cache.take_each(keys);
     // One call for all keys without a cached lease.
-    let wanted = keys.iter().zip(&cached).filter(|(_, cached)| cached.is_none());
-    let wanted: Vec<&Key> = wanted.map(|(key, _)| key).collect();
+    let mut wanted = Vec::with_capacity(keys.len());
+    let is_cached = |place: usize| cached.get(place).is_some_and(Option::is_some);
+    wanted.extend(keys.iter().enumerate().filter(|(at, _)| !is_cached(*at)).map(|(_, key)| key));
     let mut leases = match wanted.is_empty() {
         true => Answers::new(),
         false => context.backends.acquire(&wanted).await,
     }
     .into_iter();
     let mut opened = Vec::with_capacity(keys.len());
-    for (key, cached) in keys.iter().zip(cached) {
-        let Some(lease) = cached.map(|lease| Ok(Some(lease))).or_else(|| leases.next()) else {
-            break;
-        };
+    let mut cached = cached.into_iter();
+    for key in keys {
+        let cached = cached.next().flatten().map(|lease| Ok(Some(lease)));
+        let Some(lease) = cached.or_else(|| leases.next()) else { break };
         let mut object = open(context, key, lease, head_len);
         // A lease that ended at once is taken once more.
         if matches!(object, Err(Error::LeaseEnded { .. })) {
             context.terms.counters.leases_ended.one();
             object = Box::pin(open_again(context, key, head_len)).await;
         }
-        opened.push(counted(context, object));
+        count(context, &object);
+        opened.push(object);
     }
     opened
 }
@@ -59,7 +60,8 @@ pub(super) async fn open_streamed(
     next: Next,
 ) -> Opened {
     let opened = stream(context, key, head_len, next).await;
-    counted(context, opened)
+    count(context, &opened);
+    opened
 }
 
 async fn stream(context: &Arc<ReadContext>, key: &Key, head_len: usize, next: Next) -> Opened {
@@ -73,11 +75,10 @@ async fn stream(context: &Arc<ReadContext>, key: &Key, head_len: usize, next: Ne
 }
 
 /// Counts a hit or a miss.
-fn counted(context: &ReadContext, opened: Opened) -> Opened {
-    if let Ok(opened) = &opened {
+fn count(context: &ReadContext, opened: &Opened) {
+    if let Ok(opened) = opened {
         context.terms.counters.found(opened.is_some());
     }
-    opened
 }
 
 /// Opens an object whose lease ended.

@@ -22,20 +22,23 @@ impl Connector {
         &self,
         objects: Vec<(Key, PutBody)>,
     ) -> Vec<Result<PutOutcome, Error>> {
+        if let Some(refused) = self.refused(objects.len()) {
+            return refused;
+        }
         let (keys, bodies): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
         let mut objects: Vec<_> = keys.iter().zip(bodies).collect();
-        self.if_open(keys.len(), self.put_each(&mut objects)).await
+        self.put_each(&mut objects).await
     }
 
     /// Removes many objects; `false` for what was not there, and for a daemon that removes none.
     pub async fn batched_remove(&self, keys: &[Key]) -> Vec<Result<bool, Error>> {
-        let remove = async {
-            // A cached lease would keep the bytes, and a reader would still get them.
-            drop(self.inner.cache.take_each(keys));
-            let keys: Vec<&Key> = keys.iter().collect();
-            self.inner.backends.remove(&keys).await
-        };
-        self.if_open(keys.len(), remove).await
+        if let Some(refused) = self.refused(keys.len()) {
+            return refused;
+        }
+        // A cached lease would keep the bytes, and a reader would still get them.
+        drop(self.inner.cache.take_each(keys));
+        let keys: Vec<&Key> = keys.iter().collect();
+        self.inner.backends.remove(&keys).await
     }
 
     async fn put_each(&self, objects: &mut [(&Key, PutBody)]) -> Vec<Result<PutOutcome, Error>> {

@@ -10,7 +10,13 @@ pub(super) async fn each<T, F: Future>(
     call: impl Fn(T) -> F,
 ) -> Vec<F::Output> {
     let window = window.max(1);
-    let mut items = items.into_iter().enumerate();
+    let mut items = items.into_iter();
+    let Some(first) = items.next() else { return Vec::new() };
+    let Some(second) = items.next() else {
+        // One call needs no set of futures.
+        return vec![call(first).await];
+    };
+    let mut items = [first, second].into_iter().chain(items).enumerate();
     let mut running = FuturesUnordered::new();
     let mut answers = Vec::new();
     loop {
@@ -52,6 +58,9 @@ mod tests {
             }
         });
         assert!(answers.await.into_iter().eq(0..10_000));
+        for count in 0..3 {
+            assert!(each(0..count, 1, async |item| item).await.into_iter().eq(0..count));
+        }
         assert_eq!(most.get(), 7);
     }
 }

@@ -126,8 +126,7 @@ impl Batch {
     /// A lease is to be renewed from now on.
     pub(super) fn keep(self: &Arc<Self>, slot: u32, limit: Duration) {
         self.slot(slot).kept.store(true, Ordering::Relaxed);
-        let batch: Arc<dyn Renew> = Arc::clone(self) as _;
-        self.connection.renewals.add(&batch, self.half_time(self.deadline(slot)), limit);
+        self.connection.renewals.add(self, self.half_time(self.deadline(slot)), limit);
     }
 
     /// When half of the time before a deadline is left.

@@ -54,14 +54,20 @@ struct State {
 
 impl Renewals {
     /// Renews leases of the batch from now on, first at `due`.
-    pub(super) fn add(self: &Arc<Self>, batch: &Arc<dyn Renew>, due: Instant, limit: Duration) {
+    pub(super) fn add<B: Renew + 'static>(
+        self: &Arc<Self>,
+        batch: &Arc<B>,
+        due: Instant,
+        limit: Duration,
+    ) {
         let mut state = self.lock();
         if !batch.listed().swap(true, Ordering::Relaxed) {
             if state.batches.len() >= state.sweep_at {
                 state.batches.retain(|batch| batch.strong_count() > 0);
                 state.sweep_at = LISTED_MIN.max(2 * state.batches.len());
             }
-            state.batches.push(Arc::downgrade(batch));
+            let batch: Weak<B> = Arc::downgrade(batch);
+            state.batches.push(batch);
         }
         match state.wakes {
             Some(wakes) if wakes <= due => {}

@@ -47,8 +47,7 @@ impl Batch {
             let mut first = self.due.lock().expect("the checker poisons nothing");
             *first = Some(first.map_or(due, |first| first.min(due)));
         }
-        let batch: Arc<dyn Renew> = Arc::clone(self) as _;
-        renewals.add(&batch, due, Duration::MAX);
+        renewals.add(self, due, Duration::MAX);
     }
 
     /// Its leases have ended.
