@@ -50,17 +50,20 @@ impl Durations {
     }
 }
 
+/// The upper bounds of all buckets but the unbounded one, in nanoseconds.
+const BOUNDS: [u64; BUCKETS - 1] = {
+    let (mut bounds, mut index) = ([FIRST.as_nanos() as u64; BUCKETS - 1], 1);
+    while index < bounds.len() {
+        bounds[index] = bounds[index - 1] * FACTOR;
+        index += 1;
+    }
+    bounds
+};
+
 /// The bucket of a duration: the first whose bound it does not exceed.
 fn bucket(duration: Duration) -> usize {
-    let nanoseconds = duration.as_nanos();
-    let mut bound = FIRST.as_nanos();
-    for bucket in 0..BUCKETS - 1 {
-        if nanoseconds <= bound {
-            return bucket;
-        }
-        bound *= u128::from(FACTOR);
-    }
-    BUCKETS - 1
+    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    BOUNDS.iter().position(|bound| nanoseconds <= *bound).unwrap_or(BOUNDS.len())
 }
 
 impl EncodeMetric for Durations {
