@@ -232,7 +232,7 @@ impl Objects {
     pub(crate) fn insert(
         &mut self,
         hash: u64,
-        bucket: BucketName,
+        bucket: &BucketName,
         key: Key,
         len: u64,
         generation: u64,
@@ -326,12 +326,12 @@ impl Objects {
         self.hasher.pair(bucket, key)
     }
 
-    fn join_bucket(&mut self, name: BucketName) -> u32 {
+    fn join_bucket(&mut self, name: &BucketName) -> u32 {
         let hash = self.hasher.one(name.as_str());
         let (buckets, hasher) = (&self.buckets, &self.hasher);
         let entry = self.by_bucket.entry(
             hash,
-            |id| buckets[*id].name == name,
+            |id| buckets[*id].name == *name,
             |id| hasher.one(buckets[*id].name.as_str()),
         );
         match entry {
@@ -342,7 +342,7 @@ impl Objects {
             }
             NameEntry::Vacant(vacant) => {
                 self.bucket_bytes += name.as_str().len();
-                let bucket = Bucket { name, members: 1, objects: 0, stored: 0 };
+                let bucket = Bucket { name: name.clone(), members: 1, objects: 0, stored: 0 };
                 let id = self.buckets.insert(bucket);
                 vacant.insert(id);
                 id
@@ -383,7 +383,7 @@ mod tests {
         let mut objects = Objects::new(7);
         let mut add = |bucket: &str, key: &str| {
             let (hash, bucket) = (objects.hash(bucket, key), BucketName::new(bucket).unwrap());
-            objects.insert(hash, bucket, Key::new(key).unwrap(), 1, 1)
+            objects.insert(hash, &bucket, Key::new(key).unwrap(), 1, 1)
         };
         let (ab_c, a_bc) = (add("ab", "c"), add("a", "bc"));
         assert_eq!(objects.find("ab", "c"), Some(ab_c));

@@ -117,23 +117,13 @@ pub struct ScrubCandidate {
 /// [given up](crate::Catalog::give_up).
 ///
 /// Its bytes can be copied elsewhere without a lease: they were the object's if giving it up
-/// afterwards succeeds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// afterwards succeeds. [`Catalog::victim`](crate::Catalog::victim) describes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Victim {
     /// Slot that it has for as long as it lives.
     pub slot: u32,
     /// Generation, which tells it from later objects in the slot.
     pub generation: u64,
-    /// Its bucket.
-    pub bucket: BucketName,
-    /// Its name in the bucket.
-    pub key: Key,
-    /// Where it is, in the order of its bytes, with exact lengths.
-    pub extents: Extents,
-    /// Its size.
-    pub len: ByteSize,
-    /// Checksum of its bytes.
-    pub checksum: Checksum,
 }
 
 /// Counts of what was taken over from an earlier incarnation.

@@ -75,7 +75,7 @@ impl Catalog {
         more.then(|| ListCursor::new(u32::try_from(slot).expect("slots are numbered by 32 bits")))
     }
 
-    fn describe_object(&self, object: &Object) -> ObjectInfo {
+    pub(super) fn describe_object(&self, object: &Object) -> ObjectInfo {
         ObjectInfo {
             bucket: self.objects.bucket(object.bucket).name.clone(),
             key: object.key.clone(),

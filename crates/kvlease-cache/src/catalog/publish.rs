@@ -44,9 +44,7 @@ impl Catalog {
 
     /// Takes and acknowledges all changes at once: a drain without readers.
     pub fn discard_changes(&mut self) {
-        let mut batch = Vec::new();
-        self.take_changes(&mut batch);
-        self.acknowledge(self.last_change());
+        self.report_all(&mut |_| ());
     }
 
     /// Publishes a sealed object.

@@ -214,7 +214,7 @@ impl Catalog {
             candidate;
         self.generation += 1;
         let hash = self.objects.hash(bucket.as_str(), key.as_str());
-        let slot = self.objects.insert(hash, bucket, key, len, self.generation);
+        let slot = self.objects.insert(hash, &bucket, key, len, self.generation);
         let object = &mut self.objects[slot];
         (object.state, object.created, object.verified) = (State::Sealed, created, false);
         (object.checksum, object.extents) = (checksum, extents.into());

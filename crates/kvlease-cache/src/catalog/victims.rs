@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use kvlease_types::ByteSize;
-
 use super::{Catalog, Tally, whole_units};
-use crate::{objects::Object, outcome::Victim};
+use crate::{
+    objects::Object,
+    outcome::{ObjectInfo, Victim},
+};
 
 /// Entries of former victims that are not worth a walk over the queue.
 const STALE_MIN: u64 = 64;
@@ -66,7 +67,7 @@ impl Catalog {
         while victims.len() < max && self.room_ahead() < target {
             let Some(slot) = self.policy.evict() else { break };
             self.victims.add(slot, &mut self.objects[slot]);
-            victims.push(self.describe_victim(slot));
+            victims.push(Victim { slot, generation: self.objects[slot].generation });
         }
         if self.victims.is_stale() {
             self.victims.queue.retain(|(slot, generation)| {
@@ -77,17 +78,26 @@ impl Catalog {
         victims
     }
 
+    /// Description of a victim, for copying it elsewhere; `None` if it is one no longer.
+    pub fn victim(&self, victim: &Victim) -> Option<ObjectInfo> {
+        let there = self.is_victim(victim.slot, victim.generation);
+        there.then(|| self.describe_object(&self.objects[victim.slot]))
+    }
+
     /// Gives up a victim: evicts it, and remembers whether it was `copied` elsewhere. Returns false
     /// if it is a victim no longer: it was acquired, removed or evicted meanwhile.
     pub fn give_up(&mut self, victim: &Victim, copied: bool) -> bool {
-        let object = self.objects.get(victim.slot);
-        let same = |object: &Object| object.generation == victim.generation;
-        if !object.is_some_and(|object| same(object) && object.victim) {
+        if !self.is_victim(victim.slot, victim.generation) {
             return false;
         }
         self.victims.remove(&mut self.objects[victim.slot]);
         self.finish_eviction(victim.slot, copied);
         true
+    }
+
+    fn is_victim(&self, slot: u32, generation: u64) -> bool {
+        let object = self.objects.get(slot);
+        object.is_some_and(|object| object.generation == generation && object.victim)
     }
 
     /// Units that are free, will be, or can be, without choosing further victims.
@@ -110,24 +120,10 @@ impl Catalog {
         self.policy.insert(slot, object.hash, object.allocation.units);
     }
 
-    fn describe_victim(&self, slot: u32) -> Victim {
-        let object = &self.objects[slot];
-        Victim {
-            slot,
-            generation: object.generation,
-            bucket: self.objects.bucket(object.bucket).name.clone(),
-            key: object.key.clone(),
-            extents: object.extents.clone(),
-            len: ByteSize::new(object.len),
-            checksum: object.checksum,
-        }
-    }
-
     /// Takes out the victim that was chosen first.
     pub(super) fn next_victim(&mut self) -> Option<u32> {
         while let Some((slot, generation)) = self.victims.queue.pop_front() {
-            let object = self.objects.get(slot);
-            if object.is_some_and(|object| object.generation == generation && object.victim) {
+            if self.is_victim(slot, generation) {
                 self.victims.remove(&mut self.objects[slot]);
                 return Some(slot);
             }

@@ -49,7 +49,7 @@ impl Catalog {
         }
         self.generation += 1;
         let generation = self.generation;
-        self.objects.insert(hash, bucket.clone(), key.clone(), len.bytes(), generation);
+        self.objects.insert(hash, bucket, key.clone(), len.bytes(), generation);
         self.objects[slot].allocation = allocation;
         self.pending.add(&self.objects[slot]);
         let extents = self.extents_of(slot, 0, len.bytes());

@@ -86,7 +86,7 @@ pub(crate) struct Run {
     /// Ranges in quarantine, overlapping ones joined.
     pub(crate) stretches: Vec<Range<usize>>,
     /// Victims that were handed over, with those that were acquired, removed or evicted since.
-    handed_over: Vec<Victim>,
+    handed_over: Vec<(Victim, ObjectInfo)>,
     /// Generations of those that are victims still.
     chosen: BTreeMap<u64, u64>,
     remembered: BTreeMap<(String, String), Remembered>,
@@ -301,23 +301,25 @@ impl Run {
             let State::Sealed(info) = &self.model.objects[&number].state else {
                 panic!("a victim is sealed")
             };
-            assert_eq!((&info.key, &info.extents), (&victim.key, &victim.extents));
+            let described = self.catalog.victim(&victim).expect("it is a victim");
+            assert_eq!(described, *info);
             assert!(!self.model.is_read(number), "a victim has no reader");
             let before = self.chosen.insert(victim.generation, number);
             assert_eq!(before, None, "a victim is handed over once");
-            self.handed_over.push(victim);
+            self.handed_over.push((victim, described));
             self.reached.victims += 1;
         }
     }
 
     /// Gives up a victim: it leaves exactly if it is one still.
     fn give_up(&mut self) {
-        let Some(victim) = self.draws.take(&mut self.handed_over) else { return };
+        let Some((victim, info)) = self.draws.take(&mut self.handed_over) else { return };
         let copied = self.draws.one_in(2);
         let known = self.chosen.remove(&victim.generation).is_some();
-        let there = self.catalog.stat(victim.bucket.as_str(), victim.key.as_str());
+        let there = self.catalog.stat(info.bucket.as_str(), info.key.as_str());
         let same = there.is_some_and(|info| info.generation == victim.generation);
         assert!(same || !known, "a victim serves until it is given up");
+        assert_eq!(self.catalog.victim(&victim).is_some(), known);
         assert_eq!(self.catalog.give_up(&victim, copied), known);
         self.reached.given_up += u64::from(known);
         self.reached.spared += u64::from(!known && same);

@@ -22,16 +22,17 @@ impl World {
     pub(super) fn copy_victims(&mut self) {
         let victims = self.daemon().state().catalog.victims(4);
         for victim in victims {
-            let mut copy = vec![0; victim.len.bytes() as usize];
-            self.read(&victim.extents, &mut copy);
-            self.copies.push((victim, copy));
+            let info = self.daemon().state().catalog.victim(&victim).expect("it was just chosen");
+            let mut copy = vec![0; info.len.bytes() as usize];
+            self.read(&info.extents, &mut copy);
+            self.copies.push((victim, info.key.to_string(), copy));
         }
     }
 
     /// The tier has its copy. If the object is given up, the copy is of nothing else.
     pub(super) fn give_up(&mut self) {
-        let Some((victim, copy)) = self.draws.take(&mut self.copies) else { return };
-        let key = victim.key.as_str();
+        let Some((victim, key, copy)) = self.draws.take(&mut self.copies) else { return };
+        let key = key.as_str();
         let copied = self.draws.one_in(2);
         if !self.daemon().state().catalog.give_up(&victim, copied) {
             self.seen.spared += 1;

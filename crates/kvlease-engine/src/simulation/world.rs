@@ -89,8 +89,8 @@ pub(super) struct World {
     pub(super) uploads: Vec<Upload>,
     pub(super) fills: Vec<Fill>,
     pub(super) readers: Vec<Reader>,
-    /// Victims, each with a copy of its bytes that is to go elsewhere.
-    pub(super) copies: Vec<(Victim, Vec<u8>)>,
+    /// Victims, each with its key and a copy of its bytes that is to go elsewhere.
+    pub(super) copies: Vec<(Victim, String, Vec<u8>)>,
     /// Evictions of this incarnation that `stored` knows of.
     pub(super) evictions: u64,
     /// Leases of this incarnation that `seen` knows to have expired.

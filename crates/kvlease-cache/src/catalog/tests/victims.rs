@@ -21,8 +21,12 @@ fn full(units: u64, eviction: EvictionKind) -> Catalog {
     catalog
 }
 
-fn keys(victims: &[Victim]) -> Vec<&str> {
-    victims.iter().map(|victim| victim.key.as_str()).collect()
+fn key(catalog: &Catalog, victim: &Victim) -> String {
+    catalog.victim(victim).expect("it is a victim").key.to_string()
+}
+
+fn keys(catalog: &Catalog, victims: &[Victim]) -> Vec<String> {
+    victims.iter().map(|victim| key(catalog, victim)).collect()
 }
 
 #[test]
@@ -30,10 +34,10 @@ fn victims_serve_until_they_are_given_up() {
     let mut catalog = full(8, EvictionKind::Lru);
     assert!(catalog.is_short_of_room());
     let victims = catalog.victims(100);
-    assert_eq!(keys(&victims), ["0", "1", "2", "3"]);
+    assert_eq!(keys(&catalog, &victims), ["0", "1", "2", "3"]);
     assert!(!catalog.is_short_of_room(), "what is chosen counts");
     assert_eq!(catalog.victims(100), []);
-    assert!(victims.iter().all(|victim| catalog.stat("b", victim.key.as_str()).is_some()));
+    assert!(keys(&catalog, &victims).iter().all(|key| catalog.stat("b", key).is_some()));
     assert_eq!(catalog.stats(at(0)).evictable, unit_bytes(8));
     catalog.check();
     for victim in &victims {
@@ -55,12 +59,14 @@ fn a_victim_that_is_acquired_is_a_victim_no_longer() {
     for eviction in EvictionKind::ALL {
         let mut catalog = full(8, eviction);
         let victims = catalog.victims(100);
-        let kept = lease(&mut catalog, victims[0].key.as_str(), 0);
-        assert_eq!(catalog.remove("b", victims[1].key.as_str()), Ok(()));
+        let [acquired, removed] = [0, 1].map(|number| key(&catalog, &victims[number]));
+        let kept = lease(&mut catalog, &acquired, 0);
+        assert_eq!(catalog.remove("b", &removed), Ok(()));
+        assert_eq!(catalog.victim(&victims[0]), None);
         catalog.check();
         let given_up = victims.iter().filter(|victim| catalog.give_up(victim, false));
         assert_eq!(given_up.count(), 2);
-        assert!(catalog.stat("b", victims[0].key.as_str()).is_some());
+        assert!(catalog.stat("b", &acquired).is_some());
         assert!(catalog.release(&CALLER, kept.id, at(1)).is_some());
         catalog.check();
         // Its turn comes again.
@@ -79,7 +85,7 @@ fn a_victim_that_is_acquired_is_a_victim_no_longer() {
 fn a_write_that_finds_no_space_evicts_the_victims_first() {
     let mut catalog = full(8, EvictionKind::Lru);
     let victims = catalog.victims(2);
-    assert_eq!(keys(&victims), ["0", "1"]);
+    assert_eq!(keys(&catalog, &victims), ["0", "1"]);
     lease(&mut catalog, "2", 0);
     store(&mut catalog, "x", 3, 0).unwrap();
     let left: Vec<_> = ["0", "1", "2", "3", "4"]
