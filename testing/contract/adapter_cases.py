@@ -145,7 +145,7 @@ MUTATIONS = "0159_-+. eE\t/:$%?#@{}[]٣\xa0\0x"
 
 
 class Case(NamedTuple):
-    """A URL and the settings that go with it, without LMCache's prefix."""
+    """A URL and its settings, without LMCache's prefix."""
 
     url: str
     settings: dict[str, Any]
@@ -183,7 +183,7 @@ def cases(seed: int, count: int, keys: dict[str, tuple[tuple[Any, ...], ...]]) -
 
 
 def url(draw: random.Random) -> str:
-    """A URL as people write them, or fail to."""
+    """A URL as people write it, correct or not."""
     if draw.random() < 0.05:
         return draw.choice(WHOLE_URLS)
     parts = [draw.choice(odd if draw.random() < 0.2 else usual) for usual, odd in PARTS]
@@ -193,7 +193,7 @@ def url(draw: random.Random) -> str:
 
 
 def values(seed: int, count: int) -> Iterator[Any]:
-    """Values that a number may be expected in the place of."""
+    """Values in the place of a number."""
     draw = random.Random(seed)
     for _ in range(count):
         yield _value(draw, (INTS, FLOATS, NUMBER_TEXTS))

@@ -103,7 +103,7 @@ def _mp_no_segment(case: Case) -> Case | None:
 
 
 def _mp_url(case: Case) -> Case | None:
-    """Variables, a scheme of HTTP, and no scheme mean what they mean to the in-process adapter."""
+    """Variables, a scheme of HTTP, and no scheme have the meaning of the in-process adapter."""
     expanded = os.path.expandvars(case.url.strip())
     own = OWN_SCHEME if expanded.startswith(OWN_SCHEME) else STOCK_SCHEME
     place = expanded.removeprefix(own)

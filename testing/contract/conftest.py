@@ -1,4 +1,4 @@
-"""Fixtures, and the sentinel: a run that tests less than the whole suite is a failed run.
+"""Fixtures, and the sentinel: a run of less than the whole suite fails.
 
 A test that takes `in_process` or `multi_process` runs once for each kind of client, unless a
 marker names the kinds: `@pytest.mark.only(STOCK)`. One that takes `in_process_of` or

@@ -1,4 +1,4 @@
-"""One real daemon process, with its own segment and port, as a test sees it from outside."""
+"""One real daemon process, with its own segment and port."""
 
 import ctypes
 import json
@@ -113,19 +113,19 @@ class Daemon:
             return reply.read().decode()
 
     def stored(self, key: str, bucket: str = "lmcache") -> bytes:
-        """An object as the daemon has it."""
+        """An object's bytes, read from the daemon over HTTP."""
         with urllib.request.urlopen(self._object_url(bucket, key), timeout=10) as reply:
             return reply.read()
 
     def lease(self, key: str, bucket: str = "lmcache", ttl_s: float = 30.0) -> dict:
-        """The reply to a lease that nobody but the test knows of."""
+        """The reply to a lease request that the test makes by itself."""
         url = f"{self._object_url(bucket, key)}/leases?timeout_ms=1000&ttl_s={ttl_s}"
         request = urllib.request.Request(url, method="POST")
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply)
 
     def release(self, lease: dict) -> None:
-        """Ends such a lease."""
+        """Ends a lease that `lease` returned."""
         url = f"http://127.0.0.1:{self.port}/v1/leases/{lease['id']}/release"
         urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
 

@@ -1,16 +1,17 @@
-"""A daemon of which no more is known than the stock clients use: PUT, lease, release.
+"""A daemon with only the three calls that the stock clients use: PUT, lease, release.
 
-It is what a client has to get along with where the daemon is not kvlease. Its replies have nothing
-beyond the protocol: a lease is `{"id", "offsets"}` to the letter, a miss is an empty 504, and
-whatever else is asked for is an empty 404. So no reply says whose daemon it is.
+It stands for the daemons of other vendors. Its replies have nothing beyond the protocol: a lease
+is `{"id", "offsets"}` to the letter, a miss is an empty 504, and every other request gets an empty
+404. So no reply identifies the daemon.
 
-It is also as unkind as the protocol allows. Objects come in fragments that are cut within the
-first 28 bytes; every lease has its own copy of the object; and the moment a lease is released or
-has expired, its copy is overwritten with `POISON`. A client that reads without a lease reads that.
+It also has the worst behaviour that the protocol allows. Objects come in fragments that are cut
+within the first 28 bytes, and every lease has its own copy of the object. The moment a lease is
+released or has expired, its copy is overwritten with `POISON`. A client without a lease reads
+that.
 
-A test may put an answer of its own in the place of the right one (`answer`), and may have the
-requests answered in rounds (`in_rounds`): all that are under way are answered together, once no
-further one arrives. The number of rounds is then the number of round trips one after the other.
+A test may replace the right answer by its own (`answer`), and may have the requests answered in
+rounds (`in_rounds`): all requests under way are answered together, once no further one arrives.
+The number of rounds is then the number of successive round trips.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ STARTED_WITHIN = 10.0
 
 @dataclass
 class Request:
-    """What a client asked for; `path` is as it came, `query` is decoded."""
+    """A client's request; `path` is as received, `query` is decoded."""
 
     method: str
     path: str
@@ -67,7 +68,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What goes back: `raw`, then `repeat` without end; then the connection goes on or ends."""
+    """An answer: `raw`, then `repeat` without end; then the connection continues or ends."""
 
     raw: bytes
     repeat: bytes = b""
@@ -85,7 +86,7 @@ class Lease:
 
 @dataclass
 class Counts:
-    """What has happened so far."""
+    """The events so far."""
 
     leases: int = 0
     released: int = 0
@@ -124,20 +125,20 @@ class FakeDaemon:
         return SHM / self.segment
 
     def live(self) -> int:
-        """How many leases are neither released nor expired."""
+        """Number of leases that are neither released nor expired."""
         return len(self._leases)
 
     def replace_segment(self, capacity: int) -> None:
-        """Puts another segment at the public name, as a daemon that starts anew does."""
+        """Replaces the segment at the public name, as a daemon with a new segment does."""
         self._call(self._replace(capacity))
 
     def unlink(self) -> None:
-        """Takes the public name away; the segment stays."""
+        """Removes the public name; the segment stays."""
         os.link(self.path, self._second_name())
         self.path.unlink()
 
     def relink(self) -> None:
-        """Puts the public name back."""
+        """Restores the public name."""
         os.rename(self._second_name(), self.path)
 
     def drop_connections(self) -> None:
@@ -160,7 +161,7 @@ class FakeDaemon:
         return self.path.with_name(f"{self.segment}.second")
 
     def _make_segment(self) -> mmap.mmap:
-        # Complete before it has its name, so that nobody maps an empty file.
+        # Complete before it has its name, so that no client maps an empty file.
         new = self.path.with_name(f"{self.segment}.new")
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -202,14 +203,14 @@ class FakeDaemon:
                 while await self._serve(reader, writer):
                     pass
         except asyncio.CancelledError:
-            # A connection that is dropped: the task has nobody who would hear of it.
+            # A dropped connection: no caller waits for the task.
             writer.transport.abort()
         finally:
             self._connections.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request; whether the connection goes on."""
+        """Handles one request; returns whether the connection continues."""
         request = await _read_request(reader)
         await self._round()
         answer = self.answer(request) or Answer(self.right_answer(request))
@@ -245,7 +246,7 @@ class FakeDaemon:
     # The protocol
 
     def right_answer(self, request: Request) -> bytes:
-        """What the protocol says; on the daemon's own thread only, as `answer` is called."""
+        """The answer by the protocol; on the daemon's own thread only, as `answer` is called."""
         names = request.names
         match request.wants:
             case "put":

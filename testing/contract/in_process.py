@@ -37,7 +37,7 @@ HOST_MEMORY_GIB = 0.75
 SCHEMES = {STOCK: "sagemaker-hyperpod", NATIVE: "kvlease"}
 # Settings that only the native client has.
 OWN = ("socket",)
-# How LMCache is told of a connector that is not its own.
+# How LMCache is configured for a connector that is not its own.
 PLUGIN = {
     "remote_storage_plugin.kvlease.module_path": "kvlease.lmcache",
     "remote_storage_plugin.kvlease.class_name": "SageMakerHyperPodConnectorAdapter",
@@ -71,7 +71,7 @@ class InProcess:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the client itself has counted: `put_success`, `put_failure`, `lease_acquired`, …"""
+        """The client's own counters: `put_success`, `put_failure`, `lease_acquired`, …"""
         return self.inner.stats
 
     def call(self, coroutine, within: float = ANSWERED_WITHIN):
@@ -87,7 +87,7 @@ class InProcess:
         return self.put_all([key], [content], dtype) == 1
 
     def put_all(self, keys, contents, dtype: torch.dtype = torch.uint8) -> int:
-        """Stores a batch; how many of it the client counts as successes."""
+        """Stores a batch; returns the number of successes by the client's count."""
         return self.put_objects(keys, [self.memory(content, dtype) for content in contents])
 
     def put_objects(self, keys, objects: list[MemoryObj]) -> int:
@@ -115,7 +115,7 @@ class InProcess:
         form: MemoryFormat = MemoryFormat.KV_2LTD,
         shape: torch.Size | None = None,
     ) -> MemoryObj:
-        """Host memory of LMCache that holds these bytes, in one dimension unless told otherwise."""
+        """Host memory of LMCache that holds these bytes, in one dimension by default."""
         if shape is None:
             shape = torch.Size([len(content) // dtype.itemsize])
         memory = self.host.allocate(shape, dtype, form)
@@ -163,7 +163,7 @@ def host_memory(size_gib: float = HOST_MEMORY_GIB, groups: list | None = None) -
 
 
 def host_memory_used(host: LocalCPUBackend) -> tuple[int, int]:
-    """How much of the host memory is given out: bytes, and objects."""
+    """Allocated part of the host memory: bytes, and objects."""
     allocator = host.get_memory_allocator().pin_allocator
     return allocator.total_allocated_size, allocator.num_active_allocations
 

@@ -106,7 +106,7 @@ class MultiProcess:
         ]
 
     def unlock(self, keys) -> None:
-        """Gives one retained lease of the stock client back for each key, in the background."""
+        """Releases one retained lease of the stock client for each key, in the background."""
         self.adapter.submit_unlock(keys)
 
     def delete(self, keys) -> None:
@@ -119,7 +119,7 @@ class MultiProcess:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(ANSWERED_WITHIN)
 
     def transport(self) -> dict:
-        """What the stock client reports of its circuit breaker and its mapping."""
+        """The stock client's report on its circuit breaker and its mapping."""
         return self.adapter.report_status()["backend"]
 
     def assert_attached(self) -> None:

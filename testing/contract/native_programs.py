@@ -116,7 +116,7 @@ def exits_blocking(daemon, number: int) -> None:
 
 
 def exits_with_an_exception(daemon, number: int) -> None:
-    """Ends with operations under way, by an exception that nobody catches."""
+    """Ends with operations under way, by an uncaught exception."""
     exits_in_mp(daemon, number)
     exits_blocking(daemon, number)
     raise SystemExit(7)
@@ -133,7 +133,7 @@ def holds_leases(daemon) -> None:
 
 
 def reads_for_ever(daemon, ttl: float) -> None:
-    """Reads again and again, with leases that are short; ends badly at the first wrong byte.
+    """Reads repeatedly, with short leases; fails at the first wrong byte.
 
     A test stops and continues it, so that leases end in the middle of a copy.
     """
@@ -258,7 +258,7 @@ def _fork_while(work, use, count: int) -> bool:
 
 
 def _use_native_client(client, key: str) -> None:
-    """Calls everything on a client of the parent: each call is refused, and none hangs."""
+    """Makes every call on a client of the parent: each is refused, and none hangs."""
     _assert_refused(_bounded(lambda: client.submit_batch_exists([key])))
     _assert_refused(_bounded(lambda: client.submit_batch_get([key], [bytearray(SIZE)])))
     _assert_refused(_bounded(lambda: client.submit_batch_set([key], [b"new"])))
@@ -272,7 +272,7 @@ def _assert_refused(result: object) -> None:
 
 
 def _bounded(call):
-    """What the call returned or raised; ends the process if it hangs."""
+    """The result or exception of the call; ends the process if the call hangs."""
     result: list[object] = []
 
     def run() -> None:

@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def install(python: Path) -> None:
-    """Builds and installs the package, as `pip install .` does for anybody."""
+    """Builds and installs the package, as `pip install .` does."""
     variables = {
         **os.environ,
         # The build tools are the environment's, at their pinned versions.

@@ -1,4 +1,4 @@
-"""How a test runs the programs of `native_programs.py`.
+"""Runs the programs of `native_programs.py` for a test.
 
 Each is a process of its own that ends as Python programs do, by running off the end of `main`.
 Importing LMCache takes seconds, so one process imports it once, makes no client, and forks a
@@ -36,11 +36,11 @@ class Program:
         self._launcher = launcher
 
     def wait_ready(self, within: float = STARTED_WITHIN) -> None:
-        """Waits until the program says that it is."""
+        """Waits until the program prints that it is ready."""
         wait_until(lambda: READY in self.output(), within, f"ready: {self.output()}")
 
     def output(self) -> str:
-        """What the program wrote so far, errors included."""
+        """The program's output so far, errors included."""
         return self._output.read_text()
 
     def status(self, within: float) -> int:
@@ -55,7 +55,7 @@ class Program:
 
 
 class Programs:
-    """What starts programs; those that still run end with it."""
+    """A starter of programs; those that still run end with it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""How fast the stock clients put into the daemon, against a sink that throws the bytes away.
+"""Puts of the stock clients into the daemon, compared with a sink that discards the bytes.
 
     usage: run.py --put-ceiling [--rounds N]
 

@@ -41,7 +41,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: an operation, for so many callers at once."""
+    """One line of the table: an operation, with a number of concurrent callers."""
 
     operation: str
     size: int

@@ -1,4 +1,4 @@
-"""The clients that the side-by-side bench compares, and how it keeps so many calls in flight.
+"""The clients that the side-by-side bench compares, and its concurrent calls.
 
 A side is one client, stock or native, behind three calls: `prepare` sets up everything that is not
 to be timed and returns the measurement, which returns its own wall time; `tidy` undoes it.
@@ -64,12 +64,12 @@ class InProcessSide:
         return lambda: self._client.call(_in_turn(calls, callers), MEASURED_WITHIN)
 
     def tidy(self, operation: str) -> None:
-        """Removes what was put."""
+        """Removes the objects that were put."""
         if operation == "put":
             _remove(self._daemon, SHORT_LIVED)
 
     def close(self) -> None:
-        """Closes the client and gives the host memory of what it wrote back."""
+        """Closes the client and frees the host memory of its objects."""
         self._client.close()
         for source in itertools.chain(*self._sources.values()):
             source.ref_count_down()

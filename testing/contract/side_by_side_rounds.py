@@ -42,7 +42,7 @@ class Comparison:
 def compare(
     sides, operation: str, size: int, count: int, callers: int, daemon: Daemon, rounds: int
 ) -> Comparison:
-    """Lets the sides take turns at `count` operations, `callers` at once, for so many rounds."""
+    """Makes the sides take turns at `count` operations, `callers` at once, for `rounds` rounds."""
     seen: list[list[Cost]] = []
     for number in range(WARM_UP_ROUNDS + rounds):
         costs: dict[int, Cost] = {}

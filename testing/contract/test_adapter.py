@@ -103,7 +103,7 @@ def test_each_instance_of_the_plug_in_has_its_own_settings(monkeypatch):
 
 
 def _settings_of_instances(monkeypatch) -> list[ConnectorSettings]:
-    """What the connectors of two instances are made with."""
+    """The settings of the connectors of two instances."""
     extra_config = {
         "sagemaker_hyperpod_bucket": "shared",
         "sagemaker_hyperpod_timeout_ms": 700,
@@ -320,7 +320,7 @@ def test_the_daemon_is_asked_to_answer_before_the_connector_gives_up():
 
 @contextlib.contextmanager
 def _requests():
-    """A server of misses: its port, and the paths that it was asked for."""
+    """A server of misses: its port, and the paths of its requests."""
     paths = []
 
     class Misses(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Configurations by the thousand, through LMCache's adapters and through ours.
+"""Thousands of configurations, through LMCache's adapters and through ours.
 
 What is compared is what a connector works with in the end, LMCache's own lower bounds included.
 Both have to take the same configurations and make the same values of them, but for the documented
@@ -142,7 +142,7 @@ def test_the_digits_and_spaces_of_all_scripts_are_read_alike():
 
 
 def test_the_documented_differences_are_those_that_are_tested():
-    """Neither an undocumented difference nor a documented one that nobody has seen."""
+    """The documented differences are those that the tests found, no more and no fewer."""
     models = (
         *adapter_differences.IN_PROCESS_REWRITES,
         *adapter_differences.IN_PROCESS_REFUSALS,
@@ -154,7 +154,7 @@ def test_the_documented_differences_are_those_that_are_tested():
 
 
 def _compare(title, cases: list[Case], stock, ours, model) -> None:
-    """Checks that ours makes of each case what LMCache makes of it, changed by the differences."""
+    """Checks that our adapter has LMCache's result for each case, changed by the differences."""
     rewrites, refusals, changes = model
     seen: Counter[str] = Counter()
     taken = 0
@@ -175,7 +175,7 @@ def _compare(title, cases: list[Case], stock, ours, model) -> None:
 
 
 def _expected(case: Case, stock, rewrites, refusals, changes) -> tuple[Values | str, list[str]]:
-    """What ours has to make of a case, and by which differences that is not LMCache's result."""
+    """The result that our adapter must have for a case, and the differences that lead to it."""
     rewritten, applied = case, []
     for name, rewrite in rewrites:
         candidate = rewrite(rewritten)
@@ -226,7 +226,7 @@ def _stock_in_process(case: Case, host, loop) -> Values | str:
 
 
 async def _end_workers() -> None:
-    """Ends what a connector has started on its loop."""
+    """Ends the tasks that a connector started on its loop."""
     workers = asyncio.all_tasks() - {asyncio.current_task()}
     for worker in workers:
         worker.cancel()
@@ -265,7 +265,7 @@ def _client_arguments(config) -> dict[str, Any]:
 
 
 class _NoSegment:
-    """In the place of the MP client's mapping."""
+    """Stand-in for the MP client's mapping."""
 
     buf, size = memoryview(b""), 0
 
@@ -287,7 +287,7 @@ def _look_up_segment(connector) -> None:
 
 
 def _segment_of(name: Any) -> str | None:
-    """The segment that a name means: the system ignores leading slashes; what is false is none."""
+    """The segment of a name: the system ignores leading slashes; a false value means no segment."""
     return name.lstrip("/") if name else None
 
 
@@ -307,7 +307,7 @@ def _values(make: Callable[[], ConnectorSettings]) -> Values | str:
 
 
 def _result(call: Callable[..., Any], *arguments: Any) -> Any:
-    """What a call returns, or that it refused, by whatever exception."""
+    """The result of a call, or the mark of its refusal by any exception."""
     try:
         return call(*arguments)
     except (AssertionError, OSError, OverflowError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Sizes, types and keys: every byte comes back, under the name it was stored under."""
+"""Sizes, types and keys: every byte comes back, under the name of its put."""
 
 import pytest
 

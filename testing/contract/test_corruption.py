@@ -1,5 +1,5 @@
-"""Bytes that somebody changed in the segment: the native clients never return them, and have the
-object removed, so that it can be stored again.
+"""Corrupt bytes in the segment: the native clients never return them, and have the object removed,
+so that it can be stored again.
 
 The stock clients do, which each test shows first: in-process clients map the segment writable, so
 this is more than a thought.

@@ -1,4 +1,4 @@
-"""What the stock in-process connector gets wrong, and that the native one gets it right.
+"""Defects of the stock in-process connector that the native one does not have.
 
 Each test shows both. Where the stock connector never ends, that is to say that it has not ended
 within `NEVER`; its loop is left to itself then.
@@ -44,7 +44,7 @@ def native(in_process_of, daemon):
 
 @pytest.fixture
 def abandoned(daemon, host):
-    """A stock client that nobody will close."""
+    """A stock client that the test never closes."""
     return InProcess(daemon, host, STOCK)
 
 
@@ -202,7 +202,7 @@ def test_a_prefetch_returns_no_object_behind_a_gap(stock, native, host):
 
 
 def _group(planes: int, layers: int, hidden: int, dtype: torch.dtype) -> SimpleNamespace:
-    """What LMCache's metadata reads of a KV group."""
+    """The attributes of a KV group that LMCache's metadata reads."""
     return SimpleNamespace(
         dtype=dtype,
         shape_desc=SimpleNamespace(kv_size=planes),

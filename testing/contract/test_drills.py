@@ -1,4 +1,4 @@
-"""What goes wrong in a cluster while native clients work: right bytes or a miss, never a hang."""
+"""Failures of a cluster while native clients work: right bytes or a miss, never a hang."""
 
 import asyncio
 import gc
@@ -62,7 +62,7 @@ def test_a_daemon_that_is_killed_and_restarted_costs_misses_and_nothing_else(
 
 
 class Worker(threading.Thread):
-    """Works in a loop until it is stopped; its failure is the test's, when it is joined."""
+    """Works in a loop until it is stopped; `join` raises its failure in the test."""
 
     def __init__(self, work, client, number: int, stopped: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -304,7 +304,7 @@ def test_a_cancelled_put_never_stores_what_the_memory_held_later(
         key, content = in_process_key(number, "cancelled put"), payload(size, "put", number)
         put = client.connector.put(key, client.memory(content))
         client.call(_cancelled([put], chance.uniform(0, 0.006)))
-        # LMCache gives the same memory to somebody else as soon as it is free.
+        # LMCache gives the same memory to another object as soon as it is free.
         others = [client.memory(bytes([0xFF]) * size) for _ in range(2)]
         assert client.get(key) in (None, content)
         for other in others:
@@ -314,7 +314,7 @@ def test_a_cancelled_put_never_stores_what_the_memory_held_later(
 
 
 async def _cancelled(coroutines, after: float) -> list:
-    """Starts all and cancels them after so many seconds; the results of those that had ended."""
+    """Starts all and cancels them `after` seconds later; the results of those that had ended."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     await asyncio.sleep(after)
     for task in tasks:
@@ -378,7 +378,7 @@ def test_a_client_leaves_no_descriptor_and_no_thread_behind(shared_daemon, host)
 
 
 def _kept() -> tuple[int, int, int]:
-    """How many descriptors, threads and mappings this process has."""
+    """Number of descriptors, threads and mappings of this process."""
     gc.collect()
     mappings = Path("/proc/self/maps").read_text().count("kvlease-contract")
     return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), mappings

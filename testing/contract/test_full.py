@@ -1,4 +1,4 @@
-"""A daemon without space refuses, and the clients go on as if nothing had happened."""
+"""A daemon without space refuses, and the clients continue to work."""
 
 import pytest
 
@@ -18,7 +18,7 @@ SPACE_BACK_WITHIN = 60.0
 def full(make_daemon, multi_process_of):
     """A daemon whose space is held by the leases of an MP client; with the keys it holds."""
     daemon = make_daemon(CAPACITY, SHORT_TIMES)
-    # The stock client: it keeps its leases until it is told to unlock.
+    # The stock client: it keeps its leases until it is asked to unlock.
     holder = multi_process_of(STOCK, daemon)
     held = []
     for number in range(OBJECTS_MAX):

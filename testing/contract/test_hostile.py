@@ -1,4 +1,4 @@
-"""Answers that are not of the protocol: a client takes them for a miss, and goes on.
+"""Answers that violate the protocol: a client takes them for a miss, and continues.
 
 Only the native clients are tested. What the stock ones make of such answers is their affair.
 """

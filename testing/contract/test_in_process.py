@@ -155,11 +155,11 @@ def test_a_closed_client_has_let_go_of_segment_and_connections(in_process, make_
 
 
 def _mappings_of(daemon) -> int:
-    """How often this process has the daemon's segment mapped."""
+    """Number of mappings of the daemon's segment in this process."""
     return Path("/proc/self/maps").read_text().count(daemon.segment)
 
 
 def _connections_to(daemon) -> int:
-    """How many connections to the daemon's port are established."""
+    """Number of established connections to the daemon's port."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[2].endswith(f":{daemon.port:04X}") and row[3] == "01" for row in rows)

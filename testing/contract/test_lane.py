@@ -1,4 +1,4 @@
-"""The fast lane: native clients take it where they reach it, and get along without it.
+"""The fast lane: native clients use it if they reach it, and work without it.
 
 Which way was taken is asked of the daemon, which counts frames and requests.
 """
@@ -74,7 +74,7 @@ def daemon(make_daemon):
 
 @pytest.fixture
 def notices(caplog):
-    """What the logger of the package has said: `notices()` is a list of level and text."""
+    """The lines of the package's logger: `notices()` is a list of level and text."""
     caplog.set_level(logging.INFO, "kvlease")
 
     def said() -> list[tuple[str, str]]:
@@ -244,13 +244,13 @@ def _contents(*name: object) -> list[bytes]:
 
 
 def _frames(daemon, kind: str = "") -> float:
-    """How many frames of the fast lane the daemon has answered."""
+    """Number of frames of the fast lane that the daemon answered."""
     return daemon.metric(FRAMES, **({"kind": kind} if kind else {}))
 
 
 def _requests(daemon) -> float:
-    """How many requests for objects the daemon has answered over HTTP."""
-    operations = ("put", "acquire", "get", "head", "remove")
+    """Number of requests for objects that the daemon answered over HTTP."""
+    operations = ("put", "lease", "get", "head", "delete")
     return sum(daemon.metric(REQUESTS, operation=operation) for operation in operations)
 
 

@@ -1,4 +1,4 @@
-"""What a lease promises while it lives, and what is left of it when it has ended."""
+"""The guarantees of a lease while it is live, and after it has ended."""
 
 import time
 from functools import partial

@@ -1,4 +1,4 @@
-"""Each kind of client reads what the other wrote, and what they store is the same to the byte."""
+"""Each kind of client reads the objects of the other, and both store the same bytes."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def reader(writer):
 
 @pytest.fixture
 def one_writes(in_process_of, daemon, writer):
-    """An in-process client, and the other kind's that reads what it writes."""
+    """An in-process client whose objects one of the other kind reads."""
     return in_process_of(writer, daemon)
 
 

@@ -97,7 +97,7 @@ def test_a_closed_client_has_released_its_leases_and_refuses_quietly(client, sha
     assert client.lookup(keys) == [True] * len(keys)
     assert shared_daemon.metric(LEASES_LIVE) == before + len(keys)
     client.close()
-    # Over the fast lane nobody waits for an answer to that.
+    # Over the fast lane the client does not wait for the answer.
     wait_until(
         lambda: shared_daemon.metric(LEASES_LIVE) == before, RELEASED_WITHIN, "the leases are back"
     )

@@ -24,7 +24,7 @@ EXITS = 2
 
 
 class Watch:
-    """Looks at the public name all the time: the longest absence, and every inode seen."""
+    """Polls the public name: the longest absence, and every inode seen."""
 
     def __init__(self, daemon) -> None:
         self.longest_absence = 0.0

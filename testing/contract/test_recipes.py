@@ -226,7 +226,7 @@ def _assert_serves_with_the_native_client(line: list, folder: Path) -> None:
 
 
 def _host() -> list[str]:
-    """What keeps a server of a test away from others, and small."""
+    """Options that isolate a test's server and keep it small."""
     return ["--host", "127.0.0.1", "--port", str(free_port()), "--l1-init-size-gb", "1"] + [
         "--disable-metrics"
     ]

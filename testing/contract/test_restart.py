@@ -1,4 +1,4 @@
-"""The daemon is killed or stopped under attached clients, and comes back on the same segment.
+"""The daemon is killed or stopped under attached clients, and restarts on the same segment.
 
 What was stored is there again, for clients that were attached all the time as for new ones. Until
 then, and once space is short, a read yields the right bytes or a miss, never other bytes.

@@ -1,4 +1,4 @@
-"""Everything works where the daemon has only the three endpoints that the stock clients use.
+"""Clients of a daemon that has only the three endpoints of the stock clients.
 
 `fake_daemon.py` is that daemon. The stock clients run as well: they show that it is a fair one.
 """
@@ -181,7 +181,7 @@ def test_the_keys_on_the_wire_are_those_of_the_stock_clients(
 
 
 def _assert_released(fake_daemon) -> None:
-    """Every lease is given back, not left to expire."""
+    """Every lease is released, not left to expire."""
     wait_until(lambda: fake_daemon.live() == 0, RELEASED_WITHIN, "the leases are back")
     assert fake_daemon.counts.expired == 0
     assert fake_daemon.counts.leases == fake_daemon.counts.released

@@ -1,4 +1,4 @@
-"""Views: objects read where they are, and memory that stays for as long as anybody looks at it."""
+"""Views: objects read in place, in memory that stays as long as a buffer of it exists."""
 
 import gc
 import mmap
@@ -101,7 +101,7 @@ def test_what_was_made_of_a_view_keeps_lease_and_memory_until_it_is_gone(daemon,
         del part
         gc.collect()
         _assert_released(daemon)
-    # One that nobody closes goes with its last reference.
+    # An unclosed view ends with its last reference.
     view = connector.view("k")
     assert daemon.metric(LEASES_LIVE) == 1
     del view

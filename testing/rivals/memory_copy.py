@@ -24,7 +24,7 @@ class MemoryCopy(Rival):
 
 
 class Client:
-    """Slots of shared memory in the place of a store: an object's is told by its number."""
+    """Slots of shared memory in the place of a store: an object's number selects its slot."""
 
     greeting = "libc's, one thread"
 

@@ -23,7 +23,7 @@ REQUIREMENTS = (f"{PACKAGE}==0.3.13.post1",)
 LIBRARIES = {"ibverbs": "libibverbs1", "mlx5": "ibverbs-providers", "numa": "libnuma1"}
 LOOPBACK = "127.0.0.1"
 READY_WITHIN = 30.0
-# Of the client, for calls that are not lent a buffer: verification makes none.
+# Of the client, for calls without the caller's buffer: verification makes none.
 LOCAL_BUFFER = 64 << 20
 NOTHING = 0
 
@@ -97,7 +97,7 @@ class Client:
 
 
 def serve_segment(master: str, ready: str) -> None:
-    """Lends memory to the store until the process is ended."""
+    """Registers memory with the store until the process ends."""
     store = _join(master, CAPACITY)
     Path(ready).touch()
     signal.pause()

@@ -1,5 +1,5 @@
-"""Redis over a Unix socket, with its protocol spoken by hand from lent buffers: no copy is made on
-the way, so that no client of Redis is much faster."""
+"""Redis over a Unix socket, with its protocol spoken by hand from the caller's buffers: no copy is
+made on the way, so that no client of Redis is much faster."""
 
 import socket
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class RedisBare(Redis):
 
 
 class Client:
-    greeting = "sendmsg out of and recv_into lent buffers, from Python"
+    greeting = "sendmsg out of and recv_into the caller's buffers, from Python"
 
     def __init__(self, source: memoryview, target: memoryview, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -70,7 +70,7 @@ class Client:
 
 
 def _words(*words: str, values: int = 0) -> bytes:
-    """The beginning of a command that has so many more values."""
+    """The beginning of a command with this number of further values."""
     parts = [b"*%d\r\n" % (len(words) + values)]
     for word in words:
         parts.append(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()))

@@ -1,4 +1,4 @@
-"""What a store has to be to take part, and the place in which it does."""
+"""The interface of a participating store, and the site that runs it."""
 
 import subprocess
 import time
@@ -23,11 +23,11 @@ Runs: TypeAlias = Callable[[], bool]
 
 
 class Unavailable(Exception):
-    """Why a store cannot take part."""
+    """The reason why a store is not available."""
 
 
 class Site:
-    """Where a store is installed, where it runs, and what runs there."""
+    """The site of a store: its installation, its directory and its processes."""
 
     def __init__(self, cache: Path, folder: Path) -> None:
         self.cache = cache
@@ -38,11 +38,11 @@ class Site:
 
     @property
     def log(self) -> Path:
-        """What the store's processes say."""
+        """The log of the store's processes."""
         return self.folder / "log"
 
     def spawn(self, command: Command, variables: Mapping[str, str] | None = None) -> Runs:
-        """Starts a server, which ends with the site; returns what asks whether it still runs."""
+        """Starts a server, which ends with the site; returns a check that it still runs."""
         with open(self.log, "ab") as log:
             process = subprocess.Popen(
                 [str(part) for part in command],
@@ -74,7 +74,7 @@ class Site:
 
 
 class Rival(ABC):
-    """A store, and how one gets at it."""
+    """A store, and the way to its client."""
 
     # How the table calls it.
     name: ClassVar[str]
@@ -93,7 +93,7 @@ class Rival(ABC):
         """Starts the servers; returns the client's command and variables. Raises `Unavailable`."""
 
     def describe(self, greeting: str) -> str:
-        """What took part, for the end of the table; `greeting` is what its client says of it."""
+        """A participant, for the end of the table; `greeting` is its client's own description."""
         return greeting
 
 

@@ -20,7 +20,7 @@ ANSWER_WITHIN = 120.0
 
 
 class Player:
-    """A store that takes part, with its servers and its client's process."""
+    """A participating store, with its servers and its client's process."""
 
     def __init__(self, rival: Rival, site: Site) -> None:
         self.rival = rival
@@ -47,7 +47,7 @@ class Player:
             raise
 
     def play(self, what: str, size: int, first: int, count: int) -> list[float]:
-        """Has the client do something `count` times; returns the seconds of each call.
+        """Makes the client run an operation `count` times; returns the seconds of each call.
 
         A put takes the place of all that was put before, which is removed behind the clock.
         """
@@ -92,7 +92,7 @@ class Player:
 
 @dataclass(frozen=True)
 class Row:
-    """What a store took for one operation: the median of its calls, round by round."""
+    """The times of one store for one operation: the median of its calls, round by round."""
 
     rival: Rival
     seconds: list[float] = field(default_factory=list)
@@ -120,7 +120,7 @@ class Measured:
 
 
 class Contest:
-    """The stores that take part, and why others do not."""
+    """The participating stores, and the reasons against the others."""
 
     def __init__(self, yardsticks: tuple[str, str]) -> None:
         self.players: list[Player] = []
@@ -134,7 +134,7 @@ class Contest:
         self.players.append(player)
 
     def leave(self, name: str, reason: str) -> None:
-        """Goes on without one; not without those that all are compared with."""
+        """Continues without a failed store, unless it is one that all others are compared with."""
         self.absent[name] = reason
         for player in [player for player in self.players if player.rival.name == name]:
             self.players.remove(player)
@@ -144,7 +144,7 @@ class Contest:
             raise SystemExit(f"error: {name} is not available: {reason}")
 
     def measure(self, size: int, rounds: int) -> Measured:
-        """Lets all of them put, get and view objects of one size, for so many rounds."""
+        """Makes all stores put, get and view objects of one size, for a number of rounds."""
         for operation in ("put", "verify"):
             for player in list(self.players):
                 self._play(player, operation, size, VERIFIED)
@@ -184,7 +184,7 @@ class Contest:
 
 
 def _in_turn(players: list[Player], round_number: int) -> list[Player]:
-    """Each round begins with another one, and every other round goes backwards."""
+    """The stores in a round's order: each begins with another, every second one is reversed."""
     start = round_number % len(players)
     order = players[start:] + players[:start]
     return order if round_number % 2 else order[::-1]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures kvlease next to other stores on this machine, in one run, by turns.
+"""Measures kvlease next to other stores on this machine, in one run, in turns.
 
     usage: run.py [--rounds N] [--size SIZE ...] [--only NAME ...]
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _start(kinds: list[type[Rival]], folder: Path) -> Contest:
-    """Prepares each store before any is started: what installs one would disturb the others."""
+    """Prepares each store before any is started: an installation would disturb the others."""
     contest = Contest(YARDSTICKS)
     prepared: list[tuple[Rival, Site]] = []
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""How the results are printed."""
+"""The printed table of the results."""
 
 from collections.abc import Mapping
 

@@ -1,5 +1,5 @@
-"""One store's client, in a process and an environment of its own: does what it is told, and times
-each call.
+"""One store's client, in a process and an environment of its own: executes commands, and times each
+call.
 
     usage: worker.py MODULE [ARGUMENT ...]
 
@@ -37,7 +37,7 @@ SEED = 1
 
 
 class Client(Protocol):
-    """What a store's module has to make of it."""
+    """The client that a store's module has to provide."""
 
     greeting: str
 
@@ -48,10 +48,10 @@ class Client(Protocol):
         """Reads an object; returns the buffer that has it: `target`, or one that was made."""
 
     def view(self, key: str) -> AbstractContextManager[Readable]:
-        """Shows an object where the store has it."""
+        """Gives access to an object in place, in the store's memory."""
 
     def remove(self, keys: list[str]) -> None:
-        """Removes objects that nobody reads."""
+        """Removes objects that no client reads."""
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 class Orders:
-    """Follows orders, and remembers which buffers come next."""
+    """Executes commands, and remembers which buffers come next."""
 
     def __init__(self, client: Client, source: memoryview, target: memoryview) -> None:
         self._client = client
@@ -81,7 +81,7 @@ class Orders:
         self._targets_used = 0
 
     def follow(self, line: str) -> str:
-        """Does what the line says; returns the answer."""
+        """Executes the command of the line; returns the answer."""
         what, *numbers = line.split()
         size, first, count = map(int, numbers)
         if what == "remove":
@@ -129,7 +129,7 @@ class Orders:
 
 
 def _pool(content: Callable[[int], bytes]) -> memoryview:
-    """Memory of whole pages, private to this process and all of it touched."""
+    """Private memory of whole pages, all of them touched."""
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     memory = memoryview(mmap.mmap(-1, POOL_BYTES, flags=flags))
     for start in range(0, POOL_BYTES, MIB):

@@ -1,4 +1,4 @@
-"""One life of an engine: LMCache's MP server and vLLM in front of it, both started as users do."""
+"""One run of an engine: LMCache's MP server and vLLM in front of it, both started as users do."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ANSWER_TOKENS = 24
 # Tokens to a page of vLLM: LMCache's adapter asks for a multiple of 32.
 PAGE_TOKENS = 128
 
-# What both need: hashes that are the same in every life, and no word to anybody outside.
+# Variables of both: the same hashes in every run, and no messages to the outside.
 VARIABLES = {
     "PYTHONHASHSEED": "0",
     "LMCACHE_TRACK_USAGE": "false",
@@ -38,7 +38,7 @@ VARIABLES = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What vLLM said to a prompt."""
+    """vLLM's answer to a prompt."""
 
     text: str
     prompt_tokens: int
@@ -46,7 +46,7 @@ class Answer:
 
 
 class Engine:
-    """The two processes, from start to stop. Their caches live and die with them."""
+    """The two processes, from start to stop. Their caches end with them."""
 
     def __init__(self, python: Path, model: Path, adapter: str, log: Path) -> None:
         """`adapter` is the value of LMCache's `--l2-adapter`; `log` gets what both print."""
@@ -83,7 +83,7 @@ class Engine:
         return Answer(answer["choices"][0]["text"], usage["prompt_tokens"], cached)
 
     def tokens_loaded(self) -> int:
-        """Prompt tokens that vLLM got from LMCache, and not from its own cache, in this life."""
+        """Prompt tokens that vLLM got from LMCache, and not from its own cache, in this run."""
         with urllib.request.urlopen(f"{self._url}/metrics", timeout=ANSWERED_WITHIN) as reply:
             metrics = reply.read().decode()
         samples = re.findall(
