@@ -23,8 +23,8 @@ from in_process import InProcess, host_memory
 from multi_process import MultiProcess
 from samples import KINDS
 
-# How many tests the suite has. Whoever adds or removes one changes this number too, so that no
-# test disappears unnoticed.
+# Number of tests in the suite. A change that adds or removes a test edits this number too, so that
+# no test disappears unnoticed.
 EXPECTED_TESTS = 464
 
 # Names the daemon under test; run.py sets it.

@@ -26,7 +26,7 @@ HOST_MEMORY_GIB = 0.1
 CALL_WITHIN = 10.0
 FORKS = 3
 FORKS_OFTEN = 40
-# What must live as long as its program: LMCache lends memory until an operation has ended.
+# Memory that must live as long as its program: a call uses it until its operation has ended.
 KEPT: list[object] = []
 
 

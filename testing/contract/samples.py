@@ -54,7 +54,7 @@ MODELS = (
     "org%252Fmodel",
 )
 # Only the in-process client's keys may hold an `@` in the model's name.
-MODELS_WITH_AT = ("someone@example", "@", "model@1@0@7@half")
+MODELS_WITH_AT = ("user@example", "@", "model@1@0@7@half")
 # The salts that the MP client's keys may hold: no `@`, `/`, `\` or NUL.
 SALTS = ("tenant-a", "100% of ?#+& = space", "пользователь-🦀", "%2F", "s" * 128)
 

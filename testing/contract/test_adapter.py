@@ -182,15 +182,15 @@ def test_lmcache_makes_one_backend_for_one_daemon(host, loop, remote_url, extra_
 
 
 @pytest.mark.parametrize(
-    ("remote_url", "cure"),
+    ("remote_url", "remedy"),
     [
         (None, "set `remote_storage_plugin.kvlease.url` in extra_config to `kvlease://host:port`"),
         ("sagemaker-hyperpod://h", "or change its scheme to `kvlease://`"),
         ("kvlease://h", "if remote_url does not name its daemon"),
     ],
 )
-def test_a_plug_in_without_a_url_says_what_to_write(make, remote_url, cure):
-    with pytest.raises(ValueError, match=re.escape(cure)):
+def test_a_plug_in_without_a_url_says_what_to_write(make, remote_url, remedy):
+    with pytest.raises(ValueError, match=re.escape(remedy)):
         make("plugin://kvlease", PLUGIN, remote_url=remote_url)
 
 

@@ -17,8 +17,8 @@ SIZES = (8 * KIB, 3 * MIB)
 IN_PROCESS_HEADER = 28
 # Where the byte is, as a fraction of the payload.
 PLACES = (0.0, 0.5, 1.0)
-# A damaged object is removed in the background.
-MENDED_WITHIN = 20.0
+# A corrupt object is removed in the background.
+STORED_AGAIN_WITHIN = 20.0
 
 
 @pytest.fixture
@@ -102,18 +102,18 @@ def test_a_changed_header_is_a_miss_over_http(daemon, in_process_of):
 
 
 def _assert_mended_in_process(client, key, content: bytes) -> None:
-    def is_mended() -> bool:
+    def is_stored_again() -> bool:
         # A put of a key that has an object succeeds, and changes nothing.
         return client.put(key, content) and client.get(key) == content
 
-    wait_until(is_mended, MENDED_WITHIN, "the damaged object is removed and stored again")
+    wait_until(is_stored_again, STORED_AGAIN_WITHIN, "the object is removed and stored again")
 
 
 def _assert_mended_in_mp(client, key, content: bytes) -> None:
-    def is_mended() -> bool:
+    def is_stored_again() -> bool:
         return client.store([key], [content]) and client.load([key], [len(content)]) == [content]
 
-    wait_until(is_mended, MENDED_WITHIN, "the damaged object is removed and stored again")
+    wait_until(is_stored_again, STORED_AGAIN_WITHIN, "the object is removed and stored again")
 
 
 def _flip(daemon, key, at: int, bits: int = 1) -> None:

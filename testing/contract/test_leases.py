@@ -50,7 +50,7 @@ def test_the_native_client_holds_what_a_lookup_found_for_the_load_that_follows(
     assert daemon.metric(LEASES_LIVE) == 4
     _push(client, "others", turnovers=1)
     assert client.load(keys, [4 * MIB] * 4) == contents
-    # Nobody unlocks: LMCache does not tell a native plugin.
+    # No call unlocks: LMCache has none for a native plugin.
     wait_until(lambda: daemon.metric(LEASES_LIVE) == 0, RELEASED_WITHIN, "the leases are back")
 
 

@@ -151,8 +151,8 @@ def test_only_verify_finds_out_that_bytes_were_changed_and_has_them_removed(daem
         assert memoryview(view)[7] == content[7] ^ 1
         with pytest.raises(UnreadableError, match="key=`k`"):
             view.verify()
-    mended = lambda: connector.put("k", content) and connector.get("k") == content  # noqa: E731
-    wait_until(mended, RELEASED_WITHIN, "the object is removed and stored again")
+    is_stored_again = lambda: connector.put("k", content) and connector.get("k") == content  # noqa: E731
+    wait_until(is_stored_again, RELEASED_WITHIN, "the object is removed and stored again")
     assert connector.stats()["damaged"] == 1
 
 
