@@ -204,7 +204,7 @@ def test_the_scheduler_that_has_no_memory_gets_a_connector(host, loop):
     asyncio.run_coroutine_threadsafe(connector.close(), loop).result(ANSWERED_WITHIN)
 
 
-def test_an_error_names_key_value_and_cure(make):
+def test_an_error_names_key_value_and_remedy(make):
     with pytest.raises(ValueError) as raised:
         make(f"kvlease://{PLACE}", {**PLUGIN, "sagemaker_hyperpod_timeout_ms": "5s"})
     message = str(raised.value)

@@ -141,7 +141,7 @@ def test_200_puts_gets_and_lookups_mix(client):
     assert client.get_all(new) == contents
 
 
-def test_a_closed_client_has_let_go_of_segment_and_connections(in_process, make_daemon):
+def test_a_closed_client_has_released_segment_and_connections(in_process, make_daemon):
     daemon = make_daemon("64MiB")
     client = in_process(daemon)
     key = in_process_key(1, "close")
