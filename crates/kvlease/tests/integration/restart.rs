@@ -93,7 +93,7 @@ fn a_lease_fence_that_cannot_be_read_is_reported_with_its_effect_and_its_end() {
     assert!(!refused.status.success(), "the space may still be read");
     daemon.kill().unwrap();
     daemon.start_again().unwrap();
-    assert_eq!(daemon.log().matches("the lease fence").count(), 1, "{}", daemon.log());
+    assert!(!daemon.log().contains("the lease fence"), "{}", daemon.log());
 }
 
 #[test]
