@@ -1,7 +1,7 @@
 //! The endpoints of the daemon: the one table of methods, paths and operations.
 //!
 //! Paths are parsed by it ([`Route`](crate::Route)), requests are dispatched and counted by it, and
-//! the OpenAPI document is made from it. Whatever else has to know of an endpoint matches on the
+//! the OpenAPI document is made from it. Other code that depends on an endpoint matches on the
 //! enum, so that a new one does not compile until it is known there.
 
 /// Makes the enum and its tables.
@@ -31,7 +31,7 @@ macro_rules! endpoints {
                 }
             }
 
-            /// What the paths of the endpoints have in common with their templates at first sight.
+            /// Shapes of the templates, which tell most paths apart before they are compared.
             const SHAPES: &'static [Shape] = &[$(Shape::of($path),)*];
 
             /// The operation that requests are counted by.

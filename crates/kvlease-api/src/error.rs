@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Makes the enum with the lists that must name every code.
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident $word:literal,)*) => {
-        /// What went wrong, for programs.
+        /// Reason of a refusal, for programs.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
         pub enum ErrorCode {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)*
@@ -28,15 +28,15 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The path, a name, a parameter or a body is malformed: mend the request.
+    /// The path, a name, a parameter or a body is malformed: correct the request.
     Invalid "invalid",
-    /// The path names no route: mend the request.
+    /// The path names no route: correct the request.
     NoRoute "no_route",
     /// The route does not answer this method: see the `Allow` header.
     MethodNotAllowed "method_not_allowed",
     /// No such object, or no such live lease.
     NotFound "not_found",
-    /// The object exists, or is being written by someone else: nothing to do.
+    /// The object exists, or another client is writing it: nothing to do.
     Exists "exists",
     /// The body has neither a length nor chunked encoding: send `Content-Length`.
     LengthRequired "length_required",
@@ -113,9 +113,9 @@ impl ErrorCode {
 /// The body of every reply that is not a success.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
-    /// What went wrong, for programs.
+    /// Reason of the refusal, for programs.
     pub code: ErrorCode,
-    /// What went wrong, for people: names the value and the cure.
+    /// Reason of the refusal, for people: names the value and the remedy.
     pub message: String,
 }
 

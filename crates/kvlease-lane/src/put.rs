@@ -7,8 +7,8 @@ use std::{
 };
 
 use kvlease_api::lane::{
-    Answer, Commit, CommitWriter, DoneStatus, ReservationRecord, Reservations, ReserveStatus,
-    ReserveWriter, Unfit, Wish,
+    Answer, Commit, CommitWriter, DoneStatus, RequestedObject, ReservationRecord, Reservations,
+    ReserveStatus, ReserveWriter, Unfit,
 };
 use kvlease_sys::{Digest, OfProcess};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
@@ -74,7 +74,7 @@ impl Lane {
             let write = |out: &mut Vec<u8>, request| {
                 let mut frame = ReserveWriter::begin(out, request, &self.core.bucket);
                 for (key, len) in objects {
-                    match frame.push(Wish { len: *len, key: key.as_str() }) {
+                    match frame.push(RequestedObject { len: *len, key: key.as_str() }) {
                         Ok(()) => {}
                         Err(Unfit::Full) => break,
                         Err(Unfit::Name(error)) => {

@@ -7,9 +7,9 @@ use super::limits::{EXTENTS_MAX, FRAME_LEN_MAX, KEYS_MAX};
 /// Reason why a payload is not what its frame says it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Malformed {
-    /// The payload ends before what it has to hold.
+    /// The payload ends before its last field.
     #[error("the payload is too short for what it announces: send all of it")]
-    TooShort,
+    Truncated,
     /// Bytes follow behind all that the payload holds.
     #[error("the payload is longer than what it announces: send nothing behind it, left=`{left}`")]
     TooLong {

@@ -51,5 +51,5 @@ pub use malformed::Malformed;
 pub use names::{Keys, KeysWriter, Unfit};
 pub use request::{Acquire, Lookup, Request};
 pub use reservations::{ReservationRecord, Reservations, ReservationsWriter};
-pub use reserve::{Reserve, ReserveWriter, Wish, Wishes};
+pub use reserve::{RequestedObject, RequestedObjects, Reserve, ReserveWriter};
 pub use status::{DoneStatus, LeaseStatus, ReserveStatus};

@@ -12,13 +12,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(Malformed::TooShort)?;
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or(Malformed::Truncated)?;
         self.0 = rest;
         Ok(bytes)
     }
 
     fn array<const LEN: usize>(&mut self) -> Result<[u8; LEN], Malformed> {
-        let (bytes, rest) = self.0.split_first_chunk::<LEN>().ok_or(Malformed::TooShort)?;
+        let (bytes, rest) = self.0.split_first_chunk::<LEN>().ok_or(Malformed::Truncated)?;
         self.0 = rest;
         Ok(*bytes)
     }

@@ -16,12 +16,12 @@ pub struct Reserve<'a> {
     /// The bucket of all its objects.
     pub bucket: &'a str,
     /// The objects.
-    pub wishes: Wishes<'a>,
+    pub objects: RequestedObjects<'a>,
 }
 
 /// One object to reserve space for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Wish<'a> {
+pub struct RequestedObject<'a> {
     /// Its exact length.
     pub len: ByteSize,
     /// Its key.
@@ -30,26 +30,26 @@ pub struct Wish<'a> {
 
 /// The objects of a reserve, in their order.
 #[derive(Clone, Debug)]
-pub struct Wishes<'a>(std::vec::IntoIter<Wish<'a>>);
+pub struct RequestedObjects<'a>(std::vec::IntoIter<RequestedObject<'a>>);
 
 impl<'a> Reserve<'a> {
     pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
         let count = reader.count()?;
         reader.reserved::<4>()?;
         let bucket = bucket(&mut reader)?;
-        let mut wishes = Vec::with_capacity(count);
+        let mut objects = Vec::with_capacity(count);
         for _ in 0..count {
-            wishes.push(wish(&mut reader)?);
+            objects.push(requested_object(&mut reader)?);
         }
         reader.end()?;
-        Ok(Self { bucket, wishes: Wishes(wishes.into_iter()) })
+        Ok(Self { bucket, objects: RequestedObjects(objects.into_iter()) })
     }
 }
 
-impl<'a> Iterator for Wishes<'a> {
-    type Item = Wish<'a>;
+impl<'a> Iterator for RequestedObjects<'a> {
+    type Item = RequestedObject<'a>;
 
-    fn next(&mut self) -> Option<Wish<'a>> {
+    fn next(&mut self) -> Option<RequestedObject<'a>> {
         self.0.next()
     }
 
@@ -58,10 +58,10 @@ impl<'a> Iterator for Wishes<'a> {
     }
 }
 
-impl ExactSizeIterator for Wishes<'_> {}
+impl ExactSizeIterator for RequestedObjects<'_> {}
 
-fn wish<'a>(reader: &mut Reader<'a>) -> Result<Wish<'a>, Malformed> {
-    Ok(Wish { len: ByteSize::new(reader.u64()?), key: key(reader)? })
+fn requested_object<'a>(reader: &mut Reader<'a>) -> Result<RequestedObject<'a>, Malformed> {
+    Ok(RequestedObject { len: ByteSize::new(reader.u64()?), key: key(reader)? })
 }
 
 /// Writer of a reserve. Without [`Self::finish`] it is no frame.
@@ -78,11 +78,11 @@ impl<'o> ReserveWriter<'o> {
     }
 
     /// Appends an object.
-    pub fn push(&mut self, wish: Wish<'_>) -> Result<(), Unfit> {
-        Key::check(wish.key)?;
-        let out = self.0.item(10 + wish.key.len())?;
-        out.extend_from_slice(&wish.len.bytes().to_le_bytes());
-        put_name(out, wish.key);
+    pub fn push(&mut self, object: RequestedObject<'_>) -> Result<(), Unfit> {
+        Key::check(object.key)?;
+        let out = self.0.item(10 + object.key.len())?;
+        out.extend_from_slice(&object.len.bytes().to_le_bytes());
+        put_name(out, object.key);
         Ok(())
     }
 

@@ -96,12 +96,12 @@ fn names_are_held_to_the_rules_of_http() {
 #[test]
 fn payloads_that_are_not_what_they_say_are_refused_with_the_reason() {
     let cases = [
-        (request(Kind::Acquire, |b| b.truncate(HEADER + 3)), Malformed::TooShort),
+        (request(Kind::Acquire, |b| b.truncate(HEADER + 3)), Malformed::Truncated),
         (request(Kind::Acquire, |b| b[HEADER] = 2), Malformed::Mode { mode: 2 }),
         (request(Kind::Remove, |b| b[HEADER] = 1), Malformed::Mode { mode: 1 }),
         (request(Kind::Acquire, |b| b[HEADER + 1] = 1), Malformed::Reserved),
         (request(Kind::Acquire, |b| b.push(0)), Malformed::TooLong { left: 1 }),
-        (request(Kind::Acquire, |b| b[HEADER + 12] = 4), Malformed::TooShort),
+        (request(Kind::Acquire, |b| b[HEADER + 12] = 4), Malformed::Truncated),
         (request(Kind::Acquire, |b| b[6] = 1), Malformed::Flags { flags: 1 }),
         (request(Kind::Release, |b| b[6] = 3), Malformed::Flags { flags: 3 }),
         (
@@ -109,7 +109,7 @@ fn payloads_that_are_not_what_they_say_are_refused_with_the_reason() {
             Malformed::Count { count: u32::MAX },
         ),
         (request(Kind::Release, |b| b[HEADER] = 1), Malformed::TooLong { left: 8 }),
-        (request(Kind::Release, |b| b[HEADER] = 3), Malformed::TooShort),
+        (request(Kind::Release, |b| b[HEADER] = 3), Malformed::Truncated),
         (request(Kind::Release, |b| b[4] = 99), Malformed::Kind { kind: 99 }),
         (request(Kind::Hello, |b| b[HEADER] = b'X'), Malformed::Magic),
         (request(Kind::Hello, |b| b.truncate(HEADER)), Malformed::Magic),
@@ -120,7 +120,7 @@ fn payloads_that_are_not_what_they_say_are_refused_with_the_reason() {
         (answer(Kind::Error, |b| b[HEADER] = 99), Malformed::Status { status: 99 }),
         // The first record of the leases: fewer extents than it says, too many, another length,
         // one that is empty, one beyond 64 bits.
-        (answer(Kind::Leases, |b| b[HEADER + 10] = 4), Malformed::TooShort),
+        (answer(Kind::Leases, |b| b[HEADER + 10] = 4), Malformed::Truncated),
         (answer(Kind::Leases, |b| b[HEADER + 10] = 64), Malformed::Extents),
         (answer(Kind::Leases, |b| b[HEADER + 40] += 1), Malformed::Extents),
         (answer(Kind::Leases, |b| b[HEADER + 56..HEADER + 64].fill(0)), Malformed::Extents),

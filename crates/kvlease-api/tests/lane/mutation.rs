@@ -9,7 +9,7 @@ use crate::samples::sample;
 
 const ROUNDS: usize = 60_000;
 
-/// What became of the frames.
+/// Fate of the frames.
 #[derive(Default, Debug)]
 struct Seen {
     accepted: usize,
@@ -58,7 +58,7 @@ fn request(frame: &Frame<'_>) -> Option<usize> {
             ids.map(std::hint::black_box).count()
         }
         Request::Reserve(reserve) => {
-            reserve.wishes.map(|wish| assert!(!wish.key.is_empty())).count()
+            reserve.objects.map(|object| assert!(!object.key.is_empty())).count()
         }
         Request::Commit(commits) => commits.map(std::hint::black_box).count(),
     })

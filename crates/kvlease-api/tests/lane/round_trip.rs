@@ -1,4 +1,4 @@
-//! What one end writes is what the other end reads.
+//! Round trips: one end reads exactly the fields that the other end wrote.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use kvlease_types::Checksum;
 
 use crate::{
     golden::golden,
-    samples::{COMMITS, KEYS, REQUEST, SEQUENCES, TTL, WELCOME, WISHES, bucket, extent, grants},
+    samples::{COMMITS, KEYS, REQUEST, REQUESTED, SEQUENCES, TTL, WELCOME, bucket, extent, grants},
 };
 
 /// The one frame that these bytes are.
@@ -49,7 +49,7 @@ fn the_daemon_reads_every_golden_request() {
             Request::Exists(lookup) | Request::Remove(lookup) => is_lookup(lookup),
             Request::Reserve(reserve) => {
                 assert_eq!(reserve.bucket, "lmcache");
-                assert!(reserve.wishes.eq(WISHES));
+                assert!(reserve.objects.eq(REQUESTED));
             }
             Request::Commit(commits) => assert!(commits.eq(COMMITS)),
             Request::Abort { ids, silent } => assert!(ids.eq([3]) && !silent),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kvlease_api::lane::{
     Commit, CommitWriter, DoneStatus, Failure, FailureCode, Hello, IdsWriter, KeysWriter, Kind,
-    LeaseGrant, LeaseStatus, LeasesWriter, Mode, ReservationsWriter, ReserveStatus, ReserveWriter,
-    VERSION, Welcome, Wish, write_done, write_failure, write_renewed,
+    LeaseGrant, LeaseStatus, LeasesWriter, Mode, RequestedObject, ReservationsWriter,
+    ReserveStatus, ReserveWriter, VERSION, Welcome, write_done, write_failure, write_renewed,
 };
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, Offset};
 
@@ -18,11 +18,13 @@ pub(crate) const KEYS: [&str; 3] = ["model@2@0@00c0ffee@half", "schlüssel", "k"
 /// The leases that samples name.
 pub(crate) const SEQUENCES: [u64; 2] = [7, 0xde_adbe_ef01];
 
-/// What the sample of a reserve asks for.
-pub(crate) const WISHES: [Wish<'_>; 2] =
-    [Wish { len: ByteSize::mib(16), key: "big" }, Wish { len: ByteSize::ZERO, key: "empty" }];
+/// Objects that the sample of a reserve asks for.
+pub(crate) const REQUESTED: [RequestedObject<'_>; 2] = [
+    RequestedObject { len: ByteSize::mib(16), key: "big" },
+    RequestedObject { len: ByteSize::ZERO, key: "empty" },
+];
 
-/// What the sample of a commit publishes.
+/// Reservations that the sample of a commit publishes.
 pub(crate) const COMMITS: [Commit; 2] = [
     Commit { write: 1, checksum: Checksum::new(0x1122_3344_5566_7788) },
     Commit { write: 2, checksum: Checksum::new(0x99aa_bbcc_ddee_ff00) },
@@ -88,7 +90,7 @@ pub(crate) fn sample(kind: Kind) -> Vec<u8> {
         Kind::Remove => keys(KeysWriter::remove(&mut out, REQUEST, &bucket)),
         Kind::Reserve => {
             let mut frame = ReserveWriter::begin(&mut out, REQUEST, &bucket);
-            WISHES.iter().for_each(|wish| frame.push(*wish).unwrap());
+            REQUESTED.iter().for_each(|object| frame.push(*object).unwrap());
             assert_eq!(frame.finish(), 2);
         }
         Kind::Commit => {

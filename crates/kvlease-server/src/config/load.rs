@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_one_line_that_names_key_value_and_cure() {
+    fn every_mistake_is_one_line_that_names_key_value_and_remedy() {
         let cases = [
             (file("typo", "[cache]\ncapasity = \"1GiB\"\n"), "cache.capasity", "1GiB", "capacity"),
             (file("section", "[cash]\ncapacity = 1\n"), "cash.capacity", "1", "cache"),

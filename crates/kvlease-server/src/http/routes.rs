@@ -45,7 +45,7 @@ pub(super) async fn answer(
         tracing::debug!(%caller, operation, code = ?refusal.code, "{}", refusal.message);
         refusal.into_response()
     });
-    // A client learns of the socket with its first request, whatever that is.
+    // Any first request of a client gets the socket's name.
     if let Some(socket) = &context.socket {
         response.headers_mut().insert(SOCKET_HEADER, socket.clone());
     }

@@ -1,6 +1,6 @@
 //! The fast lane: a Unix socket for clients on this machine, beside HTTP.
 //!
-//! A connection is one task. It reads whatever is there, does what all whole frames ask for, and
+//! A connection is one task. It reads all bytes that are there, handles all whole frames, and
 //! writes all answers at once; nothing but an acquire that waits for a writer has a task of its
 //! own. The frames are those of [`kvlease_api::lane`].
 //!

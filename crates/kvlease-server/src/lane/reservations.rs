@@ -65,14 +65,14 @@ impl Reservations {
     fn make(
         &self,
         context: &Context,
-        Reserve { bucket, wishes }: Reserve<'_>,
+        Reserve { bucket, objects }: Reserve<'_>,
     ) -> Vec<Result<Reservation, WriteRefused>> {
         if !self.writable {
-            return wishes.map(|_| Err(WriteRefused::NotWritable)).collect();
+            return objects.map(|_| Err(WriteRefused::NotWritable)).collect();
         }
         let bucket = BucketName::new(bucket).expect("the name was checked");
         let named = |key: &str| Key::new(key).expect("the name was checked");
-        let items = wishes.map(|wish| (named(wish.key), wish.len)).collect();
+        let items = objects.map(|object| (named(object.key), object.len)).collect();
         let left = OPEN_MAX - self.open.len();
         context.engine.reserve(&self.caller, &bucket, items, left)
     }

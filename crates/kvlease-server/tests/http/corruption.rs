@@ -19,7 +19,7 @@ fn damage(daemon: &Daemon, key: &str, at: u64) {
 }
 
 #[test]
-fn a_damaged_object_is_never_sent_whole() {
+fn a_corrupt_object_is_never_sent_whole() {
     let daemon = Daemon::start();
     for (number, len) in [1, 4096, 300_000, 5 << 20].into_iter().enumerate() {
         let key = len.to_string();
@@ -39,7 +39,7 @@ fn a_damaged_object_is_never_sent_whole() {
 }
 
 #[test]
-fn a_damaged_object_can_be_stored_anew() {
+fn a_corrupt_object_can_be_stored_anew() {
     let daemon = Daemon::start();
     let sent = bytes(100_000, 1);
     daemon.put("k", &sent);

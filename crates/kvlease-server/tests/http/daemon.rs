@@ -15,8 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 /// Size of the arena unless a test sets another one.
 pub(crate) const CAPACITY: ByteSize = ByteSize::mib(16);
 
-/// Limit of whatever a test waits for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Limit of a wait, after which the test fails.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
 
 pub(crate) struct Daemon {
     // Fields are dropped in this order: the segment's directory goes last.
@@ -82,7 +82,7 @@ impl Daemon {
     }
 
     pub(crate) fn eventually(&self, what: &str, reached: impl Fn() -> bool) {
-        let came = until(PATIENCE, || reached().then_some(()));
+        let came = until(WAIT_MAX, || reached().then_some(()));
         assert!(came.is_some(), "{what} never came: {:?}", self.stats());
     }
 
@@ -129,7 +129,7 @@ impl Daemon {
         let handle = self.runtime.handle().clone();
         move || {
             handle
-                .block_on(async { tokio::time::timeout(PATIENCE, stopping).await })
+                .block_on(async { tokio::time::timeout(WAIT_MAX, stopping).await })
                 .unwrap()
                 .unwrap()
         }

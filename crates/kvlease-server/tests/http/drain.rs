@@ -6,13 +6,13 @@ use kvlease_api::LeaseReply;
 use kvlease_testing::bytes;
 
 use crate::{
-    daemon::{Daemon, PATIENCE},
+    daemon::{Daemon, WAIT_MAX},
     wire::refused,
 };
 
 #[test]
 fn a_draining_daemon_ends_what_runs_and_takes_nothing_new() {
-    let mut daemon = Daemon::with(|config| config.drain_timeout = PATIENCE);
+    let mut daemon = Daemon::with(|config| config.drain_timeout = WAIT_MAX);
     daemon.put("old", b"abc");
     let lease = daemon.lease("old");
     let body = bytes(1 << 20, 1);
@@ -60,7 +60,7 @@ fn a_writer_that_stalls_bounds_the_end() {
 
 #[test]
 fn an_idle_daemon_ends_with_its_idle_connections() {
-    let mut daemon = Daemon::with(|config| config.drain_timeout = PATIENCE);
+    let mut daemon = Daemon::with(|config| config.drain_timeout = WAIT_MAX);
     let mut idle: Vec<_> = (0..20).map(|_| daemon.wire()).collect();
     assert_eq!(idle[0].call("GET", "/healthz").status, 200);
     daemon.begin_shutdown()();

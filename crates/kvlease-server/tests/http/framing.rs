@@ -7,14 +7,14 @@ use kvlease_testing::bytes;
 
 use crate::{daemon::Daemon, wire::refused};
 
-/// Whoever comes next is served, and nothing is left of what came before.
+/// Waits until nothing is left of the requests before, so that the next client is served.
 fn is_unharmed(daemon: &Daemon) {
     daemon.until("clean state", |stats| {
         (stats.writes, stats.leases, stats.objects) == (0, 0, 0) && stats.free == stats.capacity
     });
 }
 
-/// What the daemon answers before it closes.
+/// Answer of the daemon before it closes the connection.
 fn last_words(daemon: &Daemon, request: impl AsRef<[u8]>) -> String {
     let mut wire = daemon.wire();
     // It may close before it has read everything.

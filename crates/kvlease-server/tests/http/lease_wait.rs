@@ -19,7 +19,7 @@ fn writer(daemon: &Daemon, len: usize) -> Wire {
     writer
 }
 
-/// Someone who waits for the object.
+/// Client that waits for the object.
 fn waiter(daemon: &Daemon, timeout_ms: u64) -> Wire {
     let mut waiter = daemon.wire();
     let target = format!("/v1/kv/b/k/leases?timeout_ms={timeout_ms}");

@@ -55,7 +55,7 @@ fn every_documented_operation_is_served() {
     }
 }
 
-/// What the daemon was made to answer, by operation.
+/// Statuses that the daemon was made to answer with, by operation.
 #[derive(Default)]
 struct Provoked(BTreeMap<Operation, BTreeSet<u16>>);
 

@@ -15,8 +15,8 @@ use std::{
 
 use kvlease_api::lane::{
     ANSWER_LEN_MAX, Answer, Commit, CommitWriter, DoneStatus, FailureCode, Frame, Hello, IdsWriter,
-    KeysWriter, LeaseGrant, LeaseRecord, LeaseStatus, Mode, ReservationRecord, ReserveStatus,
-    ReserveWriter, VERSION, Welcome, Wish,
+    KeysWriter, LeaseGrant, LeaseRecord, LeaseStatus, Mode, RequestedObject, ReservationRecord,
+    ReserveStatus, ReserveWriter, VERSION, Welcome,
 };
 use kvlease_sys::Digest;
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, LeaseId};
@@ -25,12 +25,12 @@ use rustix::{
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
 };
 
-use crate::daemon::{Daemon, PATIENCE};
+use crate::daemon::{Daemon, WAIT_MAX};
 
-/// What an acquire answers for one key.
+/// Answer of an acquire for one key.
 pub(crate) type Record = Result<(LeaseGrant, Vec<Extent>), LeaseStatus>;
 
-/// What a reserve answers for one object: its name and where its bytes go.
+/// Answer of a reserve for one object: its name and where its bytes go.
 pub(crate) type Reserved = Result<(u64, Vec<Extent>), ReserveStatus>;
 
 /// A connection that was not opened yet.
@@ -97,8 +97,8 @@ impl Received {
 impl Raw {
     pub(crate) fn connect(daemon: &Daemon) -> Self {
         let stream = UnixStream::connect(daemon.socket()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        stream.set_write_timeout(Some(WAIT_MAX)).unwrap();
         Self { stream, ahead: Vec::new(), descriptors: Vec::new() }
     }
 
@@ -134,7 +134,7 @@ impl Raw {
     pub(crate) fn is_silent_for(&mut self, wait: Duration) -> bool {
         self.stream.set_read_timeout(Some(wait)).unwrap();
         let silent = self.fill().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
         silent
     }
 
@@ -231,8 +231,8 @@ impl Client {
         self.call(write).statuses()
     }
 
-    pub(crate) fn reserve(&mut self, wishes: &[(&str, u64)]) -> Vec<Reserved> {
-        let received = self.call(reserve(wishes));
+    pub(crate) fn reserve(&mut self, requested: &[(&str, u64)]) -> Vec<Reserved> {
+        let received = self.call(reserve(requested));
         let Answer::Reservations(records) = received.answer() else { panic!("{received:?}") };
         let reserved = records.map(|record| match record {
             ReservationRecord::Granted { write, extents } => Ok((write, extents.iter().collect())),
@@ -282,7 +282,7 @@ impl Client {
         bytes
     }
 
-    /// What the generations hold in this slot.
+    /// Generation in this slot.
     pub(crate) fn generation(&self, slot: u32) -> u64 {
         let mut bytes = [0; 8];
         self.generations.read_exact_at(&mut bytes, u64::from(slot) * 8).unwrap();
@@ -301,7 +301,7 @@ impl Client {
         std::iter::from_fn(|| self.raw.try_receive()).collect()
     }
 
-    /// Everything that the daemon sends until it closes, which nobody looks at.
+    /// Receives and discards everything that the daemon sends until it closes. Returns the length.
     pub(crate) fn drain(&mut self) -> usize {
         let mut bytes = Vec::new();
         // Reset is an end as well.
@@ -334,12 +334,12 @@ pub(crate) fn acquire_for<'k>(
 }
 
 pub(crate) fn reserve<'k>(
-    wishes: &'k [(&'k str, u64)],
+    requested: &'k [(&'k str, u64)],
 ) -> impl FnOnce(&mut Vec<u8>, u64) + use<'k> {
     move |out, request| {
         let mut frame = ReserveWriter::begin(out, request, &bucket());
-        for (key, len) in wishes {
-            frame.push(Wish { len: ByteSize::new(*len), key }).unwrap();
+        for (key, len) in requested {
+            frame.push(RequestedObject { len: ByteSize::new(*len), key }).unwrap();
         }
         frame.finish();
     }

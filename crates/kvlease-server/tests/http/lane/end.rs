@@ -5,11 +5,11 @@ use std::time::Duration;
 use kvlease_api::lane::{DoneStatus, FailureCode, Mode};
 
 use super::client::{Client, acquire, checksum, reserve};
-use crate::daemon::{Daemon, PATIENCE};
+use crate::daemon::{Daemon, WAIT_MAX};
 
 #[test]
 fn a_draining_daemon_ends_what_runs_and_takes_nothing_new() {
-    let mut daemon = Daemon::with(|config| config.drain_timeout = PATIENCE);
+    let mut daemon = Daemon::with(|config| config.drain_timeout = WAIT_MAX);
     daemon.put("k", b"x");
     let socket = daemon.socket();
     let mut client = Client::writer(&daemon);
@@ -42,7 +42,7 @@ fn a_lease_or_a_reservation_that_is_kept_bounds_the_end() {
 
 #[test]
 fn idle_connections_do_not_hold_up_the_end() {
-    let mut daemon = Daemon::with(|config| config.drain_timeout = PATIENCE);
+    let mut daemon = Daemon::with(|config| config.drain_timeout = WAIT_MAX);
     let mut idle: Vec<_> = (0..20).map(|_| Client::reader(&daemon)).collect();
     daemon.begin_shutdown()();
     assert!(idle.iter_mut().all(|client| client.raw.is_closed()));

@@ -172,7 +172,7 @@ fn a_lease_ends_by_its_deadline_and_its_owner_learns_so() {
     daemon.until("the expiry", |stats| stats.leases_expired == 1);
     let longest = Duration::from_secs(1_000_000);
     let answer = client.call(acquire_for(&["k"], Mode::Each, Duration::ZERO, Some(longest)));
-    assert_eq!(answer.leases().0, Duration::from_secs(300), "wishes are cut");
+    assert_eq!(answer.leases().0, Duration::from_secs(300), "a longer time to live is cut");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Checksum};
 
 use super::client::{Client, acquire, checksum, ids, reserve};
-use crate::daemon::{Daemon, PATIENCE};
+use crate::daemon::{Daemon, WAIT_MAX};
 
 use DoneStatus::{Done, Expired, Unknown};
 
@@ -16,8 +16,8 @@ fn what_is_committed_is_what_was_written() {
     let daemon = Daemon::start();
     let mut client = Client::writer(&daemon);
     let objects = [("small", bytes(10, 1)), ("empty", vec![]), ("large", bytes(5 << 20, 2))];
-    let wishes = objects.each_ref().map(|(key, bytes)| (*key, bytes.len() as u64));
-    let reserved = client.reserve(&wishes);
+    let requested = objects.each_ref().map(|(key, bytes)| (*key, bytes.len() as u64));
+    let reserved = client.reserve(&requested);
     let mut commits = Vec::new();
     for ((_, bytes), reserved) in objects.iter().zip(&reserved) {
         let (name, extents) = reserved.as_ref().unwrap();
@@ -25,7 +25,7 @@ fn what_is_committed_is_what_was_written() {
         commits.push((*name, checksum(bytes)));
     }
     assert_eq!(client.acquire(&["small"]), [Err(LeaseStatus::StillWriting)]);
-    assert_eq!(daemon.status_of("small"), 404, "nobody sees it before");
+    assert_eq!(daemon.status_of("small"), 404, "it is not visible before");
     assert_eq!(client.commit(&commits), [Done; 3]);
     for (key, bytes) in &objects {
         let reply = daemon.wire().call("GET", &format!("/v1/kv/b/{key}"));
@@ -38,7 +38,7 @@ fn what_is_committed_is_what_was_written() {
 }
 
 #[test]
-fn a_checksum_that_lies_condemns_the_object_and_no_other() {
+fn an_object_with_a_wrong_checksum_is_removed_and_no_other() {
     let daemon = Daemon::start();
     daemon.put("other", b"untouched");
     let mut client = Client::writer(&daemon);
@@ -48,7 +48,7 @@ fn a_checksum_that_lies_condemns_the_object_and_no_other() {
     let mut wire = daemon.wire();
     wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: daemon\r\n\r\n");
     assert!(!wire.rest().ends_with(&bytes(100, 1)), "the last piece is never sent");
-    assert_eq!(daemon.status_of("k"), 404, "it was found damaged, and removed");
+    assert_eq!(daemon.status_of("k"), 404, "it was found corrupt, and removed");
     assert_eq!(daemon.wire().call("GET", "/v1/kv/b/other").body, b"untouched");
 }
 
@@ -111,13 +111,13 @@ fn a_connection_has_a_bounded_number_of_open_reservations() {
     let daemon = Daemon::with(|config| config.capacity = Some(ByteSize::mib(32)));
     let mut client = Client::writer(&daemon);
     let keys: Vec<_> = (0..4_097).map(|number| format!("k{number}")).collect();
-    let wishes: Vec<_> = keys.iter().map(|key| (key.as_str(), 1)).collect();
-    let reserved = client.reserve(&wishes[..4_096]);
+    let requested: Vec<_> = keys.iter().map(|key| (key.as_str(), 1)).collect();
+    let reserved = client.reserve(&requested[..4_096]);
     assert!(reserved.iter().all(Result::is_ok));
-    assert_eq!(client.reserve(&wishes[4_096..]), [Err(ReserveStatus::TooManyReservations)]);
+    assert_eq!(client.reserve(&requested[4_096..]), [Err(ReserveStatus::TooManyReservations)]);
     let first = reserved[0].as_ref().unwrap().0;
     assert_eq!(client.abort(&[first]), [Done]);
-    assert!(client.reserve(&wishes[4_096..])[0].is_ok());
+    assert!(client.reserve(&requested[4_096..])[0].is_ok());
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn who_waits_for_a_reserved_object_is_woken_by_its_commit_or_its_end() {
     let (name, extents) = writer.reserve_one("k", 100);
     writer.reserve_one("never", 100);
     let both = ["k", "never"];
-    reader.send(acquire(&both, Mode::Each, PATIENCE));
+    reader.send(acquire(&both, Mode::Each, WAIT_MAX));
     assert!(reader.raw.is_silent_for(Duration::from_millis(30)));
     writer.fill(&extents, &bytes(100, 1));
     assert_eq!(writer.commit(&[(name, checksum(&bytes(100, 1)))]), [Done]);

@@ -1,4 +1,4 @@
-//! Acquires that wait for a writer: woken by its end, and in nobody's way.
+//! Acquires that wait for a writer: woken by its end, and in no other client's way.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kvlease_testing::bytes;
 
 use super::client::{Client, acquire};
 use crate::{
-    daemon::{Daemon, PATIENCE},
+    daemon::{Daemon, WAIT_MAX},
     wire::Wire,
 };
 
@@ -35,7 +35,7 @@ fn a_waiting_acquire_is_answered_when_the_object_is_sealed() {
     daemon.put("there", b"x");
     let mut writer = unfinished(&daemon, "k");
     let mut client = Client::reader(&daemon);
-    client.send(acquire(&["there", "k", "none", "k"], Mode::Each, PATIENCE));
+    client.send(acquire(&["there", "k", "none", "k"], Mode::Each, WAIT_MAX));
     assert!(client.raw.is_silent_for(SHORT));
     assert_eq!(daemon.stats().leases, 1, "what is there is leased at once");
     seal(&mut writer);
@@ -55,7 +55,7 @@ fn later_frames_are_not_held_up() {
     let daemon = Daemon::start();
     let mut writer = unfinished(&daemon, "k");
     let mut client = Client::reader(&daemon);
-    let waiting = client.send(acquire(&["k"], Mode::Each, PATIENCE));
+    let waiting = client.send(acquire(&["k"], Mode::Each, WAIT_MAX));
     for _ in 0..10 {
         assert_eq!(client.exists(&["none"], Mode::Each), [DoneStatus::Unknown]);
     }
@@ -70,7 +70,7 @@ fn a_wait_ends_with_the_writer_that_gives_up() {
     let daemon = Daemon::start();
     let writer = unfinished(&daemon, "k");
     let mut client = Client::reader(&daemon);
-    client.send(acquire(&["k"], Mode::Each, PATIENCE));
+    client.send(acquire(&["k"], Mode::Each, WAIT_MAX));
     assert!(client.raw.is_silent_for(SHORT));
     drop(writer);
     assert_eq!(client.raw.receive().leases().1, [Err(LeaseStatus::Absent)]);
@@ -82,7 +82,7 @@ fn a_wait_that_is_over_says_so_and_keeps_what_was_leased() {
     daemon.put("there", b"x");
     let _writer = unfinished(&daemon, "k");
     let mut client = Client::reader(&daemon);
-    for wait in [Duration::ZERO, SHORT, PATIENCE] {
+    for wait in [Duration::ZERO, SHORT, WAIT_MAX] {
         let (_, records) = client.call(acquire(&["k", "there"], Mode::Each, wait)).leases();
         assert_eq!(records[0], Err(LeaseStatus::StillWriting));
         let sequence = records[1].as_ref().unwrap().0.sequence;
@@ -98,7 +98,7 @@ fn a_prefix_goes_on_behind_what_it_waited_for() {
     }
     let (mut first, mut second) = (unfinished(&daemon, "b"), unfinished(&daemon, "d"));
     let mut client = Client::reader(&daemon);
-    client.send(acquire(&["a", "b", "c", "d", "e", "f", "a"], Mode::Prefix, PATIENCE));
+    client.send(acquire(&["a", "b", "c", "d", "e", "f", "a"], Mode::Prefix, WAIT_MAX));
     assert!(client.raw.is_silent_for(SHORT));
     assert_eq!(daemon.stats().leases, 1);
     seal(&mut first);
@@ -126,7 +126,7 @@ fn a_client_that_goes_away_while_it_waits_gets_no_lease() {
     let daemon = Daemon::start();
     let mut writer = unfinished(&daemon, "k");
     let mut client = Client::reader(&daemon);
-    client.send(acquire(&["k"], Mode::Each, PATIENCE));
+    client.send(acquire(&["k"], Mode::Each, WAIT_MAX));
     assert!(client.raw.is_silent_for(SHORT));
     drop(client);
     daemon.eventually("the end", || daemon.metric("kvlease_lane_connections") == 0.0);
@@ -141,8 +141,8 @@ fn a_connection_waits_with_a_bounded_number_of_frames() {
     let mut writer = unfinished(&daemon, "k");
     let mut client = Client::reader(&daemon);
     let waiting: Vec<_> =
-        (0..64).map(|_| client.send(acquire(&["k"], Mode::Each, PATIENCE))).collect();
-    let (_, records) = client.call(acquire(&["k"], Mode::Each, PATIENCE)).leases();
+        (0..64).map(|_| client.send(acquire(&["k"], Mode::Each, WAIT_MAX))).collect();
+    let (_, records) = client.call(acquire(&["k"], Mode::Each, WAIT_MAX)).leases();
     assert_eq!(records, [Err(LeaseStatus::StillWriting)], "one more is answered at once");
     seal(&mut writer);
     let mut answered: Vec<_> = waiting
