@@ -1,4 +1,4 @@
-//! Where an object is.
+//! Extents of an object.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -9,17 +9,17 @@ use kvlease_types::Extent;
 /// Nearly every object has one extent: it takes no memory of its own and is copied without
 /// counting references.
 #[derive(Clone)]
-pub struct Extents(Places);
+pub struct Extents(Storage);
 
 #[derive(Clone)]
-enum Places {
+enum Storage {
     One(Option<Extent>),
     Several(Arc<[Extent]>),
 }
 
 impl Default for Extents {
     fn default() -> Self {
-        Self(Places::One(None))
+        Self(Storage::One(None))
     }
 }
 
@@ -28,8 +28,8 @@ impl Deref for Extents {
 
     fn deref(&self) -> &[Extent] {
         match &self.0 {
-            Places::One(extent) => extent.as_slice(),
-            Places::Several(extents) => extents,
+            Storage::One(extent) => extent.as_slice(),
+            Storage::Several(extents) => extents,
         }
     }
 }
@@ -38,8 +38,8 @@ impl From<Vec<Extent>> for Extents {
     fn from(extents: Vec<Extent>) -> Self {
         match extents[..] {
             [] => Self::default(),
-            [extent] => Self(Places::One(Some(extent))),
-            _ => Self(Places::Several(extents.into())),
+            [extent] => Self(Storage::One(Some(extent))),
+            _ => Self(Storage::Several(extents.into())),
         }
     }
 }

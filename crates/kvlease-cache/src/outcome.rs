@@ -140,7 +140,7 @@ pub struct Restored {
     pub beyond_memory: u64,
 }
 
-/// What a bucket holds.
+/// Contents of a bucket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BucketInfo {
     /// Its name.
@@ -194,14 +194,14 @@ pub struct CatalogStats {
     pub largest_free_extent: ByteSize,
     /// Exact sizes of the sealed objects.
     pub stored: ByteSize,
-    /// What the sealed objects take, in whole units.
+    /// Space of the sealed objects, in whole units.
     pub allocated: ByteSize,
-    /// What pending objects take, in whole units.
+    /// Space of the pending objects, in whole units.
     pub being_written: ByteSize,
     /// Space that waits to be free: that of objects that left and may still be read, or whose
     /// departure was not acknowledged yet, and extents that an earlier incarnation may have leased.
     pub quarantined: ByteSize,
-    /// What eviction could make free now, in whole units; part of `allocated`.
+    /// Space that eviction could make free now, in whole units; part of `allocated`.
     pub evictable: ByteSize,
     /// Sealed objects.
     pub objects: u64,
@@ -219,11 +219,11 @@ pub struct CatalogStats {
     pub memory: ByteSize,
     /// Its limit.
     pub memory_max: ByteSize,
-    /// What has happened since the start.
+    /// Counts since the start.
     pub totals: CatalogTotals,
 }
 
-/// What has happened since the catalog was made.
+/// Counts since the catalog was made.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CatalogTotals {
     /// Objects sealed.

@@ -1,4 +1,4 @@
-//! What the engine's requests cost, by the number of keys in a batch: `cargo bench -p
+//! Cost of the engine's requests, by the number of keys in a batch: `cargo bench -p
 //! kvlease-engine --bench requests`.
 
 use std::{

@@ -127,8 +127,8 @@ impl Engine {
         self.shared.reserve(caller, bucket, items, reservations_max)
     }
 
-    /// Publishes objects. The caller's client vouches for their checksums with the bytes that it
-    /// wrote. A reservation that is refused is discarded.
+    /// Publishes objects with the checksums that the caller computed from the bytes it wrote. A
+    /// reservation that is refused is discarded.
     pub fn commit(
         &self,
         caller: &Caller,

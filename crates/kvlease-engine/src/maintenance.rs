@@ -67,7 +67,7 @@ impl Maintenance {
         running.orders.clear();
         self.room.request();
         for thread in running.threads.drain(..) {
-            thread.join().expect("a panic ends the process before anyone waits for the thread");
+            thread.join().expect("a panic ends the process before the engine waits for the thread");
         }
     }
 }

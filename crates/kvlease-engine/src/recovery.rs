@@ -10,11 +10,11 @@ use crate::{clock::now, readers::Readers};
 /// Course of a start: what was found, and what was taken over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recovery {
-    /// What was found beside the arena.
+    /// State of the manifest that was found beside the arena.
     pub origin: ManifestOrigin,
-    /// Whether it was left aside, as the operator wished.
+    /// Whether it was left aside, as configured.
     pub cold: bool,
-    /// What was taken over.
+    /// Objects that were taken over, and those that were not.
     pub restored: Restored,
     /// Entries of the manifest that were not whole.
     pub broken: u64,

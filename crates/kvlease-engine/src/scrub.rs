@@ -21,7 +21,7 @@ const ROUND_MIN: Duration = Duration::from_secs(60);
 /// A pause shorter than this is put off.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// Runs until told to stop, which dropping the sender does.
+/// Runs until its sender is dropped.
 pub(crate) fn scrub(shared: &Shared, rate: ByteSize, stopped: &Receiver<()>) {
     let mut scrubber = Scrubber { shared, stopped, pause: Duration::ZERO };
     // Objects are taken over at the start only.
@@ -41,7 +41,7 @@ struct Scrubber<'a> {
 }
 
 impl Scrubber<'_> {
-    /// Verifies every object, or those that were not verified yet. Returns false if told to stop.
+    /// Verifies every object, or those that were not verified yet. Returns false if it must stop.
     fn round(&mut self, rate: ByteSize, unverified: bool) -> bool {
         let mut from = Some(0);
         while let Some(slot) = from {
@@ -63,7 +63,7 @@ impl Scrubber<'_> {
         self.sleep(Duration::ZERO)
     }
 
-    /// Counts bytes, and keeps to the rate. Returns false if told to stop.
+    /// Counts bytes, and keeps to the rate. Returns false if it must stop.
     fn count(&mut self, bytes: u64, rate: ByteSize) -> bool {
         self.shared.counters.scrubbed.add(bytes);
         self.pause += Duration::from_secs_f64(bytes as f64 / rate.bytes() as f64);
@@ -74,7 +74,7 @@ impl Scrubber<'_> {
         self.sleep(pause)
     }
 
-    /// Returns false if told to stop.
+    /// Sleeps for `span`. Returns false at once if the thread must stop.
     fn sleep(&self, span: Duration) -> bool {
         self.stopped.recv_timeout(span) == Err(RecvTimeoutError::Timeout)
     }

@@ -56,7 +56,7 @@ impl Catalog {
         (page, self.cursor_at(to.max(from)))
     }
 
-    /// What every bucket with sealed objects holds, by name.
+    /// Contents of every bucket with sealed objects, by name.
     pub fn buckets(&self) -> Vec<BucketInfo> {
         let filled = self.objects.buckets().filter(|(_, bucket)| bucket.objects > 0);
         let mut buckets: Vec<_> = filled

@@ -1,6 +1,6 @@
 //! Restoration: the objects of an earlier incarnation are taken over.
 //!
-//! They come from a manifest, which may be damaged in ways that its checksums do not show, or be of
+//! They come from a manifest, which may be corrupt in ways that its checksums do not show, or be of
 //! another program. So nothing of it is trusted that could make two objects share a byte or an
 //! object leave the arena: what does not fit is dropped, and newer objects are kept first.
 

@@ -50,7 +50,7 @@ const MEMORY_PART: usize = 64;
 pub struct Change {
     /// Number of the change: one more than that of the change before it.
     pub sequence: u64,
-    /// What happened, and why.
+    /// Publication or departure, with its reason.
     pub kind: ChangeKind,
     /// Slot of the object.
     pub slot: u32,

@@ -5,7 +5,7 @@
 //! asked for meanwhile: then they move to the main queue. What left the small queue is remembered
 //! by its hash (the ghost) and enters the main queue at once if it is stored again. The main queue
 //! gives objects another round for every time they were asked for, three at most. A scan of
-//! objects that nobody asks for again passes through the small queue alone.
+//! objects that no client asks for again passes through the small queue alone.
 
 use super::{EvictionPolicy, Links, List, list};
 use crate::ghost::Ghost;
@@ -13,7 +13,7 @@ use crate::ghost::Ghost;
 /// The small queue gets one part in this many of the bytes.
 const SMALL_PART: u64 = 10;
 
-/// Uses that count; more are no longer told apart.
+/// Most uses that are counted.
 const USES_MAX: u8 = 3;
 
 /// Uses in the small queue that earn a place in the main one. The paper asks for two, which suits
@@ -25,7 +25,7 @@ const USES_TO_STAY: u8 = 1;
 pub(super) const SLOT_BYTES: usize =
     (size_of::<Node>() + size_of::<list::Link>()) * 9 / 8 + Ghost::ENTRY_BYTES;
 
-/// What the policy knows of one object.
+/// State of one object in the policy.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     hash: u64,

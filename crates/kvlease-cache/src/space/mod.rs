@@ -16,10 +16,10 @@ pub(crate) use allocation::{Allocation, Effort};
 use crate::slab::{NONE, Slab};
 use bins::{Bins, Class};
 
-/// Who has a block.
+/// Tenant of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Tenant {
-    /// Nobody.
+    /// None: the block is free.
     Free,
     /// A reader that an earlier incarnation may have granted a lease to.
     Quarantine,
@@ -69,12 +69,12 @@ impl Space {
         self.populated
     }
 
-    /// Units that nobody has.
+    /// Free units.
     pub(crate) const fn free(&self) -> u32 {
         self.free
     }
 
-    /// Blocks that somebody has.
+    /// Blocks with a tenant.
     pub(crate) const fn taken_blocks(&self) -> u64 {
         self.blocks.len() as u64 - self.free_blocks as u64
     }

@@ -3,7 +3,7 @@
 //! After every operation: no unit has two owners, no object that a client may be reading was moved,
 //! evicted or overwritten, every unit is accounted for, a refusal was right and changed nothing, and
 //! a replay of the change log gives exactly what is published. The required readers of the log lag
-//! behind: no extent is handed out while one of them still vouches for its last tenant. A victim
+//! behind: no extent is handed out while one of them still has the generation of its last tenant. A victim
 //! serves until it is given up. Now and then the catalog is killed, and another one takes over from
 //! what the readers had applied until then. `KVLEASE_TEST_SEED` replays a run.
 

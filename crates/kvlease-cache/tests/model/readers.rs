@@ -107,9 +107,9 @@ struct Follower {
 pub(crate) struct Readers {
     /// Taken from the catalog and not applied yet.
     queue: VecDeque<Change>,
-    /// What the required readers have.
+    /// State of the required readers.
     pub(crate) applied: Replica,
-    /// What they will have: a replay of all that the log reported.
+    /// Their state once the queue is applied: a replay of all that the log reported.
     pub(crate) shadow: Replica,
     follower: Follower,
     /// Where the object of every generation was when it was published.
@@ -191,15 +191,15 @@ impl Readers {
         self.shadow.generations.get(&slot).copied().unwrap_or(0)
     }
 
-    /// Extents were handed out: the required readers have forgotten who had them, so that no
-    /// reader there finds a generation that vouches for it.
+    /// Extents were handed out: the required readers have dropped their last tenants, so that no
+    /// client that still reads there finds its generation unchanged.
     pub(crate) fn hand_out(&self, extents: &[Extent]) {
         for given in extents.iter().map(touched) {
             for (slot, generation) in &self.applied.generations {
                 let overlaps =
                     |held: &Range<usize>| held.start < given.end && given.start < held.end;
-                let vouched = self.places[generation].iter().any(overlaps);
-                assert!(!vouched, "slot {slot} still vouches for units in {given:?}");
+                let current = self.places[generation].iter().any(overlaps);
+                assert!(!current, "slot {slot} still has the generation of units in {given:?}");
             }
         }
     }

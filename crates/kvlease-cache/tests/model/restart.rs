@@ -73,7 +73,7 @@ impl Run {
     }
 
     /// Until when every unit may be read, by clients of the catalog that is gone. As in a fence
-    /// of whole regions, units count beside those that somebody reads.
+    /// of whole regions, units count beside those that a client reads.
     fn pending(&mut self) -> BTreeMap<usize, Timestamp> {
         let mut pending = self.model.ahead.clone();
         let now = self.model.now;

@@ -10,7 +10,7 @@ use super::world::{BUCKET, CALLER, Stored, World, names};
 use crate::{clock::now, room::evict_ahead};
 
 impl World {
-    /// What the engine's thread does when it is woken.
+    /// Evicts as the engine's thread does when it is woken.
     pub(super) fn evict_ahead(&mut self) {
         let before = self.daemon().state().catalog.stats(now()).totals.evicted;
         evict_ahead(self.daemon());
@@ -98,7 +98,7 @@ impl World {
         }
     }
 
-    /// What the next daemon knows.
+    /// Adds a change to the knowledge of the next daemon.
     fn learn(&mut self, change: &Change) {
         let key = change.key.to_string();
         match change.kind {

@@ -1,4 +1,4 @@
-//! What clients are in the middle of.
+//! Operations that clients are in the middle of.
 
 use std::{fs::File, os::unix::fs::FileExt};
 
@@ -60,9 +60,9 @@ pub(super) struct Reader {
     pub(super) version: u64,
     pub(super) extents: Vec<Extent>,
     pub(super) checksum: Checksum,
-    /// Until when nobody may change what it reads.
+    /// Time until which the bytes that it reads must not change.
     pub(super) until: Timestamp,
-    /// What it has copied so far.
+    /// Bytes that it has copied so far.
     pub(super) copied: Vec<u8>,
 }
 

@@ -2,14 +2,14 @@
 //!
 //! One thread plays everybody: uploads that are slow or die, clients that write into the arena by
 //! themselves and go on when their daemon is gone, readers that copy one half now and the other
-//! later, operators, somebody who flips bits, and the daemon, which is killed and started again.
+//! later, operators, a fault that flips bits, and the daemon, which is killed and started again.
 //! Time passes only between operations, now and then by a leap. Engine, catalog, arena, lease fence and
 //! manifest are the real ones.
 //!
-//! What must hold: whoever reads within its lease and the grace reads what was stored, across any
-//! number of restarts; what was sealed is there until it is removed, evicted or found damaged;
-//! what was removed never comes back; nobody is told of damaged bytes by a daemon that has not
-//! seen them whole.
+//! Invariants, across any number of restarts: a client that reads within its lease and the grace
+//! reads the bytes that were stored; a sealed object is there until it is removed, evicted or found
+//! corrupt; a removed object never comes back; a daemon grants a lease on corrupt bytes only if it
+//! verified them before they changed.
 //!
 //! `KVLEASE_TEST_SEED` replays a run, `KVLEASE_TEST_ROUNDS` says how many operations it has.
 
@@ -20,7 +20,7 @@ mod world;
 use kvlease_testing::{Draws, rounds};
 use world::World;
 
-/// Operations of a run unless told otherwise.
+/// Operations of a run by default.
 const OPERATIONS: usize = 20_000;
 
 #[test]

@@ -84,7 +84,7 @@ pub(super) struct World {
     pub(super) epoch: u64,
     pub(super) version: u64,
     pub(super) stored: BTreeMap<String, Stored>,
-    /// Versions that somebody flipped a bit of.
+    /// Versions with a flipped bit.
     pub(super) flipped: BTreeSet<u64>,
     pub(super) uploads: Vec<Upload>,
     pub(super) fills: Vec<Fill>,
@@ -282,7 +282,7 @@ impl World {
         };
         let Stored { version } = self.stored[&key];
         let known = lease.verified;
-        assert!(known || !self.flipped.contains(&version), "{key} is damaged and leased");
+        assert!(known || !self.flipped.contains(&version), "{key} is corrupt and leased");
         if self.draws.one_in(10) {
             // The client went away before it heard of its lease.
             return;
@@ -386,7 +386,7 @@ impl World {
         }
     }
 
-    /// Somebody who may write to the segment does.
+    /// Flips a bit, as any process that may write to the segment could.
     fn flip(&mut self) {
         let key = self.key();
         let Some(stored) = self.stored.get(&key) else { return };
@@ -404,7 +404,7 @@ impl World {
         }
     }
 
-    /// One round of the scrubber: no damaged object is left.
+    /// One round of the scrubber: no corrupt object is left.
     fn scrub(&mut self) {
         let mut from = Some(0);
         while let Some(slot) = from {
@@ -418,7 +418,7 @@ impl World {
         let before = self.stored.len();
         self.stored.retain(|_, stored| !self.flipped.contains(&stored.version));
         self.seen.damage_found += (before - self.stored.len()) as u64;
-        assert_eq!(self.listed().len(), self.stored.len(), "what is damaged is gone");
+        assert_eq!(self.listed().len(), self.stored.len(), "corrupt objects are gone");
     }
 
     /// The daemon is killed, with everything that it was in the middle of, and started again.
@@ -466,7 +466,7 @@ impl World {
         found
     }
 
-    /// What is gone without having been removed was evicted.
+    /// Forgets the objects that are gone without having been removed: they were evicted.
     fn forget_evicted(&mut self) {
         let daemon = Arc::clone(self.daemon());
         let state = daemon.state();

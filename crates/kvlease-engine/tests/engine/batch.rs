@@ -223,11 +223,12 @@ fn batches_from_many_threads_leave_no_lease_behind() {
     assert_eq!(stats(&engine).leases_live, 0);
 }
 
-/// A reader copies with no lease that protects it, only generations: what these vouch for is right.
+/// A reader copies with no lease that protects it: a copy is right if the generation is the same
+/// after it.
 #[test]
-fn generations_vouch_for_what_readers_copy_while_objects_come_and_go() {
+fn a_copy_within_one_generation_is_right_while_objects_come_and_go() {
     const OBJECTS: usize = 40;
-    const VOUCHED_MIN: u64 = 200;
+    const CURRENT_MIN: u64 = 200;
     let place = Place::new();
     let engine = place.engine(1);
     let descriptor = engine.generations().descriptor().try_clone_to_owned().unwrap();
@@ -235,7 +236,7 @@ fn generations_vouch_for_what_readers_copy_while_objects_come_and_go() {
     assert_eq!(view.slots(), engine.generations().slots());
     let keys = names(OBJECTS);
     let objects: Vec<_> = (0..).zip(&keys).map(|(seed, _)| bytes(600 << 10, seed)).collect();
-    let (mut vouched, mut gone) = (0, 0);
+    let (mut current, mut gone) = (0, 0);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         // The objects do not all fit: each store evicts.
@@ -259,21 +260,21 @@ fn generations_vouch_for_what_readers_copy_while_objects_come_and_go() {
                 thread::sleep(Duration::from_millis(lease.id.sequence % 2 * 5));
                 let same = place.read(&lease.extents) == copied;
                 if view.get(lease.slot) == before {
-                    assert!(same && copied == *object, "wrong bytes were vouched for");
-                    vouched += 1;
+                    assert!(same && copied == *object, "wrong bytes within one generation");
+                    current += 1;
                 } else {
                     gone += 1;
                 }
             }
-            vouched >= VOUCHED_MIN && gone > 0
+            current >= CURRENT_MIN && gone > 0
         });
         stop.store(true, Ordering::Relaxed);
     });
-    println!("{vouched} copies were vouched for, {gone} were not");
+    println!("{current} copies were made within one generation, {gone} were not");
 }
 
 #[test]
-fn a_removed_object_is_vouched_for_as_long_as_somebody_may_read_it() {
+fn a_removed_object_keeps_its_generation_until_its_last_lease_ends() {
     let place = Place::new();
     let engine = place.engine(1);
     let descriptor = engine.generations().descriptor().try_clone_to_owned().unwrap();

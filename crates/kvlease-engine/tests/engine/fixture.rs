@@ -18,7 +18,7 @@ use kvlease_types::{
 };
 use tempfile::TempDir;
 
-/// Who asks in most tests.
+/// Caller of most tests.
 pub(crate) const CALLER: Caller = Caller::DAEMON;
 
 pub(crate) const CAPACITY: ByteSize = ByteSize::mib(8);
@@ -26,8 +26,8 @@ pub(crate) const GRACE: Duration = Duration::from_millis(300);
 pub(crate) const TTL: Duration = Duration::from_secs(30);
 pub(crate) const RESERVATION_TTL: Duration = Duration::from_millis(800);
 
-/// How long a test waits for what has to happen before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Limit of a wait, after which the test fails.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Where the engines of one test live, one after the other.
 pub(crate) struct Place {
@@ -84,7 +84,7 @@ impl Place {
         self.dir.join("segment")
     }
 
-    /// What a client reads in the segment.
+    /// Bytes that a client reads in the segment.
     pub(crate) fn read(&self, extents: &[Extent]) -> Vec<u8> {
         let segment = File::open(self.segment()).unwrap();
         let mut bytes = Vec::new();
@@ -165,7 +165,7 @@ pub(crate) fn assert_empty(engine: &Engine) {
 pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let started = Instant::now();
     while !reached() {
-        assert!(started.elapsed() < PATIENCE, "{what} never came");
+        assert!(started.elapsed() < WAIT_MAX, "{what} never came");
         sleep(Duration::from_millis(2));
     }
 }

@@ -1,4 +1,5 @@
-//! What an earlier engine leased is not handed out by the next one before nobody can read it.
+//! Quarantine: extents that an earlier engine leased are not handed out before their readers are
+//! gone.
 
 use std::time::Duration;
 

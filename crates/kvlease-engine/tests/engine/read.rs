@@ -6,7 +6,7 @@ use kvlease_testing::bytes;
 use crate::fixture::{CALLER, Place, assert_empty, remove, stats, store};
 
 #[test]
-fn a_damaged_byte_is_found_before_the_last_piece_is_given_out() {
+fn a_corrupt_byte_is_found_before_the_last_piece_is_given_out() {
     let place = Place::new();
     let engine = place.engine(1);
     for len in [1, 4097, READ_PIECE_MAX, READ_PIECE_MAX + 1, 3 << 20] {
@@ -31,7 +31,7 @@ fn a_damaged_byte_is_found_before_the_last_piece_is_given_out() {
 }
 
 #[test]
-fn a_successor_of_a_damaged_object_is_left_alone() {
+fn a_successor_of_a_corrupt_object_is_left_alone() {
     let place = Place::new();
     let engine = place.engine(1);
     store(&engine, "k", &bytes(10_000, 1)).unwrap();

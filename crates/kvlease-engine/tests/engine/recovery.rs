@@ -13,7 +13,7 @@ use crate::fixture::{
 
 const ABSENT: Miss = Miss::Absent;
 
-/// What a client gets under a lease of its own.
+/// Bytes that a client gets under a lease of its own.
 fn get(place: &Place, engine: &Engine, key: &str) -> Result<Vec<u8>, Miss> {
     let guard = run(lease(engine, key, None, TTL))?;
     Ok(place.read(&guard.first().unwrap().extents))
@@ -165,7 +165,7 @@ fn the_scrubber_finds_what_nobody_asks_for() {
     assert_eq!((corrupt(&engine), stats(&engine).objects), (1, 2));
     assert!(engine.stat("b", "changed").is_none());
     drop(engine);
-    // And so it is in the next round, whoever changed it when.
+    // And so it is in the next round, whenever the bytes changed.
     place.damage(&places[1], (1 << 20) - 1);
     let engine = scrub(3);
     until("the first look", || stats(&engine).unverified == 0);

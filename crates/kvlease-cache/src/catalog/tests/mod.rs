@@ -260,7 +260,7 @@ fn units(start: u64, count: u64) -> Extent {
     Extent::new(Offset::new(start * UNIT.bytes()), unit_bytes(count))
 }
 
-/// What of these is taken over by a catalog of 8 units.
+/// Objects of these that a catalog of 8 units takes over.
 fn taken_over(objects: &[SealedObject<'_>]) -> (Vec<(String, u64)>, u64) {
     let config = CatalogConfig { capacity: unit_bytes(8), ..CatalogConfig::default() };
     let mut catalog = Catalog::new(config, Epoch::new(2));
@@ -365,9 +365,9 @@ fn a_look_at_bytes_counts_only_for_the_object_that_was_looked_at() {
     // Its slot and its extents are another object's by now.
     store(&mut catalog, "c", 1, 1).unwrap();
     assert!(!catalog.record_verification(candidate.slot, candidate.generation));
-    assert!(
-        !catalog.remove_corrupt(candidate.slot, candidate.generation, |_| panic!("nobody to tell"))
-    );
+    assert!(!catalog.remove_corrupt(candidate.slot, candidate.generation, |_| panic!(
+        "a successor is not reported"
+    )));
     let object = catalog.stat("b", "c").unwrap();
     let lease = lease(&mut catalog, "c", 1);
     let mut corrupt = String::new();
