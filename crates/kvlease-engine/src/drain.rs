@@ -3,14 +3,15 @@
 //! A thread that gives the state back drains what was changed meanwhile before it goes on: it takes
 //! the changes under the lock, and applies them outside of it. So
 //!
-//! * an answer leaves only when the manifest and the generations have what it says: a client that
-//!   was told of a stored object finds it after the daemon was killed, one that was told of a removal
-//!   does not, and one that is granted a lease finds its generation;
+//! * an answer leaves only when the manifest and the generations have what it says. After a kill of
+//!   the daemon, an object whose store was answered is there, and one whose removal was answered is
+//!   not. A granted lease comes with its generation in place;
 //! * while nothing changes, as with leases, giving the state back costs a comparison.
 //!
 //! Two locks: the readers' first, then the state's. A drain holds the readers' from before it takes
 //! changes until they are applied, so that changes are applied in their order. It holds the state's
-//! only while it takes them. What was applied is acknowledged by whoever locks the state next.
+//! only while it takes them. Applied changes are acknowledged by the next thread that locks the
+//! state.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -90,6 +91,7 @@ impl<'a> StateGuard<'a> {
         &mut self,
         mut ask: impl FnMut(&mut Catalog) -> Result<Room<T>, WriteRefused>,
     ) -> Result<T, WriteRefused> {
+        // First in turns with other requests: the lock is given back for each drain.
         for _ in 0..DRAINS_UNLOCKED {
             if let Room::Given(space) = ask(&mut self.catalog)? {
                 return Ok(space);
@@ -97,6 +99,7 @@ impl<'a> StateGuard<'a> {
             self.drain();
         }
         // Other requests were quicker each time: from here on they wait.
+        // The readers' lock comes first, so the state's is given back to take both.
         drop(self.locked.take());
         let shared = self.shared;
         let mut readers = shared.lock_readers();
@@ -114,6 +117,7 @@ impl<'a> StateGuard<'a> {
     /// Drains the changes made so far. The lock is given back on the way.
     fn drain(&mut self) {
         let last = self.catalog.last_change();
+        // A drain takes the readers' lock first.
         drop(self.locked.take());
         self.shared.drain(last);
         self.locked = Some(self.shared.lock_state());
@@ -140,6 +144,7 @@ impl Drop for StateGuard<'_> {
         let Some(state) = self.locked.take().filter(|_| !std::thread::panicking()) else { return };
         let last = state.catalog.last_change();
         let short = state.catalog.is_short_of_room();
+        // The changes are applied with the state unlocked.
         drop(state);
         self.shared.drain(last);
         if short {

@@ -30,6 +30,7 @@ impl<'a> Extents<'a> {
         }
         let more = behind.items(more.into())?;
         let first = extent(first);
+        // An empty object's record has a first extent of zeros, and no others.
         let none = first.len == ByteSize::ZERO;
         let extents = Self { first: (!none).then_some(first), more };
         let clean = !none || (first.offset == Offset::new(0) && more.is_empty());

@@ -95,6 +95,7 @@ fn record<'a>(
     if reserved != 0 {
         return Err(Malformed::Reserved);
     }
+    // A refusal has nothing but its status.
     if status != LeaseStatus::Granted {
         let clear = item[1..].iter().all(|byte| *byte == 0);
         return if clear { Ok(LeaseRecord::Refused(status)) } else { Err(Malformed::Reserved) };
@@ -107,6 +108,7 @@ fn record<'a>(
         checksum: Checksum::new(u64_at(item, 24)),
         len: ByteSize::new(u64_at(item, 32)),
     };
+    // So that a client never reads beyond the object, nor too little of it.
     if extents.len() != Some(grant.len) {
         return Err(Malformed::Extents);
     }

@@ -24,6 +24,7 @@ impl<'a, const LEN: usize> Records<'a, LEN> {
         let ttl = Duration::from_millis(reader.u32()?.into());
         let count = reader.count()?;
         let items = reader.items(count)?.iter();
+        // Every record is read once here, so that reading it again cannot fail.
         let mut behind = reader;
         for item in items.clone() {
             read(item, &mut behind)?;

@@ -86,6 +86,7 @@ impl<'a> Request<'a> {
         let reader = Reader::new(frame.payload);
         let unknown = Malformed::Kind { kind: frame.kind };
         let kind = frame.kind().ok_or(unknown)?;
+        // Flags belong to kinds: only these two can be silent.
         let flags_known = match kind {
             Kind::Release | Kind::Abort => SILENT,
             _ => 0,
@@ -100,6 +101,7 @@ impl<'a> Request<'a> {
             Kind::Release => Self::Release { ids: ids(reader)?, silent },
             Kind::Renew => renew(reader)?,
             Kind::Exists => Self::Exists(Lookup::decode(reader)?),
+            // A remove has the payload of an exists, without the prefix mode.
             Kind::Remove => match Lookup::decode(reader)? {
                 Lookup { mode: Mode::Prefix, .. } => {
                     return Err(Malformed::Mode { mode: mode_number(Mode::Prefix) });
@@ -109,6 +111,7 @@ impl<'a> Request<'a> {
             Kind::Reserve => Self::Reserve(Reserve::decode(reader)?),
             Kind::Commit => Self::Commit(Commits::decode(reader)?),
             Kind::Abort => Self::Abort { ids: ids(reader)?, silent },
+            // The remaining kinds are answers.
             _ => return Err(unknown),
         })
     }

@@ -32,7 +32,7 @@ impl Default for Allocation {
 pub(crate) enum Effort {
     /// A fixed number of steps; may overlook a fit within the request's own size class.
     Quick,
-    /// Finds whatever fits: exactly the largest blocks, and a single one wherever one is enough.
+    /// Finds every fit: exactly the largest blocks, and a single one where one is enough.
     Exhaustive,
 }
 
@@ -53,11 +53,14 @@ impl Space {
             return false;
         }
         let before = (allocation.units, allocation.blocks);
+        // The units behind the last block come first: they add no block.
         self.extend_in_place(allocation, units);
         while allocation.units - before.0 < units {
             let missing = units - (allocation.units - before.0);
+            // One block for all that is missing, else the largest.
             let fit = self.find_fit(missing, effort).or_else(|| self.find_largest(effort));
             let Some(id) = fit.filter(|_| allocation.blocks - before.1 < blocks_max) else {
+                // Nothing is kept of an attempt that failed.
                 self.trim(allocation, before.0);
                 return false;
             };
@@ -77,6 +80,7 @@ impl Space {
     pub(crate) fn trim(&mut self, allocation: &mut Allocation, units: u32) {
         let (mut kept, mut last, mut blocks) = (0, NONE, 0);
         let mut id = allocation.first;
+        // Walk over the blocks that stay, and cut the last of them.
         while id != NONE && kept < units {
             let block = self.blocks[id];
             if block.units > units - kept {
@@ -86,6 +90,7 @@ impl Space {
             (kept, last, blocks) = (kept + self.blocks[id].units, id, blocks + 1);
             id = block.next;
         }
+        // All others are free again.
         self.release_from(id);
         if last == NONE {
             *allocation = Allocation::default();
@@ -107,6 +112,7 @@ impl Space {
         let mut block_from = 0;
         for block in self.chain(allocation) {
             let block_to = block_from + u64::from(block.units) * UNIT.bytes();
+            // The part of the block within the range.
             let (start, end) = (from.max(block_from), to.min(block_to));
             if start < end {
                 let offset = u64::from(block.start) * UNIT.bytes() + (start - block_from);
@@ -151,6 +157,7 @@ impl Space {
             return;
         }
         let above = self.blocks[allocation.last].above;
+        // Cut the free block behind, and merge its first part with the last block.
         self.unfile(above);
         if self.blocks[above].units > taken {
             let rest = self.split(above, taken);
@@ -187,10 +194,12 @@ impl Space {
 
     /// A free block of at least `units`.
     fn find_fit(&self, units: u32, effort: Effort) -> Option<u32> {
+        // Every block of a larger class fits: no block need be looked at.
         let larger = Class::at_least(units).and_then(|class| self.bins.first_from(class));
         if larger.is_some() {
             return larger;
         }
+        // In the request's own class only some fit.
         let steps = if effort == Effort::Quick { FIT_SCAN_MAX } else { usize::MAX };
         self.class_members(self.bins.head(Class::of(units)))
             .take(steps)

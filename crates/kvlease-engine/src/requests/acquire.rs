@@ -42,6 +42,7 @@ impl Shared {
                 continue;
             }
             match mode {
+                // Only this key's outcome is replaced.
                 Mode::Each => {
                     let mut again = self.acquire(
                         grants.caller(),
@@ -90,6 +91,7 @@ impl Shared {
                     self.release(grants.caller(), &[id]);
                 }
             }
+            // A corrupt object ends the prefix as well: leases behind it are given back.
             if mode == Mode::Prefix
                 && let Some(miss) = grants.outcomes[first..].iter().position(Result::is_err)
             {

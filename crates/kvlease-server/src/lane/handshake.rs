@@ -46,6 +46,7 @@ pub(super) async fn open(
 }
 
 async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
+    // Receive until the first frame is whole; it must be a hello.
     let (request, hello) = loop {
         let frame = inbox.next().map_err(|error| (error.request, not_hello()));
         match frame.and_then(|frame| frame.map(|frame| hello(&frame)).transpose()) {
@@ -57,6 +58,7 @@ async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) ->
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
+    // A client may write if it asks to and the operator allows it.
     let writes = hello.writes && context.config.socket_writers;
     let arena = match context.engine.arena_descriptor(writes) {
         Ok(arena) => arena,
@@ -69,6 +71,7 @@ async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) ->
     let capacity = ByteSize::new(fstat(&arena)?.st_size.unsigned_abs());
     let mut frame = Vec::new();
     welcome(context, writes, capacity).write(&mut frame, request);
+    // The descriptors go with the first bytes; the rest of the frame follows.
     let descriptors = [arena.as_fd(), context.engine.generations().descriptor()];
     let sent = stream.async_io(Interest::WRITABLE, || send(stream, &frame, &descriptors)).await?;
     outgoing::write(stream, &frame[sent..], HELLO_LIMIT).await?;

@@ -52,6 +52,7 @@ impl Session {
     /// Does what the frame asks for. Returns whether the connection goes on.
     pub(super) fn handle(&mut self, frame: &Frame<'_>) -> bool {
         let started = Instant::now();
+        // A malformed frame is refused as a whole: nothing of it is done.
         let answer = Request::decode(frame).map_err(refusal_of).and_then(|request| {
             self.statuses.clear();
             self.answer(frame, request, started)
@@ -90,6 +91,7 @@ impl Session {
                 return Err((FailureCode::Order, text.into()));
             }
             Request::Acquire(acquire) => {
+                // A daemon that shuts down grants nothing new; releases it still takes.
                 self.context.status.check().map_err(draining)?;
                 return Ok(self.acquire(frame, acquire, started));
             }
@@ -132,6 +134,7 @@ impl Session {
         let Acquire { bucket, keys, mode, ttl, wait } = acquire;
         let engine = &self.context.engine;
         let grants = engine.acquire(&self.caller, bucket, keys.as_slice(), mode, ttl);
+        // Wait beside the connection, which goes on with its next frame.
         if !wait.is_zero() && grants.is_pending() && self.waits.len() < WAITS_MAX {
             let wait = Wait::new(frame, grants, started);
             self.waits.spawn(wait.run(Arc::clone(&self.context)));

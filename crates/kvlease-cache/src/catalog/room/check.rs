@@ -48,6 +48,7 @@ impl Catalog {
 
     /// Whether `bytes` more can be added to the catalog's own memory, by eviction if need be.
     pub(in super::super) fn check_memory(&self, bytes: usize) -> Result<(), WriteRefused> {
+        // Memory that is left when everything evictable is gone.
         let least = self.memory() - self.evictable.memory as usize;
         if least + bytes <= self.memory_max() {
             return Ok(());
@@ -76,6 +77,7 @@ impl Catalog {
     /// are enough units.
     fn can_join(&self, allocation: &Allocation, units: u32) -> bool {
         let blocks_max = EXTENTS_PER_OBJECT_MAX as u32 - allocation.blocks;
+        // It fits as things are.
         if self.space.fits(allocation, units, blocks_max) {
             return true;
         }
@@ -84,11 +86,13 @@ impl Catalog {
         let pinned = self.space.taken_blocks() - self.evictable.blocks - self.departed.blocks;
         let share = self.usable().saturating_mul(u64::from(blocks_max)) / (pinned + 1);
         let certain = pinned < u64::from(blocks_max) || share >= u64::from(units);
+        // Only where this bound does not settle it, all blocks are walked over.
         certain || !self.stretch(units, blocks_max).is_empty()
     }
 
     /// Which error it is that `units` cannot be had.
     fn short_of(&self, units: u32, error: WriteRefused) -> WriteRefused {
+        // Space that is still to be populated may be what is missing: then a later try succeeds.
         let ahead = self.capacity - self.space.populated();
         let later = ahead > 0
             && match error {

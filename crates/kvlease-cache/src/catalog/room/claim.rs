@@ -27,6 +27,7 @@ impl Catalog {
         while !self.objects.has_vacancy()
             && self.memory() + bytes + Objects::SLOT_BYTES > self.memory_max()
         {
+            // A departed object's slot is free after the next acknowledgement.
             if self.departed.objects > 0 {
                 return false;
             }
@@ -56,6 +57,7 @@ impl Catalog {
             }
             assert!(self.evict_one(), "the space was found to suffice after eviction");
         }
+        // Some of it is free only once the departures are acknowledged.
         if self.departed.objects > 0 {
             return false;
         }

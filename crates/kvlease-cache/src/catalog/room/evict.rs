@@ -27,6 +27,7 @@ impl Catalog {
         debug_assert_eq!(object.state, State::Sealed, "only sealed objects are evicted");
         self.totals.evicted += 1;
         self.totals.evicted_bytes += object.len;
+        // A later miss on this name is answered as evicted, or as elsewhere.
         self.gone.insert(object.hash, copied);
         self.gone.truncate(self.objects.span());
         self.evictable.subtract(object);
@@ -40,6 +41,7 @@ impl Catalog {
         for run in self.stretch(units, blocks_max) {
             let inside = |start: u32| (run.start..run.end).contains(&start);
             let tenants = self.space.walk().filter(|block| inside(block.start));
+            // Collected first: the walk borrows the catalog, which an eviction changes.
             let tenants: Vec<_> = tenants.map(|block| block.tenant).collect();
             for tenant in tenants {
                 let Tenant::Object(slot) = tenant else { continue };

@@ -19,9 +19,11 @@ impl Catalog {
     /// enough.
     pub(super) fn stretch(&self, units: u32, blocks_max: u32) -> Vec<Run> {
         let (best, mut runs) = self.survey(units);
+        // One stretch has room for all.
         if let Some(best) = best.filter(|_| blocks_max > 0) {
             return vec![best];
         }
+        // Else the largest runs, as many as there may be blocks, and no more than needed.
         runs.sort_by_key(|run| std::cmp::Reverse((run.units, run.start)));
         runs.truncate(blocks_max as usize);
         let mut found = 0;
