@@ -194,12 +194,12 @@ impl Space {
 
     /// A free block of at least `units`.
     fn find_fit(&self, units: u32, effort: Effort) -> Option<u32> {
-        // Every block of a larger class fits: no block need be looked at.
+        // All blocks of these classes fit: the first will do.
         let larger = Class::at_least(units).and_then(|class| self.bins.first_from(class));
         if larger.is_some() {
             return larger;
         }
-        // In the request's own class only some fit.
+        // Of the blocks in the request's own class, only some fit.
         let steps = if effort == Effort::Quick { FIT_SCAN_MAX } else { usize::MAX };
         self.class_members(self.bins.head(Class::of(units)))
             .take(steps)
