@@ -1,7 +1,7 @@
 """The native half of the package: a connector with a blocking face and an operation queue.
 
-Buffers are whatever has the buffer protocol and is contiguous. A buffer that is passed is lent
-until the call returns, or, to a queue, until its result was drained: leave it alone until then.
+A buffer is any contiguous object with the buffer protocol. The call uses its memory until it
+returns; a queue uses it until the result was drained. The caller leaves it alone until then.
 """
 
 import builtins
@@ -34,7 +34,10 @@ __all__ = [
 VERSION: str
 
 class KvleaseError(Exception):
-    """Why a call failed. The message names the cure; the subclasses say what to do without it."""
+    """Reason of a failed call.
+
+    The message names the remedy; the subclass tells programs what to do.
+    """
 
 class UnavailableError(KvleaseError):
     """The daemon cannot be reached or did not answer in time: try again later."""
@@ -58,7 +61,7 @@ _Flag: TypeAlias = bool | KvleaseError
 class ConnectorSettings:
     """The settings of a connector, checked.
 
-    Anything that cannot be used is a ValueError that names key, value and cure.
+    A setting that cannot be used is a ValueError that names key, value and remedy.
     """
 
     def __new__(
@@ -247,8 +250,8 @@ class View:
 
     The bytes are the object's only while `is_live`: ask after having used them. Nothing compares
     them with their checksum but `verify`. The lease and the memory are kept until the view is
-    closed and every buffer of it released; a lease that ends before by its time to live leaves the
-    buffers readable, with anybody's bytes.
+    closed and every buffer of it released. After a lease that ended before by its time to live, the
+    buffers stay readable, but may show the bytes of another object.
     """
 
     @property
@@ -267,7 +270,7 @@ class View:
         """Reads all bytes and compares them with the checksum. False if the daemon sent none.
 
         Raises:
-            UnreadableError: If they differ or the lease has ended. A damaged object is removed.
+            UnreadableError: If they differ or the lease has ended. A corrupt object is removed.
         """
 
     def close(self) -> None:

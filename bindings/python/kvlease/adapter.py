@@ -5,8 +5,8 @@
     context = ConnectorContext("kvlease://127.0.0.1:9200", {"sagemaker_hyperpod_bucket": "prod"})
     connector = create_connector(context)
 
-Keys, defaults and limits are those of LMCache's own adapter; anything that cannot be used is a
-ValueError that names key, value and cure.
+Keys, defaults and limits are those of LMCache's own adapter. A setting that cannot be used is a
+ValueError that names key, value and remedy.
 """
 
 from __future__ import annotations

@@ -17,12 +17,12 @@ pub(crate) fn keys(texts: &[String]) -> PyResult<Vec<Key>> {
     texts.iter().map(|text| key(text)).collect()
 }
 
-/// The bytes of an object that has the buffer protocol, lent to read from.
+/// External memory of an object that has the buffer protocol, to read from.
 pub(crate) fn bytes(object: &Bound<'_, PyAny>, name: &str) -> PyResult<ExternalBytes> {
     ExternalBytes::of_python(object).map_err(|error| explain(object, name, error))
 }
 
-/// The bytes of an object that has the buffer protocol, lent to write into.
+/// External memory of an object that has the buffer protocol, to write into.
 pub(crate) fn buffer(object: &Bound<'_, PyAny>, name: &str) -> PyResult<ExternalBuffer> {
     ExternalBuffer::of_python(object).map_err(|error| explain(object, name, error))
 }

@@ -41,8 +41,8 @@ impl Connector {
         let data = arguments::bytes(data, key)?;
         let key = arguments::key(key)?;
         let owners = [data.keep_alive()];
-        let put = shared.connector.put(&key, PutBody::lent(data));
-        let stored = shared.wait_lent(py, &owners, put)?;
+        let put = shared.connector.put(&key, PutBody::external(data));
+        let stored = shared.wait_external(py, &owners, put)?;
         stored.map(is_stored).map_err(|error| to_python(&error))
     }
 
@@ -56,8 +56,8 @@ impl Connector {
         let keys = arguments::keys(&keys)?;
         let data = arguments::payloads(&keys, &data)?;
         let owners: Vec<KeepAlive> = data.iter().map(ExternalBytes::keep_alive).collect();
-        let objects = keys.into_iter().zip(data.into_iter().map(PutBody::lent)).collect();
-        let outcomes = shared.wait_lent(py, &owners, shared.connector.batched_put(objects))?;
+        let objects = keys.into_iter().zip(data.into_iter().map(PutBody::external)).collect();
+        let outcomes = shared.wait_external(py, &owners, shared.connector.batched_put(objects))?;
         list_of(py, outcomes, |stored| is_stored(stored).into_py_any(py))
     }
 
@@ -81,7 +81,7 @@ impl Connector {
         let into = arguments::buffer(buffer, key)?;
         let key = arguments::key(key)?;
         let owners = [into.keep_alive()];
-        let found = shared.wait_lent(py, &owners, shared.connector.get_into(&key, into))?;
+        let found = shared.wait_external(py, &owners, shared.connector.get_into(&key, into))?;
         found.map_err(|error| to_python(&error))
     }
 
@@ -96,7 +96,8 @@ impl Connector {
         let into = arguments::buffers(&keys, &buffers)?;
         let owners: Vec<KeepAlive> = into.iter().map(ExternalBuffer::keep_alive).collect();
         let objects = keys.into_iter().zip(into).collect();
-        let found = shared.wait_lent(py, &owners, shared.connector.batched_get_into(objects))?;
+        let found =
+            shared.wait_external(py, &owners, shared.connector.batched_get_into(objects))?;
         list_of(py, found, |found| found.into_py_any(py))
     }
 
@@ -205,10 +206,10 @@ impl Connector {
 }
 
 impl Connector {
-    /// What calls are made on.
+    /// Native connector that calls are made on, refused after `close` and in a forked child.
     pub(crate) fn open(&self) -> PyResult<&Arc<Shared>> {
         let shared = here(&self.shared)?;
-        shared.demand_open()?;
+        shared.ensure_open()?;
         Ok(shared)
     }
 }

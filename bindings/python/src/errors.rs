@@ -13,7 +13,7 @@ create_exception!(
     kvlease,
     KvleaseError,
     PyException,
-    "Why a call failed. The message names the cure; the subclasses say what to do without reading it."
+    "Reason of a failed call. The message names the remedy; the subclass tells programs what to do."
 );
 create_exception!(
     kvlease,

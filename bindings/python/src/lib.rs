@@ -1,8 +1,8 @@
 //! The native half of the Python package `kvlease`.
 //!
 //! It has two faces on one connector: `connector` for programs that wait, `queue` for those
-//! that run an event loop. Its threads never need the interpreter: what they were lent is let go
-//! by the calls of Python.
+//! that run an event loop. Its threads never need the interpreter: external memory is released by
+//! the calls of Python.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ mod arguments;
 mod connector;
 mod errors;
 mod exit;
-mod lending;
+mod external;
 mod object;
 mod process;
 mod queue;

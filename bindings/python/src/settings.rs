@@ -16,15 +16,15 @@ use crate::adapter::{Environment, table, to_python};
 /// The settings of a connector, checked.
 ///
 /// Made of LMCache's configuration by `from_extra_config` and `for_mp`, or of options, which are
-/// the keys of LMCache's `extra_config` without `sagemaker_hyperpod_` and `kvlease_`. Anything that
-/// cannot be used is a `ValueError` that names key, value and cure.
+/// the keys of LMCache's `extra_config` without `sagemaker_hyperpod_` and `kvlease_`. A setting
+/// that cannot be used is a `ValueError` that names key, value and remedy.
 #[pyclass(frozen)]
 pub(crate) struct ConnectorSettings {
     pub(crate) config: ConnectorConfig,
     settings: Settings,
 }
 
-/// What makes settings of a URL, a table and the environment.
+/// Function that makes settings of a URL, a table and the environment.
 type Rules = fn(
     &str,
     &BTreeMap<String, Value>,
@@ -162,7 +162,7 @@ impl ConnectorSettings {
         self.settings.tls_ca_file.clone()
     }
 
-    /// What is odd about the configuration but does no harm, a line each.
+    /// Oddities of the configuration that do no harm, a line each.
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.settings.warnings.clone()

@@ -17,7 +17,7 @@ use tokio::{runtime::Runtime, sync::OnceCell, time};
 
 use crate::{
     errors::closed,
-    lending::returned,
+    external::returned,
     process::{lock, runtime},
     queue::state::State,
 };
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Refuses if it was closed.
-    pub(crate) fn demand_open(&self) -> PyResult<()> {
+    pub(crate) fn ensure_open(&self) -> PyResult<()> {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
@@ -120,8 +120,8 @@ impl Shared {
         done.map_or_else(|| self.wait(py, operation), Ok)
     }
 
-    /// The same for an operation on lent buffers, which are the caller's again when it returns.
-    pub(crate) fn wait_lent<T: Send>(
+    /// The same for an operation on external memory, which is the caller's again when it returns.
+    pub(crate) fn wait_external<T: Send>(
         &self,
         py: Python<'_>,
         owners: &[KeepAlive],

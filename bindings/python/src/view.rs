@@ -17,7 +17,7 @@ use crate::{
     process::{here, lock},
 };
 
-/// What all that reads the bytes keeps: the lease, which a forked child must leave alone.
+/// The lease, kept by all readers of the bytes; a forked child must leave it alone.
 type Held = Arc<OfProcess<kvlease_client::View>>;
 
 /// An object in shared memory, to be read in place. Its bytes are the object's while `is_live`,

@@ -243,13 +243,13 @@ impl Connector {
     }
 
     fn wait<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
-        self.demand_own_thread()?;
+        self.ensure_own_thread()?;
         Ok(self.handle.block_on(call))
     }
 
     /// The same for one small call, whose answer is waited for in place first.
     fn wait_spinning<T>(&self, call: impl Future<Output = T>) -> Result<T, Error> {
-        self.demand_own_thread()?;
+        self.ensure_own_thread()?;
         let mut call = pin!(call);
         let entered = self.handle.enter();
         let answer = self.spin.poll(call.as_mut());
@@ -257,7 +257,7 @@ impl Connector {
         Ok(answer.unwrap_or_else(|| self.handle.block_on(call)))
     }
 
-    fn demand_own_thread(&self) -> Result<(), Error> {
+    fn ensure_own_thread(&self) -> Result<(), Error> {
         if Handle::try_current().is_ok() {
             return Err(Error::InsideRuntime);
         }

@@ -127,9 +127,9 @@ impl Connector {
 async fn read_whole(opened: Opened) -> Result<Option<Vec<u8>>, Error> {
     let Some(object) = opened? else { return Ok(None) };
     // The length was checked against the segment, or is that of a stream of this length.
-    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
+    let (buffer, memory) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
     object.read_rest(buffer).await?;
-    Ok(Some(lent.take_back().expect("a read that is over has given its buffer up")))
+    Ok(Some(memory.take_back().expect("a read that is over has given its buffer up")))
 }
 
 /// Reads an open object into a buffer of exactly its length.

@@ -7,7 +7,7 @@ use kvlease_http::{ClientConfig, Error};
 use kvlease_types::Key;
 
 fn connector() -> Connector {
-    // Nobody listens there.
+    // No daemon listens there.
     Connector::new(ConnectorConfig::new(ClientConfig::new("127.0.0.1:1".parse().unwrap()))).unwrap()
 }
 

@@ -33,9 +33,9 @@ async fn with_object(object: &[u8]) -> (Fake, Connector, Key) {
 }
 
 async fn read_rest(object: kvlease_connector::OpenObject, len: usize) -> Result<Vec<u8>, Error> {
-    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; len]);
+    let (buffer, memory) = ExternalBuffer::of_vec(vec![0; len]);
     object.read_rest(buffer).await?;
-    Ok(lent.take_back().unwrap())
+    Ok(memory.take_back().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,10 +143,10 @@ async fn a_lease_that_ends_during_the_copy_gives_nothing() {
     // Shorter than the copy takes, and longer than to begin it or not: both must give nothing.
     config.lease_ttl = Duration::from_micros(1_500);
     let connector = Connector::new(config);
-    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; object.len()]);
+    let (buffer, memory) = ExternalBuffer::of_vec(vec![0; object.len()]);
     let read = connector.get_into(&key, buffer).await;
     assert!(matches!(read, Err(Error::LeaseEnded { .. })), "{read:?}");
-    lent.take_back().expect("the buffer is given up by a read that failed");
+    memory.take_back().expect("the buffer is given up by a read that failed");
     let stats = connector.stats();
     assert_eq!(stats.bytes_read, 0);
     assert!(stats.leases_ended >= 2, "it was tried once more: {stats:?}");
@@ -282,7 +282,7 @@ async fn answers_that_are_no_leases_are_errors_and_nothing_hangs() {
 }
 
 #[tokio::test]
-async fn damaged_bytes_are_an_error_and_the_object_is_removed_if_that_can_be() {
+async fn corrupt_bytes_are_an_error_and_the_object_is_removed_if_that_can_be() {
     let object = b"0123456789";
     let (fake, connector, key) = with_object(object).await;
     fake.on_lease(|grant| Some(grant.summed(b"012345678.")));
@@ -346,8 +346,8 @@ async fn a_segment_whose_name_is_gone_is_read_on() {
 async fn an_object_of_any_length_is_verified() {
     let object = bytes((3 << 20) + 1, 4);
     let (fake, connector, key) = with_object(&object).await;
-    let damaged = [&object[..object.len() - 1], b"?"].concat();
-    for (whole, good) in [(object, true), (damaged, false)] {
+    let corrupt = [&object[..object.len() - 1], b"?"].concat();
+    for (whole, good) in [(object, true), (corrupt, false)] {
         fake.on_lease(move |grant| Some(grant.summed(&whole)));
         let verified = connector.open(&key, 28).await.unwrap().unwrap().verify().await;
         assert_eq!(verified.is_ok(), good, "{verified:?}");
@@ -414,9 +414,9 @@ async fn a_held_lease_saves_the_round_trip_of_the_read_and_is_released_if_nobody
     }
     // Two for the key that is not there.
     assert_eq!((fake.count("/leases?"), connector.stats().cached_leases), (5, 3));
-    let (buffer, lent) = ExternalBuffer::of_vec(vec![0; 10]);
+    let (buffer, memory) = ExternalBuffer::of_vec(vec![0; 10]);
     assert!(connector.get_into(&keys[0], buffer).await.unwrap());
-    assert_eq!(lent.take_back().unwrap(), b"some bytes");
+    assert_eq!(memory.take_back().unwrap(), b"some bytes");
     assert_eq!((fake.count("/leases?"), connector.stats().cached_leases), (5, 2));
     fake.all_released().await;
     assert_eq!(connector.stats().cached_leases, 0);

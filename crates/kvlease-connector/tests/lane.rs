@@ -59,7 +59,7 @@ async fn a_lane_that_is_opened_while_its_connector_closes_is_closed_as_well() {
         connector.close().await;
         go.send(()).unwrap();
     });
-    // Nobody serves HTTP here.
+    // No daemon serves HTTP here.
     assert!(found.is_err());
     is_closed.recv_timeout(LIMIT).unwrap();
     assert!(!connector.is_fast());
@@ -84,7 +84,7 @@ async fn the_views_of_a_batch_are_renewed_together_for_as_long_as_they_are_there
             let Request::Renew { ids, .. } = Request::decode(&frame).unwrap() else { continue };
             let mut answer = Vec::new();
             write_renewed(&mut answer, frame.request, short, &vec![DoneStatus::Done; ids.len()]);
-            // Whoever listened may have heard enough.
+            // The test may have ended by now.
             let _ = tell.send(ids.collect::<Vec<_>>());
             let _ = (&stream).write_all(&answer);
         }

@@ -1,4 +1,4 @@
-//! What a call costs its client: processor time and wall time of small calls next to a bare round
+//! Cost of a call for its client: processor time and wall time of small calls next to a bare round
 //! trip of the same bytes, and the throughput of puts by the length of their pieces.
 //!
 //! The peer is a thread per connection that answers without looking, so that what is seen is the

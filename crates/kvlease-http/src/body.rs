@@ -56,8 +56,8 @@ impl PutBody {
         Self { parts: Default::default(), source: Some(Box::new(source)) }
     }
 
-    /// Bytes that stay where they are while they are sent.
-    pub fn lent(bytes: ExternalBytes) -> Self {
+    /// External memory, which is sent from where it is.
+    pub fn external(bytes: ExternalBytes) -> Self {
         Self::from(Bytes::from_owner(bytes))
     }
 

@@ -72,7 +72,7 @@ pub(crate) enum Fault {
     Unanswered(io::Error),
     /// The answer ended early.
     Cut(io::Error),
-    /// What arrived is no answer.
+    /// The bytes that arrived are no answer.
     Malformed(Malformed),
     /// The source of the body failed.
     Source(io::Error),

@@ -99,7 +99,7 @@ impl Frame {
                 match parsed.map_err(|InvalidChunkSize| Malformed::Frames)? {
                     Status::Partial => return line_is_to_come(arrived).map(Some),
                     Status::Complete((len, size)) => {
-                        demand_line_len(len)?;
+                        ensure_line_len(len)?;
                         arrived.advance(len);
                         *self = if size == 0 { Self::Trailers(0) } else { Self::Data(size) };
                     }
@@ -129,7 +129,7 @@ impl Frame {
                 let Some(end) = arrived.iter().position(|byte| *byte == b'\n') else {
                     return line_is_to_come(arrived).map(Some);
                 };
-                demand_line_len(end + 1)?;
+                ensure_line_len(end + 1)?;
                 let is_last = matches!(&arrived[..end], b"\r" | b"");
                 arrived.advance(end + 1);
                 *seen += 1;
@@ -150,12 +150,12 @@ fn take(arrived: &mut BytesMut, len_max: u64) -> Step {
 }
 
 fn line_is_to_come(arrived: &BytesMut) -> Result<Step, Malformed> {
-    demand_line_len(arrived.len())?;
+    ensure_line_len(arrived.len())?;
     Ok(Step::More)
 }
 
-/// Refuses a line, or the beginning of one, that is too long, in whatever pieces it arrived.
-fn demand_line_len(len: usize) -> Result<(), Malformed> {
+/// Refuses a line, or the beginning of one, that is too long, however it was cut on its way.
+fn ensure_line_len(len: usize) -> Result<(), Malformed> {
     if len > LINE_LEN_MAX { Err(Malformed::Frames) } else { Ok(()) }
 }
 

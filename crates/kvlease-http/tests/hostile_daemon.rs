@@ -1,4 +1,4 @@
-//! What the client makes of a daemon that is broken, gone, slow, or another one.
+//! Errors of the client with a daemon that is broken, gone, slow, or another one.
 
 #![expect(clippy::unwrap_used, reason = "an assumption that fails is a failed test")]
 

@@ -1,4 +1,4 @@
-//! What is sent once more when a connection breaks, and what is not.
+//! Requests that are sent once more when a connection breaks, and requests that are not.
 
 #![expect(clippy::unwrap_used, reason = "an assumption that fails is a failed test")]
 

@@ -26,7 +26,7 @@ fn key() -> Key {
     Key::new("k").unwrap()
 }
 
-/// Who signs certificates, and the directory with the file that says so.
+/// Issuer of certificates, and the directory with the file of its own certificate.
 struct Signer {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: TempDir,

@@ -129,15 +129,15 @@ def _full(key: str) -> str:
 
 def _no_url(prefix: str, remote_url: str | None) -> str:
     if remote_url is None:
-        cure = f"set `{prefix}url` in extra_config to `kvlease://host:port`"
+        remedy = f"set `{prefix}url` in extra_config to `kvlease://host:port`"
     elif remote_url.startswith(STOCK_SCHEME):
-        cure = (
+        remedy = (
             "its own connector serves remote_url: move that URL to "
             f"`{prefix}url` in extra_config, or change its scheme to `{OWN_SCHEME}`"
         )
     else:
-        cure = f"if remote_url does not name its daemon, set `{prefix}url` in extra_config"
+        remedy = f"if remote_url does not name its daemon, set `{prefix}url` in extra_config"
     return (
-        f"LMCache's plug-in `{PLUGIN_TYPE}` has no url, so no second backend is made: {cure}, "
+        f"LMCache's plug-in `{PLUGIN_TYPE}` has no url, so no second backend is made: {remedy}, "
         f"remote_url=`{remote_url}`"
     )

@@ -144,8 +144,8 @@ class SageMakerHyperPodConnector(RemoteConnector):
             memories.append(memory)
         if not names:
             return
-        # Who cancels the call gives its references up while the bytes are still being sent.
-        stored = await self._operations.run_lent(
+        # A caller that cancels gives its references up while the bytes are still being sent.
+        stored = await self._operations.run_external(
             "put",
             lambda: self._queue.put_or_submit(names, parts),
             keep=lambda: [memory.ref_count_up() for memory in memories],

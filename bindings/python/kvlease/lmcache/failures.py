@@ -12,7 +12,7 @@ from lmcache.logging import init_logger
 
 logger = init_logger(__name__)
 
-# At most one warning of a kind in so many seconds.
+# Seconds between two warnings of one kind, at least.
 WARNING_INTERVAL_S = 10.0
 
 

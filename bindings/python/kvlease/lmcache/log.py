@@ -14,7 +14,7 @@ LOGGER = "kvlease"
 
 
 def show_beside_lmcache() -> None:
-    """Has LMCache, if it is here, show the package's lines, unless somebody already does."""
+    """Has LMCache, if it is loaded, show the package's lines, unless another handler does."""
     lmcache = sys.modules.get("lmcache.logging")
     if lmcache is not None and not logging.getLogger(LOGGER).hasHandlers():
         lmcache.init_logger(LOGGER)

@@ -141,8 +141,8 @@ class NativeClient:
 
     def _submit(self, submit: Callable[[], int], *, store: bool = False) -> int:
         if os.getpid() != self._pid:
-            # Refused by an exception: nobody drains here, and the descriptor is the parent's. And
-            # not under the lock: a thread that is not here may have held it.
+            # Refused by an exception: this process has no drain loop, and the descriptor is the
+            # parent's. Not under the lock: a thread of the parent may have held it at the fork.
             return submit()
         with self._lock:
             try:

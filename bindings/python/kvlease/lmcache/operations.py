@@ -61,17 +61,17 @@ class Operations:
             result = error
         return self._checked(name, result)
 
-    async def run_lent(
+    async def run_external(
         self,
         name: str,
         submit: Callable[[], Submitted],
         keep: Callable[[], object],
         give_back: Callable[[], None],
     ) -> Any:
-        """The same for an operation that uses memory of the caller.
+        """The same for an operation that uses external memory.
 
-        If the caller is cancelled, `keep` is called before it is told, and `give_back` as soon as
-        the operation uses the memory no more. If not, neither is.
+        If the caller is cancelled, `keep` is called before the exception reaches it, and
+        `give_back` as soon as the operation uses the memory no more. Otherwise neither is called.
         """
         try:
             submitted = submit()
@@ -85,7 +85,7 @@ class Operations:
         except asyncio.CancelledError:
             keep()
             if not future.cancelled():
-                # It had ended, and nobody but the caller was to learn of it.
+                # The operation had ended, and the cancelled caller was its only reader.
                 give_back()
             raise
 

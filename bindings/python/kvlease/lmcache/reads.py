@@ -1,9 +1,9 @@
 """Reads: objects are found, LMCache's memory is taken for each, and their payloads copied into it.
 
 Memory that was taken is given back exactly once: by the caller who got it, or here on every other
-path. What a daemon sends is input: whatever cannot be read is a miss. An object whose header makes
-no sense is read to its end all the same, into nothing: if its checksum says that it is damaged, it
-is removed, so that the next put can mend it.
+path. Bytes from a daemon are input: an object that cannot be read is a miss. An object whose header
+makes no sense is read to its end all the same, without a destination: if its checksum says that it
+is corrupt, it is removed, so that the next put can replace it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     # An object that was found, and the memory for its payload.
     Read: TypeAlias = tuple[OpenObject, MemoryObj]
 
-# So many objects of a batch are found at a time, and held until they are read.
+# Objects of a batch that are found at a time, and leased until they are read.
 WINDOW = 64
 # The bytes that the loop's own thread copies at most between two of its turns; more goes to other
 # threads, which takes two turns longer.
@@ -161,8 +161,8 @@ class Reads:
         """Copies on other threads, or over HTTP; what came of each."""
         if not reads:
             return []
-        # The memory is this call's own: if nobody waits any more, it goes back after the copies.
-        results = await self._operations.run_lent(
+        # The memory is this call's own: if the caller was cancelled, it goes back after the copies.
+        results = await self._operations.run_external(
             "get",
             lambda: self._queue.submit_read_rest([(object, m.byte_array) for object, m in reads]),
             keep=lambda: None,

@@ -1,9 +1,9 @@
 //! The two lists of a queue: what is running and what has finished.
 //!
 //! Operations run on threads of the runtime, which never need the interpreter: what has to be let
-//! go under it, such as a lent buffer, waits in the list of what has finished until Python takes
-//! it. Nothing that was submitted is lost: an operation that ends without a result finishes as
-//! abandoned.
+//! go under it, such as external memory, waits in the list of finished operations until Python
+//! takes it. Nothing that was submitted is lost: an operation that ends without a result finishes
+//! as abandoned.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ use tokio::{
 use super::outcome::Outcome;
 use crate::{
     errors::{BusyError, closed},
-    lending::returned,
+    external::returned,
     process::lock,
 };
 
@@ -169,7 +169,7 @@ impl State {
         id
     }
 
-    /// What has finished since the last call.
+    /// Takes the operations that have finished since the last call.
     pub(crate) fn take(&self) -> Vec<Finished> {
         let mut lists = lock(&self.lists);
         self.forget_announcement();

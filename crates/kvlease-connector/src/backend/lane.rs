@@ -75,8 +75,8 @@ impl LaneBackend {
     /// Stores as many objects of a group as space is reserved for; `None` if the lane broke.
     async fn put_group(&self, group: &[(&Key, Parts)]) -> Option<Answers<PutOutcome>> {
         let limit = self.limit();
-        let wishes: Vec<_> = group.iter().map(|(key, parts)| (*key, len_of(parts))).collect();
-        let reserved = self.lane.reserve(&wishes, limit).await.ok()?;
+        let requested: Vec<_> = group.iter().map(|(key, parts)| (*key, len_of(parts))).collect();
+        let reserved = self.lane.reserve(&requested, limit).await.ok()?;
         if reserved.is_empty() {
             return None;
         }

@@ -37,7 +37,7 @@ const WAIT_INTERVAL: Duration = Duration::from_millis(5);
 type LeaseRule = dyn Fn(&Grant) -> Reply + Send + Sync;
 type Reply = Option<Response<Full<Bytes>>>;
 
-/// What the fake is about to grant.
+/// Lease that the fake is about to grant.
 pub(crate) struct Grant {
     /// How many leases were granted before this one.
     pub(crate) number: usize,

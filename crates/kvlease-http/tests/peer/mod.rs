@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use kvlease_http::{Client, ClientConfig};
 use tokio::net::TcpListener;
 
-/// What the peer was asked: `METHOD path-and-query`, and the body.
+/// A request that the peer got: `METHOD path-and-query`, and the body.
 pub(crate) type Asked = (String, Bytes);
 
 /// The peer. It ends with the runtime of its test.
@@ -98,7 +98,7 @@ impl Peer {
         self.wait_for_many(pattern, 1).await;
     }
 
-    /// Waits until things that contain this were asked so many times.
+    /// Waits until this number of requests that contain the pattern has arrived.
     pub(crate) async fn wait_for_many(&self, pattern: &str, times: usize) {
         for _ in 0..2_000 {
             if self.count(pattern) >= times {

@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What becomes of a request.
+/// Fate of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     /// These bytes are the answer, and the connection stays.

@@ -1,19 +1,19 @@
-//! Buffers that are lent: when they may be used for something else.
+//! External memory of calls: when its caller may use it again.
 
 use std::{sync::Arc, time::Duration};
 
 use kvlease_sys::KeepAlive;
 use tokio::time::{Instant, sleep};
 
-/// How long a call that has ended waits for its buffers, which a connection that is being shut may
-/// still hold.
+/// Limit of a call's wait for its buffers after its end: a connection that is being shut may still
+/// use them.
 const RETURN_WAIT: Duration = Duration::from_secs(5);
 
-/// Between two looks at what is waited for.
+/// Time between two looks at the buffers.
 const POLL: Duration = Duration::from_millis(1);
 
-/// Waits until nothing but these values keeps the buffers: whoever gets the result of the call may
-/// write to them at once, and what is still being sent must not change.
+/// Waits until nothing but these values keeps the buffers: the caller may write to them as soon as
+/// it has the result, and bytes that are still being sent must not change.
 pub(crate) async fn returned(owners: &[KeepAlive]) {
     let deadline = Instant::now() + RETURN_WAIT;
     while owners.iter().any(|owner| Arc::strong_count(owner) > 1) && Instant::now() < deadline {
