@@ -201,7 +201,7 @@ impl<S: Stream> LazyStream<S> {
         Ok(())
     }
 
-    /// What the stream can do at once.
+    /// Does a read or a write that needs no wait.
     fn at_once<T>(&mut self, io: impl FnOnce(&S) -> io::Result<T>) -> io::Result<T> {
         self.deregister()?;
         match &self.0 {

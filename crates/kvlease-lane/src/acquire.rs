@@ -69,7 +69,7 @@ impl Lane {
                 if prefix && found.last().is_some_and(is_miss) {
                     break;
                 }
-                demand_progress(before, found.len())?;
+                ensure_progress(before, found.len())?;
             }
             Ok(found)
         };
@@ -131,7 +131,7 @@ impl Lane {
                     _ => Err(Fault::Protocol("no answer to a question".to_owned())),
                 };
                 connection.exchange(write, read).await?;
-                demand_progress(before, done.len())?;
+                ensure_progress(before, done.len())?;
             }
             Ok(done)
         };
@@ -171,7 +171,7 @@ fn fill(mut frame: KeysWriter<'_>, keys: &[impl Borrow<Key>]) {
 }
 
 /// A frame that is answered for no key would be sent for ever.
-fn demand_progress(before: usize, after: usize) -> Result<(), Fault> {
+fn ensure_progress(before: usize, after: usize) -> Result<(), Fault> {
     match after > before {
         true => Ok(()),
         false => Err(Fault::Protocol("an answer about no key".to_owned())),

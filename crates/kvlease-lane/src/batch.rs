@@ -22,8 +22,8 @@ use super::{
     renewals::Renew,
 };
 
-/// What the leases of one answer share, and each of them in its slot. It lives as long as any of
-/// its leases; a guard is no more than a slot's number.
+/// Leases of one answer, each in its slot, with the state that they share. It lives as long as any
+/// of its leases; a guard is no more than a slot's number.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) core: Arc<LaneCore>,
@@ -34,8 +34,8 @@ pub(super) struct Batch {
     process: OfProcess<()>,
     /// When the request left.
     asked: Instant,
-    /// The time to live that was wished for.
-    wish: Duration,
+    /// The time to live that was requested.
+    requested: Duration,
     /// Nanoseconds of the time to live that was granted last.
     ttl: AtomicU64,
     slots: Vec<Slot>,
@@ -61,7 +61,7 @@ impl Batch {
     /// Takes the leases out of an answer, in which `statuses` then tells what became of each key.
     pub(super) fn new<'a>(
         (core, connection): (&Arc<LaneCore>, &Arc<ConnectionState>),
-        (asked, wish, ttl): (Instant, Duration, Duration),
+        (asked, requested, ttl): (Instant, Duration, Duration),
         records: impl ExactSizeIterator<Item = LeaseRecord<'a>>,
         statuses: &mut Vec<LeaseStatus>,
     ) -> Arc<Self> {
@@ -88,7 +88,7 @@ impl Batch {
             runtime: Handle::current(),
             process: OfProcess::new(()),
             asked,
-            wish,
+            requested,
             ttl: AtomicU64::new(ttl),
             slots,
             extents: all,
@@ -140,7 +140,7 @@ impl Batch {
         if kept.is_empty() {
             return;
         }
-        let live = self.renew_slots(&kept, self.wish, limit).await;
+        let live = self.renew_slots(&kept, self.requested, limit).await;
         let mut live = live.unwrap_or_default().into_iter();
         for slot in kept {
             if !live.next().unwrap_or(false) {

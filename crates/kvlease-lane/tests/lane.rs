@@ -24,7 +24,7 @@ async fn open(peer: &Peer) -> Result<Lane, LaneError> {
     Lane::open(&peer.path(), BucketName::new("b").unwrap(), true, 1, LIMIT).await
 }
 
-/// What a client makes of these bytes in answer to an acquire of one key.
+/// Outcome of an acquire of one key, for a client that gets these bytes as the answer.
 async fn acquired(
     answer: impl FnOnce(u64) -> Vec<u8> + Send + 'static,
 ) -> Result<Vec<AcquireOutcome>, LaneError> {
@@ -105,10 +105,10 @@ async fn a_commit_does_not_wait_for_a_connection_that_was_found_closed_meanwhile
     });
     let lane = open(&peer).await.unwrap();
     let keys = ["a", "b"].map(|key| Key::new(key).unwrap());
-    let wishes = keys.each_ref().map(|key| (key, ByteSize::new(64)));
-    let mut reserved = lane.reserve(&wishes, LIMIT).await.unwrap();
+    let requested = keys.each_ref().map(|key| (key, ByteSize::new(64)));
+    let mut reserved = lane.reserve(&requested, LIMIT).await.unwrap();
     is_closed.recv().unwrap();
-    // That it is given up cannot be told to anybody.
+    // The connection is closed: the daemon cannot learn that the reservation is given up.
     drop(reserved.pop());
     let left = reserved.pop().unwrap().unwrap();
     let error = lane.commit(vec![(left, Checksum::new(1))], LIMIT).await.unwrap_err();

@@ -12,7 +12,7 @@ pub enum AdapterError {
         key: String,
         /// Its value, cut where it is long.
         value: String,
-        /// What to write instead.
+        /// The remedy: a key or a value to write instead.
         remedy: String,
     },
     /// A setting that is not known, where LMCache's own client would refuse it too.
@@ -22,7 +22,7 @@ pub enum AdapterError {
         key: String,
         /// Its value, cut where it is long.
         value: String,
-        /// What to write instead.
+        /// The remedy: a key or a value to write instead.
         remedy: String,
     },
     /// The URL is empty, or is but a scheme.

@@ -1,8 +1,8 @@
 //! The keys, their defaults and their limits.
 
-/// What LMCache's keys begin with in `extra_config`.
+/// Prefix of LMCache's keys in `extra_config`.
 pub(super) const STOCK_PREFIX: &str = "sagemaker_hyperpod_";
-/// What the keys that only this adapter knows begin with in `extra_config`.
+/// Prefix of the keys in `extra_config` that only this adapter knows.
 pub(super) const OWN_PREFIX: &str = "kvlease_";
 
 pub(super) const BUCKET: &str = "bucket";

@@ -48,7 +48,7 @@ use reader::Entry;
 /// Looks up a variable of the environment.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// What an adapter makes a connector from.
+/// Input of an adapter: a daemon's address and the configuration of its connector.
 #[derive(Clone)]
 pub struct ConnectorContext {
     /// Where the daemon listens: what [`parse_url`] takes.

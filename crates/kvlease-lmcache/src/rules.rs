@@ -10,11 +10,11 @@ use super::{
     url::address,
 };
 
-/// What a time-out is longer than the wait that the daemon is asked to keep to, as a part of it;
-/// never less than [`ANSWER_MARGIN_MIN`].
+/// Divisor of the wait that the daemon is asked to keep to: a time-out is longer than the wait by
+/// this part of it, and by at least [`ANSWER_MARGIN_MIN`].
 const ANSWER_MARGIN_PART: u64 = 10;
 
-/// What the configuration of LMCache's in-process adapter comes to: the ten `sagemaker_hyperpod_…`
+/// Settings from the configuration of LMCache's in-process adapter: the ten `sagemaker_hyperpod_…`
 /// keys, and the five `kvlease_…` ones of this adapter.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub fn extra_config_settings(
     Ok(settings)
 }
 
-/// What a program's own options come to: the keys of [`settings`] without their prefixes.
+/// Settings from a program's own options: the keys of [`settings`] without their prefixes.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub fn option_settings(
     in_process(url, &Reader { values: options, form: Form::Options }, env)
 }
 
-/// What the arguments of LMCache's MP client come to. Numbers have to be numbers, times are
+/// Settings from the arguments of LMCache's MP client. Numbers have to be numbers, times are
 /// milliseconds, nothing is raised to a lower bound, and the wait of a lease is a setting.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ fn in_process(
     Ok(settings)
 }
 
-/// What the two modes of LMCache name and count differently.
+/// Times that the two modes of LMCache name and count differently.
 struct Times {
     timeout_ms: u64,
     lease_wait_ms: u64,

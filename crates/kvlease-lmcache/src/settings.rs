@@ -13,7 +13,7 @@ const AT_A_TIME_MAX: u64 = u32::MAX as u64;
 /// The longest that making a connection may take, whatever the time-out.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// What a configuration comes to: every value is checked and has the unit that its key has.
+/// Settings of one configuration: every value is checked and has the unit that its key has.
 ///
 /// [`connector_config`](Self::connector_config) turns it into the connector's settings.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub struct Settings {
     /// How long a lease of a lookup is kept for the read that follows, in milliseconds. `None`:
     /// as long as the connector usually does.
     pub lease_retention_ms: Option<u64>,
-    /// What is odd about the configuration but does no harm: a line each, for the log.
+    /// Oddities of the configuration that do no harm: a line each, for the log.
     pub warnings: Vec<String>,
 }
 

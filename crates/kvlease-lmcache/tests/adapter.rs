@@ -1,4 +1,4 @@
-//! What configurations come to: the rules of LMCache's adapters, and where ours differ.
+//! Settings from configurations: the rules of LMCache's adapters, and where ours differ.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -131,7 +131,7 @@ fn numbers_are_taken_in_every_form_that_python_takes() {
 }
 
 #[test]
-fn a_number_that_cannot_be_meant_is_an_error_with_key_value_and_cure() {
+fn a_number_that_cannot_be_meant_is_an_error_with_key_value_and_remedy() {
     let error = with("timeout_ms", "5s").unwrap_err().to_string();
     assert_eq!(
         error,

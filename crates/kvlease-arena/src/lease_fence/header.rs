@@ -81,10 +81,10 @@ mod tests {
         assert_eq!(Header { boot: 1, ..HEADER }.judge(&bytes), Verdict::OtherBoot);
         let larger = Header { capacity: ByteSize::gib(2), ..HEADER };
         assert_eq!(larger.judge(&bytes), Verdict::Unreadable);
-        for damaged in 0..bytes.len() {
+        for at in 0..bytes.len() {
             let mut bytes = bytes;
-            bytes[damaged] ^= 1;
-            assert_eq!(HEADER.judge(&bytes), Verdict::Unreadable, "byte {damaged}");
+            bytes[at] ^= 1;
+            assert_eq!(HEADER.judge(&bytes), Verdict::Unreadable, "byte {at}");
         }
         assert_eq!(HEADER.judge(&bytes[..20]), Verdict::Unreadable);
     }

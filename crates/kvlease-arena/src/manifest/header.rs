@@ -82,10 +82,10 @@ mod tests {
         assert_eq!(HEADER.judge(&with(24, 78)), ManifestOrigin::OtherArena);
         assert_eq!(HEADER.judge(&with(32, 1)), ManifestOrigin::OtherBoot);
         assert_eq!(HEADER.judge(&[]), ManifestOrigin::Corrupt);
-        for damaged in 0..HEADER_LEN {
+        for at in 0..HEADER_LEN {
             let mut bytes = HEADER.encode();
-            bytes[damaged] ^= 1;
-            assert_eq!(HEADER.judge(&bytes), ManifestOrigin::Corrupt, "byte {damaged}");
+            bytes[at] ^= 1;
+            assert_eq!(HEADER.judge(&bytes), ManifestOrigin::Corrupt, "byte {at}");
         }
     }
 }

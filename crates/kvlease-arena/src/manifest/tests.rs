@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Made by another program after the tables of the module: an entry of one cell, one of two, one
-/// that was struck out, and one without extents.
+/// that was deleted, and one without extents.
 const GOLDEN: &[u8] = include_bytes!("../../testdata/manifest-v1.bin");
 
 const HEADER: Header =
@@ -91,7 +91,7 @@ fn what_is_written_is_what_the_other_program_wrote() {
 }
 
 #[test]
-fn what_is_struck_out_is_gone_and_its_cells_are_used_again() {
+fn a_deleted_entry_is_gone_and_its_cells_are_used_again() {
     let (mut manifest, bytes) = manifest_of(ByteSize::kib(64));
     let [first, second, third] = golden().try_into().unwrap();
     for (slot, one) in [&first, &second, &third].into_iter().enumerate() {
@@ -101,7 +101,7 @@ fn what_is_struck_out_is_gone_and_its_cells_are_used_again() {
     manifest.delete(1);
     manifest.delete(99);
     assert_eq!(seen(&bytes()), (shown(&[first.clone(), third.clone()]), 0));
-    // In the slot of another object: that one is struck out first.
+    // In the slot of another object: that one is deleted first.
     assert!(manifest.insert(0, &object(&second)));
     assert_eq!(seen(&bytes()), (shown(&[second.clone(), third.clone()]), 0));
     for _ in 0..1_000 {
@@ -126,14 +126,14 @@ fn a_full_record_says_so_and_keeps_what_it_has() {
 #[test]
 fn an_entry_with_any_byte_changed_is_left_out() {
     let whole = shown(&golden());
-    for damaged in HEADER_CELLS as usize * CELL_LEN..GOLDEN.len() {
+    for at in HEADER_CELLS as usize * CELL_LEN..GOLDEN.len() {
         for bit in [1, 0x80] {
             let mut bytes = GOLDEN.to_vec();
-            bytes[damaged] ^= bit;
+            bytes[at] ^= bit;
             let (objects, broken) = seen(&bytes);
-            assert!(objects.iter().all(|object| whole.contains(object)), "byte {damaged}");
+            assert!(objects.iter().all(|object| whole.contains(object)), "byte {at}");
             // Padding, and cells that belong to no entry, do not count.
-            assert!(objects.len() as u64 + broken >= whole.len() as u64, "byte {damaged}");
+            assert!(objects.len() as u64 + broken >= whole.len() as u64, "byte {at}");
         }
     }
 }

@@ -124,7 +124,7 @@ fn a_table_outlives_the_daemon_for_those_who_have_it() {
 
 /// One word of an object, written by the rule of the table: zero the cell, write, set the cell.
 #[test]
-fn a_generation_that_is_the_same_before_and_after_a_read_vouches_for_it() {
+fn a_generation_that_is_the_same_before_and_after_a_read_proves_it_whole() {
     const ROUNDS: u64 = 200_000;
     let generations = Generations::create(1).unwrap();
     let view = view(&generations);
@@ -139,15 +139,15 @@ fn a_generation_that_is_the_same_before_and_after_a_read_vouches_for_it() {
             }
             done.store(true, Ordering::Relaxed);
         });
-        let mut vouched = 0_u64;
-        while !done.load(Ordering::Relaxed) || vouched == 0 {
+        let mut proven = 0_u64;
+        while !done.load(Ordering::Relaxed) || proven == 0 {
             let before = view.get(0);
             let read = [0, 1].map(|at: usize| words[at].load(Ordering::Relaxed));
             if before != 0 && view.get(0) == before {
                 assert_eq!(read, [before; 2]);
-                vouched += 1;
+                proven += 1;
             }
         }
-        assert!(vouched > 0);
+        assert!(proven > 0);
     });
 }
