@@ -33,7 +33,7 @@ pub(crate) enum Status {
     Unavailable = 69,
     /// `EX_IOERR`.
     Io = 74,
-    /// What a shell makes of an interrupt.
+    /// Status that a shell reports for an interrupt.
     Interrupted = 130,
 }
 
@@ -44,7 +44,7 @@ impl From<Status> for ExitCode {
 }
 
 impl Failure {
-    /// A failure with a message that names the cure.
+    /// A failure with a message that names the remedy.
     pub(crate) fn new(status: Status, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }

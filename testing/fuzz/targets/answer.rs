@@ -39,7 +39,7 @@ fn read(kind: u8, pieces: &[&[u8]]) -> Answer {
     RUNTIME.block_on(answer(kind, pieces.iter().copied()))
 }
 
-/// The bytes in pieces of so many bytes and one, again and again.
+/// The bytes in pieces of these lengths plus one, in rotation.
 fn pieces<'a>(wire: &'a [u8], lens: &[u8]) -> Vec<&'a [u8]> {
     let mut lens = lens.iter().map(|len| usize::from(*len) + 1).cycle();
     let mut rest = wire;

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 const CAPACITY: ByteSize = ByteSize::mib(1);
 
-/// What is in front of the cells of a manifest. It is another place's to read.
+/// Length of the header in front of the cells of a manifest, which this target does not read.
 const HEADER_LEN: usize = 4096;
 
 fuzz_target!(|bytes: &[u8]| {

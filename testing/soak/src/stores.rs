@@ -114,9 +114,9 @@ pub(crate) async fn over_http(
 /// Stores objects over the fast lane: reserves for all of them, fills them in the arena, commits
 /// them. After an error any of them may be there.
 pub(crate) async fn over_lane(lane: &Lane, objects: &[Filling]) -> anyhow::Result<Answers> {
-    let wish = |object: &Filling| ByteSize::new(object.bytes.len() as u64);
-    let wishes: Vec<_> = objects.iter().map(|object| (&object.key, wish(object))).collect();
-    let reserved = lane.reserve(&wishes, CALL_WITHIN).await?;
+    let len = |object: &Filling| ByteSize::new(object.bytes.len() as u64);
+    let requested: Vec<_> = objects.iter().map(|object| (&object.key, len(object))).collect();
+    let reserved = lane.reserve(&requested, CALL_WITHIN).await?;
     let mut answers = Answers::default();
     let (mut filled, mut positions) = (Vec::new(), Vec::new());
     for (position, (reserved, object)) in reserved.into_iter().zip(objects).enumerate() {

@@ -13,7 +13,7 @@ use support::{report, seed};
 
 const KILLS: u64 = 200;
 
-/// What has to have happened for the campaign to mean anything.
+/// Events that must have happened for the campaign to mean anything.
 const DONE: [Count; 16] = [
     Count::Stored,
     Count::StoredChunked,

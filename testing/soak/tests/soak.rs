@@ -10,11 +10,11 @@ use support::{report, seed};
 
 const SECONDS: &str = "20";
 
-/// What may well not happen: an upload of a killed writer that is still there, and replies that
-/// come about only if a client was too slow or all of the arena was leased at the same time.
+/// Events that may well not happen: an upload of a killed writer that is still there, and replies
+/// that come about only if a client was too slow or all of the arena was leased at the same time.
 const RARE: [Count; 4] = [Count::Busy, Count::NoSpace, Count::RenewedLate, Count::FilledLate];
 
-/// What must not happen.
+/// Events that must not happen.
 const FAULTS: [Count; 3] = [Count::WrongBytes, Count::WrongVersions, Count::Errors];
 
 fn soak(eviction: &str) {

@@ -68,18 +68,18 @@ async fn reads_everything(connector: Connector) {
         let opened = opened.unwrap().unwrap();
         let (head, rest) = object.split_at(HEAD_LEN.min(object.len()));
         assert_eq!((opened.head(), opened.len().bytes()), (head, object.len() as u64));
-        let (buffer, lent) = ExternalBuffer::of_vec(vec![0; rest.len()]);
+        let (buffer, memory) = ExternalBuffer::of_vec(vec![0; rest.len()]);
         opened.read_rest(buffer).await.unwrap();
-        assert!(lent.take_back().unwrap() == rest);
+        assert!(memory.take_back().unwrap() == rest);
     }
-    let (buffers, lent): (Vec<_>, Vec<_>) =
+    let (buffers, memories): (Vec<_>, Vec<_>) =
         objects.iter().map(|object| ExternalBuffer::of_vec(vec![0; object.len()])).unzip();
     let asked = keys.iter().cloned().zip(buffers).collect();
     for found in connector.batched_get_into(asked).await {
         assert!(found.unwrap());
     }
-    for (lent, object) in lent.into_iter().zip(&objects) {
-        assert!(lent.take_back().unwrap() == *object);
+    for (memory, object) in memories.into_iter().zip(&objects) {
+        assert!(memory.take_back().unwrap() == *object);
     }
     let (short, _) = ExternalBuffer::of_vec(vec![0; 4096]);
     let error = connector.get_into(&keys[3], short).await.unwrap_err();
@@ -232,10 +232,10 @@ async fn an_object_on_the_calling_thread_and_one_in_place_are_the_same_bytes() {
     connector.put(&key("k"), object.clone()).await.unwrap();
     let opened = connector.open(&key("k"), HEAD_LEN).await.unwrap().unwrap();
     let read = tokio::task::spawn_blocking(move || {
-        let (mut buffer, lent) = ExternalBuffer::of_vec(vec![0; 700_001 - HEAD_LEN]);
+        let (mut buffer, memory) = ExternalBuffer::of_vec(vec![0; 700_001 - HEAD_LEN]);
         opened.read_rest_here(&mut buffer).unwrap();
         drop(buffer);
-        lent.take_back().unwrap()
+        memory.take_back().unwrap()
     });
     assert!(read.await.unwrap() == object[HEAD_LEN..]);
     let opened = connector.open(&key("k"), 0).await.unwrap().unwrap();

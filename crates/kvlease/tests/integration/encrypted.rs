@@ -17,7 +17,7 @@ use tokio_rustls::{
 
 use crate::program::{daemon, run};
 
-/// What ends the encryption in front of a daemon, and who has signed its certificate.
+/// Proxy that ends the encryption in front of a daemon, and the directory of its issuer's file.
 struct Front {
     url: String,
     dir: TempDir,
@@ -87,7 +87,7 @@ fn all_commands_reach_a_daemon_whose_certificate_is_trusted_by_a_file() {
 }
 
 #[test]
-fn a_certificate_that_nobody_trusts_and_a_file_without_any_are_errors_that_name_the_cure() {
+fn an_untrusted_certificate_and_a_file_without_any_are_errors_that_name_the_remedy() {
     let daemon = daemon();
     let front = Front::start(&daemon);
     let untrusted = run(&["ls", "--url", &front.url], b"");

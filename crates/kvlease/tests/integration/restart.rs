@@ -135,14 +135,14 @@ fn a_byte_that_was_changed_is_found_before_anybody_gets_it() {
     assert!(get(&daemon, 1));
 }
 
-/// What a service manager does: it listens, and starts the daemon on its socket again and again.
+/// Plays a service manager: it listens, and starts the daemon on its socket again and again.
 #[test]
-fn nobody_is_refused_while_a_service_manager_keeps_the_socket() {
+fn no_client_is_refused_while_a_service_manager_keeps_the_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut daemon = Daemon::start(launch().activated_by(&listener).unwrap()).unwrap();
     put(&daemon, 1);
     daemon.kill().unwrap();
-    // Nobody serves, and yet the connection is taken.
+    // No daemon serves, and yet the connection is taken.
     let mut early = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     early
         .write_all(b"GET /v1/kv/lmcache/k1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")

@@ -68,8 +68,8 @@ fn fill_half(args: &UploaderArgs, half: &[u8]) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let clients = runtime.block_on(Clients::open(&args.place, &args.bucket, Way::Lane))?;
     let (lane, key) = (clients.lane()?, Key::new(args.key.as_str())?);
-    let wish = [(&key, ByteSize::new(args.len as u64))];
-    let reserved = runtime.block_on(lane.reserve(&wish, CALL_WITHIN))?.pop();
+    let requested = [(&key, ByteSize::new(args.len as u64))];
+    let reserved = runtime.block_on(lane.reserve(&requested, CALL_WITHIN))?.pop();
     let Some(Ok(reservation)) = reserved else { bail!("refused: {reserved:?}") };
     let rest = iter::once_with(|| -> &[u8] {
         // The drill kills this process, or ends its input: there is no rest then.

@@ -17,7 +17,7 @@ fn a_writer_that_is_killed_in_a_fill_leaves_nothing_behind() {
     for round in 0..5 {
         let writer = DrillProcess::store_half(&daemon, Way::Lane, "cut", LEN);
         assert_eq!(daemon.stats().unwrap().writes, 1);
-        assert_eq!(get(&daemon, "cut"), 404, "an unfinished object is invisible");
+        assert_eq!(get(&daemon, "cut"), 404, "a pending object is invisible");
         assert_eq!(put(&daemon, "cut", 1024), 409, "its key is taken");
         drop(writer);
         // Far sooner than the reservation would have ended by itself: that is one of 30 seconds.

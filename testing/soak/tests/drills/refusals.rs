@@ -128,12 +128,12 @@ fn a_configuration_that_cannot_be_used_is_refused_and_nothing_is_made() {
         (folder.path().to_owned(), "config", folder.path().to_str().unwrap(), "path"),
         (absent, "config", &shown, "path"),
     ];
-    for (path, key, value, cure) in cases {
+    for (path, key, value, remedy) in cases {
         let segment = Segment::new();
         let launch = launch("16MiB").args(["--config", path.to_str().unwrap()]);
         let (status, line) = refusal(&launch, &segment);
         assert_eq!(status, BAD_USAGE, "{line}");
-        assert_names(&line, &[&format!("{key}=`{value}`"), cure]);
+        assert_names(&line, &[&format!("{key}=`{value}`"), remedy]);
         assert!(segment.is_absent());
     }
 }

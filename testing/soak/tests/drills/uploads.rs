@@ -22,7 +22,7 @@ fn an_upload_whose_process_is_killed_leaves_nothing_behind() {
     for round in 0..5 {
         let writer = DrillProcess::store_half(&daemon, Way::Http, "cut", LEN);
         await_that("the upload is under way", || daemon.stats().unwrap().writes == 1);
-        assert_eq!(get(&daemon, "cut"), 404, "an unfinished object is invisible");
+        assert_eq!(get(&daemon, "cut"), 404, "a pending object is invisible");
         assert_eq!(put(&daemon, "cut", 1024), 409, "its key is taken");
         drop(writer);
         await_that("the upload is discarded", || daemon.stats().unwrap().writes == 0);

@@ -42,7 +42,7 @@ impl LaneClient {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(wire::failed)?;
         let lane = match runtime.block_on(open(&socket, session.bucket.clone())) {
             Ok(lane) if lane.is_writable() => lane,
-            Ok(_) => return Ok(Err("the daemon lets nobody write over it".to_owned())),
+            Ok(_) => return Ok(Err("the daemon lets no client write over it".to_owned())),
             Err(error) => return Ok(Err(error.to_string())),
         };
         let mut config = ClientConfig::new(session.address.clone());
@@ -116,10 +116,10 @@ impl LaneClient {
         len: usize,
         from: impl Fn(usize) -> &'b [u8],
     ) -> io::Result<()> {
-        let wishes: Vec<_> = keys.iter().map(|key| (key, ByteSize::new(len as u64))).collect();
+        let requested: Vec<_> = keys.iter().map(|key| (key, ByteSize::new(len as u64))).collect();
         let mut stored = 0;
         while stored < keys.len() {
-            let reserve = self.lane.reserve(&wishes[stored..], CALL_MAX);
+            let reserve = self.lane.reserve(&requested[stored..], CALL_MAX);
             let reserved = self.wait(reserve).map_err(io::Error::other)?;
             let mut filled = Vec::with_capacity(reserved.len());
             for (place, reserved) in reserved.into_iter().enumerate() {
