@@ -17,10 +17,10 @@ impl Client {
     ///
     /// [`Error::NoSharedMemory`] and [`Error::Attach`].
     pub fn attach(&self) -> Result<Arc<Attachment>, Error> {
-        let config = &self.shared.config;
+        let config = &self.core.config;
         let name = config.shared_memory_name.as_ref().ok_or(Error::NoSharedMemory)?;
         // The section replaces one value: a panic cannot leave it half changed.
-        let mut cached = self.shared.attachment.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.core.attachment.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(attachment) = cached.as_ref().filter(|attachment| attachment.is_current()) {
             return Ok(Arc::clone(attachment));
         }
@@ -37,7 +37,7 @@ impl Client {
     /// Releases what is kept for later calls: the mapping, which goes with its last reader, and the
     /// idle connections. A later call has to make them anew.
     pub fn release_resources(&self) {
-        self.shared.attachment.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.shared.pool.close_idle();
+        self.core.attachment.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.core.pool.close_idle();
     }
 }

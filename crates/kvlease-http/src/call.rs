@@ -3,15 +3,18 @@
 //! The time of a call is one deadline from its start. A time-out while waiting for a permit does not
 //! count against the circuit breaker, so that a busy client never takes its daemon for a dead one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
+use kvlease_types::Key;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    BreakerState, Client, Counters, Error,
+    Error,
     breaker::{Pass, Refusal},
+    core::Core,
     head::Head,
+    operation::Operation,
     pool::{Permit, PooledConnection},
     reply::{Call, Reply},
     request::Request,
@@ -49,22 +52,32 @@ impl Limit {
         future: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         timeout_at(self.deadline, future).await.unwrap_or_else(|_| {
-            let address = call.client.config().address.clone();
+            let address = call.core.config.address.clone();
             Err(Error::TimedOut { operation: call.operation.name(), limit: self.span, address })
         })
     }
 }
 
-impl Client {
-    /// Whether the client calls its daemon, for a report of its state.
-    pub fn breaker(&self) -> BreakerState {
-        self.shared.breaker.state()
+impl Core {
+    /// Call about one object.
+    pub(crate) fn about<'a>(self: &'a Arc<Self>, operation: Operation, key: &'a Key) -> Call<'a> {
+        Call { core: self, operation, key: Some(key) }
     }
 
-    /// The counters of the client.
-    pub fn counters(&self) -> Counters {
-        self.shared.pool.drain_idle();
-        self.shared.counting.read()
+    /// Limit of a call that carries no object and waits for none.
+    pub(crate) fn call_limit(&self) -> Limit {
+        Limit::new(self.config.timeouts.call)
+    }
+
+    /// Sends a request that is about no object; an answer that is no success is an error.
+    pub(crate) async fn success(
+        self: &Arc<Self>,
+        operation: Operation,
+        request: Request,
+    ) -> Result<Reply<'_>, Error> {
+        let call = Call { core: self, operation, key: None };
+        let reply = self.call(call, self.call_limit(), request).await?;
+        if reply.head.status.is_success() { Ok(reply) } else { Err(reply.refused()) }
     }
 
     /// Sends a request and reads its reply to the end.
@@ -97,7 +110,7 @@ impl Client {
     /// Notes that an answer failed which had begun well.
     pub(crate) fn note_failure(&self, error: &Error) {
         if is_no_answer(error) {
-            self.shared.breaker.note_failure();
+            self.breaker.note_failure();
         }
     }
 
@@ -111,27 +124,27 @@ impl Client {
         let outcome = async {
             let (pass, permit) = self.enter(call, limit).await?;
             let exchange = async {
-                let repeated = &self.shared.counting.calls_repeated;
-                let answer = self.shared.pool.exchange(&mut request, repeated).await;
+                let repeated = &self.counting.calls_repeated;
+                let answer = self.pool.exchange(&mut request, repeated).await;
                 let (head, connection) = answer.map_err(|fault| call.failed(fault))?;
                 if let Some(socket) = &head.socket {
                     self.note_socket(socket);
                     self.note_extensions();
                 }
-                read(head, PooledConnection::new(connection, self.clone(), permit)).await
+                read(head, PooledConnection::new(connection, Arc::clone(&self.pool), permit)).await
             };
             let outcome = limit.apply(call, exchange).await;
             judge(pass, &outcome);
             outcome
         };
         let outcome = outcome.await;
-        self.shared.counting.count_call(&outcome);
+        self.counting.count_call(&outcome);
         outcome
     }
 
     /// Asks the breaker, and waits for a permit.
     async fn enter(&self, call: &Call<'_>, limit: Limit) -> Result<(Pass<'_>, Permit), Error> {
-        let pool = &self.shared.pool;
+        let pool = &self.pool;
         let pass = self.pass(call)?;
         if let Some(permit) = pool.try_permit(call.operation) {
             return Ok((pass, permit));
@@ -148,8 +161,8 @@ impl Client {
     }
 
     fn pass(&self, call: &Call<'_>) -> Result<Pass<'_>, Error> {
-        self.shared.breaker.enter().map_err(|Refusal { failures, retry_in }| {
-            let address = call.client.config().address.clone();
+        self.breaker.enter().map_err(|Refusal { failures, retry_in }| {
+            let address = call.core.config.address.clone();
             Error::CircuitOpen { address, failures, retry_in }
         })
     }

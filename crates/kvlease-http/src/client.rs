@@ -2,49 +2,28 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::StatusCode;
-use kvlease_api::{LeaseReply, ListReply, RenewReply, StatsReply, encode};
-use kvlease_attach::Attachment;
+use kvlease_api::{LeaseReply, ListReply, StatsReply, encode};
 use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Key};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
 use crate::{
-    ClientConfig, Error, Lease, ObjectStream, PutBody,
-    breaker::Breaker,
+    BreakerState, ClientConfig, Counters, Error, Lease, ObjectStream, PutBody,
     call::{Limit, Opened},
-    counters::Counting,
-    lease::BACKGROUND_RELEASES_MAX,
+    core::Core,
     operation::Operation,
-    pool::Pool,
-    reply::{Call, Reply, checksum_header},
-    request::{Request, Template},
+    reply::{Call, checksum_header},
 };
 
 /// A client of one daemon. Clones share its connections and its mapping of the segment.
 #[derive(Clone, Debug)]
 pub struct Client {
-    pub(crate) shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: ClientConfig,
-    template: Template,
-    pub(crate) pool: Pool,
-    pub(crate) breaker: Breaker,
-    pub(crate) counting: Arc<Counting>,
-    pub(crate) speaks_extensions: AtomicBool,
-    /// The segment as it was attached last. Never locked across an await.
-    pub(crate) attachment: Mutex<Option<Arc<Attachment>>>,
-    /// Socket of the daemon's fast lane, if it was announced.
-    pub(crate) socket: Mutex<Option<PathBuf>>,
-    pub(crate) background: Arc<Semaphore>,
+    pub(crate) core: Arc<Core>,
 }
 
 /// Outcome of a put.
@@ -74,24 +53,12 @@ struct NamedLease {
 impl Client {
     /// A client that has not connected yet.
     pub fn new(config: ClientConfig) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                template: Template::new(&config.address, &config.bucket),
-                pool: Pool::new(&config),
-                config,
-                breaker: Breaker::default(),
-                counting: Arc::default(),
-                speaks_extensions: AtomicBool::new(false),
-                attachment: Mutex::default(),
-                socket: Mutex::default(),
-                background: Arc::new(Semaphore::new(BACKGROUND_RELEASES_MAX)),
-            }),
-        }
+        Self { core: Arc::new(Core::new(config)) }
     }
 
     /// The settings that the client was made with.
     pub fn config(&self) -> &ClientConfig {
-        &self.shared.config
+        &self.core.config
     }
 
     /// Stores an object, unless the key has one.
@@ -101,9 +68,10 @@ impl Client {
     /// [`Error::Source`] if a source of bytes fails. Then, and after every other error but a
     /// time-out or a broken connection, nothing was stored.
     pub async fn put(&self, key: &Key, body: impl Into<PutBody>) -> Result<PutOutcome, Error> {
-        let request = self.shared.template.put(key, body.into());
-        let limit = Limit::new(self.shared.config.timeouts.transfer);
-        let reply = self.call(self.about(Operation::Put, key), limit, request).await?;
+        let core = &self.core;
+        let request = core.template.put(key, body.into());
+        let limit = Limit::new(core.config.timeouts.transfer);
+        let reply = core.call(core.about(Operation::Put, key), limit, request).await?;
         match reply.head.status {
             StatusCode::OK => Ok(PutOutcome::Stored),
             StatusCode::CONFLICT => Ok(PutOutcome::Exists),
@@ -124,16 +92,17 @@ impl Client {
         wait: Duration,
         ttl: Duration,
     ) -> Result<Option<Lease>, Error> {
+        let core = &self.core;
         let (timeout_ms, ttl_s) = (wait.as_millis(), ttl.as_secs_f64());
-        let request = self.shared.template.of_object(
+        let request = core.template.of_object(
             Operation::Lease,
             key,
             format_args!("/leases?timeout_ms={timeout_ms}&ttl_s={ttl_s}"),
         );
-        let limit = Limit::new(self.shared.config.timeouts.lease(wait));
-        let call = self.about(Operation::Lease, key);
+        let limit = Limit::new(core.config.timeouts.lease(wait));
+        let call = core.about(Operation::Lease, key);
         let asked = Instant::now();
-        let reply = self.call(call, limit, request).await?;
+        let reply = core.call(call, limit, request).await?;
         match reply.head.status {
             StatusCode::OK => {}
             StatusCode::GATEWAY_TIMEOUT => return Ok(None),
@@ -154,9 +123,10 @@ impl Client {
     ///
     /// Those of any call; an absent object is none.
     pub async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, Error> {
-        let request = self.shared.template.of_object(Operation::Head, key, format_args!(""));
-        let call = self.about(Operation::Head, key);
-        let reply = self.call(call, self.call_limit(), request).await?;
+        let core = &self.core;
+        let request = core.template.of_object(Operation::Head, key, format_args!(""));
+        let call = core.about(Operation::Head, key);
+        let reply = core.call(call, core.call_limit(), request).await?;
         match reply.head.status {
             StatusCode::OK => {
                 let len = reply.head.len.ok_or_else(|| call.protocol("no content length"))?;
@@ -174,10 +144,11 @@ impl Client {
     ///
     /// Those of any call; a miss is none.
     pub async fn get(&self, key: &Key) -> Result<Option<ObjectStream>, Error> {
-        let request = self.shared.template.of_object(Operation::Get, key, format_args!(""));
-        let limit = Limit::new(self.shared.config.timeouts.transfer);
-        let call = self.about(Operation::Get, key);
-        let (head, pooled) = match self.open(call, limit, request).await? {
+        let core = &self.core;
+        let request = core.template.of_object(Operation::Get, key, format_args!(""));
+        let limit = Limit::new(core.config.timeouts.transfer);
+        let call = core.about(Operation::Get, key);
+        let (head, pooled) = match core.open(call, limit, request).await? {
             Opened::Object(head, pooled) => (head, pooled),
             Opened::Other(reply) if reply.is_absent() => return Ok(None),
             Opened::Other(reply) => return Err(reply.refused()),
@@ -185,7 +156,7 @@ impl Client {
         let len = head.len.ok_or_else(|| call.protocol("no content length"))?;
         Ok(Some(ObjectStream {
             key: key.clone(),
-            client: self.clone(),
+            core: Arc::clone(core),
             len: ByteSize::new(len),
             expected: checksum_header(&head, &call)?,
             pooled: Some(pooled),
@@ -200,9 +171,10 @@ impl Client {
     ///
     /// [`Error::Refused`] while the object is being written.
     pub async fn remove(&self, key: &Key) -> Result<bool, Error> {
-        let request = self.shared.template.of_object(Operation::Remove, key, format_args!(""));
+        let core = &self.core;
+        let request = core.template.of_object(Operation::Remove, key, format_args!(""));
         let reply =
-            self.call(self.about(Operation::Remove, key), self.call_limit(), request).await?;
+            core.call(core.about(Operation::Remove, key), core.call_limit(), request).await?;
         match reply.head.status {
             status if status.is_success() => Ok(true),
             _ if reply.is_absent() => Ok(false),
@@ -217,11 +189,11 @@ impl Client {
     ///
     /// Those of any call.
     pub async fn list(&self, prefix: &str, cursor: u32) -> Result<ListReply, Error> {
-        let request = self
-            .shared
+        let core = &self.core;
+        let request = core
             .template
             .of_bucket(Operation::List, format_args!("?prefix={}&cursor={cursor}", encode(prefix)));
-        self.success(Operation::List, request).await?.json()
+        core.success(Operation::List, request).await?.json()
     }
 
     /// The state of the daemon in numbers.
@@ -230,8 +202,9 @@ impl Client {
     ///
     /// Those of any call.
     pub async fn stats(&self) -> Result<StatsReply, Error> {
-        let request = self.shared.template.of_path(Operation::Stats, format_args!("/v1/stats"));
-        self.success(Operation::Stats, request).await?.json()
+        let core = &self.core;
+        let request = core.template.of_path(Operation::Stats, format_args!("/v1/stats"));
+        core.success(Operation::Stats, request).await?.json()
     }
 
     /// Whether the daemon answers at all. Any answer will do: not every daemon has such a path.
@@ -240,63 +213,36 @@ impl Client {
     ///
     /// Those of any call without an answer.
     pub async fn ping(&self) -> Result<(), Error> {
-        let request = self.shared.template.of_path(Operation::Ping, format_args!("/healthz"));
-        let call = Call { client: self, operation: Operation::Ping, key: None };
-        self.call(call, self.call_limit(), request).await.map(drop)
-    }
-
-    /// Sends a release whose answer is read later; `false` if no connection is idle.
-    pub(crate) fn release_unawaited(&self, id: &str) -> bool {
-        let Shared { pool, counting, .. } = &*self.shared;
-        pool.send_unawaited(&self.release_request(id).head, counting)
+        let core = &self.core;
+        let request = core.template.of_path(Operation::Ping, format_args!("/healthz"));
+        let call = Call { core, operation: Operation::Ping, key: None };
+        core.call(call, core.call_limit(), request).await.map(drop)
     }
 
     /// How many releases were sent whose answers are still to come.
     pub fn pending_releases(&self) -> usize {
-        self.shared.pool.drain_idle()
+        self.core.pool.drain_idle()
     }
 
-    fn release_request(&self, id: &str) -> Request {
-        let path = format_args!("/v1/leases/{}/release", encode(id));
-        self.shared.template.of_path(Operation::Release, path)
+    /// Whether the client calls its daemon, for a report of its state.
+    pub fn breaker(&self) -> BreakerState {
+        self.core.breaker.state()
     }
 
-    pub(crate) async fn release(&self, id: &str) -> Result<(), Error> {
-        let request = self.release_request(id);
-        self.success(Operation::Release, request).await.map(drop)
+    /// The counters of the client.
+    pub fn counters(&self) -> Counters {
+        self.core.pool.drain_idle();
+        self.core.counting.read()
     }
 
-    /// `None` if the lease has ended.
-    pub(crate) async fn renew(
-        &self,
-        key: &Key,
-        id: &str,
-        ttl: Duration,
-    ) -> Result<Option<RenewReply>, Error> {
-        let request = self.shared.template.of_path(
-            Operation::Renew,
-            format_args!("/v1/leases/{}/renew?ttl_s={}", encode(id), ttl.as_secs_f64()),
-        );
-        let reply =
-            self.call(self.about(Operation::Renew, key), self.call_limit(), request).await?;
-        match reply.head.status {
-            StatusCode::OK => reply.json().map(Some),
-            _ if reply.is_absent() => Ok(None),
-            _ => Err(reply.refused()),
-        }
+    /// Whether the daemon is kvlease, as far as its answers have shown: it has a listing, removes
+    /// objects, and answers `HEAD`.
+    pub fn speaks_extensions(&self) -> bool {
+        self.core.speaks_extensions()
     }
 
-    async fn success(&self, operation: Operation, request: Request) -> Result<Reply<'_>, Error> {
-        let call = Call { client: self, operation, key: None };
-        let reply = self.call(call, self.call_limit(), request).await?;
-        if reply.head.status.is_success() { Ok(reply) } else { Err(reply.refused()) }
-    }
-
-    fn about<'a>(&'a self, operation: Operation, key: &'a Key) -> Call<'a> {
-        Call { client: self, operation, key: Some(key) }
-    }
-
-    fn call_limit(&self) -> Limit {
-        Limit::new(self.shared.config.timeouts.call)
+    /// The socket of the fast lane that the daemon announced last.
+    pub fn announced_socket(&self) -> Option<PathBuf> {
+        self.core.announced_socket()
     }
 }

@@ -57,9 +57,9 @@ pub async fn answer(kind: u8, pieces: impl IntoIterator<Item = &[u8]>) -> Answer
     let address = "peer:1".parse().expect("a host and a port");
     let client = Client::new(ClientConfig::new(address));
     // Leases are not released: there is no daemon.
-    client.shared.background.close();
+    client.core.background.close();
     let key = Key::new("key").expect("a valid key");
-    let call = Call { client: &client, operation, key: Some(&key) };
+    let call = Call { core: &client.core, operation, key: Some(&key) };
     let mut answer = Answer::default();
     let outcome = read(&call, Connection::new(Peer::new(pieces)), &mut answer).await;
     let failed = |error: Error| format!("{error:?}: {error}");

@@ -6,20 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_api::{LeaseReply, RenewReply};
+use http::StatusCode;
+use kvlease_api::{LeaseReply, RenewReply, encode};
 use kvlease_sys::OfProcess;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
-    Client, Error,
+    Error,
+    core::Core,
     counters::add_one,
+    operation::Operation,
     reply::{Call, parse_checksum},
+    request::Request,
 };
-
-/// How many dropped leases of one client are released at a time. The leases of a burst beyond
-/// that end by their time to live.
-pub(crate) const BACKGROUND_RELEASES_MAX: usize = 1024;
 
 /// How long after a release in the background that failed it is tried once more: as long as a
 /// daemon takes to be itself again that was busy or is restarted.
@@ -31,7 +31,7 @@ const RELEASE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// does nothing in a forked child: the lease is the parent's.
 #[derive(Debug)]
 pub struct Lease {
-    client: Client,
+    core: Arc<Core>,
     runtime: Handle,
     process: OfProcess<()>,
     key: Key,
@@ -57,7 +57,7 @@ impl Lease {
             return Err(call.protocol("a lease without a name"));
         }
         if reply.epoch.is_some() {
-            call.client.note_extensions();
+            call.core.note_extensions();
         }
         // The guard comes first, so that a reply that is refused below is released as well.
         let Some(mut lease) = Self::unusable(call, reply.id, ttl) else { return Ok(None) };
@@ -73,10 +73,10 @@ impl Lease {
     /// The guard of a lease of which no more is known than its name, good for nothing but to be
     /// released.
     pub(crate) fn unusable(call: &Call<'_>, id: String, ttl: Duration) -> Option<Self> {
-        let client = call.client.clone();
-        add_one(&client.shared.counting.leases_acquired);
+        let core = Arc::clone(call.core);
+        add_one(&core.counting.leases_acquired);
         Some(Self {
-            client,
+            core,
             runtime: Handle::current(),
             process: OfProcess::new(()),
             key: call.key?.clone(),
@@ -137,7 +137,7 @@ impl Lease {
     /// [`Error::LeaseEnded`] if it has expired, which a renewal does not undo.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), Error> {
         let asked = Instant::now();
-        let granted: RenewReply = match self.client.renew(&self.key, &self.id, ttl).await? {
+        let granted: RenewReply = match self.core.renew(&self.key, &self.id, ttl).await? {
             Some(granted) => granted,
             None => return Err(Error::LeaseEnded { key: self.key.clone() }),
         };
@@ -148,7 +148,7 @@ impl Lease {
 
     /// Ends the lease without waiting for the daemon's answer, if a connection is idle.
     pub fn release_unawaited(&mut self) -> bool {
-        self.released = self.client.release_unawaited(&self.id);
+        self.released = self.core.release_unawaited(&self.id);
         self.released
     }
 
@@ -159,8 +159,8 @@ impl Lease {
     /// Those of any call. The lease is not tried again: it ends by its time to live.
     pub async fn release(mut self) -> Result<(), Error> {
         self.released = true;
-        let outcome = self.client.release(&self.id).await;
-        self.client.count_release(outcome.is_ok());
+        let outcome = self.core.release(&self.id).await;
+        self.core.count_release(outcome.is_ok());
         outcome
     }
 }
@@ -170,23 +170,58 @@ impl Drop for Lease {
         if self.released || self.process.get().is_none() {
             return;
         }
-        let Ok(permit) = Arc::clone(&self.client.shared.background).try_acquire_owned() else {
-            return self.client.count_release(false);
+        let Ok(permit) = Arc::clone(&self.core.background).try_acquire_owned() else {
+            return self.core.count_release(false);
         };
-        let (client, id) = (self.client.clone(), mem::take(&mut self.id));
+        let (core, id) = (Arc::clone(&self.core), mem::take(&mut self.id));
         let deadline = self.deadline;
         self.runtime.spawn(async move {
             // Best effort: a lease that stays ends by its time to live.
-            let is_released = client.release_twice(&id, deadline).await;
-            client.count_release(is_released);
+            let is_released = core.release_twice(&id, deadline).await;
+            core.count_release(is_released);
             drop(permit);
         });
     }
 }
 
-impl Client {
+impl Core {
+    /// Sends a release whose answer is read later; `false` if no connection is idle.
+    fn release_unawaited(&self, id: &str) -> bool {
+        self.pool.send_unawaited(&self.release_request(id).head, &self.counting)
+    }
+
+    fn release_request(&self, id: &str) -> Request {
+        let path = format_args!("/v1/leases/{}/release", encode(id));
+        self.template.of_path(Operation::Release, path)
+    }
+
+    async fn release(self: &Arc<Self>, id: &str) -> Result<(), Error> {
+        let request = self.release_request(id);
+        self.success(Operation::Release, request).await.map(drop)
+    }
+
+    /// `None` if the lease has ended.
+    async fn renew(
+        self: &Arc<Self>,
+        key: &Key,
+        id: &str,
+        ttl: Duration,
+    ) -> Result<Option<RenewReply>, Error> {
+        let request = self.template.of_path(
+            Operation::Renew,
+            format_args!("/v1/leases/{}/renew?ttl_s={}", encode(id), ttl.as_secs_f64()),
+        );
+        let reply =
+            self.call(self.about(Operation::Renew, key), self.call_limit(), request).await?;
+        match reply.head.status {
+            StatusCode::OK => reply.json().map(Some),
+            _ if reply.is_absent() => Ok(None),
+            _ => Err(reply.refused()),
+        }
+    }
+
     /// Releases a lease, and once more after a while if that fails and it has not ended by then.
-    async fn release_twice(&self, id: &str, deadline: Instant) -> bool {
+    async fn release_twice(self: &Arc<Self>, id: &str, deadline: Instant) -> bool {
         if self.release(id).await.is_ok() {
             return true;
         }
@@ -195,7 +230,7 @@ impl Client {
     }
 
     fn count_release(&self, is_released: bool) {
-        self.shared.counting.count_release(is_released);
+        self.counting.count_release(is_released);
     }
 }
 

@@ -25,6 +25,7 @@ mod call;
 mod client;
 mod config;
 mod connection;
+mod core;
 mod counters;
 mod error;
 mod framing;

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    Address, Client, ClientConfig,
+    Address, ClientConfig,
     connection::{Connection, Fault},
     counters::{Counting, add_one},
     head::Head,
@@ -57,7 +57,7 @@ pub(crate) struct Permit {
 #[derive(Debug)]
 pub(crate) struct PooledConnection {
     pub(crate) connection: Connection,
-    client: Client,
+    pool: Arc<Pool>,
     _permit: Permit,
 }
 
@@ -202,15 +202,15 @@ impl Pool {
 
 impl PooledConnection {
     /// Takes over a connection and the permit to use it.
-    pub(crate) fn new(connection: Connection, client: Client, permit: Permit) -> Self {
-        Self { connection, client, _permit: permit }
+    pub(crate) fn new(connection: Connection, pool: Arc<Pool>, permit: Permit) -> Self {
+        Self { connection, pool, _permit: permit }
     }
 
     /// Returns the connection to the pool if another request may follow on it.
     pub(crate) fn check_in(self) {
         if self.connection.is_usable() {
             // Never longer than there are permits: this call still holds one.
-            self.client.shared.pool.lock_idle().push(self.connection);
+            self.pool.lock_idle().push(self.connection);
         }
     }
 }

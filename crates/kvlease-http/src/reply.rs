@@ -1,9 +1,6 @@
 //! Replies: read to their end within limits, and turned into values or errors.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{PoisonError, atomic::Ordering},
-};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -13,8 +10,9 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    Client, Error,
+    Error,
     connection::{Connection, Fault},
+    core::Core,
     head::Head,
     operation::Operation,
     pool::{PoolFault, PooledConnection},
@@ -38,10 +36,10 @@ pub(crate) struct Reply<'a> {
     call: Call<'a>,
 }
 
-/// One call: its client, its operation and its key.
+/// One call: its core, its operation and its key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) core: &'a Arc<Core>,
     pub(crate) operation: Operation,
     pub(crate) key: Option<&'a Key>,
 }
@@ -53,13 +51,13 @@ impl Call<'_> {
         if let Some(key) = self.key {
             what.push_str(&format!(", key=`{key}`"));
         }
-        let address = self.client.config().address.clone();
+        let address = self.core.config.address.clone();
         Error::Protocol { operation: self.operation.name(), what, address }
     }
 
     /// The error for a request that has no answer.
     pub(crate) fn failed(&self, fault: PoolFault) -> Error {
-        let address = self.client.config().address.clone();
+        let address = self.core.config.address.clone();
         match fault {
             PoolFault::Connect(ConnectFault::Unreachable(source)) => {
                 Error::Unreachable { address, source }
@@ -86,7 +84,7 @@ impl Call<'_> {
                 | Fault::Source(source),
                 _,
             ) => {
-                let address = self.client.config().address.clone();
+                let address = self.core.config.address.clone();
                 Error::Broken { operation, address, source }
             }
         }
@@ -117,7 +115,7 @@ impl<'a> Reply<'a> {
             false => serde_json::from_slice(&body).ok(),
         };
         if refusal.is_some() {
-            call.client.note_extensions();
+            call.core.note_extensions();
         }
         Ok(Self { head, body, refusal, call })
     }
@@ -146,35 +144,6 @@ impl<'a> Reply<'a> {
         };
         let status = self.head.status.as_u16();
         Error::Refused { operation: self.call.operation.name(), status, code, message }
-    }
-}
-
-impl Client {
-    /// Whether the daemon is one of ours, as far as its answers have shown: it has a listing,
-    /// removes objects, and answers `HEAD`.
-    pub fn speaks_extensions(&self) -> bool {
-        self.shared.speaks_extensions.load(Ordering::Relaxed)
-    }
-
-    /// The socket of the fast lane that the daemon announced last.
-    pub fn announced_socket(&self) -> Option<PathBuf> {
-        let announced = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        announced.clone()
-    }
-
-    /// Remembers the socket of the daemon's fast lane.
-    pub(crate) fn note_socket(&self, socket: &str) {
-        let mut announced = self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.as_deref() != Some(Path::new(socket)) {
-            *announced = Some(PathBuf::from(socket));
-        }
-    }
-
-    /// Remembers that the daemon is one of ours.
-    pub(crate) fn note_extensions(&self) {
-        if !self.speaks_extensions() {
-            self.shared.speaks_extensions.store(true, Ordering::Relaxed);
-        }
     }
 }
 
@@ -209,7 +178,7 @@ fn quote(body: &[u8]) -> String {
 pub(crate) fn checksum_header(head: &Head, call: &Call<'_>) -> Result<Option<Checksum>, Error> {
     let checksum = head.checksum.as_deref().map(|text| parse_checksum(text, call)).transpose()?;
     if checksum.is_some() {
-        call.client.note_extensions();
+        call.core.note_extensions();
     }
     Ok(checksum)
 }

@@ -1,11 +1,13 @@
 //! An object's bytes over HTTP, for clients without shared memory.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Key};
 
 use crate::{
-    Client, Error, call::Limit, operation::Operation, pool::PooledConnection, reply::Call,
+    Error, call::Limit, core::Core, operation::Operation, pool::PooledConnection, reply::Call,
 };
 
 /// The bytes of one object as they arrive. Dropping it early closes its connection.
@@ -14,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ObjectStream {
     pub(crate) key: Key,
-    pub(crate) client: Client,
+    pub(crate) core: Arc<Core>,
     pub(crate) len: ByteSize,
     pub(crate) expected: Option<Checksum>,
     /// Checked in at the end.
@@ -42,11 +44,11 @@ impl ObjectStream {
     /// [`Error::Broken`], [`Error::Protocol`] and [`Error::TimedOut`] if they do not arrive.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(pooled) = &mut self.pooled else { return self.end().map(|()| None) };
-        let call = Call { client: &self.client, operation: Operation::Get, key: Some(&self.key) };
+        let call = Call { core: &self.core, operation: Operation::Get, key: Some(&self.key) };
         let next =
             async { pooled.connection.next_bytes().await.map_err(|fault| call.broken(fault)) };
         let next = self.limit.apply(&call, next).await;
-        let Some(bytes) = next.inspect_err(|error| self.client.note_failure(error))? else {
+        let Some(bytes) = next.inspect_err(|error| self.core.note_failure(error))? else {
             return self.end().map(|()| None);
         };
         if self.expected.is_some() {

@@ -1,0 +1,79 @@
+//! Core of a client: what its calls, its leases and its streams share.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use kvlease_attach::Attachment;
+use tokio::sync::Semaphore;
+
+use crate::{ClientConfig, breaker::Breaker, counters::Counting, pool::Pool, request::Template};
+
+/// Most dropped leases of one client that are released at a time. The leases of a burst beyond
+/// that end by their time to live.
+const BACKGROUND_RELEASES_MAX: usize = 1024;
+
+/// State of one client, behind all its clones.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: ClientConfig,
+    pub(crate) template: Template,
+    /// Shared with the connections in use, which return to it.
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) breaker: Breaker,
+    pub(crate) counting: Arc<Counting>,
+    speaks_extensions: AtomicBool,
+    /// The segment as it was attached last. Never locked across an await.
+    pub(crate) attachment: Mutex<Option<Arc<Attachment>>>,
+    /// Socket of the daemon's fast lane, if it was announced.
+    socket: Mutex<Option<PathBuf>>,
+    /// Permits for releases of dropped leases.
+    pub(crate) background: Arc<Semaphore>,
+}
+
+impl Core {
+    /// Core of a client that has not connected yet.
+    pub(crate) fn new(config: ClientConfig) -> Self {
+        Self {
+            template: Template::new(&config.address, &config.bucket),
+            pool: Arc::new(Pool::new(&config)),
+            config,
+            breaker: Breaker::default(),
+            counting: Arc::default(),
+            speaks_extensions: AtomicBool::new(false),
+            attachment: Mutex::default(),
+            socket: Mutex::default(),
+            background: Arc::new(Semaphore::new(BACKGROUND_RELEASES_MAX)),
+        }
+    }
+
+    /// Whether an answer has shown that the daemon is kvlease.
+    pub(crate) fn speaks_extensions(&self) -> bool {
+        self.speaks_extensions.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the daemon is kvlease.
+    pub(crate) fn note_extensions(&self) {
+        // A load alone leaves the cache line shared.
+        if !self.speaks_extensions() {
+            self.speaks_extensions.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Socket of the fast lane that the daemon announced last.
+    pub(crate) fn announced_socket(&self) -> Option<PathBuf> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the socket of the daemon's fast lane.
+    pub(crate) fn note_socket(&self, socket: &str) {
+        let mut announced = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.as_deref() != Some(Path::new(socket)) {
+            *announced = Some(PathBuf::from(socket));
+        }
+    }
+}
