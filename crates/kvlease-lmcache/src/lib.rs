@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod context;
 mod digits;
 mod error;
 mod expand;
@@ -34,49 +35,17 @@ mod settings;
 mod url;
 mod value;
 
+pub use context::{ConnectorContext, Environment};
 pub use error::AdapterError;
 pub use rules::{extra_config_settings, multi_process_settings, option_settings, settings};
 pub use settings::Settings;
 pub use url::parse_url;
 pub use value::Value;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::collections::BTreeMap;
 
 use kvlease_connector::Connector;
 use reader::Entry;
-
-/// Looks up a variable of the environment.
-pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
-/// Input of an adapter: a daemon's address and the configuration of its connector.
-#[derive(Clone)]
-pub struct ConnectorContext {
-    /// Where the daemon listens: what [`parse_url`] takes.
-    pub url: String,
-    /// LMCache's `extra_config`, the keys of others included.
-    pub extra_config: BTreeMap<String, Value>,
-    /// Where the variables of the URL are looked up.
-    pub env: Environment,
-}
-
-impl ConnectorContext {
-    /// Nothing but defaults, and the environment of this process.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            extra_config: BTreeMap::new(),
-            env: Arc::new(|name| std::env::var(name).ok()),
-        }
-    }
-}
-
-impl fmt::Debug for ConnectorContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut context = f.debug_struct("ConnectorContext");
-        context.field("url", &self.url).field("extra_config", &self.extra_config);
-        context.finish_non_exhaustive()
-    }
-}
 
 /// Makes the connector that a configuration asks for. It has not connected yet.
 ///
