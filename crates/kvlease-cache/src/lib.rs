@@ -40,6 +40,7 @@ mod hash;
 mod leases;
 mod objects;
 mod outcome;
+mod quarantine;
 mod slab;
 mod space;
 

@@ -23,6 +23,7 @@ mod room;
 mod stats;
 mod tally;
 mod verify;
+mod victim_queue;
 mod victims;
 mod write;
 
@@ -39,11 +40,11 @@ use crate::{
     leases::Leases,
     objects::Objects,
     outcome::CatalogTotals,
+    quarantine::Quarantine,
     space::Space,
 };
-use quarantine::Quarantine;
 use tally::Tally;
-use victims::Victims;
+use victim_queue::VictimQueue;
 
 pub use restore::Restoration;
 
@@ -63,7 +64,7 @@ pub struct Catalog {
     /// The evictable objects that are no victims, in the order in which they leave.
     policy: Box<dyn EvictionPolicy>,
     /// The evictable objects that were chosen to leave next.
-    victims: Victims,
+    victims: VictimQueue,
     /// Objects in [`State::Pending`](crate::objects::State).
     pending: Tally,
     /// Objects that are sealed.
@@ -105,7 +106,7 @@ impl Catalog {
             leases: Leases::new(),
             grace_deadlines: Deadlines::default(),
             policy,
-            victims: Victims::default(),
+            victims: VictimQueue::default(),
             pending: Tally::default(),
             sealed: Tally::default(),
             evictable: Tally::default(),

@@ -1,52 +1,7 @@
 //! Eviction ahead of need: victims are chosen while they still serve, handed over, and given up.
 
-use std::collections::VecDeque;
-
-use super::{Catalog, Tally, whole_units};
-use crate::{
-    objects::Object,
-    outcome::{ObjectInfo, Victim},
-};
-
-/// Entries of former victims that are not worth a walk over the queue.
-const STALE_MIN: u64 = 64;
-
-/// Objects that were chosen for eviction and still serve.
-#[derive(Default, Debug)]
-pub(super) struct Victims {
-    /// Slots and generations in the order in which they were chosen. Objects that are victims no
-    /// longer keep their entry until it comes to the front.
-    queue: VecDeque<(u32, u64)>,
-    /// The victims that there are.
-    pub(super) chosen: Tally,
-}
-
-impl Victims {
-    fn add(&mut self, slot: u32, object: &mut Object) {
-        object.victim = true;
-        self.chosen.add(object);
-        self.queue.push_back((slot, object.generation));
-    }
-
-    /// Takes out an object, which is a victim no longer.
-    pub(super) fn remove(&mut self, object: &mut Object) {
-        object.victim = false;
-        self.chosen.subtract(object);
-        if self.chosen.objects == 0 {
-            self.queue.clear();
-        }
-    }
-
-    /// Whether most entries are of objects that are victims no longer.
-    fn is_stale(&self) -> bool {
-        self.queue.len() as u64 > 2 * self.chosen.objects + STALE_MIN
-    }
-
-    /// Entries in the queue.
-    pub(super) fn queued(&self) -> impl Iterator<Item = (u32, u64)> {
-        self.queue.iter().copied()
-    }
-}
+use super::{Catalog, whole_units};
+use crate::outcome::{ObjectInfo, Victim};
 
 impl Catalog {
     /// Whether eviction ahead of need has something to do: less than half of the free target is
@@ -70,9 +25,10 @@ impl Catalog {
             victims.push(Victim { slot, generation: self.objects[slot].generation });
         }
         if self.victims.is_stale() {
-            self.victims.queue.retain(|(slot, generation)| {
-                let object = self.objects.get(*slot);
-                object.is_some_and(|object| object.generation == *generation && object.victim)
+            let objects = &self.objects;
+            self.victims.retain(|slot, generation| {
+                let object = objects.get(slot);
+                object.is_some_and(|object| object.generation == generation && object.victim)
             });
         }
         victims
@@ -122,7 +78,7 @@ impl Catalog {
 
     /// Takes out the victim that was chosen first.
     pub(super) fn next_victim(&mut self) -> Option<u32> {
-        while let Some((slot, generation)) = self.victims.queue.pop_front() {
+        while let Some((slot, generation)) = self.victims.pop() {
             if self.is_victim(slot, generation) {
                 self.victims.remove(&mut self.objects[slot]);
                 return Some(slot);
