@@ -29,6 +29,7 @@ mod recovery;
 mod requests;
 mod reservation;
 mod room;
+mod room_signal;
 mod scrub;
 mod shared;
 #[cfg(test)]

@@ -16,12 +16,7 @@ use std::{
 use kvlease_arena::LinkStatus;
 use kvlease_types::ByteSize;
 
-use crate::{
-    clock::now,
-    room::{RoomSignal, keep_room},
-    scrub::scrub,
-    shared::Shared,
-};
+use crate::{clock::now, room::keep_room, room_signal::RoomSignal, scrub::scrub, shared::Shared};
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(100);

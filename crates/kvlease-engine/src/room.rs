@@ -3,43 +3,12 @@
 //! Victims are chosen under the lock, handed over without it, and given up under it. No tier is there
 //! yet that they could be handed over to.
 
-use std::sync::{
-    Condvar, Mutex, MutexGuard,
-    mpsc::{Receiver, TryRecvError},
-};
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use crate::shared::Shared;
 
 /// Victims that are chosen, and given up, under one lock.
 const VICTIMS_MAX: usize = 64;
-
-/// Request for eviction, from the threads that find little space to the one that makes more.
-#[derive(Default, Debug)]
-pub(crate) struct RoomSignal {
-    requested: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl RoomSignal {
-    /// Wakes the thread that evicts.
-    pub(crate) fn request(&self) {
-        let mut requested = self.lock();
-        if !*requested {
-            *requested = true;
-            self.changed.notify_one();
-        }
-    }
-
-    /// Waits for a request, and takes it.
-    fn wait(&self) {
-        let requested = self.changed.wait_while(self.lock(), |requested| !*requested);
-        *requested.expect("a panic ends the process") = false;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.requested.lock().expect("a panic ends the process")
-    }
-}
 
 /// Evicts on request until it is stopped, which must be followed by a request.
 pub(crate) fn keep_room(shared: &Shared, stopped: &Receiver<()>) {

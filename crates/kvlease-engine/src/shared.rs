@@ -18,7 +18,7 @@ use crate::{
     error::StartError,
     readers::Readers,
     recovery::{Recovery, recover},
-    room::RoomSignal,
+    room_signal::RoomSignal,
     state::State,
 };
 

@@ -15,7 +15,9 @@
 
 mod changes;
 mod clients;
+mod reads;
 mod world;
+mod writes;
 
 use kvlease_testing::{Draws, rounds};
 use world::World;

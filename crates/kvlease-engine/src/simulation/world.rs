@@ -1,4 +1,4 @@
-//! Everybody, and what is known to be true.
+//! World of a run: the daemon, its clients, and the objects that are known to be there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,18 +10,15 @@ use std::{
 
 use kvlease_arena::{Arena, ManifestOrigin, SegmentOptions};
 use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor, Victim};
-use kvlease_sys::Digest;
-use kvlease_testing::{Draws, bytes};
-use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Miss, Mode, Timestamp};
+use kvlease_testing::Draws;
+use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Timestamp};
 use tempfile::TempDir;
 
 use super::clients::{Fill, Reader, Upload, place};
 use crate::{
-    Put, ReadError,
     clock::{now, virtual_clock},
     config::EngineConfig,
     maintenance::reap,
-    read::Read,
     shared::Shared,
 };
 
@@ -29,9 +26,9 @@ const CAPACITY: ByteSize = ByteSize::mib(8);
 const FREE_TARGET: ByteSize = ByteSize::kib(512);
 /// With the average length they are twice what the arena holds.
 const KEYS: u64 = 100;
-const LEN_MAX: u64 = 400 << 10;
-const TTL: Duration = Duration::from_secs(30);
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const LEN_MAX: u64 = 400 << 10;
+pub(super) const TTL: Duration = Duration::from_secs(30);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 pub(super) const BUCKET: &str = "b";
 pub(super) const CALLER: Caller = Caller::DAEMON;
 
@@ -168,194 +165,8 @@ impl World {
         self.daemon.as_ref().expect("the daemon runs between two steps")
     }
 
-    fn key(&mut self) -> String {
+    pub(super) fn key(&mut self) -> String {
         format!("key {}", self.draws.below(KEYS))
-    }
-
-    /// Another object under a key that is free.
-    pub(super) fn new_object(&mut self) -> (String, u64, Vec<u8>) {
-        self.version += 1;
-        let len = if self.draws.one_in(20) { 0 } else { self.draws.below(LEN_MAX) };
-        (self.key(), self.version, bytes(len as usize, self.version))
-    }
-
-    fn begin_upload(&mut self) {
-        let (key, version, bytes) = self.new_object();
-        let known = !self.draws.one_in(4);
-        let len = known.then_some(ByteSize::new(bytes.len() as u64));
-        let (bucket, name) = names(&key);
-        match Put::begin(self.daemon(), &CALLER, bucket, name, len) {
-            Ok(put) => self.uploads.push(Upload { put, key, version, bytes, sent: 0 }),
-            Err(_) => self.seen.refused += 1,
-        }
-    }
-
-    fn go_on_with_upload(&mut self) {
-        let Some(mut upload) = self.draws.take(&mut self.uploads) else { return };
-        if self.draws.one_in(25) {
-            self.seen.died += 1;
-            return;
-        }
-        let piece = self.draws.below(LEN_MAX / 2) as usize;
-        let end = (upload.sent + piece).min(upload.bytes.len());
-        if upload.put.write(&upload.bytes[upload.sent..end]).is_err() {
-            self.seen.refused += 1;
-            return;
-        }
-        upload.sent = end;
-        if end < upload.bytes.len() {
-            return self.uploads.push(upload);
-        }
-        let Upload { put, key, version, bytes, .. } = upload;
-        assert_eq!(put.seal().unwrap().checksum, Digest::of(&bytes));
-        self.seen.sealed += 1;
-        self.store(key, version);
-    }
-
-    fn begin_fill(&mut self) {
-        let (key, version, bytes) = self.new_object();
-        let (bucket, name) = names(&key);
-        let len = ByteSize::new(bytes.len() as u64);
-        let mut reserved = self.daemon().reserve(&CALLER, &bucket, vec![(name, len)], 1);
-        match reserved.remove(0) {
-            Ok(reservation) => self.fills.push(Fill {
-                key,
-                version,
-                bytes,
-                written: 0,
-                extents: reservation.extents().to_vec(),
-                until: reservation.until(),
-                reservation: Some(reservation),
-            }),
-            Err(_) => self.seen.refused += 1,
-        }
-    }
-
-    fn go_on_with_fill(&mut self) {
-        let Some(mut fill) = self.draws.take(&mut self.fills) else { return };
-        if self.draws.one_in(25) {
-            // A client that dies takes its connection with it, and that the reservation.
-            self.seen.died += 1;
-            return;
-        }
-        if now() >= fill.until {
-            return;
-        }
-        fill.write(&self.segment, self.draws.below(LEN_MAX / 2) as usize);
-        self.seen.late_writes += u64::from(fill.reservation.is_none());
-        if fill.written < fill.bytes.len() {
-            return self.fills.push(fill);
-        }
-        let checksum = fill.checksum();
-        let Some(reservation) = fill.reservation else { return };
-        if self.daemon().commit(&CALLER, vec![(reservation, checksum)])[0].is_ok() {
-            self.seen.committed += 1;
-            self.store(fill.key, fill.version);
-        }
-    }
-
-    fn store(&mut self, key: String, version: u64) {
-        let before = self.stored.insert(key, Stored { version });
-        self.forget_evicted();
-        assert!(before.is_none(), "an object is stored once, until it is gone");
-    }
-
-    fn lease(&mut self) {
-        let key = self.key();
-        let ttl = Duration::from_millis(self.draws.below(TTL.as_millis() as u64));
-        let grants = self.daemon().acquire(&CALLER, BUCKET, &[&key], Mode::Each, Some(ttl));
-        let lease = match grants.first() {
-            Ok(lease) => lease.clone(),
-            Err(Miss::Pending) => return,
-            Err(Miss::Corrupt) => {
-                let stored = self.stored.remove(&key).expect("only what is there is looked at");
-                let flipped = self.flipped.contains(&stored.version);
-                assert!(flipped, "{key} is whole and found corrupt");
-                self.seen.damage_refused += 1;
-                return;
-            }
-            Err(_) => {
-                self.forget_evicted();
-                assert!(!self.stored.contains_key(&key), "{key} is there and not leased");
-                return;
-            }
-        };
-        let Stored { version } = self.stored[&key];
-        let known = lease.verified;
-        assert!(known || !self.flipped.contains(&version), "{key} is corrupt and leased");
-        if self.draws.one_in(10) {
-            // The client went away before it heard of its lease.
-            return;
-        }
-        self.readers.push(Reader {
-            lease: lease.id,
-            version,
-            extents: lease.extents.to_vec(),
-            checksum: lease.checksum,
-            until: lease.deadline.after(GRACE),
-            copied: Vec::new(),
-        });
-        self.seen.leased += 1;
-        grants.deliver();
-    }
-
-    fn go_on_reading(&mut self) {
-        let Some(mut reader) = self.draws.take(&mut self.readers) else { return };
-        let all = reader.copy(&self.segment, self.draws.below(LEN_MAX / 8) as usize);
-        if now() >= reader.until {
-            // Too late: it has to throw away what it copied.
-            return;
-        }
-        let whole = bytes(reader.copied.len(), reader.version);
-        let right = reader.copied == whole;
-        assert!(
-            right || self.flipped.contains(&reader.version),
-            "version {} was changed under a lease, after {} restarts",
-            reader.version,
-            self.seen.restarts
-        );
-        if !all {
-            return self.readers.push(reader);
-        }
-        assert!(!right || Digest::of(&reader.copied) == reader.checksum, "the checksum is its own");
-        self.seen.read_in_time += 1;
-        let released = self.daemon().state().catalog.release(&CALLER, reader.lease, now());
-        let of_earlier = reader.lease.epoch != Epoch::new(self.epoch);
-        self.seen.read_across_a_restart += u64::from(of_earlier);
-        assert!(released.is_none() || !of_earlier, "a lease ends with its daemon");
-    }
-
-    fn renew(&mut self) {
-        let Some(mut reader) = self.draws.take(&mut self.readers) else { return };
-        if self.daemon().renew(&CALLER, &[reader.lease], Some(TTL)).live[0] {
-            reader.until = now().after(TTL + GRACE);
-        }
-        self.readers.push(reader);
-    }
-
-    /// Reads over HTTP, a piece now and a piece then.
-    fn stream(&mut self) {
-        let key = self.key();
-        let grants = self.daemon().acquire_for_read(&CALLER, BUCKET, &key);
-        let Ok(mut read) = Read::new(grants) else { return };
-        let Stored { version } = self.stored[&key];
-        let mut read_bytes = Vec::new();
-        loop {
-            match read.next_piece() {
-                Ok(Some(piece)) => read_bytes.extend(piece),
-                Ok(None) => break,
-                Err(ReadError::TooSlow) => return,
-                Err(ReadError::Corrupt) => {
-                    assert!(self.flipped.contains(&version), "{key} is whole and found corrupt");
-                    self.seen.damage_found += 1;
-                    self.stored.remove(&key);
-                    return;
-                }
-            }
-            virtual_clock::pass(Duration::from_millis(self.draws.below(20_000)));
-        }
-        assert!(read_bytes == bytes(read_bytes.len(), version), "{key} was sent with wrong bytes");
-        self.seen.streamed += 1;
     }
 
     fn remove(&mut self) {
@@ -466,8 +277,8 @@ impl World {
         found
     }
 
-    /// Forgets the objects that are gone without having been removed: they were evicted.
-    fn forget_evicted(&mut self) {
+    /// What is gone without having been removed was evicted.
+    pub(super) fn forget_evicted(&mut self) {
         let daemon = Arc::clone(self.daemon());
         let state = daemon.state();
         let evicted = state.catalog.stats(now()).totals.evicted;
