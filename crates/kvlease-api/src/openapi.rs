@@ -8,8 +8,13 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    CHECKSUM_HEADER, ErrorBody, ErrorCode, JSON, LeaseReply, ListReply, LocationsReply, OCTETS,
-    RenewReply, SOCKET_HEADER, StatsReply, StoredReply,
+    CHECKSUM_HEADER, ErrorBody,
+    ErrorCode::{
+        self, BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting,
+        TooLarge, Unavailable,
+    },
+    JSON, LeaseReply, ListReply, LocationsReply, OCTETS, RenewReply, SOCKET_HEADER, StatsReply,
+    StoredReply,
     endpoint::{Endpoint, placeholder},
 };
 
@@ -68,6 +73,41 @@ enum Success {
 }
 
 impl Documentation {
+    /// Documentation of an operation of the protocol with an empty success.
+    const fn of(summary: &'static str) -> Self {
+        let success = Success::Empty;
+        Self { summary, addition: false, query: &[], body: false, success, errors: &[] }
+    }
+
+    /// Documentation of an operation that is known from no other daemon.
+    const fn addition(summary: &'static str) -> Self {
+        Self { addition: true, ..Self::of(summary) }
+    }
+
+    /// Adds the parameters of the query.
+    const fn query(self, query: &'static [Parameter]) -> Self {
+        Self { query, ..self }
+    }
+
+    /// Adds a body of plain bytes to the request.
+    const fn takes_octets(self) -> Self {
+        Self { body: true, ..self }
+    }
+
+    /// Makes the success a value in JSON.
+    const fn json<T: JsonSchema>(self) -> Self {
+        self.success(Success::Json(schema::<T>))
+    }
+
+    const fn success(self, success: Success) -> Self {
+        Self { success, ..self }
+    }
+
+    /// Adds the error codes, by rising status.
+    const fn errors(self, errors: &'static [ErrorCode]) -> Self {
+        Self { errors, ..self }
+    }
+
     fn document(&self, path: &str, schemas: &mut SchemaGenerator) -> Value {
         let mut responses = Map::new();
         responses.insert("200".into(), self.success.document(schemas));
@@ -215,131 +255,70 @@ const LIMIT: Parameter = Parameter {
 
 /// Documentation of an endpoint beside its method and path.
 fn documentation(endpoint: Endpoint) -> Documentation {
-    use ErrorCode::{
-        BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting, TooLarge,
-        Unavailable,
-    };
+    use Success::{Json, Octets, Text};
     match endpoint {
-        Endpoint::Put => Documentation {
-            summary: "Stores an object. It is immutable; it is visible once it is whole.",
-            addition: false,
-            query: &[],
-            body: true,
-            success: Success::Json(schema::<StoredReply>),
-            errors: &[
-                Invalid,
-                BodyIncomplete,
-                Exists,
-                LengthRequired,
-                TooLarge,
-                Unavailable,
-                NoSpace,
-            ],
-        },
-        Endpoint::Get => Documentation {
-            summary: "Streams an object, for clients without shared memory.",
-            addition: false,
-            query: &[],
-            body: false,
-            success: Success::Octets,
-            errors: &[Invalid, NotFound, Unavailable],
-        },
-        Endpoint::Head => Documentation {
-            summary: "Tells whether an object exists, and its length.",
-            addition: false,
-            query: &[],
-            body: false,
-            success: Success::Empty,
-            errors: &[Invalid, NotFound],
-        },
-        Endpoint::Remove => Documentation {
-            summary: "Removes an object. Leases on it stay good until they end.",
-            addition: true,
-            query: &[],
-            body: false,
-            success: Success::Empty,
-            errors: &[Invalid, NotFound, Exists],
-        },
-        Endpoint::Acquire => Documentation {
-            summary: "Grants a lease. Answers at once unless the object is being written.",
-            addition: false,
-            query: &[TIMEOUT, TTL],
-            body: false,
-            success: Success::Json(schema::<LeaseReply>),
-            errors: &[Invalid, NotFound, Unavailable, StillWriting],
-        },
-        Endpoint::Locations => Documentation {
-            summary: "Tells an object's extents without a lease.",
-            addition: false,
-            query: &[],
-            body: false,
-            success: Success::Json(schema::<LocationsReply>),
-            errors: &[Invalid, NotFound],
-        },
-        Endpoint::Release => Documentation {
-            summary: "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
-            addition: false,
-            query: &[],
-            body: false,
-            success: Success::Empty,
-            errors: &[Invalid],
-        },
-        Endpoint::Renew => Documentation {
-            summary: "Extends a live lease. An expired one is not revived.",
-            addition: true,
-            query: &[TTL],
-            body: false,
-            success: Success::Json(schema::<RenewReply>),
-            errors: &[Invalid, NotFound],
-        },
-        Endpoint::List => Documentation {
-            summary: "Lists a bucket, page by page.",
-            addition: true,
-            query: &[PREFIX, CURSOR, LIMIT],
-            body: false,
-            success: Success::Json(schema::<ListReply>),
-            errors: &[Invalid],
-        },
-        Endpoint::Stats => Documentation {
-            summary: "The state of the daemon in numbers.",
-            addition: true,
-            query: &[],
-            body: false,
-            success: Success::Json(schema::<StatsReply>),
-            errors: &[],
-        },
-        Endpoint::Health => Documentation {
-            summary: "200 while the process serves, also while it drains.",
-            addition: true,
-            query: &[],
-            body: false,
-            success: Success::Text,
-            errors: &[],
-        },
-        Endpoint::Ready => Documentation {
-            summary: "200 while it takes work; 503 while it drains or its segment is not attachable.",
-            addition: true,
-            query: &[],
-            body: false,
-            success: Success::Text,
-            errors: &[Unavailable],
-        },
-        Endpoint::Metrics => Documentation {
-            summary: "Metrics in the Prometheus text format.",
-            addition: true,
-            query: &[],
-            body: false,
-            success: Success::Text,
-            errors: &[],
-        },
-        Endpoint::OpenApi => Documentation {
-            summary: "This document.",
-            addition: true,
-            query: &[],
-            body: false,
-            success: Success::Json(any_json),
-            errors: &[],
-        },
+        Endpoint::Put => {
+            Documentation::of("Stores an object. It is immutable; it is visible once it is whole.")
+                .takes_octets()
+                .json::<StoredReply>()
+                .errors(&[
+                    Invalid,
+                    BodyIncomplete,
+                    Exists,
+                    LengthRequired,
+                    TooLarge,
+                    Unavailable,
+                    NoSpace,
+                ])
+        }
+        Endpoint::Get => Documentation::of("Streams an object, for clients without shared memory.")
+            .success(Octets)
+            .errors(&[Invalid, NotFound, Unavailable]),
+        Endpoint::Head => Documentation::of("Tells whether an object exists, and its length.")
+            .errors(&[Invalid, NotFound]),
+        Endpoint::Remove => {
+            Documentation::addition("Removes an object. Leases on it stay good until they end.")
+                .errors(&[Invalid, NotFound, Exists])
+        }
+        Endpoint::Acquire => {
+            Documentation::of("Grants a lease. Answers at once unless the object is being written.")
+                .query(&[TIMEOUT, TTL])
+                .json::<LeaseReply>()
+                .errors(&[Invalid, NotFound, Unavailable, StillWriting])
+        }
+        Endpoint::Locations => Documentation::of("Tells an object's extents without a lease.")
+            .json::<LocationsReply>()
+            .errors(&[Invalid, NotFound]),
+        Endpoint::Release => Documentation::of(
+            "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
+        )
+        .errors(&[Invalid]),
+        Endpoint::Renew => {
+            Documentation::addition("Extends a live lease. An expired one is not revived.")
+                .query(&[TTL])
+                .json::<RenewReply>()
+                .errors(&[Invalid, NotFound])
+        }
+        Endpoint::List => Documentation::addition("Lists a bucket, page by page.")
+            .query(&[PREFIX, CURSOR, LIMIT])
+            .json::<ListReply>()
+            .errors(&[Invalid]),
+        Endpoint::Stats => {
+            Documentation::addition("The state of the daemon in numbers.").json::<StatsReply>()
+        }
+        Endpoint::Health => {
+            Documentation::addition("200 while the process serves, also while it drains.")
+                .success(Text)
+        }
+        Endpoint::Ready => Documentation::addition(
+            "200 while it takes work; 503 while it drains or its segment is not attachable.",
+        )
+        .success(Text)
+        .errors(&[Unavailable]),
+        Endpoint::Metrics => {
+            Documentation::addition("Metrics in the Prometheus text format.").success(Text)
+        }
+        Endpoint::OpenApi => Documentation::addition("This document.").success(Json(any_json)),
     }
 }
 
