@@ -2,14 +2,16 @@
 //!
 //! It holds what is live and nothing else: a released lease leaves all three orders at once, so
 //! grants and releases without end take no more memory than the most leases that lived together.
+//!
+//! A lease is found by its number without a table: the low bits are its entry in the slab, the high
+//! bits count the grants. So numbers rise, and none comes twice: with the default limit of leases
+//! the count has 46 bits, which last for two years of a million grants a second.
 
-use hashbrown::HashMap;
 use kvlease_types::{Owner, Timestamp};
 
 use crate::{
     deadlines::Deadlines,
     eviction::{Links, List},
-    hash::NumberState,
     slab::{Entry, Slab},
 };
 
@@ -29,28 +31,31 @@ pub(crate) struct LeaseRecord {
 #[derive(Debug)]
 pub(crate) struct Leases {
     records: Slab<LeaseRecord>,
-    by_sequence: HashMap<u64, u32, NumberState>,
     by_deadline: Deadlines,
     links: Links,
     by_age: List,
-    sequence: u64,
+    /// Grants so far.
+    granted: u64,
+    /// How many low bits of a number are the entry of the lease.
+    id_bits: u32,
 }
 
 impl Leases {
-    /// Memory per lease, for the accounting; a hash table may be half empty.
+    /// Memory per lease, for the accounting. The vectors of the deadlines may be half empty.
     pub(crate) const LEASE_BYTES: usize =
         (size_of::<Entry<LeaseRecord>>() + 2 * size_of::<u32>()) * 9 / 8
-            + 2 * Deadlines::ENTRY_BYTES
-            + 2 * (size_of::<(u64, u32)>() + 1);
+            + 2 * Deadlines::ENTRY_BYTES;
 
-    pub(crate) fn new() -> Self {
+    /// Table for at most `leases_max` leases at once.
+    pub(crate) fn new(leases_max: usize) -> Self {
+        let last = u32::try_from(leases_max.saturating_sub(1)).unwrap_or(u32::MAX);
         Self {
             records: Slab::new(),
-            by_sequence: HashMap::default(),
             by_deadline: Deadlines::default(),
             links: Links::default(),
             by_age: List::default(),
-            sequence: 0,
+            granted: 0,
+            id_bits: u32::BITS - last.leading_zeros(),
         }
     }
 
@@ -62,10 +67,9 @@ impl Leases {
         granted: Timestamp,
         deadline: Timestamp,
     ) -> u64 {
-        self.sequence += 1;
-        let sequence = self.sequence;
+        self.granted += 1;
+        let sequence = self.granted << self.id_bits | u64::from(self.records.next_id());
         let id = self.records.insert(LeaseRecord { sequence, slot, owner, granted, deadline });
-        self.by_sequence.insert(sequence, id);
         self.by_deadline.set(id, deadline);
         self.by_age.push_front(&mut self.links, id);
         sequence
@@ -137,24 +141,28 @@ impl Leases {
         self.by_age.check(&self.links);
         assert_eq!(self.by_age.len(), self.len() as u64, "every lease has its age");
         assert_eq!(self.by_deadline.len(), self.len(), "every lease has its deadline");
-        assert_eq!(self.by_sequence.len(), self.len(), "every lease has its number");
         for (id, record) in self.records.iter() {
-            assert_eq!(self.by_sequence.get(&record.sequence), Some(&id), "a number finds it");
+            assert_eq!(self.id(record.sequence), id, "a number finds its lease");
             assert_eq!(self.by_deadline.get(id), Some(record.deadline), "its deadline is right");
         }
     }
 
     fn live(&self, sequence: u64, owner: Owner, now: Timestamp) -> Option<u32> {
-        let id = *self.by_sequence.get(&sequence)?;
-        let record = &self.records[id];
-        (record.owner == owner && record.deadline > now).then_some(id)
+        let id = self.id(sequence);
+        let record = self.records.get(id)?;
+        // The entry may have a later lease meanwhile.
+        let same = record.sequence == sequence && record.owner == owner;
+        (same && record.deadline > now).then_some(id)
+    }
+
+    /// The entry that the lease of this number has or had.
+    const fn id(&self, sequence: u64) -> u32 {
+        (sequence & ((1 << self.id_bits) - 1)) as u32
     }
 
     fn end(&mut self, id: u32) -> LeaseRecord {
         self.by_age.unlink(&mut self.links, id);
-        let record = self.records.remove(id).expect("every order names only live leases");
-        self.by_sequence.remove(&record.sequence);
-        record
+        self.records.remove(id).expect("every order names only live leases")
     }
 }
 
@@ -163,6 +171,7 @@ mod tests {
     use super::*;
 
     const OWNER: Owner = Owner::HTTP;
+    const LEASES_MAX: usize = 1000;
 
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
@@ -170,35 +179,54 @@ mod tests {
 
     #[test]
     fn leases_expire_in_the_order_of_their_deadlines() {
-        let mut leases = Leases::new();
-        for deadline in [30, 10, 20] {
-            leases.grant(0, OWNER, at(0), at(deadline));
-        }
-        assert!(leases.renew(2, OWNER, at(40), at(9)));
-        assert!(!leases.renew(3, OWNER, at(50), at(20)));
+        let mut leases = Leases::new(LEASES_MAX);
+        let [first, second, third] =
+            [30, 10, 20].map(|deadline| leases.grant(0, OWNER, at(0), at(deadline)));
+        assert!(leases.renew(second, OWNER, at(40), at(9)));
+        assert!(!leases.renew(third, OWNER, at(50), at(20)));
         leases.check();
         let expired = std::iter::from_fn(|| leases.pop_expired(at(35))).map(|l| l.sequence);
-        assert_eq!(expired.collect::<Vec<_>>(), [3, 1]);
-        assert!(leases.release(2, OWNER, at(40)).is_none());
-        assert!(leases.release(2, OWNER, at(39)).is_some());
+        assert_eq!(expired.collect::<Vec<_>>(), [third, first]);
+        assert!(leases.release(second, OWNER, at(40)).is_none());
+        assert!(leases.release(second, OWNER, at(39)).is_some());
         leases.check();
         assert_eq!(leases.len(), 0);
     }
 
     #[test]
     fn grants_and_releases_without_end_take_no_more_memory() {
-        let mut leases = Leases::new();
+        let mut leases = Leases::new(LEASES_MAX);
         for round in 0..1_000_000 {
             let sequence = leases.grant(7, OWNER, at(round), at(round + 1000));
             assert!(leases.release(sequence, OWNER, at(round + 1)).is_some());
         }
         assert_eq!((leases.len(), leases.span()), (0, 1));
-        assert!(leases.by_sequence.capacity() < 8);
+    }
+
+    #[test]
+    fn numbers_rise_and_name_one_lease_whatever_entry_it_has() {
+        for leases_max in [1, 2, 3, LEASES_MAX, usize::MAX] {
+            let mut leases = Leases::new(leases_max);
+            let mut last = 0;
+            for _ in 0..leases_max.min(100) {
+                // The same entry twice.
+                let early = leases.grant(7, OWNER, at(0), at(100));
+                assert!(leases.release(early, OWNER, at(1)).is_some());
+                let late = leases.grant(8, OWNER, at(0), at(100));
+                assert!(last < early && early < late);
+                last = late;
+                assert_eq!(leases.slot(early, OWNER, at(1)), None);
+                assert!(leases.release(early, OWNER, at(1)).is_none());
+                assert_eq!(leases.slot(late, OWNER, at(1)), Some(8));
+            }
+            assert!([0, 1, last + 1, u64::MAX].map(|n| leases.slot(n, OWNER, at(1))) == [None; 4]);
+            leases.check();
+        }
     }
 
     #[test]
     fn only_its_owner_ends_or_renews_a_lease() {
-        let mut leases = Leases::new();
+        let mut leases = Leases::new(LEASES_MAX);
         let sequence = leases.grant(7, Owner::connection(1), at(0), at(100));
         for other in [Owner::HTTP, Owner::DAEMON, Owner::connection(2)] {
             assert!(leases.release(sequence, other, at(1)).is_none());

@@ -34,7 +34,7 @@ impl fmt::Display for Epoch {
 pub struct LeaseId {
     /// The incarnation that granted the lease.
     pub epoch: Epoch,
-    /// Counts the grants of that incarnation, from 1.
+    /// Number within that incarnation: above 0, rising from grant to grant, never used again.
     pub sequence: u64,
 }
 

@@ -95,7 +95,9 @@ impl Catalog {
     pub fn new(config: CatalogConfig, epoch: Epoch) -> Self {
         let policy = eviction::policy(config.eviction);
         let objects = Objects::new(config.hash_seed);
-        let log = ChangeLog::new(memory_limit(&config));
+        let memory_max = memory_limit(&config);
+        let log = ChangeLog::new(memory_max);
+        let leases = Leases::new(config.leases_max.min(memory_max / Leases::LEASE_BYTES));
         Self {
             capacity: whole_units(config.capacity),
             config,
@@ -103,7 +105,7 @@ impl Catalog {
             space: Space::new(),
             quarantine: Quarantine::default(),
             objects,
-            leases: Leases::new(),
+            leases,
             grace_deadlines: Deadlines::default(),
             policy,
             victims: VictimQueue::default(),
