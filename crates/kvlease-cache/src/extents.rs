@@ -34,12 +34,18 @@ impl Deref for Extents {
     }
 }
 
+impl From<Extent> for Extents {
+    fn from(extent: Extent) -> Self {
+        Self(Places::One(Some(extent)))
+    }
+}
+
 impl From<Vec<Extent>> for Extents {
     fn from(extents: Vec<Extent>) -> Self {
         match extents[..] {
             [] => Self::default(),
-            [extent] => Self(Storage::One(Some(extent))),
-            _ => Self(Storage::Several(extents.into())),
+            [extent] => extent.into(),
+            _ => Self(Places::Several(extents.into())),
         }
     }
 }

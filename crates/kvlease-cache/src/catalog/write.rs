@@ -124,10 +124,10 @@ impl Catalog {
         let units = units_for(len).expect("an object is no longer than its reservation");
         self.pending.subtract(&self.objects[slot]);
         self.space.trim(&mut self.objects[slot].allocation, units);
-        let extents = self.extents_of(slot, 0, len);
+        let extents = self.space.contents(&self.objects[slot].allocation, len);
         let object = &mut self.objects[slot];
         (object.state, object.created) = (State::Sealed, now);
-        (object.len, object.checksum, object.extents) = (len, checksum, extents.into());
+        (object.len, object.checksum, object.extents) = (len, checksum, extents);
         self.publish(slot, ChangeKind::Sealed);
         self.evictable.add(&self.objects[slot]);
         self.gone.take(self.objects[slot].hash);

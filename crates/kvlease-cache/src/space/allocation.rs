@@ -3,7 +3,7 @@
 use kvlease_types::{ByteSize, Extent, Offset};
 
 use super::{Block, Space, Tenant};
-use crate::{config::UNIT, slab::NONE, space::bins::Class};
+use crate::{config::UNIT, extents::Extents, slab::NONE, space::bins::Class};
 
 /// How many blocks of the request's own size class are tried before a larger class is taken from.
 const FIT_SCAN_MAX: usize = 8;
@@ -121,6 +121,15 @@ impl Space {
             block_from = block_to;
         }
         extents
+    }
+
+    /// The first `len` bytes of an object. One block, which is nearly every object, takes no list.
+    pub(crate) fn contents(&self, allocation: &Allocation, len: u64) -> Extents {
+        if len == 0 || allocation.blocks != 1 {
+            return self.extents(allocation, 0, len).into();
+        }
+        let offset = u64::from(self.blocks[allocation.first].start) * UNIT.bytes();
+        Extent::new(Offset::new(offset), ByteSize::new(len)).into()
     }
 
     /// The blocks of an object, in the order of its bytes.
