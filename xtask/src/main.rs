@@ -21,8 +21,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test       everything that must hold: tidy, format, lints, docs, all tests
-  tidy       what the compiler does not check: sizes, words, links, layers, circles
-             (with --words: every rule of vocabulary and style)
+  tidy       what the compiler does not check: sizes, words, style, links, layers, circles
   contract   the unmodified LMCache against the daemon; installs what it needs
              (arguments behind it go to pytest)
   python     the Python package, built into the same environment, and its types
@@ -46,7 +45,7 @@ fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("test") => steps::test(&root),
-        Some("tidy") => tidy::run(&root, &arguments.collect::<Vec<_>>()),
+        Some("tidy") => tidy::run(&root),
         Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run(&root, &arguments.collect::<Vec<_>>()),
         Some("python") => python::run(&root),

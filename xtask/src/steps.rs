@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{contract, fuzz, process::cargo, tidy};
 
 pub(crate) fn test(root: &Path) -> Result<()> {
-    tidy::run(root, &[])?;
+    tidy::run(root)?;
     cargo(root, &["fmt", "--all", "--check"], &[])?;
     cargo(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];

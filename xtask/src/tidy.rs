@@ -10,24 +10,14 @@ mod words;
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use rust::Source;
 use shape::Shape;
-use words::{Rule, Vocabulary};
+use words::Vocabulary;
 
-/// Fails with every complaint about the tree, one a line. With `--words`, all rules of vocabulary
-/// and style are held against it.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
-    let rules = match arguments {
-        [] => words::BY_DEFAULT,
-        [option] if option == "--words" => words::ALL,
-        _ => bail!("tidy takes `--words` and nothing else"),
-    };
-    check(root, rules)
-}
-
-fn check(root: &Path, rules: &[Rule]) -> Result<()> {
+/// Fails with every complaint about the tree, one a line.
+pub(crate) fn run(root: &Path) -> Result<()> {
     let vocabulary = Vocabulary::read(root)?;
     let (mut complaints, mut sources) = (Vec::new(), Vec::new());
     let files = tracked(root)?;
@@ -35,7 +25,7 @@ fn check(root: &Path, rules: &[Rule]) -> Result<()> {
         // Not text: nothing to read.
         let Ok(content) = fs::read_to_string(root.join(file)) else { continue };
         complaints.extend(text::complaints(root, file, &content));
-        complaints.extend(vocabulary.complaints(file, &content, rules));
+        complaints.extend(vocabulary.complaints(file, &content, words::ALL));
         if file.ends_with(".rs") {
             let source = Source::parse(file, &content)?;
             complaints.extend(shape::complaints(&source));
@@ -71,6 +61,6 @@ fn tracked(root: &Path) -> Result<Vec<String>> {
 mod tests {
     #[test]
     fn this_tree_is_tidy() {
-        super::run(&crate::root().unwrap(), &[]).unwrap();
+        super::run(&crate::root().unwrap()).unwrap();
     }
 }

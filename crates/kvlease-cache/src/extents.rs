@@ -36,7 +36,7 @@ impl Deref for Extents {
 
 impl From<Extent> for Extents {
     fn from(extent: Extent) -> Self {
-        Self(Places::One(Some(extent)))
+        Self(Storage::One(Some(extent)))
     }
 }
 
@@ -45,7 +45,7 @@ impl From<Vec<Extent>> for Extents {
         match extents[..] {
             [] => Self::default(),
             [extent] => extent.into(),
-            _ => Self(Places::Several(extents.into())),
+            _ => Self(Storage::Several(extents.into())),
         }
     }
 }

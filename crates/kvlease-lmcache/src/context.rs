@@ -1,4 +1,4 @@
-//! What an adapter makes a connector from.
+//! Input of an adapter: a daemon's address and the configuration of its connector.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

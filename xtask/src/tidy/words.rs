@@ -33,9 +33,6 @@ pub(super) enum Rule {
 /// Every rule.
 pub(super) const ALL: &[Rule] = &[Rule::Words, Rule::Sentences, Rule::Beginnings, Rule::Paths];
 
-/// Rules that every tree must keep. `--words` asks for all of them.
-pub(super) const BY_DEFAULT: &[Rule] = &[];
-
 /// The glossary, read.
 pub(super) struct Vocabulary {
     root: PathBuf,

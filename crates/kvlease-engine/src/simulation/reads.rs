@@ -39,7 +39,7 @@ impl World {
         };
         let Stored { version } = self.stored[&key];
         let known = lease.verified;
-        assert!(known || !self.flipped.contains(&version), "{key} is damaged and leased");
+        assert!(known || !self.flipped.contains(&version), "{key} is corrupt and leased");
         if self.draws.one_in(10) {
             // The client went away before it heard of its lease.
             return;

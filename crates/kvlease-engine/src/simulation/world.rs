@@ -277,7 +277,7 @@ impl World {
         found
     }
 
-    /// What is gone without having been removed was evicted.
+    /// Forgets objects that are gone without having been removed: they were evicted.
     pub(super) fn forget_evicted(&mut self) {
         let daemon = Arc::clone(self.daemon());
         let state = daemon.state();
