@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use kvlease_cache::{Catalog, CatalogConfig, Restoration};
 use kvlease_arena::StoredManifest;
+use kvlease_cache::{Catalog, CatalogConfig, Restoration};
 use kvlease_types::{ByteSize, Epoch, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
