@@ -93,10 +93,14 @@ fn try_threads(count: usize) -> io::Result<()> {
     let gate = Mutex::new(());
     thread::scope(|scope| {
         let closed = gate.lock();
-        for _ in 0..count {
-            thread::Builder::new().spawn_scoped(scope, || drop(gate.lock()))?;
-        }
+        let wait = || drop(gate.lock());
+        let threads: io::Result<Vec<_>> =
+            (0..count).map(|_| thread::Builder::new().spawn_scoped(scope, wait)).collect();
         drop(closed);
+        // A scope ends before the system has taken the stacks back; a join does not.
+        for thread in threads? {
+            thread.join().expect("a thread that takes a lock and drops it does not panic");
+        }
         Ok(())
     })
 }
