@@ -250,7 +250,7 @@ def _frames(daemon, kind: str = "") -> float:
 
 def _requests(daemon) -> float:
     """Number of requests for objects that the daemon answered over HTTP."""
-    operations = ("put", "lease", "get", "head", "delete")
+    operations = ("put", "acquire", "get", "head", "remove")
     return sum(daemon.metric(REQUESTS, operation=operation) for operation in operations)
 
 
