@@ -24,20 +24,10 @@ import stand_ins
 stand_ins.install(
     bare=["sglang", "sglang.srt", "vllm", "vllm.distributed", "vllm.v1"],
     empty=[
-        "torch",
+        *stand_ins.VLLM_KV_CACHE,
         "sglang.kernels",
         "sglang.srt.runtime_context",
         "sglang.srt.utils",
-        "vllm.config",
-        "vllm.multimodal",
-        "vllm.platforms",
-        "vllm.utils.mem_utils",
-        "vllm.utils.torch_utils",
-        "vllm.v1.hisparse",
-        "vllm.v1.kv_cache_interface",
-        "vllm.v1.kv_cache_spec_registry",
-        "vllm.v1.request",
-        "vllm.v1.utils",
     ],
 )
 

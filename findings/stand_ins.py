@@ -12,6 +12,21 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+# Modules that vLLM 0.32.0's code of block hashes and KV events imports and does not use there.
+VLLM_KV_CACHE = (
+    "torch",
+    "vllm.config",
+    "vllm.multimodal",
+    "vllm.platforms",
+    "vllm.utils.mem_utils",
+    "vllm.utils.torch_utils",
+    "vllm.v1.hisparse",
+    "vllm.v1.kv_cache_interface",
+    "vllm.v1.kv_cache_spec_registry",
+    "vllm.v1.request",
+    "vllm.v1.utils",
+)
+
 
 class _EmptyClass(type):
     def __getattr__(cls, name: str) -> type:

@@ -21,19 +21,7 @@ import stand_ins
 
 stand_ins.install(
     bare=["vllm", "vllm.v1", "vllm.distributed", "vllm.config"],
-    empty=[
-        "torch",
-        "vllm.config",
-        "vllm.multimodal",
-        "vllm.platforms",
-        "vllm.utils.mem_utils",
-        "vllm.utils.torch_utils",
-        "vllm.v1.hisparse",
-        "vllm.v1.kv_cache_interface",
-        "vllm.v1.kv_cache_spec_registry",
-        "vllm.v1.request",
-        "vllm.v1.utils",
-    ],
+    empty=stand_ins.VLLM_KV_CACHE,
 )
 
 from vllm.utils.hashing import get_hash_fn_by_name
