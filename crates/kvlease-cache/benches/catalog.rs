@@ -5,7 +5,7 @@
 
 use std::{hint::black_box, time::Duration};
 
-use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, UNIT};
+use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, UNIT, VICTIMS_BATCH};
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Timestamp};
 
 const CALLER: Caller = Caller::DAEMON;
@@ -15,8 +15,6 @@ const ROUNDS: u64 = 1_000_000;
 const SLICES: u64 = 50;
 const OBJECT_UNITS: u64 = 4;
 const TTL: Duration = Duration::from_secs(30);
-/// Victims that are chosen at once, at most.
-const VICTIMS: usize = 64;
 /// Leases held by others during the measurement.
 const LEASES_HELD: u64 = 1_000;
 
@@ -107,7 +105,7 @@ fn store(catalog: &mut Catalog, key: Key) {
     let bucket = BucketName::new("lmcache").expect("the name is short");
     let len = ByteSize::new(OBJECT_UNITS * UNIT.bytes());
     if catalog.is_short_of_room() {
-        for victim in catalog.victims(VICTIMS) {
+        for victim in catalog.victims(VICTIMS_BATCH) {
             catalog.give_up(&victim, false);
         }
         catalog.discard_changes();

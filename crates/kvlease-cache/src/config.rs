@@ -16,6 +16,10 @@ pub const FREE_TARGET_MAX: ByteSize = ByteSize::mib(256);
 /// The smallest arena for which [`CatalogConfig::free_target_for`] gives a free target.
 pub const FREE_TARGET_CAPACITY_MIN: ByteSize = ByteSize::gib(1);
 
+/// Objects that eviction ahead of need chooses, and gives up, at once. A drain then gives back no
+/// more names at once than an allocator keeps at hand, which is cheaper than in large batches.
+pub const VICTIMS_BATCH: usize = 8;
+
 /// The most slots one call of a listing looks at.
 pub const LIST_SCAN_MAX: usize = 4096;
 

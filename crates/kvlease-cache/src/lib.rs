@@ -48,7 +48,7 @@ pub use catalog::{Catalog, Restoration};
 pub use changes::{CHANGES_MAX, Change, ChangeFeed, ChangeKind, Gap};
 pub use config::{
     CAPACITY_MAX, CatalogConfig, EXTENTS_PER_OBJECT_MAX, EvictionKind, FREE_TARGET_CAPACITY_MIN,
-    FREE_TARGET_MAX, LIST_SCAN_MAX, ParseEvictionKindError, UNIT,
+    FREE_TARGET_MAX, LIST_SCAN_MAX, ParseEvictionKindError, UNIT, VICTIMS_BATCH,
 };
 pub use extents::Extents;
 pub use outcome::{

@@ -159,11 +159,11 @@ impl Objects {
             + self.bucket_bytes
     }
 
-    /// Memory that a new object of this bucket may need for the bucket. The name counts even if
-    /// the bucket is there: eviction may remove its last object first.
-    pub(crate) fn bucket_growth(&self, bucket: &str) -> usize {
-        let known = self.buckets.has_vacancy() || self.find_bucket(bucket).is_some();
-        bucket.len() + if known { 0 } else { Self::BUCKET_BYTES }
+    /// Memory that a new object of this bucket may need for the bucket, which is `known` if it was
+    /// found. The name counts even then: eviction may remove its last object first.
+    pub(crate) fn bucket_growth(&self, bucket: &BucketName, known: Option<u32>) -> usize {
+        let there = known.is_some() || self.buckets.has_vacancy();
+        bucket.as_str().len() + if there { 0 } else { Self::BUCKET_BYTES }
     }
 
     /// The slot that the next object gets.
@@ -228,16 +228,17 @@ impl Objects {
             && self.buckets[object.bucket].name.as_str() == bucket
     }
 
-    /// Adds a pending object, whose name has this hash. The name must be free.
+    /// Adds a pending object, whose name has this hash. The name must be free. The bucket is
+    /// `known` if it was found before, and may be gone meanwhile.
     pub(crate) fn insert(
         &mut self,
         hash: u64,
-        bucket: &BucketName,
+        (bucket, known): (&BucketName, Option<u32>),
         key: Key,
         len: u64,
         generation: u64,
     ) -> u32 {
-        let bucket = self.join_bucket(bucket);
+        let bucket = self.join_bucket(bucket, known);
         let slot = self.slots.insert(Object {
             bucket,
             key,
@@ -326,7 +327,13 @@ impl Objects {
         self.hasher.pair(bucket, key)
     }
 
-    fn join_bucket(&mut self, name: &BucketName) -> u32 {
+    fn join_bucket(&mut self, name: &BucketName, known: Option<u32>) -> u32 {
+        if let Some(id) = known
+            && let Some(bucket) = self.buckets.get_mut(id).filter(|bucket| bucket.name == *name)
+        {
+            bucket.members += 1;
+            return id;
+        }
         let hash = self.hasher.one(name.as_str());
         let (buckets, hasher) = (&self.buckets, &self.hasher);
         let entry = self.by_bucket.entry(
@@ -383,7 +390,7 @@ mod tests {
         let mut objects = Objects::new(7);
         let mut add = |bucket: &str, key: &str| {
             let (hash, bucket) = (objects.hash(bucket, key), BucketName::new(bucket).unwrap());
-            objects.insert(hash, &bucket, Key::new(key).unwrap(), 1, 1)
+            objects.insert(hash, (&bucket, None), Key::new(key).unwrap(), 1, 1)
         };
         let (ab_c, a_bc) = (add("ab", "c"), add("a", "bc"));
         assert_eq!(objects.find("ab", "c"), Some(ab_c));

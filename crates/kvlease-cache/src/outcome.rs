@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, LeaseId, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Checksum, Key, LeaseId, Timestamp};
 
 use crate::extents::Extents;
 
@@ -22,7 +22,7 @@ pub struct Reservation {
     /// [`abort`](crate::Catalog::abort).
     pub id: WriteId,
     /// Where the bytes go, in their order. The lengths are exact: their sum is what was asked for.
-    pub extents: Vec<Extent>,
+    pub extents: Extents,
 }
 
 /// Space that was asked for, or the request to drain the change log first.

@@ -46,7 +46,7 @@ impl Put {
         Ok(Self {
             write,
             announced: len,
-            extents,
+            extents: extents.to_vec(),
             cursor: Cursor::default(),
             reserved: first.bytes(),
             received: 0,
@@ -93,7 +93,7 @@ impl Put {
         let step = self.reserved.min(UNSIZED_STEP_MAX.bytes()).max(needed - self.reserved);
         let step = step.min(max.bytes() - self.reserved);
         let extents = self.write.extend(ByteSize::new(step))?;
-        self.extents.extend(extents);
+        self.extents.extend_from_slice(&extents);
         self.reserved += step;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Objects that a client writes straight into the arena.
 
+use kvlease_cache::Extents;
 use kvlease_types::{ByteSize, Extent, Timestamp};
 
 use crate::write::Write;
@@ -13,7 +14,7 @@ use crate::write::Write;
 #[derive(Debug)]
 pub struct Reservation {
     pub(crate) write: Write,
-    pub(crate) extents: Vec<Extent>,
+    pub(crate) extents: Extents,
     pub(crate) len: ByteSize,
     pub(crate) deadline: Timestamp,
 }

@@ -5,10 +5,9 @@
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use crate::shared::Shared;
+use kvlease_cache::VICTIMS_BATCH;
 
-/// Victims that are chosen, and given up, under one lock.
-const VICTIMS_MAX: usize = 64;
+use crate::shared::Shared;
 
 /// Evicts on request until it is stopped, which must be followed by a request.
 pub(crate) fn keep_room(shared: &Shared, stopped: &Receiver<()>) {
@@ -24,7 +23,7 @@ pub(crate) fn keep_room(shared: &Shared, stopped: &Receiver<()>) {
 /// Evicts until the free target is restored, a bounded number of objects under each lock.
 pub(crate) fn evict_ahead(shared: &Shared) {
     loop {
-        let victims = shared.state().catalog.victims(VICTIMS_MAX);
+        let victims = shared.state().catalog.victims(VICTIMS_BATCH);
         if victims.is_empty() {
             return;
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kvlease_cache::WriteId;
-use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Extent, Key, Timestamp, WriteRefused};
+use kvlease_cache::{Extents, WriteId};
+use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Key, Timestamp, WriteRefused};
 
 use crate::{clock::now, drain::StateGuard, shared::Shared, state::State};
 
@@ -36,7 +36,7 @@ impl Write {
         (bucket, key): (BucketName, Key),
         len: ByteSize,
         now: Timestamp,
-    ) -> Result<(Self, Vec<Extent>), WriteRefused> {
+    ) -> Result<(Self, Extents), WriteRefused> {
         let object_len_max = shared.config.object_len_max;
         if len > object_len_max {
             return Err(WriteRefused::TooLarge { object_len_max });
@@ -47,7 +47,7 @@ impl Write {
     }
 
     /// Takes space for `more` bytes.
-    pub(crate) fn extend(&self, more: ByteSize) -> Result<Vec<Extent>, WriteRefused> {
+    pub(crate) fn extend(&self, more: ByteSize) -> Result<Extents, WriteRefused> {
         let (id, now) = (self.id, now());
         self.shared.state().room(|catalog| catalog.extend(id, more, now))
     }

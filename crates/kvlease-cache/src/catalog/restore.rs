@@ -200,7 +200,8 @@ impl Catalog {
     fn has_memory_for(&self, candidate: &Candidate, admitted: &Admitted) -> bool {
         // Each piece has a block, and so may the gap behind it, and each range in quarantine.
         let pieces = admitted.pieces.len() + candidate.extents.len() + self.quarantine.ranges() + 1;
-        let names = self.objects.bucket_growth(candidate.bucket.as_str());
+        let known = self.objects.find_bucket(candidate.bucket.as_str());
+        let names = self.objects.bucket_growth(&candidate.bucket, known);
         let more = names + candidate.heap() + Objects::SLOT_BYTES;
         let blocks = 2 * pieces * Space::BLOCK_BYTES;
         self.memory() + admitted.heap + blocks + more <= self.memory_max()
@@ -214,7 +215,7 @@ impl Catalog {
             candidate;
         self.generation += 1;
         let hash = self.objects.hash(bucket.as_str(), key.as_str());
-        let slot = self.objects.insert(hash, &bucket, key, len, self.generation);
+        let slot = self.objects.insert(hash, (&bucket, None), key, len, self.generation);
         let object = &mut self.objects[slot];
         (object.state, object.created, object.verified) = (State::Sealed, created, false);
         (object.checksum, object.extents) = (checksum, extents.into());

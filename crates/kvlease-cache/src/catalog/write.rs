@@ -1,10 +1,11 @@
 //! Writes: reserve, extend, seal, abort.
 
-use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Timestamp, WriteRefused};
+use kvlease_types::{BucketName, ByteSize, Checksum, Key, Timestamp, WriteRefused};
 
 use super::{Catalog, unit_bytes, units_for};
 use crate::{
     changes::ChangeKind,
+    extents::Extents,
     objects::{Objects, State},
     outcome::{Reservation, Room, WriteId},
     space::Allocation,
@@ -36,7 +37,8 @@ impl Catalog {
         if self.check_space(&allocation, units, now)? == Room::AfterDrain {
             return Ok(Room::AfterDrain);
         }
-        let names = self.objects.bucket_growth(bucket.as_str()) + Objects::heap_bytes(key, 0);
+        let known = self.objects.find_bucket(bucket.as_str());
+        let names = self.objects.bucket_growth(bucket, known) + Objects::heap_bytes(key, 0);
         let bytes = names + Self::claim_bytes();
         self.check_memory(bytes + self.slot_bytes())?;
         // Make room, and take it.
@@ -49,7 +51,7 @@ impl Catalog {
         }
         self.generation += 1;
         let generation = self.generation;
-        self.objects.insert(hash, bucket, key.clone(), len.bytes(), generation);
+        self.objects.insert(hash, (bucket, known), key.clone(), len.bytes(), generation);
         self.objects[slot].allocation = allocation;
         self.pending.add(&self.objects[slot]);
         let extents = self.extents_of(slot, 0, len.bytes());
@@ -65,7 +67,7 @@ impl Catalog {
         id: WriteId,
         more: ByteSize,
         now: Timestamp,
-    ) -> Result<Room<Vec<Extent>>, WriteRefused> {
+    ) -> Result<Room<Extents>, WriteRefused> {
         let slot = self.write(id).ok_or(WriteRefused::Unknown)?;
         let len = self.objects[slot].len;
         let total = len.saturating_add(more.bytes());
@@ -124,7 +126,7 @@ impl Catalog {
         let units = units_for(len).expect("an object is no longer than its reservation");
         self.pending.subtract(&self.objects[slot]);
         self.space.trim(&mut self.objects[slot].allocation, units);
-        let extents = self.space.contents(&self.objects[slot].allocation, len);
+        let extents = self.extents_of(slot, 0, len);
         let object = &mut self.objects[slot];
         (object.state, object.created) = (State::Sealed, now);
         (object.len, object.checksum, object.extents) = (len, checksum, extents);
@@ -158,7 +160,7 @@ impl Catalog {
     }
 
     /// Extents of the bytes from `from` to `to` of an object.
-    fn extents_of(&self, slot: u32, from: u64, to: u64) -> Vec<Extent> {
+    fn extents_of(&self, slot: u32, from: u64, to: u64) -> Extents {
         self.space.extents(&self.objects[slot].allocation, from, to)
     }
 }

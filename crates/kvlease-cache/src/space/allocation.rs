@@ -106,8 +106,12 @@ impl Space {
     }
 
     /// The bytes from `from` to `to` of an object as places in the arena, contiguous blocks as
-    /// one.
-    pub(crate) fn extents(&self, allocation: &Allocation, from: u64, to: u64) -> Vec<Extent> {
+    /// one. One block, which is nearly every object, takes no list.
+    pub(crate) fn extents(&self, allocation: &Allocation, from: u64, to: u64) -> Extents {
+        if allocation.blocks == 1 && from < to {
+            let block = u64::from(self.blocks[allocation.first].start) * UNIT.bytes();
+            return Extent::new(Offset::new(block + from), ByteSize::new(to - from)).into();
+        }
         let mut extents: Vec<Extent> = Vec::with_capacity(allocation.blocks as usize);
         let mut block_from = 0;
         for block in self.chain(allocation) {
@@ -120,16 +124,7 @@ impl Space {
             }
             block_from = block_to;
         }
-        extents
-    }
-
-    /// The first `len` bytes of an object. One block, which is nearly every object, takes no list.
-    pub(crate) fn contents(&self, allocation: &Allocation, len: u64) -> Extents {
-        if len == 0 || allocation.blocks != 1 {
-            return self.extents(allocation, 0, len).into();
-        }
-        let offset = u64::from(self.blocks[allocation.first].start) * UNIT.bytes();
-        Extent::new(Offset::new(offset), ByteSize::new(len)).into()
+        extents.into()
     }
 
     /// The blocks of an object, in the order of its bytes.

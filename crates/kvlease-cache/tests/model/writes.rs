@@ -128,7 +128,7 @@ impl Run {
                     self.model.own(&extents, number);
                     let object = self.model.objects.get_mut(&number).unwrap();
                     object.len += more;
-                    object.extents.extend(extents);
+                    object.extents.extend_from_slice(&extents);
                 }
                 Ok(Room::AfterDrain) => {
                     if self.wait_for_drain() {

@@ -162,7 +162,7 @@ fn a_body_of_unknown_length_grows_and_gives_the_surplus_back() {
     let mut catalog = catalog_of(8);
     let id = reserve(&mut catalog, "a", 1, 0).unwrap();
     let more = catalog.extend(id, ByteSize::new(5000), at(0)).unwrap();
-    assert_eq!(more.given().unwrap(), [Extent::new(Offset::new(4096), ByteSize::new(5000))]);
+    assert_eq!(*more.given().unwrap(), [Extent::new(Offset::new(4096), ByteSize::new(5000))]);
     assert_eq!(catalog.seal(id, ByteSize::new(4097), Checksum::new(1), at(0)), Ok(()));
     assert_eq!(catalog.stats(at(0)).free, unit_bytes(6));
     assert_eq!(catalog.extend(id, UNIT, at(0)), Err(WriteRefused::Unknown));
