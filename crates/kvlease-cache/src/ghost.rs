@@ -2,16 +2,14 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
-
-use crate::hash::NumberState;
+use crate::hash::NumberMap;
 
 /// Queue of hashes in the order in which their objects left.
 #[derive(Default, Debug)]
 pub(crate) struct Ghost {
     queue: VecDeque<(u64, Stamp)>,
     /// Which entry of the queue is the valid one of a hash.
-    latest: HashMap<u64, Stamp, NumberState>,
+    latest: NumberMap<u64, Stamp>,
     sequence: u64,
 }
 

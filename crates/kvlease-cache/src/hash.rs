@@ -10,8 +10,9 @@ use foldhash::{
     fast::{FixedState, FoldHasher},
 };
 
-/// Hasher for numbers that no client chooses: they need no key.
-pub(crate) type NumberState = FixedState;
+/// Table by numbers that no client chooses, whose hash needs no key.
+#[expect(clippy::disallowed_types, reason = "the hasher is named, and is the same in every run")]
+pub(crate) type NumberMap<K, V> = hashbrown::HashMap<K, V, FixedState>;
 
 /// Keyed hasher for the names of buckets and objects.
 #[derive(Clone, Debug)]
