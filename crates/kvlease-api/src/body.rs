@@ -158,8 +158,11 @@ pub struct StatsReply {
     pub leases_expired: u64,
     /// Objects evicted.
     pub evictions: u64,
-    /// Each bucket with at least one object.
+    /// Buckets with at least one object, by name: one page of them.
     pub buckets: Vec<BucketStats>,
+    /// The `buckets_after` of the next page; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_buckets_after: Option<String>,
 }
 
 /// One bucket in numbers.

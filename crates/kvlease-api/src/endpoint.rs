@@ -76,6 +76,11 @@ endpoints! {
 }
 
 impl Endpoint {
+    /// Whether requests of operators and supervisors come here.
+    pub fn is_admin(self) -> bool {
+        self.operation() == "admin"
+    }
+
     /// Place in [`Endpoint::ALL`].
     pub const fn index(self) -> usize {
         self as usize

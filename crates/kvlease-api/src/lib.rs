@@ -26,7 +26,8 @@ pub use error::{ErrorBody, ErrorCode};
 pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};
 pub use query::{
-    LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LeaseQuery, ListQuery, QueryError, RenewQuery,
+    LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LeaseQuery, ListQuery, PAGE_LEN_MAX, QueryError,
+    RenewQuery, StatsQuery,
 };
 pub use route::{Names, Route, RouteError};
 

@@ -253,6 +253,19 @@ const LIMIT: Parameter = Parameter {
     description: "the most objects to return, 1 to 10000; 1000 unless given",
 };
 
+const BUCKETS_AFTER: Parameter = Parameter {
+    name: "buckets_after",
+    place: "query",
+    kind: "string",
+    description: "`next_buckets_after` of the page before",
+};
+const BUCKETS_LIMIT: Parameter = Parameter {
+    name: "buckets_limit",
+    place: "query",
+    kind: "integer",
+    description: "the most buckets to return, 1 to 10000; 1000 unless given",
+};
+
 /// Documentation of an endpoint beside its method and path.
 fn documentation(endpoint: Endpoint) -> Documentation {
     use Success::{Json, Octets, Text};
@@ -302,9 +315,12 @@ fn documentation(endpoint: Endpoint) -> Documentation {
         Endpoint::List => Documentation::addition("Lists a bucket, page by page.")
             .query(&[PREFIX, CURSOR, LIMIT])
             .json::<ListReply>()
-            .errors(&[Invalid]),
+            .errors(&[Invalid, Unavailable]),
         Endpoint::Stats => {
-            Documentation::addition("The state of the daemon in numbers.").json::<StatsReply>()
+            Documentation::addition("The state of the daemon in numbers, its buckets page by page.")
+                .query(&[BUCKETS_AFTER, BUCKETS_LIMIT])
+                .json::<StatsReply>()
+                .errors(&[Invalid, Unavailable])
         }
         Endpoint::Health => {
             Documentation::addition("200 while the process serves, also while it drains.")
@@ -315,9 +331,9 @@ fn documentation(endpoint: Endpoint) -> Documentation {
         )
         .success(Text)
         .errors(&[Unavailable]),
-        Endpoint::Metrics => {
-            Documentation::addition("Metrics in the Prometheus text format.").success(Text)
-        }
+        Endpoint::Metrics => Documentation::addition("Metrics in the Prometheus text format.")
+            .success(Text)
+            .errors(&[Unavailable]),
         Endpoint::OpenApi => Documentation::addition("This document.").success(Json(any_json)),
     }
 }

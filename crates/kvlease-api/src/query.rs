@@ -10,6 +10,10 @@ pub const LIST_LIMIT_DEFAULT: usize = 1_000;
 /// The most objects that one listing reply carries.
 pub const LIST_LIMIT_MAX: usize = 10_000;
 
+/// The longest body of one page in bytes, of a listing and of the state's buckets. A page ends
+/// before the item that would exceed it, and says where to go on.
+pub const PAGE_LEN_MAX: usize = 512 << 10;
+
 /// Reason why a query cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum QueryError {
@@ -90,14 +94,36 @@ impl ListQuery {
                 .parse()
                 .map_err(|_| bad("cursor", "the next_cursor of the page before", value))?,
         };
-        let limit = match parameter(raw_query, "limit")? {
-            None => LIST_LIMIT_DEFAULT,
-            Some(value) => match value.parse() {
-                Ok(limit @ 1..=LIST_LIMIT_MAX) => limit,
-                _ => return Err(bad("limit", "a whole number from 1 to 10000", value)),
-            },
-        };
+        let limit = limit(raw_query, "limit")?;
         Ok(Self { prefix: parameter(raw_query, "prefix")?.unwrap_or_default(), cursor, limit })
+    }
+}
+
+/// The parameters of a request for the state in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatsQuery {
+    /// `buckets_after`: only buckets whose names are behind this one.
+    pub buckets_after: String,
+    /// `buckets_limit`: the most buckets to return, at most [`LIST_LIMIT_MAX`].
+    pub buckets_limit: usize,
+}
+
+impl StatsQuery {
+    /// Parses the raw query of a request.
+    pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
+        let buckets_after = parameter(raw_query, "buckets_after")?.unwrap_or_default();
+        Ok(Self { buckets_after, buckets_limit: limit(raw_query, "buckets_limit")? })
+    }
+}
+
+/// How many items a page may have.
+fn limit(raw_query: Option<&str>, name: &'static str) -> Result<usize, QueryError> {
+    match parameter(raw_query, name)? {
+        None => Ok(LIST_LIMIT_DEFAULT),
+        Some(value) => match value.parse() {
+            Ok(limit @ 1..=LIST_LIMIT_MAX) => Ok(limit),
+            _ => Err(bad(name, "a whole number from 1 to 10000", value)),
+        },
     }
 }
 
@@ -162,6 +188,8 @@ mod tests {
         assert!(ListQuery::parse(Some("limit=0")).is_err());
         assert!(ListQuery::parse(Some("limit=10001")).is_err());
         assert!(ListQuery::parse(Some("cursor=x")).is_err());
+        assert!(StatsQuery::parse(Some("buckets_limit=0")).is_err());
+        assert!(StatsQuery::parse(Some("buckets_after=%zz")).is_err());
     }
 
     #[test]

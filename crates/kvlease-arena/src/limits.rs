@@ -23,6 +23,8 @@ pub struct MemoryLimits {
     pub control_groups: PathBuf,
     /// File that states the machine's memory. Default `/proc/meminfo`.
     pub machine: PathBuf,
+    /// Memory that the control groups must have for the daemon beside an arena. Default none.
+    pub beside: ByteSize,
 }
 
 impl Default for MemoryLimits {
@@ -31,6 +33,7 @@ impl Default for MemoryLimits {
             membership: "/proc/self/cgroup".into(),
             control_groups: "/sys/fs/cgroup".into(),
             machine: "/proc/meminfo".into(),
+            beside: ByteSize::ZERO,
         }
     }
 }
@@ -73,6 +76,19 @@ impl MemoryLimits {
         room
     }
 
+    /// The daemon's memory at the most: the tightest limit of its control groups, or the machine's
+    /// memory. What is in use does not count.
+    pub fn memory(&self) -> ByteSize {
+        let mut limit = ByteSize::new(u64::MAX);
+        self.each_control_group(|group, interface| {
+            if let Some(bytes) = number(&group.join(interface.limit)) {
+                limit = limit.min(ByteSize::new(bytes));
+            }
+        });
+        let machine = fs::read_to_string(&self.machine).unwrap_or_default();
+        kib(&machine, "MemTotal").map_or(limit, |memory| limit.min(ByteSize::kib(memory)))
+    }
+
     /// Refuses a new arena of this size in `dir` if any limit is below it.
     pub(crate) fn check(&self, dir: &Path, capacity: ByteSize) -> Result<(), ArenaError> {
         check_file_system(dir, capacity)?;
@@ -81,6 +97,17 @@ impl MemoryLimits {
     }
 
     fn check_control_groups(&self, capacity: ByteSize) -> Result<(), ArenaError> {
+        let mut outcome = Ok(());
+        self.each_control_group(|group, interface| {
+            if outcome.is_ok() {
+                outcome = check_control_group(group, interface, capacity, self.beside);
+            }
+        });
+        outcome
+    }
+
+    /// Calls `each` with every directory whose memory limit holds for this process.
+    fn each_control_group(&self, mut each: impl FnMut(&Path, &Interface)) {
         let membership = fs::read_to_string(&self.membership).unwrap_or_default();
         for line in membership.lines() {
             // Groups of controllers other than memory set no limit here.
@@ -92,22 +119,18 @@ impl MemoryLimits {
                 let group = root.join(group.trim_start_matches('/'));
                 // The limit of every ancestor holds as well.
                 for ancestor in group.ancestors().take_while(|dir| dir.starts_with(&root)) {
-                    check_control_group(ancestor, interface, capacity)?;
+                    each(ancestor, interface);
                 }
             }
         }
-        Ok(())
     }
 
     fn check_machine(&self, capacity: ByteSize) -> Result<(), ArenaError> {
         // Without the file, or without the line, there is no limit to check.
         let Ok(text) = fs::read_to_string(&self.machine) else { return Ok(()) };
-        let kib = |key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-        };
-        let Some(memory) = kib("MemAvailable") else { return Ok(()) };
-        let available = ByteSize::kib(memory.saturating_add(kib("SwapFree").unwrap_or(0)));
+        let Some(memory) = kib(&text, "MemAvailable") else { return Ok(()) };
+        let swap = kib(&text, "SwapFree").unwrap_or(0);
+        let available = ByteSize::kib(memory.saturating_add(swap));
         if capacity > available {
             return Err(ArenaError::BeyondMachine { capacity, available });
         }
@@ -133,10 +156,11 @@ fn check_control_group(
     group: &Path,
     interface: &Interface,
     capacity: ByteSize,
+    beside: ByteSize,
 ) -> Result<(), ArenaError> {
-    let number = |file: &str| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
     // Version 2 writes `max` where there is no limit, version 1 a number beyond any machine.
-    let (Some(limit), Some(usage)) = (number(interface.limit), number(interface.usage)) else {
+    let limit = number(&group.join(interface.limit));
+    let (Some(limit), Some(usage)) = (limit, number(&group.join(interface.usage))) else {
         return Ok(());
     };
     // Pages of ordinary files are counted as used, but the kernel reclaims them before it kills.
@@ -147,13 +171,25 @@ fn check_control_group(
         .filter(|(key, _)| interface.file_pages.contains(key))
         .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
         .sum();
-    let free = ByteSize::new(limit.saturating_sub(usage.saturating_sub(reclaimable)));
+    let used = usage.saturating_sub(reclaimable);
+    let free = ByteSize::new(limit.saturating_sub(used).saturating_sub(beside.bytes()));
     if capacity > free {
         let limit = ByteSize::new(limit);
         let path = group.join(interface.limit);
         return Err(ArenaError::BeyondControlGroup { capacity, path, limit, free });
     }
     Ok(())
+}
+
+/// The number in a file of one line.
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// The value of a line of the machine's memory, in KiB.
+fn kib(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// Splits `hierarchy:controllers:path`. Returns the path and the interface of its memory limit, if it
@@ -178,6 +214,7 @@ mod tests {
             membership: root.join("membership"),
             control_groups: root.to_owned(),
             machine: root.join("meminfo"),
+            beside: ByteSize::ZERO,
         }
     }
 
@@ -227,6 +264,18 @@ mod tests {
         let limits = limits(root.path(), "0::/pods/daemon\n");
         assert_eq!(limits.room(Path::new("/dev/shm")), ByteSize::new(1048576 - 4096));
         assert_eq!(limits.room(Path::new("/nonexistent")), ByteSize::ZERO);
+    }
+
+    #[test]
+    fn what_the_daemon_needs_beside_the_arena_has_to_fit_as_well() {
+        let root = tempfile::tempdir().unwrap();
+        group(root.path(), "pods", &[("memory.max", "1048576"), ("memory.current", "4096")]);
+        let mut limits = limits(root.path(), "0::/pods\n");
+        limits.beside = ByteSize::new(100_000);
+        assert_eq!(limits.room(Path::new("/dev/shm")), ByteSize::new(1048576 - 104096));
+        assert_eq!(limits.memory(), ByteSize::mib(1), "whatever is in use");
+        fs::write(root.path().join("meminfo"), "MemTotal: 100 kB\n").unwrap();
+        assert_eq!(limits.memory(), ByteSize::kib(100));
     }
 
     #[test]

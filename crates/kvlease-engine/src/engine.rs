@@ -186,9 +186,9 @@ impl Engine {
         self.shared.changes(from)
     }
 
-    /// Totals of each bucket.
-    pub fn buckets(&self) -> Vec<BucketInfo> {
-        self.shared.state().catalog.buckets()
+    /// Totals of the first `limit` buckets whose names are behind `after`, by name.
+    pub fn buckets(&self, after: &str, limit: usize) -> Vec<BucketInfo> {
+        self.shared.state().catalog.buckets(after, limit)
     }
 
     /// The state of the engine in numbers.

@@ -36,11 +36,11 @@ impl ConnectionLimit {
             }
         }
     }
+}
 
-    /// Counts and logs that the system refused to give a connection, and waits before the next try.
-    pub(crate) async fn refused(&self, connection: &str, error: &io::Error) {
-        self.metrics.accept_failed();
-        tracing::warn!("cannot accept {connection}: {error}");
-        sleep(ACCEPT_PAUSE).await;
-    }
+/// Counts and logs that the system refused to give a connection, and waits before the next try.
+pub(crate) async fn refused(metrics: &Metrics, connection: &str, error: &io::Error) {
+    metrics.accept_failed();
+    tracing::warn!("cannot accept {connection}: {error}");
+    sleep(ACCEPT_PAUSE).await;
 }

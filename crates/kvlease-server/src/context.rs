@@ -4,9 +4,12 @@ use std::{io, path::Path, sync::Arc};
 
 use http::HeaderValue;
 use kvlease_engine::Engine;
-use kvlease_types::Epoch;
+use kvlease_types::{ByteSize, Epoch};
 
-use crate::{config::Config, lease_ids::LeaseIds, metrics::Metrics, status::Status};
+use crate::{
+    config::Config, connection_memory::ConnectionMemory, lease_ids::LeaseIds, metrics::Metrics,
+    sizing::PlaceCounts, status::Status,
+};
 
 /// The parts of a daemon that its requests use.
 pub(crate) struct Context {
@@ -18,6 +21,10 @@ pub(crate) struct Context {
     pub(crate) lease_ids: LeaseIds,
     /// Path of the fast lane's socket, for the header that reports it.
     pub(crate) socket: Option<HeaderValue>,
+    /// PlaceCounts for connections.
+    pub(crate) places: PlaceCounts,
+    /// Memory that connections hold beside their places.
+    pub(crate) memory: ConnectionMemory,
 }
 
 impl Context {
@@ -26,10 +33,15 @@ impl Context {
         config: Config,
         epoch: Epoch,
         socket: Option<&Path>,
+        budget: ByteSize,
     ) -> io::Result<Self> {
         let engine = Arc::new(engine);
+        let places = PlaceCounts::new(budget, config.connections_max);
+        let metrics = Metrics::new(Arc::clone(&engine), budget);
         Ok(Self {
-            metrics: Arc::new(Metrics::new(Arc::clone(&engine))),
+            memory: ConnectionMemory::new(budget, metrics.memory.clone()),
+            places,
+            metrics: Arc::new(metrics),
             engine,
             config,
             status: Status::new(epoch),

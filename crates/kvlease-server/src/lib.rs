@@ -7,6 +7,7 @@
 
 pub mod config;
 mod connection_limit;
+mod connection_memory;
 mod context;
 mod exit;
 mod http;
@@ -18,6 +19,7 @@ mod run;
 mod server;
 mod sizing;
 mod status;
+mod trim;
 mod welcome;
 
 pub use config::ServeArgs;

@@ -12,7 +12,7 @@ use kvlease_arena::{Arena, MemoryLimits, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig};
 use kvlease_sys::boot_time;
-use kvlease_types::Epoch;
+use kvlease_types::{ByteSize, Epoch};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -27,6 +27,7 @@ use crate::{
     http,
     lane::{self, Socket},
     sizing,
+    trim::trim,
     welcome::welcome,
 };
 
@@ -45,6 +46,7 @@ pub struct Server {
     accepting: JoinHandle<()>,
     /// The fast lane's order to stop, given by dropping the sender, and its task.
     lane: Option<(watch::Sender<()>, JoinHandle<()>)>,
+    trimming: JoinHandle<()>,
 }
 
 impl Server {
@@ -79,13 +81,15 @@ impl Server {
         let arena = Arena::open(&segment_options(&config))?;
         let epoch = new_epoch();
         let engine_config = engine_config(&config, &arena);
+        let budget = connection_memory(&config, &engine_config.catalog);
         let engine = Engine::start(arena, engine_config, epoch)?;
         let listening = |path: &PathBuf| Socket::listen(path, &config);
         let socket = socket_path.as_ref().map(listening).transpose()?;
         let random = |source| ServeError::System { what: "random bytes", source };
         let context =
-            Context::new(engine, config, epoch, socket_path.as_deref()).map_err(random)?;
+            Context::new(engine, config, epoch, socket_path.as_deref(), budget).map_err(random)?;
         let context = Arc::new(context);
+        let trimming = tokio::spawn(trim(Arc::clone(&context)));
         let lane = socket.map(|socket| {
             let (stop, stopped) = watch::channel(());
             let accepting = lane::accept(socket, Arc::clone(&context), stopped, CLOSE_GRACE);
@@ -100,7 +104,7 @@ impl Server {
                 http::accept(listener, context, stopped, CLOSE_GRACE).await;
             }
         });
-        Ok(Self { context, address, socket: socket_path, stop, accepting, lane })
+        Ok(Self { context, address, socket: socket_path, stop, accepting, lane, trimming })
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
@@ -147,12 +151,33 @@ impl Server {
             let _ = accepting.await;
         }
         let _ = self.accepting.await;
+        self.trimming.abort();
         self.context.engine.stop();
     }
 }
 
+/// Memory of all connections.
+fn connection_memory(config: &Config, catalog: &CatalogConfig) -> ByteSize {
+    config.connection_memory_max.unwrap_or_else(|| {
+        let limit = MemoryLimits::default().memory();
+        sizing::connection_memory(limit, catalog.capacity, catalog.memory_max)
+    })
+}
+
+/// Memory that the daemon needs beside an arena of this size.
+fn beside_arena(config: &Config, capacity: ByteSize) -> ByteSize {
+    let catalog = config.catalog_memory_max.unwrap_or_else(|| sizing::catalog_memory(capacity));
+    let connections = config.connection_memory_max.unwrap_or(sizing::CONNECTION_MEMORY_MIN);
+    sizing::beside_arena(catalog, connections)
+}
+
 fn segment_options(config: &Config) -> SegmentOptions {
-    let free = MemoryLimits::default().room(&config.shared_memory_dir);
+    let limits = |capacity| MemoryLimits {
+        beside: beside_arena(config, capacity),
+        ..MemoryLimits::default()
+    };
+    let room = limits(ByteSize::ZERO).room(&config.shared_memory_dir);
+    let create_capacity = sizing::capacity(room);
     let name = config.shared_memory_name.clone();
     let ttl_max = config.lease_ttl_max.max(config.reservation_ttl);
     let lease_end = ttl_max + config.lease_grace;
@@ -163,7 +188,8 @@ fn segment_options(config: &Config) -> SegmentOptions {
         uid: config.segment_uid,
         gid: config.segment_gid,
         huge_pages: config.huge_pages,
-        ..SegmentOptions::new(name, sizing::capacity(free), lease_end)
+        limits: limits(config.capacity.unwrap_or(create_capacity)),
+        ..SegmentOptions::new(name, create_capacity, lease_end)
     }
 }
 

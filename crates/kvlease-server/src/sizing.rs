@@ -18,6 +18,68 @@ const CATALOG_MEMORY_MIN: ByteSize = ByteSize::mib(32);
 /// a KiB for its names and its place, twice what a long key needs.
 const CATALOG_MEMORY_SHARE: u64 = 64;
 
+/// Memory of the process beside arena, catalog, manifest and connections: code, threads, and what
+/// requests use while they are handled.
+pub(crate) const PROCESS_MEMORY: ByteSize = ByteSize::mib(32);
+
+/// The least memory of all connections.
+pub(crate) const CONNECTION_MEMORY_MIN: ByteSize = ByteSize::mib(32);
+
+/// The most memory of all connections that is taken without being asked for: enough for the
+/// default `server.connections_max`.
+const CONNECTION_MEMORY_AUTO_MAX: ByteSize = ByteSize::gib(2);
+
+/// Memory of a connection of HTTP that is idle, has sent half a head, or takes its time for a short
+/// reply: buffers of at most 16 KiB for the head and 8 KiB for the reply, its task, and the
+/// kernel's share.
+pub(crate) const HTTP_CONNECTION: u64 = 32 << 10;
+
+/// Memory of a connection of the fast lane with short frames and short answers: buffers of 16 KiB
+/// and 8 KiB, and its task.
+const LANE_CONNECTION: u64 = 32 << 10;
+
+/// Parts of the budget of connections. Those that are not for places are shares of purposes.
+pub(crate) const PARTS: u64 = 32;
+
+/// Parts of the budget of connections for places of HTTP and of the fast lane.
+pub(crate) const PLACES_PARTS: (u64, u64) = (12, 4);
+
+/// PlaceCounts for connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PlaceCounts {
+    pub(crate) http: usize,
+    pub(crate) lane: usize,
+}
+
+impl PlaceCounts {
+    /// PlaceCounts that the budget of connections has memory for, at most `connections_max` each.
+    pub(crate) fn new(budget: ByteSize, connections_max: usize) -> Self {
+        let share = |parts: u64, each: u64| {
+            let places = budget.bytes() / PARTS * parts / each;
+            usize::try_from(places).unwrap_or(usize::MAX).min(connections_max)
+        };
+        let (http, lane) = PLACES_PARTS;
+        Self { http: share(http, HTTP_CONNECTION), lane: share(lane, LANE_CONNECTION) }
+    }
+}
+
+/// Memory of all connections, where `limit` bounds the daemon's memory: what arena, catalog and
+/// manifest leave, within bounds.
+pub(crate) fn connection_memory(
+    limit: ByteSize,
+    capacity: ByteSize,
+    catalog: ByteSize,
+) -> ByteSize {
+    let others = capacity.bytes() + 2 * catalog.bytes() + PROCESS_MEMORY.bytes();
+    let left = ByteSize::new(limit.bytes().saturating_sub(others));
+    left.clamp(CONNECTION_MEMORY_MIN, CONNECTION_MEMORY_AUTO_MAX)
+}
+
+/// Memory that the daemon needs beside its arena.
+pub(crate) fn beside_arena(catalog: ByteSize, connections: ByteSize) -> ByteSize {
+    ByteSize::new(2 * catalog.bytes() + connections.bytes() + PROCESS_MEMORY.bytes())
+}
+
 /// The size of a new arena: a quarter of what is free, within bounds, in whole MiB.
 pub(crate) fn capacity(free: ByteSize) -> ByteSize {
     let share = free.bytes() / CAPACITY_AUTO_SHARE;
@@ -41,5 +103,26 @@ mod tests {
         assert_eq!(capacity(ByteSize::gib(1000)), CAPACITY_AUTO_MAX);
         assert_eq!(catalog_memory(ByteSize::mib(64)), CATALOG_MEMORY_MIN);
         assert_eq!(catalog_memory(ByteSize::gib(8)), ByteSize::mib(128));
+    }
+
+    #[test]
+    fn connections_get_what_the_limit_leaves_and_never_too_little() {
+        let memory = |limit| connection_memory(limit, ByteSize::mib(96), ByteSize::mib(32));
+        assert_eq!(memory(ByteSize::mib(224)), ByteSize::mib(32), "the documented sum");
+        assert_eq!(memory(ByteSize::mib(100)), CONNECTION_MEMORY_MIN);
+        assert_eq!(memory(ByteSize::mib(292)), ByteSize::mib(100));
+        assert_eq!(memory(ByteSize::gib(100)), CONNECTION_MEMORY_AUTO_MAX);
+        let beside = beside_arena(ByteSize::mib(32), ByteSize::mib(32));
+        assert_eq!(beside, ByteSize::mib(128));
+    }
+
+    #[test]
+    fn places_are_those_that_there_is_memory_for() {
+        let least = PlaceCounts::new(CONNECTION_MEMORY_MIN, 8192);
+        assert_eq!(least, PlaceCounts { http: 384, lane: 128 });
+        let most = PlaceCounts::new(CONNECTION_MEMORY_AUTO_MAX, 8192);
+        assert_eq!(most, PlaceCounts { http: 8192, lane: 8192 });
+        let beyond = PlaceCounts::new(ByteSize::new(u64::MAX), usize::MAX);
+        assert!(beyond.http > 8192, "{beyond:?}");
     }
 }

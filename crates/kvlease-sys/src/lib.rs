@@ -22,6 +22,7 @@ mod external;
 #[cfg(feature = "python")]
 mod external_python;
 mod generations;
+mod heap;
 mod identity;
 #[cfg(feature = "python")]
 mod mapped_python;
@@ -38,6 +39,7 @@ pub use descriptor::reopen;
 pub use digest::Digest;
 pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
 pub use generations::GenerationTable;
+pub use heap::trim_heap;
 pub use identity::Identity;
 #[cfg(feature = "python")]
 pub use mapped_python::MappedBytes;

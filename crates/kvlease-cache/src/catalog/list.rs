@@ -1,5 +1,7 @@
 //! Look-ups that count as no use: one object, a bucket's objects, the buckets.
 
+use std::collections::BinaryHeap;
+
 use kvlease_types::ByteSize;
 
 use super::Catalog;
@@ -56,18 +58,29 @@ impl Catalog {
         (page, self.cursor_at(to.max(from)))
     }
 
-    /// Contents of every bucket with sealed objects, by name.
-    pub fn buckets(&self) -> Vec<BucketInfo> {
-        let filled = self.objects.buckets().filter(|(_, bucket)| bucket.objects > 0);
-        let mut buckets: Vec<_> = filled
-            .map(|(_, bucket)| BucketInfo {
+    /// Contents of the first `limit` buckets with sealed objects whose names are behind `after`, by
+    /// name. Takes memory for these alone, however many there are.
+    pub fn buckets(&self, after: &str, limit: usize) -> Vec<BucketInfo> {
+        let mut first = BinaryHeap::new();
+        for (id, bucket) in self.objects.buckets() {
+            let name = bucket.name.as_str();
+            if bucket.objects == 0 || name <= after {
+                continue;
+            }
+            first.push((name, id));
+            if first.len() > limit {
+                first.pop();
+            }
+        }
+        let describe = |(_, id)| {
+            let bucket = self.objects.bucket(id);
+            BucketInfo {
                 bucket: bucket.name.clone(),
                 objects: bucket.objects,
                 stored: ByteSize::new(bucket.stored),
-            })
-            .collect();
-        buckets.sort_by(|a, b| a.bucket.cmp(&b.bucket));
-        buckets
+            }
+        };
+        first.into_sorted_vec().into_iter().map(describe).collect()
     }
 
     fn cursor_at(&self, slot: usize) -> Option<ListCursor> {

@@ -9,6 +9,7 @@ use kvlease_types::ByteSize;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
 use super::{error::ConfigError, socket::SocketPlace, value};
+use crate::sizing::CONNECTION_MEMORY_MIN;
 
 /// Mode of the fast lane's socket unless configured: for the daemon's own user.
 const SOCKET_MODE_DEFAULT: u32 = 0o600;
@@ -19,6 +20,7 @@ const SOCKET_MODE_DEFAULT: u32 = 0o600;
 pub struct Config {
     pub address: SocketAddr,
     pub connections_max: usize,
+    pub connection_memory_max: Option<ByteSize>,
     pub header_timeout: Duration,
     pub put_stall_timeout: Duration,
     pub put_timeout: Duration,
@@ -70,6 +72,7 @@ impl Default for Config {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 9200)),
             connections_max: 8_192,
+            connection_memory_max: None,
             header_timeout: Duration::from_secs(75),
             put_stall_timeout: Duration::from_secs(10),
             put_timeout: Duration::from_secs(120),
@@ -147,7 +150,9 @@ pub const SETTINGS: &[Setting] = &[
     setting!("server.address", "KVLEASE_LISTEN", address, true, address, SocketAddr::to_string,
         "address and port to serve HTTP on; port 0 takes a free one"),
     setting!("server.connections_max", "KVLEASE_CONNECTIONS_MAX", connections_max, false, value::count, usize::to_string,
-        "limit of connections served at the same time, for HTTP and for the fast lane each; more wait to be accepted"),
+        "limit of connections served at the same time, for HTTP and for the fast lane each; more wait to be accepted. As many as server.connection_memory_max has memory for"),
+    setting!("server.connection_memory_max", "KVLEASE_CONNECTION_MEMORY_MAX", connection_memory_max, true, connection_memory, |v: &Option<_>| value::or_auto(*v),
+        "hard limit of the memory of all connections, of at least 32MiB; `auto` is what the memory limit of the control group leaves, at least 32MiB and at most 2GiB"),
     setting!("server.header_timeout_s", "KVLEASE_HEADER_TIMEOUT_S", header_timeout, false, value::seconds, seconds,
         "seconds for a whole request head, including the idle time of the connection before it; keep it above the 30 s for which LMCache keeps idle connections"),
     setting!("server.put_stall_timeout_s", "KVLEASE_PUT_STALL_TIMEOUT_S", put_stall_timeout, false, value::seconds, seconds,
@@ -221,6 +226,16 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "write a numeric address and a port, such as `127.0.0.1:9200` or `[::]:9200`".into()
     })
+}
+
+/// A size, or `None` for `auto`.
+fn connection_memory(text: &str) -> Result<Option<ByteSize>, String> {
+    match value::size_or_auto(text)? {
+        Some(size) if size < CONNECTION_MEMORY_MIN => {
+            Err(format!("write at least `{CONNECTION_MEMORY_MIN}`, or `auto`"))
+        }
+        size => Ok(size),
+    }
 }
 
 fn segment_name(text: &str) -> Result<SegmentName, String> {

@@ -9,16 +9,24 @@ use hyper_util::{
 };
 use kvlease_types::Caller;
 use rustix::net::sockopt::set_tcp_user_timeout;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::OwnedSemaphorePermit,
-};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::{connection::Socket, routes};
-use crate::{connection_limit::ConnectionLimit, context::Context};
+use super::{
+    admission::{Admission, Place},
+    connection::Socket,
+    routes,
+    watched::Watched,
+};
+use crate::{connection_limit::refused, context::Context};
 
 /// The largest head of a request: a key of the greatest length, fully escaped, fits twice.
 const HEAD_LEN_MAX: usize = 16 << 10;
+
+/// How long a client may take no byte of a reply, which occupies memory meanwhile.
+const READER_STALL_MAX: Duration = Duration::from_secs(30);
+
+/// How long a connection on a reserved place may take for a head.
+const RESERVED_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves `listener` until `stop` resolves, then ends every connection after its current
 /// request, waiting at most `grace` for that.
@@ -28,18 +36,18 @@ pub(crate) async fn accept(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let limit = ConnectionLimit::new(context.config.connections_max, &context.metrics);
+    let admission = Admission::new(context.places.http, &context.metrics);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let next = tokio::select! {
             biased;
             () = &mut stop => break,
-            next = next_connection(&listener, &limit, &context) => next,
+            next = next_connection(&listener, &admission, &context) => next,
         };
         match next {
-            Ok((stream, peer, permit)) => serve(stream, peer, permit, &context, &graceful),
-            Err(error) => limit.refused("a connection", &error).await,
+            Ok((stream, peer, place)) => serve(stream, peer, place, &context, &graceful),
+            Err(error) => refused(&context.metrics, "a connection", &error).await,
         }
     }
     drop(listener);
@@ -48,39 +56,43 @@ pub(crate) async fn accept(
     }
 }
 
-/// The next connection, once there is a permit for it.
+/// The next connection, once there is a place for it.
 async fn next_connection(
     listener: &TcpListener,
-    limit: &ConnectionLimit,
+    admission: &Arc<Admission>,
     context: &Context,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = limit.permit().await;
+) -> io::Result<(TcpStream, SocketAddr, Place)> {
     let (stream, peer) = listener.accept().await?;
     // Replies are small; waiting to fill a segment would delay each of them.
     stream.set_nodelay(true)?;
     // A client that takes nothing for longer than any lease lives gets no more bytes anyway.
-    let stall_max = u32::try_from(context.config.lease_ttl_max.as_millis()).unwrap_or(u32::MAX);
-    set_tcp_user_timeout(&stream, stall_max)?;
-    Ok((stream, peer, permit))
+    let stall_max = READER_STALL_MAX.min(context.config.lease_ttl_max).as_millis();
+    set_tcp_user_timeout(&stream, u32::try_from(stall_max).unwrap_or(u32::MAX))?;
+    Ok((stream, peer, admission.take().await))
 }
 
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
     context: &Arc<Context>,
     graceful: &GracefulShutdown,
 ) {
     let socket = Socket::new(stream);
     let open = context.metrics.connection();
     let caller = Caller::http(peer);
-    let header_timeout = context.config.header_timeout;
-    let (context, seen) = (Arc::clone(context), socket.clone());
+    let header_timeout = if place.is_reserved() {
+        context.config.header_timeout.min(RESERVED_HEADER_TIMEOUT)
+    } else {
+        context.config.header_timeout
+    };
+    let place = Arc::new(place);
+    let (context, seen, held) = (Arc::clone(context), socket.clone(), Arc::clone(&place));
     let service = service_fn(move |request| {
-        let (context, socket) = (Arc::clone(&context), seen.clone());
+        let (context, socket, mut busy) = (Arc::clone(&context), seen.clone(), held.begin());
         async move {
-            let response = routes::answer(&context, &caller, request, &socket).await;
-            Ok::<_, std::convert::Infallible>(response)
+            let response = routes::answer(&context, &caller, request, &socket, &mut busy).await;
+            Ok::<_, std::convert::Infallible>(response.map(|body| Watched::new(body, busy)))
         }
     });
     let connection = http1::Builder::new()
@@ -90,9 +102,14 @@ fn serve(
         .serve_connection(TokioIo::new(socket), service);
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
-        let _held = (permit, open);
-        if let Err(error) = watched.await {
-            tracing::debug!(%caller, "a connection ended: {error}");
+        let _open = open;
+        tokio::select! {
+            ended = watched => if let Err(error) = ended {
+                tracing::debug!(%caller, "a connection ended: {error}");
+            },
+            () = place.closed() => {
+                tracing::debug!(%caller, "closed an idle connection: its place is needed");
+            }
         }
     });
 }

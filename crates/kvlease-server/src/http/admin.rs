@@ -2,13 +2,19 @@
 
 use std::sync::LazyLock;
 
-use kvlease_api::{BucketStats, ErrorCode, JSON, StatsReply, openapi_document};
+use kvlease_api::{BucketStats, ErrorCode, JSON, StatsQuery, StatsReply, openapi_document};
 
-use super::reply::{self, Answer, Refusal};
-use crate::{context::Context, metrics};
+use super::{
+    page::{PAGE_MEMORY, Page},
+    reply::{self, Answer, Refusal},
+};
+use crate::{connection_memory::Purpose, context::Context, metrics};
 
 /// The content type of plain words.
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Memory for the metrics while they are made: a string that grows by doubling.
+const METRICS_MEMORY: usize = 256 << 10;
 
 pub(super) fn health() -> Answer {
     Ok(reply::typed(TEXT, "ok\n".into()))
@@ -24,9 +30,10 @@ pub(super) fn ready(context: &Context) -> Answer {
     Ok(reply::typed(TEXT, "ready\n".into()))
 }
 
-pub(super) fn metrics(context: &Context) -> Answer {
+pub(super) async fn metrics(context: &Context) -> Answer {
+    let held = reply::memory(context, Purpose::Admin, METRICS_MEMORY).await?;
     let text = context.metrics.encode();
-    Ok(reply::typed(metrics::CONTENT_TYPE, text.into()))
+    Ok(reply::accounted(metrics::CONTENT_TYPE, text.into(), held))
 }
 
 pub(super) fn openapi() -> Answer {
@@ -34,14 +41,12 @@ pub(super) fn openapi() -> Answer {
     Ok(reply::typed(JSON, DOCUMENT.as_bytes().into()))
 }
 
-pub(super) fn stats(context: &Context) -> Answer {
+pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
+    let query = StatsQuery::parse(query).map_err(Refusal::invalid)?;
+    let held = reply::memory(context, Purpose::Admin, PAGE_MEMORY).await?;
     let stats = context.engine.stats().catalog;
-    let buckets = context.engine.buckets().into_iter().map(|totals| BucketStats {
-        bucket: totals.bucket.as_str().to_owned(),
-        objects: totals.objects,
-        stored: totals.stored.bytes(),
-    });
-    Ok(reply::json(&StatsReply {
+    let (buckets, next_buckets_after) = buckets(context, &query);
+    let stats = StatsReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch: context.status.epoch().to_string(),
         shared_memory_name: context.config.shared_memory_name.to_string(),
@@ -65,6 +70,30 @@ pub(super) fn stats(context: &Context) -> Answer {
         misses: context.metrics.misses(),
         leases_expired: stats.totals.expired_unreleased,
         evictions: stats.totals.evicted,
-        buckets: buckets.collect(),
-    }))
+        buckets,
+        next_buckets_after,
+    };
+    Ok(reply::accounted(JSON, reply::json_bytes(&stats), held))
+}
+
+/// One page of the buckets, and the name behind which the next one starts.
+fn buckets(context: &Context, query: &StatsQuery) -> (Vec<BucketStats>, Option<String>) {
+    // One more than asked for shows whether another page follows.
+    let totals = context.engine.buckets(&query.buckets_after, query.buckets_limit + 1);
+    let found = totals.len();
+    let mut page = Page::new();
+    for totals in totals.into_iter().take(query.buckets_limit) {
+        let fits = page.push(BucketStats {
+            bucket: totals.bucket.as_str().to_owned(),
+            objects: totals.objects,
+            stored: totals.stored.bytes(),
+        });
+        if !fits {
+            break;
+        }
+    }
+    let buckets = page.into_items();
+    let is_last = buckets.len() == found;
+    let last = buckets.last().map(|bucket| bucket.bucket.clone());
+    (buckets, last.filter(|_| !is_last))
 }

@@ -2,12 +2,15 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use kvlease_engine::{Grants, Read, ReadError};
+
+use crate::connection_memory::Held;
 
 /// Body of a reply.
 pub(crate) enum Body {
@@ -17,8 +20,26 @@ pub(crate) enum Body {
     /// does, because the client has gone, dropping the body releases the lease.
     Lease(Option<(Bytes, Grants)>),
     /// An object, piece by piece. An error ends the connection, so the client sees a body that
-    /// is shorter than announced instead of wrong bytes.
-    Object(Box<Read>),
+    /// is shorter than announced instead of wrong bytes. The pieces hold the memory until the
+    /// system has taken them.
+    Object(Box<Read>, Option<Arc<Held>>),
+}
+
+/// Bytes with the memory that was taken for them, until both have been sent.
+struct Accounted<H> {
+    bytes: Bytes,
+    _held: H,
+}
+
+impl<H> AsRef<[u8]> for Accounted<H> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The bytes, which hold the memory as long as they live.
+pub(crate) fn accounted<H: Send + 'static>(bytes: Bytes, held: H) -> Bytes {
+    Bytes::from_owner(Accounted { bytes, _held: held })
 }
 
 impl http_body::Body for Body {
@@ -35,7 +56,10 @@ impl http_body::Body for Body {
                 grants.deliver();
                 bytes
             })),
-            Self::Object(read) => read.next_piece(),
+            Self::Object(read, held) => read.next_piece().map(|piece| {
+                let held = held.clone();
+                piece.map(|piece| accounted(piece, held))
+            }),
         };
         Poll::Ready(next.transpose().map(|piece| piece.map(Frame::data)))
     }
@@ -44,7 +68,7 @@ impl http_body::Body for Body {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Lease(lease) => lease.is_none(),
-            Self::Object(read) => read.left() == 0,
+            Self::Object(read, _) => read.left() == 0,
         }
     }
 
@@ -52,7 +76,7 @@ impl http_body::Body for Body {
         SizeHint::with_exact(match self {
             Self::Full(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
             Self::Lease(lease) => lease.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64),
-            Self::Object(read) => read.left(),
+            Self::Object(read, _) => read.left(),
         })
     }
 }

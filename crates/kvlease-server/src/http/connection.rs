@@ -5,7 +5,7 @@ use std::{
     os::fd::AsFd,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -17,6 +17,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::connection_memory::{ConnectionMemory, Held, Purpose};
+
 /// How many bytes the kernel collects before it wakes us, while more than that of a body is to
 /// come; the largest that fits. A wake-up for every segment costs more than the copy of its bytes
 /// (`benches/ingest`).
@@ -25,6 +27,13 @@ const LOW_WATERS: [usize; 2] = [1 << 20, 256 << 10];
 /// The most bytes of a body that hyper may hold already: its read buffer at its largest. They
 /// will not come through the socket again, so they must not be waited for there.
 const BUFFERED_MAX: usize = 408 << 10;
+
+/// The most bytes of one read without memory for more: hyper's read buffer grows once a read fills
+/// the 8 KiB that it has at first.
+const READ_LEN_SMALL: usize = (8 << 10) - 1;
+
+/// Memory for hyper's read buffer at its largest, and what it is copied from while it grows.
+const READ_BUFFER_MEMORY: usize = 512 << 10;
 
 /// A socket, shared between hyper, which reads and writes it, and the upload that is under way,
 /// which tells the kernel how many bytes are worth a wake-up.
@@ -35,11 +44,26 @@ pub(crate) struct Socket(Arc<Shared>);
 struct Shared {
     stream: TcpStream,
     low_water: AtomicUsize,
+    /// Memory for a large read buffer. hyper keeps such a buffer, and so the connection keeps this.
+    large: OnceLock<Held>,
 }
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Shared { stream, low_water: AtomicUsize::new(1) }))
+        Self(Arc::new(Shared { stream, low_water: AtomicUsize::new(1), large: OnceLock::new() }))
+    }
+
+    /// Lets the read buffer grow for a body of this length, `None` if it is unknown, if there is
+    /// memory for that.
+    pub(crate) fn expect_body(&self, len: Option<u64>, memory: &ConnectionMemory) {
+        let is_long = len.is_none_or(|len| len > 2 * READ_LEN_SMALL as u64);
+        if is_long
+            && self.0.large.get().is_none()
+            && let Some(held) = memory.try_take(Purpose::Uploads, READ_BUFFER_MEMORY)
+        {
+            // One task at a time serves a connection, so this is the only value.
+            let _ = self.0.large.set(held);
+        }
     }
 
     /// Says how many bytes of the current body are still to come; `None` if that is unknown. Returns
@@ -65,9 +89,13 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.stream.poll_read_ready(cx))?;
-            match self.0.stream.try_read_buf(buffer) {
+            let read = match self.0.large.get() {
+                Some(_) => self.0.stream.try_read_buf(buffer).map(drop),
+                None => self.read_little(buffer),
+            };
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result.map(drop)),
+                result => return Poll::Ready(result),
             }
         }
     }
@@ -105,6 +133,14 @@ impl AsyncWrite for Socket {
 }
 
 impl Socket {
+    /// Reads so little that hyper's read buffer does not grow.
+    fn read_little(&self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+        let len = buffer.remaining().min(READ_LEN_SMALL);
+        let read = self.0.stream.try_read(buffer.initialize_unfilled_to(len))?;
+        buffer.advance(read);
+        Ok(())
+    }
+
     fn write_when_ready(
         &self,
         cx: &mut Context<'_>,

@@ -1,24 +1,43 @@
 //! Objects without leases: read, look up, list, remove.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Response, header};
 use kvlease_api::{
-    CHECKSUM_HEADER, ErrorCode, ListQuery, ListReply, ListedObject, LocationsReply, Names, OCTETS,
+    CHECKSUM_HEADER, ErrorCode, JSON, ListQuery, ListReply, ListedObject, LocationsReply, Names,
+    OCTETS,
 };
 use kvlease_cache::ListCursor;
-use kvlease_types::{Caller, Checksum};
+use kvlease_engine::READ_PIECE_MAX;
+use kvlease_types::{Caller, Checksum, KEY_LEN_MAX};
 
 use super::{
     body::Body,
-    reply::{self, Answer, Refusal},
+    page::{PAGE_MEMORY, Page},
+    reply::{self, Answer, Refusal, SMALL_REPLY_LEN},
 };
-use crate::context::Context;
+use crate::{connection_memory::Purpose, context::Context};
 
-pub(super) fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
+/// The most bytes of an object that wait to be sent: hyper takes a second piece before it has sent
+/// the first.
+const PIECES_LEN_MAX: usize = 2 * READ_PIECE_MAX;
+
+/// The longest object of a listing in bytes of JSON: a key of control characters, each of which takes
+/// six, and the other fields.
+const LISTED_LEN_MAX: usize = 6 * KEY_LEN_MAX + 128;
+
+pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
     let (bucket, key) = names.object();
     let read = context.engine.read(caller, bucket.as_str(), key.as_str())?;
+    let len = usize::try_from(read.left()).unwrap_or(usize::MAX);
+    let held = if len > SMALL_REPLY_LEN {
+        Some(Arc::new(reply::memory(context, Purpose::Replies, len.min(PIECES_LEN_MAX)).await?))
+    } else {
+        None
+    };
     context.metrics.sent(read.left());
     let checksum = read.checksum();
-    Ok(object(Body::Object(Box::new(read)), checksum))
+    Ok(object(Body::Object(Box::new(read), held), checksum))
 }
 
 pub(super) fn head(context: &Context, names: &Names) -> Answer {
@@ -44,19 +63,33 @@ pub(super) fn remove(context: &Context, caller: &Caller, names: &Names) -> Answe
     Ok(reply::empty())
 }
 
-pub(super) fn list(context: &Context, names: &Names, query: Option<&str>) -> Answer {
+pub(super) async fn list(context: &Context, names: &Names, query: Option<&str>) -> Answer {
     let query = ListQuery::parse(query).map_err(Refusal::invalid)?;
-    let cursor = ListCursor::new(query.cursor);
-    let (objects, next) =
-        context.engine.list(names.bucket().as_str(), &query.prefix, cursor, query.limit);
-    let objects = objects.into_iter().map(|object| ListedObject {
-        key: object.key.as_str().to_owned(),
-        len: object.len.bytes(),
-        checksum: object.checksum.to_string(),
-        leases: object.leases.into(),
-    });
+    let held = reply::memory(context, Purpose::Replies, PAGE_MEMORY).await?;
+    let mut next = Some(ListCursor::new(query.cursor));
+    let mut page = Page::new();
+    while let Some(cursor) = next {
+        // Objects are asked for as far as the longest of them would fit.
+        let wanted = page.holds(LISTED_LEN_MAX).min(query.limit - page.len());
+        if wanted == 0 {
+            break;
+        }
+        let objects;
+        (objects, next) =
+            context.engine.list(names.bucket().as_str(), &query.prefix, cursor, wanted);
+        for object in objects {
+            let fits = page.push(ListedObject {
+                key: object.key.as_str().to_owned(),
+                len: object.len.bytes(),
+                checksum: object.checksum.to_string(),
+                leases: object.leases.into(),
+            });
+            assert!(fits, "no object is longer than the longest");
+        }
+    }
     let next_cursor = next.map(ListCursor::number);
-    Ok(reply::json(&ListReply { objects: objects.collect(), next_cursor }))
+    let page = ListReply { objects: page.into_items(), next_cursor };
+    Ok(reply::accounted(JSON, reply::json_bytes(&page), held))
 }
 
 fn object(body: Body, checksum: Checksum) -> Response<Body> {

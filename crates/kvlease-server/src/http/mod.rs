@@ -5,13 +5,16 @@
 
 mod accept;
 mod admin;
+mod admission;
 mod body;
 mod connection;
 mod kv;
 mod lease;
+mod page;
 mod put;
 mod reply;
 mod routes;
 mod upload;
+mod watched;
 
 pub(crate) use accept::accept;

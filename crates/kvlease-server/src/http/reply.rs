@@ -1,16 +1,28 @@
 //! Replies and refusals.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use kvlease_api::{ErrorBody, ErrorCode, JSON};
 use kvlease_types::{Miss, RemoveRefused, WriteRefused};
 use serde::Serialize;
 
-use super::body::Body;
-use crate::status::Draining;
+use super::body::{self, Body};
+use crate::{
+    connection_memory::{Held, Purpose},
+    context::Context,
+    status::Draining,
+};
 
 /// Seconds after which a client that was refused for lack of room may try again.
 const RETRY_AFTER_S: u32 = 1;
+
+/// The longest reply in bytes that needs no memory beside the place of its connection.
+pub(crate) const SMALL_REPLY_LEN: usize = 8 << 10;
+
+/// How long a request waits for the memory of its reply.
+const MEMORY_WAIT: Duration = Duration::from_secs(1);
 
 /// Result of a handler.
 pub(crate) type Answer = Result<Response<Body>, Refusal>;
@@ -107,6 +119,29 @@ pub(crate) fn typed(content_type: &'static str, bytes: Bytes) -> Response<Body> 
     let content_type = HeaderValue::from_static(content_type);
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
+}
+
+/// Takes memory for a reply, before it is made.
+pub(crate) async fn memory(
+    context: &Context,
+    purpose: Purpose,
+    len: usize,
+) -> Result<Held, Refusal> {
+    context.memory.take(purpose, len, MEMORY_WAIT).await.ok_or_else(|| {
+        let text = "the memory for replies is taken by other clients: try again, or raise \
+            server.connection_memory_max";
+        Refusal::new(ErrorCode::Unavailable, text)
+    })
+}
+
+/// A reply that keeps its memory until it has been sent.
+pub(crate) fn accounted(
+    content_type: &'static str,
+    bytes: Bytes,
+    mut held: Held,
+) -> Response<Body> {
+    held.shrink(bytes.len());
+    typed(content_type, body::accounted(bytes, held))
 }
 
 fn status(code: ErrorCode) -> StatusCode {

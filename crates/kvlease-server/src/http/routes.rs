@@ -9,6 +9,7 @@ use kvlease_types::Caller;
 
 use super::{
     admin,
+    admission::Busy,
     body::Body,
     connection::Socket,
     kv, lease, put,
@@ -24,11 +25,14 @@ pub(super) async fn answer(
     caller: &Caller,
     request: Request<Incoming>,
     socket: &Socket,
+    busy: &mut Busy,
 ) -> Response<Body> {
     let started = Instant::now();
     let route = Route::parse(request.uri().path());
     let endpoint = route.as_ref().ok().and_then(|route| route.endpoint(request.method().as_str()));
+    let placed = endpoint.is_some_and(Endpoint::is_admin) || busy.has_place().await;
     let answer = match (route, endpoint) {
+        _ if !placed => Err(no_place()),
         (Ok(route), Some(endpoint)) => {
             dispatch(context, caller, (endpoint, route.into_names()), request, socket).await
         }
@@ -65,17 +69,23 @@ async fn dispatch(
         Endpoint::Release => lease::release(context, caller, &names),
         Endpoint::Renew => lease::renew(context, caller, &names, query),
         Endpoint::Put => put::put(context, caller, names, request, socket).await,
-        Endpoint::Get => kv::get(context, caller, &names),
+        Endpoint::Get => kv::get(context, caller, &names).await,
         Endpoint::Head => kv::head(context, &names),
         Endpoint::Remove => kv::remove(context, caller, &names),
         Endpoint::Locations => kv::locations(context, &names),
-        Endpoint::List => kv::list(context, &names, query),
-        Endpoint::Stats => admin::stats(context),
+        Endpoint::List => kv::list(context, &names, query).await,
+        Endpoint::Stats => admin::stats(context, query).await,
         Endpoint::Health => admin::health(),
         Endpoint::Ready => admin::ready(context),
-        Endpoint::Metrics => admin::metrics(context),
+        Endpoint::Metrics => admin::metrics(context).await,
         Endpoint::OpenApi => admin::openapi(),
     }
+}
+
+fn no_place() -> Refusal {
+    let text = "all places for connections are taken: try again, or raise server.connections_max \
+        or server.connection_memory_max";
+    Refusal::closing(ErrorCode::Unavailable, text)
 }
 
 fn refusal_of(error: RouteError) -> Refusal {

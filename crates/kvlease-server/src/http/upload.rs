@@ -46,6 +46,9 @@ impl<'a> Upload<'a> {
         let has_length = headers.contains_key(header::CONTENT_LENGTH)
             || headers.contains_key(header::TRANSFER_ENCODING);
         let asks_first = headers.contains_key(header::EXPECT);
+        if has_length {
+            socket.expect_body(request.body().size_hint().exact(), &context.memory);
+        }
         Self {
             has_length,
             asks_first,

@@ -12,7 +12,10 @@ use tokio::{
 };
 
 use super::{Socket, connection, peer};
-use crate::{connection_limit::ConnectionLimit, context::Context};
+use crate::{
+    connection_limit::{ConnectionLimit, refused},
+    context::Context,
+};
 
 /// Serves `listener` until the sender of `stop` is dropped, then ends every connection, waiting
 /// at most `grace` for that.
@@ -22,7 +25,7 @@ pub(crate) async fn accept(
     mut stop: watch::Receiver<()>,
     grace: Duration,
 ) {
-    let limit = ConnectionLimit::new(context.config.connections_max, &context.metrics);
+    let limit = ConnectionLimit::new(context.places.lane, &context.metrics);
     let mut connections = JoinSet::new();
     let mut accepted = 0_u32;
     loop {
@@ -40,7 +43,9 @@ pub(crate) async fn accept(
                     serve(stream, permit, caller, &context, &stop, &mut connections);
                 }
             }
-            Err(error) => limit.refused("a connection of the fast lane", &error).await,
+            Err(error) => {
+                refused(&context.metrics, "a connection of the fast lane", &error).await;
+            }
         }
     }
     drop(socket);

@@ -1,50 +1,98 @@
 //! Leases for many keys at once, some of which may have to be waited for.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use kvlease_api::lane::{Acquire, Frame, Kind, LeaseGrant, LeaseStatus, LeasesWriter, Request};
+use kvlease_api::lane::{Acquire, LeaseGrant, LeaseStatus, LeasesWriter};
 use kvlease_cache::Lease;
 use kvlease_engine::Grants;
+use kvlease_types::{Miss, Mode};
 
-use super::leases::Leases;
-use crate::{context::Context, metrics::LeaseTally};
+use super::{answers::grants_len, leases::Leases};
+use crate::{connection_memory::Held, context::Context, metrics::LeaseTally};
 
 /// An acquire that waits for pending objects, in a task of its own, so that later frames of its
 /// connection are not held up. Until the connection has taken the answer, its leases are the
 /// task's, and end with it.
 pub(super) struct Wait {
-    request: u64,
-    /// The payload of its frame.
-    payload: Vec<u8>,
-    grants: Grants,
-    started: Instant,
-}
-
-/// An acquire that has waited.
-pub(super) struct Waited {
     pub(super) request: u64,
     pub(super) grants: Grants,
     pub(super) started: Instant,
+    /// Memory of the grants and of the keys.
+    pub(super) held: Held,
 }
 
 impl Wait {
-    pub(super) fn new(frame: &Frame<'_>, grants: Grants, started: Instant) -> Self {
-        Self { request: frame.request, payload: frame.payload.to_vec(), grants, started }
+    /// Waits as long as the client does, and leases what is sealed meanwhile.
+    pub(super) async fn run(mut self, context: Arc<Context>, awaited: Awaited) -> Self {
+        let Awaited { bucket, keys, mode, wait } = awaited;
+        let until = self.started + wait.min(context.config.lease_wait_max);
+        let until = tokio::time::Instant::from_std(until);
+        let keys = keys.as_slices();
+        context.engine.await_pending(&mut self.grants, &bucket, &keys, mode, until).await;
+        self
+    }
+}
+
+/// The part of a request that a wait for pending objects needs.
+pub(super) struct Awaited {
+    bucket: Box<str>,
+    keys: Names,
+    mode: Mode,
+    wait: Duration,
+}
+
+impl Awaited {
+    /// Keeps what is needed to wait for the pending objects of an acquire.
+    pub(super) fn new(acquire: &Acquire<'_>, grants: &Grants) -> Self {
+        let Acquire { bucket, ref keys, mode, wait, .. } = *acquire;
+        let outcomes = grants.outcomes();
+        // In prefix mode the keys behind the pending one follow, which has the last outcome.
+        let is_needed = |place: usize| match outcomes.get(place) {
+            Some(outcome) => matches!(outcome, Err(Miss::Pending)),
+            None => true,
+        };
+        let keys = keys.as_slice().iter().enumerate();
+        let keys = keys.map(|(place, key)| if is_needed(place) { key } else { "" });
+        Self { bucket: bucket.into(), keys: keys.collect(), mode, wait }
     }
 
-    /// Waits as long as the client does, and leases what is sealed meanwhile.
-    pub(super) async fn run(self, context: Arc<Context>) -> Waited {
-        let Self { request, payload, mut grants, started } = self;
-        let kind = Kind::Acquire.number();
-        let frame = Frame { kind, flags: 0, request, payload: &payload };
-        let Ok(Request::Acquire(acquire)) = Request::decode(&frame) else {
-            unreachable!("the frame was an acquire when it came")
-        };
-        let Acquire { bucket, keys, mode, wait, .. } = acquire;
-        let until =
-            tokio::time::Instant::from_std(started + wait.min(context.config.lease_wait_max));
-        context.engine.await_pending(&mut grants, bucket, keys.as_slice(), mode, until).await;
-        Waited { request, grants, started }
+    /// Memory of the wait, beside its task.
+    pub(super) fn len(&self) -> usize {
+        let each = size_of::<&str>() + size_of::<u32>() + size_of::<Result<Lease, Miss>>();
+        self.bucket.len() + self.keys.text.len() + self.keys.ends.len() * each
+    }
+}
+
+/// Names in one piece of memory, each in its place. Names that are not needed are empty.
+#[derive(Default)]
+struct Names {
+    text: String,
+    /// Where each name ends.
+    ends: Vec<u32>,
+}
+
+impl Names {
+    fn as_slices(&self) -> Vec<&str> {
+        let mut from = 0;
+        let name =
+            |end: &u32| &self.text[std::mem::replace(&mut from, *end as usize)..*end as usize];
+        self.ends.iter().map(name).collect()
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Names {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        let mut all = Self::default();
+        for name in names {
+            all.text.push_str(name);
+            all.ends.push(u32::try_from(all.text.len()).expect("the names were in one frame"));
+        }
+        all.text.shrink_to_fit();
+        all.ends.shrink_to_fit();
+        all
     }
 }
 
@@ -56,6 +104,7 @@ pub(super) fn answer(
     leases: &mut Leases,
     out: &mut Vec<u8>,
 ) {
+    out.reserve_exact(grants_len(&grants));
     let mut frame = LeasesWriter::begin(std::mem::take(out), request);
     let mut tally = LeaseTally::default();
     for outcome in grants.outcomes() {
@@ -84,5 +133,18 @@ fn grant(lease: &Lease) -> LeaseGrant {
         generation: lease.generation,
         checksum: lease.checksum,
         len: lease.len,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_places() {
+        for names in [&["a", "", "bcd", ""][..], &[], &["", "x"]] {
+            let kept: Names = names.iter().copied().collect();
+            assert_eq!(kept.as_slices(), names);
+        }
     }
 }

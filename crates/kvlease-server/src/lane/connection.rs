@@ -2,12 +2,23 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use kvlease_api::lane::FailureCode;
+use kvlease_api::lane::{FailureCode, Request};
 use kvlease_sys::boot_time;
 use kvlease_types::Caller;
-use tokio::{net::UnixStream, sync::watch, time::sleep};
+use tokio::{
+    net::UnixStream,
+    sync::watch,
+    time::{Instant, sleep},
+};
 
-use super::{handshake, inbox::Inbox, outgoing, session::Session};
+use super::{
+    acquire::Wait,
+    answers::{answer_len_max, grants_len},
+    handshake,
+    inbox::Inbox,
+    outgoing,
+    session::Session,
+};
 use crate::context::Context;
 
 /// How many bytes of answers are collected before they are sent, while more frames are there.
@@ -55,42 +66,55 @@ async fn converse(
     inbox: &mut Inbox,
     mut stop: watch::Receiver<()>,
 ) -> End {
+    let context = Arc::clone(&session.context);
+    let memory = &context.memory;
     let mut idle = false;
     loop {
-        let goes_on = answer_what_is_there(session, inbox);
-        if !session.out.is_empty() {
-            if let Some(end) = send(session, stream).await {
-                return end;
-            }
-            if goes_on {
-                continue;
-            }
+        let next = answer_what_is_there(session, inbox).await;
+        if !session.out.is_empty()
+            && let Some(end) = send(session, stream).await
+        {
+            return end;
         }
-        if !goes_on {
-            return End::Daemon;
+        match next {
+            Next::Frames => continue,
+            Next::End => return End::Daemon,
+            Next::Receive => {}
         }
+        let late = inbox.settle(memory);
         let pause = time_to_pause(session, idle);
         let event = tokio::select! {
             biased;
             _ = stop.changed() => return End::Daemon,
             Some(waited) = session.waits.join_next() => {
-                session.deliver(waited.expect("a panic ends the process"));
-                Event::Woken
+                Event::Waited(waited.expect("a panic ends the process"))
             }
-            received = inbox.receive(stream) => match received {
+            received = inbox.receive(stream, memory) => match received {
+                // It had no memory for a frame: the client is still there.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => Event::Late,
                 Ok(0) | Err(_) => Event::Gone,
-                Ok(_) => Event::Woken,
+                Ok(_) => Event::Received,
             },
+            () = sleep_until(late) => Event::Late,
             () = sleep_for(pause) => Event::Paused,
         };
+        idle = matches!(event, Event::Paused);
         match event {
-            Event::Woken => idle = false,
+            Event::Received => {}
+            Event::Waited(waited) => {
+                if !deliver(session, waited).await {
+                    return End::Daemon;
+                }
+            }
             Event::Gone => return End::Client,
+            Event::Late => {
+                tracing::warn!("a frame of the fast lane did not become whole in time: closing");
+                return End::Daemon;
+            }
             Event::Paused => {
                 session.reservations.end_overdue();
                 session.shrink();
                 inbox.shrink();
-                idle = true;
             }
         }
     }
@@ -98,40 +122,75 @@ async fn converse(
 
 /// End of a connection's wait.
 enum Event {
-    /// There is something to do.
-    Woken,
+    /// Bytes are here.
+    Received,
+    /// An acquire has waited.
+    Waited(Wait),
+    /// A frame did not become whole in time.
+    Late,
     /// The client has gone.
     Gone,
     /// Nothing has come for a while.
     Paused,
 }
 
+/// Continuation of a connection once its answers were sent.
+enum Next {
+    /// There are more frames.
+    Frames,
+    /// The rest of a frame has to come.
+    Receive,
+    /// The connection ends.
+    End,
+}
+
 /// Does what all frames that are whole ask for, as long as not too many answers wait to be sent.
-/// Returns whether the connection goes on.
-fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> bool {
+async fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> Next {
+    let context = Arc::clone(&session.context);
     while session.out.len() < ANSWERS_LEN {
-        match inbox.next() {
-            Ok(None) => return true,
-            Ok(Some(frame)) => {
-                if !session.handle(&frame) {
-                    return false;
-                }
-            }
+        let (frame, len) = match inbox.front() {
+            Ok(None) => return Next::Receive,
+            Ok(Some(front)) => front,
             Err(error) => {
                 let code = FailureCode::FrameTooLong;
                 session.context.metrics.lane.answered(None, Some(code), Duration::ZERO);
-                return session.refuse(error.request, code, &error.to_string());
+                session.refuse(error.request, code, &error.to_string());
+                return Next::End;
             }
+        };
+        let request = Request::decode(&frame);
+        let limit = context.config.put_stall_timeout;
+        if !session.out.make_room(answer_len_max(&request), &context.memory, limit).await {
+            // Sending what is there makes room; with nothing to send, others hold all memory.
+            return if session.out.is_empty() { Next::End } else { Next::Frames };
+        }
+        let goes_on = session.handle(&frame, request);
+        session.out.fit();
+        inbox.pass(len);
+        if !goes_on {
+            return Next::End;
         }
     }
-    true
+    Next::Frames
+}
+
+/// Answers an acquire that has waited. Returns whether there was memory for it.
+async fn deliver(session: &mut Session, waited: Wait) -> bool {
+    let context = Arc::clone(&session.context);
+    let limit = context.config.put_stall_timeout;
+    let room = session.out.make_room(grants_len(&waited.grants), &context.memory, limit).await;
+    if room {
+        session.deliver(waited);
+        session.out.fit();
+    }
+    room
 }
 
 /// Sends all answers. Returns how the connection ends if that fails.
 async fn send(session: &mut Session, stream: &UnixStream) -> Option<End> {
     let stall = session.context.config.put_stall_timeout;
-    let sent = outgoing::write(stream, &session.out, stall).await;
-    session.out.clear();
+    let sent = outgoing::write(stream, session.out.as_slice(), stall).await;
+    session.out.clear(&session.context.memory);
     match sent {
         Ok(()) => None,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -147,6 +206,13 @@ async fn send(session: &mut Session, stream: &UnixStream) -> Option<End> {
 fn time_to_pause(session: &Session, idle: bool) -> Option<Duration> {
     let end = session.reservations.next_end().map(|end| end.since(boot_time()));
     if idle { end } else { Some(end.map_or(IDLE, |end| end.min(IDLE))) }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn sleep_for(span: Option<Duration>) {

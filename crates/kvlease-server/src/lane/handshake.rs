@@ -48,13 +48,18 @@ pub(super) async fn open(
 async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
     // Receive until the first frame is whole; it must be a hello.
     let (request, hello) = loop {
-        let frame = inbox.next().map_err(|error| (error.request, not_hello()));
-        match frame.and_then(|frame| frame.map(|frame| hello(&frame)).transpose()) {
-            Ok(Some(hello)) => break hello,
+        let frame = inbox.front().map_err(|error| (error.request, not_hello()));
+        let hello = |(frame, len)| hello(&frame).map(|hello| (hello, len));
+        match frame.and_then(|frame| frame.map(hello).transpose()) {
+            Ok(Some((hello, len))) => {
+                inbox.pass(len);
+                break hello;
+            }
             Ok(None) => {}
             Err((request, refusal)) => return refuse(stream, request, refusal).await,
         }
-        if inbox.receive(stream).await? == 0 {
+        inbox.settle(&context.memory);
+        if inbox.receive(stream, &context.memory).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };

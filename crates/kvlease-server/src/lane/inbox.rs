@@ -1,12 +1,18 @@
 //! Bytes that were received and not yet read as frames.
 
-use std::io;
+use std::{io, time::Duration};
 
 use kvlease_api::lane::{FRAME_LEN_MAX, Frame, FrameTooLong, HEADER_LEN};
-use tokio::{io::AsyncReadExt, net::UnixStream};
+use tokio::{io::AsyncReadExt, net::UnixStream, time::Instant};
 
-/// The least that one read has room for.
-const READ_LEN_MIN: usize = 16 << 10;
+use crate::connection_memory::{ConnectionMemory, Held, Purpose};
+
+/// Room of a connection's place: for one read, and for frames of this length.
+const READ_LEN: usize = 16 << 10;
+
+/// How long a frame may take from its first bytes to its last, and how long it waits for memory. A
+/// client writes a frame at once, so a longer one has stopped, or wants to occupy memory.
+const FRAME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Bytes of a client, in the order of their arrival. Holds at most one frame that is not whole
 /// and what came with it.
@@ -15,18 +21,38 @@ pub(super) struct Inbox {
     bytes: Vec<u8>,
     /// How many of them were frames that are done with.
     done: usize,
+    /// Memory for a room that is longer than [`READ_LEN`].
+    held: Option<Held>,
+    /// When the frame that is not whole has to be.
+    deadline: Option<Instant>,
 }
 
 impl Inbox {
-    /// The next frame that is whole.
-    pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, FrameTooLong> {
-        match Frame::split(&self.bytes[self.done..], FRAME_LEN_MAX)? {
-            Some((frame, len)) => {
-                self.done += len;
-                Ok(Some(frame))
+    /// The next frame that is whole, and its length for [`Inbox::pass`].
+    pub(super) fn front(&self) -> Result<Option<(Frame<'_>, usize)>, FrameTooLong> {
+        Frame::split(&self.bytes[self.done..], FRAME_LEN_MAX)
+    }
+
+    /// Goes on behind a frame of this length.
+    pub(super) fn pass(&mut self, len: usize) {
+        self.done += len;
+        self.deadline = None;
+    }
+
+    /// Forgets the frames that are done with, and gives their room back where others need it.
+    /// Returns when the frame that is not whole has to be; `None` if there is none.
+    pub(super) fn settle(&mut self, memory: &ConnectionMemory) -> Option<Instant> {
+        self.bytes.drain(..self.done);
+        self.done = 0;
+        if self.bytes.is_empty() {
+            self.deadline = None;
+            if self.held.is_some() && memory.is_scarce(Purpose::Frames) {
+                self.shrink();
             }
-            None => Ok(None),
+        } else if self.deadline.is_none() {
+            self.deadline = Some(Instant::now() + FRAME_LIMIT);
         }
+        self.deadline
     }
 
     /// Waits until something is there, and takes it in. Returns how much that was: none at the end
@@ -34,13 +60,33 @@ impl Inbox {
     ///
     /// The stream remembers that a read which did not fill the room has emptied the socket, so no
     /// read is made in vain. Room is not made before there is something for it.
-    pub(super) async fn receive(&mut self, stream: &mut UnixStream) -> io::Result<usize> {
+    pub(super) async fn receive(
+        &mut self,
+        stream: &mut UnixStream,
+        memory: &ConnectionMemory,
+    ) -> io::Result<usize> {
         stream.readable().await?;
-        self.bytes.drain(..self.done);
-        self.done = 0;
-        let frame = Frame::len_of(&self.bytes).unwrap_or(HEADER_LEN);
-        self.bytes.reserve(frame.saturating_sub(self.bytes.len()).max(READ_LEN_MIN));
+        let frame = Frame::len_of(&self.bytes[self.done..]).unwrap_or(HEADER_LEN);
+        let room = (self.done + frame.min(HEADER_LEN + FRAME_LEN_MAX)).max(READ_LEN);
+        if self.bytes.capacity() < room {
+            self.take_memory(room, memory).await?;
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
         stream.read_buf(&mut self.bytes).await
+    }
+
+    /// Takes memory for a room of this length, which is more than there is.
+    async fn take_memory(&mut self, room: usize, memory: &ConnectionMemory) -> io::Result<()> {
+        let len = room.saturating_sub(READ_LEN + self.held.as_ref().map_or(0, Held::len));
+        if len > 0 {
+            let more = memory.take(Purpose::Frames, len, FRAME_LIMIT).await;
+            let more = more.ok_or(io::ErrorKind::TimedOut)?;
+            match &mut self.held {
+                Some(held) => held.merge(more),
+                None => self.held = Some(more),
+            }
+        }
+        Ok(())
     }
 
     /// Gives memory back that is not needed for what is here.
@@ -48,5 +94,9 @@ impl Inbox {
         self.bytes.drain(..self.done);
         self.done = 0;
         self.bytes.shrink_to_fit();
+        // What is left of a long frame keeps its memory until the frame is whole.
+        if self.bytes.len() <= READ_LEN {
+            self.held = None;
+        }
     }
 }

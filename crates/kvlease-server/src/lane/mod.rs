@@ -11,6 +11,7 @@
 
 mod accept;
 mod acquire;
+mod answers;
 mod connection;
 mod handshake;
 mod inbox;

@@ -10,14 +10,22 @@ use kvlease_types::Caller;
 use tokio::task::JoinSet;
 
 use super::{
-    acquire::{self, Wait, Waited},
+    acquire::{self, Awaited, Wait},
+    answers::Answers,
     leases::Leases,
     reservations::Reservations,
 };
-use crate::{context::Context, status::Draining};
+use crate::{
+    connection_memory::{Held, Purpose},
+    context::Context,
+    status::Draining,
+};
 
 /// The most acquires of one connection that wait at the same time.
-pub(super) const WAITS_MAX: usize = 64;
+const WAITS_MAX: usize = 64;
+
+/// One connection's part of the memory of all acquires that wait: a quarter.
+const WAITS_SHARE: usize = 4;
 
 /// An open connection, apart from its socket.
 pub(super) struct Session {
@@ -25,9 +33,11 @@ pub(super) struct Session {
     pub(super) leases: Leases,
     pub(super) reservations: Reservations,
     /// Acquires that wait for a writer.
-    pub(super) waits: JoinSet<Waited>,
+    pub(super) waits: JoinSet<Wait>,
+    /// Memory that they hold.
+    waits_memory: usize,
     /// Answers that were not sent yet.
-    pub(super) out: Vec<u8>,
+    pub(super) out: Answers,
     caller: Caller,
     /// The statuses of the answer that is being made; kept for its memory.
     statuses: Vec<DoneStatus>,
@@ -42,18 +52,24 @@ impl Session {
             leases: Leases::new(caller, context.status.epoch()),
             reservations: Reservations::new(caller, writable),
             waits: JoinSet::new(),
-            out: Vec::new(),
+            waits_memory: 0,
+            out: Answers::default(),
             caller,
             statuses: Vec::new(),
             context,
         }
     }
 
-    /// Does what the frame asks for. Returns whether the connection goes on.
-    pub(super) fn handle(&mut self, frame: &Frame<'_>) -> bool {
+    /// Does what the frame asks for, if the request in it could be read. Returns whether the
+    /// connection goes on.
+    pub(super) fn handle(
+        &mut self,
+        frame: &Frame<'_>,
+        request: Result<Request<'_>, Malformed>,
+    ) -> bool {
         let started = Instant::now();
         // A malformed frame is refused as a whole: nothing of it is done.
-        let answer = Request::decode(frame).map_err(refusal_of).and_then(|request| {
+        let answer = request.map_err(refusal_of).and_then(|request| {
             self.statuses.clear();
             self.answer(frame, request, started)
         });
@@ -74,7 +90,7 @@ impl Session {
     /// Answers with a refusal. Returns whether the connection goes on.
     pub(super) fn refuse(&mut self, request: u64, code: FailureCode, text: &str) -> bool {
         tracing::debug!(code = code.name(), "refused a frame of the fast lane: {text}");
-        write_failure(&mut self.out, request, &Failure { code, text });
+        write_failure(self.out.bytes(), request, &Failure { code, text });
         !code.closes()
     }
 
@@ -93,7 +109,7 @@ impl Session {
             Request::Acquire(acquire) => {
                 // A daemon that shuts down grants nothing new; releases it still takes.
                 self.context.status.check().map_err(draining)?;
-                return Ok(self.acquire(frame, acquire, started));
+                return Ok(self.acquire(frame, &acquire, started));
             }
             Request::Release { ids, silent } => {
                 self.leases.release(&self.context, ids, &mut self.statuses);
@@ -102,7 +118,7 @@ impl Session {
             Request::Renew { ids, ttl } => {
                 let ttl = self.leases.renew(&self.context, ids, ttl, &mut self.statuses);
                 self.count(Kind::Renew);
-                write_renewed(&mut self.out, number, ttl, &self.statuses);
+                write_renewed(self.out.bytes(), number, ttl, &self.statuses);
             }
             Request::Exists(lookup) => {
                 self.exists(lookup);
@@ -114,7 +130,7 @@ impl Session {
             }
             Request::Reserve(reserve) => {
                 self.context.status.check().map_err(draining)?;
-                self.reservations.reserve(&self.context, number, reserve, &mut self.out);
+                self.reservations.reserve(&self.context, number, reserve, self.out.bytes());
             }
             Request::Commit(commits) => {
                 self.reservations.commit(&self.context, commits, &mut self.statuses);
@@ -130,26 +146,43 @@ impl Session {
 
     /// Leases what can be leased now. If the client waits for pending objects, the answer is given
     /// later, by [`Self::deliver`].
-    fn acquire(&mut self, frame: &Frame<'_>, acquire: Acquire<'_>, started: Instant) -> Answered {
-        let Acquire { bucket, keys, mode, ttl, wait } = acquire;
+    fn acquire(&mut self, frame: &Frame<'_>, acquire: &Acquire<'_>, started: Instant) -> Answered {
+        let Acquire { bucket, ref keys, mode, ttl, wait } = *acquire;
         let engine = &self.context.engine;
         let grants = engine.acquire(&self.caller, bucket, keys.as_slice(), mode, ttl);
         // Wait beside the connection, which goes on with its next frame.
-        if !wait.is_zero() && grants.is_pending() && self.waits.len() < WAITS_MAX {
-            let wait = Wait::new(frame, grants, started);
-            self.waits.spawn(wait.run(Arc::clone(&self.context)));
-            return Answered::Later;
+        if !wait.is_zero() && grants.is_pending() {
+            let awaited = Awaited::new(acquire, &grants);
+            if let Some(held) = self.memory_of_wait(awaited.len()) {
+                let wait = Wait { request: frame.request, grants, started, held };
+                self.waits.spawn(wait.run(Arc::clone(&self.context), awaited));
+                return Answered::Later;
+            }
         }
         let Self { context, leases, out, .. } = self;
-        acquire::answer(context, frame.request, grants, leases, out);
+        acquire::answer(context, frame.request, grants, leases, out.bytes());
         Answered::Now
     }
 
+    /// Memory for one more acquire that waits. Without it the client is answered at once.
+    fn memory_of_wait(&mut self, len: usize) -> Option<Held> {
+        let memory = &self.context.memory;
+        let most = memory.share(Purpose::Waits) / WAITS_SHARE;
+        let fits = self.waits.len() < WAITS_MAX && self.waits_memory + len <= most;
+        let held = fits.then(|| memory.try_take(Purpose::Waits, len)).flatten();
+        match &held {
+            Some(held) => self.waits_memory += held.len(),
+            None => memory.refused(),
+        }
+        held
+    }
+
     /// Answers an acquire that has waited.
-    pub(super) fn deliver(&mut self, waited: Waited) {
-        let Waited { request, grants, started } = waited;
+    pub(super) fn deliver(&mut self, waited: Wait) {
+        let Wait { request, grants, started, held } = waited;
+        self.waits_memory -= held.len();
         let Self { context, leases, out, .. } = self;
-        acquire::answer(context, request, grants, leases, out);
+        acquire::answer(context, request, grants, leases, out.bytes());
         context.metrics.lane.answered(Some(Kind::Acquire), None, started.elapsed());
     }
 
@@ -170,7 +203,7 @@ impl Session {
     fn done(&mut self, kind: Kind, number: u64, silent: bool) {
         self.count(kind);
         if !silent {
-            write_done(&mut self.out, number, &self.statuses);
+            write_done(self.out.bytes(), number, &self.statuses);
         }
     }
 
@@ -182,7 +215,7 @@ impl Session {
 
     /// Gives memory back that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
-        self.out.shrink_to_fit();
+        self.out.shrink();
         self.statuses = Vec::new();
         self.leases.shrink();
     }

@@ -171,6 +171,11 @@ impl LaneMetrics {
     pub(crate) fn connection(&self) -> Connection {
         Connection::count(&self.connections)
     }
+
+    /// Connections that are open.
+    pub(super) fn open(&self) -> i64 {
+        self.connections.get()
+    }
 }
 
 /// Place of the granted keys among the items of an acquire; the misses follow by their places.

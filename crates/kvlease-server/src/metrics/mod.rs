@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use kvlease_api::{Endpoint, ErrorCode};
 use kvlease_engine::Engine;
-use kvlease_types::Miss;
+use kvlease_types::{ByteSize, Miss};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -32,12 +32,22 @@ use operation::{LatencyLabels, RequestLabels, endpoints, place};
 /// The content type of the text format that is served.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Metrics of the memory of connections.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct MemoryMetrics {
+    /// Bytes that are taken now.
+    pub(crate) taken: Gauge,
+    /// How often memory was not to be had.
+    pub(crate) short: Counter,
+}
+
 /// All metrics of the daemon.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     /// Of the fast lane.
     pub(crate) lane: LaneMetrics,
+    pub(crate) memory: MemoryMetrics,
     /// By endpoint, then by outcome: success first, then [`ErrorCode::ALL`] in its order.
     requests: Vec<Vec<Counter>>,
     /// By endpoint.
@@ -52,7 +62,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, connection_memory_max: ByteSize) -> Self {
         let mut registry = Registry::with_prefix("kvlease");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The daemon's version", build);
@@ -78,6 +88,7 @@ impl Metrics {
             requests: counters,
             latencies: histograms,
             misses,
+            memory: MemoryMetrics::default(),
             received: Counter::default(),
             sent: Counter::default(),
             held: Durations::default(),
@@ -87,6 +98,7 @@ impl Metrics {
             registry,
         };
         metrics.register_plain();
+        metrics.register_memory(connection_memory_max);
         metrics.registry.register_collector(Box::new(EngineCollector::new(engine)));
         metrics
     }
@@ -104,6 +116,18 @@ impl Metrics {
         registry.register("connections_full", help, self.connections_full.clone());
         let help = "How often the system refused a connection";
         registry.register("accept_failures", help, self.accept_failures.clone());
+    }
+
+    fn register_memory(&mut self, max: ByteSize) {
+        let (registry, unit) = (&mut self.registry, Unit::Bytes);
+        let help = "Memory that connections hold beside their places";
+        registry.register_with_unit("connection_memory", help, unit, self.memory.taken.clone());
+        let most = Gauge::<i64>::default();
+        most.set(i64::try_from(max.bytes()).unwrap_or(i64::MAX));
+        let help = "Hard limit of the memory of connections, their places included";
+        registry.register_with_unit("connection_memory_max", help, Unit::Bytes, most);
+        let help = "How often a connection could not have the memory that it wanted";
+        registry.register("connection_memory_short", help, self.memory.short.clone());
     }
 
     pub(crate) fn answered(
@@ -161,6 +185,11 @@ impl Metrics {
 
     pub(crate) fn accept_failed(&self) {
         self.accept_failures.inc();
+    }
+
+    /// Connections that are open, over HTTP and over the fast lane.
+    pub(crate) fn places(&self) -> u64 {
+        u64::try_from(self.connections.get() + self.lane.open()).unwrap_or(0)
     }
 
     /// Counts a connection for as long as the answer lives.

@@ -12,6 +12,7 @@ mod framing;
 mod lane;
 mod lease;
 mod lease_wait;
+mod memory;
 mod metrics;
 mod names;
 mod objects;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kvlease_api::{CHECKSUM_HEADER, ListReply, LocationsReply};
+use kvlease_api::{CHECKSUM_HEADER, ListReply, LocationsReply, PAGE_LEN_MAX, StatsReply, encode};
 use kvlease_sys::Digest;
 use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
@@ -128,6 +128,47 @@ fn a_listing_shows_each_object_exactly_once_whatever_the_pages() {
     assert_eq!(keys(&daemon, "prefix=z"), [""; 0]);
     let page: ListReply = wire.call("GET", "/v1/kv/b").json();
     assert_eq!(page.objects.len(), 1_000, "the default of a page");
+}
+
+#[test]
+fn a_page_of_the_longest_names_is_bounded_in_bytes() {
+    let daemon = Daemon::start();
+    let mut wire = daemon.wire();
+    let names: BTreeSet<_> = (0..200).map(|n| "\u{1}".repeat(1_800 + n)).collect();
+    for name in &names {
+        assert_eq!(wire.put(&format!("/v1/kv/b/{}", encode(name)), b"x").status, 200);
+        let bucket = encode(&name[..200]) + &format!("{:03}", name.len() - 1_800);
+        assert_eq!(wire.put(&format!("/v1/kv/{bucket}/k"), b"x").status, 200);
+    }
+    let first = wire.call("GET", "/v1/kv/b?limit=10000");
+    assert!(first.body.len() <= PAGE_LEN_MAX, "{}", first.body.len());
+    assert!(first.json::<ListReply>().next_cursor.is_some());
+    assert_eq!(BTreeSet::from_iter(keys(&daemon, "limit=10000")), names);
+    let (mut after, mut buckets) = (Some(String::new()), Vec::new());
+    while let Some(name) = after {
+        let target = format!("/v1/stats?buckets_limit=150&buckets_after={}", encode(&name));
+        let reply = wire.call("GET", &target);
+        assert!(reply.body.len() <= PAGE_LEN_MAX, "{}", reply.body.len());
+        let page: StatsReply = reply.json();
+        buckets.extend(page.buckets.into_iter().map(|bucket| bucket.bucket));
+        after = page.next_buckets_after;
+    }
+    assert_eq!(buckets.len(), 201);
+    assert!(buckets.is_sorted_by(|a, b| a < b), "by name, each once");
+}
+
+#[test]
+fn the_state_shows_a_thousand_buckets_and_where_the_others_are() {
+    let daemon = Daemon::with(|config| config.capacity = Some(ByteSize::mib(32)));
+    let mut wire = daemon.wire();
+    for n in 0..1_001 {
+        assert_eq!(wire.put(&format!("/v1/kv/b{n:04}/k"), b"x").status, 200);
+    }
+    let stats = daemon.stats();
+    assert_eq!((stats.objects, stats.buckets.len()), (1_001, 1_000));
+    assert_eq!(stats.next_buckets_after.as_deref(), Some("b0999"));
+    let rest: StatsReply = wire.call("GET", "/v1/stats?buckets_after=b0999").json();
+    assert_eq!((rest.buckets.len(), rest.next_buckets_after), (1, None));
 }
 
 #[test]

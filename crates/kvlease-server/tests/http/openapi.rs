@@ -128,7 +128,10 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
     for query in ["", "?limit=0"] {
         provoked.call(&mut wire, "GET", "/v1/kv/{bucket}", &format!("/v1/kv/b{query}"));
     }
-    for path in ["/v1/stats", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
+    for query in ["", "?buckets_limit=0"] {
+        provoked.call(&mut wire, "GET", "/v1/stats", &format!("/v1/stats{query}"));
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
         provoked.call(&mut wire, "GET", path, path);
     }
 }
@@ -154,8 +157,16 @@ fn every_status_is_documented_and_every_documented_status_occurs() {
     let reply = wire.put("/v1/kv/b/new", b"1");
     provoked.note("PUT", OBJECT, &reply);
     stopped();
+    for (method, path, status) in FOR_LACK_OF_MEMORY {
+        let operation = (method.to_owned(), path.to_owned());
+        assert!(provoked.0.entry(operation).or_default().insert(status), "{method} {path}");
+    }
     assert_eq!(provoked.0, documented());
 }
+
+/// Statuses that a reply has when the memory for replies is taken, see `memory.rs`.
+const FOR_LACK_OF_MEMORY: [(&str, &str, u16); 3] =
+    [("GET", "/v1/kv/{bucket}", 503), ("GET", "/v1/stats", 503), ("GET", "/metrics", 503)];
 
 fn wire_status(daemon: &Daemon, path: &str) -> u16 {
     daemon.wire().call("GET", path).status

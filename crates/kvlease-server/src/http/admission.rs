@@ -1,0 +1,202 @@
+//! Admission for connections of HTTP: ordinary ones, and a few that operators and supervisors reach
+//! when all others are taken.
+//!
+//! A connection that finds no place takes the one of the connection that has been idle for longest:
+//! between two requests, or with a head that is not whole. If none is idle it gets a reserved place,
+//! where requests of operators are answered and all others wait for an ordinary place.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use hashbrown::HashMap;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::metrics::Metrics;
+
+/// Admission that are reserved for operators and supervisors.
+const RESERVED: usize = 16;
+
+/// How long a connection has to be idle before another one takes its place, so that clients at work
+/// keep theirs.
+const IDLE_MIN: Duration = Duration::from_secs(1);
+
+/// The same on a reserved place.
+const RESERVED_IDLE_MIN: Duration = Duration::from_millis(50);
+
+/// How long a request on a reserved place waits for an ordinary one.
+const ORDINARY_WAIT: Duration = Duration::from_secs(1);
+
+/// Time of a connection that is not idle.
+const BUSY: u64 = u64::MAX;
+
+/// All places.
+pub(super) struct Admission {
+    ordinary: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+    open: Mutex<Open>,
+    started: Instant,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Open {
+    connections: HashMap<u64, Arc<Connection>>,
+    last: u64,
+}
+
+/// An open connection, as the search for the oldest idle one sees it.
+struct Connection {
+    is_reserved: bool,
+    /// Since when it is idle, in nanoseconds since the start; [`BUSY`] if it is not.
+    idle_since: AtomicU64,
+    close: Notify,
+}
+
+/// Place of one connection. It is free again when this is dropped.
+pub(super) struct Place {
+    admission: Arc<Admission>,
+    number: u64,
+    connection: Arc<Connection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A request under way, until its reply was taken. The connection is idle again when this is
+/// dropped.
+pub(super) struct Busy {
+    place: Arc<Place>,
+    /// An ordinary place, for a request on a reserved one that is not an operator's.
+    ordinary: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    pub(super) fn new(ordinary: usize, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let ordinary = ordinary.min(Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            ordinary: Arc::new(Semaphore::new(ordinary)),
+            reserved: Arc::new(Semaphore::new(RESERVED)),
+            open: Mutex::default(),
+            started: Instant::now(),
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// A place for a connection that was accepted, once there is one.
+    pub(super) async fn take(self: &Arc<Self>) -> Place {
+        if let Ok(permit) = Arc::clone(&self.ordinary).try_acquire_owned() {
+            return self.occupy(permit, false);
+        }
+        self.metrics.connections_full();
+        // A request on a reserved place may wait for the same place, and comes first.
+        if self.close_oldest(false)
+            && let Ok(permit) = timeout(RESERVED_IDLE_MIN, next(&self.ordinary)).await
+        {
+            return self.occupy(permit, false);
+        }
+        if let Ok(permit) = Arc::clone(&self.reserved).try_acquire_owned() {
+            return self.occupy(permit, true);
+        }
+        loop {
+            self.close_oldest(true);
+            tokio::select! {
+                permit = next(&self.ordinary) => return self.occupy(permit, false),
+                permit = next(&self.reserved) => return self.occupy(permit, true),
+                // What was busy or young may be idle by now.
+                () = tokio::time::sleep(RESERVED_IDLE_MIN) => {}
+            }
+        }
+    }
+
+    fn occupy(self: &Arc<Self>, permit: OwnedSemaphorePermit, is_reserved: bool) -> Place {
+        let idle_since = AtomicU64::new(self.now());
+        let connection = Arc::new(Connection { is_reserved, idle_since, close: Notify::new() });
+        let mut open = self.open();
+        open.last += 1;
+        let number = open.last;
+        open.connections.insert(number, Arc::clone(&connection));
+        Place { admission: Arc::clone(self), number, connection, _permit: permit }
+    }
+
+    /// Closes the connection of this kind that has been idle for longest, if one has for long enough.
+    fn close_oldest(&self, is_reserved: bool) -> bool {
+        let open = self.open();
+        let idle = open.connections.values().filter(|found| found.is_reserved == is_reserved);
+        let Some(oldest) = idle.min_by_key(|found| found.idle_since.load(Relaxed)) else {
+            return false;
+        };
+        let since = oldest.idle_since.load(Relaxed);
+        let idle_min = if is_reserved { RESERVED_IDLE_MIN } else { IDLE_MIN };
+        let long = Duration::from_nanos(self.now().saturating_sub(since)) >= idle_min;
+        // A request that begins meanwhile keeps its connection.
+        let closes = since != BUSY
+            && long
+            && oldest.idle_since.compare_exchange(since, BUSY, Relaxed, Relaxed).is_ok();
+        if closes {
+            oldest.close.notify_one();
+        }
+        closes
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(BUSY - 1)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Whether it was reserved for operators when the connection got it.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.connection.is_reserved
+    }
+
+    /// Marks the begin of a request.
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        self.connection.idle_since.store(BUSY, Relaxed);
+        Busy { place: Arc::clone(self), ordinary: None }
+    }
+
+    /// Waits until another connection needs the place.
+    pub(super) async fn closed(&self) {
+        self.connection.close.notified().await;
+    }
+}
+
+impl Busy {
+    /// Whether there is a place for a request that is not an operator's; waits for one if need be.
+    pub(super) async fn has_place(&mut self) -> bool {
+        let admission = &self.place.admission;
+        if self.place.is_reserved() && self.ordinary.is_none() {
+            admission.close_oldest(false);
+            self.ordinary = timeout(ORDINARY_WAIT, next(&admission.ordinary)).await.ok();
+        }
+        !self.place.is_reserved() || self.ordinary.is_some()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admission.open().connections.remove(&self.number);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let Place { connection, admission, .. } = &*self.place;
+        connection.idle_since.store(admission.now(), Relaxed);
+    }
+}
+
+async fn next(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let permit = Arc::clone(permits).acquire_owned().await;
+    permit.expect("the semaphore is never closed")
+}
