@@ -59,7 +59,7 @@ class Daemon:
     @property
     def socket(self) -> Path:
         """The socket of the fast lane, unless the configuration says otherwise."""
-        return SHM / f".kvlease.{self.segment}.sock"
+        return SHM / f".kvlane.{self.segment}" / "sock"
 
     def inode(self) -> int | None:
         """The inode behind the public name; None while the name is gone."""

@@ -255,7 +255,7 @@ def test_every_documented_setting_is_one_and_has_the_documented_default():
     assert ConnectorSettings.from_extra_config(url).warnings == []
     for title, prefix in (("In the engine's process", True), ("The MP client", False)):
         rows = _table(title)
-        assert len(rows) == (15 if prefix else 12)
+        assert len(rows) == (16 if prefix else 12)
         for key, default in rows:
             if not prefix:
                 continue
@@ -270,10 +270,18 @@ def test_every_documented_setting_is_one_and_has_the_documented_default():
             )
 
 
-_OWN = ("copy_threads", "lease_retention_ms", "shared_memory_dir", "socket", "tls_ca_file")
+_OWN = (
+    "copy_threads",
+    "daemon_uid",
+    "lease_retention_ms",
+    "shared_memory_dir",
+    "socket",
+    "tls_ca_file",
+)
 # Defaults that the document has to put into words, and those that are no text.
 _DEFAULTS = {
     "copy_threads": None,
+    "daemon_uid": None,
     "max_lease_size_mb": None,
     "tls_ca_file": None,
     "use_https": False,

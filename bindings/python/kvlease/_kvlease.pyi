@@ -81,6 +81,7 @@ class ConnectorSettings:
         put_stream_chunk_bytes: int = 65536,
         max_lease_size_mb: float | None = None,
         copy_threads: int | None = None,
+        daemon_uid: int | None = None,
         use_https: bool = False,
         tls_ca_file: str | None = None,
     ) -> Self: ...
@@ -107,6 +108,7 @@ class ConnectorSettings:
         put_stream_chunk_bytes: int = 65536,
         max_lease_size_mb: float | None = None,
         copy_threads: int | None = None,
+        daemon_uid: int | None = None,
         use_https: bool = False,
         tls_ca_file: str | None = None,
     ) -> ConnectorSettings:
@@ -124,6 +126,9 @@ class ConnectorSettings:
     @property
     def socket(self) -> str:
         """The fast lane: `auto` where the daemon says that it is, `none`, or the socket's path."""
+    @property
+    def daemon_uid(self) -> int | None:
+        """The user that runs the daemon; None for this process's own or root."""
     @property
     def max_concurrent_requests(self) -> int: ...
     @property

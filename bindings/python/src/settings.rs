@@ -104,6 +104,12 @@ impl ConnectorSettings {
         }
     }
 
+    /// The user that runs the daemon; None for this process's own or root.
+    #[getter]
+    fn daemon_uid(&self) -> Option<u32> {
+        self.settings.daemon_uid
+    }
+
     #[getter]
     fn max_concurrent_requests(&self) -> u64 {
         self.settings.max_concurrent_requests

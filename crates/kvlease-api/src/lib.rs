@@ -44,3 +44,11 @@ pub const CHECKSUM_HEADER: &str = "kvlease-checksum-xxh3";
 /// The header of a reply to a lease or `GET` that names the Unix socket of the fast lane, where
 /// there is one: its path, as the daemon sees it.
 pub const SOCKET_HEADER: &str = "kvlease-socket";
+
+/// The header of every reply that carries the incarnation of the daemon: 16 hexadecimal digits, as
+/// [`kvlease_types::Epoch`] shows them. A client compares it with that of a WELCOME.
+pub const EPOCH_HEADER: &str = "kvlease-epoch";
+
+/// The header of every reply that identifies the file of the daemon's segment: device and inode, as
+/// `stat` shows them, with a hyphen between. A client compares it with what it mapped.
+pub const SEGMENT_HEADER: &str = "kvlease-segment";

@@ -8,13 +8,13 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    CHECKSUM_HEADER, ErrorBody,
+    CHECKSUM_HEADER, EPOCH_HEADER, ErrorBody,
     ErrorCode::{
         self, BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting,
         TooLarge, Unavailable,
     },
-    JSON, LeaseReply, ListReply, LocationsReply, OCTETS, RenewReply, SOCKET_HEADER, StatsReply,
-    StoredReply,
+    JSON, LeaseReply, ListReply, LocationsReply, OCTETS, RenewReply, SEGMENT_HEADER, SOCKET_HEADER,
+    StatsReply, StoredReply,
     endpoint::{Endpoint, placeholder},
 };
 
@@ -158,10 +158,14 @@ impl Parameter {
 impl Success {
     fn document(self, schemas: &mut SchemaGenerator) -> Value {
         let mut document = self.body(schemas);
-        document["headers"][SOCKET_HEADER] = json!({
-            "description": "path of the Unix socket of the fast lane, where there is one",
-            "schema": { "type": "string" },
-        });
+        for (name, description) in [
+            (SOCKET_HEADER, "path of the Unix socket of the fast lane, where there is one"),
+            (EPOCH_HEADER, "the incarnation of the daemon, 16 hexadecimal digits"),
+            (SEGMENT_HEADER, "device and inode of the segment's file, with a hyphen between"),
+        ] {
+            document["headers"][name] =
+                json!({ "description": description, "schema": { "type": "string" } });
+        }
         document
     }
 

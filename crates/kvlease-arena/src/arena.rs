@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use kvlease_sys::{Access, Advice, Digest, Mapping, boot_id, reopen};
+use kvlease_sys::{Access, Advice, Digest, Identity, Mapping, boot_id, reopen};
 use kvlease_types::{ByteSize, Extent, Offset};
 
 use crate::{
@@ -57,6 +57,11 @@ impl Arena {
     /// Length of the segment. After a [`Shortfall`] less of it is usable.
     pub fn capacity(&self) -> ByteSize {
         self.segment.capacity
+    }
+
+    /// Identity of the segment's file.
+    pub fn identity(&self) -> Identity {
+        self.segment.identity
     }
 
     /// True if the segment existed already, with the bytes of an earlier daemon.

@@ -11,7 +11,7 @@
 
 use std::{fs, hint::black_box, path::Path, sync::Arc, thread, time::Instant};
 
-use kvlease_attach::{Attachment, ObjectCopy};
+use kvlease_attach::{Attachment, ObjectCopy, TrustedUsers};
 use kvlease_sys::{Digest, ExternalBuffer};
 use kvlease_testing::median;
 use kvlease_types::{ByteSize, Extent, Offset};
@@ -29,7 +29,8 @@ fn main() {
     let dir = Path::new("/dev/shm");
     let name = format!("kvlease_bench_{}", std::process::id());
     fs::write(dir.join(&name), noise()).expect("room for the pool in /dev/shm");
-    let attached = Attachment::open(dir, &name.parse().expect("a valid name"));
+    let attached =
+        Attachment::open(dir, &name.parse().expect("a valid name"), TrustedUsers::default());
     fs::remove_file(dir.join(&name)).expect("the pool was made above");
     let attachment = Arc::new(attached.expect("the pool can be mapped"));
     let cores = thread::available_parallelism().map_or(1, usize::from);

@@ -12,7 +12,7 @@ use kvlease_sys::{Access, Digest, Identity, MappedExtent, Mapping};
 use kvlease_types::{ByteSize, Checksum, Extent, Offset, SegmentName};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
-use crate::OutOfBounds;
+use crate::{OutOfBounds, TrustedUsers};
 
 /// Mapping of a daemon's segment, for reading.
 ///
@@ -27,17 +27,21 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Maps the segment of this name.
+    /// Maps the segment of this name, if it belongs to a user of `trusted`.
     ///
     /// # Errors
     ///
-    /// The kernel's error when the name does not exist or may not be read, and
-    /// [`io::ErrorKind::InvalidData`] when it is empty or not a regular file.
-    pub fn open(dir: &Path, name: &SegmentName) -> io::Result<Self> {
+    /// The kernel's error when the name does not exist or may not be read,
+    /// [`io::ErrorKind::InvalidData`] when it is empty or not a regular file, and
+    /// [`io::ErrorKind::PermissionDenied`] when it belongs to another user.
+    pub fn open(dir: &Path, name: &SegmentName, trusted: TrustedUsers) -> io::Result<Self> {
         let path = dir.join(name.as_str());
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file: File = openat(CWD, &path, flags, Mode::empty())?.into();
-        let (len, identity) = inspect(&file)?;
+        let Inspected { len, identity, owner } = inspect(&file)?;
+        if !trusted.include(owner) {
+            return Err(foreign(owner, &path));
+        }
         if len == 0 {
             return Err(invalid(format!(
                 "the segment is empty or not a regular file, path=`{}`",
@@ -59,7 +63,7 @@ impl Attachment {
     }
 
     pub(crate) fn map(descriptor: OwnedFd, capacity: ByteSize, access: Access) -> io::Result<Self> {
-        let (len, identity) = inspect(&descriptor)?;
+        let Inspected { len, identity, .. } = inspect(&descriptor)?;
         let wanted = usize::try_from(capacity.bytes()).unwrap_or(usize::MAX);
         if wanted == 0 || len < wanted {
             let fault = "the arena that the daemon passed is shorter than announced";
@@ -251,12 +255,29 @@ impl Attachment {
     }
 }
 
-/// Length and identity of a file. The length is 0 if it is not a regular file.
-fn inspect(file: impl AsFd) -> io::Result<(usize, Identity)> {
+/// Properties of an open file.
+struct Inspected {
+    /// 0 if it is not a regular file.
+    len: usize,
+    identity: Identity,
+    owner: u32,
+}
+
+fn inspect(file: impl AsFd) -> io::Result<Inspected> {
     let stat = fstat(file)?;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     let len = usize::try_from(stat.st_size).unwrap_or(0);
-    Ok((if is_file { len } else { 0 }, Identity::of_stat(&stat)))
+    let identity = Identity::of_stat(&stat);
+    Ok(Inspected { len: if is_file { len } else { 0 }, identity, owner: stat.st_uid })
+}
+
+fn foreign(owner: u32, path: &Path) -> io::Error {
+    let text = format!(
+        "the segment belongs to a user who is not known to run the daemon: set kvlease_daemon_uid \
+         if that user does, uid=`{owner}` path=`{}`",
+        path.display()
+    );
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
 
 fn invalid(fault: String) -> io::Error {

@@ -15,10 +15,12 @@ mod bounds;
 mod generations;
 mod object_copy;
 mod prefault;
+mod trust;
 mod writable;
 
 pub use attachment::Attachment;
 pub use bounds::OutOfBounds;
 pub use generations::GenerationsView;
 pub use object_copy::{COPY_PIECE_LEN, CopyOutcome, ObjectCopy};
+pub use trust::TrustedUsers;
 pub use writable::WritableAttachment;

@@ -31,7 +31,7 @@
 pub use kvlease_api::{
     ErrorCode, LeaseReply, ListReply, ListedObject, SOCKET_HEADER, StatsReply, encode,
 };
-pub use kvlease_attach::Attachment;
+pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{
     CACHED_LEASES_MAX, Connector, ConnectorConfig, ConnectorStats, LISTED_OBJECTS_MAX, Notice,
     OpenObject, Severity, SocketChoice, View, backend, blocking,
@@ -40,10 +40,10 @@ pub use kvlease_connector::{
 #[doc(hidden)]
 pub use kvlease_http::fuzzing;
 pub use kvlease_http::{
-    Address, AddressError, BreakerState, Client, ClientConfig, Counters, DEFAULT_BUCKET,
-    DEFAULT_CONNECTIONS_MAX, DEFAULT_PORT, DEFAULT_PUT_PIECE_LEN, DEFAULT_REQUESTS_MAX, Error,
-    Lease, OPEN_AFTER, ObjectInfo, ObjectStream, PROBE_AFTER_MAX, PROBE_AFTER_MIN, PutBody,
-    PutOutcome, Timeouts,
+    Address, AddressError, Announcement, BreakerState, Client, ClientConfig, Counters,
+    DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, DEFAULT_PORT, DEFAULT_PUT_PIECE_LEN,
+    DEFAULT_REQUESTS_MAX, Error, Lease, OPEN_AFTER, ObjectInfo, ObjectStream, PROBE_AFTER_MAX,
+    PROBE_AFTER_MIN, PutBody, PutOutcome, Timeouts,
 };
 pub use kvlease_io::AdaptiveSpin;
 pub use kvlease_lane as lane;

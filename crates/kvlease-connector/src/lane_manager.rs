@@ -1,7 +1,8 @@
 //! Which way to the daemon is taken: its fast lane if it has one and it can be opened, else HTTP.
 //!
 //! A lane that breaks is given up at once. It is opened again as soon as that works, as after a
-//! restart of the daemon.
+//! restart of the daemon. It has to be the lane of the daemon that answers over HTTP: of a trusted
+//! user, and of the same incarnation.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,8 +25,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often a notice is made of a lane that breaks and is back at once.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long opening may take.
+/// How long opening may take, and which part of the time limit of a call: the call that opens the
+/// lane takes so much longer.
 const OPEN_MAX: Duration = Duration::from_millis(500);
+const OPEN_PART: u32 = 4;
 
 /// The lane of one connector.
 #[derive(Debug, Default)]
@@ -60,6 +63,8 @@ struct State {
 enum Said {
     Lane,
     Http,
+    /// HTTP, since what listens is not the daemon's.
+    Foreign,
 }
 
 impl LaneManager {
@@ -68,7 +73,9 @@ impl LaneManager {
         let path = {
             let mut state = self.lock();
             match &state.lane {
-                Some(lane) if !lane.is_broken() => return Some(lane.clone()),
+                Some(lane) if !lane.is_broken() && is_announced(lane, client) => {
+                    return Some(lane.clone());
+                }
                 Some(lane) => {
                     let path = lane.path().to_owned();
                     state.broke(&path);
@@ -85,10 +92,19 @@ impl LaneManager {
         };
         let opening = Opening(self);
         let settings = &config.client;
-        let limit = settings.timeouts.connect.min(OPEN_MAX);
+        let timeouts = settings.timeouts;
+        let limit = timeouts.connect.min(timeouts.call / OPEN_PART).min(OPEN_MAX);
         let (bucket, counts) = (settings.bucket.clone(), Arc::clone(&self.counts));
+        let (trusted, connections) = (settings.trusted, settings.requests_max);
+        let started = Instant::now();
         let opened =
-            Lane::open_counted(&path, bucket, true, settings.requests_max, limit, counts).await;
+            Lane::open_counted(&path, bucket, true, trusted, connections, limit, counts).await;
+        let opened = match opened {
+            Ok(lane) => {
+                ensure_announced(lane, client, limit.saturating_sub(started.elapsed())).await
+            }
+            Err(error) => Err(error),
+        };
         let mut state = self.lock();
         let lane = match opened {
             Ok(_) if state.closed => None,
@@ -166,12 +182,19 @@ impl State {
     }
 
     fn failed(&mut self, error: &LaneError) {
-        if self.said != Some(Said::Http) {
-            self.notices.warning(format!(
-                "http, since the fast lane cannot be opened: give this process the socket, or set \
-                 kvlease_socket to none, {error}"
-            ));
-            self.said = Some(Said::Http);
+        let (said, remedy) = match error {
+            LaneError::Foreign { .. } | LaneError::OtherDaemon { .. } => (Said::Foreign, ""),
+            _ => (Said::Http, "give this process the socket, or set kvlease_socket to none, "),
+        };
+        let is_news = match self.said {
+            None | Some(Said::Lane) => true,
+            Some(Said::Http) => said == Said::Foreign,
+            Some(Said::Foreign) => false,
+        };
+        if is_news {
+            self.notices
+                .warning(format!("http, since the fast lane cannot be opened: {remedy}{error}"));
+            self.said = Some(said);
         }
         self.wait_longer();
     }
@@ -191,9 +214,31 @@ impl Drop for Opening<'_> {
     }
 }
 
+/// Whether the lane is that of the incarnation that answers over HTTP, as far as that is known.
+fn is_announced(lane: &Lane, client: &Client) -> bool {
+    client.announced_epoch().is_none_or(|epoch| epoch == lane.epoch())
+}
+
+/// Returns the lane if it is that of the incarnation that answers over HTTP. The daemon is asked if
+/// it announced nothing yet, or another epoch before a restart. If it does not answer, there is
+/// nothing to compare.
+async fn ensure_announced(lane: Lane, client: &Client, limit: Duration) -> Result<Lane, LaneError> {
+    if client.announced_epoch() != Some(lane.epoch()) {
+        // A failure is the call's to report, if it comes to HTTP.
+        let _ = tokio::time::timeout(limit, client.ping()).await;
+    }
+    match client.announced_epoch() {
+        Some(announced) if announced != lane.epoch() => {
+            let (path, found) = (lane.path().to_owned(), lane.epoch());
+            Err(LaneError::OtherDaemon { path, found, announced })
+        }
+        _ => Ok(lane),
+    }
+}
+
 fn socket(client: &Client, config: &ConnectorConfig) -> Option<PathBuf> {
     match &config.socket {
-        SocketChoice::Announced => client.announced_socket(),
+        SocketChoice::Announced => client.announcement().socket,
         SocketChoice::At(path) => Some(path.clone()),
         SocketChoice::Never => None,
     }
@@ -222,5 +267,22 @@ mod tests {
         assert!(state.notices.take().unwrap().text.starts_with("http, since the fast lane"));
         assert_eq!(state.notices.take(), None);
         assert!(PAUSE_MIN < state.pause && state.pause <= PAUSE_MAX);
+    }
+
+    #[test]
+    fn a_foreign_socket_in_the_place_of_a_lane_that_broke_is_warned_of_once() {
+        let path = Path::new("/absent.sock");
+        let mut state = State::default();
+        state.broke(path);
+        assert!(state.notices.take().is_some());
+        for _ in 0..3 {
+            state.failed(&LaneError::Foreign { path: path.to_owned(), uid: 4_242 });
+            state.failed(&LaneError::TimedOut { path: path.to_owned(), limit: OPEN_MAX });
+        }
+        let text = state.notices.take().unwrap().text;
+        for part in ["kvlease_daemon_uid", "uid=`4242`", "socket=`/absent.sock`"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert_eq!(state.notices.take(), None);
     }
 }

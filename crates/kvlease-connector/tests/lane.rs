@@ -104,9 +104,73 @@ async fn the_views_of_a_batch_are_renewed_together_for_as_long_as_they_are_there
     assert_eq!(next(), [1, 3]);
 }
 
-/// A connector that knows nothing but the peer.
-fn connector(peer: &Peer) -> Connector {
+#[tokio::test]
+async fn a_socket_that_another_user_listens_on_is_not_taken_and_told_of_once() {
+    let (peer, uid, trusted) = Peer::foreign(|stream| {
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    });
+    let mut config = config(&peer);
+    config.client.trusted = trusted;
+    let connector = Connector::new(config);
+    let key = Key::new("k").unwrap();
+    // No daemon serves HTTP here.
+    assert!(connector.get(&key).await.is_err() && connector.get(&key).await.is_err());
+    assert!(!connector.is_fast());
+    let notice = connector.take_notice().unwrap().text;
+    let socket = format!("socket=`{}`", peer.path().display());
+    for part in ["kvlease_daemon_uid", &format!("uid=`{uid}`"), &socket] {
+        assert!(notice.contains(part), "{notice}");
+    }
+    assert_eq!(connector.take_notice(), None);
+}
+
+#[tokio::test]
+async fn a_lane_of_another_incarnation_than_answers_over_http_is_not_taken() {
+    // The peer's epoch is 7.
+    for (epoch, is_taken) in [
+        (Some("0000000000000008"), false),
+        (Some("0000000000000007"), true),
+        // A daemon of an earlier release.
+        (None, true),
+    ] {
+        // It closes at once, so that a lane that is taken breaks.
+        let peer = Peer::serving(|stream| greet(&stream, &Generations::create(8).unwrap()));
+        let mut config = config(&peer);
+        config.client.address = absent_everywhere(epoch).parse().unwrap();
+        let connector = Connector::new(config);
+        let _ = connector.exists(&Key::new("k").unwrap()).await;
+        let notice = connector.take_notice().unwrap().text;
+        assert_eq!(notice.starts_with("taking the daemon's fast lane"), is_taken, "{notice}");
+        assert_eq!(notice.contains("epoch=`0000000000000007`"), !is_taken, "{notice}");
+    }
+}
+
+/// Address of a daemon that has no object and announces this epoch.
+fn absent_everywhere(epoch: Option<&'static str>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let header = epoch.map(|epoch| format!("kvlease-epoch: {epoch}\r\n"));
+            let header = header.unwrap_or_default();
+            let answer = format!(
+                "HTTP/1.1 404 Not Found\r\n{header}connection: close\r\ncontent-length: 0\r\n\r\n"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+fn config(peer: &Peer) -> ConnectorConfig {
     let mut config = ConnectorConfig::new(ClientConfig::new("127.0.0.1:1".parse().unwrap()));
     config.socket = SocketChoice::At(peer.path());
-    Connector::new(config)
+    config
+}
+
+/// A connector that knows nothing but the peer.
+fn connector(peer: &Peer) -> Connector {
+    Connector::new(config(peer))
 }

@@ -4,6 +4,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use kvlease_arena::{Arena, Generations, LinkStatus};
 use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo};
+use kvlease_sys::Identity;
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
     WriteRefused,
@@ -199,6 +200,11 @@ impl Engine {
             huge_pages: self.shared.has_huge_pages(),
             recovery: self.recovery,
         }
+    }
+
+    /// Identity of the arena's file, which clients compare with what they map.
+    pub fn arena_identity(&self) -> Identity {
+        self.shared.arena.identity()
     }
 
     /// The arena as an open file of its own to be passed to a client, which can write with it only

@@ -24,7 +24,7 @@ impl Client {
         if let Some(attachment) = cached.as_ref().filter(|attachment| attachment.is_current()) {
             return Ok(Arc::clone(attachment));
         }
-        match (Attachment::open(&config.shared_memory_dir, name), cached.as_ref()) {
+        match (Attachment::open(&config.shared_memory_dir, name, config.trusted), cached.as_ref()) {
             (Ok(attachment), _) => Ok(Arc::clone(cached.insert(Arc::new(attachment)))),
             // The exit of some client removed the name; the daemon puts it back to the same file.
             (Err(error), Some(attachment)) if error.kind() == io::ErrorKind::NotFound => {

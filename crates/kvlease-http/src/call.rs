@@ -127,8 +127,8 @@ impl Core {
                 let repeated = &self.counting.calls_repeated;
                 let answer = self.pool.exchange(&mut request, repeated).await;
                 let (head, connection) = answer.map_err(|fault| call.failed(fault))?;
-                if let Some(socket) = &head.socket {
-                    self.note_socket(socket);
+                if !head.announcement.is_empty() {
+                    self.note_announcement(&head.announcement);
                     self.note_extensions();
                 }
                 read(head, PooledConnection::new(connection, Arc::clone(&self.pool), permit)).await

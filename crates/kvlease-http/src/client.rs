@@ -1,7 +1,6 @@
 //! The calls of the protocol, one method each.
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,11 +8,11 @@ use std::{
 use http::StatusCode;
 use kvlease_api::{LeaseReply, ListReply, StatsReply, encode};
 use kvlease_sys::Digest;
-use kvlease_types::{ByteSize, Checksum, Key};
+use kvlease_types::{ByteSize, Checksum, Epoch, Key};
 use serde::Deserialize;
 
 use crate::{
-    BreakerState, ClientConfig, Counters, Error, Lease, ObjectStream, PutBody,
+    Announcement, BreakerState, ClientConfig, Counters, Error, Lease, ObjectStream, PutBody,
     call::{Limit, Opened},
     core::Core,
     operation::Operation,
@@ -241,8 +240,14 @@ impl Client {
         self.core.speaks_extensions()
     }
 
-    /// The socket of the fast lane that the daemon announced last.
-    pub fn announced_socket(&self) -> Option<PathBuf> {
-        self.core.announced_socket()
+    /// The incarnation of the daemon as of its last answer; `None` before one, and for a daemon that
+    /// announces none.
+    pub fn announced_epoch(&self) -> Option<Epoch> {
+        self.core.announced_epoch()
+    }
+
+    /// The daemon's announcement in its last answer.
+    pub fn announcement(&self) -> Announcement {
+        self.core.announcement()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use kvlease_attach::TrustedUsers;
 use kvlease_types::BucketName;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
@@ -34,6 +35,8 @@ pub struct ClientConfig {
     pub shared_memory_name: Option<SegmentName>,
     /// The directory that the segment is in.
     pub shared_memory_dir: PathBuf,
+    /// Users that may be the daemon's, in shared memory and on the fast lane.
+    pub trusted: TrustedUsers,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// The most connections at a time; a call beyond them waits for one. At least 1: 0 means 1.
@@ -59,6 +62,7 @@ impl ClientConfig {
             bucket: BucketName::new(DEFAULT_BUCKET).expect("the default bucket is a valid name"),
             shared_memory_name: None,
             shared_memory_dir: PathBuf::from(DEFAULT_SEGMENT_DIR),
+            trusted: TrustedUsers::default(),
             timeouts: Timeouts::default(),
             connections_max: DEFAULT_CONNECTIONS_MAX,
             requests_max: DEFAULT_REQUESTS_MAX,

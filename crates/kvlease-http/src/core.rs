@@ -1,17 +1,17 @@
 //! Core of a client: what its calls, its leases and its streams share.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use kvlease_attach::Attachment;
+use kvlease_types::Epoch;
 use tokio::sync::Semaphore;
 
-use crate::{ClientConfig, breaker::Breaker, counters::Counting, pool::Pool, request::Template};
+use crate::{
+    Announcement, ClientConfig, breaker::Breaker, counters::Counting, pool::Pool, request::Template,
+};
 
 /// Most dropped leases of one client that are released at a time. The leases of a burst beyond
 /// that end by their time to live.
@@ -29,8 +29,8 @@ pub(crate) struct Core {
     speaks_extensions: AtomicBool,
     /// The segment as it was attached last. Never locked across an await.
     pub(crate) attachment: Mutex<Option<Arc<Attachment>>>,
-    /// Socket of the daemon's fast lane, if it was announced.
-    socket: Mutex<Option<PathBuf>>,
+    /// The daemon's last announcement. Never locked across an await.
+    announcement: Mutex<Announcement>,
     /// Permits for releases of dropped leases.
     pub(crate) background: Arc<Semaphore>,
 }
@@ -46,7 +46,7 @@ impl Core {
             counting: Arc::default(),
             speaks_extensions: AtomicBool::new(false),
             attachment: Mutex::default(),
-            socket: Mutex::default(),
+            announcement: Mutex::default(),
             background: Arc::new(Semaphore::new(BACKGROUND_RELEASES_MAX)),
         }
     }
@@ -64,16 +64,26 @@ impl Core {
         }
     }
 
-    /// Socket of the fast lane that the daemon announced last.
-    pub(crate) fn announced_socket(&self) -> Option<PathBuf> {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The daemon's last announcement.
+    pub(crate) fn announcement(&self) -> Announcement {
+        self.lock_announcement().clone()
     }
 
-    /// Remembers the socket of the daemon's fast lane.
-    pub(crate) fn note_socket(&self, socket: &str) {
-        let mut announced = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.as_deref() != Some(Path::new(socket)) {
-            *announced = Some(PathBuf::from(socket));
+    /// The epoch of the daemon's last announcement.
+    pub(crate) fn announced_epoch(&self) -> Option<Epoch> {
+        self.lock_announcement().epoch
+    }
+
+    /// Remembers an announcement in the place of the one before.
+    pub(crate) fn note_announcement(&self, announcement: &Announcement) {
+        let mut announced = self.lock_announcement();
+        if *announced != *announcement {
+            announced.clone_from(announcement);
         }
+    }
+
+    fn lock_announcement(&self) -> MutexGuard<'_, Announcement> {
+        // The section replaces one value: a panic cannot leave it half changed.
+        self.announcement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

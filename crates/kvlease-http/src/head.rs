@@ -5,9 +5,10 @@
 
 use http::StatusCode;
 use httparse::{Header, ParserConfig, Status};
-use kvlease_api::{CHECKSUM_HEADER, JSON, SOCKET_HEADER};
+use kvlease_api::{CHECKSUM_HEADER, EPOCH_HEADER, JSON, SEGMENT_HEADER, SOCKET_HEADER};
 
 use crate::{
+    announcement::{self, Announcement},
     framing::Framing,
     malformed::{HEAD_LEN_MAX, Malformed},
 };
@@ -29,8 +30,8 @@ pub(crate) struct Head {
     pub(crate) is_json: bool,
     /// The checksum header as it is.
     pub(crate) checksum: Option<Box<str>>,
-    /// Socket of the daemon's fast lane.
-    pub(crate) socket: Option<Box<str>>,
+    /// The daemon's announcement.
+    pub(crate) announcement: Announcement,
 }
 
 /// Reads the head at the start of `arrived` and tells how long it is; `None` if its end has not
@@ -75,7 +76,7 @@ fn read_headers(
         keeps_alive: is_current,
         is_json: false,
         checksum: None,
-        socket: None,
+        announcement: Announcement::default(),
     };
     let mut is_chunked = false;
     for Header { name, value } in headers {
@@ -97,7 +98,11 @@ fn read_headers(
         } else if name.eq_ignore_ascii_case(CHECKSUM_HEADER) {
             head.checksum = Some(quote(value).into());
         } else if name.eq_ignore_ascii_case(SOCKET_HEADER) {
-            head.socket = str::from_utf8(value).ok().map(Box::from);
+            head.announcement.socket = announcement::parse(value);
+        } else if name.eq_ignore_ascii_case(EPOCH_HEADER) {
+            head.announcement.epoch = announcement::parse(value);
+        } else if name.eq_ignore_ascii_case(SEGMENT_HEADER) {
+            head.announcement.segment = announcement::parse(value);
         }
     }
     head.framing = match (head.len, is_chunked) {

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod announcement;
 mod attach;
 mod body;
 mod breaker;
@@ -45,6 +46,7 @@ mod stream;
 mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_PORT};
+pub use announcement::Announcement;
 pub use body::PutBody;
 pub use breaker::{BreakerState, OPEN_AFTER, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
 pub use client::{Client, ObjectInfo, PutOutcome};

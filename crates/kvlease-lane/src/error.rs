@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use kvlease_api::lane::{FrameTooLong, Malformed};
+use kvlease_types::Epoch;
 
 /// Error of a call over the fast lane. Everything but a refusal ends the lane.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,32 @@ pub enum LaneError {
         /// The fault.
         what: String,
     },
+    /// The process that listens belongs to a user who is not known to run the daemon.
+    #[error(
+        "a process of a user who is not known to run the daemon listens there: set \
+         kvlease_daemon_uid if that user does, uid=`{uid}` socket=`{}`",
+        path.display()
+    )]
+    Foreign {
+        /// The socket.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+    },
+    /// The daemon that listens is not the one that answers over HTTP.
+    #[error(
+        "another daemon listens there than answers over http: set kvlease_socket to the socket of \
+         the daemon that the url names, epoch=`{found}` announced=`{announced}` socket=`{}`",
+        path.display()
+    )]
+    OtherDaemon {
+        /// The socket.
+        path: PathBuf,
+        /// The incarnation that listens.
+        found: Epoch,
+        /// The incarnation that answers over HTTP.
+        announced: Epoch,
+    },
     /// The daemon refused the request as a whole.
     #[error("the daemon refused a request over the fast lane: {text}")]
     Refused {
@@ -46,6 +73,7 @@ pub(super) enum Fault {
     Broken(io::Error),
     TimedOut(Duration),
     Protocol(String),
+    Foreign { uid: u32 },
     Refused { text: String, closes: bool },
 }
 
@@ -66,6 +94,7 @@ impl Fault {
             Self::Broken(source) => LaneError::Broken { path, source },
             Self::TimedOut(limit) => LaneError::TimedOut { path, limit },
             Self::Protocol(what) => LaneError::Protocol { path, what },
+            Self::Foreign { uid } => LaneError::Foreign { path, uid },
             Self::Refused { text, .. } => LaneError::Refused { text },
         }
     }

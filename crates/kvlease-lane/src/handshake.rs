@@ -8,6 +8,7 @@ use std::{
 };
 
 use kvlease_api::lane::{ANSWER_LEN_MAX, Answer, Frame, Hello, VERSION, Welcome};
+use kvlease_attach::TrustedUsers;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::{
     io::{AsyncWriteExt, Interest},
@@ -30,9 +31,19 @@ pub(super) struct Greeted {
     pub(super) generations: OwnedFd,
 }
 
-/// Connects and exchanges the first frames.
-pub(super) async fn greet(path: &Path, writes: bool) -> Result<Greeted, Fault> {
+/// Connects to a socket of a trusted user and exchanges the first frames.
+pub(super) async fn greet(
+    path: &Path,
+    writes: bool,
+    trusted: TrustedUsers,
+) -> Result<Greeted, Fault> {
     let mut stream = UnixStream::connect(path).await?;
+    // The user of the process that listens, as the kernel saw it then. It is asked before a byte is
+    // sent: any process may have taken the name of a daemon that is gone.
+    let uid = stream.peer_cred()?.uid();
+    if !trusted.include(uid) {
+        return Err(Fault::Foreign { uid });
+    }
     let mut hello = Vec::new();
     Hello { version: VERSION, writes }.write(&mut hello, 0);
     stream.write_all(&hello).await?;

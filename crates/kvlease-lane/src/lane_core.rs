@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use kvlease_attach::TrustedUsers;
 use kvlease_types::BucketName;
 use tokio::time::{Instant, timeout_at};
 
@@ -27,6 +28,7 @@ pub(super) struct LaneCore {
     pub(super) path: PathBuf,
     pub(super) bucket: BucketName,
     pub(super) writes: bool,
+    pub(super) trusted: TrustedUsers,
     pub(super) session: Session,
     pub(super) pool: Arc<Pool>,
     pub(super) broken: AtomicBool,
@@ -74,7 +76,7 @@ impl LaneCore {
 
     /// Makes another connection to the same incarnation.
     async fn connect(&self, pooled: &mut PooledConnection) -> Result<(), Fault> {
-        let Greeted { stream, welcome, .. } = greet(&self.path, self.writes).await?;
+        let Greeted { stream, welcome, .. } = greet(&self.path, self.writes, self.trusted).await?;
         if welcome.epoch != self.session.welcome.epoch {
             return Err(Fault::Protocol("another daemon listens there by now".to_owned()));
         }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_attach::Attachment;
+use kvlease_attach::{Attachment, TrustedUsers};
 use kvlease_types::{BucketName, ByteSize, Epoch};
 use tokio::time::{Instant, timeout_at};
 
@@ -32,8 +32,9 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Opens the lane at a daemon's socket, for objects of one bucket. `writes` asks for leave to
-    /// write into the arena, which the daemon may not give.
+    /// Opens the lane at a daemon's socket, for objects of one bucket. The process that listens has to
+    /// belong to a user of `trusted`. `writes` asks for leave to write into the arena, which the
+    /// daemon may not give.
     ///
     /// # Errors
     ///
@@ -42,10 +43,12 @@ impl Lane {
         path: &Path,
         bucket: BucketName,
         writes: bool,
+        trusted: TrustedUsers,
         connections_max: usize,
         limit: Duration,
     ) -> Result<Self, LaneError> {
-        Self::open_counted(path, bucket, writes, connections_max, limit, Arc::default()).await
+        let counts = Arc::default();
+        Self::open_counted(path, bucket, writes, trusted, connections_max, limit, counts).await
     }
 
     /// The same with counts that other lanes may share.
@@ -57,12 +60,14 @@ impl Lane {
         path: &Path,
         bucket: BucketName,
         writes: bool,
+        trusted: TrustedUsers,
         connections_max: usize,
         limit: Duration,
         counts: Arc<LaneCounts>,
     ) -> Result<Self, LaneError> {
         let open = async {
-            let Greeted { stream, welcome, arena, generations } = greet(path, writes).await?;
+            let Greeted { stream, welcome, arena, generations } =
+                greet(path, writes, trusted).await?;
             let session = Session::map(welcome, arena, generations)?;
             Ok((Connection::new(stream)?, session))
         };
@@ -74,6 +79,7 @@ impl Lane {
             path: path.to_owned(),
             bucket,
             writes,
+            trusted,
             session,
             pool: Arc::new(Pool::new(permits, connection)),
             broken: AtomicBool::new(false),

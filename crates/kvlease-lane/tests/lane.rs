@@ -15,13 +15,18 @@ use kvlease_api::lane::{
     write_done,
 };
 use kvlease_arena::Generations;
+use kvlease_attach::TrustedUsers;
 use kvlease_lane::{AcquireOutcome, Lane, LaneError, LanePut};
 use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Offset};
 
 use peer::{CAPACITY, LIMIT, Peer, grant, granted, greet, next_frame, read_frame, welcome};
 
+async fn open_as(peer: &Peer, trusted: TrustedUsers) -> Result<Lane, LaneError> {
+    Lane::open(&peer.path(), BucketName::new("b").unwrap(), true, trusted, 1, LIMIT).await
+}
+
 async fn open(peer: &Peer) -> Result<Lane, LaneError> {
-    Lane::open(&peer.path(), BucketName::new("b").unwrap(), true, 1, LIMIT).await
+    open_as(peer, TrustedUsers::default()).await
 }
 
 /// Outcome of an acquire of one key, for a client that gets these bytes as the answer.
@@ -219,7 +224,27 @@ async fn what_greets_otherwise_than_a_daemon_is_refused() {
     });
     let error = open(&garbage).await.unwrap_err();
     assert!(matches!(error, LaneError::Protocol { .. }), "{error}");
-    let error =
-        Lane::open("/nonexistent/socket".as_ref(), BucketName::new("b").unwrap(), false, 1, LIMIT);
+    let (path, bucket) = ("/nonexistent/socket".as_ref(), BucketName::new("b").unwrap());
+    let error = Lane::open(path, bucket, false, TrustedUsers::default(), 1, LIMIT);
     assert!(matches!(error.await.unwrap_err(), LaneError::Broken { .. }));
+}
+
+#[tokio::test]
+async fn a_socket_of_another_user_is_refused_before_a_byte_is_sent_unless_that_user_is_configured()
+{
+    let (heard, was_heard) = mpsc::channel();
+    let (peer, uid, trusted) = Peer::foreign(move |stream| {
+        heard.send((&stream).read(&mut [0]).unwrap()).unwrap();
+    });
+    match open_as(&peer, trusted).await.unwrap_err() {
+        LaneError::Foreign { uid: found, path } => assert_eq!((found, path), (uid, peer.path())),
+        error => panic!("{error}"),
+    }
+    assert_eq!(was_heard.recv_timeout(LIMIT).unwrap(), 0, "it was closed without a byte");
+    let (peer, uid, trusted) = Peer::foreign(|stream| {
+        greet(&stream, &Generations::create(8).unwrap());
+        let _ = (&stream).read(&mut [0]);
+    });
+    let configured = TrustedUsers { daemon_uid: Some(uid), ..trusted };
+    assert!(open_as(&peer, configured).await.is_ok());
 }

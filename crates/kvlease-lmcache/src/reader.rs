@@ -72,12 +72,7 @@ impl Entry<'_> {
     /// A whole number from 1 to `max`.
     pub(super) fn count(&self, default: u64, max: u64) -> Result<u64, AdapterError> {
         let Some(value) = self.value else { return Ok(default) };
-        let int = match (self.strict, value) {
-            (true, Value::Int(int)) => Some(*int),
-            (true, _) => None,
-            (false, value) => number::int(value),
-        };
-        let count = int.and_then(|int| u64::try_from(int).ok());
+        let count = self.whole(value).and_then(|int| u64::try_from(int).ok());
         count
             .filter(|count| (1..=max).contains(count))
             .ok_or_else(|| self.refused(value, &format!("give a whole number from 1 to {max}")))
@@ -199,12 +194,32 @@ impl Entry<'_> {
         }
     }
 
+    /// The number of a user, if there is one. Root is user 0.
+    pub(super) fn user(&self) -> Result<Option<u32>, AdapterError> {
+        let Some(value) = self.value.filter(|value| **value != Value::Null) else {
+            return Ok(None);
+        };
+        let uid = self.whole(value).and_then(|int| u32::try_from(int).ok());
+        // The system means no user by the last number.
+        let uid = uid.filter(|uid| *uid != u32::MAX);
+        let remedy = "give the number of the user that runs the daemon, as `id -u` shows it";
+        uid.map(Some).ok_or_else(|| self.refused(value, remedy))
+    }
+
     /// A path, if there is one.
     pub(super) fn path(&self) -> Result<Option<PathBuf>, AdapterError> {
         match self.value {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Str(path)) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
             Some(value) => Err(self.refused(value, "give a path")),
+        }
+    }
+
+    fn whole(&self, value: &Value) -> Option<i128> {
+        match (self.strict, value) {
+            (true, Value::Int(int)) => Some(*int),
+            (true, _) => None,
+            (false, value) => number::int(value),
         }
     }
 

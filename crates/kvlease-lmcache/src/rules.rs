@@ -15,7 +15,7 @@ use super::{
 const ANSWER_MARGIN_PART: u64 = 10;
 
 /// Settings from the configuration of LMCache's in-process adapter: the ten `sagemaker_hyperpod_…`
-/// keys, and the five `kvlease_…` ones of this adapter.
+/// keys, and the six `kvlease_…` ones of this adapter.
 ///
 /// # Errors
 ///
@@ -122,6 +122,7 @@ fn common(
             .segment(keys::DEFAULT_SHARED_MEMORY_NAME)?,
         shared_memory_dir: reader.own(keys::SHARED_MEMORY_DIR).path()?,
         socket: reader.own(keys::SOCKET).socket()?,
+        daemon_uid: reader.own(keys::DAEMON_UID).user()?,
         max_concurrent_requests: count(
             keys::MAX_CONCURRENT_REQUESTS,
             keys::DEFAULT_MAX_CONCURRENT_REQUESTS,

@@ -28,6 +28,8 @@ pub struct Settings {
     pub shared_memory_dir: Option<PathBuf>,
     /// Whether the daemon's fast lane is taken, and where it is.
     pub socket: SocketChoice,
+    /// The user that runs the daemon, or `None` for this process's own or root.
+    pub daemon_uid: Option<u32>,
     /// The most calls under way at a time.
     pub max_concurrent_requests: u64,
     /// The most connections at a time.
@@ -64,6 +66,7 @@ impl Settings {
         if let Some(dir) = &self.shared_memory_dir {
             client.shared_memory_dir = dir.clone();
         }
+        client.trusted.daemon_uid = self.daemon_uid;
         let timeout = Duration::from_millis(self.timeout_ms);
         client.timeouts =
             Timeouts { connect: timeout.min(CONNECT_MAX), call: timeout, transfer: timeout };

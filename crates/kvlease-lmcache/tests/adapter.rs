@@ -66,6 +66,7 @@ fn the_connector_is_told_every_limit() {
         ("kvlease_shared_memory_dir", "/run/shm".into()),
         ("kvlease_tls_ca_file", "/etc/ca.pem".into()),
         ("kvlease_socket", "/run/kvlease/daemon.sock".into()),
+        ("kvlease_daemon_uid", 1_234_u64.into()),
     ]);
     let config = settings(&context).unwrap().connector_config();
     let milliseconds = Duration::from_millis;
@@ -77,6 +78,7 @@ fn the_connector_is_told_every_limit() {
     assert_eq!(config.client.timeouts.connect, milliseconds(800));
     assert_eq!(config.client.timeouts.call, milliseconds(800));
     assert_eq!(config.client.timeouts.transfer, milliseconds(800));
+    assert_eq!(config.client.trusted.daemon_uid, Some(1_234));
     assert_eq!(config.client.put_piece_len, 4096);
     assert_eq!(config.client.tls_ca_file.unwrap(), Path::new("/etc/ca.pem"));
     assert_eq!((config.lease_wait, config.lease_ttl), (milliseconds(720), milliseconds(2500)));
@@ -238,6 +240,25 @@ fn the_fast_lane_is_taken_where_it_is_told_of_unless_the_configuration_says_othe
         assert!(error.contains("give auto, none, or the socket's path"), "{error}");
         assert!(error.contains("kvlease_socket=`"), "{error}");
     }
+}
+
+#[test]
+fn the_user_of_the_daemon_is_a_number_that_a_user_can_have() {
+    let user = |value: Value| {
+        let mut context = ConnectorContext::new(URL);
+        context.extra_config = table(&[("kvlease_daemon_uid", value)]);
+        settings(&context).map(|settings| settings.connector_config().client.trusted.daemon_uid)
+    };
+    assert_eq!(user(Value::Null).unwrap(), None);
+    for (value, uid) in [(0_u64.into(), 0), (65_534_u64.into(), 65_534), ("1000".into(), 1_000)] {
+        assert_eq!(user(value).unwrap(), Some(uid));
+    }
+    for value in ["root".into(), (-1.0).into(), u64::from(u32::MAX).into(), list()] {
+        let error = user(value).unwrap_err().to_string();
+        assert!(error.contains("`id -u`") && error.contains("kvlease_daemon_uid=`"), "{error}");
+    }
+    assert!(mp(&[("daemon_uid", "1000".into())]).is_err());
+    assert_eq!(mp(&[("daemon_uid", 1_000_u64.into())]).unwrap().daemon_uid, Some(1_000));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
+use kvlease_api::{EPOCH_HEADER, SEGMENT_HEADER, SOCKET_HEADER};
 use kvlease_engine::Engine;
 use kvlease_types::{ByteSize, Epoch};
 
@@ -19,12 +20,12 @@ pub(crate) struct Context {
     pub(crate) status: Status,
     /// Names of leases, as clients of HTTP see them.
     pub(crate) lease_ids: LeaseIds,
-    /// Path of the fast lane's socket, for the header that reports it.
-    pub(crate) socket: Option<HeaderValue>,
     /// PlaceCounts for connections.
     pub(crate) places: PlaceCounts,
     /// Memory that connections hold beside their places.
     pub(crate) memory: ConnectionMemory,
+    /// Headers of every answer.
+    pub(crate) announcement: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Context {
@@ -42,16 +43,30 @@ impl Context {
             memory: ConnectionMemory::new(budget, metrics.memory.clone()),
             places,
             metrics: Arc::new(metrics),
+            announcement: announcement(&engine, epoch, socket),
             engine,
             config,
             status: Status::new(epoch),
             lease_ids: LeaseIds::new(epoch)?,
-            socket: socket.and_then(header),
         })
     }
 }
 
-/// The path as a header can carry it; `None` if none can.
-fn header(path: &Path) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(path.as_os_str().as_encoded_bytes()).ok()
+/// The headers that tell clients which incarnation answers, which file is its segment, and where its
+/// fast lane is. A path that no header can carry is left out.
+fn announcement(
+    engine: &Engine,
+    epoch: Epoch,
+    socket: Option<&Path>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let socket = socket.map(|path| path.as_os_str().as_encoded_bytes().to_vec());
+    let headers = [
+        (EPOCH_HEADER, Some(epoch.to_string().into_bytes())),
+        (SEGMENT_HEADER, Some(engine.arena_identity().to_string().into_bytes())),
+        (SOCKET_HEADER, socket),
+    ];
+    let header = |(name, value): (&'static str, Option<Vec<u8>>)| {
+        Some((HeaderName::from_static(name), HeaderValue::from_bytes(&value?).ok()?))
+    };
+    headers.into_iter().filter_map(header).collect()
 }

@@ -25,6 +25,14 @@ impl fmt::Display for Epoch {
     }
 }
 
+impl FromStr for Epoch {
+    type Err = ParseLeaseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseLeaseIdError> {
+        parse_hex16(text).map(Self)
+    }
+}
+
 /// Number of one lease: the incarnation that granted it, and its place within that incarnation.
 ///
 /// As text it is `<epoch>-<sequence>` in lower-case hexadecimal, 16 digits each. Over HTTP a lease
@@ -44,9 +52,9 @@ impl fmt::Display for LeaseId {
     }
 }
 
-/// The text is not `<16 hex digits>-<16 hex digits>`.
+/// The text is not `<16 hex digits>`, or for a lease `<16 hex digits>-<16 hex digits>`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a lease id is 16 hexadecimal digits, `-`, and 16 more")]
+#[error("an epoch is 16 hexadecimal digits, a lease id `-` and 16 more")]
 pub struct ParseLeaseIdError;
 
 impl FromStr for LeaseId {
@@ -75,6 +83,7 @@ mod tests {
         let id = LeaseId { epoch: Epoch::new(0xfeed), sequence: 7 };
         assert_eq!(id.to_string(), "000000000000feed-0000000000000007");
         assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.epoch.to_string().parse(), Ok(id.epoch));
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Segment {
 
     /// Socket of the daemon's fast lane.
     pub fn socket_path(&self) -> PathBuf {
-        Path::new(SHM_DIR).join(format!(".kvlease.{}.sock", self.name))
+        Path::new(SHM_DIR).join(format!(".kvlane.{}", self.name)).join("sock")
     }
 
     /// Inode under the public name; `None` if the name is not taken.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kvlease_attach::{Attachment, OutOfBounds};
+use kvlease_attach::{Attachment, OutOfBounds, TrustedUsers};
 use kvlease_sys::Digest;
 use kvlease_testing::Draws;
 use kvlease_types::ByteSize;
@@ -71,13 +71,35 @@ fn a_client_knows_when_its_name_means_another_segment() {
 #[test]
 fn an_empty_or_missing_segment_cannot_be_attached() {
     let fixture = Fixture::new();
-    let open = || Attachment::open(fixture.dir(), &name()).unwrap_err().kind();
+    let open =
+        || Attachment::open(fixture.dir(), &name(), TrustedUsers::default()).unwrap_err().kind();
     assert_eq!(open(), std::io::ErrorKind::NotFound);
     fs::write(fixture.public(), b"").unwrap();
     assert_eq!(open(), std::io::ErrorKind::InvalidData);
     fixture.remove_public();
     fs::create_dir(fixture.public()).unwrap();
     assert_eq!(open(), std::io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_segment_of_another_user_is_attached_only_if_that_user_is_configured() {
+    let fixture = Fixture::new();
+    let _arena = fixture.open();
+    let usual = TrustedUsers::default();
+    // A process that is not root cannot give a file away: it takes itself for another user.
+    let (owner, trusted) = match usual.client_uid {
+        0 => (4_242, usual),
+        own => (own, TrustedUsers { client_uid: own + 1, daemon_uid: None }),
+    };
+    std::os::unix::fs::chown(fixture.public(), Some(owner), None).unwrap();
+    let error = Attachment::open(fixture.dir(), &name(), trusted).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    let text = error.to_string();
+    for part in ["kvlease_daemon_uid", &format!("uid=`{owner}`"), "/shared_memory`"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let configured = TrustedUsers { daemon_uid: Some(owner), ..trusted };
+    assert!(Attachment::open(fixture.dir(), &name(), configured).is_ok());
 }
 
 #[test]

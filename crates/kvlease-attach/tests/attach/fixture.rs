@@ -7,7 +7,7 @@ use std::{
 };
 
 use kvlease_arena::{Arena, SegmentOptions};
-use kvlease_attach::Attachment;
+use kvlease_attach::{Attachment, TrustedUsers};
 use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Extent, Offset, SegmentName};
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ impl Fixture {
 
     /// Attaches by name.
     pub(crate) fn attach(&self) -> Attachment {
-        Attachment::open(self.dir(), &name()).unwrap()
+        Attachment::open(self.dir(), &name(), TrustedUsers::default()).unwrap()
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -51,7 +51,9 @@ impl LaneBackend {
     pub async fn open(config: ConnectorConfig, socket: &Path) -> Result<Self, LaneError> {
         let (client, threads) = (&config.client, config.copy_threads);
         let (bucket, connections) = (client.bucket.clone(), client.requests_max);
-        let lane = Lane::open(socket, bucket, true, connections, client.timeouts.connect).await?;
+        let lane =
+            Lane::open(socket, bucket, true, client.trusted, connections, client.timeouts.connect);
+        let lane = lane.await?;
         Ok(Self::new(lane, Terms::new(config), Arc::new(Copier::new(threads))))
     }
 

@@ -1,12 +1,15 @@
 //! A peer of a lane client: a socket whose one client is served by a function.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{IoSlice, Read},
     mem::MaybeUninit,
     os::{
         fd::AsFd,
-        unix::net::{UnixListener, UnixStream},
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::PathBuf,
     thread,
@@ -15,10 +18,19 @@ use std::{
 
 use kvlease_api::lane::{FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeasesWriter, Welcome};
 use kvlease_arena::Generations;
+use kvlease_attach::TrustedUsers;
 use kvlease_types::{ByteSize, Checksum, Epoch, Extent, Offset};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::{
+    fs::Uid,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+    process::geteuid,
+    thread::set_thread_res_uid,
+};
 
 pub(crate) const CAPACITY: u64 = 1 << 20;
+/// A user that no test runs as.
+const FOREIGN_UID: u32 = 4_242;
+
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A socket whose one client is served by a function.
@@ -32,6 +44,31 @@ impl Peer {
         let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
         thread::spawn(move || serve(listener.accept().unwrap().0));
         Self { dir }
+    }
+
+    /// A peer of a user that the client does not trust by default, the number of that user, and
+    /// the users that the client trusts.
+    pub(crate) fn foreign(
+        serve: impl FnOnce(UnixStream) + Send + 'static,
+    ) -> (Self, u32, TrustedUsers) {
+        let own = geteuid();
+        if !own.is_root() {
+            // No other user can be had: the client takes itself for another one.
+            let trusted = TrustedUsers { client_uid: own.as_raw() + 1, daemon_uid: None };
+            return (Self::serving(serve), own.as_raw(), trusted);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        // The kernel notes the user of the thread that listens.
+        let listener = thread::spawn(move || {
+            let uid = Uid::from_raw(FOREIGN_UID);
+            set_thread_res_uid(uid, uid, uid).unwrap();
+            UnixListener::bind(path).unwrap()
+        });
+        let listener = listener.join().unwrap();
+        thread::spawn(move || serve(listener.accept().unwrap().0));
+        (Self { dir }, FOREIGN_UID, TrustedUsers::default())
     }
 
     pub(crate) fn path(&self) -> PathBuf {

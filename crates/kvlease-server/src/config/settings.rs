@@ -162,7 +162,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("server.drain_timeout_s", "KVLEASE_DRAIN_TIMEOUT_S", drain_timeout, false, value::seconds, seconds,
         "seconds for which a stopping daemon waits for running transfers and live leases"),
     setting!("server.socket", "KVLEASE_SOCKET", socket, true, SocketPlace::parse, SocketPlace::to_string,
-        "path of the fast lane's Unix socket; `auto` is `.kvlease.NAME.sock` in cache.shared_memory_dir, `none` disables the fast lane"),
+        "path of the fast lane's Unix socket; `auto` is `.kvlane.NAME/sock` in cache.shared_memory_dir, `none` disables the fast lane"),
     setting!("server.socket_mode", "KVLEASE_SOCKET_MODE", socket_mode, true, value::mode, |v: &u32| format!("{v:04o}"),
         "file mode of that socket; users with write permission may use the fast lane"),
     setting!("server.socket_gid", "KVLEASE_SOCKET_GID", socket_gid, true, value::owner, |v: &Option<_>| value::or_keep(*v),

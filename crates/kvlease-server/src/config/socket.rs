@@ -16,7 +16,7 @@ const SOCKET_PATH_LEN_MAX: usize = 107;
 /// Place of the fast lane's socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SocketPlace {
-    /// Beside the segment.
+    /// Beside the segment, in a directory of its own.
     Auto,
     /// None: clients have HTTP only.
     None,
@@ -44,7 +44,7 @@ impl SocketPlace {
         let path = match self {
             Self::None => return Ok(None),
             Self::Path(path) => path.clone(),
-            Self::Auto => dir.join(format!(".kvlease.{name}.sock")),
+            Self::Auto => dir.join(format!(".kvlane.{name}")).join("sock"),
         };
         if fits(&path) {
             return Ok(Some(path));
@@ -93,7 +93,7 @@ mod tests {
     fn a_default_path_that_is_too_long_names_the_setting() {
         let (dir, name) = (Path::new("/dev/shm"), "n".repeat(100).parse().unwrap());
         let message = SocketPlace::Auto.path(dir, &name).unwrap_err().to_string();
-        assert!(message.contains("server.socket=`/dev/shm/.kvlease.nnn"), "{message}");
+        assert!(message.contains("server.socket=`/dev/shm/.kvlane.nnn"), "{message}");
         assert_eq!(SocketPlace::None.path(dir, &name), Ok(None));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use kvlease_api::{Endpoint, ErrorCode, Names, Route, RouteError, SOCKET_HEADER};
+use kvlease_api::{Endpoint, ErrorCode, Names, Route, RouteError};
 use kvlease_types::Caller;
 
 use super::{
@@ -49,9 +49,9 @@ pub(super) async fn answer(
         tracing::debug!(%caller, operation, code = ?refusal.code, "{}", refusal.message);
         refusal.into_response()
     });
-    // Any first request of a client gets the socket's name.
-    if let Some(socket) = &context.socket {
-        response.headers_mut().insert(SOCKET_HEADER, socket.clone());
+    // Any first request of a client tells it with which daemon it speaks, and where the lane is.
+    for (name, value) in &context.announcement {
+        response.headers_mut().insert(name, value.clone());
     }
     response
 }

@@ -13,6 +13,7 @@ mod accept;
 mod acquire;
 mod answers;
 mod connection;
+mod directory;
 mod handshake;
 mod inbox;
 mod leases;

@@ -18,7 +18,11 @@ use rustix::{
 };
 use tokio::net::UnixListener;
 
-use crate::{config::Config, exit::ServeError};
+use super::directory;
+use crate::{
+    config::{Config, SocketPlace},
+    exit::ServeError,
+};
 
 /// How many connections the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1_024;
@@ -32,12 +36,17 @@ const MODE_AT_FIRST: Mode = Mode::RUSR.union(Mode::WUSR);
 pub(crate) struct Socket {
     path: PathBuf,
     inode: (u64, u64),
+    /// Whether its directory is there for it alone.
+    has_directory: bool,
 }
 
 impl Socket {
     /// Listens at `path`. What a daemon left there that is gone is replaced.
     pub(crate) fn listen(path: &Path, config: &Config) -> Result<(Self, UnixListener), ServeError> {
         let refused = |source| refusal(path, source);
+        if config.socket == SocketPlace::Auto {
+            directory::make(path).map_err(refused)?;
+        }
         make_way(path).map_err(refused)?;
         let (socket, listener) = Self::make(path, config).map_err(refused)?;
         Ok((socket, listener))
@@ -50,7 +59,9 @@ impl Socket {
         fchmod(&listener, MODE_AT_FIRST)?;
         bind(&listener, &SocketAddrUnix::new(path)?)?;
         let made = fs::symlink_metadata(path)?;
-        let socket = Self { path: path.to_owned(), inode: (made.dev(), made.ino()) };
+        let (path_kept, inode) = (path.to_owned(), (made.dev(), made.ino()));
+        let has_directory = config.socket == SocketPlace::Auto;
+        let socket = Self { path: path_kept, inode, has_directory };
         chown(path, config.segment_uid, config.socket_gid)?;
         fs::set_permissions(path, fs::Permissions::from_mode(config.socket_mode))?;
         listen(&listener, BACKLOG)?;
@@ -64,6 +75,9 @@ impl Drop for Socket {
             .is_ok_and(|file| (file.dev(), file.ino()) == self.inode);
         if mine && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("cannot remove the socket `{}`: {error}", self.path.display());
+        }
+        if self.has_directory {
+            directory::remove(&self.path);
         }
     }
 }
@@ -112,6 +126,14 @@ mod tests {
 
     /// Listening needs a runtime to register with.
     fn listen(path: &Path, config: &Config) -> Result<(Socket, UnixListener), ServeError> {
+        let config = &Config { socket: SocketPlace::Path(path.to_owned()), ..config.clone() };
+        listen_as_configured(path, config)
+    }
+
+    fn listen_as_configured(
+        path: &Path,
+        config: &Config,
+    ) -> Result<(Socket, UnixListener), ServeError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async { Socket::listen(path, config) })
     }
@@ -127,6 +149,27 @@ mod tests {
         assert_eq!(found.permissions().mode() & 0o777, 0o660);
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_default_place_is_a_directory_of_its_own_that_goes_with_the_socket() {
+        let parent = TempDir::new().unwrap();
+        let path = parent.path().join("lane").join("sock");
+        // A killed daemon leaves both behind.
+        for is_killed in [true, false, false] {
+            let (socket, _listener) = listen_as_configured(&path, &Config::default()).unwrap();
+            let mode = fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o711);
+            if is_killed {
+                std::mem::forget(socket);
+            } else {
+                drop(socket);
+            }
+            assert_eq!(parent.path().join("lane").exists(), is_killed);
+        }
+        fs::write(parent.path().join("lane"), b"mine").unwrap();
+        let error = listen_as_configured(&path, &Config::default()).unwrap_err();
+        assert!(error.to_string().contains("another kind of file"), "{error}");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Daemon {
 
     /// Socket of the fast lane.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.dir.path().join(".kvlease.shared_memory.sock")
+        self.dir.path().join(".kvlane.shared_memory").join("sock")
     }
 
     /// Bytes of the segment that a client with this lease reads.

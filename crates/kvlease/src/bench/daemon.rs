@@ -130,7 +130,7 @@ impl Drop for Daemon {
         let dir = Path::new(SEGMENT_DIR);
         let _ = fs::remove_file(dir.join(&self.segment));
         let _ = fs::remove_dir_all(dir.join(format!(".kvlease.{}", self.segment)));
-        let _ = fs::remove_file(dir.join(format!(".kvlease.{}.sock", self.segment)));
+        let _ = fs::remove_dir_all(dir.join(format!(".kvlane.{}", self.segment)));
     }
 }
 

@@ -28,7 +28,7 @@ fn config(daemon: &Daemon) -> ConnectorConfig {
 async fn socket(daemon: &Daemon) -> PathBuf {
     let client = Client::new(config(daemon).client);
     client.ping().await.unwrap();
-    client.announced_socket().unwrap()
+    client.announcement().socket.unwrap()
 }
 
 fn all<T>(answers: Answers<T>) -> Vec<T> {

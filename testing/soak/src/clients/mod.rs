@@ -9,7 +9,7 @@ mod place;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use kvlease_client::{Client, ClientConfig, Timeouts, lane::AcquireOutcome};
+use kvlease_client::{Client, ClientConfig, Timeouts, TrustedUsers, lane::AcquireOutcome};
 use kvlease_harness::Endpoint;
 use kvlease_types::{BucketName, Key};
 
@@ -51,7 +51,14 @@ impl Clients {
         let lane = match way {
             Way::Http => None,
             Way::Lane => {
-                let open = Lane::open(&place.socket, bucket, true, 1, CALL_WITHIN);
+                let open = Lane::open(
+                    &place.socket,
+                    bucket,
+                    true,
+                    TrustedUsers::default(),
+                    1,
+                    CALL_WITHIN,
+                );
                 Some(open.await.context("the fast lane")?)
             }
         };

@@ -1,6 +1,11 @@
 //! How a connection begins: what the daemon tells, what it passes, and whom it turns away.
 
-use std::{io::ErrorKind, os::unix::fs::FileExt, time::Duration};
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::{FileExt, MetadataExt},
+    time::Duration,
+};
 
 use kvlease_api::lane::{
     FRAME_LEN_MAX, FailureCode, Hello, IdsWriter, KEYS_MAX, ReserveStatus, VERSION,
@@ -141,15 +146,19 @@ fn a_client_that_says_nothing_is_closed() {
 }
 
 #[test]
-fn answers_over_http_name_the_socket_where_there_is_one() {
+fn answers_over_http_name_the_incarnation_its_segment_and_the_socket_where_there_is_one() {
     let daemon = Daemon::start();
     daemon.put("k", b"abc");
-    let path = daemon.socket();
+    let (path, segment) = (daemon.socket(), fs::metadata(daemon.segment()).unwrap());
+    let epoch = Client::reader(&daemon).welcome.epoch.to_string();
     for (method, target) in
         [("POST", "/v1/kv/b/k/leases"), ("POST", "/v1/kv/b/absent/leases"), ("HEAD", "/v1/kv/b/k")]
     {
         let reply = daemon.wire().call(method, target);
         assert_eq!(reply.header(kvlease_api::SOCKET_HEADER), path.to_str(), "{method}");
+        assert_eq!(reply.header(kvlease_api::EPOCH_HEADER), Some(epoch.as_str()), "{method}");
+        let segment = format!("{}-{}", segment.dev(), segment.ino());
+        assert_eq!(reply.header(kvlease_api::SEGMENT_HEADER), Some(segment.as_str()), "{method}");
     }
     let without = Daemon::with(|config| config.socket = kvlease_server::config::SocketPlace::None);
     without.put("k", b"abc");

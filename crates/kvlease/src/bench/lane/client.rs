@@ -9,7 +9,7 @@ use std::{
 
 use kvlease_client::{
     AdaptiveSpin, BucketName, ByteSize, ClientConfig, Connector, ConnectorConfig, Key,
-    SocketChoice, View,
+    SocketChoice, TrustedUsers, View,
     lane::{AcquireOutcome, Lane, LaneLease, LanePut},
 };
 use tokio::runtime::{Builder, Runtime};
@@ -155,7 +155,7 @@ impl LaneClient {
 }
 
 async fn open(socket: &Path, bucket: BucketName) -> Result<Lane, kvlease_client::lane::LaneError> {
-    Lane::open(socket, bucket, true, 1, CALL_MAX).await
+    Lane::open(socket, bucket, true, TrustedUsers::default(), 1, CALL_MAX).await
 }
 
 fn not_stored(outcome: &LanePut) -> io::Error {
