@@ -4,22 +4,14 @@ use std::{fmt, str::FromStr};
 
 /// An amount of bytes.
 ///
-/// Parses `1GiB`, `512 MiB`, `1.5GB`, `4096`; prints the largest binary unit that divides it.
+/// Parses `1GiB`, `64Gi`, `512 MiB`, `1.5GB`, `64G`, `4096`; prints the largest binary unit that
+/// divides it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct ByteSize(u64);
 
-/// Units by falling size: binary first, so that printing prefers them.
-const UNITS: [(&str, u64); 9] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("TB", 1_000_000_000_000),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("KB", 1_000),
-    ("B", 1),
-];
+/// Units for printing, by falling size.
+const UNITS: [(&str, u64); 4] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 impl ByteSize {
     /// No bytes.
@@ -53,8 +45,7 @@ impl ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary =
-            UNITS.iter().take(4).find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
+        let binary = UNITS.iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
         match binary {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B", self.0),
@@ -66,7 +57,7 @@ impl fmt::Display for ByteSize {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ParseByteSizeError {
     /// No number, or an unknown unit.
-    #[error("write a number and a unit, such as `1GiB`, `512MiB` or `4096`")]
+    #[error("write a number and a unit, such as `1GiB`, `64Gi`, `512MiB` or `4096`")]
     Malformed,
     /// More than 64 bits can hold.
     #[error("the amount is larger than 64 bits can hold: write a smaller one")]
@@ -78,25 +69,13 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, ParseByteSizeError> {
         let text = text.trim();
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let unit = match unit.trim() {
-            "" => 1,
-            name => UNITS
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(name))
-                .map(|(_, unit)| *unit)
-                .ok_or(ParseByteSizeError::Malformed)?,
-        };
-        if let Ok(whole) = number.parse::<u64>() {
-            return whole.checked_mul(unit).map(Self).ok_or(ParseByteSizeError::TooLarge);
-        }
-        let fraction: f64 = number.parse().map_err(|_| ParseByteSizeError::Malformed)?;
-        let bytes = fraction * unit as f64;
-        if bytes < u64::MAX as f64 {
-            Ok(Self(bytes as u64))
-        } else {
-            Err(ParseByteSizeError::TooLarge)
+        let parsed: bytesize::ByteSize = text.parse().map_err(|_| ParseByteSizeError::Malformed)?;
+        match parsed.as_u64() {
+            // The library takes the largest number for all that are larger.
+            u64::MAX => Err(ParseByteSizeError::TooLarge),
+            // A part of a byte is a unit that was forgotten.
+            0..1024 if text.contains('.') => Err(ParseByteSizeError::Malformed),
+            bytes => Ok(Self(bytes)),
         }
     }
 }
@@ -114,6 +93,9 @@ mod tests {
             ("4096", 4096),
             ("2gb", 2_000_000_000),
             (" 7b ", 7),
+            ("64Gi", 64 << 30),
+            ("64G", 64_000_000_000),
+            ("9007199254740993", 9_007_199_254_740_993),
         ] {
             assert_eq!(text.parse(), Ok(ByteSize::new(bytes)), "{text:?}");
         }
@@ -121,7 +103,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_sizes() {
-        for text in ["", "GiB", "-1", "1XiB", "1..5GiB", "1 GiB extra"] {
+        for text in ["", "GiB", "-1", "1XiB", "1..5GiB", "1 GiB extra", "1.5", "0.5KiB"] {
             assert_eq!(text.parse::<ByteSize>(), Err(ParseByteSizeError::Malformed), "{text:?}");
         }
         assert_eq!("99999999999TiB".parse::<ByteSize>(), Err(ParseByteSizeError::TooLarge));
