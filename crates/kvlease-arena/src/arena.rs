@@ -7,15 +7,19 @@ use std::{
 
 use kvlease_sys::{Access, Advice, Digest, Identity, Mapping, boot_id, reopen};
 use kvlease_types::{ByteSize, Extent, Offset};
+use rustix::fs::{AtFlags, FsWord, fstatfs, statat};
 
 use crate::{
     ArenaError, LeaseFence, LinkStatus, Manifest, ManifestFile, ManifestOrigin, Progress,
-    SegmentOptions, Shortfall, StoredManifest,
+    SegmentOptions, Shortfall, StoredManifest, Undo,
     directory::{Directory, MANIFEST, MANIFEST_NEW},
     huge, link, manifest,
     populate::Population,
     segment::{self, Segment},
 };
+
+/// Types of file systems that are memory: tmpfs, ramfs, hugetlbfs.
+const IN_MEMORY: [FsWord; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
 
 /// Arena, owned by this process until it is dropped. A drop leaves the segment and its bytes to the
 /// next owner.
@@ -52,6 +56,30 @@ impl Arena {
         };
         let Opened { segment, reopened, fence, mapping, population } = opened;
         Ok(Self { mapping, population, fence, segment, reopened, directory })
+    }
+
+    /// Removal of the arena in case that its daemon does not come to serve; `None` for one that an
+    /// earlier daemon left.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error when it gives no more descriptors.
+    pub fn undo(&self) -> Result<Option<Undo>, ArenaError> {
+        if self.reopened {
+            return Ok(None);
+        }
+        let path = self.directory.private_path();
+        let directory = self.directory.try_clone();
+        let directory =
+            directory.map_err(ArenaError::io("keep the private directory open", path))?;
+        Ok(Some(Undo::new(directory, self.segment.identity)))
+    }
+
+    /// False if the arena is on a file system with a disk behind it, to which the kernel writes its
+    /// pages.
+    pub fn is_in_memory(&self) -> bool {
+        let found = fstatfs(&self.segment.file).map(|found| found.f_type);
+        found.is_ok_and(|found| IN_MEMORY.contains(&found))
     }
 
     /// Length of the segment. After a [`Shortfall`] less of it is usable.
@@ -113,6 +141,15 @@ impl Arena {
         let path = self.directory.private_path().join(MANIFEST);
         manifest::find(&self.directory, &self.manifest_header()?)
             .map_err(ArenaError::io("read the manifest", path))
+    }
+
+    /// Memory of the manifest that an earlier daemon left; zero if there is none.
+    pub fn stored_manifest_memory(&self) -> ByteSize {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let stat = statat(self.directory.private(), MANIFEST, flags);
+        // The kernel counts in blocks of 512 bytes.
+        let blocks = stat.map_or(0, |stat| stat.st_blocks.cast_unsigned());
+        ByteSize::new(blocks.saturating_mul(512))
     }
 
     /// An empty manifest for a catalog that may use `memory_max` of its own. A restarted daemon
@@ -182,6 +219,12 @@ impl Arena {
         self.population.populated()
     }
 
+    /// Lets no more than the first `most` bytes get their memory, beside those that have it: the rest
+    /// is a [`Shortfall`].
+    pub fn limit_population(&self, most: ByteSize) {
+        self.population.limit(most);
+    }
+
     /// True if the kernel gave huge pages to the populated part. Walks the process's page tables: for
     /// one log line, not for a hot path.
     pub fn huge_pages_granted(&self) -> bool {
@@ -246,7 +289,7 @@ impl Opened {
             Some(segment) => segment,
             None => {
                 let capacity = segment::capacity_to_create(options)?;
-                options.limits.check(&options.dir, capacity)?;
+                options.limits.check(&options.dir, capacity, options.own_memory)?;
                 segment::build(directory, options, capacity)?
             }
         };

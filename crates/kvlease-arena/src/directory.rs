@@ -10,21 +10,24 @@
 //! | `arena.new` | arena under construction; a killed first start leaves one behind |
 //! | `horizon` | lease fence: until when each region may be leased |
 //! | `horizon.new` | lease fence under construction |
+//! | `longest` | longest lease that may have been granted |
+//! | `longest.new` | the same under construction |
 //! | `record` | manifest: the objects in the arena |
 //! | `record.new` | manifest under construction |
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
+use kvlease_sys::Identity;
 use kvlease_types::SegmentName;
 use rustix::{
     fs::{
-        AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat,
-        unlinkat,
+        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, fstat,
+        mkdirat, openat, renameat, statat, unlinkat,
     },
     io::Errno,
     process::geteuid,
@@ -34,6 +37,7 @@ use crate::{ArenaError, SegmentOptions};
 
 const PRIVATE_PREFIX: &str = ".kvlease.";
 const PRIVATE_MODE: Mode = Mode::RWXU;
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Second name of the arena.
 pub(crate) const ARENA: &str = "arena";
@@ -43,6 +47,10 @@ pub(crate) const ARENA_NEW: &str = "arena.new";
 pub(crate) const LEASE_FENCE: &str = "horizon";
 /// Lease fence under construction.
 pub(crate) const LEASE_FENCE_NEW: &str = "horizon.new";
+/// Longest lease that may have been granted.
+pub(crate) const LONGEST_LEASE: &str = "longest";
+/// The same under construction.
+pub(crate) const LONGEST_LEASE_NEW: &str = "longest.new";
 /// Manifest.
 pub(crate) const MANIFEST: &str = "record";
 /// Manifest under construction.
@@ -50,8 +58,17 @@ pub(crate) const MANIFEST_NEW: &str = "record.new";
 const LOCK: &str = "lock";
 
 /// All files of the private directory.
-const PRIVATE_FILES: [&str; 7] =
-    [ARENA_NEW, ARENA, LEASE_FENCE, LEASE_FENCE_NEW, MANIFEST, MANIFEST_NEW, LOCK];
+const PRIVATE_FILES: [&str; 9] = [
+    ARENA_NEW,
+    ARENA,
+    LEASE_FENCE,
+    LEASE_FENCE_NEW,
+    LONGEST_LEASE,
+    LONGEST_LEASE_NEW,
+    MANIFEST,
+    MANIFEST_NEW,
+    LOCK,
+];
 
 /// Open directories of a segment, and the lock. Dropping it frees the lock.
 #[derive(Debug)]
@@ -63,7 +80,7 @@ pub(crate) struct Directory {
     private_path: PathBuf,
     /// True if this start made the private directory.
     made: bool,
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
@@ -74,7 +91,11 @@ impl Directory {
             .map_err(ArenaError::io("open the shared memory directory", &options.dir))?;
         let private_path = options.dir.join(format!("{PRIVATE_PREFIX}{}", options.name));
         let (private, made) = open_private(&public, &private_path)?;
-        let lock = lock(&private, &private_path, &options.name)?;
+        let lock = lock(&private, &private_path, &options.name).inspect_err(|_| {
+            if made {
+                remove(&public, &private, &private_path);
+            }
+        })?;
         Ok(Self {
             public,
             private,
@@ -82,7 +103,20 @@ impl Directory {
             name: options.name.clone(),
             private_path,
             made,
-            _lock: lock,
+            lock,
+        })
+    }
+
+    /// Second handle of the directories and of the lock, which is free once both are dropped.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            public: self.public.try_clone()?,
+            private: self.private.try_clone()?,
+            name: self.name.clone(),
+            public_path: self.public_path.clone(),
+            private_path: self.private_path.clone(),
+            made: self.made,
+            lock: self.lock.try_clone()?,
         })
     }
 
@@ -112,24 +146,39 @@ impl Directory {
     }
 
     /// Removes all files after a failed start, unless the private directory is an earlier daemon's.
-    /// Errors are ignored: the failure to report is that of the start.
     pub(crate) fn abandon(self) {
-        if !self.made {
-            return;
-        }
-        for file in PRIVATE_FILES {
-            let _ = unlinkat(&self.private, file, AtFlags::empty());
-        }
-        if let Some(name) = self.private_path.file_name() {
-            let _ = unlinkat(&self.public, name, AtFlags::REMOVEDIR);
+        if self.made {
+            self.remove_private();
         }
     }
 
-    /// Makes a private file. Fails if it exists.
+    /// Removes all private files, and the directory if this start made it. Errors are ignored: the
+    /// failure to report is that of the start.
+    pub(crate) fn remove_private(&self) {
+        if self.made {
+            remove(&self.public, &self.private, &self.private_path);
+            return;
+        }
+        // The lock is what an earlier daemon left, like its directory.
+        for file in PRIVATE_FILES.into_iter().filter(|file| *file != LOCK) {
+            let _ = unlinkat(&self.private, file, AtFlags::empty());
+        }
+    }
+
+    /// Makes a private file, with its mode whatever the umask. Fails if it exists.
     pub(crate) fn create(&self, file: &str) -> Result<File, Errno> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(openat(&self.private, file, flags, Mode::RUSR | Mode::WUSR)?.into())
+        let made = openat(&self.private, file, flags, FILE_MODE)?;
+        fchmod(&made, FILE_MODE)?;
+        Ok(made.into())
+    }
+
+    /// Opens a private file of an earlier daemon. The kernel does not wait, whatever kind of file
+    /// has the name.
+    pub(crate) fn open(&self, file: &str, access: OFlags) -> Result<File, Errno> {
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(openat(&self.private, file, flags, Mode::empty())?.into())
     }
 
     /// Renames a private file. A file that had the new name is replaced.
@@ -148,6 +197,21 @@ impl Directory {
     }
 }
 
+/// Removes a private directory that this start made. Errors are ignored: the failure to report is
+/// that of the start.
+fn remove(public: &OwnedFd, private: &OwnedFd, path: &Path) {
+    for file in PRIVATE_FILES {
+        let _ = unlinkat(private, file, AtFlags::empty());
+    }
+    if let Some(name) = path.file_name() {
+        let _ = unlinkat(public, name, AtFlags::REMOVEDIR);
+    }
+}
+
+/// Fault of a private directory that another user made.
+const FOREIGN: &str =
+    "belongs to another user: run the daemon as that user, remove it, or choose another name";
+
 /// Opens the private directory. Returns true if it had to be made.
 fn open_private(public: &OwnedFd, path: &Path) -> Result<(OwnedFd, bool), ArenaError> {
     let name = path.file_name().expect("the path ends with the prefix and the segment's name");
@@ -157,27 +221,47 @@ fn open_private(public: &OwnedFd, path: &Path) -> Result<(OwnedFd, bool), ArenaE
         Err(errno) => return Err(ArenaError::io("make the private directory", path)(errno)),
     };
     let untrusted = |fault| ArenaError::Untrusted { path: path.to_owned(), fault };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let private = openat(public, name, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOTDIR | Errno::LOOP => untrusted("is not a directory: remove that file"),
-        _ => ArenaError::io("open the private directory", path)(errno),
-    })?;
-    let stat = fstat(&private).map_err(ArenaError::io("look at the private directory", path))?;
-    if stat.st_uid != geteuid().as_raw() {
-        return Err(untrusted("belongs to another user: remove it or choose another name"));
+    let unreadable = ArenaError::io("look at the private directory", path);
+    let stat = statat(public, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(untrusted("is not a directory: remove that file"));
     }
-    if !(Mode::from_raw_mode(stat.st_mode) - PRIVATE_MODE).is_empty() {
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(untrusted(FOREIGN));
+    }
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    if !(mode - PRIVATE_MODE).is_empty() {
         return Err(untrusted("is open to other users: `chmod 700` it if they left nothing there"));
+    }
+    // A umask took bits away, now or from an earlier daemon.
+    if !mode.contains(PRIVATE_MODE) {
+        chmodat(public, name, PRIVATE_MODE, AtFlags::empty())
+            .map_err(ArenaError::io("set the mode of the private directory", path))?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let private = openat(public, name, flags, Mode::empty())
+        .map_err(ArenaError::io("open the private directory", path))?;
+    // The name may have got another directory in between.
+    let opened = fstat(&private).map_err(ArenaError::io("look at the private directory", path))?;
+    if Identity::of_stat(&opened) != Identity::of_stat(&stat) {
+        return Err(untrusted("was replaced while the daemon started: start it again"));
     }
     Ok((private, made))
 }
 
 fn lock(private: &OwnedFd, path: &Path, name: &SegmentName) -> Result<File, ArenaError> {
     let path = path.join(LOCK);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file: File = openat(private, LOCK, flags, Mode::RUSR | Mode::WUSR)
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file: File = openat(private, LOCK, flags, FILE_MODE)
         .map_err(ArenaError::io("open the lock", &path))?
         .into();
+    let stat = fstat(&file).map_err(ArenaError::io("look at the lock", &path))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        let fault = "has a lock that is not a regular file: remove it";
+        return Err(ArenaError::Untrusted { path, fault });
+    }
+    fchmod(&file, FILE_MODE).map_err(ArenaError::io("set the mode of the lock", &path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {

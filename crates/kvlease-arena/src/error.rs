@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use kvlease_types::ByteSize;
+use rustix::io::Errno;
 
 /// Reason why the arena could not be opened or kept.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +53,9 @@ pub enum ArenaError {
     /// The configured size is more than the file system of the segment directory has.
     #[error(
         "`capacity` is larger than the free space of the shared memory directory: \
-         set at most {free}, or `mount -o remount,size=` a larger one, \
-         capacity=`{capacity}` dir=`{dir}` size=`{size}` free=`{free}`"
+         {}`mount -o remount,size=` a larger one, \
+         capacity=`{capacity}` dir=`{dir}` size=`{size}` free=`{free}`",
+        at_most(*fits)
     )]
     BeyondFileSystem {
         /// Configured size.
@@ -64,12 +66,15 @@ pub enum ArenaError {
         size: ByteSize,
         /// Free part of it.
         free: ByteSize,
+        /// Largest capacity that it has room for, with the files beside the arena.
+        fits: ByteSize,
     },
     /// The configured size is more than a control group allows: the kernel would kill the daemon.
     #[error(
-        "`capacity` is larger than what the memory limit of a control group leaves: \
-         set at most {free}, or raise the limit, \
-         capacity=`{capacity}` limit=`{limit}` free=`{free}` file=`{path}`"
+        "`capacity` and the daemon's own memory are more than the memory limit of a control group \
+         leaves: {}raise the limit, \
+         capacity=`{capacity}` own=`{own}` limit=`{limit}` free=`{free}` file=`{path}`",
+        at_most(*fits)
     )]
     BeyondControlGroup {
         /// Configured size.
@@ -80,6 +85,10 @@ pub enum ArenaError {
         limit: ByteSize,
         /// Rest below the limit.
         free: ByteSize,
+        /// Memory that the daemon needs beside the arena.
+        own: ByteSize,
+        /// Largest capacity within the limit.
+        fits: ByteSize,
     },
     /// The configured size is more than the machine has: the kernel would kill processes.
     #[error(
@@ -133,9 +142,7 @@ pub enum ArenaError {
         path: PathBuf,
     },
     /// The kernel refused another operation.
-    #[error(
-        "cannot {doing}: check `shared_memory_dir` and its permissions, path=`{path}` error=`{source}`"
-    )]
+    #[error("cannot {doing}: {}, path=`{path}` error=`{source}`", remedy(source))]
     Io {
         /// Operation.
         doing: &'static str,
@@ -153,5 +160,23 @@ impl ArenaError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(E) -> Self {
         move |source| Self::Io { doing, path: path.into(), source: source.into() }
+    }
+}
+
+/// The advice of a capacity, if there is one.
+fn at_most(fits: ByteSize) -> String {
+    if fits == ByteSize::ZERO { String::new() } else { format!("set at most {fits}, or ") }
+}
+
+/// Remedy of an error of the kernel.
+fn remedy(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOSPC) => {
+            "free memory or inodes in `shared_memory_dir`, or `mount -o remount` it with more"
+        }
+        Some(Errno::MFILE | Errno::NFILE) => "raise the limit of open files",
+        Some(Errno::FBIG) => "raise the limit of the size of files",
+        Some(Errno::NOMEM) => "raise the limit of memory and of address space",
+        _ => "check `shared_memory_dir` and its permissions",
     }
 }

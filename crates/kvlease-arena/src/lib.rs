@@ -29,13 +29,15 @@ mod manifest;
 mod options;
 mod populate;
 mod segment;
+mod undo;
 
 pub use arena::Arena;
 pub use error::ArenaError;
 pub use generations::Generations;
-pub use lease_fence::{LeaseFence, LeaseFenceOrigin, REGION_SIZE};
-pub use limits::MemoryLimits;
+pub use lease_fence::{Beyond, LeaseFence, LeaseFenceOrigin, REGION_SIZE};
+pub use limits::{GroupMemory, MemoryLimits};
 pub use link::LinkStatus;
 pub use manifest::{Manifest, ManifestFile, ManifestOrigin, StoredManifest};
 pub use options::{DEFAULT_SEGMENT_MODE, SegmentOptions};
 pub use populate::{Progress, Shortfall};
+pub use undo::Undo;

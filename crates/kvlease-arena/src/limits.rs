@@ -23,8 +23,6 @@ pub struct MemoryLimits {
     pub control_groups: PathBuf,
     /// File that states the machine's memory. Default `/proc/meminfo`.
     pub machine: PathBuf,
-    /// Memory that the control groups must have for the daemon beside an arena. Default none.
-    pub beside: ByteSize,
 }
 
 impl Default for MemoryLimits {
@@ -33,7 +31,6 @@ impl Default for MemoryLimits {
             membership: "/proc/self/cgroup".into(),
             control_groups: "/sys/fs/cgroup".into(),
             machine: "/proc/meminfo".into(),
-            beside: ByteSize::ZERO,
         }
     }
 }
@@ -60,15 +57,31 @@ const V1: Interface = Interface {
     file_pages: ["total_inactive_file", "total_active_file"],
 };
 
+/// State of a control group with a memory limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupMemory {
+    /// File that states the limit.
+    pub path: PathBuf,
+    /// Limit.
+    pub limit: ByteSize,
+    /// Rest below the limit; pages that the kernel reclaims count as free.
+    pub free: ByteSize,
+}
+
 impl MemoryLimits {
-    /// Largest new arena that every limit allows in `dir`; zero if `dir` cannot be read.
-    pub fn room(&self, dir: &Path) -> ByteSize {
+    /// Largest new arena that every limit allows in `dir`, for a daemon that needs `own` memory
+    /// beside it; zero if there is none, or if `dir` cannot be read.
+    pub fn room(&self, dir: &Path, own: ByteSize) -> ByteSize {
         let mut room = ByteSize::new(u64::MAX);
         // Each round meets a limit below the one before, so this ends at the tightest.
-        while let Err(error) = self.check(dir, room) {
+        while let Err(error) = self.check(dir, room, own) {
             room = match error {
-                ArenaError::BeyondFileSystem { free, .. }
-                | ArenaError::BeyondControlGroup { free, .. } => free,
+                ArenaError::BeyondFileSystem { fits, .. }
+                | ArenaError::BeyondControlGroup { fits, .. }
+                    if fits < room =>
+                {
+                    fits
+                }
                 ArenaError::BeyondMachine { available, .. } => available,
                 _ => return ByteSize::ZERO,
             };
@@ -76,39 +89,55 @@ impl MemoryLimits {
         room
     }
 
+    /// The control group of this process, or above it, that has the least free memory; `None` if
+    /// none has a limit.
+    pub fn tightest_group(&self) -> Option<GroupMemory> {
+        self.groups().into_iter().min_by_key(|group| group.free)
+    }
+
     /// The daemon's memory at the most: the tightest limit of its control groups, or the machine's
     /// memory. What is in use does not count.
     pub fn memory(&self) -> ByteSize {
-        let mut limit = ByteSize::new(u64::MAX);
-        self.each_control_group(|group, interface| {
-            if let Some(bytes) = number(&group.join(interface.limit)) {
-                limit = limit.min(ByteSize::new(bytes));
-            }
-        });
         let machine = fs::read_to_string(&self.machine).unwrap_or_default();
-        kib(&machine, "MemTotal").map_or(limit, |memory| limit.min(ByteSize::kib(memory)))
+        let machine = kib(&machine, "MemTotal").map(ByteSize::kib);
+        let limits = self.groups().into_iter().map(|group| group.limit).chain(machine);
+        limits.min().unwrap_or(ByteSize::new(u64::MAX))
     }
 
-    /// Refuses a new arena of this size in `dir` if any limit is below it.
-    pub(crate) fn check(&self, dir: &Path, capacity: ByteSize) -> Result<(), ArenaError> {
+    /// Refuses a new arena of this size in `dir` if any limit is below it. The daemon needs `own`
+    /// memory beside it.
+    pub(crate) fn check(
+        &self,
+        dir: &Path,
+        capacity: ByteSize,
+        own: ByteSize,
+    ) -> Result<(), ArenaError> {
         check_file_system(dir, capacity)?;
-        self.check_control_groups(capacity)?;
+        self.check_control_groups(capacity, own)?;
         self.check_machine(capacity)
     }
 
-    fn check_control_groups(&self, capacity: ByteSize) -> Result<(), ArenaError> {
-        let mut outcome = Ok(());
-        self.each_control_group(|group, interface| {
-            if outcome.is_ok() {
-                outcome = check_control_group(group, interface, capacity, self.beside);
+    fn check_control_groups(&self, capacity: ByteSize, own: ByteSize) -> Result<(), ArenaError> {
+        for GroupMemory { path, limit, free } in self.groups() {
+            if capacity.bytes().saturating_add(own.bytes()) > free.bytes() {
+                let fits = whole_mib(free.bytes().saturating_sub(own.bytes()));
+                return Err(ArenaError::BeyondControlGroup {
+                    capacity,
+                    path,
+                    limit,
+                    free,
+                    own,
+                    fits,
+                });
             }
-        });
-        outcome
+        }
+        Ok(())
     }
 
-    /// Calls `each` with every directory whose memory limit holds for this process.
-    fn each_control_group(&self, mut each: impl FnMut(&Path, &Interface)) {
+    /// All control groups of this process and above it that have a limit.
+    fn groups(&self) -> Vec<GroupMemory> {
         let membership = fs::read_to_string(&self.membership).unwrap_or_default();
+        let mut groups = Vec::new();
         for line in membership.lines() {
             // Groups of controllers other than memory set no limit here.
             let Some((interface, group)) = parse_membership(line) else { continue };
@@ -118,11 +147,11 @@ impl MemoryLimits {
                 let root = self.control_groups.join(mount);
                 let group = root.join(group.trim_start_matches('/'));
                 // The limit of every ancestor holds as well.
-                for ancestor in group.ancestors().take_while(|dir| dir.starts_with(&root)) {
-                    each(ancestor, interface);
-                }
+                let ancestors = group.ancestors().take_while(|dir| dir.starts_with(&root));
+                groups.extend(ancestors.filter_map(|ancestor| group_memory(ancestor, interface)));
             }
         }
+        groups
     }
 
     fn check_machine(&self, capacity: ByteSize) -> Result<(), ArenaError> {
@@ -145,24 +174,31 @@ fn check_file_system(dir: &Path, capacity: ByteSize) -> Result<(), ArenaError> {
         return Ok(());
     }
     let free = ByteSize::new(stat.f_bavail.saturating_mul(stat.f_frsize));
-    if capacity > free {
+    let beside = capacity.min(free).bytes() / FENCED_BY_BYTE + PRIVATE_LEN;
+    if capacity.bytes().saturating_add(beside) > free.bytes() {
         let size = ByteSize::new(stat.f_blocks.saturating_mul(stat.f_frsize));
-        return Err(ArenaError::BeyondFileSystem { capacity, dir: dir.to_owned(), size, free });
+        let (dir, fits) = (dir.to_owned(), whole_mib(free.bytes().saturating_sub(beside)));
+        return Err(ArenaError::BeyondFileSystem { capacity, dir, size, free, fits });
     }
     Ok(())
 }
 
-fn check_control_group(
-    group: &Path,
-    interface: &Interface,
-    capacity: ByteSize,
-    beside: ByteSize,
-) -> Result<(), ArenaError> {
+/// Bytes of the arena for each byte of the lease fence.
+const FENCED_BY_BYTE: u64 = (2 << 20) / 8;
+
+/// Memory that the manifest and the small files take beside an arena and its lease fence, at first.
+const PRIVATE_LEN: u64 = 9 << 20;
+
+/// A size for people to use.
+fn whole_mib(bytes: u64) -> ByteSize {
+    ByteSize::mib(bytes >> 20)
+}
+
+/// State of a group; `None` if it has no limit.
+fn group_memory(group: &Path, interface: &Interface) -> Option<GroupMemory> {
+    let number = |file: &str| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
     // Version 2 writes `max` where there is no limit, version 1 a number beyond any machine.
-    let limit = number(&group.join(interface.limit));
-    let (Some(limit), Some(usage)) = (limit, number(&group.join(interface.usage))) else {
-        return Ok(());
-    };
+    let (limit, usage) = (number(interface.limit)?, number(interface.usage)?);
     // Pages of ordinary files are counted as used, but the kernel reclaims them before it kills.
     let statistics = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
     let reclaimable: u64 = statistics
@@ -171,19 +207,8 @@ fn check_control_group(
         .filter(|(key, _)| interface.file_pages.contains(key))
         .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
         .sum();
-    let used = usage.saturating_sub(reclaimable);
-    let free = ByteSize::new(limit.saturating_sub(used).saturating_sub(beside.bytes()));
-    if capacity > free {
-        let limit = ByteSize::new(limit);
-        let path = group.join(interface.limit);
-        return Err(ArenaError::BeyondControlGroup { capacity, path, limit, free });
-    }
-    Ok(())
-}
-
-/// The number in a file of one line.
-fn number(file: &Path) -> Option<u64> {
-    fs::read_to_string(file).ok()?.trim().parse().ok()
+    let free = ByteSize::new(limit.saturating_sub(usage.saturating_sub(reclaimable)));
+    Some(GroupMemory { path: group.join(interface.limit), limit: ByteSize::new(limit), free })
 }
 
 /// The value of a line of the machine's memory, in KiB.
@@ -214,7 +239,6 @@ mod tests {
             membership: root.join("membership"),
             control_groups: root.to_owned(),
             machine: root.join("meminfo"),
-            beside: ByteSize::ZERO,
         }
     }
 
@@ -240,10 +264,14 @@ mod tests {
         );
         let limits = limits(root.path(), "0::/pod/app\n");
         let free = 1_048_576 - 400_000;
-        limits.check_control_groups(ByteSize::new(free)).unwrap();
-        let error = limits.check_control_groups(ByteSize::new(free + 1)).unwrap_err().to_string();
+        let own = ByteSize::new(1000);
+        limits.check_control_groups(ByteSize::new(free - 1000), own).unwrap();
+        let error = limits.check_control_groups(ByteSize::new(free - 999), own).unwrap_err();
+        let error = error.to_string();
         assert!(error.starts_with("`capacity`") && error.contains("pod/memory.max"), "{error}");
         assert!(error.contains("free=`648576B`") && error.contains("limit=`1MiB`"), "{error}");
+        assert!(error.contains("own=`1000B`") && !error.contains("at most 0"), "{error}");
+        assert_eq!(limits.tightest_group().unwrap().free, ByteSize::new(free));
     }
 
     #[test]
@@ -252,28 +280,30 @@ mod tests {
         let files = [("memory.limit_in_bytes", "8192"), ("memory.usage_in_bytes", "4096")];
         group(root.path(), "memory", &files);
         let limits = limits(root.path(), "4:cpu,memory:/docker/0123\n1:cpuset:/docker/0123\n");
-        limits.check_control_groups(ByteSize::new(4096)).unwrap();
-        assert!(limits.check_control_groups(ByteSize::new(4097)).is_err());
+        limits.check_control_groups(ByteSize::new(4096), ByteSize::ZERO).unwrap();
+        assert!(limits.check_control_groups(ByteSize::new(4097), ByteSize::ZERO).is_err());
     }
 
     #[test]
     fn the_room_is_what_the_tightest_limit_leaves() {
         let root = tempfile::tempdir().unwrap();
-        group(root.path(), "pods", &[("memory.max", "1048576"), ("memory.current", "4096")]);
-        group(root.path(), "pods/daemon", &[("memory.max", "2097152"), ("memory.current", "0")]);
+        group(root.path(), "pods", &[("memory.max", "10485760"), ("memory.current", "4096")]);
+        group(root.path(), "pods/daemon", &[("memory.max", "20971520"), ("memory.current", "0")]);
         let limits = limits(root.path(), "0::/pods/daemon\n");
-        assert_eq!(limits.room(Path::new("/dev/shm")), ByteSize::new(1048576 - 4096));
-        assert_eq!(limits.room(Path::new("/nonexistent")), ByteSize::ZERO);
+        let (dir, own) = (Path::new("/dev/shm"), ByteSize::mib(2));
+        let room = limits.room(dir, own);
+        assert_eq!(room, ByteSize::mib(7), "whole MiB of what is left beside its own memory");
+        limits.check(dir, room, own).unwrap();
+        assert_eq!(limits.room(dir, ByteSize::mib(10)), ByteSize::ZERO);
+        assert_eq!(limits.room(Path::new("/nonexistent"), own), ByteSize::ZERO);
     }
 
     #[test]
-    fn what_the_daemon_needs_beside_the_arena_has_to_fit_as_well() {
+    fn the_daemons_memory_is_the_tightest_limit_whatever_is_in_use() {
         let root = tempfile::tempdir().unwrap();
         group(root.path(), "pods", &[("memory.max", "1048576"), ("memory.current", "4096")]);
-        let mut limits = limits(root.path(), "0::/pods\n");
-        limits.beside = ByteSize::new(100_000);
-        assert_eq!(limits.room(Path::new("/dev/shm")), ByteSize::new(1048576 - 104096));
-        assert_eq!(limits.memory(), ByteSize::mib(1), "whatever is in use");
+        let limits = limits(root.path(), "0::/pods\n");
+        assert_eq!(limits.memory(), ByteSize::mib(1));
         fs::write(root.path().join("meminfo"), "MemTotal: 100 kB\n").unwrap();
         assert_eq!(limits.memory(), ByteSize::kib(100));
     }

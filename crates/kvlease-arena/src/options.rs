@@ -32,6 +32,8 @@ pub struct SegmentOptions {
     /// Longest lease, grace included, that this or an earlier daemon may have granted. If the lease
     /// fence of an existing arena cannot be read, the whole arena counts as leased for this long.
     pub lease_ttl_max: Duration,
+    /// Memory that the daemon needs beside a new arena, under the same limits. Default none.
+    pub own_memory: ByteSize,
     /// Sources of the limits on memory.
     pub limits: MemoryLimits,
 }
@@ -49,6 +51,7 @@ impl SegmentOptions {
             gid: None,
             huge_pages: true,
             lease_ttl_max,
+            own_memory: ByteSize::ZERO,
             limits: MemoryLimits::default(),
         }
     }

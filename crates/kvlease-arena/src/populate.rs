@@ -84,6 +84,8 @@ struct Passes {
     populated: u64,
     /// End of both passes.
     total: u64,
+    /// End of what may be populated: the rest is a shortfall.
+    allowed: u64,
     /// Reserve through the mapping, so that its advice counts.
     through_mapping: bool,
 }
@@ -98,7 +100,7 @@ impl Population {
     ) -> io::Result<Self> {
         let total = capacity.bytes();
         let present = present(file)?.min(total);
-        let passes = Passes { reserved: 0, populated: 0, total, through_mapping };
+        let passes = Passes { reserved: 0, populated: 0, total, allowed: total, through_mapping };
         Ok(Self { passes: Mutex::new(passes), populated: AtomicU64::new(0), present })
     }
 
@@ -129,6 +131,12 @@ impl Population {
         }
     }
 
+    /// Lets no more than the first `most` bytes be populated, and what has its memory anyway.
+    pub(crate) fn limit(&self, most: ByteSize) {
+        let mut passes = self.lock();
+        passes.allowed = most.bytes().max(self.present).max(passes.reserved) / PAGE * PAGE;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Passes> {
         // The counters are valid at every instant, also after a panic of another thread.
         self.passes.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,8 +145,11 @@ impl Population {
 
 impl Passes {
     fn reserve(&mut self, file: &impl AsFd, mapping: &Mapping) -> Result<Progress, Shortfall> {
-        let through_mapping = self.through_mapping;
-        let (reserved, failure) = advance(self.reserved, self.total, RESERVE_STEP, |part| {
+        let (through_mapping, end) = (self.through_mapping, self.total.min(self.allowed));
+        if self.reserved == end && end < self.total {
+            return Err(self.cut(end, Errno::NOMEM));
+        }
+        let (reserved, failure) = advance(self.reserved, end, RESERVE_STEP, |part| {
             reserve_part(file, mapping, part, through_mapping)
         });
         self.reserved = reserved;
@@ -290,6 +301,19 @@ mod tests {
         assert_eq!(population.populated(), capacity());
         let further = population.populate(&file, &mapping).unwrap();
         assert!(further.is_complete(), "further steps change nothing");
+    }
+
+    #[test]
+    fn what_may_not_be_populated_is_a_shortfall() {
+        let (file, mapping) = mapped();
+        let population = Population::new(&file, capacity(), false).unwrap();
+        population.limit(ByteSize::new(STEP_MIN + 1));
+        let good = ByteSize::new(STEP_MIN);
+        assert!(!population.populate(&file, &mapping).unwrap().is_complete());
+        let shortfall = population.populate(&file, &mapping).unwrap_err();
+        assert_eq!((shortfall.good, shortfall.capacity), (good, capacity()));
+        assert!(population.populate(&file, &mapping).unwrap().is_complete());
+        assert_eq!((population.populated(), memory_of(&file)), (good, STEP_MIN));
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::{fs::File, path::Path};
 use kvlease_sys::{Identity, PAGE};
 use kvlease_types::ByteSize;
 use rustix::{
-    fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, ftruncate, linkat, openat,
-    },
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, ftruncate, linkat},
     io::Errno,
 };
 
@@ -34,9 +32,8 @@ pub(crate) fn reopen(
     options: &SegmentOptions,
 ) -> Result<Option<Segment>, ArenaError> {
     let path = directory.private_path().join(ARENA);
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file: File = match openat(directory.private(), ARENA, flags, Mode::empty()) {
-        Ok(file) => file.into(),
+    let file = match directory.open(ARENA, OFlags::RDWR) {
+        Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(ArenaError::io("reopen the arena", path)(errno)),
     };

@@ -1,16 +1,10 @@
 //! Limit of the connections that are served at the same time, over one listener.
 
-use std::{io, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::Metrics;
-
-/// How long nothing is accepted after the system refused to give a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Permits for connections. A permit is taken before `accept`, so excess connections wait in the
 /// listen backlog.
@@ -36,11 +30,4 @@ impl ConnectionLimit {
             }
         }
     }
-}
-
-/// Counts and logs that the system refused to give a connection, and waits before the next try.
-pub(crate) async fn refused(metrics: &Metrics, connection: &str, error: &io::Error) {
-    metrics.accept_failed();
-    tracing::warn!("cannot accept {connection}: {error}");
-    sleep(ACCEPT_PAUSE).await;
 }

@@ -1,6 +1,13 @@
 //! Parts of the daemon that every request uses, over HTTP and the fast lane.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use http::{HeaderName, HeaderValue};
 use kvlease_api::{EPOCH_HEADER, SEGMENT_HEADER, SOCKET_HEADER};
@@ -25,7 +32,9 @@ pub(crate) struct Context {
     /// Memory that connections hold beside their places.
     pub(crate) memory: ConnectionMemory,
     /// Headers of every answer.
-    pub(crate) announcement: Vec<(HeaderName, HeaderValue)>,
+    announcement: Vec<(HeaderName, HeaderValue)>,
+    /// False while the fast lane's path is not its socket's.
+    socket_is_there: AtomicBool,
 }
 
 impl Context {
@@ -48,7 +57,19 @@ impl Context {
             config,
             status: Status::new(epoch),
             lease_ids: LeaseIds::new(epoch)?,
+            socket_is_there: AtomicBool::new(true),
         })
+    }
+
+    /// Headers of every answer: the socket's only while clients can connect there.
+    pub(crate) fn announcement(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        let is_there = self.socket_is_there.load(Relaxed);
+        self.announcement.iter().filter(move |(name, _)| is_there || name != SOCKET_HEADER)
+    }
+
+    /// Remembers whether clients can connect to the fast lane's socket.
+    pub(crate) fn set_socket_is_there(&self, is_there: bool) {
+        self.socket_is_there.store(is_there, Relaxed);
     }
 }
 

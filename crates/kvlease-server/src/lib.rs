@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accept_refusals;
 pub mod config;
 mod connection_limit;
 mod connection_memory;
@@ -17,7 +18,9 @@ mod logging;
 mod metrics;
 mod run;
 mod server;
+mod signals;
 mod sizing;
+mod start_limits;
 mod status;
 mod trim;
 mod welcome;
@@ -26,3 +29,4 @@ pub use config::ServeArgs;
 pub use exit::ServeError;
 pub use run::run;
 pub use server::Server;
+pub use signals::{StopSignal, StopSignals};

@@ -1,21 +1,24 @@
 //! `kvlease serve`: from flags to exit status.
 
 use std::{
+    env,
+    ffi::OsString,
     io::{self, Write},
     net::TcpListener,
     num::NonZero,
     panic,
     process::{ExitCode, abort},
-    sync::Mutex,
     thread,
+    time::Duration,
 };
 
 use kvlease_sys::explain_sigbus;
 use listenfd::ListenFd;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tokio::{
-    runtime,
-    signal::unix::{SignalKind, signal},
+    runtime::{self, Handle},
+    sync::oneshot,
+    time::timeout,
 };
 
 use crate::{
@@ -23,21 +26,30 @@ use crate::{
     exit::ServeError,
     logging,
     server::Server,
+    signals::StopSignals,
+    start_limits::{raise_descriptor_limit, try_descriptors, try_threads},
 };
+
+/// How long a start that a signal broke off may take to undo what it did.
+const START_UNDO_MAX: Duration = Duration::from_secs(5);
+
+/// How long tasks may take to end once the daemon has drained.
+const TASKS_END_MAX: Duration = Duration::from_secs(1);
 
 /// Runs the daemon until a signal stops it. Prints the reason on standard error if it does not start.
 pub fn run(args: ServeArgs) -> ExitCode {
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("kvlease serve: {error}");
+            // Nothing is left to tell that the line cannot be written.
+            let _ = writeln!(io::stderr(), "kvlease serve: {error}");
             error.exit_code()
         }
     }
 }
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
-    let config = config::load(args, std::env::vars())?;
+    let config = config::load(args, environment())?;
     if args.print_config {
         say(&config::print(&config));
         return Ok(());
@@ -47,34 +59,83 @@ fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     end_on_panic();
     explain_sigbus().map_err(signals)?;
     raise_descriptor_limit();
+    try_descriptors().map_err(|source| ServeError::System { what: "open files", source })?;
+    // The threads of the runtime, and the one that starts the daemon.
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = |source| ServeError::System { what: "threads", source };
-    try_threads(workers).map_err(threads)?;
+    try_threads(workers + 1).map_err(threads)?;
     let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    runtime.map_err(threads)?.block_on(serve_until_stopped(config, inherited))
+    let runtime = runtime.map_err(threads)?;
+    let served = runtime.block_on(serve_until_stopped(args, config, inherited));
+    // A start that the kernel keeps waiting does not keep the process.
+    runtime.shutdown_timeout(TASKS_END_MAX);
+    served
 }
 
 async fn serve_until_stopped(
+    args: &ServeArgs,
     config: Config,
     inherited: Option<TcpListener>,
 ) -> Result<(), ServeError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
-    let server = match inherited {
-        Some(listener) => Server::start_on(listener, config).await?,
-        None => Server::start(config).await?,
+    let mut stop = StopSignals::listen().map_err(signals)?;
+    if args.throwaway {
+        end_with_parent().map_err(signals)?;
+    }
+    let mut starting = begin_start(config, inherited)?;
+    let server = tokio::select! {
+        started = &mut starting => started.expect(START_ANSWERS)?,
+        signal = stop.next() => {
+            tracing::info!("stopping by {signal}: breaking off the start");
+            match timeout(START_UNDO_MAX, starting).await {
+                Ok(started) => started.expect(START_ANSWERS)?.abandon().await,
+                Err(_) => tracing::warn!("the start does not end: it may leave files behind"),
+            }
+            return Ok(());
+        }
     };
     say(&server.welcome());
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("stopping by SIGTERM: draining"),
-        _ = interrupt.recv() => tracing::info!("stopping by SIGINT: draining"),
+    let signal = stop.next().await;
+    if args.throwaway {
+        server.abandon().await;
+        return Ok(());
     }
+    tracing::info!("stopping by {signal}: draining");
     tokio::select! {
         () = server.shutdown() => {}
-        _ = terminate.recv() => tracing::warn!("stopped by a second signal: ending at once"),
-        _ = interrupt.recv() => tracing::warn!("stopped by a second signal: ending at once"),
+        _ = stop.next() => tracing::warn!("stopped by a second signal: ending at once"),
     }
     Ok(())
+}
+
+/// A thread of a start that fails sends the error; a panic in it ends the process.
+const START_ANSWERS: &str = "the thread of the start sends its outcome";
+
+/// Starts the daemon on a thread of its own, so that signals are heard while it waits for the kernel.
+fn begin_start(
+    config: Config,
+    inherited: Option<TcpListener>,
+) -> Result<oneshot::Receiver<Result<Server, ServeError>>, ServeError> {
+    let (outcome, starting) = oneshot::channel();
+    let runtime = Handle::current();
+    let thread = thread::Builder::new().name("kvlease-start".into());
+    thread
+        .spawn(move || {
+            let started = runtime.block_on(async {
+                match inherited {
+                    Some(listener) => Server::start_on(listener, config).await,
+                    None => Server::start(config).await,
+                }
+            });
+            // The receiver is gone if a signal came and the start took too long to break off.
+            drop(outcome.send(started));
+        })
+        .map_err(threads)?;
+    Ok(starting)
+}
+
+/// Variables of the environment. Other programs' may have bytes that are no text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 /// The socket that a service manager listens on for the daemon, if one does: it goes on listening
@@ -87,22 +148,16 @@ fn signals(source: io::Error) -> ServeError {
     ServeError::System { what: "signal handlers", source }
 }
 
-/// Starts `count` threads at a time, and ends them: the runtime panics where the system refuses one
-/// of its workers.
-fn try_threads(count: usize) -> io::Result<()> {
-    let gate = Mutex::new(());
-    thread::scope(|scope| {
-        let closed = gate.lock();
-        let wait = || drop(gate.lock());
-        let threads: io::Result<Vec<_>> =
-            (0..count).map(|_| thread::Builder::new().spawn_scoped(scope, wait)).collect();
-        drop(closed);
-        // A scope ends before the system has taken the stacks back; a join does not.
-        for thread in threads? {
-            thread.join().expect("a thread that takes a lock and drops it does not panic");
-        }
-        Ok(())
-    })
+fn threads(source: io::Error) -> ServeError {
+    ServeError::System { what: "threads", source }
+}
+
+/// Has the kernel send SIGTERM when the process that started this one ends, however it ends.
+fn end_with_parent() -> io::Result<()> {
+    let parent = getppid();
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    // It may have ended before.
+    if getppid() == parent { Ok(()) } else { Err(io::Error::other("the parent ended")) }
 }
 
 /// A panic is a broken invariant: nothing that follows can be trusted, and the supervisor
@@ -113,15 +168,6 @@ fn end_on_panic() {
         print(info);
         abort();
     }));
-}
-
-/// Thousands of connections need more descriptors than the usual soft limit.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if setrlimit(Resource::Nofile, raised).is_err() {
-        tracing::warn!(soft = ?limit.current, hard = ?limit.maximum, "cannot raise the limit of open files");
-    }
 }
 
 /// Writes to standard output; a closed one is no loss.

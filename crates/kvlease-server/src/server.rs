@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_arena::{Arena, MemoryLimits, SegmentOptions};
+use kvlease_arena::{Arena, Beyond, MemoryLimits, SegmentOptions, Undo};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig};
-use kvlease_sys::boot_time;
+use kvlease_sys::{boot_time, boot_time_shift_nanos};
 use kvlease_types::{ByteSize, Epoch};
 use tokio::{
     net::TcpListener,
@@ -26,7 +26,7 @@ use crate::{
     exit::ServeError,
     http,
     lane::{self, Socket},
-    sizing,
+    sizing::{self, MemoryPlan},
     trim::trim,
     welcome::welcome,
 };
@@ -47,6 +47,8 @@ pub struct Server {
     /// The fast lane's order to stop, given by dropping the sender, and its task.
     lane: Option<(watch::Sender<()>, JoinHandle<()>)>,
     trimming: JoinHandle<()>,
+    /// Removal of the arena, if this daemon made it.
+    undo: Option<Undo>,
 }
 
 impl Server {
@@ -68,6 +70,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(ServeError::Inherited)?;
         let listener = TcpListener::from_std(listener).map_err(ServeError::Inherited)?;
         let address = listener.local_addr().map_err(ServeError::Inherited)?;
+        if ![address, Config::default().address].contains(&config.address) {
+            tracing::warn!(
+                "the socket of the service manager overrides server.address: set ListenStream= of \
+                 the socket unit, server.address=`{}` listening=`{address}`",
+                config.address
+            );
+        }
         Self::serve(listener, address, socket_path, config)
     }
 
@@ -79,12 +88,18 @@ impl Server {
         config: Config,
     ) -> Result<Self, ServeError> {
         let arena = Arena::open(&segment_options(&config))?;
-        let epoch = new_epoch();
-        let engine_config = engine_config(&config, &arena);
-        let budget = connection_memory(&config, &engine_config.catalog);
-        let engine = Engine::start(arena, engine_config, epoch)?;
+        // Dropped last if something fails below: then the new arena goes.
+        let mut undo = arena.undo()?;
+        warn_of_disk(&arena, &config);
+        warn_of_clock(&arena);
+        // Before the engine, whose start takes longer and logs: clients wait until it serves.
         let listening = |path: &PathBuf| Socket::listen(path, &config);
         let socket = socket_path.as_ref().map(listening).transpose()?;
+        let epoch = new_epoch();
+        let catalog_memory = fit_memory(&arena, &config, &MemoryLimits::default());
+        let engine_config = engine_config(&config, &arena, catalog_memory);
+        let budget = connection_memory(&config, &engine_config.catalog);
+        let engine = Engine::start(arena, engine_config, epoch)?;
         let random = |source| ServeError::System { what: "random bytes", source };
         let context =
             Context::new(engine, config, epoch, socket_path.as_deref(), budget).map_err(random)?;
@@ -104,7 +119,10 @@ impl Server {
                 http::accept(listener, context, stopped, CLOSE_GRACE).await;
             }
         });
-        Ok(Self { context, address, socket: socket_path, stop, accepting, lane, trimming })
+        if let Some(undo) = &mut undo {
+            undo.keep();
+        }
+        Ok(Self { context, address, socket: socket_path, stop, accepting, lane, trimming, undo })
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
@@ -128,8 +146,21 @@ impl Server {
     /// leases for at most the configured time, then closes. What is still leased then stays as
     /// it is in the segment; the next incarnation honours it.
     pub async fn shutdown(self) {
-        self.context.status.drain();
         let limit = self.context.config.drain_timeout;
+        self.stop_within(limit).await;
+    }
+
+    /// Stops at once, and removes the arena if this daemon made it.
+    pub async fn abandon(mut self) {
+        let undo = self.undo.take();
+        self.stop_within(Duration::ZERO).await;
+        if let Some(undo) = undo {
+            undo.remove();
+        }
+    }
+
+    async fn stop_within(self, limit: Duration) {
+        self.context.status.drain();
         let started = Instant::now();
         let left = loop {
             let stats = self.context.engine.stats().catalog;
@@ -166,21 +197,54 @@ fn connection_memory(config: &Config, catalog: &CatalogConfig) -> ByteSize {
 
 /// Memory that the daemon needs beside an arena of this size.
 fn beside_arena(config: &Config, capacity: ByteSize) -> ByteSize {
-    let catalog = config.catalog_memory_max.unwrap_or_else(|| sizing::catalog_memory(capacity));
     let connections = config.connection_memory_max.unwrap_or(sizing::CONNECTION_MEMORY_MIN);
-    sizing::beside_arena(catalog, connections)
+    sizing::beside_arena(catalog_memory(config, capacity), connections)
+}
+
+/// Pages of a file system with a disk behind it are written back to the disk.
+fn warn_of_disk(arena: &Arena, config: &Config) {
+    if !arena.is_in_memory() {
+        tracing::warn!(
+            "cache.shared_memory_dir is not on a tmpfs: the kernel writes the arena to a disk, use \
+             a directory such as `/dev/shm`, cache.shared_memory_dir=`{}`",
+            config.shared_memory_dir.display()
+        );
+    }
+}
+
+/// Deadlines that are not those of leases keep space from being used.
+fn warn_of_clock(arena: &Arena) {
+    let shift_s = boot_time_shift_nanos() / 1_000_000_000;
+    if shift_s != 0 {
+        tracing::info!(
+            shift_s,
+            "this time namespace shifts the clock: deadlines are kept in the machine's own time"
+        );
+    }
+    let (ends_in, what) = match arena.lease_fence().beyond() {
+        Beyond::None => return,
+        Beyond::Disbelieved(until) => (
+            until,
+            "the lease fence has deadlines that no lease can have, as of another clock: their \
+             regions are not reused for as long as the longest lease can last",
+        ),
+        Beyond::Believed(until) => (
+            until,
+            "an earlier daemon granted longer leases than lease.ttl_max_s: their regions are not \
+             reused until they end",
+        ),
+    };
+    let ends_in_s = ends_in.since(boot_time()).as_secs();
+    tracing::warn!(ends_in_s, "{what}; puts may fail until then");
 }
 
 fn segment_options(config: &Config) -> SegmentOptions {
-    let limits = |capacity| MemoryLimits {
-        beside: beside_arena(config, capacity),
-        ..MemoryLimits::default()
-    };
-    let room = limits(ByteSize::ZERO).room(&config.shared_memory_dir);
-    let create_capacity = sizing::capacity(room);
     let name = config.shared_memory_name.clone();
     let ttl_max = config.lease_ttl_max.max(config.reservation_ttl);
     let lease_end = ttl_max + config.lease_grace;
+    let own_memory = beside_arena(config, ByteSize::ZERO);
+    let room = MemoryLimits::default().room(&config.shared_memory_dir, own_memory);
+    let auto = sizing::capacity(room);
     SegmentOptions {
         dir: config.shared_memory_dir.clone(),
         capacity: config.capacity,
@@ -188,19 +252,43 @@ fn segment_options(config: &Config) -> SegmentOptions {
         uid: config.segment_uid,
         gid: config.segment_gid,
         huge_pages: config.huge_pages,
-        limits: limits(config.capacity.unwrap_or(create_capacity)),
-        ..SegmentOptions::new(name, create_capacity, lease_end)
+        own_memory: beside_arena(config, config.capacity.unwrap_or(auto)),
+        ..SegmentOptions::new(name, auto, lease_end)
     }
 }
 
-fn engine_config(config: &Config, arena: &Arena) -> EngineConfig {
+fn catalog_memory(config: &Config, capacity: ByteSize) -> ByteSize {
+    config.catalog_memory_max.unwrap_or_else(|| sizing::catalog_memory(capacity))
+}
+
+/// Memory that the catalog may use. Where the control group of an arena that exists has too little
+/// left, it is less, and no more of the arena is populated than fits.
+fn fit_memory(arena: &Arena, config: &Config, limits: &MemoryLimits) -> ByteSize {
+    let (capacity, populated) = (arena.capacity(), arena.populated());
+    let wanted = catalog_memory(config, capacity);
+    // A new arena was checked before it was made.
+    let Some(group) = limits.tightest_group().filter(|_| arena.reopened()) else { return wanted };
+    // The new manifest takes the place of the earlier daemon's.
+    let free = group.free.bytes().saturating_add(arena.stored_manifest_memory().bytes());
+    let plan = MemoryPlan::within(ByteSize::new(free), capacity, populated, wanted);
+    if plan.arena < capacity || plan.catalog < wanted {
+        tracing::warn!(
+            limit = %group.limit, free = %group.free, arena = %plan.arena, catalog = %plan.catalog,
+            "the memory limit `{}` leaves too little for the arena, its catalog and its manifest: \
+             starting smaller, raise it to the sum in docs/configuration.md",
+            group.path.display()
+        );
+        arena.limit_population(plan.arena);
+    }
+    plan.catalog
+}
+
+fn engine_config(config: &Config, arena: &Arena, catalog_memory: ByteSize) -> EngineConfig {
     let capacity = arena.capacity();
     EngineConfig {
         catalog: CatalogConfig {
             capacity,
-            memory_max: config
-                .catalog_memory_max
-                .unwrap_or_else(|| sizing::catalog_memory(capacity)),
+            memory_max: catalog_memory,
             leases_max: config.leases_max,
             lease_grace: config.lease_grace,
             eviction: config.eviction,

@@ -2,7 +2,7 @@
 
 use kvlease_types::ByteSize;
 
-/// The smallest arena that is made without being asked for.
+/// The smallest arena that is made without being asked for, where there is room for it.
 const CAPACITY_AUTO_MIN: ByteSize = ByteSize::mib(64);
 
 /// The largest arena that is made without being asked for.
@@ -17,6 +17,9 @@ const CATALOG_MEMORY_MIN: ByteSize = ByteSize::mib(32);
 /// The part of the arena's size that the catalog may use beside it: an object of 64 KiB then has
 /// a KiB for its names and its place, twice what a long key needs.
 const CATALOG_MEMORY_SHARE: u64 = 64;
+
+/// The least memory of a catalog that a control group has no room for: some thousand objects.
+const CATALOG_MEMORY_FLOOR: ByteSize = ByteSize::mib(1);
 
 /// Memory of the process beside arena, catalog, manifest and connections: code, threads, and what
 /// requests use while they are handled.
@@ -80,16 +83,44 @@ pub(crate) fn beside_arena(catalog: ByteSize, connections: ByteSize) -> ByteSize
     ByteSize::new(2 * catalog.bytes() + connections.bytes() + PROCESS_MEMORY.bytes())
 }
 
-/// The size of a new arena: a quarter of what is free, within bounds, in whole MiB.
+/// The size of a new arena: a quarter of what is free, within bounds, in whole MiB. Where that is
+/// little, a quarter is left to others.
 pub(crate) fn capacity(free: ByteSize) -> ByteSize {
     let share = free.bytes() / CAPACITY_AUTO_SHARE;
-    let whole = share >> 20 << 20;
-    ByteSize::new(whole).clamp(CAPACITY_AUTO_MIN, CAPACITY_AUTO_MAX)
+    let least = CAPACITY_AUTO_MIN.bytes().min(free.bytes() - share);
+    let whole = share.max(least).min(CAPACITY_AUTO_MAX.bytes()) >> 20;
+    ByteSize::mib(whole.max(1))
 }
 
 /// The most memory that the catalog of an arena of this size may use.
 pub(crate) fn catalog_memory(capacity: ByteSize) -> ByteSize {
     ByteSize::new(capacity.bytes() / CATALOG_MEMORY_SHARE).max(CATALOG_MEMORY_MIN)
+}
+
+/// Memory of a daemon on an arena that exists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct MemoryPlan {
+    /// The most that the catalog may use.
+    pub(crate) catalog: ByteSize,
+    /// The most of the arena that may have its memory.
+    pub(crate) arena: ByteSize,
+}
+
+impl MemoryPlan {
+    /// Plan that fits into the `free` memory of a control group, for an arena of which a part is
+    /// `populated`, and a catalog that is to have `catalog`. What exists already stays.
+    pub(crate) fn within(
+        free: ByteSize,
+        capacity: ByteSize,
+        populated: ByteSize,
+        catalog: ByteSize,
+    ) -> Self {
+        let left = free.bytes().saturating_sub(PROCESS_MEMORY.bytes());
+        let catalog = catalog.bytes().min((left / 2).max(CATALOG_MEMORY_FLOOR.bytes()));
+        let room = left.saturating_sub(catalog * 2);
+        let arena = populated.bytes().saturating_add(room).min(capacity.bytes());
+        Self { catalog: ByteSize::new(catalog), arena: ByteSize::new(arena) }
+    }
 }
 
 #[cfg(test)]
@@ -98,11 +129,30 @@ mod tests {
 
     #[test]
     fn automatic_sizes_keep_within_their_bounds() {
-        assert_eq!(capacity(ByteSize::ZERO), CAPACITY_AUTO_MIN);
         assert_eq!(capacity(ByteSize::new((2 << 30) + 12345)), ByteSize::mib(512));
+        assert_eq!(capacity(ByteSize::mib(200)), CAPACITY_AUTO_MIN);
         assert_eq!(capacity(ByteSize::gib(1000)), CAPACITY_AUTO_MAX);
         assert_eq!(catalog_memory(ByteSize::mib(64)), CATALOG_MEMORY_MIN);
         assert_eq!(catalog_memory(ByteSize::gib(8)), ByteSize::mib(128));
+    }
+
+    #[test]
+    fn an_automatic_arena_fits_in_what_is_there() {
+        // The default of a container, less the files beside the arena.
+        assert_eq!(capacity(ByteSize::mib(54)), ByteSize::mib(40));
+        assert_eq!(capacity(ByteSize::ZERO), ByteSize::mib(1), "refused with the reason");
+    }
+
+    #[test]
+    fn a_restart_takes_what_a_control_group_has_left() {
+        let mib = ByteSize::mib;
+        let plan = |free| MemoryPlan::within(free, mib(96), mib(90), mib(32));
+        let all = MemoryPlan { catalog: mib(32), arena: mib(96) };
+        assert_eq!(plan(mib(32 + 64 + 6)), all);
+        assert_eq!(plan(mib(32 + 64 + 5)).arena, mib(95));
+        let left = plan(mib(32 + 20));
+        assert_eq!(left, MemoryPlan { catalog: mib(10), arena: mib(90) });
+        assert_eq!(plan(mib(3)), MemoryPlan { catalog: mib(1), arena: mib(90) });
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod words;
 mod xxh3;
 
 pub use access::Access;
-pub use clock::{boot_id, boot_time};
+pub use clock::{boot_id, boot_time, boot_time_shift_nanos};
 pub use descriptor::reopen;
 pub use digest::Digest;
 pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};

@@ -24,6 +24,7 @@
 
 mod header;
 mod layout;
+mod longest;
 
 use std::{
     fs::File,
@@ -36,7 +37,7 @@ use std::{
 use kvlease_sys::{Access, Mapping, Word, boot_id, boot_time};
 use kvlease_types::{ByteSize, Extent, Offset, Timestamp};
 use rustix::{
-    fs::{FallocateFlags, Mode, OFlags, fallocate, openat},
+    fs::{FallocateFlags, OFlags, fallocate},
     io::Errno,
 };
 
@@ -77,6 +78,20 @@ pub struct LeaseFence {
     mapping: Mapping,
     capacity: ByteSize,
     origin: LeaseFenceOrigin,
+    beyond: Beyond,
+}
+
+/// Deadlines of an earlier daemon that are later than its settings explain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beyond {
+    /// There are none.
+    None,
+    /// No lease can last that long: the deadlines are of another clock. The regions count as leased
+    /// until this moment instead, when the longest lease has ended.
+    Disbelieved(Timestamp),
+    /// This daemon would not grant leases of that length. The earlier one did, or was of a release
+    /// that did not say; the last of them ends at this moment.
+    Believed(Timestamp),
 }
 
 impl LeaseFence {
@@ -95,7 +110,9 @@ impl LeaseFence {
             match find(directory, &wanted).map_err(ArenaError::io(failed, &path))? {
                 Found::Whole(file) => {
                     let kept = Self::map(&file, capacity, LeaseFenceOrigin::Kept);
-                    return kept.map_err(ArenaError::io(failed, path));
+                    let mut kept = kept.map_err(ArenaError::io(failed, path))?;
+                    kept.beyond = kept.bound(directory, boot, lease_ttl_max);
+                    return Ok(kept);
                 }
                 Found::OtherBoot => LeaseFenceOrigin::OtherBoot,
                 Found::Unreadable(cause) => {
@@ -106,6 +123,7 @@ impl LeaseFence {
         } else {
             LeaseFenceOrigin::Created
         };
+        longest::write(directory, boot, lease_ttl_max);
         directory.discard(LEASE_FENCE_NEW)?;
         build(directory, &wanted, origin).map_err(ArenaError::io(failed, path))
     }
@@ -113,7 +131,37 @@ impl LeaseFence {
     fn map(file: &File, capacity: ByteSize, origin: LeaseFenceOrigin) -> io::Result<Self> {
         let len = usize::try_from(file_len(capacity)).map_err(io::Error::other)?;
         let mapping = Mapping::new(file.as_fd(), len, Access::ReadWrite)?;
-        Ok(Self { mapping, capacity, origin })
+        Ok(Self { mapping, capacity, origin, beyond: Beyond::None })
+    }
+
+    /// Looks for deadlines beyond the longest lease, cuts those that no earlier daemon can have
+    /// meant, and leaves the longest lease to the next daemon.
+    fn bound(&self, directory: &Directory, boot: u64, lease_ttl_max: Duration) -> Beyond {
+        let (now, stored) = (boot_time(), longest::read(directory, boot));
+        let end = |longest: Duration| now.after(longest);
+        let last = || (0..regions(self.capacity)).map(|region| self.until(region)).max();
+        let latest = last().unwrap_or_default();
+        if latest <= end(lease_ttl_max) {
+            longest::write(directory, boot, lease_ttl_max);
+            return Beyond::None;
+        }
+        let Some(stored) = stored else { return Beyond::Believed(latest) };
+        let longest = stored.max(lease_ttl_max);
+        longest::write(directory, boot, longest);
+        if latest <= end(longest) {
+            return Beyond::Believed(latest);
+        }
+        for region in 0..regions(self.capacity) {
+            if self.until(region) > end(longest) {
+                self.deadline(region).store(end(longest).nanos());
+            }
+        }
+        Beyond::Disbelieved(end(longest))
+    }
+
+    /// Deadlines of an earlier daemon that are later than this daemon's settings explain.
+    pub fn beyond(&self) -> Beyond {
+        self.beyond
     }
 
     /// Result of the search for the file of an earlier daemon.
@@ -194,13 +242,15 @@ enum Found {
 
 /// Looks for the lease fence of an earlier daemon.
 fn find(directory: &Directory, wanted: &Header) -> io::Result<Found> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file: File = match openat(directory.private(), LEASE_FENCE, flags, Mode::empty()) {
-        Ok(file) => file.into(),
+    let file = match directory.open(LEASE_FENCE, OFlags::RDWR) {
+        Ok(file) => file,
         Err(Errno::NOENT) => return Ok(Found::Unreadable("is missing")),
         Err(Errno::LOOP | Errno::ISDIR) => return Ok(Found::Unreadable("is no regular file")),
         Err(errno) => return Err(errno.into()),
     };
+    if !file.metadata()?.is_file() {
+        return Ok(Found::Unreadable("is no regular file"));
+    }
     if file.metadata()?.len() != file_len(wanted.capacity) {
         return Ok(Found::Unreadable("does not have the length that belongs to the arena"));
     }

@@ -13,7 +13,7 @@ use std::{
 use kvlease_sys::{Access, Mapping};
 use kvlease_types::ByteSize;
 use rustix::{
-    fs::{FallocateFlags, Mode, OFlags, SeekFrom, fallocate, ftruncate, openat, seek},
+    fs::{FallocateFlags, OFlags, SeekFrom, fallocate, ftruncate, seek},
     io::{Errno, retry_on_intr},
 };
 
@@ -147,9 +147,8 @@ pub(crate) fn stated_capacity(
 
 /// Opens the manifest of an earlier daemon, or says why none can be read.
 fn open(directory: &Directory) -> io::Result<Result<File, ManifestOrigin>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file: File = match openat(directory.private(), MANIFEST, flags, Mode::empty()) {
-        Ok(file) => file.into(),
+    let file = match directory.open(MANIFEST, OFlags::RDONLY) {
+        Ok(file) => file,
         Err(Errno::NOENT) => return Ok(Err(ManifestOrigin::Missing)),
         Err(Errno::LOOP) => return Ok(Err(ManifestOrigin::Corrupt)),
         Err(errno) => return Err(errno.into()),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_arena::{Arena, LeaseFenceOrigin, REGION_SIZE, SegmentOptions};
+use kvlease_arena::{Arena, Beyond, LeaseFenceOrigin, REGION_SIZE, SegmentOptions};
 use kvlease_sys::boot_time;
 use kvlease_types::{ByteSize, Extent, Timestamp};
 use rustix::process::Signal;
@@ -53,7 +53,11 @@ fn deadlines_survive_a_restart_and_only_grow() {
 fn deadlines_and_bytes_survive_a_daemon_that_is_killed() {
     const DAEMON_DIR: &str = "KVLEASE_TEST_KILLED_DAEMON_DIR";
     const TEST: &str = "lease_fence::deadlines_and_bytes_survive_a_daemon_that_is_killed";
-    let until = Timestamp::from_nanos(u64::MAX - 1);
+    const UNTIL: &str = "KVLEASE_TEST_KILLED_DAEMON_UNTIL";
+    let until = env::var(UNTIL).map_or_else(
+        |_| boot_time().after(LEASE_TTL_MAX / 2),
+        |nanos| Timestamp::from_nanos(nanos.parse().unwrap()),
+    );
     if let Ok(dir) = env::var(DAEMON_DIR) {
         let options = SegmentOptions::new(name(), CAPACITY, LEASE_TTL_MAX);
         let arena = Arena::open(&SegmentOptions { dir: dir.into(), ..options }).unwrap();
@@ -67,6 +71,7 @@ fn deadlines_and_bytes_survive_a_daemon_that_is_killed() {
     let status = Command::new(env::current_exe().unwrap())
         .args(["--exact", TEST])
         .env(DAEMON_DIR, fixture.options().dir)
+        .env(UNTIL, until.nanos().to_string())
         .status()
         .unwrap();
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
@@ -74,6 +79,47 @@ fn deadlines_and_bytes_survive_a_daemon_that_is_killed() {
     assert!(arena.reopened(), "the lock of the killed daemon is free");
     assert_eq!(arena.lease_fence().pending(boot_time()), [(extent(4 * MIB, 2 * MIB), until)]);
     assert_eq!(read(&arena, 5 * MIB, 23), b"written before the kill");
+}
+
+#[test]
+fn a_deadline_that_no_lease_can_have_is_cut_to_the_longest_and_told() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    let fence = arena.lease_fence();
+    let soon = boot_time().after(Duration::from_secs(60));
+    fence.raise(&[extent(0, 1)], soon);
+    // Of a clock that is eleven days ahead.
+    fence.raise(&[extent(4 * MIB, 1)], boot_time().after(Duration::from_secs(1_000_000)));
+    drop(arena);
+    let before = boot_time();
+    let arena = fixture.open();
+    let Beyond::Disbelieved(until) = arena.lease_fence().beyond() else {
+        panic!("{:?}", arena.lease_fence().beyond());
+    };
+    assert!(until >= before.after(LEASE_TTL_MAX) && until <= boot_time().after(LEASE_TTL_MAX));
+    let pending = arena.lease_fence().pending(before);
+    assert_eq!(pending, [(extent(0, 2 * MIB), soon), (extent(4 * MIB, 2 * MIB), until)]);
+    drop(arena);
+    assert_eq!(fixture.open().lease_fence().beyond(), Beyond::None, "it is told once");
+}
+
+#[test]
+fn a_long_lease_is_believed_of_a_daemon_that_granted_such_ones() {
+    let fixture = Fixture::new();
+    let longer = SegmentOptions { lease_ttl_max: LEASE_TTL_MAX * 3, ..fixture.options() };
+    let arena = fixture.open_with(&longer);
+    let until = boot_time().after(LEASE_TTL_MAX * 2);
+    arena.lease_fence().raise(&[extent(0, 1)], until);
+    drop(arena);
+    // Twice: the second restart does not know less than the first.
+    for _ in 0..2 {
+        let arena = fixture.open();
+        assert_eq!(arena.lease_fence().beyond(), Beyond::Believed(until));
+        assert_eq!(arena.lease_fence().pending(boot_time()), [(extent(0, 2 * MIB), until)]);
+    }
+    // A release that did not keep the longest lease is believed as well.
+    std::fs::remove_file(fixture.private("longest")).unwrap();
+    assert_eq!(fixture.open().lease_fence().beyond(), Beyond::Believed(until));
 }
 
 #[test]
@@ -158,6 +204,7 @@ fn the_lease_fence_of_the_first_release_is_read() {
     let capacity = ByteSize::kib(64);
     let options = SegmentOptions { capacity: Some(capacity), ..fixture.options() };
     drop(fixture.open_with(&options));
+    std::fs::remove_file(fixture.private("longest")).unwrap();
     let file = fence_file(&fixture);
     let len = file.metadata().unwrap().len();
     let mut boot = [0; 8];

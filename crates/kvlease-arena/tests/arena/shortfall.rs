@@ -12,7 +12,7 @@ const TEST: &str = "shortfall::a_tmpfs_that_fills_up_on_the_way_leaves_a_smaller
 
 #[test]
 fn a_tmpfs_that_fills_up_on_the_way_leaves_a_smaller_arena() {
-    if let Some(dir) = in_tmpfs_of("16m", TEST) {
+    if let Some(dir) = in_tmpfs_of("24m", TEST) {
         fill_up(dir);
     }
 }
@@ -24,10 +24,10 @@ fn fill_up(dir: std::path::PathBuf) {
     };
     let beyond = SegmentOptions { create_capacity: ByteSize::mib(20), ..options.clone() };
     let line = Arena::open(&beyond).unwrap_err().to_string();
-    assert!(line.contains("size=`16MiB`") && line.contains("remount,size="), "{line}");
+    assert!(line.contains("size=`24MiB`") && line.contains("remount,size="), "{line}");
 
     let arena = Arena::open(&options).unwrap();
-    fs::write(dir.join("other"), vec![1; 8 << 20]).unwrap();
+    fs::write(dir.join("other"), vec![1; 16 << 20]).unwrap();
     let shortfall = arena.populate_next().unwrap_err();
     assert_eq!(shortfall.capacity, ByteSize::mib(12));
     assert!(shortfall.good >= ByteSize::mib(4) && shortfall.good < ByteSize::mib(8));

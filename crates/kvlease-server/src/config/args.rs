@@ -36,6 +36,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
 
+    /// End with the process that started this one, and remove the segment
+    #[arg(long, hide = true)]
+    pub throwaway: bool,
+
     /// Print the settings that hold, as a TOML file, and exit
     #[arg(long)]
     pub print_config: bool,

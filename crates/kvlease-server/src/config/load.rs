@@ -1,12 +1,29 @@
 //! From file, environment and flags to a checked configuration.
 
-use std::{fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, Read},
+    path::Path,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use super::{
     args::ServeArgs,
     error::ConfigError,
     settings::{Config, SETTINGS, Setting},
 };
+
+/// Time within which a configuration has to come out of a pipe.
+const READ_MAX: Duration = Duration::from_secs(5);
+
+/// The longest configuration, in bytes.
+const CONFIG_LEN_MAX: u64 = 1 << 20;
+
+/// The setting whose limit is another setting.
+const TTL_DEFAULT: &str = "lease.ttl_default_s";
 
 /// How variables begin that are not settings: the one that names the file, those of the commands
 /// that talk to a daemon, and those of the project's own tests.
@@ -24,56 +41,158 @@ pub fn load(
     args: &ServeArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
-    let mut config = Config::default();
-    if let Some(path) = &args.config {
-        apply_file(&mut config, path)?;
+    let mut loading = Loading::default();
+    // An empty variable names no file.
+    if let Some(path) = args.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        loading.apply_file(path)?;
     }
-    apply_environment(&mut config, environment)?;
-    apply_flags(&mut config, args)?;
-    Ok(config)
+    loading.apply_environment(environment)?;
+    loading.apply_flags(args)?;
+    loading.finish()
 }
 
-fn apply_file(config: &mut Config, path: &Path) -> Result<(), ConfigError> {
-    let shown = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-        path: shown.clone(),
-        reason: error.to_string(),
-    })?;
-    let sections: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        ConfigError::Syntax {
+/// A configuration on its way, and where its values come from.
+#[derive(Default)]
+struct Loading {
+    config: Config,
+    given: HashMap<&'static str, Given>,
+}
+
+/// A value that was given.
+struct Given {
+    value: String,
+    origin: String,
+}
+
+impl Loading {
+    fn apply_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let shown = path.display().to_string();
+        let text = read_config(path).map_err(|error| ConfigError::Unreadable {
             path: shown.clone(),
-            reason: error.message().to_owned(),
-            line: text[..start].lines().count().max(1),
+            reason: error.to_string(),
+        })?;
+        let sections: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let start = error.span().map_or(0, |span| span.start.min(text.len()));
+            ConfigError::Syntax {
+                path: shown.clone(),
+                reason: error.message().to_owned(),
+                line: text[..start].lines().count().max(1),
+            }
+        })?;
+        for (section, keys) in sections {
+            let toml::Value::Table(keys) = keys else {
+                return Err(unknown(&section, &plain(&keys), &shown));
+            };
+            for (key, value) in keys {
+                self.set(&format!("{section}.{key}"), &plain(&value), &shown)?;
+            }
         }
-    })?;
-    for (section, keys) in sections {
-        let toml::Value::Table(keys) = keys else {
-            return Err(unknown(&section, &plain(&keys), &shown));
-        };
-        for (key, value) in keys {
-            set(config, &format!("{section}.{key}"), &plain(&value), &shown)?;
+        Ok(())
+    }
+
+    fn apply_environment(
+        &mut self,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        // An empty variable is as good as none: a template that was left empty makes one.
+        let is_ours =
+            |(name, value): &(String, String)| name.starts_with("KVLEASE_") && !value.is_empty();
+        let mut ours: Vec<_> = environment.into_iter().filter(is_ours).collect();
+        ours.sort();
+        for (name, value) in ours {
+            match SETTINGS.iter().find(|setting| setting.env == name) {
+                Some(setting) => self.apply(setting, &value, &name)?,
+                None if OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) => {}
+                None if is_service_link(&name) => {}
+                None => return Err(unknown_variable(&name, &value)),
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_flags(&mut self, args: &ServeArgs) -> Result<(), ConfigError> {
+        for pair in &args.set {
+            let (path, value) = pair.split_once('=').unwrap_or((pair, ""));
+            self.set(path, value, "--set")?;
+        }
+        let flags = [
+            ("server.address", &args.listen, "--listen"),
+            ("cache.shared_memory_name", &args.shared_memory_name, "--shared-memory-name"),
+            ("cache.capacity", &args.capacity, "--capacity"),
+            ("server.socket", &args.socket, "--socket"),
+        ];
+        for (path, value, flag) in flags {
+            if let Some(value) = value {
+                self.set(path, value, flag)?;
+            }
+        }
+        self.config.cold |= args.cold;
+        Ok(())
+    }
+
+    fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
+        match SETTINGS.iter().find(|setting| setting.path == path) {
+            Some(setting) => self.apply(setting, value, origin),
+            None => Err(unknown(path, value, origin)),
         }
     }
-    Ok(())
+
+    fn apply(&mut self, setting: &Setting, value: &str, origin: &str) -> Result<(), ConfigError> {
+        let given = Given { value: value.into(), origin: origin.into() };
+        match (setting.set)(&mut self.config, value) {
+            Ok(()) => {
+                self.given.insert(setting.path, given);
+                Ok(())
+            }
+            Err(remedy) => Err(given.refused(setting.path, remedy)),
+        }
+    }
+
+    /// Checks what several settings say together.
+    fn finish(mut self) -> Result<Config, ConfigError> {
+        let config = &mut self.config;
+        if config.lease_ttl_default > config.lease_ttl_max {
+            let most = config.lease_ttl_max.as_secs_f64();
+            match self.given.remove(TTL_DEFAULT) {
+                None => config.lease_ttl_default = config.lease_ttl_max,
+                Some(given) => {
+                    let remedy = format!("write at most lease.ttl_max_s, which is {most}");
+                    return Err(given.refused(TTL_DEFAULT, remedy));
+                }
+            }
+        }
+        Ok(self.config)
+    }
 }
 
-fn apply_environment(
-    config: &mut Config,
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<(), ConfigError> {
-    let mut ours: Vec<_> =
-        environment.into_iter().filter(|(name, _)| name.starts_with("KVLEASE_")).collect();
-    ours.sort();
-    for (name, value) in ours {
-        match SETTINGS.iter().find(|setting| setting.env == name) {
-            Some(setting) => apply(config, setting, &value, &name)?,
-            None if OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) => {}
-            None if is_service_link(&name) => {}
-            None => return Err(unknown_variable(&name, &value)),
-        }
+impl Given {
+    fn refused(self, path: &str, remedy: String) -> ConfigError {
+        ConfigError::Value { key: path.into(), value: self.value, remedy, origin: self.origin }
     }
-    Ok(())
+}
+
+/// Reads the file. One that is no regular file may be a pipe whose writer writes nothing.
+fn read_config(path: &Path) -> io::Result<String> {
+    if fs::metadata(path)?.is_file() {
+        return read_at_most(path);
+    }
+    let (outcome, read) = mpsc::channel();
+    let path = path.to_owned();
+    // The thread ends with the process, which has no use for it any more.
+    thread::Builder::new().spawn(move || drop(outcome.send(read_at_most(&path))))?;
+    read.recv_timeout(READ_MAX).unwrap_or_else(|_| {
+        let text = format!("its end did not come within {} s", READ_MAX.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
+}
+
+fn read_at_most(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(CONFIG_LEN_MAX + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > CONFIG_LEN_MAX {
+        true => Err(io::Error::other(format!("it is longer than {CONFIG_LEN_MAX} bytes"))),
+        false => Ok(text),
+    }
 }
 
 /// Whether Kubernetes made this variable, for a service whose name begins with `kvlease`: it sets
@@ -85,47 +204,6 @@ fn is_service_link(name: &str) -> bool {
         || name.contains("_SERVICE_PORT")
         || name.ends_with("_PORT")
         || numbered.into_iter().any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-fn apply_flags(config: &mut Config, args: &ServeArgs) -> Result<(), ConfigError> {
-    for pair in &args.set {
-        let (path, value) = pair.split_once('=').unwrap_or((pair, ""));
-        set(config, path, value, "--set")?;
-    }
-    let flags = [
-        ("server.address", &args.listen, "--listen"),
-        ("cache.shared_memory_name", &args.shared_memory_name, "--shared-memory-name"),
-        ("cache.capacity", &args.capacity, "--capacity"),
-        ("server.socket", &args.socket, "--socket"),
-    ];
-    for (path, value, flag) in flags {
-        if let Some(value) = value {
-            set(config, path, value, flag)?;
-        }
-    }
-    config.cold |= args.cold;
-    Ok(())
-}
-
-fn set(config: &mut Config, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
-    match SETTINGS.iter().find(|setting| setting.path == path) {
-        Some(setting) => apply(config, setting, value, origin),
-        None => Err(unknown(path, value, origin)),
-    }
-}
-
-fn apply(
-    config: &mut Config,
-    setting: &Setting,
-    value: &str,
-    origin: &str,
-) -> Result<(), ConfigError> {
-    (setting.set)(config, value).map_err(|remedy| ConfigError::Value {
-        key: setting.path.into(),
-        value: value.into(),
-        remedy,
-        origin: origin.into(),
-    })
 }
 
 fn unknown(path: &str, value: &str, origin: &str) -> ConfigError {
@@ -195,6 +273,37 @@ mod tests {
         assert_eq!(config.address, SocketAddr::from(([127, 0, 0, 1], 2)));
         assert_eq!(config.shared_memory_name.to_string(), "ai_toolkit_cache");
         assert_eq!(config.lease_ttl_max, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn an_empty_variable_is_as_good_as_none() {
+        let environment = variables(&[("KVLEASE_CAPACITY", ""), ("KVLEASE_NO_SUCH", "")]);
+        let args = ServeArgs { config: Some("".into()), ..ServeArgs::default() };
+        assert_eq!(load(&args, environment), Ok(Config::default()));
+    }
+
+    #[test]
+    fn a_default_ttl_follows_the_longest_one_unless_it_was_given() {
+        let set = |settings: &[&str]| {
+            let set = settings.iter().map(|setting| (*setting).to_owned()).collect();
+            load(&ServeArgs { set, ..ServeArgs::default() }, [])
+        };
+        let config = set(&["lease.ttl_max_s=20"]).unwrap();
+        assert_eq!(config.lease_ttl_default, Duration::from_secs(20));
+        let refused = set(&["lease.ttl_default_s=30", "lease.ttl_max_s=20"]).unwrap_err();
+        let line = refused.to_string();
+        for part in ["lease.ttl_default_s=`30`", "lease.ttl_max_s, which is 20"] {
+            assert!(line.contains(part), "{part} is not in: {line}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_comes_out_of_a_pipe_but_not_without_end() {
+        let endless = ServeArgs { config: Some("/dev/zero".into()), ..ServeArgs::default() };
+        let line = load(&endless, []).unwrap_err().to_string();
+        assert!(line.contains("longer than"), "{line}");
+        let empty = ServeArgs { config: Some("/dev/null".into()), ..ServeArgs::default() };
+        assert_eq!(load(&empty, []), Ok(Config::default()));
     }
 
     #[test]

@@ -149,7 +149,7 @@ macro_rules! setting {
 pub const SETTINGS: &[Setting] = &[
     setting!("server.address", "KVLEASE_LISTEN", address, true, address, SocketAddr::to_string,
         "address and port to serve HTTP on; port 0 takes a free one"),
-    setting!("server.connections_max", "KVLEASE_CONNECTIONS_MAX", connections_max, false, value::count, usize::to_string,
+    setting!("server.connections_max", "KVLEASE_CONNECTIONS_MAX", connections_max, false, value::connections, usize::to_string,
         "limit of connections served at the same time, for HTTP and for the fast lane each; more wait to be accepted. As many as server.connection_memory_max has memory for"),
     setting!("server.connection_memory_max", "KVLEASE_CONNECTION_MEMORY_MAX", connection_memory_max, true, connection_memory, |v: &Option<_>| value::or_auto(*v),
         "hard limit of the memory of all connections, of at least 32MiB; `auto` is what the memory limit of the control group leaves, at least 32MiB and at most 2GiB"),
@@ -201,7 +201,7 @@ pub const SETTINGS: &[Setting] = &[
         "grace: seconds between the deadline of an unreleased lease and the reuse of its extents"),
     setting!("lease.wait_max_s", "KVLEASE_LEASE_WAIT_MAX_S", lease_wait_max, false, value::seconds, seconds,
         "longest time, in seconds, that a lease request waits for a pending object"),
-    setting!("lease.live_max", "KVLEASE_LEASE_LIVE_MAX", leases_max, false, value::count, usize::to_string,
+    setting!("lease.live_max", "KVLEASE_LEASE_LIVE_MAX", leases_max, false, value::leases, usize::to_string,
         "limit of leases that are live at the same time"),
     setting!("lease.reservation_ttl_s", "KVLEASE_LEASE_RESERVATION_TTL_S", reservation_ttl, false, value::seconds, seconds,
         "seconds within which a client of the fast lane must commit a reservation"),

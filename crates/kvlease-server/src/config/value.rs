@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use kvlease_types::ByteSize;
 
+/// The largest size: half of what a process can address.
+const SIZE_MAX: ByteSize = ByteSize::gib(64 << 10);
+
 pub(super) fn size(text: &str) -> Result<ByteSize, String> {
     match text.parse() {
         Ok(ByteSize::ZERO) => Err("write a size above zero, such as `1GiB`".into()),
+        Ok(size) if size > SIZE_MAX => Err(format!("write a size of at most {SIZE_MAX}")),
         Ok(size) => Ok(size),
         Err(error) => Err(kvlease_types::ParseByteSizeError::to_string(&error)),
     }
@@ -22,22 +26,39 @@ pub(super) fn size_or_none(text: &str) -> Result<Option<ByteSize>, String> {
     if text == "none" { Ok(None) } else { size(text).map(Some) }
 }
 
-pub(super) fn count(text: &str) -> Result<usize, String> {
+/// The most connections: more than a machine has ports.
+const CONNECTIONS_MAX: usize = 1 << 20;
+
+/// The most leases: a table of them that still fits in memory.
+const LEASES_MAX: usize = 1 << 24;
+
+pub(super) fn connections(text: &str) -> Result<usize, String> {
+    count(text, CONNECTIONS_MAX)
+}
+
+pub(super) fn leases(text: &str) -> Result<usize, String> {
+    count(text, LEASES_MAX)
+}
+
+fn count(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err("write a whole number above zero".into()),
-        Ok(count) => Ok(count),
+        Ok(count) if (1..=most).contains(&count) => Ok(count),
+        _ => Err(format!("write a whole number from 1 to {most}")),
     }
 }
+
+/// The shortest span that can be configured: timers do not go by less.
+const SPAN_MIN_S: f64 = 0.001;
 
 /// The longest span that can be configured: a year. Longer ones are mistakes of unit.
 const SPAN_MAX_S: f64 = 365.0 * 24.0 * 3600.0;
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= SPAN_MAX_S => {
+        Ok(seconds) if (SPAN_MIN_S..=SPAN_MAX_S).contains(&seconds) => {
             Ok(Duration::from_secs_f64(seconds))
         }
-        _ => Err("write a number of seconds above zero, at most a year".into()),
+        _ => Err(format!("write a number of seconds from {SPAN_MIN_S} to {SPAN_MAX_S}, a year")),
     }
 }
 
@@ -53,7 +74,11 @@ pub(super) fn owner(text: &str) -> Result<Option<u32>, String> {
     if text == "keep" {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| "write a numeric id, or `keep` for the daemon's own".into())
+    match text.parse() {
+        // The system takes the largest number for none.
+        Ok(u32::MAX) | Err(_) => Err("write a numeric id, or `keep` for the daemon's own".into()),
+        Ok(id) => Ok(Some(id)),
+    }
 }
 
 pub(super) fn flag(text: &str) -> Result<bool, String> {

@@ -17,7 +17,7 @@ use super::{
     routes,
     watched::Watched,
 };
-use crate::{connection_limit::refused, context::Context};
+use crate::{accept_refusals::AcceptRefusals, context::Context};
 
 /// The largest head of a request: a key of the greatest length, fully escaped, fits twice.
 const HEAD_LEN_MAX: usize = 16 << 10;
@@ -37,6 +37,7 @@ pub(crate) async fn accept(
     grace: Duration,
 ) {
     let admission = Admission::new(context.places.http, &context.metrics);
+    let mut refusals = AcceptRefusals::new(&context.metrics);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -47,7 +48,7 @@ pub(crate) async fn accept(
         };
         match next {
             Ok((stream, peer, place)) => serve(stream, peer, place, &context, &graceful),
-            Err(error) => refused(&context.metrics, "a connection", &error).await,
+            Err(error) => refusals.refused("a connection", &error).await,
         }
     }
     drop(listener);
@@ -65,9 +66,9 @@ async fn next_connection(
     let (stream, peer) = listener.accept().await?;
     // Replies are small; waiting to fill a segment would delay each of them.
     stream.set_nodelay(true)?;
-    // A client that takes nothing for longer than any lease lives gets no more bytes anyway.
+    // A client that takes nothing for longer than any lease lives gets no more bytes anyway. The system refuses more than a signed number of milliseconds.
     let stall_max = READER_STALL_MAX.min(context.config.lease_ttl_max).as_millis();
-    set_tcp_user_timeout(&stream, u32::try_from(stall_max).unwrap_or(u32::MAX))?;
+    set_tcp_user_timeout(&stream, stall_max.min(i32::MAX as u128) as u32)?;
     Ok((stream, peer, admission.take().await))
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn answer(
         refusal.into_response()
     });
     // Any first request of a client tells it with which daemon it speaks, and where the lane is.
-    for (name, value) in &context.announcement {
+    for (name, value) in context.announcement() {
         response.headers_mut().insert(name, value.clone());
     }
     response

@@ -8,31 +8,40 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
-    time::timeout,
+    time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Socket, connection, peer};
-use crate::{
-    connection_limit::{ConnectionLimit, refused},
-    context::Context,
+use super::{
+    Socket, connection,
+    listening::{CHECK_INTERVAL, Listening},
+    peer,
 };
+use crate::{accept_refusals::AcceptRefusals, connection_limit::ConnectionLimit, context::Context};
 
 /// Serves `listener` until the sender of `stop` is dropped, then ends every connection, waiting
 /// at most `grace` for that.
 pub(crate) async fn accept(
-    (socket, listener): (Socket, UnixListener),
+    listening: (Socket, UnixListener),
     context: Arc<Context>,
     mut stop: watch::Receiver<()>,
     grace: Duration,
 ) {
     let limit = ConnectionLimit::new(context.places.lane, &context.metrics);
+    let mut refusals = AcceptRefusals::new(&context.metrics);
     let mut connections = JoinSet::new();
     let mut accepted = 0_u32;
+    let mut listening = Listening::new(listening);
+    let mut check = interval(CHECK_INTERVAL);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = tokio::select! {
             biased;
             _ = stop.changed() => break,
-            next = next_connection(&listener, &limit) => next,
+            _ = check.tick() => {
+                listening.keep(&context);
+                continue;
+            }
+            next = next_connection(&listening.listener, &limit) => next,
         };
         // Tasks of connections that have ended are forgotten.
         while connections.try_join_next().is_some() {}
@@ -43,13 +52,10 @@ pub(crate) async fn accept(
                     serve(stream, permit, caller, &context, &stop, &mut connections);
                 }
             }
-            Err(error) => {
-                refused(&context.metrics, "a connection of the fast lane", &error).await;
-            }
+            Err(error) => refusals.refused("a connection of the fast lane", &error).await,
         }
     }
-    drop(socket);
-    drop(listener);
+    drop(listening);
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(grace, all).await.is_err() {
         tracing::warn!("some connections of the fast lane did not end in time: closing them");

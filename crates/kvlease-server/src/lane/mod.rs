@@ -17,6 +17,7 @@ mod directory;
 mod handshake;
 mod inbox;
 mod leases;
+mod listening;
 mod outgoing;
 mod peer;
 mod reservations;

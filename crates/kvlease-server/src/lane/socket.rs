@@ -4,17 +4,18 @@ use std::{
     fs, io,
     os::{
         fd::OwnedFd,
-        unix::{
-            fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
-            net::UnixStream,
-        },
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{Mode, fchmod},
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen as listen_on,
+        socket_with,
+    },
 };
 use tokio::net::UnixListener;
 
@@ -64,15 +65,41 @@ impl Socket {
         let socket = Self { path: path_kept, inode, has_directory };
         chown(path, config.segment_uid, config.socket_gid)?;
         fs::set_permissions(path, fs::Permissions::from_mode(config.socket_mode))?;
-        listen(&listener, BACKLOG)?;
+        listen_on(&listener, BACKLOG)?;
         Ok((socket, UnixListener::from_std(owned(listener))?))
+    }
+}
+
+/// File at the path of a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    /// The socket.
+    Socket,
+    /// Nothing: another process removed it.
+    Nothing,
+    /// Another file, or the system does not say.
+    Other,
+}
+
+impl Socket {
+    /// File at the path now.
+    pub(super) fn find(&self) -> Found {
+        match fs::symlink_metadata(&self.path) {
+            Ok(file) if (file.dev(), file.ino()) == self.inode => Found::Socket,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
+            _ => Found::Other,
+        }
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let mine = fs::symlink_metadata(&self.path)
-            .is_ok_and(|file| (file.dev(), file.ino()) == self.inode);
+        let mine = self.find() == Found::Socket;
         if mine && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("cannot remove the socket `{}`: {error}", self.path.display());
         }
@@ -95,11 +122,14 @@ fn make_way(path: &Path) -> io::Result<()> {
     if !found.file_type().is_socket() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+    // A listener whose backlog is full would keep a connection waiting for ever.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&probe, &SocketAddrUnix::new(path)?) {
+        Err(Errno::CONNREFUSED) => fs::remove_file(path),
+        Err(Errno::NOENT) => Ok(()),
+        Ok(()) | Err(Errno::AGAIN) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -191,6 +221,27 @@ mod tests {
             format!("{:?}", error.exit_code()),
             format!("{:?}", std::process::ExitCode::from(69))
         );
+        assert!(error.to_string().contains("stop the daemon"), "{error}");
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_listener_that_accepts_nothing_is_found_without_a_wait() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("sock");
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let make = || socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let (listener, address) = (make(), SocketAddrUnix::new(&path).unwrap());
+        bind(&listener, &address).unwrap();
+        super::listen_on(&listener, 0).unwrap();
+        let mut waiting = Vec::new();
+        let mut full = false;
+        while !full {
+            let client = make();
+            full = connect(&client, &address).is_err();
+            waiting.push(client);
+        }
+        let error = listen(&path, &Config::default()).unwrap_err();
         assert!(error.to_string().contains("stop the daemon"), "{error}");
         assert!(path.exists());
     }

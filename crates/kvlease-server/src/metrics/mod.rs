@@ -9,7 +9,10 @@ mod latency;
 mod miss;
 mod operation;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use kvlease_api::{Endpoint, ErrorCode};
 use kvlease_engine::Engine;
@@ -28,6 +31,8 @@ pub(crate) use lane::LeaseTally;
 use miss::Misses;
 pub(crate) use operation::operation;
 use operation::{LatencyLabels, RequestLabels, endpoints, place};
+
+use crate::logging::lines_dropped;
 
 /// The content type of the text format that is served.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -59,6 +64,7 @@ pub(crate) struct Metrics {
     connections: Gauge,
     connections_full: Counter,
     accept_failures: Counter,
+    log_lines_dropped: Counter,
 }
 
 impl Metrics {
@@ -95,6 +101,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_full: Counter::default(),
             accept_failures: Counter::default(),
+            log_lines_dropped: Counter::default(),
             registry,
         };
         metrics.register_plain();
@@ -116,6 +123,8 @@ impl Metrics {
         registry.register("connections_full", help, self.connections_full.clone());
         let help = "How often the system refused a connection";
         registry.register("accept_failures", help, self.accept_failures.clone());
+        let help = "Lines of the log that could not be written";
+        registry.register("log_lines_dropped", help, self.log_lines_dropped.clone());
     }
 
     fn register_memory(&mut self, max: ByteSize) {
@@ -199,6 +208,8 @@ impl Metrics {
 
     /// All metrics in the text format.
     pub(crate) fn encode(&self) -> String {
+        // The log is the process's, and counts by itself.
+        self.log_lines_dropped.inner().store(lines_dropped(), Relaxed);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string does not fail");
         text

@@ -8,6 +8,8 @@ use kvlease_server::{
 };
 use kvlease_types::ByteSize;
 
+use kvlease_harness::{SHM_DIR, wire::Wire};
+
 use crate::{daemon::Daemon, table::rows};
 
 const DOCUMENT: &str = include_str!("../../../../docs/configuration.md");
@@ -71,4 +73,91 @@ fn every_documented_exit_status_is_the_one_of_its_cause() {
     let statuses = rows(DOCUMENT, "## Exit statuses");
     let statuses: Vec<_> = statuses.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(statuses, ["0", "64", "69", "71", "73"]);
+}
+
+/// Every setting that is a number: its least and its most value, and one beyond each.
+const NUMBERS: [(&str, [&str; 2], [&str; 2]); 21] = [
+    ("server.connections_max", ["1", "1048576"], ["0", "1048577"]),
+    ("server.header_timeout_s", SECONDS, NO_SECONDS),
+    ("server.put_stall_timeout_s", SECONDS, NO_SECONDS),
+    ("server.put_timeout_s", SECONDS, NO_SECONDS),
+    ("server.drain_timeout_s", SECONDS, NO_SECONDS),
+    ("server.socket_mode", MODES, NO_MODES),
+    ("server.socket_gid", IDS, NO_IDS),
+    ("cache.capacity", SIZES, NO_SIZES),
+    ("cache.segment_mode", MODES, NO_MODES),
+    ("cache.segment_uid", IDS, NO_IDS),
+    ("cache.segment_gid", IDS, NO_IDS),
+    ("cache.catalog_memory_max", SIZES, NO_SIZES),
+    ("cache.object_len_max", SIZES, NO_SIZES),
+    ("cache.scrub_rate", SIZES, NO_SIZES),
+    ("lease.ttl_default_s", SECONDS, NO_SECONDS),
+    ("lease.ttl_max_s", SECONDS, NO_SECONDS),
+    ("lease.grace_s", SECONDS, NO_SECONDS),
+    ("lease.wait_max_s", SECONDS, NO_SECONDS),
+    ("lease.live_max", ["1", "16777216"], ["0", "16777217"]),
+    ("lease.reservation_ttl_s", SECONDS, NO_SECONDS),
+    ("server.address", ["127.0.0.1:0", "127.0.0.1:65535"], ["127.0.0.1:-1", "127.0.0.1:65536"]),
+];
+
+const SECONDS: [&str; 2] = ["0.001", "31536000"];
+const NO_SECONDS: [&str; 2] = ["0.0009", "31536001"];
+const SIZES: [&str; 2] = ["1B", "64TiB"];
+const NO_SIZES: [&str; 2] = ["0", "70368744177665"];
+const MODES: [&str; 2] = ["0600", "0666"];
+const NO_MODES: [&str; 2] = ["0577", "0667"];
+const IDS: [&str; 2] = ["0", "4294967294"];
+const NO_IDS: [&str; 2] = ["-1", "4294967295"];
+
+#[test]
+fn every_number_has_bounds_and_the_daemon_lives_with_what_is_within() {
+    let is_number = |value: &str| value.starts_with(|first: char| first.is_ascii_digit());
+    let defaults = Config::default();
+    for setting in SETTINGS {
+        let takes_numbers = is_number(&setting.value(&defaults)) || setting.about.contains("size");
+        let listed = NUMBERS.iter().any(|(path, ..)| *path == setting.path);
+        assert!(listed || !takes_numbers, "no bounds of {}", setting.path);
+    }
+    let loaded = |path: &str, value: &str| {
+        let set = vec![format!("{path}={value}")];
+        // The default of a shorter limit must not be what is refused.
+        load(&ServeArgs { set, ..ServeArgs::default() }, [])
+    };
+    for (path, within, beyond) in NUMBERS {
+        for value in beyond {
+            let line = loaded(path, value).unwrap_err().to_string();
+            assert!(line.contains(&format!("{path}=`{value}`")), "{line}");
+        }
+        for value in within {
+            let value = match (path, value) {
+                ("lease.ttl_default_s", "31536000") => "300",
+                _ => value,
+            };
+            lives_with(path, value, loaded(path, value).unwrap());
+        }
+    }
+}
+
+/// Starts a daemon, which answers or says why it cannot start: it never aborts.
+fn lives_with(path: &str, value: &str, config: Config) {
+    let dir = tempfile::TempDir::with_prefix_in("kvlease-test-", SHM_DIR).unwrap();
+    let address =
+        if path == "server.address" { config.address } else { ([127, 0, 0, 1], 0).into() };
+    let capacity = if path == "cache.capacity" { config.capacity } else { Some(ByteSize::mib(4)) };
+    let shared_memory_dir = dir.path().to_owned();
+    let config = Config { address, capacity, shared_memory_dir, ..config };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    match runtime.block_on(Server::start(config)) {
+        Ok(server) => {
+            // Within a millisecond no head arrives.
+            if (path, value) != ("server.header_timeout_s", SECONDS[0]) {
+                let healthy = Wire::open(server.address()).call("GET", "/healthz").status;
+                assert_eq!(healthy, 200, "{path}={value}");
+            }
+            runtime.block_on(server.abandon());
+        }
+        Err(error) => assert!(!error.to_string().contains('\n'), "{path}={value}: {error}"),
+    }
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 0, "{path}={value}");
 }

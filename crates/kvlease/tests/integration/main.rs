@@ -8,5 +8,6 @@ mod client;
 mod commands;
 mod connector;
 mod encrypted;
+mod hostile_start;
 mod program;
 mod restart;

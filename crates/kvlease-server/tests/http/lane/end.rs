@@ -1,8 +1,11 @@
 //! The orderly end of a daemon with clients of the fast lane.
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use kvlease_api::lane::{DoneStatus, FailureCode, Mode};
+use kvlease_api::{
+    SOCKET_HEADER,
+    lane::{DoneStatus, FailureCode, Mode},
+};
 
 use super::client::{Client, acquire, checksum, reserve};
 use crate::daemon::{Daemon, WAIT_MAX};
@@ -46,4 +49,33 @@ fn idle_connections_do_not_hold_up_the_end() {
     let mut idle: Vec<_> = (0..20).map(|_| Client::reader(&daemon)).collect();
     daemon.begin_shutdown()();
     assert!(idle.iter_mut().all(|client| client.raw.is_closed()));
+}
+
+#[test]
+fn a_socket_that_another_process_removed_comes_back() {
+    let daemon = Daemon::start();
+    daemon.put("k", b"x");
+    let mut before = Client::reader(&daemon);
+    for _ in 0..2 {
+        fs::remove_file(daemon.socket()).unwrap();
+        daemon.eventually("the socket is there", || daemon.socket().exists());
+        let mode = fs::metadata(daemon.socket()).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+        assert_eq!(Client::reader(&daemon).exists(&["k"], Mode::Each), [DoneStatus::Done]);
+    }
+    assert_eq!(before.exists(&["k"], Mode::Each), [DoneStatus::Done], "its connection stays");
+}
+
+#[test]
+fn a_socket_whose_path_another_file_has_is_not_advertised() {
+    let daemon = Daemon::start();
+    let is_advertised = || daemon.wire().call("HEAD", "/v1/kv/b/k").header(SOCKET_HEADER).is_some();
+    assert!(is_advertised());
+    let other = daemon.socket().with_extension("other");
+    fs::write(&other, b"of another program").unwrap();
+    fs::rename(&other, daemon.socket()).unwrap();
+    daemon.eventually("it is not advertised", || !is_advertised());
+    fs::remove_file(daemon.socket()).unwrap();
+    daemon.eventually("it is back", is_advertised);
+    Client::reader(&daemon);
 }
