@@ -1,13 +1,15 @@
 """An engine's process as far as LMCache is concerned, with host memory in place of a GPU's.
 
-    usage: recipe_engine.py store | retrieve
+    usage: recipe_engine.py store | retrieve [--without-close]
 
 It takes its configuration where LMCache takes it, from LMCACHE_CONFIG_FILE or LMCACHE_* variables.
 `store` returns when the remote backend has every token. `retrieve`, in another process with nothing
-in it, prints how many tokens came back, and whether their KV is what was stored.
+in it, prints how many tokens came back, and whether their KV is what was stored. With
+`--without-close` the process ends without closing the engine.
 """
 
 import json
+import os
 import sys
 import time
 
@@ -53,7 +55,7 @@ class HostMemory(GPUConnectorInterface):
 
 
 def main() -> None:
-    (what,) = sys.argv[1:]
+    what, *end = sys.argv[1:]
     torch.manual_seed(SEED)
     kv = torch.randn(2, LAYERS, len(TOKENS), HEADS * HEAD_SIZE).to(torch.bfloat16)
     memory = HostMemory(kv.clone() if what == "store" else torch.zeros_like(kv))
@@ -64,8 +66,10 @@ def main() -> None:
         tokens = len(TOKENS)
     else:
         tokens = int(engine.retrieve(torch.tensor(TOKENS)).sum())
+    print(json.dumps({"tokens": tokens, "same": torch.equal(memory.kv, kv)}), flush=True)
+    if end == ["--without-close"]:
+        os._exit(0)
     LMCacheEngineBuilder.destroy(INSTANCE)
-    print(json.dumps({"tokens": tokens, "same": torch.equal(memory.kv, kv)}))
 
 
 def _engine(memory: HostMemory) -> LMCacheEngine:

@@ -1,43 +1,36 @@
-"""Reads the recipes out of the documents and manifests, as they are printed there."""
+"""Reads the recipes out of docs/lmcache.md and the manifests, as they are printed there."""
 
-import json
 import re
 import shlex
-from pathlib import Path
 
 import yaml
 
+import documents
+import printed
 from daemon import Daemon
 
-ROOT = Path(__file__).resolve().parents[2]
-LMCACHE_DOCUMENT = ROOT / "docs" / "lmcache.md"
-SETTINGS_DOCUMENT = ROOT / "docs" / "configuration.md"
-KUBERNETES_DOCUMENT = ROOT / "docs" / "kubernetes.md"
-KUBERNETES = ROOT / "examples" / "kubernetes"
+LMCACHE_DOCUMENT = "docs/lmcache.md"
+SETTINGS_DOCUMENT = "docs/configuration.md"
+KUBERNETES_DOCUMENT = "docs/kubernetes.md"
+KUBERNETES = documents.ROOT / "examples" / "kubernetes"
+SYSTEMD = documents.ROOT / "examples" / "systemd"
 
 # Where the manifests have the socket of the fast lane.
 SOCKET = "/run/kvlease/daemon.sock"
 
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # `$(NAME)`, as Kubernetes writes a variable.
 REFERENCE = re.compile(r"\$\((\w+)\)")
 
 
-def texts(document: Path, language: str) -> list[str]:
+def texts(document: str, language: str) -> list[str]:
     """The fenced texts of a document in one language, in order."""
-    return [text for name, text in FENCE.findall(document.read_text()) if name == language]
+    found = documents.blocks_of(document, (documents.ROOT / document).read_text())
+    return [block.text for block in found if block.language == language]
 
 
-def yaml_text(title: str) -> str:
-    """The YAML of docs/lmcache.md that begins with this title as a comment."""
-    (text,) = [text for text in texts(LMCACHE_DOCUMENT, "yaml") if text.startswith(f"# {title}\n")]
-    return text
-
-
-def commands(document: Path = LMCACHE_DOCUMENT) -> list[list[str]]:
-    """The words of every command of a document's shell texts, variables before it left out."""
-    lines = "".join(texts(document, "sh")).replace("\\\n", " ").splitlines()
-    return [_without_variables(shlex.split(line, comments=True)) for line in lines if line.strip()]
+def commands() -> list[list[str]]:
+    """The words of every command of docs/lmcache.md, variables before it left out."""
+    return documents.commands("".join(texts(LMCACHE_DOCUMENT, "sh")))
 
 
 def command(*words: str) -> list[str]:
@@ -55,7 +48,7 @@ def variables(text: str) -> list[str]:
     """For each command of a shell text, the variables set before it."""
     lines = text.replace("\\\n", " ").splitlines()
     words = [shlex.split(line, comments=True) for line in lines if line.strip()]
-    return [" ".join(line[: len(line) - len(_without_variables(line))]) for line in words]
+    return [" ".join(line[: len(line) - len(documents.without_variables(line))]) for line in words]
 
 
 def manifest(name: str) -> dict:
@@ -91,24 +84,15 @@ def expanded(container: dict, fields: dict[str, str]) -> tuple[dict[str, str], l
 
 def setting_variables() -> set[str]:
     """The variables that docs/configuration.md says the daemon reads."""
-    return set(
-        re.findall(r"^\| `[a-z_.]+` \| `(KVLEASE_\w+)` ", SETTINGS_DOCUMENT.read_text(), re.M)
-    )
+    document = (documents.ROOT / SETTINGS_DOCUMENT).read_text()
+    return set(re.findall(r"^\| `[a-z_.]+` \| `(KVLEASE_\w+)` ", document, re.M))
 
 
 def elsewhere(text: str, daemon: Daemon) -> str:
-    """A recipe for the daemon of a test: another port, segment and socket, nothing else."""
-    assert "127.0.0.1:9200" in text and re.search(rf'"(shared_memory|{SOCKET})"', text), text
-    text = text.replace("127.0.0.1:9200", f"127.0.0.1:{daemon.port}").replace(
-        SOCKET, str(daemon.socket)
-    )
-    return re.sub(r'"shared_memory"(?!\s*:)', json.dumps(daemon.segment), text)
+    """A text of a manifest for the daemon of a test: another port and socket, nothing else."""
+    assert printed.ADDRESS in text and SOCKET in text, text
+    return printed.elsewhere(text, daemon).replace(SOCKET, str(daemon.socket))
 
 
 def _expand(text: str, values: dict[str, str]) -> str:
     return REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
-
-
-def _without_variables(words: list[str]) -> list[str]:
-    first = next((i for i, word in enumerate(words) if not re.match(r"[A-Z_]+=", word)), len(words))
-    return words[first:]

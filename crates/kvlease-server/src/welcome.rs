@@ -1,11 +1,11 @@
-//! The first lines: what is served, and what to paste.
+//! The first lines: what is served, and settings to paste.
 
 use std::{net::SocketAddr, path::Path};
 
 use kvlease_arena::ManifestOrigin;
 use kvlease_cache::Restored;
 use kvlease_engine::{EngineStats, Recovery};
-use kvlease_types::ByteSize;
+use kvlease_types::{ByteSize, SegmentName};
 
 use crate::config::Config;
 
@@ -26,17 +26,52 @@ pub(crate) fn welcome(
     let eviction = config.eviction;
     let host = reachable(address);
     let socket = socket.map_or_else(|| "none".into(), |path| path.display().to_string());
+    let [in_process, mp_server, stock_in_process, stock_mp_server] = settings(host, name);
     format!(
         "\
 kvlease {version} listening on http://{address}
   arena    {path}, {capacity}, {found}; catalog up to {catalog}; eviction {eviction}
   socket   {socket}
-  LMCache  remote_url: \"sagemaker-hyperpod://{host}\"
-           extra_config: {{\"sagemaker_hyperpod_shared_memory_name\": \"{name}\"}}
-  LMCache  --l2-adapter '{{\"type\":\"sagemaker-hyperpod\",\"url\":\"sagemaker-hyperpod://{host}\",\"shared_memory_name\":\"{name}\"}}'
   health   http://{host}/healthz   ready http://{host}/readyz   metrics http://{host}/metrics
+LMCache with the Python package kvlease: in-process, and its server
+{in_process}
+{mp_server}
+LMCache without that package, with the known defects of LMCache's own clients
+{stock_in_process}
+{stock_mp_server}
 "
     )
+}
+
+/// Settings to paste: the native connector in an engine's process and for LMCache's server, then
+/// LMCache's own clients likewise.
+fn settings(host: SocketAddr, name: &SegmentName) -> [String; 4] {
+    [
+        format!(
+            "  save_unfull_chunk: true
+  remote_storage_plugins: [\"kvlease\"]
+  extra_config:
+    remote_storage_plugin.kvlease.module_path: \"kvlease.lmcache\"
+    remote_storage_plugin.kvlease.class_name: \"SageMakerHyperPodConnectorAdapter\"
+    remote_storage_plugin.kvlease.url: \"kvlease://{host}\"
+    sagemaker_hyperpod_shared_memory_name: \"{name}\""
+        ),
+        format!(
+            "  --l2-adapter '{{\"type\":\"native_plugin\",\"module_path\":\"kvlease.lmcache\",\
+             \"class_name\":\"NativeClient\",\"adapter_params\":{{\"url\":\"kvlease://{host}\",\
+             \"shared_memory_name\":\"{name}\"}}}}'"
+        ),
+        format!(
+            "  save_unfull_chunk: true
+  remote_url: \"sagemaker-hyperpod://{host}\"
+  extra_config:
+    sagemaker_hyperpod_shared_memory_name: \"{name}\""
+        ),
+        format!(
+            "  --l2-adapter '{{\"type\":\"sagemaker-hyperpod\",\"url\":\"sagemaker-hyperpod://{host}\",\
+             \"shared_memory_name\":\"{name}\"}}'"
+        ),
+    ]
 }
 
 /// State of the arena at the start.
