@@ -5,11 +5,15 @@ test's, and nothing else is changed. What needs a GPU, the launch lines of engin
 form.
 """
 
+import configparser
 import json
 import os
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 from lmcache.integration.vllm.mp_server_launcher import MPServerAutostartConfig
@@ -86,6 +90,60 @@ def test_the_memory_limit_of_the_daemon_set_has_room_for_everything():
     limit = int(container["resources"]["limits"]["memory"].removesuffix("Gi")) * GIB
     # docs/configuration.md: the arena, the catalog, and 64 MiB for everything else.
     assert limit >= capacity + max(capacity // 64, 32 * MIB) + 64 * MIB
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.37"])
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_is_valid_for_the_versions_of_kubernetes(name, version):
+    kubernetes_validate.validate(recipes.manifest(name), version, strict=True)
+
+
+def test_the_manifest_for_hyperpod_is_that_of_the_daemon_but_for_the_place():
+    ours, theirs = recipes.manifest("daemon.yaml"), recipes.manifest("hyperpod.yaml")
+    assert theirs["metadata"]["namespace"] == "aws-hyperpod"
+    assert theirs["metadata"]["name"] == "ai-toolkit"
+    assert theirs["spec"]["selector"]["matchLabels"] == {"app": "ai-toolkit"}
+    assert theirs["spec"]["template"]["metadata"]["labels"]["app"] == "ai-toolkit"
+    values, _ = recipes.expanded(recipes.container(theirs), NODE)
+    assert values["KVLEASE_LISTEN"] == "127.0.0.1:9200"
+    assert values["KVLEASE_SHARED_MEMORY_NAME"] == "ai_toolkit_cache"
+    assert values["KVLEASE_SEGMENT_MODE"] == "0600"
+    assert recipes.pod(theirs)["securityContext"]["runAsUser"] == 1000
+    own = {"KVLEASE_SHARED_MEMORY_NAME", "KVLEASE_SEGMENT_MODE"}
+    for document in (ours, theirs):
+        container = recipes.container(document)
+        container["env"] = [entry for entry in container["env"] if entry["name"] not in own]
+        for labelled in (document, document["spec"]["template"]):
+            labelled["metadata"] = labelled["metadata"].get("annotations")
+        del document["spec"]["selector"]
+    assert theirs == ours
+
+
+@pytest.mark.parametrize("name", ["daemon.yaml", "hyperpod.yaml"])
+def test_a_daemon_set_keeps_to_gpu_nodes_and_rolls_one_by_one(name):
+    pod = recipes.pod(recipes.manifest(name))
+    assert pod["nodeSelector"] and pod["priorityClassName"]
+    assert {"key": "nvidia.com/gpu", "operator": "Exists"} in pod["tolerations"]
+    strategy = recipes.manifest(name)["spec"]["updateStrategy"]
+    assert strategy["rollingUpdate"] == {"maxUnavailable": 1}
+
+
+def test_the_units_of_systemd_are_valid():
+    units = sorted(recipes.SYSTEMD.iterdir())
+    assert [unit.suffix for unit in units] == [".service", ".socket"]
+    for unit in units:
+        parsed = configparser.ConfigParser(strict=False, interpolation=None)
+        parsed.optionxform = str
+        parsed.read(unit)
+        assert {"Unit", "Install"} < set(parsed.sections())
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        print("systemd-analyze is missing: the units were parsed and not verified")
+        return
+    verified = subprocess.run([analyze, "verify", *units], capture_output=True, text=True)
+    # The binary is not installed on this machine.
+    lines = [line for line in verified.stderr.splitlines() if "/usr/local/bin/kvlease" not in line]
+    assert not lines, lines
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
