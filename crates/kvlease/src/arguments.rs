@@ -13,8 +13,9 @@ const DEFAULT_URL: &str = "http://127.0.0.1:9200";
 /// Bytes of a file that are read and sent at a time: each piece is a hand-over between threads.
 const PUT_PIECE_LEN: usize = 1 << 20;
 
-/// Daemon and bucket of a command; `serve` needs neither.
+/// Daemon and bucket of a command; `serve` takes neither.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Daemon to talk to")]
 pub(crate) struct DaemonArgs {
     /// The daemon to talk to [default: http://127.0.0.1:9200; bench: a daemon of its own]
     #[arg(long, global = true, env = "KVLEASE_URL", value_name = "URL")]
@@ -22,9 +23,9 @@ pub(crate) struct DaemonArgs {
     /// Certificates, in PEM, to trust beside the system's, for an https:// URL
     #[arg(long, global = true, value_name = "FILE")]
     tls_ca_file: Option<PathBuf>,
-    /// The bucket that keys belong to
-    #[arg(long, global = true, default_value = DEFAULT_BUCKET, value_parser = bucket)]
-    bucket: BucketName,
+    /// The bucket that keys belong to [default: lmcache]
+    #[arg(long, global = true, env = "KVLEASE_BUCKET", value_name = "NAME")]
+    bucket: Option<String>,
 }
 
 impl DaemonArgs {
@@ -33,9 +34,10 @@ impl DaemonArgs {
         self.url.as_ref()
     }
 
-    /// The bucket.
-    pub(crate) fn bucket(&self) -> &BucketName {
-        &self.bucket
+    /// The bucket. Its name is checked here, since a bad variable must not stop `serve`.
+    pub(crate) fn bucket(&self) -> Result<BucketName, Failure> {
+        let name = self.bucket.as_deref().unwrap_or(DEFAULT_BUCKET);
+        BucketName::new(name).map_err(|error| Failure::new(Status::Usage, error.to_string()))
     }
 
     /// Refuses a daemon that only the client library can reach.
@@ -64,7 +66,7 @@ impl DaemonArgs {
             return Err(Failure::new(Status::Usage, message));
         }
         let mut config = ClientConfig::new(address);
-        config.bucket = self.bucket.clone();
+        config.bucket = self.bucket()?;
         config.tls_ca_file = self.tls_ca_file.clone();
         config.put_piece_len = PUT_PIECE_LEN;
         Ok(config)
@@ -74,11 +76,6 @@ impl DaemonArgs {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Ok(Client::new(self.config()?))
     }
-}
-
-/// Parses the name of a bucket.
-fn bucket(text: &str) -> Result<BucketName, String> {
-    BucketName::new(text).map_err(|error| error.to_string())
 }
 
 /// Parses a key.

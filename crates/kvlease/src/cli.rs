@@ -1,6 +1,11 @@
 //! Command line: the arguments of all commands.
 
-use clap::{Parser, Subcommand};
+use std::env;
+
+use clap::{
+    Args, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable,
+    error::ErrorKind, parser::ValueSource,
+};
 use kvlease_server::ServeArgs;
 
 use crate::{arguments::DaemonArgs, bench::BenchArgs, commands};
@@ -9,8 +14,15 @@ use crate::{arguments::DaemonArgs, bench::BenchArgs, commands};
 #[derive(Parser, Debug)]
 #[command(
     version,
-    after_help = "Exit statuses: 0 done; 1 no such object, or put: it exists; \
-    64 bad usage; 69 daemon not reachable or refusing; 74 I/O error or corrupt bytes."
+    after_help = "\
+Examples:
+  kvlease serve --capacity 64GiB
+  kvlease put some/key file.bin && kvlease get some/key copy.bin
+  kvlease ls --long some/
+  kvlease rm --dry-run --prefix some/
+
+Exit statuses: 0 done; 1 no such object, or put: it exists; 64 bad usage; 69 daemon not reachable or \
+refusing; 74 I/O error or corrupt bytes."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -35,4 +47,48 @@ pub(crate) enum Command {
     Rm(commands::rm::RmArgs),
     /// Measure a daemon next to memcpy
     Bench(BenchArgs),
+}
+
+/// Name of the command that is a daemon and talks to none.
+const SERVE: &str = "serve";
+
+impl Cli {
+    /// Parses the arguments of this process.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut command = Self::with_client_options_apart();
+        let matches = command.try_get_matches_from_mut(env::args_os())?;
+        if let Some(serve) = matches.subcommand_matches(SERVE) {
+            for option in client_options() {
+                let id = option.get_id().as_str();
+                if serve.value_source(id) == Some(ValueSource::CommandLine) {
+                    let name = option.get_long().unwrap_or(id);
+                    let line = format!("`kvlease serve` is the daemon, so it takes no `--{name}`");
+                    return Err(command.error(ErrorKind::UnknownArgument, line));
+                }
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
+
+    /// The command line with the options of clients in the help of clients only. They are accepted
+    /// in front of a command and behind it; clap copies such an option to each command that has
+    /// none of that name.
+    fn with_client_options_apart() -> Clap {
+        let mut command = Self::command();
+        for option in client_options() {
+            let is_empty = option.get_env().and_then(env::var_os).is_some_and(|v| v.is_empty());
+            if is_empty {
+                // A template that was left empty makes an empty variable, which is as good as none.
+                command = command.mut_arg(option.get_id(), |arg| arg.env(Resettable::Reset));
+            }
+            let hidden = option.env(Resettable::Reset).hide(true);
+            command = command.mut_subcommand(SERVE, |serve| serve.arg(hidden));
+        }
+        command
+    }
+}
+
+/// Options of the commands that talk to a daemon.
+fn client_options() -> Vec<clap::Arg> {
+    DaemonArgs::augment_args(Clap::new("client")).get_arguments().cloned().collect()
 }

@@ -1,7 +1,8 @@
 //! The command line of kvlease: the daemon, a few commands for people who look into it or try it,
 //! and the benchmark.
 //!
-//! Exit statuses are in [`failure`]; every failure is one line on stderr that names the remedy.
+//! Exit statuses are in [`failure`]. A failure is one line on stderr that names the remedy; a mistake
+//! in the command line has the usage behind it.
 
 #![forbid(unsafe_code)]
 
@@ -15,15 +16,13 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::{
     cli::{Cli, Command},
     failure::Status,
 };
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -45,17 +44,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Help and version are answers; everything else is a mistake in the command line, reported in one
-/// line as every failure is.
+/// Help and version are answers. Everything else is a mistake in the command line: clap reports it
+/// with the nearest name and the usage.
 fn refuse(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        // Nothing can be reported to a closed stdout.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+    // Nothing can be reported to a closed stdout or stderr.
+    let _ = error.print();
+    match error.use_stderr() {
+        true => Status::Usage.into(),
+        false => ExitCode::SUCCESS,
     }
-    let text = error.to_string();
-    let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-    eprintln!("kvlease: {line}; see `kvlease --help`");
-    Status::Usage.into()
 }

@@ -77,11 +77,11 @@ impl Session {
         let stats = populated_stats(&address, &interrupted)?;
         let capacity = ByteSize::new(stats.capacity);
         let plan = Plan::new(&args.sizes, &clients, capacity)?;
-        let bucket = encode(daemon.bucket().as_str());
+        let bucket = encode(daemon.bucket()?.as_str());
         Ok(Self {
             attachment: attach(&address, &stats),
             path_prefix: format!("/v1/kv/{bucket}/{}", key_prefix()),
-            bucket: daemon.bucket().clone(),
+            bucket: daemon.bucket()?,
             progress: ProgressBar::hidden(),
             daemon: own,
             plan,

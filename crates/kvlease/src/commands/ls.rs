@@ -40,7 +40,8 @@ pub(crate) fn run(daemon: &DaemonArgs, args: LsArgs) -> Result<(), Failure> {
     printed.and_then(|()| out.flush()).map_err(Failure::stdout)
 }
 
-async fn list(client: &Client, prefix: &str) -> Result<Vec<ListedObject>, Failure> {
+/// All objects whose keys begin with the prefix, in no order.
+pub(super) async fn list(client: &Client, prefix: &str) -> Result<Vec<ListedObject>, Failure> {
     let mut objects = Vec::new();
     let mut cursor = 0;
     loop {

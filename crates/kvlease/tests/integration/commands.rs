@@ -6,7 +6,7 @@ use kvlease_testing::bytes;
 
 use kvlease_harness::unused_address;
 
-use crate::program::{daemon, run, run_on};
+use crate::program::{daemon, run, run_on, run_with};
 
 const ODD_KEYS: [&str; 6] = [
     "org/model@1%",
@@ -97,6 +97,68 @@ fn buckets_are_apart() {
 }
 
 #[test]
+fn the_bucket_of_the_environment_is_used_unless_a_flag_names_another() {
+    let daemon = daemon();
+    let url = daemon.url();
+    let with = |bucket: &str, args: &[&str], stdin: &[u8]| {
+        run_with(&[("KVLEASE_URL", url.as_str()), ("KVLEASE_BUCKET", bucket)], args, stdin)
+    };
+    succeed(with("b2", &["put", "k"], b"two"));
+    assert_eq!(status(&run_on(&daemon, &["stat", "k"], b"")), 1, "it went into another bucket");
+    assert_eq!(succeed(run_on(&daemon, &["get", "k", "--bucket", "b2"], b"")).stdout, b"two");
+    assert_eq!(status(&with("b2", &["rm", "k", "--bucket", "lmcache"], b"")), 1);
+    succeed(with("", &["put", "k"], b"one"));
+    assert_eq!(succeed(run_on(&daemon, &["get", "k"], b"")).stdout, b"one", "empty is as none");
+    succeed(with("b2", &["rm", "k"], b""));
+    let long = "b".repeat(300);
+    assert_eq!(status(&with(&long, &["ls"], b"")), 64);
+    assert_eq!(status(&with(&long, &["serve", "--print-config"], b"")), 0, "serve reads none");
+}
+
+#[test]
+fn stat_in_json_has_the_fields_of_ls() {
+    let daemon = daemon();
+    succeed(run_on(&daemon, &["put", "k\n"], b"bytes"));
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_slice(&succeed(run_on(&daemon, args, b"")).stdout).unwrap()
+    };
+    let (shown, listed) = (json(&["stat", "k\n", "--json"]), json(&["ls", "--json"]));
+    for field in ["key", "len", "checksum"] {
+        assert_eq!(shown[field], listed[0][field], "{field}");
+    }
+    assert_eq!(shown["len"], 5);
+    assert_eq!(status(&run_on(&daemon, &["stat", "absent", "--json"], b"")), 1);
+}
+
+#[test]
+fn rm_removes_by_prefix_or_everything_and_a_dry_run_removes_nothing() {
+    let daemon = daemon();
+    for key in ["org/a", "org/b", "other", "third"] {
+        succeed(run_on(&daemon, &["put", key], b"bytes"));
+    }
+    let text =
+        |args: &[&str]| String::from_utf8(succeed(run_on(&daemon, args, b"")).stdout).unwrap();
+    assert_eq!(text(&["rm", "--dry-run", "--prefix", "org/"]), "org/a\norg/b\n");
+    assert_eq!(text(&["rm", "-n", "--all"]), "org/a\norg/b\nother\nthird\n");
+    assert_eq!(text(&["rm", "-n", "other"]), "other\n");
+    assert_eq!(status(&run_on(&daemon, &["rm", "-n", "absent"], b"")), 1);
+    assert_eq!(text(&["ls"]), "org/a\norg/b\nother\nthird\n", "nothing was removed");
+    let removed = succeed(run_on(&daemon, &["rm", "--prefix", "org/"], b""));
+    assert_eq!(said(&removed), "removed 2 objects");
+    assert_eq!(text(&["ls"]), "other\nthird\n");
+    assert_eq!(said(&succeed(run_on(&daemon, &["rm", "--all"], b""))), "removed 2 objects");
+    assert_eq!(text(&["ls"]), "");
+    for args in [
+        &["rm"][..],
+        &["rm", "k", "--all"],
+        &["rm", "--prefix", "k", "--all"],
+        &["rm", "--prefix", ""],
+    ] {
+        assert_eq!(status(&run_on(&daemon, args, b"")), 64, "{args:?}");
+    }
+}
+
+#[test]
 fn what_is_absent_or_exists_is_status_1_with_the_key() {
     let daemon = daemon();
     let dir = tempfile::tempdir().unwrap();
@@ -135,7 +197,7 @@ fn a_daemon_that_is_not_there_is_status_69_with_its_url() {
 }
 
 #[test]
-fn a_bad_command_line_is_status_64_in_one_line() {
+fn a_bad_command_line_is_status_64() {
     let long_key = "k".repeat(3000);
     for args in [
         &["stat", ""][..],
@@ -152,9 +214,50 @@ fn a_bad_command_line_is_status_64_in_one_line() {
     ] {
         let output = run(args, b"");
         assert_eq!(status(&output), 64, "{args:?}");
-        said(&output);
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{args:?}");
     }
     assert_eq!(status(&run(&["--help"], b"")), 0);
+}
+
+#[test]
+fn a_mistyped_command_line_is_told_the_nearest_name_and_the_usage_of_the_command() {
+    for (args, parts) in [
+        (&["lst"][..], &["'lst'", "'ls'", "try '--help'"][..]),
+        (&["ls", "--jsn"], &["'--jsn'", "'--json'", "kvlease ls"]),
+        (&["serve", "--lisen", "x"], &["'--lisen'", "'--listen'", "kvlease serve"]),
+        (&["stat"], &["<KEY>", "kvlease stat"]),
+    ] {
+        let output = run(args, b"");
+        assert_eq!(status(&output), 64, "{args:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(parts.iter().all(|part| text.contains(part)), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn the_program_alone_prints_its_help() {
+    let alone = run(&[], b"");
+    assert_eq!(status(&alone), 64);
+    assert_eq!(alone.stderr, run(&["-h"], b"").stdout);
+}
+
+#[test]
+fn options_of_clients_are_in_the_help_of_clients_and_serve_takes_none() {
+    let help = |command| String::from_utf8(run(&[command, "--help"], b"").stdout).unwrap();
+    for command in ["put", "get", "stat", "ls", "rm", "bench"] {
+        assert!(help(command).contains("--url") && help(command).contains("KVLEASE_BUCKET"));
+    }
+    let serve = help("serve");
+    for option in ["--url", "--bucket", "--tls-ca-file"] {
+        assert!(!serve.contains(option), "{option}");
+        for args in
+            [["serve", option, "x", "--print-config"], [option, "x", "serve", "--print-config"]]
+        {
+            let output = run(&args, b"");
+            assert_eq!(status(&output), 64, "{args:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains(option), "{args:?}");
+        }
+    }
 }
 
 #[test]

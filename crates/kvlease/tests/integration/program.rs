@@ -28,9 +28,16 @@ pub(crate) fn run_on(daemon: &Daemon, args: &[&str], stdin: &[u8]) -> Output {
 
 /// Output of the program with this standard input.
 pub(crate) fn run(args: &[&str], stdin: &[u8]) -> Output {
+    run_with(&[], args, stdin)
+}
+
+/// Output of the program with these variables and this standard input.
+pub(crate) fn run_with(variables: &[(&str, &str)], args: &[&str], stdin: &[u8]) -> Output {
     let mut child = Command::new(KVLEASE)
         .args(args)
         .env_remove("KVLEASE_URL")
+        .env_remove("KVLEASE_BUCKET")
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
