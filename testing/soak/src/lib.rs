@@ -22,6 +22,7 @@ mod interrupt;
 mod launch;
 mod leftover;
 mod limits;
+mod output;
 pub mod restarts;
 pub mod soak;
 mod stores;

@@ -8,8 +8,11 @@ use kvlease_types::Key;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::runtime::Builder;
 
-use super::output::print;
-use crate::clients::{Clients, Place, Seen, Way};
+use super::subject::Subject;
+use crate::{
+    clients::{Clients, Seen},
+    output::print,
+};
 
 /// Line that it prints once it has read the object under its lease.
 pub const HELD: &str = "held";
@@ -18,16 +21,7 @@ pub const HELD: &str = "held";
 #[derive(Clone, Debug, clap::Args)]
 pub struct HolderArgs {
     #[command(flatten)]
-    place: Place,
-    /// Way of the lease
-    #[arg(long)]
-    way: Way,
-    /// Bucket of the object
-    #[arg(long)]
-    bucket: String,
-    /// Key of the object
-    #[arg(long)]
-    key: String,
+    subject: Subject,
     /// Time to live of the lease in seconds
     #[arg(long)]
     ttl_s: f64,
@@ -43,10 +37,11 @@ pub struct HolderArgs {
 pub fn hold(args: &HolderArgs) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (keys, ttl) = ([Key::new(args.key.as_str())?], Duration::from_secs_f64(args.ttl_s));
+    let Subject { place, way, bucket, key } = &args.subject;
+    let (keys, ttl) = ([Key::new(key.as_str())?], Duration::from_secs_f64(args.ttl_s));
     let (leases, _clients) = runtime.block_on(async {
-        let clients = Clients::open(&args.place, &args.bucket, args.way).await?;
-        let leases = clients.lease(args.way, &keys, Duration::ZERO, ttl).await?;
+        let clients = Clients::open(place, bucket, *way).await?;
+        let leases = clients.lease(*way, &keys, Duration::ZERO, ttl).await?;
         // The connection of the fast lane has to outlive its leases.
         anyhow::Ok((leases, clients))
     })?;

@@ -2,7 +2,7 @@
 //! output how far it is.
 
 mod holder;
-mod output;
+mod subject;
 mod uploader;
 
 pub use holder::{HELD, HolderArgs, hold};

@@ -10,10 +10,11 @@ use kvlease_harness::{object, wire::Wire};
 use kvlease_types::{ByteSize, Key};
 use tokio::runtime::Builder;
 
-use super::output::print;
+use super::subject::Subject;
 use crate::{
-    clients::{Clients, Place, Way},
+    clients::{Clients, Way},
     limits::CALL_WITHIN,
+    output::print,
 };
 
 /// Line that it prints when half of the object was sent, or is in the arena.
@@ -26,16 +27,7 @@ const BYTE: u8 = 0xa5;
 #[derive(Clone, Debug, clap::Args)]
 pub struct UploaderArgs {
     #[command(flatten)]
-    place: Place,
-    /// Way of the store
-    #[arg(long)]
-    way: Way,
-    /// Bucket of the object
-    #[arg(long)]
-    bucket: String,
-    /// Key of the object
-    #[arg(long)]
-    key: String,
+    subject: Subject,
     /// Announced length in bytes
     #[arg(long)]
     len: usize,
@@ -49,15 +41,16 @@ pub struct UploaderArgs {
 /// Those of the system or of the daemon.
 pub fn store_half(args: &UploaderArgs) -> anyhow::Result<()> {
     let half = vec![BYTE; args.len / 2];
-    match args.way {
+    match args.subject.way {
         Way::Http => send_half(args, &half),
         Way::Lane => fill_half(args, &half),
     }
 }
 
 fn send_half(args: &UploaderArgs, half: &[u8]) -> anyhow::Result<()> {
-    let mut wire = Wire::try_open(args.place.address)?;
-    wire.try_send_head("PUT", &object(&args.bucket, &args.key), args.len)?;
+    let Subject { place, bucket, key, .. } = &args.subject;
+    let mut wire = Wire::try_open(place.address)?;
+    wire.try_send_head("PUT", &object(bucket, key), args.len)?;
     wire.try_send(half)?;
     print(HALF_STORED)?;
     await_end()?;
@@ -65,9 +58,10 @@ fn send_half(args: &UploaderArgs, half: &[u8]) -> anyhow::Result<()> {
 }
 
 fn fill_half(args: &UploaderArgs, half: &[u8]) -> anyhow::Result<()> {
+    let Subject { place, bucket, key, .. } = &args.subject;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let clients = runtime.block_on(Clients::open(&args.place, &args.bucket, Way::Lane))?;
-    let (lane, key) = (clients.lane()?, Key::new(args.key.as_str())?);
+    let clients = runtime.block_on(Clients::open(place, bucket, Way::Lane))?;
+    let (lane, key) = (clients.lane()?, Key::new(key.as_str())?);
     let requested = [(&key, ByteSize::new(args.len as u64))];
     let reserved = runtime.block_on(lane.reserve(&requested, CALL_WITHIN))?.pop();
     let Some(Ok(reservation)) = reserved else { bail!("refused: {reserved:?}") };
