@@ -139,6 +139,28 @@ impl Daemon {
         Ok(running.process.try_wait()?.is_none())
     }
 
+    /// Number of the process.
+    ///
+    /// # Errors
+    ///
+    /// That it does not run.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        Ok(self.running.as_ref().context("the daemon does not run")?.process.id())
+    }
+
+    /// Most memory that the process ever had in bytes, the touched part of the arena included.
+    pub fn memory_peak(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Ok(kib.context("no peak of memory in the process's status")? << 10)
+    }
+
+    /// Standard output since the last start.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.output_path()).unwrap_or_default()
+    }
+
     /// Standard error since the last start.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()

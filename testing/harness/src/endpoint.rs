@@ -1,9 +1,9 @@
 //! Calls to the daemon at an address.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use kvlease_api::{ListReply, StatsReply, encode};
+use kvlease_api::{ListReply, SOCKET_HEADER, StatsReply, encode};
 use serde::de::DeserializeOwned;
 
 use crate::wire::{Reply, Wire};
@@ -69,6 +69,12 @@ impl Endpoint {
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = value.with_context(|| format!("no such series, name=`{series}` in\n{text}"))?;
         value.parse().with_context(|| format!("no number, {series}=`{value}`"))
+    }
+
+    /// Socket of the fast lane, as the daemon announces it.
+    pub fn announced_socket(&self) -> anyhow::Result<Option<PathBuf>> {
+        let reply = self.call("GET", &object("none", "none"), b"")?;
+        Ok(reply.header(SOCKET_HEADER).map(PathBuf::from))
     }
 
     /// Keys of all objects of a bucket.

@@ -8,6 +8,7 @@
 //! | [`wire`] | the one speaker of raw HTTP, also for requests that no well-behaved client sends |
 //! | [`Payload`] | bytes that name their key, their version and their position |
 //! | [`oracle`] | which versions of an object a reader may see |
+//! | [`StockClient`] | a client as the stock ones are, with no check of its own |
 //! | [`Segment`] | a unique segment name and the files under it |
 //!
 //! Calls return errors, so that a soak can report them: those of the system, those of the daemon with
@@ -26,6 +27,7 @@ mod launch;
 pub mod oracle;
 mod payload;
 mod segment;
+mod stock;
 mod wait;
 pub mod wire;
 
@@ -35,4 +37,5 @@ pub use endpoint::{Endpoint, object};
 pub use launch::{Launch, unused_address};
 pub use payload::{Payload, WORD, WrongBytes};
 pub use segment::{SHM_DIR, Segment};
+pub use stock::{Attaches, StockClient, StockRead};
 pub use wait::{POLL, SOON, await_that, until, until_every};

@@ -29,9 +29,14 @@ pub struct Wire {
 impl Wire {
     /// New connection.
     pub fn try_open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, REPLY_WITHIN)?;
-        stream.set_read_timeout(Some(REPLY_WITHIN))?;
-        stream.set_write_timeout(Some(REPLY_WITHIN))?;
+        Self::try_open_within(address, REPLY_WITHIN)
+    }
+
+    /// The same with this limit for the connect and for every read and write.
+    pub fn try_open_within(address: SocketAddr, limit: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
     }

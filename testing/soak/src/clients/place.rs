@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
+use anyhow::Context;
 use kvlease_client::SegmentName;
 use kvlease_harness::Daemon;
 
@@ -24,11 +25,10 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// If the name of its segment is not one.
+    /// If the name of its segment is not one, or if it announces no fast lane.
     pub fn of(daemon: &Daemon) -> anyhow::Result<Self> {
-        let segment = daemon.segment();
-        let (address, socket) = (daemon.address(), segment.socket_path());
-        Ok(Self { address, segment: segment.name().parse()?, socket })
+        let socket = daemon.announced_socket()?.context("the daemon announces no fast lane")?;
+        Ok(Self { address: daemon.address(), segment: daemon.segment().name().parse()?, socket })
     }
 
     /// Command-line arguments that name this place to another process.
