@@ -7,6 +7,7 @@
 //! | [`restarts`] | a daemon that is killed again and again, and its objects after each start |
 //! | [`interference`] | calls over HTTP, timed beside many clients of the fast lane |
 //! | [`drill`] | single processes that the drills in this package's tests kill |
+//! | [`neighbour`] | processes of another user that attack a daemon and its clients |
 //!
 //! Two questions are the same in all of them: was any byte wrong that a reader was entitled to, and
 //! is every byte of the arena free again at the end. Daemons, payloads and the oracle of versions
@@ -22,6 +23,7 @@ mod interrupt;
 mod launch;
 mod leftover;
 mod limits;
+pub mod neighbour;
 mod output;
 pub mod restarts;
 pub mod soak;

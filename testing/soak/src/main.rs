@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use kvlease_soak::{
     drill::{self, HolderArgs, UploaderArgs},
     interference::{self, InterferenceArgs},
+    neighbour::{self, Attack},
     restarts::{self, RestartsArgs},
     soak::{self, ClientArgs, Role, SoakArgs},
 };
@@ -60,6 +61,9 @@ enum Part {
     /// A drill process in the middle of a store
     #[command(hide = true)]
     StoreHalf(UploaderArgs),
+    /// A neighbour that attacks a daemon
+    #[command(hide = true, subcommand)]
+    Neighbour(Attack),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         }
         Some(Part::Hold(args)) => drill::hold(args).map(|()| ExitCode::SUCCESS),
         Some(Part::StoreHalf(args)) => drill::store_half(args).map(|()| ExitCode::SUCCESS),
+        Some(Part::Neighbour(attack)) => neighbour::attack(attack).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kvlease-soak: {error:#}");
