@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use kvlease_types::ByteSize;
 
+use crate::leases::{LeaseLimits, Leases};
+
 /// Alignment of extents, and the granularity in which space is given out.
 pub const UNIT: ByteSize = ByteSize::kib(4);
 
@@ -20,6 +22,17 @@ pub const FREE_TARGET_CAPACITY_MIN: ByteSize = ByteSize::gib(1);
 /// more names at once than an allocator keeps at hand, which is cheaper than in large batches.
 pub const VICTIMS_BATCH: usize = 8;
 
+/// Part of the catalog's memory that is kept for leases. The rest is for objects, however many leases
+/// clients ask for.
+const LEASES_MEMORY_PART: usize = 8;
+
+/// Part of all leases that one owner may have.
+const OWNER_LEASES_PART: usize = 2;
+
+/// Leases that one owner may have whatever its part is, unless all are fewer: four frames of as
+/// many keys as a frame of the fast lane takes.
+const OWNER_LEASES_MIN: usize = 4 * 4096;
+
 /// The most slots one call of a listing looks at.
 pub const LIST_SCAN_MAX: usize = 4096;
 
@@ -33,8 +46,11 @@ pub struct CatalogConfig {
     pub capacity: ByteSize,
     /// Hard limit of the catalog's own memory: names, slots, leases, policy.
     pub memory_max: ByteSize,
-    /// Most leases that live at the same time.
+    /// Most leases that live at the same time; less if they do not
+    /// [fit](Self::leases_that_fit) into their share of the memory.
     pub leases_max: usize,
+    /// Most leases of one owner. See [`leases_per_owner_for`](Self::leases_per_owner_for).
+    pub leases_per_owner_max: usize,
     /// How long after its deadline the extents of an unreleased lease stay as they are: a reader
     /// may be in the middle of a copy, or count its time differently.
     pub lease_grace: Duration,
@@ -63,12 +79,36 @@ impl CatalogConfig {
     }
 }
 
+impl CatalogConfig {
+    /// Most leases that the share of a catalog with this limit of memory has room for.
+    pub fn leases_that_fit(memory_max: ByteSize) -> usize {
+        Self { memory_max, leases_max: usize::MAX, ..Self::default() }.lease_limits().leases()
+    }
+
+    /// Limits of leases. What leases may take is not the objects', so that no lease evicts any.
+    pub(crate) fn lease_limits(&self) -> LeaseLimits {
+        let memory = usize::try_from(self.memory_max.bytes()).unwrap_or(usize::MAX);
+        LeaseLimits {
+            total: self.leases_max,
+            per_owner: self.leases_per_owner_max,
+            memory: (memory / LEASES_MEMORY_PART).max(Leases::LEASE_BYTES),
+        }
+    }
+
+    /// Leases that suit one owner where all have `leases_max`: half of them, so that none takes all
+    /// that clients need.
+    pub fn leases_per_owner_for(leases_max: usize) -> usize {
+        (leases_max / OWNER_LEASES_PART).max(OWNER_LEASES_MIN).min(leases_max)
+    }
+}
+
 impl Default for CatalogConfig {
     fn default() -> Self {
         Self {
             capacity: ByteSize::gib(1),
             memory_max: ByteSize::mib(256),
             leases_max: 1 << 16,
+            leases_per_owner_max: 1 << 16,
             lease_grace: Duration::from_secs(10),
             eviction: EvictionKind::Lru,
             free_target: ByteSize::ZERO,

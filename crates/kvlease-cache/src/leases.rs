@@ -1,19 +1,28 @@
-//! The table of live leases: by number, by deadline and by age.
+//! The table of live leases: by number, by deadline, by age and by owner.
 //!
-//! It holds what is live and nothing else: a released lease leaves all three orders at once, so
-//! grants and releases without end take no more memory than the most leases that lived together.
+//! It holds what is live and nothing else: a released lease leaves all orders at once, so grants and
+//! releases without end take no more memory than the most leases that lived together. With the last
+//! lease the memory of a large table is given back.
+//!
+//! Leases are limited, in sum, per owner and in memory: no owner takes all of them, and none of them
+//! takes what is the objects'.
 //!
 //! A lease is found by its number without a table: the low bits are its entry in the slab, the high
 //! bits count the grants. So numbers rise, and none comes twice: with the default limit of leases
 //! the count has 46 bits, which last for two years of a million grants a second.
 
-use kvlease_types::{Owner, Timestamp};
+use hashbrown::hash_map::Entry as AccountEntry;
+use kvlease_types::{Miss, Owner, Timestamp};
 
 use crate::{
     deadlines::Deadlines,
     eviction::{Links, List},
+    hash::NumberMap,
     slab::{Entry, Slab},
 };
+
+/// Entries of an empty table that are kept for the leases to come.
+const KEPT_MAX: usize = 1024;
 
 /// One live lease.
 #[derive(Clone, Copy, Debug)]
@@ -21,19 +30,50 @@ pub(crate) struct LeaseRecord {
     pub(crate) sequence: u64,
     /// Slot of the object.
     pub(crate) slot: u32,
-    /// The only caller that may release or renew it.
-    pub(crate) owner: Owner,
+    /// Account of the only caller that may release or renew it.
+    account: u32,
     pub(crate) granted: Timestamp,
     pub(crate) deadline: Timestamp,
+}
+
+/// The leases of one owner, which has at least one.
+#[derive(Debug)]
+struct Account {
+    owner: Owner,
+    /// By age.
+    leases: List,
+}
+
+/// Most leases at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseLimits {
+    /// In sum.
+    pub(crate) total: usize,
+    /// Of one owner.
+    pub(crate) per_owner: usize,
+    /// Memory of the table.
+    pub(crate) memory: usize,
+}
+
+impl LeaseLimits {
+    /// Most leases that these limits allow.
+    pub(crate) fn leases(&self) -> usize {
+        self.total.min(self.memory / Leases::LEASE_BYTES)
+    }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Leases {
+    limits: LeaseLimits,
     records: Slab<LeaseRecord>,
     by_deadline: Deadlines,
     links: Links,
     by_age: List,
+    accounts: Slab<Account>,
+    by_owner: NumberMap<Owner, u32>,
+    /// Links of the accounts' lists.
+    account_links: Links,
     /// Grants so far.
     granted: u64,
     /// How many low bits of a number are the entry of the lease.
@@ -41,19 +81,26 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    /// Memory per lease, for the accounting. The vectors of the deadlines may be half empty.
+    /// Memory per lease, for the accounting, and that of an account for it: each may have an owner of
+    /// its own. The vectors of the deadlines and the table of owners may be half empty.
     pub(crate) const LEASE_BYTES: usize =
-        (size_of::<Entry<LeaseRecord>>() + 2 * size_of::<u32>()) * 9 / 8
-            + 2 * Deadlines::ENTRY_BYTES;
+        (size_of::<Entry<LeaseRecord>>() + size_of::<Entry<Account>>() + 2 * Links::LINK_BYTES) * 9
+            / 8
+            + 2 * Deadlines::ENTRY_BYTES
+            + 2 * (size_of::<(Owner, u32)>() + 1);
 
-    /// Table for at most `leases_max` leases at once.
-    pub(crate) fn new(leases_max: usize) -> Self {
-        let last = u32::try_from(leases_max.saturating_sub(1)).unwrap_or(u32::MAX);
+    /// Empty table with these limits.
+    pub(crate) fn new(limits: LeaseLimits) -> Self {
+        let last = u32::try_from(limits.leases().saturating_sub(1)).unwrap_or(u32::MAX);
         Self {
+            limits,
             records: Slab::new(),
             by_deadline: Deadlines::default(),
             links: Links::default(),
             by_age: List::default(),
+            accounts: Slab::new(),
+            by_owner: NumberMap::default(),
+            account_links: Links::default(),
             granted: 0,
             id_bits: u32::BITS - last.leading_zeros(),
         }
@@ -69,10 +116,36 @@ impl Leases {
     ) -> u64 {
         self.granted += 1;
         let sequence = self.granted << self.id_bits | u64::from(self.records.next_id());
-        let id = self.records.insert(LeaseRecord { sequence, slot, owner, granted, deadline });
+        let account = self.account(owner);
+        let id = self.records.insert(LeaseRecord { sequence, slot, account, granted, deadline });
         self.by_deadline.set(id, deadline);
         self.by_age.push_front(&mut self.links, id);
+        self.accounts[account].leases.push_front(&mut self.account_links, id);
         sequence
+    }
+
+    /// Account of an owner, which is made if it has none.
+    fn account(&mut self, owner: Owner) -> u32 {
+        match self.by_owner.entry(owner) {
+            AccountEntry::Occupied(known) => *known.get(),
+            AccountEntry::Vacant(vacant) => {
+                let account = Account { owner, leases: List::default() };
+                *vacant.insert(self.accounts.insert(account))
+            }
+        }
+    }
+
+    /// Reason why this owner gets no further lease as things are.
+    pub(crate) fn refusal(&self, owner: Owner) -> Option<Miss> {
+        if self.len() >= self.limits.total || self.owned(owner) >= self.limits.per_owner as u64 {
+            return Some(Miss::TooManyLeases);
+        }
+        (self.len() >= self.limits.leases()).then_some(Miss::MemoryShort)
+    }
+
+    /// Leases of an owner.
+    fn owned(&self, owner: Owner) -> u64 {
+        self.by_owner.get(&owner).map_or(0, |account| self.accounts[*account].leases.len())
     }
 
     /// Ends a lease of `owner` whose deadline is still ahead.
@@ -106,6 +179,14 @@ impl Leases {
         self.live(sequence, owner, now).map(|id| self.records[id].slot)
     }
 
+    /// Ends the oldest lease of `owner`.
+    pub(crate) fn end_oldest(&mut self, owner: Owner) -> Option<LeaseRecord> {
+        let account = *self.by_owner.get(&owner)?;
+        let id = self.accounts[account].leases.back()?;
+        self.by_deadline.remove(id);
+        Some(self.end(id))
+    }
+
     /// Ends the lease with the earliest deadline if that has passed.
     pub(crate) fn pop_expired(&mut self, now: Timestamp) -> Option<LeaseRecord> {
         let id = self.by_deadline.pop_due(now)?;
@@ -121,14 +202,14 @@ impl Leases {
         self.records.len()
     }
 
-    /// Entries, holes included: what the memory is accounted by.
-    pub(crate) const fn span(&self) -> usize {
-        self.records.span()
+    /// Most leases at once.
+    pub(crate) const fn limits(&self) -> LeaseLimits {
+        self.limits
     }
 
-    /// Whether the next grant needs no more memory.
-    pub(crate) const fn has_vacancy(&self) -> bool {
-        self.records.has_vacancy()
+    /// Memory of the table, holes included.
+    pub(crate) const fn memory(&self) -> usize {
+        self.records.span() * Self::LEASE_BYTES
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LeaseRecord> {
@@ -145,13 +226,35 @@ impl Leases {
             assert_eq!(self.id(record.sequence), id, "a number finds its lease");
             assert_eq!(self.by_deadline.get(id), Some(record.deadline), "its deadline is right");
         }
+        self.check_accounts();
+    }
+
+    fn check_accounts(&self) {
+        assert!(self.accounts.span() <= self.records.span(), "no more accounts than leases");
+        let mut owned = 0;
+        for (id, account) in self.accounts.iter() {
+            account.leases.check(&self.account_links);
+            let leases = || account.leases.iter(&self.account_links);
+            assert!(
+                leases().all(|lease| self.records[lease].account == id),
+                "an owner has its own"
+            );
+            assert_eq!(self.by_owner.get(&account.owner), Some(&id), "an owner has one account");
+            let len = account.leases.len();
+            assert!((1..=self.limits.per_owner as u64).contains(&len), "an owner is limited");
+            owned += len;
+        }
+        assert_eq!(owned, self.len() as u64, "every lease has its owner");
+        assert_eq!(self.by_owner.len(), self.accounts.len(), "every account has its owner");
+        assert!(self.len() <= self.limits.total, "leases have a limit");
+        assert!(self.memory() <= self.limits.memory, "their memory has a limit");
     }
 
     fn live(&self, sequence: u64, owner: Owner, now: Timestamp) -> Option<u32> {
         let id = self.id(sequence);
         let record = self.records.get(id)?;
         // The entry may have a later lease meanwhile.
-        let same = record.sequence == sequence && record.owner == owner;
+        let same = record.sequence == sequence && self.accounts[record.account].owner == owner;
         (same && record.deadline > now).then_some(id)
     }
 
@@ -162,7 +265,23 @@ impl Leases {
 
     fn end(&mut self, id: u32) -> LeaseRecord {
         self.by_age.unlink(&mut self.links, id);
-        self.records.remove(id).expect("every order names only live leases")
+        let record = self.records.remove(id).expect("every order names only live leases");
+        let account = &mut self.accounts[record.account];
+        account.leases.unlink(&mut self.account_links, id);
+        if account.leases.is_empty() {
+            let owner = account.owner;
+            self.by_owner.remove(&owner);
+            self.accounts.remove(record.account);
+            self.shrink();
+        }
+        record
+    }
+
+    /// Gives the memory of a table back that was large and is empty. Numbers rise on.
+    fn shrink(&mut self) {
+        if self.records.len() == 0 && self.records.span() > KEPT_MAX {
+            *self = Self { granted: self.granted, ..Self::new(self.limits) };
+        }
     }
 }
 
@@ -173,13 +292,17 @@ mod tests {
     const OWNER: Owner = Owner::HTTP;
     const LEASES_MAX: usize = 1000;
 
+    fn table(total: usize) -> Leases {
+        Leases::new(LeaseLimits { total, per_owner: total, memory: usize::MAX })
+    }
+
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_nanos(nanos)
     }
 
     #[test]
     fn leases_expire_in_the_order_of_their_deadlines() {
-        let mut leases = Leases::new(LEASES_MAX);
+        let mut leases = table(LEASES_MAX);
         let [first, second, third] =
             [30, 10, 20].map(|deadline| leases.grant(0, OWNER, at(0), at(deadline)));
         assert!(leases.renew(second, OWNER, at(40), at(9)));
@@ -195,18 +318,19 @@ mod tests {
 
     #[test]
     fn grants_and_releases_without_end_take_no_more_memory() {
-        let mut leases = Leases::new(LEASES_MAX);
+        let mut leases = table(LEASES_MAX);
         for round in 0..1_000_000 {
             let sequence = leases.grant(7, OWNER, at(round), at(round + 1000));
             assert!(leases.release(sequence, OWNER, at(round + 1)).is_some());
         }
-        assert_eq!((leases.len(), leases.span()), (0, 1));
+        assert_eq!((leases.len(), leases.records.span()), (0, 1));
+        assert_eq!((leases.accounts.span(), leases.by_owner.len()), (1, 0));
     }
 
     #[test]
     fn numbers_rise_and_name_one_lease_whatever_entry_it_has() {
         for leases_max in [1, 2, 3, LEASES_MAX, usize::MAX] {
-            let mut leases = Leases::new(leases_max);
+            let mut leases = table(leases_max);
             let mut last = 0;
             for _ in 0..leases_max.min(100) {
                 // The same entry twice.
@@ -226,7 +350,7 @@ mod tests {
 
     #[test]
     fn only_its_owner_ends_or_renews_a_lease() {
-        let mut leases = Leases::new(LEASES_MAX);
+        let mut leases = table(LEASES_MAX);
         let sequence = leases.grant(7, Owner::connection(1), at(0), at(100));
         for other in [Owner::HTTP, Owner::DAEMON, Owner::connection(2)] {
             assert!(leases.release(sequence, other, at(1)).is_none());
@@ -235,5 +359,35 @@ mod tests {
         }
         assert_eq!(leases.slot(sequence, Owner::connection(1), at(1)), Some(7));
         assert!(leases.release(sequence, Owner::connection(1), at(99)).is_some());
+    }
+
+    #[test]
+    fn an_owner_at_its_limit_leaves_the_rest_to_others() {
+        let mut leases = Leases::new(LeaseLimits { total: 5, per_owner: 3, memory: usize::MAX });
+        let [greedy, other] = [1, 2].map(Owner::connection);
+        let first = leases.grant(7, greedy, at(0), at(100));
+        (0..2).for_each(|_| _ = leases.grant(7, greedy, at(0), at(100)));
+        assert_eq!(leases.refusal(greedy), Some(Miss::TooManyLeases));
+        assert_eq!(leases.refusal(other), None);
+        (0..2).for_each(|_| _ = leases.grant(7, other, at(0), at(100)));
+        assert_eq!(leases.refusal(other), Some(Miss::TooManyLeases), "in sum");
+        leases.check();
+        assert!(leases.release(first, greedy, at(1)).is_some());
+        assert_eq!(leases.refusal(greedy), None);
+        let ended = std::iter::from_fn(|| leases.end_oldest(other)).count();
+        assert_eq!((ended, leases.len()), (2, 2));
+        leases.check();
+    }
+
+    #[test]
+    fn the_memory_of_many_leases_is_given_back_with_the_last() {
+        let mut leases = table(10 * KEPT_MAX);
+        let grant = |leases: &mut Leases| leases.grant(7, OWNER, at(0), at(100));
+        let last = (0..10 * KEPT_MAX).map(|_| grant(&mut leases)).last().unwrap();
+        let memory = leases.memory();
+        while leases.pop_expired(at(100)).is_some() {}
+        assert!(leases.memory() < memory / 10, "{}", leases.memory());
+        leases.check();
+        assert!(grant(&mut leases) > last, "numbers rise on");
     }
 }

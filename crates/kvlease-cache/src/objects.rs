@@ -102,9 +102,7 @@ pub(crate) struct Bucket {
 pub(crate) struct Found {
     /// Of the name.
     pub(crate) hash: u64,
-    slot: Option<u32>,
-    /// Tells the object from later ones in the slot.
-    generation: u64,
+    pub(crate) slot: Option<u32>,
 }
 
 /// See the module.
@@ -198,9 +196,9 @@ impl Objects {
     /// Three short loops, each of which touches memory that the next one needs. The reads of one
     /// loop do not depend on each other, so the processor waits for many of them at once.
     pub(crate) fn find_many(&self, bucket: &str, keys: &[&str]) -> Vec<Found> {
-        let of_key = |key: &&str| Found { hash: self.hash(bucket, key), slot: None, generation: 0 };
+        let of_key = |key: &&str| Found { hash: self.hash(bucket, key), slot: None };
         let mut found: Vec<_> = keys.iter().map(of_key).collect();
-        for Found { hash, slot, .. } in &mut found {
+        for Found { hash, slot } in &mut found {
             *slot = self.by_name.find(*hash, |slot| self.slots[*slot].hash == *hash).copied();
         }
         for (found, key) in found.iter_mut().zip(keys) {
@@ -208,18 +206,8 @@ impl Objects {
             if !self.is_named(&self.slots[slot], found.hash, bucket, key) {
                 found.slot = self.find_hashed(found.hash, bucket, key);
             }
-            found.generation = found.slot.map_or(0, |slot| self.slots[slot].generation);
         }
         found
-    }
-
-    /// The slot of what was found, if the object has not left since.
-    pub(crate) fn still(&self, found: &Found) -> Option<u32> {
-        let same = |object: &Object| {
-            object.generation == found.generation
-                && matches!(object.state, State::Pending | State::Sealed)
-        };
-        found.slot.filter(|slot| self.slots.get(*slot).is_some_and(same))
     }
 
     fn is_named(&self, object: &Object, hash: u64, bucket: &str, key: &str) -> bool {

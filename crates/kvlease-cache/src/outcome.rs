@@ -211,6 +211,8 @@ pub struct CatalogStats {
     pub writes_in_flight: u64,
     /// Leases that neither were released nor have been seen to expire.
     pub leases_live: u64,
+    /// Most leases that may live at once.
+    pub leases_max: u64,
     /// Exact sizes of the objects with at least one such lease, each counted once.
     pub leased: ByteSize,
     /// How long the oldest of these leases has lived.

@@ -83,6 +83,12 @@ impl Engine {
         self.shared.release(caller, ids)
     }
 
+    /// Ends all leases of the caller, whose client has gone. Returns how long those were held that
+    /// were live.
+    pub fn release_all(&self, caller: &Caller) -> Vec<Duration> {
+        self.shared.release_all(caller)
+    }
+
     /// Moves the deadlines of the caller's live leases to `ttl`, or to the default time, from now.
     pub fn renew(&self, caller: &Caller, ids: &[LeaseId], ttl: Option<Duration>) -> Renewed {
         self.shared.renew(caller, ids, ttl)

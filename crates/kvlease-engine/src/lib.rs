@@ -21,6 +21,7 @@ mod drain;
 mod engine;
 mod error;
 mod grants;
+mod log_limit;
 mod maintenance;
 mod put;
 mod read;

@@ -16,6 +16,7 @@ use crate::{
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
     error::StartError,
+    log_limit::LogLimit,
     readers::Readers,
     recovery::{Recovery, recover},
     room_signal::RoomSignal,
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
     pub(crate) huge_pages: AtomicBool,
+    /// Of the lines that say that leases are refused.
+    pub(crate) refused_leases: LogLimit,
     /// Wakes eviction ahead of need.
     pub(crate) room: Arc<RoomSignal>,
     /// Number of the last change that the required readers have applied.
@@ -78,6 +81,7 @@ impl Shared {
             manifest: manifest_file,
             generations,
             huge_pages: AtomicBool::new(huge_pages),
+            refused_leases: LogLimit::default(),
             room: Arc::default(),
             applied: AtomicU64::new(catalog.last_change()),
             readers: Mutex::new(readers),

@@ -1,5 +1,6 @@
 //! Sizes that the configuration leaves to the daemon.
 
+use kvlease_cache::CatalogConfig;
 use kvlease_types::ByteSize;
 
 /// The smallest arena that is made without being asked for, where there is room for it.
@@ -81,6 +82,24 @@ pub(crate) fn connection_memory(
 /// Memory that the daemon needs beside its arena.
 pub(crate) fn beside_arena(catalog: ByteSize, connections: ByteSize) -> ByteSize {
     ByteSize::new(2 * catalog.bytes() + connections.bytes() + PROCESS_MEMORY.bytes())
+}
+
+/// The most leases that live at once without being asked for.
+const LEASES_AUTO_MAX: usize = 262_144;
+
+/// The most leases that live at once: as many as configured. The catalog grants fewer if they do not
+/// fit into their share of its memory, which is logged.
+pub(crate) fn leases(configured: Option<usize>, catalog_memory: ByteSize) -> usize {
+    let fit = CatalogConfig::leases_that_fit(catalog_memory);
+    if let Some(leases_max) = configured.filter(|configured| *configured > fit) {
+        tracing::warn!(
+            "fewer leases than configured may live at once: lower lease.live_max, or raise \
+             cache.catalog_memory_max, of which leases have an eighth, \
+             lease.live_max=`{leases_max}`, effective=`{fit}`, \
+             cache.catalog_memory_max=`{catalog_memory}`"
+        );
+    }
+    configured.unwrap_or_else(|| LEASES_AUTO_MAX.min(fit))
 }
 
 /// The size of a new arena: a quarter of what is free, within bounds, in whole MiB. Where that is
@@ -174,5 +193,15 @@ mod tests {
         assert_eq!(most, PlaceCounts { http: 8192, lane: 8192 });
         let beyond = PlaceCounts::new(ByteSize::new(u64::MAX), usize::MAX);
         assert!(beyond.http > 8192, "{beyond:?}");
+    }
+
+    #[test]
+    fn leases_that_are_not_configured_fit_into_their_share() {
+        let default = catalog_memory(CAPACITY_AUTO_MIN);
+        let fit = CatalogConfig::leases_that_fit(default);
+        assert!((16_384..LEASES_AUTO_MAX).contains(&fit), "{fit}");
+        assert_eq!(leases(None, default), fit);
+        assert_eq!([3, LEASES_AUTO_MAX].map(|n| leases(Some(n), default)), [3, LEASES_AUTO_MAX]);
+        assert_eq!(leases(None, ByteSize::gib(1)), LEASES_AUTO_MAX);
     }
 }

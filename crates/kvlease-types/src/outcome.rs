@@ -48,17 +48,22 @@ misses! {
     Pending "still_writing" "the object is still being written: ask again",
     /// The bytes of the object did not match its checksum; it was removed.
     Corrupt "corrupt" "no such object",
-    /// The daemon is at its limit of live leases.
+    /// The caller, or the daemon, is at its limit of live leases.
     TooManyLeases "too_many_leases" "too many live leases: release some or raise lease.live_max",
-    /// The catalog has no memory for another lease.
+    /// The leases' share of the catalog's memory is full.
     MemoryShort "memory_short"
-        "the catalog is at its memory limit: release leases or raise cache.catalog_memory_max",
+        "the catalog has no memory for more leases: release some or raise cache.catalog_memory_max",
 }
 
 impl Miss {
     /// Place in [`Miss::ALL`].
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether the object is there and a limit of leases is reached.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::TooManyLeases | Self::MemoryShort)
     }
 
     /// Whether the object is absent for the client: no limit of the daemon is the reason.

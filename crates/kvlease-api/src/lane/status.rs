@@ -125,9 +125,9 @@ impl DoneStatus {
         }
     }
 
-    /// The status of a lease that the connection names, by whether it was live.
+    /// The status of a lease that a request names, by whether it was a live one of the connection.
     pub const fn of_lease(live: bool) -> Self {
-        if live { Self::Done } else { Self::Expired }
+        if live { Self::Done } else { Self::Unknown }
     }
 
     /// The status of a key by whether the object is there.

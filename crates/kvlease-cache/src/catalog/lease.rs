@@ -8,10 +8,13 @@ use super::Catalog;
 use crate::{
     changes::ChangeKind,
     extents::Extents,
-    leases::Leases,
+    leases::LeaseRecord,
     objects::{Object, State},
     outcome::{Lease, WriteId},
 };
+
+/// Leases of any owner that are due and that a grant ends at most, where a limit is reached.
+const EXPIRED_PER_GRANT_MAX: usize = 128;
 
 impl Catalog {
     /// Leases an object to the caller until `ttl` from now.
@@ -46,9 +49,8 @@ impl Catalog {
     ) -> impl Iterator<Item = Result<Lease, Miss>> {
         let owner = caller.owner;
         self.objects.find_many(bucket, keys).into_iter().map(move |found| {
-            // A lease that needs memory evicts: what was found may be gone.
-            let slot = self.objects.still(&found);
-            self.acquire_found(owner, found.hash, slot, ttl, now)
+            // Nothing of what was found leaves meanwhile: no lease evicts.
+            self.acquire_found(owner, found.hash, found.slot, ttl, now)
         })
     }
 
@@ -70,23 +72,24 @@ impl Catalog {
         if self.objects[slot].state == State::Pending {
             return Err(Miss::Pending);
         }
-        while self.leases.len() >= self.config.leases_max {
-            if !self.expire_one(now) {
-                return Err(Miss::TooManyLeases);
-            }
+        if let Some(refusal) = self.refusal(owner, now) {
+            return Err(refusal);
         }
-        // From here on the object is leased: making memory free cannot evict it.
         self.count_lease(slot);
-        if !self.leases.has_vacancy() {
-            if self.check_memory(Leases::LEASE_BYTES).is_err() {
-                self.uncount_lease(slot);
-                self.reader_ended(slot);
-                return Err(Miss::MemoryShort);
-            }
-            self.make_memory(Leases::LEASE_BYTES);
-        }
         self.policy.touch(slot);
         Ok(self.grant(owner, slot, ttl, now))
+    }
+
+    /// Reason why this owner gets no further lease, when some of the leases that are due were ended
+    /// for it.
+    fn refusal(&mut self, owner: Owner, now: Timestamp) -> Option<Miss> {
+        for _ in 0..EXPIRED_PER_GRANT_MAX {
+            let refusal = self.leases.refusal(owner)?;
+            if !self.expire_one(now) {
+                return Some(refusal);
+            }
+        }
+        self.leases.refusal(owner)
     }
 
     /// The write that is pending under this name.
@@ -104,10 +107,36 @@ impl Catalog {
             return None;
         }
         let lease = self.leases.release(id.sequence, caller.owner, now)?;
+        Some(self.end_released(&lease, now))
+    }
+
+    /// Follows up the release of a lease. Returns how long it was held.
+    fn end_released(&mut self, lease: &LeaseRecord, now: Timestamp) -> Duration {
         self.totals.released += 1;
         self.uncount_lease(lease.slot);
         self.reader_ended(lease.slot);
-        Some(now.since(lease.granted))
+        now.since(lease.granted)
+    }
+
+    /// Ends the oldest leases of the caller, whose client has gone: at most `limit`. Returns how long
+    /// those of them were held that were live; `None` behind the last lease.
+    pub fn release_oldest(
+        &mut self,
+        caller: &Caller,
+        limit: usize,
+        now: Timestamp,
+    ) -> Option<Vec<Duration>> {
+        let mut held = None;
+        for _ in 0..limit {
+            let Some(lease) = self.leases.end_oldest(caller.owner) else { break };
+            let held = held.get_or_insert_with(Vec::new);
+            if lease.deadline > now {
+                held.push(self.end_released(&lease, now));
+            } else {
+                self.end_expired(&lease, now);
+            }
+        }
+        held
     }
 
     /// Moves the deadline of a live lease of the caller to `ttl` from now and returns it.

@@ -22,7 +22,7 @@ impl Catalog {
     /// of them.
     pub fn contains_many(&self, bucket: &str, keys: &[&str], mut each: impl FnMut(bool)) {
         for found in self.objects.find_many(bucket, keys) {
-            let slot = self.objects.still(&found);
+            let slot = found.slot;
             each(slot.is_some_and(|slot| self.objects[slot].state == State::Sealed));
         }
     }

@@ -97,7 +97,7 @@ impl Catalog {
         let objects = Objects::new(config.hash_seed);
         let memory_max = memory_limit(&config);
         let log = ChangeLog::new(memory_max);
-        let leases = Leases::new(config.leases_max.min(memory_max / Leases::LEASE_BYTES));
+        let leases = Leases::new(config.lease_limits());
         Self {
             capacity: whole_units(config.capacity),
             config,
@@ -127,7 +127,7 @@ impl Catalog {
     /// Most slots that there can be with the memory that the catalog may use: all are numbered
     /// below this.
     pub fn slots_max(&self) -> u32 {
-        let slots = self.memory_max() / Objects::SLOT_BYTES;
+        let slots = self.objects_memory_max() / Objects::SLOT_BYTES;
         u32::try_from(slots).unwrap_or(u32::MAX)
     }
 
@@ -158,13 +158,22 @@ impl Catalog {
     /// Estimated memory of everything in the catalog, without the names and extents of departed
     /// objects: those are free with the next acknowledgement, and no more than the log is long.
     fn memory(&self) -> usize {
+        self.objects_memory() + self.leases.memory()
+    }
+
+    /// The part of it that is not the leases'.
+    fn objects_memory(&self) -> usize {
         let heap = self.pending.memory + self.sealed.memory + self.removed.memory;
         self.objects.memory()
             + self.log.memory()
-            + self.leases.span() * Leases::LEASE_BYTES
             + self.space.span() * Space::BLOCK_BYTES
             + self.quarantine.memory()
             + heap as usize
+    }
+
+    /// Limit of that part: leases have a share of their own.
+    fn objects_memory_max(&self) -> usize {
+        self.memory_max().saturating_sub(self.leases.limits().memory)
     }
 
     fn memory_max(&self) -> usize {

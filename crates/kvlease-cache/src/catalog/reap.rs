@@ -59,7 +59,7 @@ impl Catalog {
     }
 
     /// Puts the object into grace: the reader may still be there until that is over.
-    fn end_expired(&mut self, lease: &LeaseRecord, now: Timestamp) {
+    pub(super) fn end_expired(&mut self, lease: &LeaseRecord, now: Timestamp) {
         let slot = lease.slot;
         self.totals.expired_unreleased += 1;
         self.uncount_lease(slot);

@@ -204,7 +204,7 @@ impl Catalog {
         let names = self.objects.bucket_growth(&candidate.bucket, known);
         let more = names + candidate.heap() + Objects::SLOT_BYTES;
         let blocks = 2 * pieces * Space::BLOCK_BYTES;
-        self.memory() + admitted.heap + blocks + more <= self.memory_max()
+        self.objects_memory() + admitted.heap + blocks + more <= self.objects_memory_max()
     }
 
     /// Gives an object its slot and its name.

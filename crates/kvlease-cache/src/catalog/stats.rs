@@ -26,6 +26,7 @@ impl Catalog {
             unverified: self.unverified,
             writes_in_flight: self.pending.objects,
             leases_live: self.leases.len() as u64,
+            leases_max: self.leases.limits().leases() as u64,
             leased: ByteSize::new(self.leased_bytes),
             oldest_lease_age: self.leases.oldest().map_or(Duration::ZERO, |then| now.since(then)),
             memory: ByteSize::new(self.memory() as u64),

@@ -88,6 +88,9 @@ impl List {
 }
 
 impl Links {
+    /// Memory per slot, for the accounting.
+    pub(crate) const LINK_BYTES: usize = size_of::<Link>();
+
     fn set(&mut self, slot: u32, link: Link) {
         let place = slot as usize;
         if place >= self.0.len() {

@@ -36,6 +36,8 @@ pub(crate) struct Object {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
     pub(crate) object: u64,
+    /// Which of the callers has it.
+    pub(crate) owner: usize,
     pub(crate) granted: Timestamp,
     pub(crate) deadline: Timestamp,
 }
@@ -155,6 +157,12 @@ impl Model {
             sequence: *sequence,
         })
         .collect()
+    }
+
+    /// How many of them an owner has.
+    pub(crate) fn live_leases_of(&self, owner: usize) -> usize {
+        let leases = self.leases.values();
+        leases.filter(|lease| lease.owner == owner && lease.deadline > self.now).count()
     }
 
     pub(crate) fn writes(&self) -> Vec<(u64, WriteId)> {

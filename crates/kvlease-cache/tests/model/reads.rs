@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use kvlease_cache::Lease as Granted;
-use kvlease_types::{ByteSize, Caller, Epoch, LeaseId, Miss, RemoveRefused};
+use kvlease_types::{Caller, Epoch, LeaseId, Miss, RemoveRefused};
 
 use crate::{
     naive::{Lease, State},
     run::Run,
 };
 
-/// The caller of every operation.
-const CALLER: Caller = Caller::DAEMON;
+/// Callers: that of a model's lease is its place here.
+const CALLERS: [Caller; 3] =
+    [Caller::DAEMON, Caller::lane(1, 0, 0, None), Caller::lane(2, 0, 0, None)];
 
 impl Run {
     pub(crate) fn acquire(&mut self) {
@@ -22,8 +23,10 @@ impl Run {
     }
 
     pub(crate) fn lease(&mut self, name: &(String, String), ttl: Duration) {
-        let acquired = self.catalog.acquire(&CALLER, &name.0, &name.1, ttl, self.model.now);
-        self.check_lease(name, ttl, acquired);
+        let owner = self.draws.below(CALLERS.len() as u64) as usize;
+        let caller = &CALLERS[owner];
+        let acquired = self.catalog.acquire(caller, &name.0, &name.1, ttl, self.model.now);
+        self.check_lease(name, owner, ttl, acquired);
         self.observe();
         self.model.pass();
     }
@@ -42,11 +45,13 @@ impl Run {
             assert_eq!(there, number.is_some_and(sealed));
         }
         let wanted = self.draws.below(count + 10) as usize;
-        let answers = self.catalog.acquire_many(&CALLER, &bucket, &keys, ttl, self.model.now);
+        let owner = self.draws.below(CALLERS.len() as u64) as usize;
+        let caller = &CALLERS[owner];
+        let answers = self.catalog.acquire_many(caller, &bucket, &keys, ttl, self.model.now);
         let answers: Vec<_> = answers.take(wanted).collect();
         assert_eq!(answers.len(), keys.len().min(wanted), "it ends when no more is taken");
         for (name, acquired) in named.iter().zip(answers) {
-            self.check_lease(name, ttl, acquired);
+            self.check_lease(name, owner, ttl, acquired);
         }
         self.observe();
         self.model.pass();
@@ -55,6 +60,7 @@ impl Run {
     fn check_lease(
         &mut self,
         name: &(String, String),
+        owner: usize,
         ttl: Duration,
         acquired: Result<Granted, Miss>,
     ) {
@@ -73,7 +79,8 @@ impl Run {
                 assert_eq!(generation, lease.generation, "it can be read once drained");
                 let id = (lease.id.epoch.number(), lease.id.sequence);
                 let deadline = lease.deadline;
-                let before = self.model.leases.insert(id, Lease { object, granted: now, deadline });
+                let known = Lease { object, owner, granted: now, deadline };
+                let before = self.model.leases.insert(id, known);
                 assert!(before.is_none(), "a lease id is used once");
                 self.spare(lease.generation);
             }
@@ -83,19 +90,22 @@ impl Run {
                 assert!(matches!(object.state, State::Pending(same) if same == pending));
             }
             Err(miss @ (Miss::Absent | Miss::Evicted | Miss::Elsewhere)) => {
-                // Only the leases before it in a batch can have evicted it.
-                let sealed = |number| matches!(self.model.objects[&number].state, State::Sealed(_));
-                let gone = self.catalog.stat(&name.0, &name.1).is_none();
-                assert!(known.is_none_or(|number| sealed(number) && gone), "it is found");
-                if known.is_none() {
-                    self.check_miss(name, miss);
-                }
+                assert_eq!(known, None, "it is found");
+                self.check_miss(name, miss);
             }
             Err(Miss::TooManyLeases) => {
-                assert!(self.model.live_leases().len() >= self.config.leases_max);
+                let total = self.catalog.stats(now).leases_max as usize;
+                let full = self.model.live_leases().len() >= total;
+                let owned = self.model.live_leases_of(owner) >= self.config.leases_per_owner_max;
+                assert!(full || owned, "there is room for a lease");
+                self.reached.refused_of_owner += u64::from(!full);
                 self.reached.refused_leases += 1;
             }
-            Err(Miss::MemoryShort) => assert!(self.config.memory_max < ByteSize::mib(1)),
+            Err(Miss::MemoryShort) => {
+                let total = self.catalog.stats(now).leases_max as usize;
+                assert_eq!(self.model.live_leases().len(), total);
+                self.reached.refused_of_memory += 1;
+            }
             Err(Miss::Corrupt) => unreachable!("the catalog sees no bytes"),
         }
     }
@@ -105,18 +115,35 @@ impl Run {
         let ids: Vec<_> = self.model.leases.keys().copied().collect();
         let Some((epoch, sequence)) = self.draws.pick(&ids).copied() else { return };
         let foreign = LeaseId { epoch: Epoch::new(self.epoch + 1), sequence };
-        assert_eq!(self.catalog.release(&CALLER, foreign, now), None);
         let lease = self.model.leases[&(epoch, sequence)];
+        let caller = &CALLERS[lease.owner];
+        assert_eq!(self.catalog.release(caller, foreign, now), None);
         let id = LeaseId { epoch: Epoch::new(epoch), sequence };
-        match self.catalog.release(&CALLER, id, now) {
+        let other = &CALLERS[(lease.owner + 1) % CALLERS.len()];
+        assert_eq!(self.catalog.release(other, id, now), None, "of another owner");
+        match self.catalog.release(caller, id, now) {
             Some(held) => {
                 assert!(lease.deadline > now, "an expired lease is not released");
                 assert_eq!(held, now.since(lease.granted));
                 self.model.leases.remove(&(epoch, sequence));
-                assert_eq!(self.catalog.release(&CALLER, id, now), None);
+                assert_eq!(self.catalog.release(caller, id, now), None);
             }
             None => assert!(lease.deadline <= now, "a live lease is known"),
         }
+        self.model.pass();
+    }
+
+    /// One of the clients goes.
+    pub(crate) fn hang_up(&mut self) {
+        let owner = self.draws.below(CALLERS.len() as u64) as usize;
+        let (now, limit) = (self.model.now, 1 + self.draws.below(20) as usize);
+        let mut released = 0;
+        while let Some(held) = self.catalog.release_oldest(&CALLERS[owner], limit, now) {
+            released += held.len();
+        }
+        assert_eq!(released, self.model.live_leases_of(owner), "what is live is released");
+        self.model.leases.retain(|_, lease| lease.owner != owner || lease.deadline <= now);
+        self.reached.hung_up += released as u64;
         self.model.pass();
     }
 
@@ -128,7 +155,7 @@ impl Run {
         let lease = self.model.leases.get_mut(&id).unwrap();
         let name = LeaseId { epoch: Epoch::new(id.0), sequence: id.1 };
         let live = lease.deadline > now;
-        let renewed = self.catalog.renew(&CALLER, name, ttl, now);
+        let renewed = self.catalog.renew(&CALLERS[lease.owner], name, ttl, now);
         assert_eq!(renewed, live.then(|| now.after(ttl)));
         lease.deadline = renewed.unwrap_or(lease.deadline);
         self.model.pass();

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kvlease_cache::Lease;
-use kvlease_types::{Caller, Miss, Mode};
+use kvlease_types::{Caller, Miss, Mode, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::part::PART;
@@ -102,14 +102,32 @@ impl Shared {
 
     /// Leases the keys of one part under one lock.
     fn acquire_part(&self, grants: &mut Grants, bucket: &str, keys: &[&str], mode: Mode) {
-        let (caller, ttl) = (*grants.caller(), grants.ttl());
+        let (caller, ttl, now) = (*grants.caller(), grants.ttl(), now());
+        let mut refused = 0;
         let mut state = self.state();
-        for outcome in state.catalog.acquire_many(&caller, bucket, keys, ttl, now()) {
+        for outcome in state.catalog.acquire_many(&caller, bucket, keys, ttl, now) {
             let missed = outcome.is_err();
+            refused += u64::from(matches!(outcome, Err(miss) if miss.is_limit()));
             grants.outcomes.push(outcome);
             if missed && mode == Mode::Prefix {
-                return;
+                break;
             }
+        }
+        drop(state);
+        if refused > 0 {
+            self.report_refused_leases(&caller, refused, now);
+        }
+    }
+
+    /// Warns, now and then, that clients get no leases.
+    fn report_refused_leases(&self, caller: &Caller, refused: u64, now: Timestamp) {
+        if let Some(refused) = self.refused_leases.count(refused, now) {
+            tracing::warn!(
+                %caller,
+                refused,
+                "leases are refused: this client, or all together, have as many as they may; see \
+                 that clients release theirs, or raise lease.live_max or cache.catalog_memory_max"
+            );
         }
     }
 

@@ -18,4 +18,16 @@ impl Shared {
         }
         held
     }
+
+    /// See [`Engine::release_all`](crate::Engine::release_all).
+    pub(crate) fn release_all(&self, caller: &Caller) -> Vec<Duration> {
+        let mut held = Vec::new();
+        loop {
+            let part = self.state().catalog.release_oldest(caller, PART, now());
+            match part {
+                Some(part) => held.extend(part),
+                None => return held,
+            }
+        }
+    }
 }

@@ -47,6 +47,11 @@ fn count(text: &str, most: usize) -> Result<usize, String> {
     }
 }
 
+/// A limit of leases, or `None` for `auto`.
+pub(super) fn leases_or_auto(text: &str) -> Result<Option<usize>, String> {
+    if text == "auto" { Ok(None) } else { leases(text).map(Some) }
+}
+
 /// The shortest span that can be configured: timers do not go by less.
 const SPAN_MIN_S: f64 = 0.001;
 
@@ -85,8 +90,8 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "write `true` or `false`".into())
 }
 
-pub(super) fn or_auto(size: Option<ByteSize>) -> String {
-    size.map_or_else(|| "auto".into(), |size| size.to_string())
+pub(super) fn or_auto(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "auto".into(), |value| value.to_string())
 }
 
 pub(super) fn or_none(size: Option<ByteSize>) -> String {

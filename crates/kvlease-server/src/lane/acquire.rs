@@ -10,7 +10,7 @@ use kvlease_cache::Lease;
 use kvlease_engine::Grants;
 use kvlease_types::{Miss, Mode};
 
-use super::{answers::grants_len, leases::Leases};
+use super::answers::grants_len;
 use crate::{connection_memory::Held, context::Context, metrics::LeaseTally};
 
 /// An acquire that waits for pending objects, in a task of its own, so that later frames of its
@@ -96,21 +96,14 @@ impl<'a> FromIterator<&'a str> for Names {
     }
 }
 
-/// Appends the answer to an acquire, and gives its leases to the connection.
-pub(super) fn answer(
-    context: &Context,
-    request: u64,
-    grants: Grants,
-    leases: &mut Leases,
-    out: &mut Vec<u8>,
-) {
+/// Appends the answer to an acquire, whose leases are the client's then.
+pub(super) fn answer(context: &Context, request: u64, grants: Grants, out: &mut Vec<u8>) {
     out.reserve_exact(grants_len(&grants));
     let mut frame = LeasesWriter::begin(std::mem::take(out), request);
     let mut tally = LeaseTally::default();
     for outcome in grants.outcomes() {
         match outcome {
             Ok(lease) => {
-                leases.add(lease.id.sequence, lease.deadline);
                 frame.granted(&grant(lease), &lease.extents);
                 tally.grant();
             }

@@ -16,7 +16,7 @@ use super::{
     answers::{answer_len_max, grants_len},
     handshake,
     inbox::Inbox,
-    outgoing,
+    leases, outgoing,
     session::Session,
 };
 use crate::context::Context;
@@ -53,7 +53,7 @@ pub(super) async fn serve(
     let mut session = Session::new(context, caller, writes);
     let end = converse(&mut session, &mut stream, &mut inbox, stop).await;
     match end {
-        End::Client => session.leases.release_all(&session.context),
+        End::Client => leases::release_all(&session.context, &session.caller),
         End::Daemon => {
             tokio::spawn(session.reservations.outlive_writers());
         }

@@ -1,4 +1,4 @@
-//! Requests of one connection, and the leases and reservations that it owns.
+//! Requests of one connection, and the reservations that it owns.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{
     acquire::{self, Awaited, Wait},
     answers::Answers,
-    leases::Leases,
+    leases,
     reservations::Reservations,
 };
 use crate::{
@@ -30,7 +30,6 @@ const WAITS_SHARE: usize = 4;
 /// An open connection, apart from its socket.
 pub(super) struct Session {
     pub(super) context: Arc<Context>,
-    pub(super) leases: Leases,
     pub(super) reservations: Reservations,
     /// Acquires that wait for a writer.
     pub(super) waits: JoinSet<Wait>,
@@ -38,7 +37,7 @@ pub(super) struct Session {
     waits_memory: usize,
     /// Answers that were not sent yet.
     pub(super) out: Answers,
-    caller: Caller,
+    pub(super) caller: Caller,
     /// The statuses of the answer that is being made; kept for its memory.
     statuses: Vec<DoneStatus>,
 }
@@ -49,7 +48,6 @@ type Refused = (FailureCode, String);
 impl Session {
     pub(super) fn new(context: Arc<Context>, caller: Caller, writable: bool) -> Self {
         Self {
-            leases: Leases::new(caller, context.status.epoch()),
             reservations: Reservations::new(caller, writable),
             waits: JoinSet::new(),
             waits_memory: 0,
@@ -112,11 +110,12 @@ impl Session {
                 return Ok(self.acquire(frame, &acquire, started));
             }
             Request::Release { ids, silent } => {
-                self.leases.release(&self.context, ids, &mut self.statuses);
+                leases::release(&self.context, &self.caller, ids, &mut self.statuses);
                 self.done(Kind::Release, number, silent);
             }
             Request::Renew { ids, ttl } => {
-                let ttl = self.leases.renew(&self.context, ids, ttl, &mut self.statuses);
+                let Self { context, caller, statuses, .. } = self;
+                let ttl = leases::renew(context, caller, ids, ttl, statuses);
                 self.count(Kind::Renew);
                 write_renewed(self.out.bytes(), number, ttl, &self.statuses);
             }
@@ -159,8 +158,7 @@ impl Session {
                 return Answered::Later;
             }
         }
-        let Self { context, leases, out, .. } = self;
-        acquire::answer(context, frame.request, grants, leases, out.bytes());
+        acquire::answer(&self.context, frame.request, grants, self.out.bytes());
         Answered::Now
     }
 
@@ -181,9 +179,8 @@ impl Session {
     pub(super) fn deliver(&mut self, waited: Wait) {
         let Wait { request, grants, started, held } = waited;
         self.waits_memory -= held.len();
-        let Self { context, leases, out, .. } = self;
-        acquire::answer(context, request, grants, leases, out.bytes());
-        context.metrics.lane.answered(Some(Kind::Acquire), None, started.elapsed());
+        acquire::answer(&self.context, request, grants, self.out.bytes());
+        self.context.metrics.lane.answered(Some(Kind::Acquire), None, started.elapsed());
     }
 
     fn exists(&mut self, Lookup { mode, bucket, keys }: Lookup<'_>) {
@@ -217,7 +214,6 @@ impl Session {
     pub(super) fn shrink(&mut self) {
         self.out.shrink();
         self.statuses = Vec::new();
-        self.leases.shrink();
     }
 }
 

@@ -62,6 +62,7 @@ const READINGS: &[Reading] = &[
     Reading { name: "recovery_dropped_objects", help: "Recorded objects that were not taken over", kind: Gauge(|s| s.recovery.dropped()) },
     Reading { name: "writes_in_flight", help: "Pending objects", kind: Gauge(|s| s.catalog.writes_in_flight) },
     Reading { name: "leases_live", help: "Leases that neither were released nor have expired", kind: Gauge(|s| s.catalog.leases_live) },
+    Reading { name: "leases_max", help: "Most leases that may live at once", kind: Gauge(|s| s.catalog.leases_max) },
     Reading { name: "oldest_lease_age", help: "Age of the oldest live lease", kind: Seconds(|s| s.catalog.oldest_lease_age.as_secs_f64()) },
     Reading { name: "leases_granted", help: "Leases granted, those for GET included", kind: Total(|s| s.catalog.totals.granted) },
     Reading { name: "leases_released", help: "Leases released by their holder", kind: Total(|s| s.catalog.totals.released) },

@@ -230,7 +230,7 @@ fn extents_of_an_expired_lease_are_not_reused_within_the_grace() {
 
 #[test]
 fn no_more_leases_live_than_the_limit() {
-    let daemon = Daemon::with(|config| config.leases_max = 2);
+    let daemon = Daemon::with(|config| config.leases_max = Some(2));
     daemon.put("k", b"abc");
     let first = daemon.lease("k");
     daemon.lease("k");

@@ -141,7 +141,7 @@ fn every_status_is_documented_and_every_documented_status_occurs() {
     let mut daemon = Daemon::with(|config| {
         config.capacity = Some(ByteSize::mib(4));
         config.object_len_max = ByteSize::mib(4);
-        config.leases_max = 2;
+        config.leases_max = Some(2);
         config.put_stall_timeout = Duration::from_millis(1_500);
         config.drain_timeout = Duration::from_secs(2);
     });

@@ -49,8 +49,8 @@ impl Catalog {
     /// Whether `bytes` more can be added to the catalog's own memory, by eviction if need be.
     pub(in super::super) fn check_memory(&self, bytes: usize) -> Result<(), WriteRefused> {
         // Memory that is left when everything evictable is gone.
-        let least = self.memory() - self.evictable.memory as usize;
-        if least + bytes <= self.memory_max() {
+        let least = self.objects_memory() - self.evictable.memory as usize;
+        if least + bytes <= self.objects_memory_max() {
             return Ok(());
         }
         Err(WriteRefused::MemoryShort { memory_max: self.config.memory_max })

@@ -16,7 +16,7 @@ impl Catalog {
     ///
     /// The names and extents of departed objects are not counted, so this needs no drain.
     pub(in super::super) fn make_memory(&mut self, bytes: usize) {
-        while self.memory() + bytes > self.memory_max() {
+        while self.objects_memory() + bytes > self.objects_memory_max() {
             assert!(self.evict_one(), "the memory was found to suffice after eviction");
         }
     }
@@ -25,7 +25,7 @@ impl Catalog {
     /// to wait for a drain.
     pub(in super::super) fn make_slot(&mut self, bytes: usize) -> bool {
         while !self.objects.has_vacancy()
-            && self.memory() + bytes + Objects::SLOT_BYTES > self.memory_max()
+            && self.objects_memory() + bytes + Objects::SLOT_BYTES > self.objects_memory_max()
         {
             // A departed object's slot is free after the next acknowledgement.
             if self.departed.objects > 0 {

@@ -377,3 +377,37 @@ fn a_look_at_bytes_counts_only_for_the_object_that_was_looked_at() {
     assert_eq!(catalog.stats(at(1)).quarantined, unit_bytes(1), "its reader is still there");
     catalog.check();
 }
+
+#[test]
+fn leases_without_end_evict_no_object() {
+    let memory_max = ByteSize::mib(2);
+    let capacity = ByteSize::mib(64);
+    let config = CatalogConfig {
+        capacity,
+        memory_max,
+        leases_max: 256_500,
+        leases_per_owner_max: 256_500,
+        lease_grace: Duration::ZERO,
+        ..CatalogConfig::default()
+    };
+    let mut catalog = Catalog::new(config, Epoch::new(1));
+    catalog.grow(capacity);
+    for number in 0..10_000 {
+        store(&mut catalog, &number.to_string(), 1, 0).unwrap();
+    }
+    let before = catalog.stats(at(0));
+    assert!(before.objects < 10_000, "the memory is what limits the objects");
+    let lease = |catalog: &mut Catalog| catalog.acquire(&CALLER, "b", "9999", TTL, at(1));
+    let granted = (0..256_500).filter(|_| lease(&mut catalog).is_ok()).count() as u64;
+    let full = catalog.stats(at(1));
+    assert_eq!(granted, full.leases_max);
+    assert_eq!(lease(&mut catalog), Err(Miss::MemoryShort));
+    assert_eq!((full.leases_live, full.objects), (granted, before.objects));
+    catalog.check();
+    // All end with their time.
+    while !catalog.expire(at(101), 1000).is_empty() {}
+    catalog.check();
+    let after = catalog.stats(at(101));
+    assert_eq!((after.leases_live, after.totals.expired_unreleased), (0, granted));
+    assert_eq!(after.memory, before.memory);
+}

@@ -9,7 +9,7 @@ use kvlease_types::ByteSize;
 use super::client::{Client, acquire, acquire_for, checksum, ids};
 use crate::daemon::Daemon;
 
-use DoneStatus::{Done, Expired, Unknown};
+use DoneStatus::{Done, Unknown};
 
 #[test]
 fn a_lease_says_where_the_object_is_and_how_to_check_it() {
@@ -126,12 +126,39 @@ fn what_was_evicted_lately_is_told_apart() {
 
 #[test]
 fn more_leases_than_may_live_are_refused() {
-    let daemon = Daemon::with(|config| config.leases_max = 2);
+    let daemon = Daemon::with(|config| config.leases_max = Some(2));
     daemon.put("k", b"x");
     let mut client = Client::reader(&daemon);
     let records = client.acquire(&["k", "k", "k"]);
     assert!(records[0].is_ok() && records[1].is_ok());
     assert_eq!(records[2], Err(LeaseStatus::TooManyLeases));
+}
+
+#[test]
+fn a_connection_at_its_limit_leaves_leases_to_others_and_no_object_is_evicted() {
+    let daemon = Daemon::start();
+    for number in 0..2_000 {
+        daemon.put(&number.to_string(), b"x");
+    }
+    let mut greedy = Client::reader(&daemon);
+    let keys = ["7"; 4_000];
+    let mut granted = 0;
+    let refusal = loop {
+        let records = greedy.acquire(&keys);
+        granted += records.iter().filter(|record| record.is_ok()).count();
+        if let Some(Err(refusal)) = records.last() {
+            break *refusal;
+        }
+        assert!(granted < 256_500, "leases have a limit");
+    };
+    assert_eq!((granted, refusal), (16_384, LeaseStatus::TooManyLeases));
+    assert!(Client::reader(&daemon).acquire(&["7"])[0].is_ok(), "others have the rest");
+    daemon.lease("7");
+    assert_eq!(daemon.stats().objects, 2_000);
+    assert!(daemon.metric("kvlease_leases_max") < 65_536.0);
+    assert!(daemon.metric("kvlease_misses_total{reason=\"too_many_leases\"}") >= 1.0);
+    drop(greedy);
+    daemon.until("the leases of the client that has gone", |stats| stats.leases == 1);
 }
 
 #[test]
@@ -167,8 +194,8 @@ fn a_lease_ends_by_its_deadline_and_its_owner_learns_so() {
     assert_eq!(granted, ttl);
     let sequence = records[0].as_ref().unwrap().0.sequence;
     sleep(ttl);
-    assert_eq!(client.renew(&[sequence]), [Expired]);
-    assert_eq!(client.release(&[sequence]), [Unknown], "and it is the connection's no more");
+    assert_eq!(client.renew(&[sequence]), [Unknown]);
+    assert_eq!(client.release(&[sequence]), [Unknown]);
     daemon.until("the expiry", |stats| stats.leases_expired == 1);
     let longest = Duration::from_secs(1_000_000);
     let answer = client.call(acquire_for(&["k"], Mode::Each, Duration::ZERO, Some(longest)));
