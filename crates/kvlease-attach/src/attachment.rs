@@ -16,8 +16,8 @@ use crate::{OutOfBounds, TrustedUsers};
 
 /// Mapping of a daemon's segment, for reading.
 ///
-/// It stays valid, and keeps its bytes, when the public name is unlinked. A truncation of the file
-/// ends a later copy with `SIGBUS`.
+/// It stays valid, and keeps its bytes, when the public name is unlinked. If the file is truncated,
+/// the attachment is [lost](Self::is_lost): copies end, and their bytes are of no use.
 #[derive(Debug)]
 pub struct Attachment {
     mapping: Arc<Mapping>,
@@ -48,7 +48,7 @@ impl Attachment {
                 path.display()
             )));
         }
-        let mapping = Arc::new(Mapping::new(file.as_fd(), len, Access::Read)?);
+        let mapping = Arc::new(Mapping::guarded(file.as_fd(), len, Access::Read)?);
         Ok(Self { mapping, identity, path: Some(path) })
     }
 
@@ -69,7 +69,7 @@ impl Attachment {
             let fault = "the arena that the daemon passed is shorter than announced";
             return Err(invalid(format!("{fault}, capacity=`{capacity}` len=`{len}`")));
         }
-        let mapping = Arc::new(Mapping::new(descriptor.as_fd(), wanted, access)?);
+        let mapping = Arc::new(Mapping::guarded(descriptor.as_fd(), wanted, access)?);
         Ok(Self { mapping, identity, path: None })
     }
 
@@ -78,8 +78,19 @@ impl Attachment {
         self.mapping.size()
     }
 
+    /// Identity of the mapped file.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
     pub(crate) fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// Whether the file was truncated while it was read or written: the mapping has none of its bytes
+    /// any more. Bytes that were copied before this returned `false` were the file's.
+    pub fn is_lost(&self) -> bool {
+        self.mapping.is_lost()
     }
 
     /// True if the name is still that of the mapped file. If it is not, another segment took its
@@ -88,14 +99,21 @@ impl Attachment {
     /// An arena that was passed as a descriptor has no name: it stays the daemon's for as long as
     /// the connection that passed it.
     pub fn is_current(&self) -> bool {
+        if self.is_lost() {
+            return false;
+        }
         let Some(path) = &self.path else { return true };
         matches!(Identity::at(CWD, path), Ok(Some(identity)) if identity == self.identity)
     }
 
-    /// True if the name is that of another file by now. Unlike [`Self::is_current`] it ignores a
+    /// True if the bytes in the mapping are not those of the daemon's segment: the mapping is
+    /// [lost](Self::is_lost), or the name is that of another file by now. Unlike [`Self::is_current`] it ignores a
     /// name that is merely gone: a client's exit removes it, and the daemon restores it. An arena
-    /// that was passed as a descriptor is never replaced.
+    /// that was passed as a descriptor has no name that could be.
     pub fn is_replaced(&self) -> bool {
+        if self.is_lost() {
+            return true;
+        }
         let Some(path) = &self.path else { return false };
         matches!(Identity::at(CWD, path), Ok(Some(identity)) if identity != self.identity)
     }

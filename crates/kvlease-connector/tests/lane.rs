@@ -17,10 +17,11 @@ use kvlease_api::lane::{
 };
 use kvlease_arena::Generations;
 use kvlease_connector::{Connector, ConnectorConfig, OpenObject, SocketChoice, View};
-use kvlease_http::ClientConfig;
+use kvlease_http::{ClientConfig, Error};
+use kvlease_sys::ExternalBuffer;
 use kvlease_types::{Extent, Key, Offset};
 
-use peer::{LIMIT, Peer, grant, granted, greet, next_frame, read_frame};
+use peer::{LIMIT, Peer, arena, grant, granted, greet, greet_with, next_frame, read_frame};
 
 #[test]
 fn a_view_can_be_made_when_the_runtime_of_its_lease_has_ended() {
@@ -143,6 +144,26 @@ async fn a_lane_of_another_incarnation_than_answers_over_http_is_not_taken() {
         assert_eq!(notice.starts_with("taking the daemon's fast lane"), is_taken, "{notice}");
         assert_eq!(notice.contains("epoch=`0000000000000007`"), !is_taken, "{notice}");
     }
+}
+
+#[tokio::test]
+async fn an_arena_that_is_truncated_under_a_copy_ends_the_read_and_not_the_process() {
+    let peer = Peer::serving(|stream| {
+        let (generations, arena) = (Generations::create(8).unwrap(), arena());
+        generations.set(3, 9);
+        greet_with(&stream, &generations, &arena);
+        let request = read_frame(&mut &stream);
+        arena.set_len(0).unwrap();
+        (&stream).write_all(&granted(request, grant(3, 9), 0)).unwrap();
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    });
+    let connector = connector(&peer);
+    let object = connector.open(&Key::new("k").unwrap(), 0).await.unwrap().unwrap();
+    assert!(connector.is_fast());
+    let (mut buffer, _) = ExternalBuffer::of_vec(vec![0; 64]);
+    let error = object.read_rest_here(&mut buffer).unwrap_err();
+    assert!(matches!(error, Error::LeaseEnded { .. }), "{error}");
+    assert!(!connector.is_fast(), "the lane is opened anew");
 }
 
 /// Address of a daemon that has no object and announces this epoch.

@@ -113,9 +113,10 @@ impl Lane {
         self.core.session.attachment()
     }
 
-    /// Whether the socket broke: the daemon has ended or is another one by now.
+    /// Whether the lane is of no more use: the socket broke, since the daemon has ended or is another
+    /// one by now, or the arena was truncated under the mapping.
     pub fn is_broken(&self) -> bool {
-        self.core.broken.load(Ordering::Relaxed)
+        self.core.broken.load(Ordering::Relaxed) || self.attachment().is_lost()
     }
 
     /// Sends the releases that wait for others to go with them, on connections that are idle.

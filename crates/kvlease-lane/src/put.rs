@@ -207,7 +207,8 @@ impl Reservation {
             arena.write_part(extents, from, piece, Some(&mut digest)).ok()?;
             from += piece.len() as u64;
         }
-        Some(digest.finish())
+        // What was written into an arena that was truncated meanwhile is nowhere.
+        (!core.session.attachment().is_lost()).then(|| digest.finish())
     }
 }
 

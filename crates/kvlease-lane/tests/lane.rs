@@ -19,7 +19,10 @@ use kvlease_attach::TrustedUsers;
 use kvlease_lane::{AcquireOutcome, Lane, LaneError, LanePut};
 use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, Offset};
 
-use peer::{CAPACITY, LIMIT, Peer, grant, granted, greet, next_frame, read_frame, welcome};
+use peer::{
+    CAPACITY, LIMIT, Peer, arena, grant, granted, greet, greet_with, next_frame, read_frame,
+    welcome,
+};
 
 async fn open_as(peer: &Peer, trusted: TrustedUsers) -> Result<Lane, LaneError> {
     Lane::open(&peer.path(), BucketName::new("b").unwrap(), true, trusted, 1, LIMIT).await
@@ -227,6 +230,28 @@ async fn what_greets_otherwise_than_a_daemon_is_refused() {
     let (path, bucket) = ("/nonexistent/socket".as_ref(), BucketName::new("b").unwrap());
     let error = Lane::open(path, bucket, false, TrustedUsers::default(), 1, LIMIT);
     assert!(matches!(error.await.unwrap_err(), LaneError::Broken { .. }));
+}
+
+#[tokio::test]
+async fn an_arena_that_is_truncated_under_a_write_ends_the_reservation_and_not_the_process() {
+    let peer = Peer::serving(|stream| {
+        let (generations, arena) = (Generations::create(8).unwrap(), arena());
+        greet_with(&stream, &generations, &arena);
+        let request = read_frame(&mut &stream);
+        arena.set_len(0).unwrap();
+        let mut answer = Vec::new();
+        let mut reservations = ReservationsWriter::begin(&mut answer, request, LIMIT);
+        reservations.granted(1, &[Extent::new(Offset::new(0), ByteSize::new(8192))]);
+        reservations.finish();
+        (&stream).write_all(&answer).unwrap();
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    });
+    let lane = open(&peer).await.unwrap();
+    let key = Key::new("k").unwrap();
+    let reserved = lane.reserve(&[(&key, ByteSize::new(8192))], LIMIT).await.unwrap().pop();
+    let reservation = reserved.unwrap().unwrap();
+    assert_eq!(reservation.fill([[1; 8192].as_slice()]), None);
+    assert!(lane.is_broken());
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod external;
 #[cfg(feature = "python")]
 mod external_python;
 mod generations;
+mod guard;
 mod heap;
 mod identity;
 #[cfg(feature = "python")]

@@ -17,7 +17,7 @@ use rustix::{
     mm::{self, MapFlags, ProtFlags, madvise, mmap, munmap},
 };
 
-use crate::{Access, Digest, copy, words::Word};
+use crate::{Access, Digest, copy, guard::Guard, words::Word};
 
 /// Size of a memory page, in bytes: the unit of an arena's size.
 pub const PAGE: u64 = 4096;
@@ -39,13 +39,14 @@ pub enum Advice {
 /// a reference to plain bytes: other processes write to them at any time, which a reference
 /// promises they do not. What a racing copy means is said in the [`copy`] module.
 ///
-/// Every method checks its bounds. A file that another process truncates is not covered: access to
-/// the lost part ends this process with `SIGBUS`.
+/// Every method checks its bounds. If another process truncates the file, an access to the lost part
+/// ends this process with `SIGBUS`, unless the mapping is [guarded](Self::guarded).
 #[derive(Debug)]
 pub struct Mapping {
     start: NonNull<u8>,
     len: usize,
     access: Access,
+    guard: Option<Guard>,
 }
 
 // SAFETY: the mapping is not tied to the thread that made it, and it lives until drop.
@@ -69,7 +70,26 @@ impl Mapping {
         let start =
             unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0)? };
         let start = NonNull::new(start.cast()).expect("the kernel maps nothing at address zero");
-        Ok(Self { start, len, access })
+        Ok(Self { start, len, access, guard: None })
+    }
+
+    /// Maps the first `len` bytes of `file` so that a truncation of the file does not end the process:
+    /// the mapping is [lost](Self::is_lost) then, and its bytes are of no use. A few hundred mappings
+    /// can be guarded at the same time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new`].
+    pub fn guarded(file: BorrowedFd<'_>, len: usize, access: Access) -> io::Result<Self> {
+        let mut mapping = Self::new(file, len, access)?;
+        mapping.guard = Guard::new(mapping.address(), len, access);
+        Ok(mapping)
+    }
+
+    /// Whether a guarded mapping lost its file's pages. Bytes that were copied before this call
+    /// returned `false` were the file's.
+    pub fn is_lost(&self) -> bool {
+        self.guard.as_ref().is_some_and(Guard::is_lost)
     }
 
     /// Length in bytes.
@@ -214,6 +234,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // The handler must not touch the addresses once they are another mapping's.
+        drop(self.guard.take());
         // SAFETY: start and length are those of `mmap`. No pointer is in use any more: every user
         // of one keeps the mapping alive.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };

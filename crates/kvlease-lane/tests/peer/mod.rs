@@ -100,9 +100,13 @@ pub(crate) fn welcome(capacity: u64) -> Vec<u8> {
 }
 
 /// Answers the hello as a daemon does.
-pub(crate) fn greet(mut stream: &UnixStream, generations: &Generations) {
+pub(crate) fn greet(stream: &UnixStream, generations: &Generations) {
+    greet_with(stream, generations, &arena());
+}
+
+/// The same with an arena that the test changes.
+pub(crate) fn greet_with(mut stream: &UnixStream, generations: &Generations, arena: &File) {
     read_frame(&mut stream);
-    let arena = arena();
     let descriptors = [arena.as_fd(), generations.descriptor()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
