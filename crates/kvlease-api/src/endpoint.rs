@@ -57,6 +57,8 @@ endpoints! {
     Acquire "POST" "/v1/kv/{bucket}/{key}/leases" "acquire",
     /// Reports an object's extents.
     Locations "GET" "/v1/kv/{bucket}/{key}/locations" "locations",
+    /// Takes a report that an object is corrupt.
+    Report "POST" "/v1/kv/{bucket}/{key}/reports" "report",
     /// Ends a lease.
     Release "POST" "/v1/leases/{id}/release" "release",
     /// Extends a lease.

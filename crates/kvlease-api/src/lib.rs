@@ -27,7 +27,7 @@ pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};
 pub use query::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LeaseQuery, ListQuery, PAGE_LEN_MAX, QueryError,
-    RenewQuery, StatsQuery,
+    RenewQuery, ReportQuery, StatsQuery,
 };
 pub use route::{Names, Route, RouteError};
 

@@ -238,6 +238,12 @@ const TIMEOUT: Parameter = Parameter {
     description: "how long the client waits; an object that is being written is waited for a \
         little less than that",
 };
+const GENERATION: Parameter = Parameter {
+    name: "generation",
+    place: "query",
+    kind: "integer",
+    description: "`generation` of the lease reply; without it the object that has the key now is meant",
+};
 const PREFIX: Parameter = Parameter {
     name: "prefix",
     place: "query",
@@ -269,6 +275,8 @@ const BUCKETS_LIMIT: Parameter = Parameter {
     kind: "integer",
     description: "the most buckets to return, 1 to 10000; 1000 unless given",
 };
+const REPORT: &str = "Reports that an object's bytes did not match its checksum. The daemon looks \
+    itself, and removes the object only if it finds it corrupt.";
 
 /// Documentation of an endpoint beside its method and path.
 fn documentation(endpoint: Endpoint) -> Documentation {
@@ -306,6 +314,9 @@ fn documentation(endpoint: Endpoint) -> Documentation {
         Endpoint::Locations => Documentation::of("Tells an object's extents without a lease.")
             .json::<LocationsReply>()
             .errors(&[Invalid, NotFound]),
+        Endpoint::Report => {
+            Documentation::addition(REPORT).query(&[GENERATION]).errors(&[Invalid, NotFound])
+        }
         Endpoint::Release => Documentation::of(
             "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
         )

@@ -74,6 +74,25 @@ impl RenewQuery {
     }
 }
 
+/// The parameters of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReportQuery {
+    /// `generation`: which of the objects that had the key one after the other is meant.
+    pub generation: Option<u64>,
+}
+
+impl ReportQuery {
+    /// Parses the raw query of a request.
+    pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
+        let generation = parameter(raw_query, "generation")?;
+        let number = |value: String| match value.parse() {
+            Ok(generation) => Ok(generation),
+            Err(_) => Err(bad("generation", "the generation of a lease reply", value)),
+        };
+        Ok(Self { generation: generation.map(number).transpose()? })
+    }
+}
+
 /// The parameters of a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListQuery {
@@ -190,6 +209,8 @@ mod tests {
         assert!(ListQuery::parse(Some("cursor=x")).is_err());
         assert!(StatsQuery::parse(Some("buckets_limit=0")).is_err());
         assert!(StatsQuery::parse(Some("buckets_after=%zz")).is_err());
+        assert!(ReportQuery::parse(Some("generation=-1")).is_err());
+        assert_eq!(ReportQuery::parse(Some("generation=7")).unwrap().generation, Some(7));
     }
 
     #[test]

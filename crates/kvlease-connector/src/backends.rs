@@ -114,13 +114,13 @@ impl Backends {
         with_fallback!(self, keys.len(), |backend, from| backend.remove(&keys[from..]))
     }
 
-    /// Removes an object whose bytes are corrupt, so that the next put replaces it, if the daemon
-    /// can remove.
-    pub(super) fn remove_corrupt(self: &Arc<Self>, key: &Key, runtime: &Handle) {
+    /// Reports an object whose bytes did not match its checksum, if the daemon takes reports. The
+    /// daemon looks itself: this client may have mapped another segment.
+    pub(super) fn report_corrupt(&self, key: &Key, generation: Option<u64>, runtime: &Handle) {
         if self.is_fast() || self.http.client.speaks_extensions() {
             // Best effort: the next reader finds it corrupt again.
-            let (backends, key) = (Arc::clone(self), key.clone());
-            runtime.spawn(async move { drop(backends.remove(&[&key]).await) });
+            let (client, key) = (self.http.client.clone(), key.clone());
+            runtime.spawn(async move { client.report(&key, generation).await });
         }
     }
 

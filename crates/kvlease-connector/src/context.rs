@@ -60,7 +60,7 @@ impl ReadContext {
     }
 
     /// Decides whether bytes that were read under a lease count. `actual` is their checksum, if the
-    /// daemon sends one. An object whose bytes are corrupt is removed.
+    /// daemon sends one. Bytes that do not match are reported.
     pub(super) fn judge(
         &self,
         key: &Key,
@@ -71,7 +71,7 @@ impl ReadContext {
         let Some(actual) = actual else { return Ok(()) };
         let checked = check_sum(key, lease.checksum(), actual);
         if checked.is_err() {
-            self.backends.remove_corrupt(key, lease.runtime());
+            self.backends.report_corrupt(key, lease.generation(), lease.runtime());
         }
         checked
     }

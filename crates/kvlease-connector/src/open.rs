@@ -140,7 +140,7 @@ impl OpenObject {
     }
 
     /// Reads the rest into nothing, to find out whether the object is whole and good: for objects
-    /// whose head makes no sense. A corrupt one is removed, if the daemon can. Without a checksum
+    /// whose head makes no sense. A corrupt one is reported to the daemon. Without a checksum
     /// from the daemon nothing is found out.
     ///
     /// # Errors

@@ -40,6 +40,8 @@ struct State {
 struct Failed {
     tried: Instant,
     warned: Instant,
+    /// Whether a segment is there, and is another daemon's.
+    is_foreign: bool,
 }
 
 impl Segment {
@@ -53,24 +55,29 @@ impl Segment {
         }
         match client.attach() {
             Ok(attachment) => {
-                state.failed = None;
+                // Whether it is the daemon's is known after the next answer.
+                state.failed = state.failed.filter(|failed| failed.is_foreign);
                 Some(attachment)
             }
             Err(error) => {
-                let due = |failed: &Failed| now - failed.warned >= WARNING_INTERVAL;
-                let warned = match state.failed {
-                    None => {
-                        state.notices.warning(explain(&error));
-                        now
-                    }
-                    Some(before) if due(&before) => {
-                        tracing::warn!("{}", explain(&error));
-                        now
-                    }
-                    Some(before) => before.warned,
-                };
-                state.failed = Some(Failed { tried: now, warned });
+                state.failed(&error, now);
                 None
+            }
+        }
+    }
+
+    /// Whether the attachment is the segment of the daemon, by its last answer. An attachment whose
+    /// name is another file's by now is judged by its leases.
+    pub(super) fn is_served(&self, client: &Client, attachment: &Attachment) -> bool {
+        let mut state = self.lock();
+        match client.ensure_announced(attachment) {
+            Err(error) if !attachment.is_replaced() => {
+                state.failed(&error, Instant::now());
+                false
+            }
+            _ => {
+                state.failed = None;
+                true
             }
         }
     }
@@ -83,6 +90,27 @@ impl Segment {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in the sections can panic half way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes a failure, and warns of it if that is due.
+    fn failed(&mut self, error: &Error, now: Instant) {
+        let is_foreign = matches!(error, Error::OtherSegment { .. });
+        let warned = match self.failed {
+            Some(before) if before.is_foreign == is_foreign => {
+                let is_due = now - before.warned >= WARNING_INTERVAL;
+                if is_due {
+                    tracing::warn!("{}", explain(error));
+                }
+                if is_due { now } else { before.warned }
+            }
+            _ => {
+                self.notices.warning(explain(error));
+                now
+            }
+        };
+        self.failed = Some(Failed { tried: now, warned, is_foreign });
     }
 }
 

@@ -77,7 +77,8 @@ impl Streamed {
             Err(error) => Err(error),
         };
         if matches!(read, Err(Error::Corrupt { .. })) {
-            context.backends.remove_corrupt(key, &Handle::current());
+            // The generation is unknown: the stream does not tell it.
+            context.backends.report_corrupt(key, None, &Handle::current());
         }
         (Some(into), read)
     }

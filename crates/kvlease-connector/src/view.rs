@@ -71,7 +71,7 @@ impl View {
     }
 
     /// Reads the object where it is, on the calling thread, and compares it with its checksum, if
-    /// the daemon sends one. A corrupt one is removed, if the daemon can. Later writes to the memory
+    /// the daemon sends one. A corrupt one is reported to the daemon. Later writes to the memory
     /// are not noticed.
     ///
     /// # Errors

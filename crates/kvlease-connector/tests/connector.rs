@@ -282,7 +282,7 @@ async fn answers_that_are_no_leases_are_errors_and_nothing_hangs() {
 }
 
 #[tokio::test]
-async fn corrupt_bytes_are_an_error_and_the_object_is_removed_if_that_can_be() {
+async fn corrupt_bytes_are_an_error_and_reported_and_nothing_is_removed() {
     let object = b"0123456789";
     let (fake, connector, key) = with_object(object).await;
     fake.on_lease(|grant| Some(grant.summed(b"012345678.")));
@@ -293,7 +293,7 @@ async fn corrupt_bytes_are_an_error_and_the_object_is_removed_if_that_can_be() {
     let error = opened.read_rest_here(&mut buffer).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     assert_eq!((connector.stats().corrupt, connector.stats().bytes_read), (2, 0));
-    fake.wait("a removal", || fake.count("DELETE /v1/kv/lmcache/k") == 2).await;
+    fake.wait("a report", || fake.count("POST /v1/kv/lmcache/k/reports") == 2).await;
     // Nothing of it has to be wanted.
     let opened = connector.open(&key, 4).await.unwrap().unwrap();
     let error = opened.verify().await.unwrap_err();
@@ -302,7 +302,8 @@ async fn corrupt_bytes_are_an_error_and_the_object_is_removed_if_that_can_be() {
     let error = view.verify().unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     drop(view);
-    fake.wait("a removal", || fake.count("DELETE /v1/kv/lmcache/k") == 4).await;
+    fake.wait("a report", || fake.count("POST /v1/kv/lmcache/k/reports") == 4).await;
+    assert_eq!(fake.count("DELETE"), 0);
     // What follows the buffer is summed as well, wherever it is read.
     fake.on_lease(|grant| Some(grant.summed(object)));
     connector.open(&key, 4).await.unwrap().unwrap().verify().await.unwrap();

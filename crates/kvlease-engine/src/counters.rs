@@ -82,6 +82,9 @@ counters! {
     relinks: Count "How often the segment's public name was put back",
     link_failures: Count "How often it was found gone or taken and could not be put back",
     corrupt_objects: Count "Objects removed since their bytes did not match their checksum",
+    reports_confirmed: Count "Clients' reports of corrupt objects that the daemon found corrupt as well",
+    reports_unfounded: Count "Clients' reports of corrupt objects that the daemon found intact",
+    reports_ignored: Count "Clients' reports of objects that had left, were reported already, or were too many",
     scrubbed: Bytes "Bytes of objects that the scrubber looked at",
     objects_unrecorded: Count "Objects stored without being recorded, which a restart will not find",
 }

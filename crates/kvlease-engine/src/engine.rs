@@ -110,6 +110,19 @@ impl Engine {
         self.shared.remove(caller, bucket, keys)
     }
 
+    /// Takes a client's report that an object's bytes did not match its checksum. The daemon looks
+    /// at the bytes itself, and removes the object if it finds it corrupt. Without a generation the
+    /// object is meant that has the name now. Returns false if there is no such object.
+    pub fn report(
+        &self,
+        caller: &Caller,
+        bucket: &str,
+        key: &str,
+        generation: Option<u64>,
+    ) -> bool {
+        self.shared.report(caller, bucket, key, generation)
+    }
+
     /// Starts to store an object whose bytes come through the daemon. `len` is its length if it is
     /// known beforehand.
     pub fn put(
@@ -227,6 +240,12 @@ impl Engine {
     /// Checks the public name of the segment now. Returns whether clients can attach.
     pub fn is_attachable(&self) -> bool {
         matches!(self.shared.keep_linked(), Ok(LinkStatus::Intact | LinkStatus::Restored))
+    }
+
+    /// Whether the public name of the segment was another file's when it was looked at last, at most
+    /// a tick ago: a client that attaches by name reads foreign bytes.
+    pub fn is_name_taken(&self) -> bool {
+        self.shared.is_name_taken()
     }
 
     /// Stops the threads in the background and waits for them.

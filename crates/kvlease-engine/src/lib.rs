@@ -27,6 +27,8 @@ mod put;
 mod read;
 mod readers;
 mod recovery;
+mod report_queue;
+mod reports;
 mod requests;
 mod reservation;
 mod room;

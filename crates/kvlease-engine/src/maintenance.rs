@@ -1,6 +1,7 @@
 //! Maintenance behind the requests, with a thread for each kind: populating the arena once; ticks
 //! that end expired leases, put the segment's public name back and keep memory ready for the manifest;
-//! [eviction ahead of need](crate::room); and [scrubbing](crate::scrub).
+//! [eviction ahead of need](crate::room); [scrubbing](crate::scrub); and [reports](crate::reports) of
+//! clients.
 
 use std::{
     io,
@@ -16,7 +17,9 @@ use std::{
 use kvlease_arena::LinkStatus;
 use kvlease_types::ByteSize;
 
-use crate::{clock::now, room::keep_room, room_signal::RoomSignal, scrub::scrub, shared::Shared};
+use crate::{
+    clock::now, reports::look_into_reports, room::keep_room, scrub::scrub, shared::Shared,
+};
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(100);
@@ -29,7 +32,8 @@ const REAP_BATCH: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Maintenance {
     running: Mutex<Running>,
-    room: Arc<RoomSignal>,
+    /// With the signals of the threads that wait for one.
+    shared: Arc<Shared>,
 }
 
 #[derive(Default, Debug)]
@@ -54,13 +58,15 @@ impl Maintenance {
                 scrub(shared, rate, stopped);
             })?;
         }
-        Ok(Self { running: Mutex::new(running), room: Arc::clone(&shared.room) })
+        running.start("kvlease-reports", shared, look_into_reports)?;
+        Ok(Self { running: Mutex::new(running), shared: Arc::clone(shared) })
     }
 
     pub(crate) fn stop(&self) {
         let mut running = self.running.lock().expect("no thread panics while holding it");
         running.orders.clear();
-        self.room.request();
+        self.shared.room.request();
+        self.shared.reports.wake();
         for thread in running.threads.drain(..) {
             thread.join().expect("a panic ends the process before the engine waits for the thread");
         }

@@ -8,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_cache::ScrubCandidate;
 use kvlease_types::ByteSize;
 
 use crate::shared::Shared;
 
 /// Lowest rate at which objects that were taken over are verified: a tenth of a core.
-const RECOVERY_RATE: ByteSize = ByteSize::gib(1);
+pub(crate) const RECOVERY_RATE: ByteSize = ByteSize::gib(1);
 
 /// The shortest time from the start of one round to that of the next.
 const ROUND_MIN: Duration = Duration::from_secs(60);
@@ -23,7 +24,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// Runs until its sender is dropped.
 pub(crate) fn scrub(shared: &Shared, rate: ByteSize, stopped: &Receiver<()>) {
-    let mut scrubber = Scrubber { shared, stopped, pause: Duration::ZERO };
+    let mut scrubber = Scrubber::new(shared, stopped);
     // Objects are taken over at the start only.
     let mut goes_on = scrubber.round(rate.max(RECOVERY_RATE), true);
     while goes_on {
@@ -33,14 +34,24 @@ pub(crate) fn scrub(shared: &Shared, rate: ByteSize, stopped: &Receiver<()>) {
     }
 }
 
-struct Scrubber<'a> {
+/// Reads of objects' bytes at a bounded rate.
+pub(crate) struct Scrubber<'a> {
     shared: &'a Shared,
     stopped: &'a Receiver<()>,
     /// Time to be paused, not yet worth a pause.
     pause: Duration,
 }
 
-impl Scrubber<'_> {
+impl<'a> Scrubber<'a> {
+    pub(crate) fn new(shared: &'a Shared, stopped: &'a Receiver<()>) -> Self {
+        Self { shared, stopped, pause: Duration::ZERO }
+    }
+
+    /// Whether an object's bytes match its checksum; `None` if it must stop.
+    pub(crate) fn inspect(&mut self, candidate: &ScrubCandidate, rate: ByteSize) -> Option<bool> {
+        self.shared.inspect(candidate, |bytes| self.count(bytes, rate))
+    }
+
     /// Verifies every object, or those that were not verified yet. Returns false if it must stop.
     fn round(&mut self, rate: ByteSize, unverified: bool) -> bool {
         let mut from = Some(0);
@@ -49,11 +60,8 @@ impl Scrubber<'_> {
                 self.shared.state().catalog.next_scrub_candidate(slot, unverified);
             from = next;
             let Some(candidate) = candidate else { continue };
-            let shared = self.shared;
-            let Some(intact) = shared.inspect(&candidate, |bytes| self.count(bytes, rate)) else {
-                return false;
-            };
-            shared.record_verification(
+            let Some(intact) = self.inspect(&candidate, rate) else { return false };
+            self.shared.record_verification(
                 candidate.slot,
                 candidate.generation,
                 intact,

@@ -19,6 +19,7 @@ use crate::{
     log_limit::LogLimit,
     readers::Readers,
     recovery::{Recovery, recover},
+    report_queue::Reports,
     room_signal::RoomSignal,
     state::State,
 };
@@ -37,8 +38,12 @@ pub(crate) struct Shared {
     pub(crate) huge_pages: AtomicBool,
     /// Of the lines that say that leases are refused.
     pub(crate) refused_leases: LogLimit,
+    /// Whether the public name was another file's when it was looked at last.
+    pub(crate) name_taken: AtomicBool,
     /// Wakes eviction ahead of need.
     pub(crate) room: Arc<RoomSignal>,
+    /// Reports of clients about corrupt objects.
+    pub(crate) reports: Reports,
     /// Number of the last change that the required readers have applied.
     pub(crate) applied: AtomicU64,
     /// Locked before the state if both are.
@@ -82,7 +87,9 @@ impl Shared {
             generations,
             huge_pages: AtomicBool::new(huge_pages),
             refused_leases: LogLimit::default(),
+            name_taken: AtomicBool::new(false),
             room: Arc::default(),
+            reports: Reports::default(),
             applied: AtomicU64::new(catalog.last_change()),
             readers: Mutex::new(readers),
             state: Mutex::new(State::new(catalog)),
@@ -93,6 +100,7 @@ impl Shared {
     /// Checks the public name of the segment, and counts and logs when it had to be put back.
     pub(crate) fn keep_linked(&self) -> Result<LinkStatus, ArenaError> {
         let link = self.arena.keep_linked();
+        self.name_taken.store(matches!(link, Ok(LinkStatus::Taken)), Relaxed);
         if matches!(link, Ok(LinkStatus::Restored)) {
             self.counters.relinks.increment();
             tracing::warn!("the segment's public name was gone: put it back, same inode");
@@ -107,6 +115,10 @@ impl Shared {
 
     pub(crate) fn counts(&self) -> CountersSnapshot {
         self.counters.snapshot()
+    }
+
+    pub(crate) fn is_name_taken(&self) -> bool {
+        self.name_taken.load(Relaxed)
     }
 
     pub(crate) fn has_huge_pages(&self) -> bool {

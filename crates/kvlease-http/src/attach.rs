@@ -34,6 +34,22 @@ impl Client {
         }
     }
 
+    /// Fails if the mapped file is not the one that the daemon announced in its last answer. A daemon
+    /// that announces none cannot be checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherSegment`].
+    pub fn ensure_announced(&self, attachment: &Attachment) -> Result<(), Error> {
+        let (found, announced) = (attachment.identity(), self.core.announced_segment());
+        match (announced, &self.core.config.shared_memory_name) {
+            (Some(announced), Some(name)) if announced != found => {
+                Err(Error::OtherSegment { name: name.clone(), found, announced })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Releases what is kept for later calls: the mapping, which goes with its last reader, and the
     /// idle connections. A later call has to make them anew.
     pub fn release_resources(&self) {

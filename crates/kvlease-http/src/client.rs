@@ -181,6 +181,28 @@ impl Client {
         }
     }
 
+    /// Reports that an object's bytes did not match its checksum: those of this generation, or of
+    /// whichever object has the key now. The daemon looks itself, afterwards, and removes the object
+    /// only if it finds it corrupt. `false` if there is no such object.
+    ///
+    /// # Errors
+    ///
+    /// Those of any call; [`Error::Refused`] by a daemon that takes no reports.
+    pub async fn report(&self, key: &Key, generation: Option<u64>) -> Result<bool, Error> {
+        let core = &self.core;
+        let query = generation.map(|generation| format!("?generation={generation}"));
+        let query = query.unwrap_or_default();
+        let request =
+            core.template.of_object(Operation::Report, key, format_args!("/reports{query}"));
+        let call = core.about(Operation::Report, key);
+        let reply = core.call(call, core.call_limit(), request).await?;
+        match reply.head.status {
+            status if status.is_success() => Ok(true),
+            _ if reply.is_absent() => Ok(false),
+            _ => Err(reply.refused()),
+        }
+    }
+
     /// One page of the bucket's objects whose keys start with `prefix`. The first page has cursor
     /// 0, each other one the `next_cursor` of the page before.
     ///

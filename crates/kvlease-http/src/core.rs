@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use kvlease_attach::Attachment;
+use kvlease_sys::Identity;
 use kvlease_types::Epoch;
 use tokio::sync::Semaphore;
 
@@ -72,6 +73,11 @@ impl Core {
     /// The epoch of the daemon's last announcement.
     pub(crate) fn announced_epoch(&self) -> Option<Epoch> {
         self.lock_announcement().epoch
+    }
+
+    /// The segment of the daemon's last announcement.
+    pub(crate) fn announced_segment(&self) -> Option<Identity> {
+        self.lock_announcement().segment
     }
 
     /// Remembers an announcement in the place of the one before.

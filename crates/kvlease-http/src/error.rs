@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use kvlease_api::ErrorCode;
 use kvlease_attach::OutOfBounds;
+use kvlease_sys::Identity;
 use kvlease_types::{ByteSize, Checksum, Key, NameError};
 use kvlease_types::{SegmentName, SegmentNameError};
 
@@ -135,6 +136,20 @@ pub enum Error {
         name: SegmentName,
         /// Error of the system.
         source: io::Error,
+    },
+    /// The segment of the configured name is not that of the daemon: fix the name, or read over HTTP.
+    #[error(
+        "the shared memory is not that of the daemon at the url: set shared_memory_name to the \
+         daemon's, or read over http, shared_memory_name=`{name}` segment=`{found}` \
+         announced=`{announced}`"
+    )]
+    OtherSegment {
+        /// The segment's name.
+        name: SegmentName,
+        /// The file that has the name.
+        found: Identity,
+        /// The file of the daemon's segment.
+        announced: Identity,
     },
     /// The client was given no segment name.
     #[error("no shared memory is configured: set `shared_memory_name`, or read over http")]

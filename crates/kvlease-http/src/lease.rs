@@ -39,6 +39,7 @@ pub struct Lease {
     extents: Vec<Extent>,
     len: ByteSize,
     checksum: Option<Checksum>,
+    generation: Option<u64>,
     deadline: Instant,
     released: bool,
 }
@@ -64,6 +65,7 @@ impl Lease {
         let granted = reply.ttl_s.map_or(Ok(ttl), Duration::try_from_secs_f64);
         lease.deadline = after(asked, granted.map_err(|error| call.protocol(error))?);
         lease.checksum = reply.checksum.map(|text| parse_checksum(&text, call)).transpose()?;
+        lease.generation = reply.generation;
         lease.extents = reply.offsets.into_iter().map(Extent::from).collect();
         let len = lease.extents.iter().try_fold(0u64, |sum, run| sum.checked_add(run.len.bytes()));
         lease.len = ByteSize::new(len.ok_or_else(|| call.protocol("lengths beyond 64 bits"))?);
@@ -84,6 +86,7 @@ impl Lease {
             extents: Vec::new(),
             len: ByteSize::ZERO,
             checksum: None,
+            generation: None,
             deadline: after(Instant::now(), ttl),
             released: false,
         })
@@ -118,6 +121,11 @@ impl Lease {
     /// The object's checksum, if the daemon sends one.
     pub fn checksum(&self) -> Option<Checksum> {
         self.checksum
+    }
+
+    /// The object's generation, if the daemon sends one.
+    pub fn generation(&self) -> Option<u64> {
+        self.generation
     }
 
     /// Until when the extents may be read, counted from before the request left.

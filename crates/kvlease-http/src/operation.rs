@@ -10,6 +10,7 @@ pub(crate) enum Operation {
     Release,
     Renew,
     Remove,
+    Report,
     List,
     Stats,
     Ping,
@@ -26,6 +27,7 @@ impl Operation {
             Self::Release => "release",
             Self::Renew => "renew",
             Self::Remove => "remove",
+            Self::Report => "report",
             Self::List => "list",
             Self::Stats => "stats",
             Self::Ping => "ping",
@@ -38,7 +40,7 @@ impl Operation {
             Self::Put => "PUT",
             Self::Get | Self::List | Self::Stats | Self::Ping => "GET",
             Self::Head => "HEAD",
-            Self::Lease | Self::Release | Self::Renew => "POST",
+            Self::Lease | Self::Release | Self::Renew | Self::Report => "POST",
             Self::Remove => "DELETE",
         }
     }
@@ -55,6 +57,7 @@ impl Operation {
     /// * A lease whose reply was lost ends by its time to live, unused.
     /// * A release of what is released already is answered like the first.
     /// * A renewal counts from its own time: the second is what was meant.
+    /// * A report has the daemon look once more.
     ///
     /// Not so a put, whose second try would report the first one's object as another writer's, nor
     /// a removal, which would report that there was nothing. They are sent again only when nothing
@@ -62,7 +65,7 @@ impl Operation {
     pub(crate) fn may_repeat(self) -> bool {
         match self {
             Self::Get | Self::Head | Self::List | Self::Stats | Self::Ping => true,
-            Self::Lease | Self::Release | Self::Renew => true,
+            Self::Lease | Self::Release | Self::Renew | Self::Report => true,
             Self::Put | Self::Remove => false,
         }
     }

@@ -46,6 +46,11 @@ impl LaneLease {
         self.batch.slot(self.slot).grant.checksum
     }
 
+    /// The object's generation.
+    pub fn generation(&self) -> u64 {
+        self.batch.slot(self.slot).grant.generation
+    }
+
     /// Until when the extents may be read, counted from before the request left.
     pub fn deadline(&self) -> Instant {
         self.batch.deadline(self.slot)

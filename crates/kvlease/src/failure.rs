@@ -92,6 +92,7 @@ impl From<Error> for Failure {
             | Error::TimedOut { .. }
             | Error::Protocol { .. } => Status::Unavailable,
             Error::Attach { .. }
+            | Error::OtherSegment { .. }
             | Error::TlsCaFile { .. }
             | Error::NoSharedMemory
             | Error::OutsideSegment { .. }

@@ -68,6 +68,8 @@ impl Drop for Segment {
         // A file that was never made cannot be removed, and an error has no reader here.
         let _ = fs::remove_file(self.path());
         let _ = fs::remove_dir_all(self.private_path());
-        let _ = fs::remove_file(self.socket_path());
+        if let Some(directory) = self.socket_path().parent() {
+            let _ = fs::remove_dir_all(directory);
+        }
     }
 }

@@ -8,7 +8,11 @@
 use kvlease_types::{ByteSize, SealedObject};
 
 use super::Catalog;
-use crate::{changes::ChangeKind, objects::State, outcome::ScrubCandidate};
+use crate::{
+    changes::ChangeKind,
+    objects::{Object, State},
+    outcome::ScrubCandidate,
+};
 
 impl Catalog {
     /// The next object to verify, from slot `from` on, and with `unverified` only one that was
@@ -24,17 +28,24 @@ impl Catalog {
         for slot in from..end {
             let Some(object) = self.objects.get(slot) else { continue };
             if object.state == State::Sealed && !(unverified && object.verified) {
-                let candidate = ScrubCandidate {
-                    slot,
-                    generation: object.generation,
-                    extents: object.extents.clone(),
-                    len: ByteSize::new(object.len),
-                    checksum: object.checksum,
-                };
-                return (Some(candidate), Some(slot + 1));
+                return (Some(candidate(slot, object)), Some(slot + 1));
             }
         }
         (None, Some(end).filter(|end| *end < span))
+    }
+
+    /// The object of this name as one to verify; `None` if there is none, or it has another
+    /// generation than the one that is meant.
+    pub fn scrub_candidate(
+        &self,
+        bucket: &str,
+        key: &str,
+        generation: Option<u64>,
+    ) -> Option<ScrubCandidate> {
+        let slot = self.objects.find(bucket, key)?;
+        let object = &self.objects[slot];
+        let is_meant = generation.is_none_or(|generation| generation == object.generation);
+        (object.state == State::Sealed && is_meant).then(|| candidate(slot, object))
     }
 
     /// Records that the bytes of this object match its checksum. Returns false if it has left
@@ -69,5 +80,15 @@ impl Catalog {
         self.objects
             .get(slot)
             .is_some_and(|object| object.generation == generation && object.state == State::Sealed)
+    }
+}
+
+fn candidate(slot: u32, object: &Object) -> ScrubCandidate {
+    ScrubCandidate {
+        slot,
+        generation: object.generation,
+        extents: object.extents.clone(),
+        len: ByteSize::new(object.len),
+        checksum: object.checksum,
     }
 }

@@ -67,6 +67,9 @@ pub trait LeaseGuard {
     /// Checksum of the object, if the daemon sends one.
     fn checksum(&self) -> Option<Checksum>;
 
+    /// Generation of the object, if the daemon sends one.
+    fn generation(&self) -> Option<u64>;
+
     /// End of the lease, counted from before the request left.
     fn deadline(&self) -> Instant;
 

@@ -134,12 +134,17 @@ impl Backend for HttpBackend {
         // Offsets mean bytes of the segment that the daemon had when it granted the lease, so the
         // mapping is taken before the lease is asked for.
         let Some(attachment) = self.segment.attach(&self.client) else { return Answers::new() };
-        each(keys, self.window(), async |key| {
+        let leases = each(keys, self.window(), async |key| {
             let lease = self.lease(key).await?;
             let attachment = || Arc::clone(&attachment);
             Ok(lease.map(|lease| Box::new(HttpLease { lease, attachment: attachment() })))
         })
-        .await
+        .await;
+        // Each answer tells which segment the leases are about.
+        match self.segment.is_served(&self.client, &attachment) {
+            true => leases,
+            false => Answers::new(),
+        }
     }
 
     async fn renew(&self, lease: &mut Box<HttpLease>, ttl: Duration) -> Result<bool, Error> {
@@ -211,6 +216,10 @@ impl LeaseGuard for Box<HttpLease> {
 
     fn checksum(&self) -> Option<Checksum> {
         self.lease.checksum()
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.lease.generation()
     }
 
     fn deadline(&self) -> Instant {

@@ -204,6 +204,10 @@ impl LeaseGuard for LaneLease {
         Some(self.checksum())
     }
 
+    fn generation(&self) -> Option<u64> {
+        Some(self.generation())
+    }
+
     fn deadline(&self) -> Instant {
         self.deadline()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Response, header};
 use kvlease_api::{
     CHECKSUM_HEADER, ErrorCode, JSON, ListQuery, ListReply, ListedObject, LocationsReply, Names,
-    OCTETS,
+    OCTETS, ReportQuery,
 };
 use kvlease_cache::ListCursor;
 use kvlease_engine::READ_PIECE_MAX;
@@ -61,6 +61,19 @@ pub(super) fn remove(context: &Context, caller: &Caller, names: &Names) -> Answe
         outcome?;
     }
     Ok(reply::empty())
+}
+
+/// Nothing is removed here: the daemon looks at the object by itself, afterwards.
+pub(super) fn report(
+    context: &Context,
+    caller: &Caller,
+    names: &Names,
+    query: Option<&str>,
+) -> Answer {
+    let query = ReportQuery::parse(query).map_err(Refusal::invalid)?;
+    let (bucket, key) = names.object();
+    let is_known = context.engine.report(caller, bucket.as_str(), key.as_str(), query.generation);
+    if is_known { Ok(reply::empty()) } else { Err(absent()) }
 }
 
 pub(super) async fn list(context: &Context, names: &Names, query: Option<&str>) -> Answer {

@@ -29,6 +29,12 @@ pub(super) async fn acquire(
 ) -> Answer {
     let query = LeaseQuery::parse(query).map_err(Refusal::invalid)?;
     context.status.check()?;
+    // Clients of HTTP attach by name: the extents would be those of another file.
+    if context.engine.is_name_taken() {
+        context.metrics.missed(Miss::Absent);
+        let text = "another file has the segment's public name: remove that file";
+        return Err(Refusal::new(ErrorCode::NotFound, text));
+    }
     let wait = query.timeout.unwrap_or(TIMEOUT_DEFAULT).min(context.config.lease_wait_max);
     let wait = wait.mul_f64(TIMEOUT_SHARE);
     let until = Instant::now() + wait;

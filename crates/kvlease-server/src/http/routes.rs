@@ -75,6 +75,7 @@ async fn dispatch(
         Endpoint::Locations => kv::locations(context, &names),
         Endpoint::List => kv::list(context, &names, query).await,
         Endpoint::Stats => admin::stats(context, query).await,
+        Endpoint::Report => kv::report(context, caller, &names, query),
         Endpoint::Health => admin::health(),
         Endpoint::Ready => admin::ready(context),
         Endpoint::Metrics => admin::metrics(context).await,

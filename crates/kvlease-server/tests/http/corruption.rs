@@ -50,3 +50,33 @@ fn a_corrupt_object_can_be_stored_anew() {
     daemon.put("k", &sent);
     assert!(daemon.wire().call("GET", "/v1/kv/b/k").body == sent);
 }
+
+#[test]
+fn a_reported_object_is_removed_only_if_the_daemon_finds_it_corrupt() {
+    let daemon = Daemon::start();
+    daemon.put("good", &bytes(3 << 20, 1));
+    daemon.put("bad", &bytes(3 << 20, 2));
+    let generation = |key: &str| daemon.lease(key).generation.unwrap();
+    let (good, bad) = (generation("good"), generation("bad"));
+    let report = |key: &str, query: String| {
+        daemon.wire().call("POST", &format!("/v1/kv/b/{key}/reports{query}")).status
+    };
+    // Without a read, in which the daemon would find out by itself.
+    let status_of = |key: &str| daemon.wire().call("HEAD", &format!("/v1/kv/b/{key}")).status;
+    let total = |name: &str| daemon.metric(&format!("kvlease_reports_{name}_total"));
+    for _ in 0..3 {
+        assert_eq!(report("good", format!("?generation={good}")), 200);
+    }
+    daemon.eventually("the reports", || total("unfounded") + total("ignored") == 3.0);
+    assert!(total("unfounded") >= 1.0);
+    assert_eq!(status_of("good"), 200);
+    damage(&daemon, "bad", 1 << 20);
+    // A report about an object that had the key before is about none.
+    assert_eq!(report("bad", format!("?generation={}", bad + 1)), 404);
+    assert_eq!(report("absent", String::new()), 404);
+    assert_eq!(status_of("bad"), 200);
+    assert_eq!(report("bad", format!("?generation={bad}")), 200);
+    daemon.eventually("the removal", || status_of("bad") == 404);
+    assert_eq!((total("confirmed"), daemon.metric("kvlease_corrupt_objects_total")), (1.0, 1.0));
+    assert_eq!(status_of("good"), 200);
+}

@@ -1,6 +1,6 @@
 //! Leases: what they say, how they end.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fs};
 
 use kvlease_api::{LeaseReply, RenewReply, StoredReply};
 use kvlease_testing::bytes;
@@ -240,4 +240,20 @@ fn no_more_leases_live_than_the_limit() {
     assert_eq!(reply.header("retry-after"), Some("1"));
     daemon.release(&first);
     assert_eq!(wire.call("POST", "/v1/kv/b/k/leases").status, 200);
+}
+
+#[test]
+fn no_lease_is_granted_while_another_file_has_the_segments_name() {
+    let daemon = Daemon::start();
+    daemon.put("k", b"abc");
+    let lease = || daemon.wire().call("POST", "/v1/kv/b/k/leases").status;
+    assert_eq!(lease(), 200);
+    let other = daemon.segment().with_file_name("other");
+    fs::write(&other, b"foreign").unwrap();
+    fs::rename(&other, daemon.segment()).unwrap();
+    daemon.eventually("a refusal", || lease() == 404);
+    // The daemon's own copy is not concerned.
+    assert_eq!(daemon.wire().call("GET", "/v1/kv/b/k").body, b"abc");
+    fs::remove_file(daemon.segment()).unwrap();
+    daemon.eventually("the name is back", || lease() == 200);
 }

@@ -119,6 +119,8 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
         ("HEAD", OBJECT, ""),
         ("GET", OBJECT, ""),
         ("GET", "/v1/kv/{bucket}/{key}/locations", "/locations"),
+        ("POST", "/v1/kv/{bucket}/{key}/reports", "/reports?generation=x"),
+        ("POST", "/v1/kv/{bucket}/{key}/reports", "/reports"),
         ("DELETE", OBJECT, ""),
     ] {
         for key in ["k", "absent", "%"] {

@@ -98,6 +98,28 @@ async fn everything_is_read_through_shared_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistyped_segment_name_is_told_of_once_and_costs_no_object() {
+    let (mine, other) = (daemon(), daemon());
+    let mut config = config(&mine);
+    config.client.shared_memory_name = Some(other.segment().name().parse().unwrap());
+    let (connector, keys) = (Connector::new(config), keys(10));
+    for (number, key) in keys.iter().enumerate() {
+        connector.put(key, bytes(100_000, number as u64)).await.unwrap();
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let read = connector.get(key).await.unwrap();
+        assert!(read.as_deref() == Some(&*bytes(100_000, number as u64)), "{key}");
+    }
+    assert_eq!((connector.stats().corrupt, connector.stats().http_reads), (0, 10));
+    let notice = connector.take_notice().unwrap().text;
+    let name = format!("shared_memory_name=`{}`", other.segment().name());
+    assert!(notice.contains(&name) && notice.contains("announced=`"), "{notice}");
+    assert_eq!(connector.take_notice(), None);
+    no_lease_left(&connector).await;
+    assert_eq!(connector.list("").await.unwrap().len(), keys.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_written_and_read_over_the_fast_lane() {
     let daemon = daemon();
     let connector = Connector::new(fast_config(&daemon));
