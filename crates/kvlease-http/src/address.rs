@@ -66,19 +66,25 @@ impl Address {
         Self(Arc::new(Parts { is_https: true, ..Parts::clone(&self.0) }))
     }
 
-    /// `host:port` as a url and the `Host` header have it.
+    /// `host:port` as the `Host` header has it: without a zone, which means nothing elsewhere.
     pub(crate) fn authority(&self) -> String {
-        match self.host().contains(':') {
-            true => format!("[{}]:{}", self.host(), self.port()),
-            false => format!("{}:{}", self.host(), self.port()),
-        }
+        let host = self.host().split('%').next().unwrap_or_default();
+        in_brackets(host, self.port())
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_https() { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority(), self.path())
+        write!(f, "{scheme}://{}{}", in_brackets(self.host(), self.port()), self.path())
+    }
+}
+
+/// Host and port, an IPv6 address in brackets.
+fn in_brackets(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 

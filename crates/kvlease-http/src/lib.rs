@@ -44,6 +44,7 @@ mod request;
 mod socket;
 mod stream;
 mod tls;
+mod zone;
 
 pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use announcement::Announcement;

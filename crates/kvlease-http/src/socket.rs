@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use crate::{
     Address,
     tls::{Tls, TlsFault},
+    zone,
 };
 
 /// A byte stream to the daemon.
@@ -43,7 +45,11 @@ impl Socket {
         deadline: Instant,
     ) -> Result<Self, ConnectFault> {
         let connect = async {
-            let stream = TcpStream::connect((address.host(), address.port())).await;
+            let zoned = zone::resolve(address.host(), address.port());
+            let stream = match zoned.map_err(ConnectFault::Unreachable)? {
+                Some(place) => TcpStream::connect(SocketAddr::V6(place)).await,
+                None => TcpStream::connect((address.host(), address.port())).await,
+            };
             let stream = stream.map_err(ConnectFault::Unreachable)?;
             // Requests are small and answered at once: nothing is won by waiting for more bytes.
             // The send buffer is left to the system, which makes it as large as a long body needs;
