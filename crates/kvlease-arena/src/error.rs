@@ -72,9 +72,9 @@ pub enum ArenaError {
     /// The configured size is more than a control group allows: the kernel would kill the daemon.
     #[error(
         "`capacity` and the daemon's own memory are more than the memory limit of a control group \
-         leaves: {}raise the limit, \
+         leaves: {}raise the limit by {}, \
          capacity=`{capacity}` own=`{own}` limit=`{limit}` free=`{free}` file=`{path}`",
-        at_most(*fits)
+        at_most(*fits), lacking(&[*capacity, *own], *free)
     )]
     BeyondControlGroup {
         /// Configured size.
@@ -166,6 +166,12 @@ impl ArenaError {
 /// The advice of a capacity, if there is one.
 fn at_most(fits: ByteSize) -> String {
     if fits == ByteSize::ZERO { String::new() } else { format!("set at most {fits}, or ") }
+}
+
+/// Whole MiB that the sum of the needs has more than what is free.
+fn lacking(needs: &[ByteSize], free: ByteSize) -> ByteSize {
+    let sum = needs.iter().fold(0_u64, |sum, need| sum.saturating_add(need.bytes()));
+    ByteSize::mib(sum.saturating_sub(free.bytes()).div_ceil(1 << 20))
 }
 
 /// Remedy of an error of the kernel.

@@ -103,12 +103,12 @@ pub(crate) fn leases(configured: Option<usize>, catalog_memory: ByteSize) -> usi
 }
 
 /// The size of a new arena: a quarter of what is free, within bounds, in whole MiB. Where that is
-/// little, a quarter is left to others.
+/// little, a quarter is left to others; where nothing is free, the least is refused with the reason.
 pub(crate) fn capacity(free: ByteSize) -> ByteSize {
     let share = free.bytes() / CAPACITY_AUTO_SHARE;
     let least = CAPACITY_AUTO_MIN.bytes().min(free.bytes() - share);
     let whole = share.max(least).min(CAPACITY_AUTO_MAX.bytes()) >> 20;
-    ByteSize::mib(whole.max(1))
+    if whole == 0 { CAPACITY_AUTO_MIN } else { ByteSize::mib(whole) }
 }
 
 /// The most memory that the catalog of an arena of this size may use.
@@ -159,7 +159,7 @@ mod tests {
     fn an_automatic_arena_fits_in_what_is_there() {
         // The default of a container, less the files beside the arena.
         assert_eq!(capacity(ByteSize::mib(54)), ByteSize::mib(40));
-        assert_eq!(capacity(ByteSize::ZERO), ByteSize::mib(1), "refused with the reason");
+        assert_eq!(capacity(ByteSize::ZERO), CAPACITY_AUTO_MIN, "refused with the reason");
     }
 
     #[test]
