@@ -19,7 +19,7 @@ const PUT_PIECE_LEN: usize = 1 << 20;
 pub(crate) struct DaemonArgs {
     /// The daemon to talk to [default: http://127.0.0.1:9200; bench: a daemon of its own]
     #[arg(long, global = true, env = "KVLEASE_URL", value_name = "URL")]
-    url: Option<Address>,
+    url: Option<String>,
     /// Certificates, in PEM, to trust beside the system's, for an https:// URL
     #[arg(long, global = true, value_name = "FILE")]
     tls_ca_file: Option<PathBuf>,
@@ -29,9 +29,12 @@ pub(crate) struct DaemonArgs {
 }
 
 impl DaemonArgs {
-    /// The daemon that was named, if one was.
-    pub(crate) fn named(&self) -> Option<&Address> {
-        self.url.as_ref()
+    /// The daemon that was named, if one was. Its URL is read here, since a bad variable must not stop
+    /// `serve`.
+    pub(crate) fn named(&self) -> Result<Option<Address>, Failure> {
+        let url = self.url.as_deref();
+        let address = url.map(|url| url.parse().map_err(kvlease_client::Error::from));
+        Ok(address.transpose()?)
     }
 
     /// The bucket. Its name is checked here, since a bad variable must not stop `serve`.
@@ -42,7 +45,7 @@ impl DaemonArgs {
 
     /// Refuses a daemon that only the client library can reach.
     pub(crate) fn ensure_plain(&self) -> Result<(), Failure> {
-        if self.tls_ca_file.is_none() && !self.url.as_ref().is_some_and(Address::is_https) {
+        if self.tls_ca_file.is_none() && !self.named()?.is_some_and(|url| url.is_https()) {
             return Ok(());
         }
         Err(Failure::new(
@@ -53,8 +56,8 @@ impl DaemonArgs {
 
     /// Configuration of a client of the daemon.
     pub(crate) fn config(&self) -> Result<ClientConfig, Failure> {
-        let address = match &self.url {
-            Some(address) => address.clone(),
+        let address = match self.named()? {
+            Some(address) => address,
             None => DEFAULT_URL.parse().map_err(kvlease_client::Error::from)?,
         };
         if let Some(file) = self.tls_ca_file.as_ref().filter(|_| !address.is_https()) {

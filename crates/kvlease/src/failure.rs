@@ -2,12 +2,12 @@
 //!
 //! | status | meaning |
 //! |---|---|
-//! | 0 | done |
+//! | 0 | done, or the reader of stdout went away |
 //! | 1 | the object does not exist; for `put`: it exists already |
 //! | 64 | the command line or a name in it is malformed, or the daemon refuses the request as such |
 //! | 69 | the daemon is not reachable, is no such daemon, or cannot take the request now |
 //! | 74 | reading or writing failed, or the bytes are corrupt |
-//! | 130 | `bench` was interrupted |
+//! | 129, 130, 143 | `get` or `bench` was ended by SIGHUP, SIGINT or SIGTERM |
 //!
 //! 64 to 74 are those of `sysexits.h`.
 
@@ -25,6 +25,8 @@ pub(crate) struct Failure {
 /// The exit status of a failed command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Status {
+    /// The reader of stdout went away, which is no fault and is not reported.
+    ReaderGone = 0,
     /// An object is absent, or present where it must not be.
     Absent = 1,
     /// `EX_USAGE`.
@@ -33,8 +35,10 @@ pub(crate) enum Status {
     Unavailable = 69,
     /// `EX_IOERR`.
     Io = 74,
-    /// Status that a shell reports for an interrupt.
+    /// Statuses that a shell reports for a process that a signal ended.
+    HungUp = 129,
     Interrupted = 130,
+    Terminated = 143,
 }
 
 impl From<Status> for ExitCode {
@@ -62,9 +66,14 @@ impl Failure {
         }
     }
 
-    /// Turns a failed write to stdout into a failure, for `map_err`.
+    /// Turns a failed write to stdout into a failure, for `map_err`. A reader that went away, such as
+    /// `head`, has what it wanted.
     pub(crate) fn stdout(error: io::Error) -> Self {
-        Self::new(Status::Io, format!("cannot write to stdout: check who reads it, {error}"))
+        let status = match error.kind() {
+            io::ErrorKind::BrokenPipe => Status::ReaderGone,
+            _ => Status::Io,
+        };
+        Self::new(status, format!("cannot write to stdout: check who reads it, {error}"))
     }
 }
 

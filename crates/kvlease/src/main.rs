@@ -11,7 +11,9 @@ mod bench;
 mod cli;
 mod commands;
 mod failure;
+mod interrupt;
 mod progress;
+mod stall;
 mod text;
 
 use std::process::ExitCode;
@@ -38,7 +40,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("kvlease: {failure}");
+            if failure.status != Status::ReaderGone {
+                text::note(format_args!("kvlease: {failure}"));
+            }
             failure.status.into()
         }
     }

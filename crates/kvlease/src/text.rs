@@ -1,6 +1,17 @@
 //! How sizes and keys are shown to people.
 
+use std::{
+    fmt,
+    io::{Write, stderr},
+};
+
 use kvlease_client::{ByteSize, Key};
+
+/// Says a line on stderr. One that cannot be written is dropped: what a command did is its exit
+/// status.
+pub(crate) fn note(line: fmt::Arguments<'_>) {
+    let _ = writeln!(stderr(), "{line}");
+}
 
 /// A size with one decimal and the binary unit that suits it: `16.0MiB`.
 pub(crate) fn human_size(size: ByteSize) -> String {

@@ -24,6 +24,9 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// The most time from the signal to its end; then it is killed.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
+/// The most time until it answers.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
 /// Interval of looks at it while it starts or ends.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -52,6 +55,8 @@ impl Daemon {
         command
             .args(["serve", "--listen", &listen, "--shared-memory-name", &segment])
             .args(["--capacity", &capacity.to_string()])
+            // However the benchmark ends, its daemon and the segment go.
+            .arg("--throwaway")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.try_clone().map_err(failed)?)
@@ -89,7 +94,7 @@ impl Daemon {
                     format!("the daemon of bench did not start: {log}"),
                 ));
             }
-            let reply = Connection::open(&self.address)
+            let reply = Connection::open_within(&self.address, ANSWER_MAX)
                 .and_then(|mut connection| Ok(connection.call("GET", "/readyz")?.status));
             if matches!(reply, Ok(200)) {
                 return Ok(());

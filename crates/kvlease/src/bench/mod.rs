@@ -7,7 +7,7 @@
 //! The clients are threads with a blocking socket each, since they share the machine with the
 //! daemon and a call is cheapest that way. For large puts it makes no difference: the client
 //! library's sender took the same processor time per GB at 16 MiB. The fast lane is measured with the
-//! client library, and each of its figures stands next to what it should be.
+//! client library.
 
 mod args;
 mod buffers;

@@ -1,10 +1,7 @@
 //! One run of the benchmark: the daemon, its arena and what every measurement needs.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +11,6 @@ use kvlease_client::{
     Address, Attachment, BucketName, ByteSize, Client, ClientConfig, SegmentName, StatsReply,
     encode,
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     args::BenchArgs,
@@ -25,11 +21,14 @@ use super::{
 use crate::{
     arguments::DaemonArgs,
     failure::{Failure, Status},
-    progress,
+    interrupt, progress,
 };
 
 /// How long the arena may take until all of it is populated.
 const POPULATE_MAX: Duration = Duration::from_secs(300);
+
+/// The most time until a daemon that is not busy yet answers.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// How often the daemon is asked how far it is.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,7 +46,7 @@ pub(super) struct Session {
     pub(super) attachment: Option<Arc<Attachment>>,
     pub(super) progress: ProgressBar,
     stats: StatsReply,
-    interrupted: Arc<AtomicBool>,
+    interrupted: Arc<OnceLock<Status>>,
 }
 
 impl Session {
@@ -56,7 +55,7 @@ impl Session {
         daemon.ensure_plain()?;
         let interrupted = watch_signals()?;
         let clients: Vec<usize> = args.clients.iter().map(|count| usize::from(*count)).collect();
-        let (address, own) = match daemon.named() {
+        let (address, own) = match daemon.named()? {
             Some(_) if args.capacity.is_some() => {
                 return Err(Failure::new(
                     Status::Usage,
@@ -64,7 +63,7 @@ impl Session {
                      `--url` and `KVLEASE_URL`",
                 ));
             }
-            Some(address) => (address.clone(), None),
+            Some(address) => (address, None),
             None => {
                 let capacity = match args.capacity {
                     Some(capacity) => capacity,
@@ -137,42 +136,30 @@ fn key_prefix() -> String {
     format!("kvlease-bench-{}", std::process::id())
 }
 
-/// Sets a flag when the run is to end. The run looks at it between rounds, so that it can remove
-/// its objects and its daemon.
-fn watch_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let failed = |error: std::io::Error| {
-        Failure::new(Status::Io, format!("cannot watch for signals: free some memory, {error}"))
-    };
-    let runtime = runtime.map_err(failed)?;
-    let guard = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    drop(guard);
-    let set = Arc::clone(&flag);
-    thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        set.store(true, Ordering::Relaxed);
-    });
-    Ok(flag)
+/// Remembers the signal that asks the run to end. The run looks at it between rounds, so that it
+/// can remove its objects and its daemon.
+fn watch_signals() -> Result<Arc<OnceLock<Status>>, Failure> {
+    let ended = Arc::new(OnceLock::new());
+    let set = Arc::clone(&ended);
+    interrupt::on_signal(move |status| {
+        set.set(status).expect("it is called once");
+    })?;
+    Ok(ended)
 }
 
-fn check_interrupted(interrupted: &AtomicBool) -> Result<(), Failure> {
-    match interrupted.load(Ordering::Relaxed) {
-        false => Ok(()),
-        true => Err(Failure::new(Status::Interrupted, "interrupted: nothing was left behind")),
+fn check_interrupted(interrupted: &OnceLock<Status>) -> Result<(), Failure> {
+    match interrupted.get() {
+        None => Ok(()),
+        Some(status) => Err(Failure::new(*status, "interrupted: nothing was left behind")),
     }
 }
 
 /// Waits until the whole arena is populated: a half-populated one measures page faults.
-fn populated_stats(address: &Address, interrupted: &AtomicBool) -> Result<StatsReply, Failure> {
-    let mut connection = Connection::open(address).map_err(wire::failed)?;
+fn populated_stats(
+    address: &Address,
+    interrupted: &OnceLock<Status>,
+) -> Result<StatsReply, Failure> {
+    let mut connection = Connection::open_within(address, ANSWER_MAX).map_err(wire::failed)?;
     let started = Instant::now();
     loop {
         check_interrupted(interrupted)?;

@@ -4,7 +4,7 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
-    net::TcpStream,
+    net::{TcpStream, ToSocketAddrs},
     path::PathBuf,
     time::Duration,
 };
@@ -25,6 +25,8 @@ const HEAD_LEN_MAX: usize = 64 << 10;
 pub(super) struct Connection {
     stream: TcpStream,
     host: String,
+    /// The most time of one read or write.
+    limit: Duration,
     reply: Vec<u8>,
 }
 
@@ -38,13 +40,18 @@ pub(super) struct Reply<'a> {
 impl Connection {
     /// Connects.
     pub(super) fn open(address: &Address) -> io::Result<Self> {
-        let stream = TcpStream::connect((address.host(), address.port()))
+        Self::open_within(address, STALL_MAX)
+    }
+
+    /// Connects, with a limit for the connection and for each read and write.
+    pub(super) fn open_within(address: &Address, limit: Duration) -> io::Result<Self> {
+        let stream = connect(address, limit)
             .map_err(|error| io::Error::new(error.kind(), format!("{error}, url=`{address}`")))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(STALL_MAX))?;
-        stream.set_write_timeout(Some(STALL_MAX))?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
         let host = address.to_string().replacen("http://", "", 1);
-        Ok(Self { stream, host, reply: Vec::new() })
+        Ok(Self { stream, host, limit, reply: Vec::new() })
     }
 
     /// A request without a body.
@@ -110,9 +117,21 @@ impl Connection {
         Ok(Reply { status, body: &self.reply[head_len..head_len + body_len] })
     }
 
+    /// Says what a read that took too long waited for.
+    fn explain(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                let (limit, host) = (self.limit.as_secs(), &self.host);
+                let text = format!("waited {limit} s for an answer, url=`http://{host}`");
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            }
+            _ => error,
+        }
+    }
+
     fn read_more(&mut self) -> io::Result<()> {
         let mut piece = [0; 4096];
-        match self.stream.read(&mut piece)? {
+        match self.stream.read(&mut piece).map_err(|error| self.explain(error))? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             len => {
                 self.reply.extend_from_slice(&piece[..len]);
@@ -120,6 +139,18 @@ impl Connection {
             }
         }
     }
+}
+
+/// Connects to the first address of the host that accepts.
+fn connect(address: &Address, limit: Duration) -> io::Result<TcpStream> {
+    let mut outcome = Err(io::ErrorKind::NotFound.into());
+    for place in (address.host(), address.port()).to_socket_addrs()? {
+        outcome = TcpStream::connect_timeout(&place, limit);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 /// Turns a failed request into a failure of the benchmark, for `map_err`.

@@ -10,9 +10,11 @@ use std::{
     net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process,
 };
 
 use clap::Args;
+use indicatif::ProgressBar;
 use kvlease_client::{
     Address, ByteSize, Client, ClientConfig, Connector, ConnectorConfig, Error, Key, SegmentName,
     SocketChoice,
@@ -22,8 +24,9 @@ use tempfile::NamedTempFile;
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
-    progress,
-    text::{human_size, no_such_object, printable},
+    interrupt, progress,
+    stall::unless_stalled,
+    text::{human_size, no_such_object, note, printable},
 };
 
 /// The mode of a new file, before the umask.
@@ -59,7 +62,7 @@ pub(crate) fn run(daemon: &DaemonArgs, args: GetArgs) -> Result<(), Failure> {
             None => copy_http(&Client::new(config), &args.key, &mut target).await?,
         };
         target.commit()?;
-        eprintln!("read {}, {} {via}", printable(args.key.as_str()), human_size(len));
+        note(format_args!("read {}, {} {via}", printable(args.key.as_str()), human_size(len)));
         Ok(())
     })
 }
@@ -124,15 +127,25 @@ async fn copy_http(
     key: &Key,
     target: &mut Target<'_>,
 ) -> Result<(ByteSize, String), Failure> {
-    let stream = client.get(key).await?;
+    let unknown = ProgressBar::hidden();
+    let stream = unless_stalled(&unknown, "the answer to a read", client.get(key)).await?;
     let mut stream = stream.ok_or_else(|| Failure::new(Status::Absent, no_such_object(key)))?;
     let bar = progress::transfer(Some(stream.len()));
-    while let Some(bytes) = stream.next().await? {
+    while let Some(bytes) = unless_stalled(&bar, "the rest of an object", stream.next()).await? {
         target.write(&bytes)?;
         bar.inc(bytes.len() as u64);
     }
     bar.finish_and_clear();
     Ok((stream.len(), OVER_HTTP.to_owned()))
+}
+
+/// Ends the command on a signal, without the file that it was writing.
+fn remove_on_signal(file: PathBuf) -> Result<(), Failure> {
+    interrupt::on_signal(move |status| {
+        // It is gone if the command was done just now.
+        let _ = fs::remove_file(file);
+        process::exit(status as i32);
+    })
 }
 
 /// Where the bytes go.
@@ -162,6 +175,7 @@ impl<'a> Target<'a> {
             .permissions(Permissions::from_mode(FILE_MODE))
             .tempfile_in(dir)
             .map_err(Failure::file("make a file", path))?;
+        remove_on_signal(file.path().to_owned())?;
         Ok(Self::Replaced(file, path))
     }
 

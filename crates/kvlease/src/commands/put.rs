@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kvlease_client::{ByteSize, Key, PutBody, PutOutcome};
+use kvlease_client::{ByteSize, Client, Error, Key, PutBody, PutOutcome};
 use tokio::{fs::File, io};
 
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
     progress,
-    text::{human_size, printable},
+    stall::unless_stalled,
+    text::{human_size, note, printable},
 };
 
 /// The arguments of `put`.
@@ -29,12 +30,18 @@ pub(crate) fn run(daemon: &DaemonArgs, args: PutArgs) -> Result<(), Failure> {
     super::wait_for(async {
         let client = daemon.client()?;
         let (body, bar) = body(&args.file).await?;
-        let outcome = client.put(&args.key, body).await;
+        await_daemon(&client, &args.key).await?;
+        let put = client.put(&args.key, body);
+        // A source without a known length may pause for as long as the daemon lets it.
+        let outcome = match bar.length() {
+            Some(_) => unless_stalled(&bar, "the rest of an upload and its answer", put).await,
+            None => put.await.map_err(Failure::from),
+        };
         bar.finish_and_clear();
         let key = printable(args.key.as_str());
         match outcome? {
             PutOutcome::Stored => {
-                eprintln!("stored {key}, {}", human_size(ByteSize::new(bar.position())));
+                note(format_args!("stored {key}, {}", human_size(ByteSize::new(bar.position()))));
                 Ok(())
             }
             PutOutcome::Exists => Err(Failure::new(
@@ -43,6 +50,14 @@ pub(crate) fn run(daemon: &DaemonArgs, args: PutArgs) -> Result<(), Failure> {
             )),
         }
     })
+}
+
+/// Asks for the object before its bytes are sent: a server that never answers is found in seconds.
+async fn await_daemon(client: &Client, key: &Key) -> Result<(), Failure> {
+    match client.head(key).await {
+        Ok(_) | Err(Error::Refused { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The bytes to send, and the bar that counts them. Only a regular file has a known length.

@@ -9,7 +9,7 @@ use super::ls;
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
-    text::{no_such_object, printable},
+    text::{no_such_object, note, printable},
 };
 
 /// The arguments of `rm`.
@@ -75,7 +75,7 @@ async fn remove_all(client: &Client, prefix: &str, dry_run: bool) -> Result<(), 
         let key = Key::new(object.key.as_str()).map_err(kvlease_client::Error::from)?;
         removed += u64::from(client.remove(&key).await?);
     }
-    eprintln!("removed {removed} objects");
+    note(format_args!("removed {removed} objects"));
     Ok(())
 }
 

@@ -1,8 +1,15 @@
 //! The benchmark: that it runs, cleans up, and prints what programs read. Not its figures.
 
-use std::fs;
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use kvlease_harness::Daemon;
+use kvlease_harness::{Daemon, await_that};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::program::{daemon, launch, run, run_on};
@@ -41,9 +48,10 @@ fn report(stdout: &[u8]) -> Value {
     report
 }
 
-/// The section of the fast lane, with what each figure should be beside it.
+/// The section of the fast lane: figures and ratios, and no aims of the project.
 fn lane(lane: &Value) {
     assert_eq!(lane["missing"], Value::Null);
+    assert!(!lane.to_string().contains("aim"), "{lane}");
     let positive = |row: &Value, figure: &str| {
         assert!(row[figure].as_f64().unwrap() > 0.0, "{figure} in {row}");
     };
@@ -54,7 +62,7 @@ fn lane(lane: &Value) {
         .collect();
     assert_eq!(named, LANE_CALLS);
     for row in rows {
-        for figure in ["p50_us", "us_per_key", "aim_us_per_key"] {
+        for figure in ["p50_us", "us_per_key"] {
             positive(row, figure);
         }
         assert_eq!(row["http_times"].is_number(), row["operation"] == "acquire+release", "{row}");
@@ -121,4 +129,47 @@ fn rows_that_do_not_fit_are_left_out_by_name() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["skipped"], serde_json::json!(["64MiB x 1"]));
+}
+
+/// However the benchmark ends, its daemon and its segment go.
+#[test]
+fn the_daemon_of_bench_ends_with_it_even_if_it_is_killed() {
+    for signal in [Signal::HUP, Signal::KILL] {
+        let args = ["bench", "--sizes", "1MiB", "--clients", "1", "--rounds", "1000"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvlease"));
+        let command = command.args(args).env_remove("KVLEASE_URL").process_group(0);
+        let mut bench = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let segment = format!("kvlease_bench_{}", bench.id());
+        let files = || {
+            let entries = fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
+            entries.filter(|name| name.to_string_lossy().contains(&segment)).count()
+        };
+        await_that("the segment is there", || files() >= 3);
+        kill_process(Pid::from_child(&bench), signal).unwrap();
+        let status = bench.wait().unwrap();
+        assert!(status.code() == Some(129) || signal == Signal::KILL, "{status:?}");
+        await_that("the segment is gone", || files() == 0);
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_is_found_in_seconds_by_every_command() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    for command in [
+        &["put", "k", "Cargo.toml"][..],
+        &["get", "k"],
+        &["get", "k", "--http"],
+        &["stat", "k"],
+        &["ls"],
+        &["rm", "k"],
+        &["bench", "--sizes", "4KiB", "--clients", "1", "--rounds", "1"],
+    ] {
+        let started = Instant::now();
+        let output = run(&[&["--url", &url], command].concat(), b"");
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(69), "{command:?}: {line}");
+        assert!(line.contains(&url) || line.contains("waited"), "{command:?}: {line}");
+        assert!(started.elapsed() < Duration::from_secs(30), "{command:?}: {line}");
+    }
 }

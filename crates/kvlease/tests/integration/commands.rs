@@ -1,10 +1,16 @@
 //! The commands for people, against a real daemon.
 
-use std::{fs, process::Output};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+    thread,
+};
 
+use kvlease_harness::{await_that, unused_address};
 use kvlease_testing::bytes;
-
-use kvlease_harness::unused_address;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{daemon, run, run_on, run_with};
 
@@ -273,4 +279,73 @@ fn files_and_segments_that_cannot_be_had_are_status_74() {
         assert_eq!(status(&output), 74, "{args:?}");
         assert!(said(&output).contains(named), "{}", said(&output));
     }
+}
+
+#[test]
+fn a_get_that_is_interrupted_leaves_no_file() {
+    let daemon = daemon();
+    let dir = tempfile::tempdir().unwrap();
+    // It announces an object and sends a part of it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            // To the empty line at the end of the head.
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\npart";
+            stream.write_all(reply).unwrap();
+            kept.push(stream);
+        }
+    });
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut get = Command::new(daemon.launch().binary());
+        get.args(["--url", &url, "get", "--http", "k", "out"]).current_dir(dir.path());
+        let mut get = get.stderr(Stdio::null()).spawn().unwrap();
+        let files = || fs::read_dir(dir.path()).unwrap().count();
+        await_that("the file is being written", || files() == 1);
+        kill_process(Pid::from_child(&get), signal).unwrap();
+        assert_eq!(get.wait().unwrap().code(), Some(status), "{signal:?}");
+        assert_eq!(files(), 0, "{signal:?}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_status_and_a_reader_that_went_is_none() {
+    let daemon = daemon();
+    for n in 0..300 {
+        succeed(run_on(&daemon, &["put", &format!("{n}{}", "k".repeat(500))], b"bytes"));
+    }
+    let command = |args: &[&str]| {
+        let mut command = Command::new(daemon.launch().binary());
+        command.args(["--url", &daemon.url()]).args(args).env_remove("KVLEASE_URL");
+        command
+    };
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command(&["ls"]).stdout(full()).output().unwrap();
+    assert_eq!(status(&output), 74, "{output:?}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(&["ls"]).stdout(writer).output().unwrap();
+    assert_eq!((status(&output), &output.stderr[..]), (0, &b""[..]));
+    // What a command did is its status, whether its note can be read or not.
+    let stored = command(&["put", "new", "Cargo.toml"]).stderr(full()).status().unwrap();
+    assert_eq!(stored.code(), Some(0));
+    let absent = command(&["stat", "absent"]).stderr(full()).status().unwrap();
+    assert_eq!(absent.code(), Some(1));
+}
+
+#[test]
+fn the_address_of_a_daemon_is_read_by_the_commands_that_need_one() {
+    let with_url = |url: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvlease"));
+        command.args(args).env("KVLEASE_URL", url).output().unwrap()
+    };
+    let printed = succeed(with_url("ftp://x", &["serve", "--print-config"]));
+    assert!(String::from_utf8(printed.stdout).unwrap().contains("[server]"));
+    assert_eq!(status(&with_url("ftp://x", &["ls"])), 64);
+    // As if unset: the default address, where nothing of this test listens.
+    let output = with_url("", &["stat", "no-such-key-of-this-test"]);
+    assert_ne!(status(&output), 64, "{output:?}");
 }

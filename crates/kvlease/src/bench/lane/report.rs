@@ -1,4 +1,4 @@
-//! Figures of the fast lane, next to their aims.
+//! Figures of the fast lane.
 
 use std::fmt::Write as _;
 
@@ -6,9 +6,6 @@ use kvlease_client::ByteSize;
 use serde::Serialize;
 
 use crate::text::{human_size, optional};
-
-/// The most processor time that a put should take on both sides together.
-const AIM_PUT_CPU_MS_PER_GB: f64 = 110.0;
 
 /// Everything that was measured over the fast lane.
 #[derive(Debug, Serialize)]
@@ -21,8 +18,6 @@ pub(in super::super) struct LaneReport {
     calls: Vec<LaneCallRow>,
     /// One row for each size and batch.
     transfers: Vec<LaneTransferRow>,
-    /// Aim: the most of `put_cpu_ms_per_gb`.
-    aim_put_cpu_ms_per_gb: f64,
 }
 
 /// Latency of one kind of call; medians over rounds.
@@ -36,8 +31,6 @@ pub(super) struct LaneCallRow {
     pub(super) p50_us: f64,
     /// The same for each of its keys.
     pub(super) us_per_key: f64,
-    /// Aim: the most of that.
-    pub(super) aim_us_per_key: f64,
     /// Time of a lease and its release over HTTP, as a multiple of it.
     pub(super) http_times: Option<f64>,
 }
@@ -57,14 +50,10 @@ pub(super) struct LaneTransferRow {
     pub(super) get_gb_per_s: f64,
     /// Get by memcpy of the same round.
     pub(super) get_ratio: f64,
-    /// Aim: the least of that.
-    pub(super) aim_get_ratio: Option<f64>,
     /// Reserve, copy with checksum from the heap to the arena, commit; on one thread.
     pub(super) put_gb_per_s: f64,
     /// Put by memcpy of the same round.
     pub(super) put_ratio: f64,
-    /// Aim: the least of that.
-    pub(super) aim_put_ratio: Option<f64>,
     /// Processor time of daemon and client for puts; absent if the daemon's process is not known.
     pub(super) put_cpu_ms_per_gb: Option<f64>,
     /// An object as a view, and its end.
@@ -78,8 +67,7 @@ impl LaneReport {
         calls: Vec<LaneCallRow>,
         transfers: Vec<LaneTransferRow>,
     ) -> Self {
-        let aim_put_cpu_ms_per_gb = AIM_PUT_CPU_MS_PER_GB;
-        Self { missing: None, http_lease_release_us, calls, transfers, aim_put_cpu_ms_per_gb }
+        Self { missing: None, http_lease_release_us, calls, transfers }
     }
 
     /// A report without figures, with the reason.
@@ -95,23 +83,21 @@ impl LaneReport {
             let _ = writeln!(text, "\nNo figures of the fast lane: {why}.");
             return;
         }
-        text.push_str("\nfast lane         keys   p50 us   us a key      aim   HTTP times\n");
+        text.push_str("\nfast lane         keys   p50 us   us a key   HTTP times\n");
         for row in &self.calls {
             let _ = writeln!(
                 text,
-                "{:<16} {:>5} {:>8.1} {:>10.3} {:>8} {:>12}",
+                "{:<16} {:>5} {:>8.1} {:>10.3} {:>12}",
                 row.operation,
                 row.keys,
                 row.p50_us,
                 row.us_per_key,
-                row.aim_us_per_key,
                 optional(row.http_times, 0),
             );
         }
         let _ = writeln!(
             text,
-            "HTTP times: a lease and its release over HTTP, {:.1} us in these rounds, by us a key; \
-             aim: 100.\n",
+            "HTTP times: a lease and its release over HTTP, {:.1} us in these rounds, by us a key.\n",
             self.http_lease_release_us
         );
         self.write_transfers(text);
@@ -119,30 +105,24 @@ impl LaneReport {
 
     fn write_transfers(&self, text: &mut String) {
         text.push_str(
-            "    size batch   memcpy      get    ratio      aim      put    ratio      aim  CPU of both      view\n\
-            \x20                  GB/s     GB/s                       GB/s                      ms/GB put  us a key\n",
+            "    size batch   memcpy      get    ratio      put    ratio  CPU of both      view\n\
+            \x20                  GB/s     GB/s              GB/s             ms/GB put  us a key\n",
         );
         for row in &self.transfers {
             let _ = writeln!(
                 text,
-                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>8} {:>8.2} {:>8.2} {:>8} {:>12} {:>9.2}",
+                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>12} {:>9.2}",
                 human_size(ByteSize::new(row.size)),
                 row.batch,
                 row.memcpy_gb_per_s,
                 row.get_gb_per_s,
                 row.get_ratio,
-                optional(row.aim_get_ratio, 1),
                 row.put_gb_per_s,
                 row.put_ratio,
-                optional(row.aim_put_ratio, 1),
                 optional(row.put_cpu_ms_per_gb, 0),
                 row.view_us_per_key,
             );
         }
-        let _ = writeln!(
-            text,
-            "One client on one thread, checksums on both ways. Aim for the CPU of both: {}.",
-            self.aim_put_cpu_ms_per_gb
-        );
+        text.push_str("One client on one thread, checksums on both ways.\n");
     }
 }

@@ -148,21 +148,9 @@ fn summarize(cell: LaneCell, rounds: &[Round]) -> LaneTransferRow {
         memcpy_gb_per_s: all(&|round| round.memcpy),
         get_gb_per_s: all(&|round| round.get),
         get_ratio: all(&|round| round.get / round.memcpy),
-        aim_get_ratio: aims(cell).0,
         put_gb_per_s: all(&|round| round.put),
         put_ratio: all(&|round| round.put / round.memcpy),
-        aim_put_ratio: aims(cell).1,
         put_cpu_ms_per_gb: of(&|round| round.put_cpu),
         view_us_per_key: all(&|round| round.view_us),
-    }
-}
-
-/// Aims for a get and a put of this size, in parts of memcpy.
-fn aims(cell: LaneCell) -> (Option<f64>, Option<f64>) {
-    match cell.size.bytes() >> 10 {
-        256 => (Some(0.8), Some(0.6)),
-        4096 => (None, Some(1.0)),
-        16384 => (Some(1.4), Some(1.2)),
-        _ => (None, None),
     }
 }
