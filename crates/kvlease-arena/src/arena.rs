@@ -46,7 +46,7 @@ impl Arena {
     ///
     /// Each [`ArenaError`] is one line that names a configuration key, its value and the remedy.
     pub fn open(options: &SegmentOptions) -> Result<Self, ArenaError> {
-        let directory = Directory::own(options)?;
+        let directory = Directory::own(&options.dir, &options.name)?;
         let opened = match Opened::in_directory(&directory, options) {
             Ok(opened) => opened,
             Err(error) => {

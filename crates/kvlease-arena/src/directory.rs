@@ -33,7 +33,7 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::{ArenaError, SegmentOptions};
+use crate::ArenaError;
 
 const PRIVATE_PREFIX: &str = ".kvlease.";
 const PRIVATE_MODE: Mode = Mode::RWXU;
@@ -84,14 +84,25 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// Opens and locks the private directory of a segment, to remove it; `None` if there is none.
+    pub(crate) fn of_existing(dir: &Path, name: &SegmentName) -> Result<Option<Self>, ArenaError> {
+        let private_path = private_path(dir, name);
+        match statat(CWD, &private_path, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(ArenaError::io("look at the private directory", private_path)(errno)),
+            // Whatever is removed now is as good as made by this process.
+            Ok(_) => Ok(Some(Self { made: true, ..Self::own(dir, name)? })),
+        }
+    }
+
     /// Opens or makes the private directory, and locks it.
-    pub(crate) fn own(options: &SegmentOptions) -> Result<Self, ArenaError> {
+    pub(crate) fn own(dir: &Path, name: &SegmentName) -> Result<Self, ArenaError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let public = openat(CWD, &options.dir, flags, Mode::empty())
-            .map_err(ArenaError::io("open the shared memory directory", &options.dir))?;
-        let private_path = options.dir.join(format!("{PRIVATE_PREFIX}{}", options.name));
+        let public = openat(CWD, dir, flags, Mode::empty())
+            .map_err(ArenaError::io("open the shared memory directory", dir))?;
+        let private_path = private_path(dir, name);
         let (private, made) = open_private(&public, &private_path)?;
-        let lock = lock(&private, &private_path, &options.name).inspect_err(|_| {
+        let lock = lock(&private, &private_path, name).inspect_err(|_| {
             if made {
                 remove(&public, &private, &private_path);
             }
@@ -99,8 +110,8 @@ impl Directory {
         Ok(Self {
             public,
             private,
-            public_path: options.dir.join(options.name.as_str()),
-            name: options.name.clone(),
+            public_path: dir.join(name.as_str()),
+            name: name.clone(),
             private_path,
             made,
             lock,
@@ -195,6 +206,10 @@ impl Directory {
             }
         }
     }
+}
+
+fn private_path(dir: &Path, name: &SegmentName) -> PathBuf {
+    dir.join(format!("{PRIVATE_PREFIX}{name}"))
 }
 
 /// Removes a private directory that this start made. Errors are ignored: the failure to report is

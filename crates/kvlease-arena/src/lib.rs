@@ -40,4 +40,4 @@ pub use link::LinkStatus;
 pub use manifest::{Manifest, ManifestFile, ManifestOrigin, StoredManifest};
 pub use options::{DEFAULT_SEGMENT_MODE, SegmentOptions};
 pub use populate::{Progress, Shortfall};
-pub use undo::Undo;
+pub use undo::{Undo, remove_segment};

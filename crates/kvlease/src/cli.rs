@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Ls(commands::ls::LsArgs),
     /// Remove objects
     Rm(commands::rm::RmArgs),
+    /// Remove what daemons left in shared memory
+    Segment(commands::segment::SegmentArgs),
     /// Measure a daemon next to memcpy
     Bench(BenchArgs),
 }

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Stat(args) => commands::stat::run(&cli.daemon, args),
         Command::Ls(args) => commands::ls::run(&cli.daemon, args),
         Command::Rm(args) => commands::rm::run(&cli.daemon, args),
+        Command::Segment(args) => return commands::segment::run(args),
         Command::Bench(args) => bench::run(&cli.daemon, args),
     };
     match outcome {

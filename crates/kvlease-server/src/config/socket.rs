@@ -36,7 +36,7 @@ impl SocketPlace {
     }
 
     /// The path of the socket beside the segment `name` in `dir`; `None` if there is to be none.
-    pub(super) fn path(
+    pub(crate) fn path(
         &self,
         dir: &Path,
         name: &SegmentName,

@@ -48,9 +48,19 @@ impl Socket {
         if config.socket == SocketPlace::Auto {
             directory::make(path).map_err(refused)?;
         }
-        make_way(path).map_err(refused)?;
-        let (socket, listener) = Self::make(path, config).map_err(refused)?;
-        Ok((socket, listener))
+        let made = make_way(path).and_then(|()| Self::make(path, config));
+        if made.is_err() && config.socket == SocketPlace::Auto {
+            directory::remove(path);
+        }
+        made.map_err(refused)
+    }
+
+    /// Removes the socket that a daemon left which is gone.
+    /// Its directory goes too, if it is empty then.
+    pub(crate) fn remove_stale(path: &Path) -> Result<(), ServeError> {
+        make_way(path).map_err(|source| refusal(path, source))?;
+        directory::remove(path);
+        Ok(())
     }
 
     fn make(path: &Path, config: &Config) -> io::Result<(Self, UnixListener)> {

@@ -4,6 +4,7 @@ pub(crate) mod get;
 pub(crate) mod ls;
 pub(crate) mod put;
 pub(crate) mod rm;
+pub(crate) mod segment;
 pub(crate) mod serve;
 pub(crate) mod stat;
 

@@ -349,3 +349,24 @@ fn the_address_of_a_daemon_is_read_by_the_commands_that_need_one() {
     let output = with_url("", &["stat", "no-such-key-of-this-test"]);
     assert_ne!(status(&output), 64, "{output:?}");
 }
+
+#[test]
+fn a_segment_is_removed_with_all_its_files_unless_a_daemon_runs_on_it() {
+    let mut daemon = daemon();
+    let name = daemon.segment().name().to_owned();
+    let refused = run(&["segment", "rm", &name], b"");
+    assert_eq!(status(&refused), 69, "{}", said(&refused));
+    assert!(said(&refused).contains("in use"), "{}", said(&refused));
+    daemon.kill().unwrap();
+    assert!(daemon.segment().socket_path().exists(), "a kill leaves the socket");
+    succeed(run(&["segment", "rm", &name], b""));
+    assert!(daemon.segment().is_absent());
+    assert_eq!(status(&run(&["segment", "rm", &name], b"")), 1);
+    // Another program's file is not the segment's.
+    daemon.start_again().unwrap();
+    daemon.kill().unwrap();
+    fs::remove_file(daemon.segment().path()).unwrap();
+    fs::write(daemon.segment().path(), b"of another program").unwrap();
+    succeed(run(&["segment", "rm", &name], b""));
+    assert_eq!(fs::read(daemon.segment().path()).unwrap(), b"of another program");
+}
