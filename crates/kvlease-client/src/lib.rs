@@ -50,4 +50,4 @@ pub use kvlease_lane as lane;
 pub use kvlease_lmcache as adapter;
 pub use kvlease_sys::{ExternalBuffer, ExternalBytes};
 pub use kvlease_types::SegmentName;
-pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key};
+pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, human_size};

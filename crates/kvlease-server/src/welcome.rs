@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path};
 use kvlease_arena::ManifestOrigin;
 use kvlease_cache::Restored;
 use kvlease_engine::{EngineStats, Recovery};
-use kvlease_types::{ByteSize, SegmentName};
+use kvlease_types::{ByteSize, SegmentName, human_size};
 
 use crate::config::Config;
 
@@ -20,9 +20,9 @@ pub(crate) fn welcome(
     let name = &config.shared_memory_name;
     let path = config.shared_memory_dir.join(name.to_string());
     let path = path.display();
-    let capacity = stats.catalog.capacity;
+    let capacity = human_size(stats.catalog.capacity);
     let found = found(&stats.recovery);
-    let catalog = stats.catalog.memory_max;
+    let catalog = human_size(stats.catalog.memory_max);
     let eviction = config.eviction;
     let host = reachable(address);
     let socket = socket.map_or_else(|| "none".into(), |path| path.display().to_string());
@@ -80,7 +80,7 @@ fn found(recovery: &Recovery) -> String {
     match recovery.origin {
         ManifestOrigin::Created => "new".into(),
         _ if objects == 0 => "reopened, empty".into(),
-        _ => format!("reopened with {objects} objects of {}", ByteSize::new(bytes)),
+        _ => format!("reopened with {objects} objects of {}", human_size(ByteSize::new(bytes))),
     }
 }
 

@@ -16,6 +16,7 @@ mod object;
 mod outcome;
 mod segment_name;
 mod size;
+mod size_text;
 mod time;
 
 pub use caller::{Caller, Owner, Peer};
@@ -26,4 +27,5 @@ pub use object::SealedObject;
 pub use outcome::{Miss, Mode, RemoveRefused, WriteRefused};
 pub use segment_name::{DEFAULT_SEGMENT_DIR, SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
 pub use size::{ByteSize, ParseByteSizeError};
+pub use size_text::human_size;
 pub use time::Timestamp;

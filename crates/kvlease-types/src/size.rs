@@ -1,17 +1,13 @@
 //! Amounts of bytes, as people write them.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 /// An amount of bytes.
 ///
-/// Parses `1GiB`, `64Gi`, `512 MiB`, `1.5GB`, `64G`, `4096`; prints the largest binary unit that
-/// divides it.
+/// Parses `1GiB`, `64Gi`, `512 MiB`, `1.5GB`, `64G`, `4096`; prints exactly, in the unit with the
+/// smallest number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct ByteSize(u64);
-
-/// Units for printing, by falling size.
-const UNITS: [(&str, u64); 4] =
-    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 impl ByteSize {
     /// No bytes.
@@ -40,16 +36,6 @@ impl ByteSize {
     /// The amount in bytes.
     pub const fn bytes(self) -> u64 {
         self.0
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary = UNITS.iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
-        match binary {
-            Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
-            None => write!(f, "{}B", self.0),
-        }
     }
 }
 

@@ -5,32 +5,13 @@ use std::{
     io::{Write, stderr},
 };
 
-use kvlease_client::{ByteSize, Key};
+use kvlease_client::Key;
+pub(crate) use kvlease_client::human_size;
 
 /// Says a line on stderr. One that cannot be written is dropped: what a command did is its exit
 /// status.
 pub(crate) fn note(line: fmt::Arguments<'_>) {
     let _ = writeln!(stderr(), "{line}");
-}
-
-/// A size with one decimal and the binary unit that suits it: `16.0MiB`.
-pub(crate) fn human_size(size: ByteSize) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let bytes = size.bytes();
-    if bytes < 1024 {
-        return format!("{bytes}B");
-    }
-    let mut amount = bytes as f64 / 1024.0;
-    let mut unit = UNITS[0];
-    for larger in &UNITS[1..] {
-        // What would round up to 1024.0 is one of the next unit.
-        if amount < 1023.95 {
-            break;
-        }
-        amount /= 1024.0;
-        unit = larger;
-    }
-    format!("{amount:.1}{unit}")
 }
 
 /// A key without characters that a terminal would act on.
@@ -56,22 +37,6 @@ pub(crate) fn optional(figure: Option<f64>, decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_one_decimal_and_the_unit_that_suits() {
-        for (bytes, text) in [
-            (0, "0B"),
-            (1023, "1023B"),
-            (1024, "1.0KiB"),
-            (1536, "1.5KiB"),
-            ((1 << 20) - 1, "1.0MiB"),
-            (16 << 20, "16.0MiB"),
-            (5 << 40, "5.0TiB"),
-            (5 << 50, "5120.0TiB"),
-        ] {
-            assert_eq!(human_size(ByteSize::new(bytes)), text, "{bytes}");
-        }
-    }
 
     #[test]
     fn keys_cannot_steer_the_terminal() {
