@@ -14,6 +14,7 @@ use super::{
     args::ServeArgs,
     error::ConfigError,
     settings::{Config, SETTINGS, Setting},
+    unknown,
 };
 
 /// Time within which a configuration has to come out of a pipe.
@@ -81,8 +82,11 @@ impl Loading {
         })?;
         for (section, keys) in sections {
             let toml::Value::Table(keys) = keys else {
-                return Err(unknown(&section, &plain(&keys), &shown));
+                return Err(unknown::path(&section, &plain(&keys), &shown));
             };
+            if keys.is_empty() && !unknown::is_section(&section) {
+                return Err(unknown::section(&section, &shown));
+            }
             for (key, value) in keys {
                 self.set(&format!("{section}.{key}"), &plain(&value), &shown)?;
             }
@@ -104,7 +108,7 @@ impl Loading {
                 Some(setting) => self.apply(setting, &value, &name)?,
                 None if OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) => {}
                 None if is_service_link(&name) => {}
-                None => return Err(unknown_variable(&name, &value)),
+                None => return Err(unknown::variable(&name, &value)),
             }
         }
         Ok(())
@@ -133,7 +137,7 @@ impl Loading {
     fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
         match SETTINGS.iter().find(|setting| setting.path == path) {
             Some(setting) => self.apply(setting, value, origin),
-            None => Err(unknown(path, value, origin)),
+            None => Err(unknown::path(path, value, origin)),
         }
     }
 
@@ -204,30 +208,6 @@ fn is_service_link(name: &str) -> bool {
         || name.contains("_SERVICE_PORT")
         || name.ends_with("_PORT")
         || numbered.into_iter().any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-fn unknown(path: &str, value: &str, origin: &str) -> ConfigError {
-    let section = path.split('.').next().unwrap_or_default();
-    let siblings: Vec<_> = SETTINGS
-        .iter()
-        .filter_map(|setting| setting.path.strip_prefix(section)?.strip_prefix('.'))
-        .collect();
-    let remedy = if siblings.is_empty() {
-        "use one of the sections server, cache, lease, log".to_owned()
-    } else {
-        format!("in {section} there are {}", siblings.join(", "))
-    };
-    ConfigError::Unknown { key: path.into(), value: value.into(), remedy, origin: origin.into() }
-}
-
-fn unknown_variable(name: &str, value: &str) -> ConfigError {
-    let names: Vec<_> = SETTINGS.iter().map(|setting| setting.env).collect();
-    ConfigError::Unknown {
-        key: name.into(),
-        value: value.into(),
-        remedy: format!("unset it, or use one of {}", names.join(", ")),
-        origin: "environment".into(),
-    }
 }
 
 /// A TOML value as one would write it in a flag.
@@ -311,7 +291,8 @@ mod tests {
         let cases = [
             (file("typo", "[cache]\ncapasity = \"1GiB\"\n"), "cache.capasity", "1GiB", "capacity"),
             (file("section", "[cash]\ncapacity = 1\n"), "cash.capacity", "1", "cache"),
-            (file("top", "capacity = \"2GiB\"\n"), "capacity", "2GiB", "sections"),
+            (file("top", "capacity = \"2GiB\"\n"), "capacity", "2GiB", "section [cache]"),
+            (file("empty", "[cahce]\n[server]\n"), "[cahce]", "", "[cache]"),
             (file("unit", "[cache]\ncapacity = \"1XiB\"\n"), "cache.capacity", "1XiB", "1GiB"),
             (file("toml", "[cache]\n\ncapacity = = 1\n"), "line", "3", "TOML"),
             (

@@ -9,6 +9,7 @@ mod load;
 mod print;
 mod settings;
 mod socket;
+mod unknown;
 mod value;
 
 pub use args::ServeArgs;
