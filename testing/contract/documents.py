@@ -92,6 +92,8 @@ def runner(block: Block) -> str | None:
             return "settings"
         case "promql":
             return "query"
+        case "hex":
+            return "frame"
         case "json":
             return "reply" if isinstance(json.loads(block.text), dict) else None
         case "yaml":

@@ -9,6 +9,8 @@ import os
 import re
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tomllib
@@ -29,6 +31,9 @@ from daemon import Daemon, die_with_parent, wait_until
 BLOCKS = documents.blocks()
 RULES = documents.ROOT / "examples" / "prometheus" / "kvlease-rules.yaml"
 SMALL = "64MiB"
+# Of a frame of the fast lane; its kinds from the daemon begin with this number.
+HEADER_LEN = 16
+FIRST_ANSWER = 128
 
 
 def _blocks(runner: str) -> list[documents.Block]:
@@ -215,6 +220,26 @@ def test_the_json_has_the_fields_of_a_lease(document, daemon):
         assert example["offsets"][0].keys() == lease["offsets"][0].keys()
 
 
+@pytest.mark.parametrize("document", _documents("frame"))
+def test_the_daemon_answers_the_frames_of_a_client(document, daemon):
+    frames = [_frame(text) for text in _texts("frame", document)]
+    asked = [frame for frame in frames if _header(frame)[1] < FIRST_ANSWER]
+    with socket.socket(socket.AF_UNIX) as lane:
+        lane.settimeout(10)
+        lane.connect(str(daemon.socket))
+        lane.sendall(b"".join(asked))
+        welcome, descriptors, _, _ = socket.recv_fds(lane, HEADER_LEN, 2, socket.MSG_CMSG_CLOEXEC)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        assert len(descriptors) == 2
+        answers = [_received(lane, welcome)] + [_received(lane) for _ in asked[1:]]
+    # WELCOME, LEASES, and DONE for COMMIT and ABORT.
+    assert [_header(answer)[1] for answer in answers] == [129, 130, 131, 131]
+    assert {_header(answer)[3] for answer in answers} == {_header(frame)[3] for frame in asked}
+    welcomes = [frame for frame in frames if _header(frame)[1] == 129]
+    assert [len(frame) for frame in welcomes] == [len(answers[0])]
+
+
 @pytest.mark.parametrize("document", _documents("query"))
 def test_the_queries_name_metrics_of_the_daemon(document, daemon):
     served = daemon.fetch("/metrics")
@@ -223,6 +248,23 @@ def test_the_queries_name_metrics_of_the_daemon(document, daemon):
         for name in re.findall(r"\bkvlease_\w+", text):
             family = re.sub("_(total|bucket)$", "", name)
             assert f"# TYPE {family} " in served, name
+
+
+def _frame(text: str) -> bytes:
+    return bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
+
+
+def _header(frame: bytes) -> tuple[int, int, int, int]:
+    """Length of the payload, kind, flags and request."""
+    return struct.unpack_from("<IHHQ", frame)
+
+
+def _received(lane: socket.socket, frame: bytes = b"") -> bytes:
+    while len(frame) < HEADER_LEN or len(frame) < HEADER_LEN + _header(frame)[0]:
+        wanted = HEADER_LEN if len(frame) < HEADER_LEN else HEADER_LEN + _header(frame)[0]
+        frame += (piece := lane.recv(wanted - len(frame)))
+        assert piece, "the daemon closed the connection"
+    return frame
 
 
 def _adapter_class(native: bool) -> str:

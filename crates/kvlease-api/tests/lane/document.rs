@@ -5,6 +5,8 @@ use kvlease_api::lane::{
     LeaseStatus, ReserveStatus,
 };
 
+use crate::golden::file;
+
 const DOCUMENT: &str = include_str!("../../../../docs/fast-lane.md");
 
 /// Number and name of each row of the table under a heading.
@@ -36,6 +38,18 @@ fn the_tables_of_numbers_are_those_of_the_code() {
     assert_eq!(rows("Statuses of RESERVATIONS"), listed(statuses));
     let statuses = DoneStatus::ALL.iter().map(|status| (status.number().into(), status.name()));
     assert_eq!(rows("Statuses of DONE and RENEWED"), listed(statuses));
+}
+
+#[test]
+fn the_frames_in_hexadecimal_are_the_golden_ones() {
+    let blocks: Vec<_> = DOCUMENT.split("```hex\n# ").skip(1).collect();
+    for block in &blocks {
+        let (name, text) = block.split_once('\n').unwrap();
+        let kind = Kind::ALL.iter().find(|kind| kind.name().eq_ignore_ascii_case(name)).unwrap();
+        let text = text.split("```").next().unwrap();
+        assert_eq!(text, file(*kind), "{name}");
+    }
+    assert_eq!(blocks.len(), 6);
 }
 
 #[test]

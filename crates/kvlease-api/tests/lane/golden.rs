@@ -6,7 +6,7 @@ use crate::samples::sample;
 
 /// The golden file of each kind: bytes in hexadecimal, `#` begins a comment.
 #[rustfmt::skip]
-fn file(kind: Kind) -> &'static str {
+pub(crate) fn file(kind: Kind) -> &'static str {
     match kind {
         Kind::Hello => include_str!("golden/hello.hex"),
         Kind::Acquire => include_str!("golden/acquire.hex"),
