@@ -6,6 +6,7 @@ use std::{
     ops::Deref,
     path::{Path, PathBuf},
     process::{Child, ExitStatus},
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,7 +40,7 @@ pub struct Daemon {
     launch: Launch,
     // Before the segment: the process is dead before its files go.
     running: Option<Running>,
-    segment: Segment,
+    segment: Arc<Segment>,
     logs: TempDir,
     starts: u32,
 }
@@ -61,8 +62,23 @@ impl Daemon {
 
     /// Daemon that has not been started, with the name of a segment that does not exist.
     pub fn new(launch: Launch) -> anyhow::Result<Self> {
+        Self::on(launch, Arc::new(Segment::new()))
+    }
+
+    /// The same on a segment that other daemons may have as well, one at a time.
+    pub fn on(launch: Launch, segment: Arc<Segment>) -> anyhow::Result<Self> {
         let logs = TempDir::with_prefix("kvlease-log-")?;
-        Ok(Self { launch, running: None, segment: Segment::new(), logs, starts: 0 })
+        Ok(Self { launch, running: None, segment, logs, starts: 0 })
+    }
+
+    /// Takes this segment from the next start on.
+    ///
+    /// # Panics
+    ///
+    /// If it runs.
+    pub fn take_segment(&mut self, segment: Arc<Segment>) {
+        assert!(self.running.is_none(), "the daemon runs on its segment");
+        self.segment = segment;
     }
 
     /// Settings that it is started with.
@@ -92,7 +108,8 @@ impl Daemon {
         self.spawn_as(&self.launch.clone())
     }
 
-    fn spawn_as(&mut self, launch: &Launch) -> anyhow::Result<()> {
+    /// The same with other settings, for this start alone.
+    pub fn spawn_as(&mut self, launch: &Launch) -> anyhow::Result<()> {
         assert!(self.running.is_none(), "the daemon runs already");
         self.starts += 1;
         let mut command = launch.command(&self.segment)?;
@@ -194,6 +211,12 @@ impl Daemon {
         let mut running = self.running.take().context("the daemon does not run")?;
         running.process.kill()?;
         Ok(running.process.wait()?)
+    }
+
+    /// Asks it to end by `SIGTERM`, and waits for nothing.
+    pub fn ask_to_end(&self) -> anyhow::Result<()> {
+        self.signal(Signal::TERM)?;
+        Ok(())
     }
 
     /// Ends it by `SIGTERM` and waits for its end.

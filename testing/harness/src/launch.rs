@@ -45,6 +45,13 @@ impl Launch {
         }
     }
 
+    /// The same with an arena of this size.
+    #[must_use]
+    pub fn capacity(mut self, capacity: impl Into<String>) -> Self {
+        self.capacity = capacity.into();
+        self
+    }
+
     /// The same on this address, which stays the same at each start.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Self {

@@ -68,6 +68,11 @@ impl StockClient {
         Ok(self.call("DELETE", &object(bucket, key), b"")?.status)
     }
 
+    /// Asks whether there is an object. Returns the status.
+    pub fn exists(&self, bucket: &str, key: &str) -> io::Result<u16> {
+        Ok(self.call("HEAD", &object(bucket, key), b"")?.status)
+    }
+
     /// Reads an object under a lease of this time, and releases it.
     pub fn get(&mut self, bucket: &str, key: &str, ttl: Duration) -> io::Result<StockRead> {
         let (wait, ttl_s) = (self.limit.as_millis() / 2, ttl.as_secs_f64());

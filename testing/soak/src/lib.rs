@@ -7,6 +7,7 @@
 //! | [`restarts`] | a daemon that is killed again and again, and its objects after each start |
 //! | [`interference`] | calls over HTTP, timed beside many clients of the fast lane |
 //! | [`drill`] | single processes that the drills in this package's tests kill |
+//! | [`world`] | two daemons, clients of all kinds and strangers, in any order of starts and stops |
 //! | [`neighbour`] | processes of another user that attack a daemon and its clients |
 //!
 //! Two questions are the same in all of them: was any byte wrong that a reader was entitled to, and
@@ -30,6 +31,7 @@ pub mod soak;
 mod stores;
 mod verdict;
 mod workload;
+pub mod world;
 
 pub use clients::{Place, Way};
 pub use counts::Count;

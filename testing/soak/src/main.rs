@@ -17,6 +17,7 @@ use kvlease_soak::{
     neighbour::{self, Attack},
     restarts::{self, RestartsArgs},
     soak::{self, ClientArgs, Role, SoakArgs},
+    world::{self, WorldArgs},
 };
 use kvlease_testing::mix;
 use serde::Serialize;
@@ -48,6 +49,8 @@ enum Part {
     Interference(InterferenceArgs),
     /// Kills the daemon again and again, and checks that its objects are still there
     Restarts(RestartsArgs),
+    /// Lets two daemons, clients of all kinds and strangers go on in any order, from one seed
+    World(WorldArgs),
     /// A client of a soak
     #[command(hide = true)]
     Client {
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         None => run_soak(&cli),
         Some(Part::Interference(args)) => run_interference(args, cli.json),
         Some(Part::Restarts(args)) => run_restarts(args, cli.json),
+        Some(Part::World(args)) => run_world(args, cli.json),
         Some(Part::Client { role, args }) => {
             soak::run_client(*role, args).map(|()| ExitCode::SUCCESS)
         }
@@ -101,6 +105,11 @@ fn run_restarts(args: &RestartsArgs, json: bool) -> anyhow::Result<ExitCode> {
         return print(&report, &report.faults(), json);
     }
     let report = restarts::run(args, seed(args.seed))?;
+    print(&report, &report.faults(), json)
+}
+
+fn run_world(args: &WorldArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let report = world::run(args, seed(args.seed))?;
     print(&report, &report.faults(), json)
 }
 
