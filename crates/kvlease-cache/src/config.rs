@@ -18,6 +18,10 @@ pub const FREE_TARGET_MAX: ByteSize = ByteSize::mib(256);
 /// The smallest arena for which [`CatalogConfig::free_target_for`] gives a free target.
 pub const FREE_TARGET_CAPACITY_MIN: ByteSize = ByteSize::gib(1);
 
+/// Objects that one call evicts at most to make space, before it asks for a drain: others can use the
+/// catalog in between.
+pub const EVICTIONS_PER_CALL_MAX: u64 = 128;
+
 /// Objects that eviction ahead of need chooses, and gives up, at once. A drain then gives back no
 /// more names at once than an allocator keeps at hand, which is cheaper than in large batches.
 pub const VICTIMS_BATCH: usize = 8;

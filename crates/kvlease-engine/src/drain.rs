@@ -21,14 +21,14 @@ use std::{
     },
 };
 
-use kvlease_cache::{Catalog, Change, Gap, Room};
+use kvlease_cache::{Catalog, Change, EVICTIONS_PER_CALL_MAX, Gap, Room};
 use kvlease_types::WriteRefused;
 
 use crate::{readers::Readers, shared::Shared, state::State};
 
 /// Drains that a request for space waits for with the catalog unlocked, while other requests may
-/// take the space that it made.
-const DRAINS_UNLOCKED: usize = 4;
+/// take the space that it made: at least these, and as many as evict each object twice.
+const DRAINS_UNLOCKED: u64 = 4;
 
 const POISONED: &str = "a panic ends the process, so no thread meets a poisoned lock";
 
@@ -92,7 +92,8 @@ impl<'a> StateGuard<'a> {
         mut ask: impl FnMut(&mut Catalog) -> Result<Room<T>, WriteRefused>,
     ) -> Result<T, WriteRefused> {
         // First in turns with other requests: the lock is given back for each drain.
-        for _ in 0..DRAINS_UNLOCKED {
+        let turns = DRAINS_UNLOCKED + 2 * self.catalog.evictable_objects() / EVICTIONS_PER_CALL_MAX;
+        for _ in 0..turns {
             if let Room::Given(space) = ask(&mut self.catalog)? {
                 return Ok(space);
             }

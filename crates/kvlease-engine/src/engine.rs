@@ -12,9 +12,19 @@ use kvlease_types::{
 use tokio::time::Instant;
 
 use crate::{
-    clock::now, config::EngineConfig, counters::CountersSnapshot, error::StartError,
-    grants::Grants, maintenance::Maintenance, put::Put, read::Read, recovery::Recovery,
-    requests::Renewed, reservation::Reservation, shared::Shared, write::Stored,
+    clock::now,
+    config::EngineConfig,
+    counters::CountersSnapshot,
+    error::StartError,
+    grants::Grants,
+    maintenance::Maintenance,
+    put::Put,
+    read::Read,
+    recovery::Recovery,
+    requests::{Renewed, ReserveLimits},
+    reservation::Reservation,
+    shared::Shared,
+    write::Stored,
 };
 
 /// The cache of one node: the catalog, the arena, and the threads that look after them.
@@ -136,15 +146,15 @@ impl Engine {
     }
 
     /// Takes space for objects of exact lengths, which the caller's client writes by itself.
-    /// Makes at most `reservations_max` reservations and refuses the rest.
+    /// Refuses what is beyond the limits.
     pub fn reserve(
         &self,
         caller: &Caller,
         bucket: &BucketName,
         items: Vec<(Key, ByteSize)>,
-        reservations_max: usize,
+        limits: ReserveLimits,
     ) -> Vec<Result<Reservation, WriteRefused>> {
-        self.shared.reserve(caller, bucket, items, reservations_max)
+        self.shared.reserve(caller, bucket, items, limits)
     }
 
     /// Publishes objects with the checksums that the caller computed from the bytes it wrote. A

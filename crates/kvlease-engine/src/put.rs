@@ -8,15 +8,27 @@ use kvlease_types::{BucketName, ByteSize, Caller, Extent, Key, WriteRefused};
 use crate::{
     clock::now,
     cursor::Cursor,
+    held_space::HeldSpace,
     shared::Shared,
     write::{Stored, Write},
 };
 
-/// The first reservation of an object whose length is not known beforehand.
-const UNSIZED_FIRST: ByteSize = ByteSize::mib(1);
+/// Part of the arena that uploads may take before their bytes come: within it each takes its space
+/// at once, and so mostly in one extent. Beyond it they take space in steps.
+const UNFILLED_PART: u64 = 8;
 
-/// The largest amount by which such a reservation grows at once.
-const UNSIZED_STEP_MAX: ByteSize = ByteSize::mib(64);
+/// First step, and the least later one.
+const STEP_MIN: u64 = 64 << 10;
+
+/// How much more than what has come a step takes. So bytes that did not come take little room from
+/// other objects, and a long body still has few extents.
+const STEP_GROWTH: u64 = 3;
+
+/// The largest step.
+const STEP_MAX: u64 = 64 << 20;
+
+/// The first step of an object whose length is not known beforehand, where there is room.
+const UNSIZED_FIRST: ByteSize = ByteSize::mib(1);
 
 /// A pending object whose bytes come through the daemon. It is invisible before [`Put::seal`];
 /// dropping it discards it and gives its extents back.
@@ -28,6 +40,8 @@ pub struct Put {
     cursor: Cursor,
     reserved: u64,
     received: u64,
+    /// Space that was reserved and whose bytes were not received.
+    unfilled: HeldSpace,
     digest: Digest,
 }
 
@@ -39,10 +53,17 @@ impl Put {
         key: Key,
         len: Option<ByteSize>,
     ) -> Result<Self, WriteRefused> {
-        let max = shared.config.object_len_max;
-        let first = len.unwrap_or(UNSIZED_FIRST.min(max));
+        let object_len_max = shared.config.object_len_max;
+        if len.is_some_and(|len| len > object_len_max) {
+            return Err(WriteRefused::TooLarge { object_len_max });
+        }
+        let mut unfilled = HeldSpace::none(&shared.unfilled);
+        let all = len.unwrap_or(UNSIZED_FIRST.min(object_len_max));
+        let first = ByteSize::new(take_step(&mut unfilled, shared, all.bytes(), STEP_MIN));
+        // What cannot be had as a whole is refused before any of it comes.
+        let lens = (first, len.unwrap_or(first));
         let (write, extents) =
-            Write::begin(shared, &mut shared.state(), caller, (bucket, key), first, now())?;
+            Write::begin(shared, &mut shared.state(), caller, (bucket, key), lens, now())?;
         Ok(Self {
             write,
             announced: len,
@@ -50,6 +71,7 @@ impl Put {
             cursor: Cursor::default(),
             reserved: first.bytes(),
             received: 0,
+            unfilled,
             digest: Digest::new(),
         })
     }
@@ -58,6 +80,7 @@ impl Put {
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteRefused> {
         self.make_room(bytes.len() as u64)?;
         self.received += bytes.len() as u64;
+        self.unfilled.give_back(bytes.len() as u64);
         while !bytes.is_empty() {
             let run = self.cursor.advance(&self.extents, bytes.len() as u64);
             let (now, later) = bytes.split_at(run.len.bytes() as usize);
@@ -82,19 +105,42 @@ impl Put {
         if needed <= self.reserved {
             return Ok(());
         }
-        if let Some(announced) = self.announced {
-            return Err(WriteRefused::TooLong { announced });
+        let object_len_max = self.write.shared.config.object_len_max;
+        let max = match self.announced {
+            Some(announced) if needed > announced.bytes() => {
+                return Err(WriteRefused::TooLong { announced });
+            }
+            None if needed > object_len_max.bytes() => {
+                return Err(WriteRefused::TooLarge { object_len_max });
+            }
+            announced => announced.unwrap_or(object_len_max).bytes(),
+        };
+        let left = max - self.reserved;
+        let needed = needed - self.reserved;
+        let all = if self.announced.is_some() { left } else { self.reserved.min(STEP_MAX) };
+        let least = (STEP_GROWTH * self.received).clamp(STEP_MIN, STEP_MAX).max(needed);
+        let (all, least) = (all.max(needed).min(left), least.min(left));
+        let step = take_step(&mut self.unfilled, &self.write.shared, all, least);
+        match self.write.extend(ByteSize::new(step)) {
+            Ok(extents) => self.extents.extend_from_slice(&extents),
+            Err(refused) => {
+                self.unfilled.give_back(step);
+                return Err(refused);
+            }
         }
-        let max = self.write.shared.config.object_len_max;
-        if needed > max.bytes() {
-            return Err(WriteRefused::TooLarge { object_len_max: max });
-        }
-        // Doubling keeps the extents of a long body few.
-        let step = self.reserved.min(UNSIZED_STEP_MAX.bytes()).max(needed - self.reserved);
-        let step = step.min(max.bytes() - self.reserved);
-        let extents = self.write.extend(ByteSize::new(step))?;
-        self.extents.extend_from_slice(&extents);
         self.reserved += step;
         Ok(())
     }
+}
+
+/// Takes `all` if uploads may have as much ahead of their bytes, and else no more than `least`.
+/// Returns how much.
+fn take_step(unfilled: &mut HeldSpace, shared: &Shared, all: u64, least: u64) -> u64 {
+    let most = ByteSize::new(shared.arena.capacity().bytes() / UNFILLED_PART);
+    if unfilled.try_take(all, most) {
+        return all;
+    }
+    let step = least.min(all);
+    unfilled.take(step);
+    step
 }

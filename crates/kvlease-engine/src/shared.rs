@@ -16,6 +16,7 @@ use crate::{
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
     error::StartError,
+    held_space::SpaceBudget,
     log_limit::LogLimit,
     readers::Readers,
     recovery::{Recovery, recover},
@@ -36,6 +37,12 @@ pub(crate) struct Shared {
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
     pub(crate) huge_pages: AtomicBool,
+    /// Space of uploads whose bytes have not come yet.
+    pub(crate) unfilled: Arc<SpaceBudget>,
+    /// Space of reservations that are open.
+    pub(crate) reserved: Arc<SpaceBudget>,
+    /// Of the lines that say that reservations are refused.
+    pub(crate) refused_reservations: LogLimit,
     /// Of the lines that say that leases are refused.
     pub(crate) refused_leases: LogLimit,
     /// Whether the public name was another file's when it was looked at last.
@@ -86,6 +93,9 @@ impl Shared {
             manifest: manifest_file,
             generations,
             huge_pages: AtomicBool::new(huge_pages),
+            unfilled: Arc::default(),
+            reserved: Arc::default(),
+            refused_reservations: LogLimit::default(),
             refused_leases: LogLimit::default(),
             name_taken: AtomicBool::new(false),
             room: Arc::default(),

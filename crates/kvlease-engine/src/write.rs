@@ -28,20 +28,21 @@ pub struct Stored {
 }
 
 impl Write {
-    /// Takes the name and space for `len` bytes.
+    /// Takes the name, and space for the `first` bytes of an object of `len`.
     pub(crate) fn begin(
         shared: &Arc<Shared>,
         state: &mut StateGuard<'_>,
         caller: &Caller,
         (bucket, key): (BucketName, Key),
-        len: ByteSize,
+        (first, len): (ByteSize, ByteSize),
         now: Timestamp,
     ) -> Result<(Self, Extents), WriteRefused> {
         let object_len_max = shared.config.object_len_max;
         if len > object_len_max {
             return Err(WriteRefused::TooLarge { object_len_max });
         }
-        let reservation = state.room(|catalog| catalog.reserve(&bucket, &key, len, now))?;
+        let reservation =
+            state.room(|catalog| catalog.reserve_first(&bucket, &key, (first, len), now))?;
         let (shared, id) = (Arc::clone(shared), reservation.id);
         Ok((Self { shared, caller: *caller, id, open: true }, reservation.extents))
     }

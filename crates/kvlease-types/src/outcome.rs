@@ -152,8 +152,8 @@ pub enum WriteRefused {
     /// The connection has no writable descriptor.
     #[error("the connection has no writable descriptor: ask for one in the hello")]
     NotWritable,
-    /// The connection has as many open reservations as it may have.
-    #[error("too many open reservations: commit or abort some first")]
+    /// The caller, or all together, have as many open reservations, or as much in them, as they may.
+    #[error("too many open reservations, or too much in them: commit or abort some first")]
     TooManyReservations,
 }
 

@@ -11,6 +11,11 @@ impl Catalog {
         self.room_ahead() * 2 < target && self.evictable.objects > self.victims.chosen.objects
     }
 
+    /// Objects that can be evicted now.
+    pub const fn evictable_objects(&self) -> u64 {
+        self.evictable.objects
+    }
+
     /// Chooses objects to be evicted next, at most `max`, until giving them up restores the free
     /// target. They serve until then, and one that is acquired is a victim no longer.
     ///

@@ -24,6 +24,18 @@ impl Catalog {
         len: ByteSize,
         now: Timestamp,
     ) -> Result<Room<Reservation>, WriteRefused> {
+        self.reserve_first(bucket, key, (len, len), now)
+    }
+
+    /// Reserves space for the `first` bytes of an object of `len`, if space for all of it can be
+    /// had: [`extend`](Self::extend) reserves the rest. Otherwise as [`reserve`](Self::reserve).
+    pub fn reserve_first(
+        &mut self,
+        bucket: &BucketName,
+        key: &Key,
+        (first, len): (ByteSize, ByteSize),
+        now: Timestamp,
+    ) -> Result<Room<Reservation>, WriteRefused> {
         let hash = self.objects.hash(bucket.as_str(), key.as_str());
         if let Some(slot) = self.objects.find_hashed(hash, bucket.as_str(), key.as_str()) {
             return Err(match self.objects[slot].state {
@@ -32,9 +44,9 @@ impl Catalog {
             });
         }
         // Refuse before anything is evicted.
-        let units = self.units_within(len)?;
+        let all = self.units_within(len.max(first))?;
         let mut allocation = Allocation::default();
-        if self.check_space(&allocation, units, now)? == Room::AfterDrain {
+        if self.check_space(&allocation, all, now)? == Room::AfterDrain {
             return Ok(Room::AfterDrain);
         }
         let known = self.objects.find_bucket(bucket.as_str());
@@ -46,15 +58,16 @@ impl Catalog {
             return Ok(Room::AfterDrain);
         }
         let slot = self.objects.next_slot();
+        let units = self.units_within(first)?;
         if !self.claim(&mut allocation, slot, units) {
             return Ok(Room::AfterDrain);
         }
         self.generation += 1;
         let generation = self.generation;
-        self.objects.insert(hash, (bucket, known), key.clone(), len.bytes(), generation);
+        self.objects.insert(hash, (bucket, known), key.clone(), first.bytes(), generation);
         self.objects[slot].allocation = allocation;
         self.pending.add(&self.objects[slot]);
-        let extents = self.extents_of(slot, 0, len.bytes());
+        let extents = self.extents_of(slot, 0, first.bytes());
         Ok(Room::Given(Reservation { id: WriteId { slot, generation }, extents }))
     }
 

@@ -44,6 +44,7 @@ reached!(
     refused_memory,
     refused_leases,
     refused_of_owner,
+    reserved_in_part,
     refused_of_memory,
     hung_up,
     expired,
@@ -151,7 +152,7 @@ impl Run {
         self.model.populate(units as usize);
         for unit in 0..units {
             let name = ("b0".to_owned(), format!("splinter {unit}"));
-            self.reserve_as(name.clone(), UNIT.bytes());
+            self.reserve_as(name.clone(), UNIT.bytes(), UNIT.bytes());
             self.seal();
             self.observe();
             if unit % 2 == 0 {

@@ -37,23 +37,26 @@ impl Run {
     pub(crate) fn reserve(&mut self) {
         let name = if self.draws.one_in(10) { self.known_name() } else { self.name() };
         let len = self.len();
-        self.reserve_as(name, len);
+        let first = if self.draws.one_in(4) { self.draws.below(len + 1) } else { len };
+        self.reached.reserved_in_part += u64::from(first < len);
+        self.reserve_as(name, first, len);
     }
 
-    pub(crate) fn reserve_as(&mut self, name: (String, String), len: u64) {
+    pub(crate) fn reserve_as(&mut self, name: (String, String), first: u64, len: u64) {
         let (bucket, key) = (BucketName::new(&*name.0).unwrap(), Key::new(&*name.1).unwrap());
         let known = self.model.named.get(&name).copied();
+        let lens = (ByteSize::new(first), ByteSize::new(len));
         for drains in 0.. {
             assert!(drains <= DRAINS_MAX, "a write that is alone makes progress");
             let now = self.model.now;
-            match self.catalog.reserve(&bucket, &key, ByteSize::new(len), now) {
+            match self.catalog.reserve_first(&bucket, &key, lens, now) {
                 Ok(Room::Given(reservation)) => {
                     assert_eq!(known, None, "a name is reserved once");
                     self.observe();
-                    assert_eq!(total(&reservation.extents), len, "extents are exact");
+                    assert_eq!(total(&reservation.extents), first, "extents are exact");
                     self.readers.hand_out(&reservation.extents);
                     self.reached.fragmented_objects += u64::from(reservation.extents.len() > 1);
-                    self.model.add(name, reservation.id, len, &reservation.extents);
+                    self.model.add(name, reservation.id, first, &reservation.extents);
                 }
                 Ok(Room::AfterDrain) => {
                     if self.wait_for_drain() {

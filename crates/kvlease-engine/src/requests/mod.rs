@@ -14,3 +14,4 @@ mod renew;
 mod reserve;
 
 pub use renew::Renewed;
+pub use reserve::ReserveLimits;

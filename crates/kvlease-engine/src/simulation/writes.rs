@@ -8,7 +8,7 @@ use super::{
     clients::{Fill, Upload},
     world::{CALLER, LEN_MAX, Stored, World, names},
 };
-use crate::{Put, clock::now};
+use crate::{Put, ReserveLimits, clock::now};
 
 impl World {
     /// Another object under a key that is free.
@@ -55,7 +55,8 @@ impl World {
         let (key, version, bytes) = self.new_object();
         let (bucket, name) = names(&key);
         let len = ByteSize::new(bytes.len() as u64);
-        let mut reserved = self.daemon().reserve(&CALLER, &bucket, vec![(name, len)], 1);
+        let limits = ReserveLimits { reservations: 1, open: ByteSize::ZERO };
+        let mut reserved = self.daemon().reserve(&CALLER, &bucket, vec![(name, len)], limits);
         match reserved.remove(0) {
             Ok(reservation) => self.fills.push(Fill {
                 key,

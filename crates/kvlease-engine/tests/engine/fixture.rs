@@ -10,7 +10,7 @@ use std::{
 
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::{CatalogConfig, CatalogStats};
-use kvlease_engine::{Engine, EngineConfig, Grants, Put, Stored};
+use kvlease_engine::{Engine, EngineConfig, Grants, Put, ReserveLimits, Stored};
 use kvlease_testing::bytes;
 use kvlease_types::{
     BucketName, ByteSize, Caller, Epoch, Extent, Key, LeaseId, Miss, Mode, RemoveRefused,
@@ -168,6 +168,11 @@ pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
         assert!(started.elapsed() < WAIT_MAX, "{what} never came");
         sleep(Duration::from_millis(2));
     }
+}
+
+/// Limits of a caller that has nothing reserved.
+pub(crate) fn limits(reservations: usize) -> ReserveLimits {
+    ReserveLimits { reservations, open: ByteSize::ZERO }
 }
 
 /// Fills the arena with objects of 128 KiB and removes every other one: no two free pieces touch.

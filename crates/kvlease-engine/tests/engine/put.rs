@@ -149,3 +149,42 @@ fn an_object_that_cannot_grow_any_further_leaves_nothing() {
     remove(&engine, "leased").unwrap();
     assert_empty(&engine);
 }
+
+#[test]
+fn bytes_that_do_not_come_take_little_room() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let piece = bytes(128 << 10, 1);
+    let pieces = CAPACITY.bytes() / piece.len() as u64;
+    (0..pieces).for_each(|n| _ = store(&engine, &n.to_string(), &piece).unwrap());
+    // Each announces most of the arena.
+    let sent = bytes(6 << 20, 2);
+    let begin = |n| begin(&engine, &format!("announced {n}"), Some(sent.len())).unwrap();
+    let mut puts: Vec<_> = (0..20).map(begin).collect();
+    puts.iter_mut().for_each(|put| put.write(&sent[..16]).unwrap());
+    assert_eq!(stats(&engine).writes_in_flight, 20);
+    assert!(stats(&engine).objects >= pieces - 20, "{} are left", stats(&engine).objects);
+    let mut put = puts.pop().unwrap();
+    drop(puts);
+    for piece in sent[16..].chunks(100_000) {
+        put.write(piece).unwrap();
+    }
+    assert_eq!(put.seal().unwrap().checksum, Digest::of(&sent));
+    let info = engine.stat("b", "announced 19").unwrap();
+    assert!(place.read(&info.extents) == sent);
+}
+
+#[test]
+fn an_object_within_the_share_of_what_is_to_come_has_its_space_at_once() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let len = 1 << 20;
+    let put = begin(&engine, "k", Some(len)).unwrap();
+    assert_eq!(stats(&engine).being_written.bytes(), len as u64);
+    let other = begin(&engine, "other", Some(len)).unwrap();
+    assert_eq!(stats(&engine).being_written.bytes(), len as u64 + (64 << 10));
+    drop(put);
+    drop(begin(&engine, "k", Some(len)).unwrap());
+    drop(other);
+    assert_empty(&engine);
+}

@@ -3,19 +3,20 @@
 use std::{thread, time::Duration};
 
 use kvlease_attach::WritableAttachment;
-use kvlease_engine::{Engine, Reservation, Stored};
+use kvlease_engine::{Engine, Reservation, ReserveLimits, Stored};
 use kvlease_sys::{Digest, boot_time};
 use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Key, Miss, WriteRefused};
 
 use crate::fixture::{
-    CALLER, CAPACITY, GRACE, Place, RESERVATION_TTL, TTL, assert_empty, begin, lease, remove, run,
-    stats, store, until,
+    CALLER, CAPACITY, GRACE, Place, RESERVATION_TTL, TTL, assert_empty, begin, lease, limits,
+    remove, run, stats, store, until,
 };
 
 fn reserve(engine: &Engine, key: &str, len: usize) -> Result<Reservation, WriteRefused> {
     let (bucket, key) = (BucketName::new("b").unwrap(), Key::new(key).unwrap());
-    let mut reserved = engine.reserve(&CALLER, &bucket, vec![(key, ByteSize::new(len as u64))], 1);
+    let mut reserved =
+        engine.reserve(&CALLER, &bucket, vec![(key, ByteSize::new(len as u64))], limits(1));
     reserved.remove(0)
 }
 
@@ -154,7 +155,7 @@ fn what_many_clients_reserve_is_published_by_its_owner_alone() {
     let bucket = BucketName::new("b").unwrap();
     // More than one part of a batch.
     let items = |count| (0..count).map(|n| (Key::new(format!("k{n}")).unwrap(), ByteSize::ZERO));
-    let reserved = engine.reserve(&others[0], &bucket, items(300).collect(), 250);
+    let reserved = engine.reserve(&others[0], &bucket, items(300).collect(), limits(250));
     let (made, refused): (Vec<_>, Vec<_>) = reserved.into_iter().partition(Result::is_ok);
     assert_eq!((made.len(), refused.len()), (250, 50));
     let too_many = Some(WriteRefused::TooManyReservations);
@@ -167,4 +168,27 @@ fn what_many_clients_reserve_is_published_by_its_owner_alone() {
     engine.abort(made.map(|(reservation, _)| reservation).collect());
     let stats = stats(&engine);
     assert_eq!((stats.objects, stats.writes_in_flight, stats.totals.aborted), (140, 0, 110));
+}
+
+#[test]
+fn open_reservations_leave_a_part_of_the_arena_to_others() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let bucket = BucketName::new("b").unwrap();
+    let connections = [1, 2].map(|number| Caller::lane(number, 0, 0, None));
+    let reserve = |connection: usize, key: &str, len: u64, open: u64| {
+        let items = vec![(Key::new(key).unwrap(), ByteSize::mib(len))];
+        let limits = ReserveLimits { reservations: 10, open: ByteSize::mib(open) };
+        engine.reserve(&connections[connection], &bucket, items, limits).remove(0)
+    };
+    let first = reserve(0, "first", 4, 0).unwrap();
+    let refused = WriteRefused::TooManyReservations;
+    assert_eq!(reserve(0, "of the same", 4, 4).unwrap_err(), refused);
+    assert_eq!(reserve(1, "of another", 4, 0).unwrap_err(), refused);
+    let other = reserve(1, "less", 3, 0).unwrap();
+    assert_eq!(reserve(1, "more", 1, 3).unwrap_err(), refused);
+    store(&engine, "over HTTP", &bytes(1 << 20, 1)).unwrap();
+    engine.abort(vec![first]);
+    engine.commit(&connections[1], vec![(other, Checksum::new(0))]).remove(0).unwrap();
+    assert!(reserve(0, "large and alone", 8, 0).is_ok(), "what is committed counts no more");
 }

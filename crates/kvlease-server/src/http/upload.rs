@@ -15,6 +15,10 @@ use super::{
 };
 use crate::context::Context;
 
+/// The least rate of an upload, in bytes a second, once the time of a stall has passed. Bytes that
+/// come more slowly keep their space from others for too long.
+const RATE_MIN: u64 = 64 << 10;
+
 /// How long bytes that the kernel has already may take to get here.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
@@ -37,6 +41,8 @@ pub(super) struct Upload<'a> {
     asks_first: bool,
     socket: &'a Socket,
     stall: Duration,
+    started: Instant,
+    received: u64,
     deadline: Instant,
 }
 
@@ -55,6 +61,8 @@ impl<'a> Upload<'a> {
             body: request.into_body(),
             socket,
             stall: context.config.put_stall_timeout,
+            started: Instant::now(),
+            received: 0,
             deadline: Instant::now() + context.config.put_timeout,
         }
     }
@@ -74,7 +82,7 @@ impl<'a> Upload<'a> {
         self.asks_first = false;
         loop {
             self.socket.expect(self.body.size_hint().exact());
-            let until = self.deadline.min(Instant::now() + self.stall);
+            let until = self.deadline.min(self.rate_deadline()).min(Instant::now() + self.stall);
             let frame = match timeout_at(until, self.body.frame()).await {
                 Ok(frame) => frame,
                 // What has come meanwhile may be less than the kernel wakes us for.
@@ -95,6 +103,7 @@ impl<'a> Upload<'a> {
                 // Trailers are of no use here.
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
+                        self.received += bytes.len() as u64;
                         return Ok(Some(bytes));
                     }
                 }
@@ -115,10 +124,16 @@ impl<'a> Upload<'a> {
         answer
     }
 
+    /// Until when the next bytes must be there for the least rate.
+    fn rate_deadline(&self) -> Instant {
+        let millis = self.received.saturating_mul(1000) / RATE_MIN;
+        self.started + self.stall + Duration::from_millis(millis)
+    }
+
     fn too_slow(&self) -> Refusal {
         let message = format!(
             "the body came too slowly: send it within the limits put_stall_timeout_s and \
-             put_timeout_s, put_stall_timeout_s=`{}`",
+             put_timeout_s, and {RATE_MIN} bytes a second, put_stall_timeout_s=`{}`",
             self.stall.as_secs_f64()
         );
         Refusal::closing(ErrorCode::BodyIncomplete, message)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use kvlease_api::lane::{
     Commits, DoneStatus, Ids, Kind, ReservationsWriter, Reserve, ReserveStatus,
 };
-use kvlease_engine::Reservation;
+use kvlease_engine::{Reservation, ReserveLimits};
 use kvlease_sys::boot_time;
-use kvlease_types::{BucketName, Caller, Key, Timestamp, WriteRefused};
+use kvlease_types::{BucketName, ByteSize, Caller, Key, Timestamp, WriteRefused};
 use tokio::time::sleep;
 
 use crate::context::Context;
@@ -73,8 +73,10 @@ impl Reservations {
         let bucket = BucketName::new(bucket).expect("the name was checked");
         let named = |key: &str| Key::new(key).expect("the name was checked");
         let items = objects.map(|object| (named(object.key), object.len)).collect();
-        let left = OPEN_MAX - self.open.len();
-        context.engine.reserve(&self.caller, &bucket, items, left)
+        let open = self.open.values().map(|reservation| reservation.len().bytes()).sum();
+        let limits =
+            ReserveLimits { reservations: OPEN_MAX - self.open.len(), open: ByteSize::new(open) };
+        context.engine.reserve(&self.caller, &bucket, items, limits)
     }
 
     /// Publishes the objects that a request names, and appends their statuses.

@@ -132,3 +132,18 @@ fn a_slow_upload_that_never_stalls_is_stored() {
     assert_eq!(wire.reply().status, 200);
     assert!(wire.call("GET", "/v1/kv/b/slow").body == sent);
 }
+
+#[test]
+fn an_upload_that_trickles_is_given_up() {
+    let stall = Duration::from_secs(1);
+    let daemon = Daemon::with(|config| config.put_stall_timeout = stall);
+    let mut wire = daemon.wire();
+    wire.begin_put("/v1/kv/b/trickle", 10 << 20);
+    // Never silent for long, and slower than the least rate.
+    for _ in 0..5 {
+        wire.send([7; 16]);
+        std::thread::sleep(stall / 3);
+    }
+    assert_eq!(wire.reply().refusal(), refused(408, "body_incomplete"));
+    daemon.until("the end of the write", |stats| stats.writes == 0);
+}

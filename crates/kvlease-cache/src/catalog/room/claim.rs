@@ -5,7 +5,7 @@
 
 use super::super::Catalog;
 use crate::{
-    config::EXTENTS_PER_OBJECT_MAX,
+    config::{EVICTIONS_PER_CALL_MAX, EXTENTS_PER_OBJECT_MAX},
     objects::Objects,
     space::{Allocation, Effort},
 };
@@ -51,10 +51,12 @@ impl Catalog {
             return true;
         }
         // Evict in the order of the policy until enough is free, or will be.
+        let mut evictions = 0_u64;
         while u64::from(self.space.free()) + self.departed.units < u64::from(units) {
-            if self.log.is_full() {
+            if self.log.is_full() || evictions == EVICTIONS_PER_CALL_MAX {
                 return false;
             }
+            evictions += 1;
             assert!(self.evict_one(), "the space was found to suffice after eviction");
         }
         // Some of it is free only once the departures are acknowledged.

@@ -411,3 +411,44 @@ fn leases_without_end_evict_no_object() {
     assert_eq!((after.leases_live, after.totals.expired_unreleased), (0, granted));
     assert_eq!(after.memory, before.memory);
 }
+
+#[test]
+fn a_call_evicts_a_bounded_number_of_objects_for_any_amount_of_space() {
+    let mut catalog = catalog_of(1000);
+    for number in 0..1000 {
+        store(&mut catalog, &number.to_string(), 1, 0).unwrap();
+    }
+    catalog.discard_changes();
+    let (bucket, key) = (BucketName::new("b").unwrap(), Key::new("large").unwrap());
+    let (mut turns, mut evicted) = (0, 0);
+    while catalog.reserve(&bucket, &key, unit_bytes(1000), at(0)).unwrap() == Room::AfterDrain {
+        let now = catalog.stats(at(0)).totals.evicted;
+        assert!(now - evicted <= EVICTIONS_PER_CALL_MAX, "{}", now - evicted);
+        (turns, evicted) = (turns + 1, now);
+        catalog.discard_changes();
+    }
+    assert_eq!((turns, evicted), (1000_u64.div_ceil(EVICTIONS_PER_CALL_MAX), 1000));
+    catalog.check();
+}
+
+#[test]
+fn the_first_part_of_an_object_evicts_for_itself_and_is_refused_for_the_whole() {
+    let mut catalog = catalog_of(8);
+    for number in 0..8 {
+        store(&mut catalog, &number.to_string(), 1, 0).unwrap();
+    }
+    let (bucket, key) = (BucketName::new("b").unwrap(), Key::new("k").unwrap());
+    let reserve = |catalog: &mut Catalog, all: u64| loop {
+        let lens = (UNIT, unit_bytes(all));
+        match catalog.reserve_first(&bucket, &key, lens, at(0))? {
+            Room::Given(reservation) => return Ok(reservation),
+            Room::AfterDrain => catalog.discard_changes(),
+        }
+    };
+    lease(&mut catalog, "0", 0);
+    assert_eq!(reserve(&mut catalog, 8), Err(WriteRefused::OnlyLeased));
+    assert_eq!(catalog.stats(at(0)).objects, 8);
+    let first = reserve(&mut catalog, 7).unwrap();
+    assert_eq!((first.extents.len(), first.extents[0].len), (1, UNIT));
+    assert_eq!(catalog.stats(at(0)).objects, 7);
+}
