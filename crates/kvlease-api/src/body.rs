@@ -4,6 +4,9 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The longest id of a lease, in bytes. Ids of this daemon are shorter.
+pub const LEASE_ID_LEN_MAX: usize = 255;
+
 /// A lease: the right to read an object's extents until it ends.
 ///
 /// `id` and `offsets` are the protocol; the rest is ours and ignored by the stock clients.

@@ -44,6 +44,10 @@ error_codes! {
     TooLarge "too_large",
     /// The body did not arrive in time or ended early: send it again.
     BodyIncomplete "body_incomplete",
+    /// The `Host` is no name of this daemon: a web page may have rebound a name to it.
+    Misdirected "misdirected",
+    /// The daemon does not know the transfer coding: send the body chunked, or with its length.
+    NotImplemented "not_implemented",
     /// The object was still being written when the wait ended: ask again.
     StillWriting "still_writing",
     /// All space is held by leases, by writers, or not ready yet: try later.
@@ -68,6 +72,8 @@ impl ErrorCode {
             Self::Exists => 409,
             Self::LengthRequired => 411,
             Self::TooLarge => 413,
+            Self::Misdirected => 421,
+            Self::NotImplemented => 501,
             Self::Unavailable => 503,
             Self::StillWriting => 504,
             Self::NoSpace => 507,

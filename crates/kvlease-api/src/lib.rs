@@ -18,8 +18,8 @@ mod query;
 mod route;
 
 pub use body::{
-    BucketStats, LeaseReply, LeasedExtent, ListReply, ListedObject, Location, LocationsReply,
-    RenewReply, StatsReply, StoredReply,
+    BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, ListReply, ListedObject, Location,
+    LocationsReply, RenewReply, StatsReply, StoredReply,
 };
 pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
@@ -27,7 +27,7 @@ pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};
 pub use query::{
     LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LeaseQuery, ListQuery, PAGE_LEN_MAX, QueryError,
-    RenewQuery, ReportQuery, StatsQuery,
+    RenewQuery, ReportQuery, StatsQuery, TTL_MIN,
 };
 pub use route::{Names, Route, RouteError};
 

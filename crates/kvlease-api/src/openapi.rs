@@ -27,7 +27,11 @@ pub fn openapi_document() -> String {
     for endpoint in Endpoint::ALL {
         let path = paths.entry(endpoint.path()).or_insert_with(|| json!({}));
         let method = endpoint.method().to_ascii_lowercase();
-        path[method] = documentation(*endpoint).document(endpoint.path(), &mut schemas);
+        path[&method] = documentation(*endpoint).document(endpoint.path(), &mut schemas);
+        // A HEAD is answered like a GET, without the body.
+        if method == "get" && path.get("head").is_none() {
+            path["head"] = without_bodies(path["get"].clone());
+        }
     }
     let document = json!({
         "openapi": "3.1.0",
@@ -47,6 +51,19 @@ pub fn openapi_document() -> String {
     text
 }
 
+/// Status of a request with a head that is too long, which every operation may have.
+const HEAD_TOO_LONG: &str = "431";
+
+/// The documentation of an operation as that of a `HEAD`.
+fn without_bodies(mut operation: Value) -> Value {
+    let responses = operation["responses"].as_object_mut().expect("every operation has responses");
+    for response in responses.values_mut() {
+        let response = response.as_object_mut().expect("a response is an object");
+        response.remove("content");
+    }
+    operation
+}
+
 struct Documentation {
     summary: &'static str,
     addition: bool,
@@ -60,7 +77,8 @@ struct Documentation {
 struct Parameter {
     name: &'static str,
     place: &'static str,
-    kind: &'static str,
+    /// Schema in JSON.
+    schema: &'static str,
     description: &'static str,
 }
 
@@ -127,6 +145,9 @@ impl Documentation {
                 }),
             );
         }
+        // hyper answers heads that are too long.
+        let text = "the head of the request is too long; without a body";
+        responses.insert(HEAD_TOO_LONG.into(), json!({ "description": text }));
         let in_path = path.split('/').filter_map(placeholder).map(path_parameter);
         let parameters = in_path.chain(self.query);
         let mut document = json!({
@@ -150,7 +171,7 @@ impl Parameter {
             "in": self.place,
             "required": self.place == "path",
             "description": self.description,
-            "schema": { "type": self.kind },
+            "schema": serde_json::from_str::<Value>(self.schema).expect("schemas are JSON"),
         })
     }
 }
@@ -210,73 +231,76 @@ fn any_json(_: &mut SchemaGenerator) -> Value {
 const BUCKET: Parameter = Parameter {
     name: "bucket",
     place: "path",
-    kind: "string",
+    schema: r#"{"type": "string", "minLength": 1, "maxLength": 255}"#,
     description: "a namespace of keys, percent-encoded; `lmcache` unless clients say otherwise",
 };
 const KEY: Parameter = Parameter {
     name: "key",
     place: "path",
-    kind: "string",
+    schema: r#"{"type": "string", "minLength": 1, "maxLength": 2048}"#,
     description: "percent-encoded; `/` inside a key is `%2F`",
 };
 const LEASE: Parameter = Parameter {
     name: "id",
     place: "path",
-    kind: "string",
+    schema: r#"{"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"}"#,
     description: "the `id` of the lease reply",
 };
 const TTL: Parameter = Parameter {
     name: "ttl_s",
     place: "query",
-    kind: "number",
+    schema: r#"{"type": "number", "exclusiveMinimum": 0}"#,
     description: "the time to live to grant, in seconds; the daemon caps it",
 };
 const TIMEOUT: Parameter = Parameter {
     name: "timeout_ms",
     place: "query",
-    kind: "integer",
+    schema: r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
     description: "how long the client waits; an object that is being written is waited for a \
         little less than that",
 };
 const GENERATION: Parameter = Parameter {
     name: "generation",
     place: "query",
-    kind: "integer",
+    schema: r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
     description: "`generation` of the lease reply; without it the object that has the key now is meant",
 };
 const PREFIX: Parameter = Parameter {
     name: "prefix",
     place: "query",
-    kind: "string",
+    schema: r#"{"type": "string", "maxLength": 2048}"#,
     description: "only keys that start with it",
 };
 const CURSOR: Parameter = Parameter {
     name: "cursor",
     place: "query",
-    kind: "integer",
+    schema: r#"{"type": "integer", "minimum": 0, "maximum": 4294967295}"#,
     description: "`next_cursor` of the page before",
 };
 const LIMIT: Parameter = Parameter {
     name: "limit",
     place: "query",
-    kind: "integer",
+    schema: r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000}"#,
     description: "the most objects to return, 1 to 10000; 1000 unless given",
 };
 
 const BUCKETS_AFTER: Parameter = Parameter {
     name: "buckets_after",
     place: "query",
-    kind: "string",
+    schema: r#"{"type": "string", "maxLength": 255}"#,
     description: "`next_buckets_after` of the page before",
 };
 const BUCKETS_LIMIT: Parameter = Parameter {
     name: "buckets_limit",
     place: "query",
-    kind: "integer",
+    schema: r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000}"#,
     description: "the most buckets to return, 1 to 10000; 1000 unless given",
 };
 const REPORT: &str = "Reports that an object's bytes did not match its checksum. The daemon looks \
     itself, and removes the object only if it finds it corrupt.";
+
+const PUT_ERRORS: [ErrorCode; 7] =
+    [Invalid, BodyIncomplete, Exists, LengthRequired, TooLarge, Unavailable, NoSpace];
 
 /// Documentation of an endpoint beside its method and path.
 fn documentation(endpoint: Endpoint) -> Documentation {
@@ -286,15 +310,7 @@ fn documentation(endpoint: Endpoint) -> Documentation {
             Documentation::of("Stores an object. It is immutable; it is visible once it is whole.")
                 .takes_octets()
                 .json::<StoredReply>()
-                .errors(&[
-                    Invalid,
-                    BodyIncomplete,
-                    Exists,
-                    LengthRequired,
-                    TooLarge,
-                    Unavailable,
-                    NoSpace,
-                ])
+                .errors(&PUT_ERRORS)
         }
         Endpoint::Get => Documentation::of("Streams an object, for clients without shared memory.")
             .success(Octets)

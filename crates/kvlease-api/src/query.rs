@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kvlease_types::{BUCKET_LEN_MAX, KEY_LEN_MAX};
+
 use crate::percent::{DecodeError, decode};
 
 /// How many objects a listing returns when the request does not say.
@@ -9,6 +11,9 @@ pub const LIST_LIMIT_DEFAULT: usize = 1_000;
 
 /// The most objects that one listing reply carries.
 pub const LIST_LIMIT_MAX: usize = 10_000;
+
+/// The shortest time to live of a lease; shorter requests get it. No client reads an object in less.
+pub const TTL_MIN: Duration = Duration::from_millis(10);
 
 /// The longest body of one page in bytes, of a listing and of the state's buckets. A page ends
 /// before the item that would exceed it, and says where to go on.
@@ -114,7 +119,7 @@ impl ListQuery {
                 .map_err(|_| bad("cursor", "the next_cursor of the page before", value))?,
         };
         let limit = limit(raw_query, "limit")?;
-        Ok(Self { prefix: parameter(raw_query, "prefix")?.unwrap_or_default(), cursor, limit })
+        Ok(Self { prefix: name(raw_query, "prefix", KEY_LEN_MAX)?, cursor, limit })
     }
 }
 
@@ -130,8 +135,22 @@ pub struct StatsQuery {
 impl StatsQuery {
     /// Parses the raw query of a request.
     pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
-        let buckets_after = parameter(raw_query, "buckets_after")?.unwrap_or_default();
+        let buckets_after = name(raw_query, "buckets_after", BUCKET_LEN_MAX)?;
         Ok(Self { buckets_after, buckets_limit: limit(raw_query, "buckets_limit")? })
+    }
+}
+
+/// A name or a part of one, which is no longer than names are.
+fn name(
+    raw_query: Option<&str>,
+    parameter_name: &'static str,
+    len_max: usize,
+) -> Result<String, QueryError> {
+    match parameter(raw_query, parameter_name)? {
+        Some(value) if value.len() > len_max => {
+            Err(bad(parameter_name, "no longer than a name may be", value))
+        }
+        value => Ok(value.unwrap_or_default()),
     }
 }
 
@@ -152,7 +171,8 @@ fn ttl(raw_query: Option<&str>) -> Result<Option<Duration>, QueryError> {
     // Beyond what a Duration holds is beyond every cap as well.
     match seconds {
         Some(seconds) if seconds.is_finite() => {
-            Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+            let ttl = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+            Ok(Some(ttl.max(TTL_MIN)))
         }
         _ => Err(bad("ttl_s", "a positive number of seconds", value)),
     }
@@ -190,6 +210,13 @@ mod tests {
     }
 
     #[test]
+    fn a_ttl_of_nearly_nothing_is_the_least() {
+        for raw in ["ttl_s=1e-300", "ttl_s=0.000001", "ttl_s=0.01"] {
+            assert_eq!(LeaseQuery::parse(Some(raw)).unwrap().ttl, Some(TTL_MIN), "{raw}");
+        }
+    }
+
+    #[test]
     fn values_of_the_wrong_kind_are_named() {
         for raw in [
             "timeout_ms=-1",
@@ -207,6 +234,9 @@ mod tests {
         assert!(ListQuery::parse(Some("limit=0")).is_err());
         assert!(ListQuery::parse(Some("limit=10001")).is_err());
         assert!(ListQuery::parse(Some("cursor=x")).is_err());
+        let long = "x".repeat(KEY_LEN_MAX + 1);
+        assert!(ListQuery::parse(Some(&format!("prefix={long}"))).is_err());
+        assert!(StatsQuery::parse(Some(&format!("buckets_after={long}"))).is_err());
         assert!(StatsQuery::parse(Some("buckets_limit=0")).is_err());
         assert!(StatsQuery::parse(Some("buckets_after=%zz")).is_err());
         assert!(ReportQuery::parse(Some("generation=-1")).is_err());

@@ -74,15 +74,20 @@ impl Route {
         self.names
     }
 
-    /// The endpoint of `method` on this path.
+    /// The endpoint of `method` on this path. A `HEAD` is answered wherever a `GET` is: like that,
+    /// without its body.
     pub fn endpoint(&self, method: &str) -> Option<Endpoint> {
-        Endpoint::of(method, self.template)
+        let get = || (method == "HEAD").then(|| Endpoint::of("GET", self.template)).flatten();
+        Endpoint::of(method, self.template).or_else(get)
     }
 
     /// The methods that the path answers, as an `Allow` header lists them.
     pub fn methods(&self) -> String {
         let endpoints = Endpoint::ALL.iter().filter(|endpoint| endpoint.path() == self.template);
-        let methods: Vec<_> = endpoints.map(|endpoint| endpoint.method()).collect();
+        let mut methods: Vec<_> = endpoints.map(|endpoint| endpoint.method()).collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
+        }
         methods.join(", ")
     }
 }
@@ -157,6 +162,9 @@ mod tests {
         assert_eq!(route.methods(), "GET, HEAD, PUT, DELETE");
         assert_eq!(route.endpoint("DELETE"), Some(Endpoint::Remove));
         assert_eq!(route.endpoint("POST"), None);
+        let health = Route::parse("/healthz").unwrap();
+        assert_eq!(health.methods(), "GET, HEAD");
+        assert_eq!(health.endpoint("HEAD"), Some(Endpoint::Health));
         assert_eq!(Route::parse("/v1/leases/x/renew").unwrap().methods(), "POST");
     }
 

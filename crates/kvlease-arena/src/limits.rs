@@ -23,6 +23,8 @@ pub struct MemoryLimits {
     pub control_groups: PathBuf,
     /// File that states the machine's memory. Default `/proc/meminfo`.
     pub machine: PathBuf,
+    /// File that states the process's memory. Default `/proc/self/status`.
+    pub process: PathBuf,
 }
 
 impl Default for MemoryLimits {
@@ -31,6 +33,7 @@ impl Default for MemoryLimits {
             membership: "/proc/self/cgroup".into(),
             control_groups: "/sys/fs/cgroup".into(),
             machine: "/proc/meminfo".into(),
+            process: "/proc/self/status".into(),
         }
     }
 }
@@ -118,7 +121,10 @@ impl MemoryLimits {
     }
 
     fn check_control_groups(&self, capacity: ByteSize, own: ByteSize) -> Result<(), ArenaError> {
+        // The daemon's own memory so far is part of what it needs beside the arena.
+        let counted = ByteSize::new(resident(&self.process).min(own.bytes()));
         for GroupMemory { path, limit, free } in self.groups() {
+            let free = ByteSize::new(free.bytes().saturating_add(counted.bytes())).min(limit);
             if capacity.bytes().saturating_add(own.bytes()) > free.bytes() {
                 let fits = whole_mib(free.bytes().saturating_sub(own.bytes()));
                 return Err(ArenaError::BeyondControlGroup {
@@ -211,7 +217,13 @@ fn group_memory(group: &Path, interface: &Interface) -> Option<GroupMemory> {
     Some(GroupMemory { path: group.join(interface.limit), limit: ByteSize::new(limit), free })
 }
 
-/// The value of a line of the machine's memory, in KiB.
+/// Memory of a process in bytes.
+fn resident(status: &Path) -> u64 {
+    let text = fs::read_to_string(status).unwrap_or_default();
+    kib(&text, "VmRSS").map_or(0, |memory| ByteSize::kib(memory).bytes())
+}
+
+/// The value of a line such as `MemAvailable: 70 kB`.
 fn kib(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
@@ -239,6 +251,7 @@ mod tests {
             membership: root.join("membership"),
             control_groups: root.to_owned(),
             machine: root.join("meminfo"),
+            process: root.join("status"),
         }
     }
 
@@ -296,6 +309,8 @@ mod tests {
         limits.check(dir, room, own).unwrap();
         assert_eq!(limits.room(dir, ByteSize::mib(10)), ByteSize::ZERO);
         assert_eq!(limits.room(Path::new("/nonexistent"), own), ByteSize::ZERO);
+        fs::write(root.path().join("status"), "VmRSS:\t 1024 kB\n").unwrap();
+        assert_eq!(limits.room(dir, own), ByteSize::mib(8), "what it has counts once");
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn a_stopped_daemon_answers_once_it_goes_on() {
     let daemon = Daemon::start(launch()).unwrap();
     let mut wire = Wire::open(daemon.address());
     daemon.stop().unwrap();
-    wire.send("GET /healthz HTTP/1.1\r\nHost: d\r\n\r\n");
+    wire.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(wire.is_silent_for(Duration::from_millis(100)));
     daemon.resume().unwrap();
     assert_eq!(wire.reply().status, 200);

@@ -19,6 +19,7 @@ const SOCKET_MODE_DEFAULT: u32 = 0o600;
 #[expect(missing_docs, reason = "each field is the setting of its name, documented in SETTINGS")]
 pub struct Config {
     pub address: SocketAddr,
+    pub host_names: Vec<String>,
     pub connections_max: usize,
     pub connection_memory_max: Option<ByteSize>,
     pub header_timeout: Duration,
@@ -71,6 +72,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 9200)),
+            host_names: Vec::new(),
             connections_max: 8_192,
             connection_memory_max: None,
             header_timeout: Duration::from_secs(75),
@@ -149,6 +151,8 @@ macro_rules! setting {
 pub const SETTINGS: &[Setting] = &[
     setting!("server.address", "KVLEASE_LISTEN", address, true, address, SocketAddr::to_string,
         "address and port to serve HTTP on; port 0 takes a free one"),
+    setting!("server.host_names", "KVLEASE_HOST_NAMES", host_names, true, value::names, |v: &Vec<String>| value::or_no_names(v),
+        "names, separated by commas, that a daemon on the loopback interface answers to in `Host`, beside addresses, `localhost` and the machine's own names; `none` for no more"),
     setting!("server.connections_max", "KVLEASE_CONNECTIONS_MAX", connections_max, false, value::connections, usize::to_string,
         "limit of connections served at the same time, for HTTP and for the fast lane each; more wait to be accepted. As many as server.connection_memory_max has memory for"),
     setting!("server.connection_memory_max", "KVLEASE_CONNECTION_MEMORY_MAX", connection_memory_max, true, connection_memory, |v: &Option<_>| value::or_auto(*v),

@@ -86,6 +86,26 @@ pub(super) fn owner(text: &str) -> Result<Option<u32>, String> {
     }
 }
 
+/// Names that are separated by commas, or `none`.
+pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    let is_name = |name: &&str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    let names: Vec<_> = text.split(',').map(str::trim).collect();
+    if names.iter().all(is_name) {
+        return Ok(names.into_iter().map(str::to_owned).collect());
+    }
+    Err("write names without ports, separated by commas, or `none`".into())
+}
+
+pub(super) fn or_no_names(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(",") }
+}
+
 pub(super) fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "write `true` or `false`".into())
 }

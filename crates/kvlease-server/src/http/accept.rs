@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{
     admission::{Admission, Place},
     connection::Socket,
+    framing,
+    host_names::HostNames,
     routes,
     watched::Watched,
 };
@@ -38,6 +40,8 @@ pub(crate) async fn accept(
 ) {
     let admission = Admission::new(context.places.http, &context.metrics);
     let mut refusals = AcceptRefusals::new(&context.metrics);
+    let address = listener.local_addr().unwrap_or(context.config.address);
+    let names = Arc::new(HostNames::new(address, &context.config.host_names));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -47,7 +51,7 @@ pub(crate) async fn accept(
             next = next_connection(&listener, &admission, &context) => next,
         };
         match next {
-            Ok((stream, peer, place)) => serve(stream, peer, place, &context, &graceful),
+            Ok((stream, peer, place)) => serve(stream, peer, place, (&context, &names), &graceful),
             Err(error) => refusals.refused("a connection", &error).await,
         }
     }
@@ -76,7 +80,7 @@ fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
-    context: &Arc<Context>,
+    (context, names): (&Arc<Context>, &Arc<HostNames>),
     graceful: &GracefulShutdown,
 ) {
     let socket = Socket::new(stream);
@@ -89,10 +93,15 @@ fn serve(
     };
     let place = Arc::new(place);
     let (context, seen, held) = (Arc::clone(context), socket.clone(), Arc::clone(&place));
+    let names = Arc::clone(names);
     let service = service_fn(move |request| {
         let (context, socket, mut busy) = (Arc::clone(&context), seen.clone(), held.begin());
+        let sound = framing::check(&request).and_then(|()| names.check(&request));
         async move {
-            let response = routes::answer(&context, &caller, request, &socket, &mut busy).await;
+            let response = match sound {
+                Ok(()) => routes::answer(&context, &caller, request, &socket, &mut busy).await,
+                Err(refusal) => routes::refused(&context, &caller, refusal),
+            };
             Ok::<_, std::convert::Infallible>(response.map(|body| Watched::new(body, busy)))
         }
     });

@@ -2,9 +2,11 @@
 
 use std::sync::LazyLock;
 
+use http::{HeaderMap, HeaderValue, header};
 use kvlease_api::{BucketStats, ErrorCode, JSON, StatsQuery, StatsReply, openapi_document};
 
 use super::{
+    negotiation::wants_open_metrics,
     page::{PAGE_MEMORY, Page},
     reply::{self, Answer, Refusal},
 };
@@ -13,8 +15,8 @@ use crate::{connection_memory::Purpose, context::Context, metrics};
 /// The content type of plain words.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Memory for the metrics while they are made: a string that grows by doubling.
-const METRICS_MEMORY: usize = 256 << 10;
+/// Memory for the metrics while they are made: two strings that grow by doubling.
+const METRICS_MEMORY: usize = 512 << 10;
 
 pub(super) fn health() -> Answer {
     Ok(reply::typed(TEXT, "ok\n".into()))
@@ -30,10 +32,18 @@ pub(super) fn ready(context: &Context) -> Answer {
     Ok(reply::typed(TEXT, "ready\n".into()))
 }
 
-pub(super) async fn metrics(context: &Context) -> Answer {
+/// The metrics, in the format that the client asks for.
+pub(super) async fn metrics(context: &Context, headers: &HeaderMap) -> Answer {
     let held = reply::memory(context, Purpose::Admin, METRICS_MEMORY).await?;
     let text = context.metrics.encode();
-    Ok(reply::accounted(metrics::CONTENT_TYPE, text.into(), held))
+    let (content_type, text) = if wants_open_metrics(headers) {
+        (metrics::OPEN_METRICS, text)
+    } else {
+        (metrics::PROMETHEUS_TEXT, metrics::prometheus_text(&text))
+    };
+    let mut response = reply::accounted(content_type, text.into(), held);
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 pub(super) fn openapi() -> Answer {

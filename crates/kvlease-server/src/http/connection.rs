@@ -17,6 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::heads::Heads;
 use crate::connection_memory::{ConnectionMemory, Held, Purpose};
 
 /// How many bytes the kernel collects before it wakes us, while more than that of a body is to
@@ -44,13 +45,19 @@ pub(crate) struct Socket(Arc<Shared>);
 struct Shared {
     stream: TcpStream,
     low_water: AtomicUsize,
+    heads: Heads,
     /// Memory for a large read buffer. hyper keeps such a buffer, and so the connection keeps this.
     large: OnceLock<Held>,
 }
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Shared { stream, low_water: AtomicUsize::new(1), large: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            stream,
+            low_water: AtomicUsize::new(1),
+            heads: Heads::default(),
+            large: OnceLock::new(),
+        }))
     }
 
     /// Lets the read buffer grow for a body of this length, `None` if it is unknown, if there is
@@ -107,7 +114,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.write_when_ready(cx, |stream| stream.try_write(bytes))
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -115,6 +122,11 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(reply) = slices.first().and_then(|first| self.0.heads.replaces(first)) {
+            // hyper closes behind this reply, which is as long as its own or is cut to that.
+            let written = self.write_when_ready(cx, |stream| stream.try_write(reply));
+            return written.map_ok(|_| slices.iter().map(|slice| slice.len()).sum());
+        }
         self.write_when_ready(cx, |stream| stream.try_write_vectored(slices))
     }
 
@@ -136,7 +148,13 @@ impl Socket {
     /// Reads so little that hyper's read buffer does not grow.
     fn read_little(&self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let len = buffer.remaining().min(READ_LEN_SMALL);
-        let read = self.0.stream.try_read(buffer.initialize_unfilled_to(len))?;
+        let room = buffer.initialize_unfilled_to(len);
+        let read = self.0.stream.try_read(room)?;
+        if let Some(refusal) = self.0.heads.look_at(&room[..read]) {
+            // The client may be gone.
+            let _ = self.0.stream.try_write(refusal);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         buffer.advance(read);
         Ok(())
     }

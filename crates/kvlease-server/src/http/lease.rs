@@ -3,7 +3,9 @@
 use std::{slice, time::Duration};
 
 use http::Response;
-use kvlease_api::{ErrorCode, LeaseQuery, LeaseReply, Names, RenewQuery, RenewReply};
+use kvlease_api::{
+    ErrorCode, LEASE_ID_LEN_MAX, LeaseQuery, LeaseReply, Names, RenewQuery, RenewReply,
+};
 use kvlease_cache::Lease;
 use kvlease_types::{Caller, LeaseId, Miss, Mode};
 use tokio::time::Instant;
@@ -90,8 +92,11 @@ pub(super) fn renew(
 /// The lease of this name; `None` for a well-formed name that this daemon never gave.
 fn find(context: &Context, name: &str) -> Result<Option<LeaseId>, Refusal> {
     let in_alphabet = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if name.is_empty() || !name.bytes().all(in_alphabet) {
-        let message = format!("a lease id consists of letters, digits, `-` and `_`, id=`{name}`");
+    if name.is_empty() || name.len() > LEASE_ID_LEN_MAX || !name.bytes().all(in_alphabet) {
+        let message = format!(
+            "a lease id consists of at most {LEASE_ID_LEN_MAX} letters, digits, `-` and `_`, \
+             id=`{name}`"
+        );
         return Err(Refusal::invalid(message));
     }
     Ok(context.lease_ids.find(name))

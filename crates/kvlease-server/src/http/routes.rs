@@ -1,6 +1,6 @@
 //! Dispatch of requests to their handlers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -56,6 +56,13 @@ pub(super) async fn answer(
     response
 }
 
+/// Answers a request that is refused for its head.
+pub(super) fn refused(context: &Context, caller: &Caller, refusal: Refusal) -> Response<Body> {
+    context.metrics.answered(None, Some(refusal.code), Duration::ZERO);
+    tracing::debug!(%caller, code = ?refusal.code, "{}", refusal.message);
+    refusal.into_response()
+}
+
 async fn dispatch(
     context: &Context,
     caller: &Caller,
@@ -78,7 +85,7 @@ async fn dispatch(
         Endpoint::Report => kv::report(context, caller, &names, query),
         Endpoint::Health => admin::health(),
         Endpoint::Ready => admin::ready(context),
-        Endpoint::Metrics => admin::metrics(context).await,
+        Endpoint::Metrics => admin::metrics(context, request.headers()).await,
         Endpoint::OpenApi => admin::openapi(),
     }
 }

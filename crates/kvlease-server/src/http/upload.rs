@@ -22,6 +22,12 @@ const RATE_MIN: u64 = 64 << 10;
 /// How long bytes that the kernel has already may take to get here.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
+/// The most bytes of a body that are taken in after it is known to be too large.
+const ENDLESS_LEN_MAX: u64 = 64 << 20;
+
+/// How long the next bytes of such a body may take.
+const ENDLESS_STALL: Duration = Duration::from_secs(1);
+
 /// Refuses a request for its method or path; it may have a body all the same.
 pub(super) async fn refuse(
     context: &Context,
@@ -113,15 +119,33 @@ impl<'a> Upload<'a> {
 
     /// Ends the upload with this answer. Before a refusal the rest of the body is taken in and
     /// thrown away: the stock clients stream without asking first, and a connection that is closed
-    /// under their feet counts towards their circuit breaker.
+    /// under their feet counts towards their circuit breaker. The rest of a body that is too large
+    /// may be endless: it is taken in for a while, and the connection ends with the answer.
     pub(super) async fn finish(&mut self, answer: Answer) -> Answer {
-        if let Err(refusal) = &answer
-            && !refusal.close
-            && !self.asks_first
-        {
-            while self.next().await?.is_some() {}
+        let mut refusal = match answer {
+            Err(refusal) if !refusal.close && !self.asks_first => refusal,
+            answer => return answer,
+        };
+        if refusal.code == ErrorCode::TooLarge && !self.ends_soon() {
+            self.stall = self.stall.min(ENDLESS_STALL);
+            let mut left = ENDLESS_LEN_MAX;
+            let ended = loop {
+                match self.next().await {
+                    Ok(Some(bytes)) if left > bytes.len() as u64 => left -= bytes.len() as u64,
+                    Ok(None) => break true,
+                    Ok(Some(_)) | Err(_) => break false,
+                }
+            };
+            refusal.close = !ended;
+            return Err(refusal);
         }
-        answer
+        while self.next().await?.is_some() {}
+        Err(refusal)
+    }
+
+    /// Whether the body has a length within [`ENDLESS_LEN_MAX`].
+    fn ends_soon(&self) -> bool {
+        self.body.size_hint().exact().is_some_and(|left| left <= ENDLESS_LEN_MAX)
     }
 
     /// Until when the next bytes must be there for the least rate.

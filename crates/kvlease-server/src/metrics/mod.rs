@@ -8,6 +8,7 @@ mod lane;
 mod latency;
 mod miss;
 mod operation;
+mod prometheus;
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -31,11 +32,15 @@ pub(crate) use lane::LeaseTally;
 use miss::Misses;
 pub(crate) use operation::operation;
 use operation::{LatencyLabels, RequestLabels, endpoints, place};
+pub(crate) use prometheus::prometheus_text;
 
 use crate::logging::lines_dropped;
 
-/// The content type of the text format that is served.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The content type of the OpenMetrics format.
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The content type of the text format of Prometheus.
+pub(crate) const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Metrics of the memory of connections.
 #[derive(Clone, Default, Debug)]
@@ -206,7 +211,7 @@ impl Metrics {
         Connection::count(&self.connections)
     }
 
-    /// All metrics in the text format.
+    /// All metrics in the OpenMetrics format.
     pub(crate) fn encode(&self) -> String {
         // The log is the process's, and counts by itself.
         self.log_lines_dropped.inner().store(lines_dropped(), Relaxed);

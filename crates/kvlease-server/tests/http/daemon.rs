@@ -38,6 +38,8 @@ impl Daemon {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             capacity: Some(CAPACITY),
             shared_memory_dir: dir.path().to_owned(),
+            // As short as tests write it.
+            host_names: vec!["d".to_owned(), "daemon".to_owned()],
             ..Config::default()
         };
         change(&mut config);

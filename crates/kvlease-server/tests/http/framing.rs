@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kvlease_testing::bytes;
+use kvlease_types::ByteSize;
 
 use crate::{daemon::Daemon, wire::refused};
 
@@ -68,7 +69,9 @@ fn a_head_just_above_the_limit_is_told_so() {
     let daemon = Daemon::start();
     let request = |len: usize| {
         let header = "x".repeat(len);
-        format!("GET /healthz HTTP/1.1\r\nX-Large: {header}\r\nConnection: close\r\n\r\n")
+        format!(
+            "GET /healthz HTTP/1.1\r\nHost: d\r\nX-Large: {header}\r\nConnection: close\r\n\r\n"
+        )
     };
     let reply = last_words(&daemon, request(15 << 10));
     assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
@@ -203,6 +206,74 @@ fn absurd_lengths_are_refused() {
         assert_eq!(reply.matches("HTTP/1.1").count(), usize::from(status != "none"), "{reply}");
         is_unharmed(&daemon);
     }
+}
+
+/// Status of the only reply to this request.
+fn status_of(daemon: &Daemon, request: &str) -> u16 {
+    let reply = last_words(daemon, request);
+    assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{request:?}: {reply}");
+    reply.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn every_ambiguous_head_has_its_status() {
+    let daemon = Daemon::start();
+    let put = |headers: &str| {
+        format!("PUT /v1/kv/b/k HTTP/1.1\r\n{headers}\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+    };
+    for (headers, status) in [
+        ("Transfer-Encoding: chunked", 400),
+        ("Host: d\r\nHost: d\r\nTransfer-Encoding: chunked", 400),
+        ("Host: d\r\nHost: other\r\nTransfer-Encoding: chunked", 400),
+        ("Host: d\r\nTransfer-Encoding: gzip, chunked", 501),
+        ("Host: d\r\nTransfer-Encoding: chunked, chunked", 400),
+        ("Host: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 400),
+        ("Host: d\r\nContent-Length: 18446744073709551615", 413),
+        ("Host: d\r\nContent-Length: 18446744073709551614", 413),
+        ("Host: d\r\nContent-Length: 18446744073709551613", 413),
+    ] {
+        assert_eq!(status_of(&daemon, &put(headers)), status, "{headers}");
+        is_unharmed(&daemon);
+    }
+    assert_eq!(status_of(&daemon, "GET /healthz HTTP/1.1\r\n\r\n"), 400, "no Host");
+    assert_eq!(status_of(&daemon, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 400, "HTTP/2");
+}
+
+#[test]
+fn an_endless_body_is_refused_as_soon_as_it_is_too_large() {
+    let daemon = Daemon::with(|config| config.object_len_max = ByteSize::mib(1));
+    let mut wire = daemon.wire();
+    wire.begin_chunked_put("/v1/kv/b/k");
+    let piece = bytes(64 << 10, 1);
+    (0..40).for_each(|_| wire.send_chunk(&piece));
+    // No end follows.
+    let reply = wire.reply();
+    assert_eq!(reply.refusal(), refused(413, "too_large"));
+    assert_eq!(reply.header("connection"), Some("close"));
+    wire.rest();
+    let mut wire = daemon.wire();
+    wire.begin_put("/v1/kv/b/k", 1 << 40);
+    assert_eq!(wire.reply().refusal(), refused(413, "too_large"));
+    is_unharmed(&daemon);
+}
+
+#[test]
+fn a_name_that_was_rebound_to_the_loopback_interface_is_not_answered() {
+    let daemon = Daemon::start();
+    daemon.put("k", b"abc");
+    for (host, status) in [
+        ("evil.example", 421),
+        ("evil.example:9200", 421),
+        ("localhost", 200),
+        ("127.0.0.1:1", 200),
+    ] {
+        let request =
+            format!("GET /v1/kv/b/k HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(status_of(&daemon, &request), status, "{host}");
+    }
+    let absolute = "DELETE http://evil.example/v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n";
+    assert_eq!(status_of(&daemon, absolute), 421);
+    assert_eq!(daemon.status_of("k"), 200);
 }
 
 #[test]

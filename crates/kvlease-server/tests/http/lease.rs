@@ -69,6 +69,7 @@ fn the_time_to_live_is_granted_as_asked_up_to_the_cap() {
         ("", 30.0),
         ("?ttl_s=12", 12.0),
         ("?ttl_s=0.25", 0.25),
+        ("?ttl_s=1e-9", 0.01),
         ("?ttl_s=2.5e1", 25.0),
         ("?ttl_s=300", 300.0),
         ("?ttl_s=300.5", 300.0),

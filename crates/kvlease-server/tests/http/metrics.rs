@@ -1,13 +1,87 @@
 //! docs/metrics.md holds what the daemon counts, and the counters move as they should.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
-use crate::{daemon::Daemon, table::rows};
+use crate::{daemon::Daemon, table::rows, wire::Reply};
 
 const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
+
+/// The metrics in the format that Prometheus asks for.
+fn open_metrics(daemon: &Daemon) -> String {
+    let reply = asked_for(daemon, "application/openmetrics-text;version=1.0.0,*/*;q=0.1");
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(reply.header("content-type"), Some(kind));
+    reply.text()
+}
+
+fn asked_for(daemon: &Daemon, accept: &str) -> Reply {
+    let mut wire = daemon.wire();
+    wire.send(format!("GET /metrics HTTP/1.1\r\nHost: d\r\nAccept: {accept}\r\n\r\n"));
+    wire.reply()
+}
+
+/// Faults that `promtool check metrics` would find in the older text format.
+fn faults(text: &str) -> Vec<String> {
+    let (mut faults, mut kinds, mut described) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(name), Some(_)) => {
+                described.insert(name.to_owned());
+            }
+            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                let known = ["counter", "gauge", "histogram"].contains(&kind);
+                let total = name.ends_with("_total");
+                if !known || total != (kind == "counter") || !described.contains(name) {
+                    faults.push(line.to_owned());
+                }
+                kinds.insert(name.to_owned(), kind.to_owned());
+            }
+            (Some(series), Some(value), None, None) if !series.starts_with('#') => {
+                let name = series.split('{').next().unwrap_or(series);
+                let of_histogram = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .filter_map(|ending| name.strip_suffix(ending))
+                    .any(|family| kinds.get(family).is_some_and(|kind| kind == "histogram"));
+                let known = kinds.get(name).is_some_and(|kind| kind != "histogram");
+                if !(known || of_histogram) || value.parse::<f64>().is_err() {
+                    faults.push(line.to_owned());
+                }
+            }
+            _ => faults.push(line.to_owned()),
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_text_format_of_prometheus_is_served_to_those_who_name_no_other() {
+    let daemon = Daemon::start();
+    for accept in ["text/plain", "*/*", "text/plain;version=0.0.4;q=0.9,*/*;q=0.1"] {
+        let reply = asked_for(&daemon, accept);
+        assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+        assert_eq!(faults(&reply.text()), [""; 0], "{accept}");
+    }
+    let plain = daemon.metrics();
+    assert_eq!(faults(&plain), [""; 0], "without Accept");
+    let info = format!("kvlease_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+    assert!(plain.contains("# TYPE kvlease_build_info gauge\n") && plain.contains(&info));
+    // A metric that the format does not know would be found.
+    assert_eq!(faults("# TYPE a info\na 1\n").len(), 1);
+    // Both formats have the same samples.
+    let samples = |text: &str| -> BTreeSet<String> {
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    };
+    assert_eq!(samples(&plain), samples(&open_metrics(&daemon)));
+}
 
 /// Name and type of every series, as one queries it.
 fn served(text: &str) -> BTreeSet<(String, String)> {
@@ -29,7 +103,8 @@ fn the_table_of_metrics_is_the_list_of_metrics() {
     let daemon = Daemon::start();
     let table = rows(DOCUMENT, "## All metrics");
     let documented: Vec<_> = table.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-    let (listed, served) = (BTreeSet::from_iter(documented.clone()), served(&daemon.metrics()));
+    let (listed, served) =
+        (BTreeSet::from_iter(documented.clone()), served(&open_metrics(&daemon)));
     let differing: Vec<_> = listed.symmetric_difference(&served).collect();
     assert!(differing.is_empty(), "in one of them alone: {differing:?}");
     assert_eq!(documented.len(), BTreeSet::from_iter(documented).len(), "each once");
@@ -38,7 +113,7 @@ fn the_table_of_metrics_is_the_list_of_metrics() {
 #[test]
 fn the_documented_units_are_those_of_the_metrics() {
     let daemon = Daemon::start();
-    let text = daemon.metrics();
+    let text = open_metrics(&daemon);
     for row in rows(DOCUMENT, "## All metrics") {
         let family = row[0].trim_end_matches("_total").trim_end_matches("_info");
         let marker = format!("# UNIT {family} ");
@@ -51,7 +126,8 @@ fn the_documented_units_are_those_of_the_metrics() {
 #[test]
 fn every_series_that_a_recipe_asks_for_exists() {
     let daemon = Daemon::start();
-    let served: BTreeSet<_> = served(&daemon.metrics()).into_iter().map(|(name, _)| name).collect();
+    let served: BTreeSet<_> =
+        served(&open_metrics(&daemon)).into_iter().map(|(name, _)| name).collect();
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     let asked: BTreeSet<_> =
         DOCUMENT.split(word).filter(|word| word.starts_with("kvlease_")).collect();

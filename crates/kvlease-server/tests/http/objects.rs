@@ -231,12 +231,12 @@ fn a_wrong_method_is_told_the_right_ones() {
     for (path, allowed, wrong) in [
         ("/v1/kv/b/k", "GET, HEAD, PUT, DELETE", ["POST", "PATCH", "put"]),
         ("/v1/kv/b/k/leases", "POST", ["GET", "PUT", "DELETE"]),
-        ("/v1/kv/b/k/locations", "GET", ["POST", "PUT", "DELETE"]),
+        ("/v1/kv/b/k/locations", "GET, HEAD", ["POST", "PUT", "DELETE"]),
         ("/v1/leases/x/release", "POST", ["GET", "PUT", "DELETE"]),
         ("/v1/leases/x/renew", "POST", ["GET", "PUT", "DELETE"]),
-        ("/v1/kv/b", "GET", ["POST", "PUT", "DELETE"]),
-        ("/v1/stats", "GET", ["POST", "PUT", "DELETE"]),
-        ("/metrics", "GET", ["POST", "PUT", "DELETE"]),
+        ("/v1/kv/b", "GET, HEAD", ["POST", "PUT", "DELETE"]),
+        ("/v1/stats", "GET, HEAD", ["POST", "PUT", "DELETE"]),
+        ("/metrics", "GET, HEAD", ["POST", "PUT", "DELETE"]),
     ] {
         for method in wrong {
             let reply = wire.call(method, path);
@@ -244,4 +244,28 @@ fn a_wrong_method_is_told_the_right_ones() {
             assert_eq!(reply.header("allow"), Some(allowed), "{method} {path}");
         }
     }
+}
+
+#[test]
+fn a_head_is_answered_wherever_a_get_is() {
+    let daemon = Daemon::start();
+    let mut wire = daemon.wire();
+    assert_eq!(wire.put("/v1/kv/b/k", b"abc").status, 200);
+    for target in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/stats",
+        "/openapi.json",
+        "/v1/kv/b",
+        "/v1/kv/b/k/locations",
+    ] {
+        let head = wire.call("HEAD", target);
+        let get = wire.call("GET", target);
+        assert_eq!((head.status, get.status), (200, 200), "{target}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{target}");
+        assert!(head.header("content-length").is_some(), "{target}");
+    }
+    assert_eq!(wire.call("HEAD", "/v1/kv/b/absent/locations").status, 404);
+    assert_eq!(wire.call("GET", "/healthz").text(), "ok\n", "no body was left on the way");
 }

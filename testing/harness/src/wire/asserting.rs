@@ -52,7 +52,7 @@ impl Wire {
     /// Reply to a request without a body and without `Content-Length`.
     #[track_caller]
     pub fn call(&mut self, method: &str, target: &str) -> Reply {
-        self.send(format!("{method} {target} HTTP/1.1\r\nHost: daemon\r\n\r\n"));
+        self.send(format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         if method == "HEAD" { self.reply_to_head() } else { self.reply() }
     }
 
@@ -66,7 +66,7 @@ impl Wire {
     #[track_caller]
     pub fn begin_chunked_put(&mut self, target: &str) {
         let chunked = "Transfer-Encoding: chunked";
-        self.send(format!("PUT {target} HTTP/1.1\r\nHost: daemon\r\n{chunked}\r\n\r\n"));
+        self.send(format!("PUT {target} HTTP/1.1\r\nHost: localhost\r\n{chunked}\r\n\r\n"));
     }
 
     /// Sends a chunk.

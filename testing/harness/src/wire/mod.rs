@@ -49,7 +49,7 @@ impl Wire {
     /// Sends the head of a request with a body of `len` bytes, and not the body.
     pub fn try_send_head(&mut self, method: &str, target: &str, len: usize) -> io::Result<()> {
         self.try_send(format!(
-            "{method} {target} HTTP/1.1\r\nHost: daemon\r\nContent-Length: {len}\r\n\r\n"
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len}\r\n\r\n"
         ))
     }
 

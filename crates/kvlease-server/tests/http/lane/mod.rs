@@ -5,5 +5,6 @@ mod end;
 mod frames;
 mod handshake;
 mod lease;
+mod memory;
 mod reserve;
 mod wait;
