@@ -4,13 +4,13 @@
 
 mod contract;
 mod fuzz;
+mod openapi;
 mod process;
 mod python;
 mod steps;
 mod tidy;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -49,11 +49,7 @@ fn run() -> Result<()> {
         Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run(&root, &arguments.collect::<Vec<_>>()),
         Some("python") => python::run(&root),
-        Some("openapi") => {
-            let path = root.join("crates/kvlease-api/openapi.json");
-            fs::write(&path, kvlease_api::openapi_document())
-                .with_context(|| format!("cannot write {}", path.display()))
-        }
+        Some("openapi") => openapi::rewrite(&root),
         _ => bail!("name one of the commands\n\n{USAGE}"),
     }
 }

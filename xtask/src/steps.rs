@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{contract, fuzz, process::cargo, tidy};
+use crate::{contract, fuzz, openapi, process::cargo, tidy};
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     tidy::run(root)?;
@@ -18,7 +18,9 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     // The Python extension is loaded by an interpreter: its tests are the contract suite's.
     let tests = ["test", "--workspace", "--exclude", "kvlease-python", "--no-fail-fast"];
     cargo(root, &tests, &[("KVLEASE_BIN", &daemon)])?;
+    // It sees to Python's venv module as well.
     contract::prepare(root)?;
+    openapi::test(root)?;
     fuzz::check(root)?;
     contract::run(root, &[])
 }
