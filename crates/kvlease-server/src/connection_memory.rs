@@ -1,6 +1,6 @@
 //! Memory that connections may hold: one budget in fixed shares, taken before it is used.
 //!
-//! PlaceCounts for connections, with what an idle one holds, are a share as well, see
+//! Places for connections, with what an idle one holds, are a share as well, see
 //! [`PlaceCounts`](crate::sizing::PlaceCounts). Shares are separate, so that one kind of load never takes the
 //! memory of another, and a holder of one share never waits for the same share.
 

@@ -89,6 +89,13 @@ impl Launch {
         self
     }
 
+    /// The same in the control group with this directory, and so under its limits.
+    #[must_use]
+    pub fn in_control_group(mut self, directory: &Path) -> Self {
+        self.limits += &format!("echo $$ > {}/cgroup.procs && ", directory.display());
+        self
+    }
+
     /// The same on a socket that the caller listens on, as a service manager hands it over.
     pub fn activated_by(mut self, listener: &TcpListener) -> io::Result<Self> {
         self.listen = listener.local_addr()?.to_string();

@@ -1,0 +1,74 @@
+//! A daemon at exactly the documented memory limit, under all loads that connections can make, at
+//! the same time.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod limit;
+mod load;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use kvlease_api::LeaseReply;
+use kvlease_harness::{Daemon, Launch, Payload, await_that, daemon_binary, object};
+
+use limit::{Limit, resident_peak, resident_private};
+use load::Load;
+
+/// Size of the arena.
+const CAPACITY: u64 = 64 << 20;
+
+/// The sum of docs/configuration.md: capacity, twice the least memory of the catalog, and 64 MiB.
+const DOCUMENTED: u64 = CAPACITY + 2 * (32 << 20) + (64 << 20);
+
+/// How long the load is held while other clients are served.
+const HELD: Duration = Duration::from_secs(8);
+
+/// Memory that the heap may keep once the load is gone.
+const KEPT: u64 = 16 << 20;
+
+/// Leases an object again and again as long as the load is there. Connections are new: one that was
+/// idle while the load came has given its place away.
+fn serve_others(daemon: &Daemon) {
+    let started = Instant::now();
+    while started.elapsed() < HELD {
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(daemon.call("GET", path, b"").unwrap().status, 200, "{path}");
+        }
+        let lease = daemon.call("POST", "/v1/kv/b/hit/leases?ttl_s=1", b"").unwrap();
+        assert_eq!(lease.status, 200, "{lease:?}");
+        let release = format!("/v1/leases/{}/release", lease.json::<LeaseReply>().id);
+        assert_eq!(daemon.call("POST", &release, b"").unwrap().status, 200);
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_daemon_at_the_documented_limit_survives_all_loads_at_once_and_gives_memory_back() {
+    let limit = Limit::new(DOCUMENTED);
+    let launch = Launch::new(daemon_binary(), format!("{CAPACITY}"));
+    let launch = match &limit {
+        Limit::ControlGroup(group) => launch.in_control_group(group.path()),
+        // The daemon sees no limit, and is held to what it would derive from it.
+        Limit::Measured => launch.set(["server.connection_memory_max=32MiB"]),
+    };
+    let mut daemon = Daemon::start(launch).unwrap();
+    let id = daemon.pid().unwrap();
+    let hit = Payload::new("hit", 1, 100_000).bytes();
+    assert_eq!(daemon.call("PUT", &object("b", "hit"), &hit).unwrap().status, 200);
+    load::fill(&daemon);
+    let before = resident_private(id);
+    let load = Load::start(&daemon);
+    serve_others(&daemon);
+    assert!(daemon.is_alive().unwrap(), "{}", daemon.log());
+    let peak = resident_peak(id);
+    eprintln!("limit {DOCUMENTED}, peak {peak}, private before {before}, {limit:?}");
+    eprintln!("under load {}: {}", resident_private(id), load.describe());
+    assert!(peak <= DOCUMENTED, "peak {peak}, limit {DOCUMENTED}");
+    drop(load);
+    await_that("the memory is given back", || resident_private(id) <= before + KEPT);
+    assert!(daemon.is_alive().unwrap(), "{}", daemon.log());
+    assert!(daemon.terminate().unwrap().success());
+}
