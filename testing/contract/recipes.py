@@ -13,6 +13,7 @@ LMCACHE_DOCUMENT = "docs/lmcache.md"
 SETTINGS_DOCUMENT = "docs/configuration.md"
 KUBERNETES_DOCUMENT = "docs/kubernetes.md"
 KUBERNETES = documents.ROOT / "examples" / "kubernetes"
+SCRAPE = documents.ROOT / "examples" / "prometheus" / "scrape.yaml"
 SYSTEMD = documents.ROOT / "examples" / "systemd"
 
 # Where the manifests have the socket of the fast lane.

@@ -8,6 +8,7 @@ form.
 import configparser
 import json
 import os
+import re
 import shutil
 import subprocess
 import tomllib
@@ -126,6 +127,29 @@ def test_a_daemon_set_keeps_to_gpu_nodes_and_rolls_one_by_one(name):
     assert {"key": "nvidia.com/gpu", "operator": "Exists"} in pod["tolerations"]
     strategy = recipes.manifest(name)["spec"]["updateStrategy"]
     assert strategy["rollingUpdate"] == {"maxUnavailable": 1}
+
+
+@pytest.mark.parametrize("name", ["daemon.yaml", "hyperpod.yaml"])
+def test_the_scrape_configuration_finds_the_pods_of_a_daemon_set(name):
+    _, pods = yaml.safe_load(recipes.SCRAPE.read_text())["scrape_configs"]
+    manifest = recipes.manifest(name)
+    template = manifest["spec"]["template"]["metadata"]
+    known = {
+        f"__meta_kubernetes_pod_{kind}_{re.sub('[./]', '_', label)}": value
+        for kind, values in (("label", template["labels"]), ("annotation", template["annotations"]))
+        for label, value in values.items()
+    }
+    kept = [rule for rule in pods["relabel_configs"] if rule.get("action") == "keep"]
+    assert len(kept) == 2
+    for rule in kept:
+        (label,) = rule["source_labels"]
+        assert re.fullmatch(rule["regex"], known[label]), rule
+    (address,) = [r for r in pods["relabel_configs"] if r.get("target_label") == "__address__"]
+    host, port = address["source_labels"]
+    values, _ = recipes.expanded(recipes.container(manifest), NODE)
+    # The host's address, as the daemon is in the host's network.
+    assert host == "__meta_kubernetes_pod_host_ip"
+    assert values["KVLEASE_LISTEN"] == f"{NODE['status.hostIP']}:{known[port]}"
 
 
 def test_the_units_of_systemd_are_valid():
