@@ -153,30 +153,48 @@ fn keep_linked(shared: &Shared, trouble: &mut Trouble) {
         Ok(LinkStatus::Taken) => Some("another file has the segment's public name".to_owned()),
         Err(error) => Some(error.to_string()),
     };
-    if let Some(reason) = trouble.begins(reason) {
-        shared.counters.link_failures.increment();
-        tracing::error!("clients cannot attach to the segment: {reason}");
+    match trouble.turn(reason) {
+        Turn::Begins(reason) => {
+            shared.counters.link_failures.increment();
+            tracing::error!("clients cannot attach to the segment: {reason}");
+        }
+        Turn::Ends => tracing::info!("clients can attach to the segment again"),
+        Turn::None => {}
     }
 }
 
 fn keep_room_in_manifest(shared: &Shared, trouble: &mut Trouble) {
-    if let Some(error) = trouble.begins(shared.manifest.reserve_ahead().err()) {
-        tracing::error!(
+    match trouble.turn(shared.manifest.reserve_ahead().err()) {
+        Turn::Begins(error) => tracing::error!(
             "objects stored from now on may be forgotten by a restart: free memory in cache.shared_memory_dir, error=`{error}`"
-        );
+        ),
+        Turn::Ends => tracing::info!("objects stored from now on are kept for a restart again"),
+        Turn::None => {}
     }
 }
 
-/// Fault that may last from tick to tick, and is logged once.
+/// Fault that may last from tick to tick. Its begin and its end are logged once each.
 #[derive(Default)]
 struct Trouble {
     lasts: bool,
 }
 
+/// Change of a fault from one tick to the next.
+enum Turn<R> {
+    None,
+    /// With the reason.
+    Begins(R),
+    Ends,
+}
+
 impl Trouble {
-    /// The reason, if it went wrong this time and did not the last time.
-    fn begins<R>(&mut self, reason: Option<R>) -> Option<R> {
+    /// Change since the last time, with the reason if it goes wrong now.
+    fn turn<R>(&mut self, reason: Option<R>) -> Turn<R> {
         let lasted = std::mem::replace(&mut self.lasts, reason.is_some());
-        reason.filter(|_| !lasted)
+        match (lasted, reason) {
+            (false, Some(reason)) => Turn::Begins(reason),
+            (true, None) => Turn::Ends,
+            _ => Turn::None,
+        }
     }
 }

@@ -42,7 +42,11 @@ impl Listening {
                 self.lost = true;
             }
             Some(_) => {}
-            None => self.lost = false,
+            None if self.lost => {
+                tracing::info!("clients can reach the socket of the fast lane again");
+                self.lost = false;
+            }
+            None => {}
         }
     }
 

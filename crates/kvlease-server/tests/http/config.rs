@@ -76,8 +76,9 @@ fn every_documented_exit_status_is_the_one_of_its_cause() {
 }
 
 /// Every setting that is a number: its least and its most value, and one beyond each.
-const NUMBERS: [(&str, [&str; 2], [&str; 2]); 21] = [
+const NUMBERS: [(&str, [&str; 2], [&str; 2]); 22] = [
     ("server.connections_max", ["1", "1048576"], ["0", "1048577"]),
+    ("server.connection_memory_max", ["32MiB", "64TiB"], ["33554431", "70368744177665"]),
     ("server.header_timeout_s", SECONDS, NO_SECONDS),
     ("server.put_stall_timeout_s", SECONDS, NO_SECONDS),
     ("server.put_timeout_s", SECONDS, NO_SECONDS),
@@ -114,7 +115,9 @@ fn every_number_has_bounds_and_the_daemon_lives_with_what_is_within() {
     let is_number = |value: &str| value.starts_with(|first: char| first.is_ascii_digit());
     let defaults = Config::default();
     for setting in SETTINGS {
-        let takes_numbers = is_number(&setting.value(&defaults)) || setting.about.contains("size");
+        let takes_numbers = is_number(&setting.value(&defaults))
+            || setting.about.contains("size")
+            || setting.about.contains("limit of");
         let listed = NUMBERS.iter().any(|(path, ..)| *path == setting.path);
         assert!(listed || !takes_numbers, "no bounds of {}", setting.path);
     }

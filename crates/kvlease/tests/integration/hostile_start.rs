@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
+    net::TcpListener,
     os::unix::{fs::symlink, net::UnixListener, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_harness::{Daemon, Endpoint, Launch, SOON, Segment, until};
+use kvlease_harness::{Daemon, Endpoint, Launch, SOON, Segment, await_that, until};
 use kvlease_testing::in_tmpfs_of;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
@@ -427,4 +428,54 @@ fn a_daemon_of_another_time_namespace_leaves_deadlines_of_the_machine() {
     let stored =
         until(SOON, || run_on(&daemon, &["put", "large"], &content).status.success().then_some(()));
     assert!(stored.is_some(), "space stays in quarantine: {}", daemon.log());
+}
+
+#[test]
+fn a_directory_that_is_not_memory_is_warned_of() {
+    const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+    for place in [env!("CARGO_TARGET_TMPDIR"), "/dev/shm"] {
+        let dir = TempDir::with_prefix_in("kvlease-place-", place).unwrap();
+        let daemon = Daemon::start(launch_in(dir.path(), "8MiB")).unwrap();
+        let is_memory = rustix::fs::statfs(dir.path()).unwrap().f_type == TMPFS;
+        let is_warned_of = daemon.log().contains("is not on a tmpfs");
+        assert_eq!(is_warned_of, !is_memory, "{place}: {}", daemon.log());
+    }
+}
+
+#[test]
+fn an_address_that_a_service_manager_overrides_is_warned_of() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let activated = launch().activated_by(&listener).unwrap();
+    let same = Daemon::start(activated.clone()).unwrap();
+    assert!(!same.log().contains("overrides"), "{}", same.log());
+    drop(same);
+    let other = Daemon::start(activated.listen("127.0.0.1:1")).unwrap();
+    let log = other.log();
+    assert!(log.contains("overrides server.address") && log.contains("ListenStream="), "{log}");
+}
+
+#[test]
+fn names_that_another_file_takes_are_told_once_each_with_the_end() {
+    let daemon = daemon();
+    let taken = |path: &Path| {
+        let other = path.with_extension("other");
+        fs::write(&other, b"of another program").unwrap();
+        fs::rename(&other, path).unwrap();
+    };
+    for (path, lost, again) in [
+        (
+            daemon.segment().path(),
+            "cannot attach to the segment",
+            "can attach to the segment again",
+        ),
+        (daemon.segment().socket_path(), "cannot reach the socket", "reach the socket of the fast"),
+    ] {
+        taken(&path);
+        await_that(lost, || daemon.log().contains(lost));
+        fs::remove_file(&path).unwrap();
+        await_that(again, || {
+            daemon.log().lines().any(|line| line.contains("INFO") && line.contains(again))
+        });
+        assert_eq!(daemon.log().matches(lost).count(), 1, "{}", daemon.log());
+    }
 }

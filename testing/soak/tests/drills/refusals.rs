@@ -13,6 +13,13 @@ const CANNOT_CREATE: i32 = 73;
 
 /// Exit status and the one line of a daemon that must refuse to start.
 fn refusal(launch: &Launch, segment: &Segment) -> (i32, String) {
+    let (status, line) = refusal_text(launch, segment);
+    assert_eq!(line.lines().count(), 1, "one line, not: {line}");
+    (status, line)
+}
+
+/// Exit status and standard error of a daemon that must refuse to start.
+fn refusal_text(launch: &Launch, segment: &Segment) -> (i32, String) {
     let mut command = launch.command(segment).unwrap();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
@@ -24,7 +31,6 @@ fn refusal(launch: &Launch, segment: &Segment) -> (i32, String) {
     let line = String::from_utf8(output.stderr).unwrap();
     assert!(ended.is_some(), "it serves: {line}");
     assert!(output.stdout.is_empty());
-    assert_eq!(line.lines().count(), 1, "one line, not: {line}");
     (output.status.code().expect("it ends by itself"), line)
 }
 
@@ -148,11 +154,15 @@ fn bad_environment_variables_and_flags_are_refused_and_nothing_is_made() {
     for (flags, named) in [
         (["--set", "cache.capasity=1GiB"], "cache.capasity=`1GiB`"),
         (["--set", "lease.ttl_max_s=-1"], "lease.ttl_max_s=`-1`"),
-        (["--no-such-flag", "1"], "--no-such-flag"),
     ] {
         let (status, line) = refusal(&launch("16MiB").args(flags), &segment);
         assert_eq!(status, BAD_USAGE, "{line}");
         assert_names(&line, &[named]);
     }
+    // The usage is part of what is said of a flag.
+    let unknown = launch("16MiB").args(["--no-such-flag", "1"]);
+    let (status, text) = refusal_text(&unknown, &segment);
+    assert_eq!(status, BAD_USAGE, "{text}");
+    assert_names(&text, &["--no-such-flag", "Usage: kvlease serve"]);
     assert!(segment.is_absent());
 }
