@@ -45,6 +45,12 @@ impl Limit {
         Self { span, deadline: now.checked_add(span).unwrap_or(now + FAR) }
     }
 
+    /// The same, and no longer than this from now.
+    pub(crate) fn at_most(self, span: Duration) -> Self {
+        let sooner = Self::new(span);
+        if sooner.deadline < self.deadline { sooner } else { self }
+    }
+
     /// Output of the future, unless the time is over before.
     pub(crate) async fn apply<T>(
         self,
@@ -87,8 +93,10 @@ impl Core {
         limit: Limit,
         request: Request,
     ) -> Result<Reply<'a>, Error> {
+        let stall = self.config.timeouts.stall;
         self.attempt(&call, limit, request, async |head, pooled| {
-            Reply::read(head, pooled, call).await
+            // Replies are short: they come at once, or not at all.
+            limit.at_most(stall).apply(&call, Reply::read(head, pooled, call)).await
         })
         .await
     }

@@ -84,6 +84,9 @@ pub struct Timeouts {
     pub call: Duration,
     /// For a call that carries an object, from its first to its last byte.
     pub transfer: Duration,
+    /// For a call that carries an object to go on without a byte from the daemon or to it. Time in
+    /// which the source of a body is waited for does not count.
+    pub stall: Duration,
 }
 
 impl Timeouts {
@@ -94,12 +97,13 @@ impl Timeouts {
 }
 
 impl Default for Timeouts {
-    /// 2 s to connect, 5 s for a call, 300 s for a transfer.
+    /// 2 s to connect, 5 s for a call, 300 s for a transfer, of which 10 s without a byte.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(2),
             call: Duration::from_secs(5),
             transfer: Duration::from_secs(300),
+            stall: Duration::from_secs(10),
         }
     }
 }

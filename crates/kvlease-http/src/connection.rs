@@ -30,6 +30,7 @@ use crate::{
     pending_response::PendingResponse,
     request::Request,
     socket::Socket,
+    stall::{Stall, Stalled},
 };
 
 /// How long a connection may have been idle and still be used. Daemons close idle connections
@@ -76,6 +77,8 @@ pub(crate) enum Fault {
     Malformed(Malformed),
     /// The source of the body failed.
     Source(io::Error),
+    /// The daemon took no byte and sent none.
+    Stalled(Stalled),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -101,33 +104,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Sends a request, with pieces of `piece_len` bytes of its body, and reads the head of the
     /// answer. If the answer comes before the body is sent, the rest is not sent.
+    ///
+    /// Neither the writing nor the wait for the answer may stall for longer than `stall`.
     pub(crate) async fn exchange(
         &mut self,
         request: &mut Request,
         piece_len: usize,
+        stall: Option<Duration>,
     ) -> Result<Head, Fault> {
         if self.pending.is_some() {
             self.drain().await.map_err(Fault::Unsent)?;
         }
         self.check_idle().await.map_err(Fault::Unsent)?;
-        let mut sent = 0;
-        let written =
-            poll_fn(|context| self.poll_write(context, request, piece_len, &mut sent)).await;
-        let result = match written {
+        let (mut sent, mut stall) = (0, Stall::new(stall));
+        let written = poll_fn(|context| {
+            let mut waits_for_peer = true;
+            let step = (piece_len, &mut waits_for_peer);
+            let written = self.poll_write(context, request, step, &mut sent);
+            if written.is_pending() {
+                stall.check(context, sent, waits_for_peer).map_err(WriteFault::Stalled)?;
+            }
+            written
+        })
+        .await;
+        let answered = stall.apply(self.read_answer(request.operation, written, sent)).await;
+        self.used = Instant::now();
+        answered.unwrap_or_else(|stalled| Err(Fault::Stalled(stalled)))
+    }
+
+    /// Reads the head of the answer to a request that was written, or tells why it was not.
+    async fn read_answer(
+        &mut self,
+        operation: Operation,
+        written: Result<(), WriteFault>,
+        sent: usize,
+    ) -> Result<Head, Fault> {
+        match written {
             Err(WriteFault::Source(error)) => Err(Fault::Source(error)),
+            Err(WriteFault::Stalled(stalled)) => Err(Fault::Stalled(stalled)),
             Err(WriteFault::Broken(error)) if sent == 0 => Err(Fault::Unsent(error)),
             Err(WriteFault::Broken(error)) => {
                 // The daemon may have answered before it closed: that tells more.
                 self.keeps_alive = false;
-                self.read_head(request.operation).await.map_err(|fault| match fault {
+                self.read_head(operation).await.map_err(|fault| match fault {
                     Fault::Unanswered(_) => Fault::Unanswered(error),
                     fault => fault,
                 })
             }
-            Ok(()) => self.read_head(request.operation).await,
-        };
-        self.used = Instant::now();
-        result
+            Ok(()) => self.read_head(operation).await,
+        }
     }
 
     /// The next bytes of the answer's body; `None` at its end.
@@ -185,12 +210,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Writes the whole request, unless an answer arrives before that. Counts what it `sent`.
+    /// Writes the whole request, unless an answer arrives before that. Counts what it `sent`, and
+    /// tells whether it waits for the peer or for the source of the body.
     fn poll_write(
         &mut self,
         context: &mut Context<'_>,
         request: &mut Request,
-        piece_len: usize,
+        (piece_len, waits_for_peer): (usize, &mut bool),
         sent: &mut usize,
     ) -> Poll<Result<(), WriteFault>> {
         let write_len = piece_len.saturating_mul(PIECES_PER_WRITE);
@@ -198,7 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let head = request.head.as_bytes().get(*sent..).unwrap_or_default();
             let has_body = match request.body.poll_unsent(context, piece_len) {
                 Poll::Ready(has_body) => has_body.map_err(WriteFault::Source)?,
-                Poll::Pending if head.is_empty() => return self.poll_early(context),
+                Poll::Pending if head.is_empty() => {
+                    *waits_for_peer = false;
+                    return self.poll_early(context);
+                }
                 Poll::Pending => false,
             };
             if head.is_empty() && !has_body {
@@ -322,6 +351,7 @@ impl Connection<Socket> {
 enum WriteFault {
     Broken(io::Error),
     Source(io::Error),
+    Stalled(Stalled),
 }
 
 #[cfg(test)]
@@ -378,7 +408,7 @@ mod tests {
         let mut connection = Connection::new(Noting { pipe, written: Vec::new() });
         peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         let mut request = request(bytes.clone());
-        poll_fn(|context| connection.poll_write(context, &mut request, 100, &mut 0))
+        poll_fn(|context| connection.poll_write(context, &mut request, (100, &mut true), &mut 0))
             .await
             .unwrap_or_else(|_| panic!("not written"));
         let written = &connection.socket.written;
@@ -398,8 +428,9 @@ mod tests {
         connection.arrived.clear();
         let mut request = request(vec![1; 100_000]);
         let mut sent = 0;
-        let written =
-            poll_fn(|context| connection.poll_write(context, &mut request, 1000, &mut sent));
+        let written = poll_fn(|context| {
+            connection.poll_write(context, &mut request, (1000, &mut true), &mut sent)
+        });
         assert!(written.await.is_ok());
         assert!(sent < 100_000, "{sent}");
         let head = connection.read_head(Operation::Put).await.unwrap();
@@ -417,7 +448,7 @@ mod tests {
                 peer.read_exact(&mut arrived).await.unwrap();
                 peer.write_all(answer).await.unwrap();
             });
-            let fault = connection.exchange(&mut request(""), 1000).await.unwrap_err();
+            let fault = connection.exchange(&mut request(""), 1000, None).await.unwrap_err();
             peer.await.unwrap();
             fault
         };
@@ -426,7 +457,8 @@ mod tests {
         assert!(matches!(broken(b"\0\0").await, Fault::Malformed(_)));
         let (socket, peer) = duplex(10_000);
         drop(peer);
-        let fault = Connection::new(socket).exchange(&mut request(""), 1000).await.unwrap_err();
+        let fault =
+            Connection::new(socket).exchange(&mut request(""), 1000, None).await.unwrap_err();
         assert!(matches!(fault, Fault::Unsent(_)));
     }
 }

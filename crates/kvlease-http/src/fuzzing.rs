@@ -74,7 +74,8 @@ async fn read(
 ) -> Result<String, Error> {
     let body = PutBody::empty();
     let mut request = Request { operation: call.operation, head: "\r\n".to_owned(), body };
-    let head = connection.exchange(&mut request, 1).await.map_err(|fault| call.broken(fault))?;
+    let head =
+        connection.exchange(&mut request, 1, None).await.map_err(|fault| call.broken(fault))?;
     answer.outcome = format!("{head:?} ");
     answer.announced = head.len;
     if call.operation == Operation::Get && head.status == StatusCode::OK {

@@ -42,6 +42,7 @@ mod pool;
 mod reply;
 mod request;
 mod socket;
+mod stall;
 mod stream;
 mod tls;
 mod zone;

@@ -40,6 +40,7 @@ pub(crate) struct Pool {
     tls: Tls,
     connect_max: Duration,
     put_piece_len: usize,
+    stall_max: Duration,
     permits_max: usize,
     permits: Arc<Semaphore>,
     transfer_permits: Arc<Semaphore>,
@@ -79,6 +80,7 @@ impl Pool {
             tls: Tls::new(config.tls_ca_file.clone()),
             connect_max: config.timeouts.connect,
             put_piece_len: config.put_piece_len.max(1),
+            stall_max: config.timeouts.stall,
             permits_max: permits,
             permits: Arc::new(Semaphore::new(permits)),
             transfer_permits: Arc::new(Semaphore::new(permits - permits / PERMITS_PER_KEPT)),
@@ -122,6 +124,7 @@ impl Pool {
         request: &mut Request,
         repeated: &AtomicU64,
     ) -> Result<(Head, Connection), PoolFault> {
+        let stall = request.operation.is_transfer().then_some(self.stall_max);
         let mut may_repeat = request.operation.may_repeat();
         let mut idle = self.take_idle();
         loop {
@@ -130,7 +133,7 @@ impl Pool {
                 Some(connection) => connection,
                 None => self.connect().await.map_err(PoolFault::Connect)?,
             };
-            match connection.exchange(request, self.put_piece_len).await {
+            match connection.exchange(request, self.put_piece_len, stall).await {
                 Ok(head) => return Ok((head, connection)),
                 Err(Fault::Unsent(_)) if !is_fresh => idle = self.take_idle(),
                 Err(Fault::Unsent(error)) => {

@@ -17,6 +17,7 @@ use crate::{
     operation::Operation,
     pool::{PoolFault, PooledConnection},
     socket::ConnectFault,
+    stall::Stalled,
     tls::TlsFault,
 };
 
@@ -76,6 +77,10 @@ impl Call<'_> {
         let operation = self.operation.name();
         match (fault, self.key) {
             (Fault::Malformed(what), _) => self.protocol(what),
+            (Fault::Stalled(Stalled(limit)), _) => {
+                let address = self.core.config.address.clone();
+                Error::TimedOut { operation, limit, address }
+            }
             (Fault::Source(source), Some(key)) => Error::Source { key: key.clone(), source },
             (
                 Fault::Unsent(source)

@@ -47,7 +47,8 @@ impl ObjectStream {
         let call = Call { core: &self.core, operation: Operation::Get, key: Some(&self.key) };
         let next =
             async { pooled.connection.next_bytes().await.map_err(|fault| call.broken(fault)) };
-        let next = self.limit.apply(&call, next).await;
+        let limit = self.limit.at_most(self.core.config.timeouts.stall);
+        let next = limit.apply(&call, next).await;
         let Some(bytes) = next.inspect_err(|error| self.core.note_failure(error))? else {
             return self.end().map(|()| None);
         };

@@ -39,6 +39,7 @@ async fn silent_to(methods: &'static [&'static str]) -> Peer {
     .await;
     peer.config.timeouts.call = LONG;
     peer.config.timeouts.transfer = LONG;
+    peer.config.timeouts.stall = LONG;
     peer
 }
 
@@ -193,4 +194,44 @@ async fn a_body_of_unknown_length_arrives_in_pieces_no_longer_than_set() {
     let sizes = body.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with('x'));
     let sizes: Vec<_> = sizes.map(|line| usize::from_str_radix(line, 16).unwrap()).collect();
     assert_eq!(sizes, [[1000; 10].as_slice(), &[500, 0]].concat());
+}
+
+#[tokio::test]
+async fn a_transfer_that_stalls_ends_long_before_its_time_limit() {
+    let stall = Duration::from_millis(200);
+    // Taken and not answered; a head without its body; a body that ends early.
+    let (mut silent, mut hanging) = (silent_to(&["PUT", "GET"]).await, {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+        RawPeer::start(move |_| Act::AnswerAndHang(head)).await
+    });
+    for config in [&mut silent.config, &mut hanging.config] {
+        config.timeouts.transfer = LONG;
+        config.timeouts.stall = stall;
+    }
+    let is_stall = |error: Error| match error {
+        Error::TimedOut { limit, .. } => assert_eq!(limit, stall),
+        error => panic!("{error}"),
+    };
+    is_stall(silent.client().put(&key(), "bytes").await.unwrap_err());
+    is_stall(silent.client().get(&key()).await.unwrap_err());
+    is_stall(hanging.client().put(&key(), "bytes").await.unwrap_err());
+    let mut stream = hanging.client().get(&key()).await.unwrap().unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), "half");
+    is_stall(stream.next().await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_source_that_takes_its_time_is_no_stall() {
+    let mut peer = Peer::start(|_| reply(200, "")).await;
+    peer.config.timeouts.stall = Duration::from_millis(200);
+    let (mut source, body) = tokio::io::duplex(16);
+    let writer = tokio::spawn(async move {
+        for part in ["slow", "ly"] {
+            sleep(Duration::from_millis(400)).await;
+            source.write_all(part.as_bytes()).await.unwrap();
+        }
+    });
+    peer.client().put(&key(), PutBody::reader(body, None)).await.unwrap();
+    writer.await.unwrap();
+    assert_eq!(peer.asked()[0].1, "slowly");
 }

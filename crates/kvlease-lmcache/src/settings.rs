@@ -68,8 +68,8 @@ impl Settings {
         }
         client.trusted.daemon_uid = self.daemon_uid;
         let timeout = Duration::from_millis(self.timeout_ms);
-        client.timeouts =
-            Timeouts { connect: timeout.min(CONNECT_MAX), call: timeout, transfer: timeout };
+        let connect = timeout.min(CONNECT_MAX);
+        client.timeouts = Timeouts { connect, call: timeout, transfer: timeout, stall: timeout };
         // One daemon is one host: both limits hold.
         client.connections_max = at_a_time(self.max_connections.min(self.max_connections_per_host));
         client.requests_max = at_a_time(self.max_concurrent_requests);

@@ -34,7 +34,11 @@ const COPY_HERE_LEN_MAX: u64 = 1 << 20;
 /// The bytes of an object, in two parts.
 type Parts = [Bytes; 2];
 
-/// Calls over an open lane. A lane that breaks leaves the rest of a batch unanswered.
+/// Part of a call's time limit that is kept for a commit, however long the copies before it took.
+const COMMIT_PART: u32 = 4;
+
+/// Calls over an open lane. A lane that breaks leaves the rest of a batch unanswered. A daemon that
+/// does not answer in time would not do so over HTTP either: then the rest is answered by time-outs.
 #[derive(Debug)]
 pub struct LaneBackend {
     lane: Lane,
@@ -74,13 +78,22 @@ impl LaneBackend {
         }
     }
 
-    /// Stores as many objects of a group as space is reserved for; `None` if the lane broke.
-    async fn put_group(&self, group: &[(&Key, Parts)]) -> Option<Answers<PutOutcome>> {
-        let limit = self.limit();
+    /// Answers to keys that a call over the lane failed for: time-outs, or none at all if the next
+    /// backend is to be asked.
+    fn failed<T>(&self, error: &LaneError, operation: &'static str, keys: usize) -> Answers<T> {
+        let LaneError::TimedOut { limit, .. } = error else { return Answers::new() };
+        let address = &self.terms.config.client.address;
+        let timed_out = || Error::TimedOut { operation, limit: *limit, address: address.clone() };
+        (0..keys).map(|_| Err(timed_out())).collect()
+    }
+
+    /// Stores as many objects of a group as space is reserved for; fails if the lane broke.
+    async fn put_group(&self, group: &[(&Key, Parts)]) -> Result<Answers<PutOutcome>, LaneError> {
+        let (limit, started) = (self.limit(), Instant::now());
         let requested: Vec<_> = group.iter().map(|(key, parts)| (*key, len_of(parts))).collect();
-        let reserved = self.lane.reserve(&requested, limit).await.ok()?;
+        let reserved = self.lane.reserve(&requested, limit).await?;
         if reserved.is_empty() {
-            return None;
+            return Ok(Answers::new());
         }
         // Reserved space is filled; what was refused has its outcome already.
         let mut outcomes = Vec::with_capacity(reserved.len());
@@ -95,9 +108,10 @@ impl LaneBackend {
         // What was not filled in time has expired; the rest is committed together.
         let is_filled: Vec<bool> = filled.iter().map(Option::is_some).collect();
         let filled: Vec<_> = filled.into_iter().flatten().collect();
+        let limit = limit.saturating_sub(started.elapsed()).max(limit / COMMIT_PART);
         let mut committed = match filled.is_empty() {
             true => Vec::new(),
-            false => self.lane.commit(filled, limit).await.ok()?,
+            false => self.lane.commit(filled, limit).await?,
         }
         .into_iter();
         // Each reservation's outcome, in the order of the group.
@@ -109,7 +123,7 @@ impl LaneBackend {
         let answer = |(refused, (key, parts)): (Option<LanePut>, &(&Key, Parts))| {
             put_outcome(refused.unwrap_or_else(&mut of_reservation), key, len_of(parts))
         };
-        Some(outcomes.into_iter().zip(group).map(answer).collect())
+        Ok(outcomes.into_iter().zip(group).map(answer).collect())
     }
 
     /// Copies objects into their reserved space, on the threads for copies if they are long. The
@@ -133,9 +147,10 @@ impl Backend for LaneBackend {
     async fn acquire(&self, keys: &[&Key]) -> Answers<Option<LaneLease>> {
         let ConnectorConfig { lease_wait, lease_ttl, client, .. } = &self.terms.config;
         let limit = client.timeouts.lease(*lease_wait);
-        let outcomes = self.lane.acquire(keys, false, *lease_wait, *lease_ttl, limit).await;
-        let outcomes = outcomes.unwrap_or_default();
-        outcomes.into_iter().map(|outcome| Ok(self.accept(outcome))).collect()
+        match self.lane.acquire(keys, false, *lease_wait, *lease_ttl, limit).await {
+            Ok(outcomes) => outcomes.into_iter().map(|outcome| Ok(self.accept(outcome))).collect(),
+            Err(error) => self.failed(&error, "lease", keys.len()),
+        }
     }
 
     async fn renew(&self, lease: &mut LaneLease, ttl: Duration) -> Result<bool, Error> {
@@ -153,20 +168,28 @@ impl Backend for LaneBackend {
             let leased = self.acquire(keys).await.into_iter();
             return leased.map(|lease| lease.map(|lease| lease.is_some())).collect();
         }
-        let found = self.lane.exists(keys, false, self.limit()).await.unwrap_or_default();
-        found.into_iter().map(Ok).collect()
+        match self.lane.exists(keys, false, self.limit()).await {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            Err(error) => self.failed(&error, "exists", keys.len()),
+        }
     }
 
     async fn count_prefix(&self, keys: &[Key]) -> Option<Result<usize, Error>> {
         if self.terms.config.lease_len_max.is_some() {
             let ConnectorConfig { lease_wait, lease_ttl, client, .. } = &self.terms.config;
             let limit = client.timeouts.lease(*lease_wait);
-            let outcomes = self.lane.acquire(keys, true, *lease_wait, *lease_ttl, limit).await;
-            let outcomes = outcomes.ok()?.into_iter();
-            return Some(Ok(outcomes.map_while(|outcome| self.accept(outcome)).count()));
+            return match self.lane.acquire(keys, true, *lease_wait, *lease_ttl, limit).await {
+                Ok(outcomes) => {
+                    let accepted = outcomes.into_iter().map_while(|outcome| self.accept(outcome));
+                    Some(Ok(accepted.count()))
+                }
+                Err(error) => self.failed(&error, "lease", 1).pop(),
+            };
         }
-        let found = self.lane.exists(keys, true, self.limit()).await.ok()?;
-        Some(Ok(found.iter().take_while(|found| **found).count()))
+        match self.lane.exists(keys, true, self.limit()).await {
+            Ok(found) => Some(Ok(found.iter().take_while(|found| **found).count())),
+            Err(error) => self.failed(&error, "exists", 1).pop(),
+        }
     }
 
     async fn put(&self, objects: &mut [(&Key, PutBody)]) -> Answers<PutOutcome> {
@@ -179,15 +202,23 @@ impl Backend for LaneBackend {
         let mut answers = Vec::with_capacity(objects.len());
         while answers.len() < objects.len() {
             let group = group(&objects[answers.len()..]);
-            let Some(answered) = self.put_group(group).await else { break };
-            answers.extend(answered);
+            match self.put_group(group).await {
+                Ok(answered) if answered.is_empty() => break,
+                Ok(answered) => answers.extend(answered),
+                Err(error) => {
+                    answers.extend(self.failed(&error, "put", objects.len() - answers.len()));
+                    break;
+                }
+            }
         }
         answers
     }
 
     async fn remove(&self, keys: &[&Key]) -> Answers<bool> {
-        let removed = self.lane.remove(keys, self.limit()).await.unwrap_or_default();
-        removed.into_iter().map(Ok).collect()
+        match self.lane.remove(keys, self.limit()).await {
+            Ok(removed) => removed.into_iter().map(Ok).collect(),
+            Err(error) => self.failed(&error, "remove", keys.len()),
+        }
     }
 }
 

@@ -11,3 +11,4 @@ mod encrypted;
 mod hostile_start;
 mod program;
 mod restart;
+mod time_limits;

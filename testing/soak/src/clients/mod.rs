@@ -46,8 +46,12 @@ impl Clients {
         let mut config = ClientConfig::new(Endpoint::at(place.address).url().parse()?);
         config.bucket = bucket.clone();
         config.shared_memory_name = Some(place.segment.clone());
-        config.timeouts =
-            Timeouts { connect: CALL_WITHIN, call: CALL_WITHIN, transfer: CALL_WITHIN };
+        config.timeouts = Timeouts {
+            connect: CALL_WITHIN,
+            call: CALL_WITHIN,
+            transfer: CALL_WITHIN,
+            stall: CALL_WITHIN,
+        };
         let lane = match way {
             Way::Http => None,
             Way::Lane => {
