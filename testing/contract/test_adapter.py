@@ -19,6 +19,7 @@ import yarl
 from kvlease import ConnectorSettings
 from kvlease.adapter import ConnectorContext, create_connector
 from kvlease.lmcache import SageMakerHyperPodConnector, SageMakerHyperPodConnectorAdapter
+from kvlease.lmcache.adapter import _odd_environment
 from lmcache.v1.config import LMCacheEngineConfig
 from lmcache.v1.storage_backend import CreateStorageBackends
 from lmcache.v1.storage_backend.connector import CreateConnector, extract_plugin_type
@@ -378,3 +379,15 @@ def _config(extra_config, plugins=("kvlease",), **settings) -> LMCacheEngineConf
         remote_storage_plugins=list(plugins),
         **settings,
     )
+
+
+def test_a_variable_that_lmcache_takes_for_the_opposite_of_what_it_says_is_told():
+    name = "LMCACHE_FORCE_SKIP_SAVE"
+    for value in ("false", " False ", "0", "no", "OFF"):
+        (line,) = _odd_environment({name: value})
+        assert f"{name}=`{value}`" in line and "unset" in line
+        # What the engine's process then does.
+        assert bool(value)
+    for value in ("", "true", "1"):
+        assert _odd_environment({name: value}) == []
+    assert _odd_environment({}) == []

@@ -29,6 +29,7 @@ __all__ = [
     "get_positive_float",
     "get_positive_int",
     "parse_url",
+    "remake_settings",
 ]
 
 VERSION: str
@@ -89,7 +90,7 @@ class ConnectorSettings:
     def from_extra_config(
         url: str, extra_config: Mapping[str, Any] | None = None
     ) -> ConnectorSettings:
-        """The settings that LMCache's in-process adapter would make."""
+        """The settings that LMCache's in-process adapter would make of a URL and `extra_config`."""
     @staticmethod
     def for_mp(
         url: str,
@@ -112,7 +113,7 @@ class ConnectorSettings:
         use_https: bool = False,
         tls_ca_file: str | None = None,
     ) -> ConnectorSettings:
-        """The settings that LMCache's MP client would make."""
+        """The settings that LMCache's MP client would make of its arguments."""
     @property
     def url(self) -> str:
         """The daemon's HTTP URL, with its port."""
@@ -125,7 +126,7 @@ class ConnectorSettings:
     def shared_memory_dir(self) -> Path: ...
     @property
     def socket(self) -> str:
-        """The fast lane: `auto` where the daemon says that it is, `none`, or the socket's path."""
+        """The daemon's fast lane: `auto` where it says that it is, `none`, or the socket's path."""
     @property
     def daemon_uid(self) -> int | None:
         """The user that runs the daemon; None for this process's own or root."""
@@ -139,12 +140,12 @@ class ConnectorSettings:
     def timeout_ms(self) -> int: ...
     @property
     def lease_wait_ms(self) -> int:
-        """How long the daemon is asked to hold a lease request."""
+        """How long the daemon is asked to hold a lease request, in milliseconds."""
     @property
     def lease_ttl_s(self) -> float: ...
     @property
     def lease_retention_ms(self) -> int:
-        """How long a lookup's lease is kept for the read that follows."""
+        """How long a lookup's lease is kept for the read that follows, in milliseconds."""
     @property
     def put_stream_chunk_bytes(self) -> int: ...
     @property
@@ -156,7 +157,7 @@ class ConnectorSettings:
     def tls_ca_file(self) -> Path | None: ...
     @property
     def warnings(self) -> list[str]:
-        """What is odd about the configuration but does no harm, a line each."""
+        """Oddities of the configuration that do no harm, a line each."""
 
 @final
 class Connector:
@@ -193,7 +194,7 @@ class Connector:
     def batched_get_into(
         self, keys: Sequence[str], buffers: Sequence[WriteableBuffer]
     ) -> builtins.list[_Flag]:
-        """Reads objects, each into its buffer."""
+        """Reads objects, each into its buffer. Buffers that share memory are a `ValueError`."""
 
     def view(self, key: str) -> View | None:
         """An object where it is in shared memory, not copied. None on a miss.
@@ -206,10 +207,10 @@ class Connector:
         """Whether there is an object."""
 
     def batched_exists(self, keys: Sequence[str]) -> builtins.list[_Flag]:
-        """Which objects there are."""
+        """Tells which objects there are."""
 
     def lookup_prefix(self, keys: Sequence[str]) -> int:
-        """How many objects there are before the first that is missing."""
+        """Counts the objects before the first that is missing."""
 
     def list(self, prefix: str = "") -> builtins.list[str]:
         """The keys of all objects that start so, where the daemon can tell."""
@@ -228,7 +229,7 @@ class Connector:
         """
 
     def stats(self) -> dict[str, int]:
-        """What was done so far, counted.
+        """Counters of what was done so far.
 
         `leases` were granted; of these the daemon confirmed the end of `leases_released`,
         `release_failures` end by their time to live, and `held` are kept for a read.
@@ -275,7 +276,7 @@ class View:
         """Reads all bytes and compares them with the checksum. False if the daemon sent none.
 
         Raises:
-            UnreadableError: If they differ or the lease has ended. A corrupt object is removed.
+            UnreadableError: If they differ, which the daemon is told, or the lease has ended.
         """
 
     def close(self) -> None:
@@ -344,7 +345,7 @@ class Queue:
         """Copies what follows the heads until each buffer is full: `list[_Flag]`."""
 
     def read_rest_here(self, objects: Sequence[tuple[OpenObject, WriteableBuffer]]) -> list[_Flag]:
-        """The same on the calling thread: for little, and only for what `is_shared`."""
+        """Copies on the calling thread, for little and for what `is_shared`: `list[_Flag]`."""
 
     def submit_put(
         self, keys: Sequence[str], objects: Sequence[tuple[bytes, ReadableBuffer]]
@@ -352,16 +353,16 @@ class Queue:
         """Stores objects, each a head and the bytes behind it: `list[_Flag]`, as of `put`."""
 
     def submit_get_into(self, keys: Sequence[str], buffers: Sequence[WriteableBuffer]) -> int:
-        """Reads objects, each into a buffer of its length: `list[_Flag]`."""
+        """Reads objects, each into a buffer of its length, none of them shared: `list[_Flag]`."""
 
     def submit_exists(self, keys: Sequence[str]) -> int:
-        """Which objects there are: `list[_Flag]`."""
+        """Tells which objects there are: `list[_Flag]`."""
 
     def submit_hold(self, keys: Sequence[str]) -> int:
-        """The same, and those that are there are kept for a read soon after: `list[_Flag]`."""
+        """Tells which objects there are, and keeps those for a read soon after: `list[_Flag]`."""
 
     def submit_lookup(self, keys: Sequence[str]) -> int:
-        """How many objects there are before the first that is missing: `int`."""
+        """Counts the objects before the first that is missing: `int`."""
 
     def submit_remove(self, keys: Sequence[str]) -> int:
         """Removes objects, where the daemon can: `list[_Flag]`."""
@@ -370,29 +371,32 @@ class Queue:
         """The keys of all objects that start so, where the daemon can tell: `list[str]`."""
 
     def submit_ping(self) -> int:
-        """`True` if the daemon answers."""
+        """Asks whether the daemon answers: `True`."""
 
     def open_or_submit(
         self, keys: Sequence[str], head_len: int
     ) -> tuple[list[OpenObject | KvleaseError | None]] | int:
-        """`submit_open`, but a small call whose answer comes at once returns it, in a tuple."""
+        """As `submit_open`, but a small call whose answer comes at once returns it, in a tuple."""
 
     def exists_or_submit(self, keys: Sequence[str]) -> tuple[list[_Flag]] | int:
-        """`submit_exists`, likewise."""
+        """As `submit_exists`, but a small call may return its answer, in a tuple."""
 
     def lookup_or_submit(self, keys: Sequence[str]) -> tuple[int | KvleaseError] | int:
-        """`submit_lookup`, likewise."""
+        """As `submit_lookup`, but a small call may return its answer, in a tuple."""
 
     def put_or_submit(
         self, keys: Sequence[str], objects: Sequence[tuple[bytes, ReadableBuffer]]
     ) -> tuple[list[_Flag]] | int:
-        """`submit_put`, likewise."""
+        """As `submit_put`, but a small call may return its answer, in a tuple."""
 
     def submit_close(self) -> int:
         """Closes the connector and its queues: `True`. Later submissions are refused."""
 
     def drain(self, wait_s: float = 0.0) -> list[tuple[int, object]]:
-        """What has finished, waiting for the first at most so long: number and result of each."""
+        """Number and result of each finished operation; waits at most `wait_s` for the first."""
+
+def remake_settings(rules: str, url: str, values: dict[str, Any] | None) -> ConnectorSettings:
+    """Makes settings again that were pickled."""
 
 def parse_url(url: str, use_https: bool) -> str:
     """The daemon's HTTP URL: variables replaced, and the scheme of a connector taken off."""

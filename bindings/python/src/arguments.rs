@@ -30,7 +30,28 @@ pub(crate) fn buffer(object: &Bound<'_, PyAny>, name: &str) -> PyResult<External
 /// Buffers to write into, one for each key.
 pub(crate) fn buffers(keys: &[Key], objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<ExternalBuffer>> {
     same_number(keys.len(), objects.len())?;
-    keys.iter().zip(objects).map(|(key, object)| buffer(object, key.as_str())).collect()
+    let names = keys.iter().map(Key::as_str).zip(objects);
+    let buffers: Vec<_> =
+        names.map(|(name, object)| buffer(object, name)).collect::<PyResult<_>>()?;
+    distinct(keys.iter().map(Key::as_str).zip(&buffers))?;
+    Ok(buffers)
+}
+
+/// Checks that no two buffers share memory: their objects would be mixed.
+pub(crate) fn distinct<'a>(
+    buffers: impl Iterator<Item = (&'a str, &'a ExternalBuffer)>,
+) -> PyResult<()> {
+    let places = buffers.map(|(name, buffer)| (buffer.as_ref().as_ptr_range(), name));
+    let mut places: Vec<_> = places.filter(|(place, _)| !place.is_empty()).collect();
+    places.sort_unstable_by_key(|(place, _)| place.start);
+    match places.windows(2).find(|pair| pair[1].0.start < pair[0].0.end) {
+        None => Ok(()),
+        Some(pair) => Err(PyValueError::new_err(format!(
+            "two buffers of the batch share memory: pass one of its own for each key, \
+             key=`{}` key=`{}`",
+            pair[0].1, pair[1].1
+        ))),
+    }
 }
 
 /// Bytes to read, one for each key.

@@ -32,10 +32,11 @@ impl Connector {
     #[new]
     fn new(py: Python<'_>, settings: &ConnectorSettings) -> PyResult<Self> {
         let shared = Shared::open(py, settings.config.clone())?;
-        exit::register(py, &shared);
+        exit::register(py, &shared)?;
         Ok(Self { shared: OfProcess::new(shared) })
     }
 
+    /// Stores an object. False if the key had one, which stays as it is.
     fn put(&self, py: Python<'_>, key: &str, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let shared = self.open()?;
         let data = arguments::bytes(data, key)?;
@@ -46,6 +47,7 @@ impl Connector {
         stored.map(is_stored).map_err(|error| to_python(&error))
     }
 
+    /// Stores objects.
     fn batched_put(
         &self,
         py: Python<'_>,
@@ -61,6 +63,7 @@ impl Connector {
         list_of(py, outcomes, |stored| is_stored(stored).into_py_any(py))
     }
 
+    /// Reads an object. None on a miss.
     fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
@@ -69,6 +72,7 @@ impl Connector {
         Ok(found.map(|bytes| PyBytes::new(py, &bytes)))
     }
 
+    /// Reads objects.
     fn batched_get(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
@@ -76,6 +80,9 @@ impl Connector {
         list_of(py, found, |found| found.map(|bytes| PyBytes::new(py, &bytes)).into_py_any(py))
     }
 
+    /// Reads an object into a buffer of its length. False on a miss.
+    ///
+    /// After a miss or an error the buffer's content is unspecified.
     fn get_into(&self, py: Python<'_>, key: &str, buffer: &Bound<'_, PyAny>) -> PyResult<bool> {
         let shared = self.open()?;
         let into = arguments::buffer(buffer, key)?;
@@ -85,6 +92,7 @@ impl Connector {
         found.map_err(|error| to_python(&error))
     }
 
+    /// Reads objects, each into its buffer. Buffers that share memory are a `ValueError`.
     fn batched_get_into(
         &self,
         py: Python<'_>,
@@ -101,6 +109,10 @@ impl Connector {
         list_of(py, found, |found| found.into_py_any(py))
     }
 
+    /// An object where it is in shared memory, not copied. None on a miss.
+    ///
+    /// Raises:
+    ///     KvleaseError: If there is no shared memory, or it cannot be attached.
     fn view<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, View>>> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
@@ -111,6 +123,7 @@ impl Connector {
         view.map(|view| View::new(py, view)).transpose()
     }
 
+    /// Whether there is an object.
     fn exists(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
@@ -118,6 +131,7 @@ impl Connector {
         found.map_err(|error| to_python(&error))
     }
 
+    /// Tells which objects there are.
     fn batched_exists(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
@@ -125,6 +139,7 @@ impl Connector {
         list_of(py, found, |found| found.into_py_any(py))
     }
 
+    /// Counts the objects before the first that is missing.
     fn lookup_prefix(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<usize> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
@@ -132,6 +147,7 @@ impl Connector {
         count.map_err(|error| to_python(&error))
     }
 
+    /// The keys of all objects that start so, where the daemon can tell.
     #[pyo3(signature = (prefix = ""))]
     fn list(&self, py: Python<'_>, prefix: &str) -> PyResult<Vec<String>> {
         let shared = self.open()?;
@@ -140,6 +156,7 @@ impl Connector {
         Ok(listed.into_iter().map(|object| object.key).collect())
     }
 
+    /// Removes an object, where the daemon can. Whether it was there.
     fn remove(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         let shared = self.open()?;
         let key = [arguments::key(key)?];
@@ -147,6 +164,7 @@ impl Connector {
         removed.unwrap_or(Ok(false)).map_err(|error| to_python(&error))
     }
 
+    /// Removes objects, where the daemon can.
     fn batched_remove(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
@@ -154,12 +172,20 @@ impl Connector {
         list_of(py, removed, |removed| removed.into_py_any(py))
     }
 
+    /// Returns if the daemon answers.
+    ///
+    /// Raises:
+    ///     KvleaseError: If it does not.
     fn ping(&self, py: Python<'_>) -> PyResult<()> {
         let shared = self.open()?;
         let answered = shared.wait_spinning(py, shared.connector.ping())?;
         answered.map_err(|error| to_python(&error))
     }
 
+    /// Counters of what was done so far.
+    ///
+    /// `leases` were granted; of these the daemon confirmed the end of `leases_released`,
+    /// `release_failures` end by their time to live, and `held` are kept for a read.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = here(&self.shared)?.connector.stats();
         let counts = PyDict::new(py);
@@ -185,6 +211,9 @@ impl Connector {
         Ok(counts)
     }
 
+    /// Waits for what runs, gives up what takes too long, and releases what is held.
+    ///
+    /// Later calls raise `ClosedError`; a second close does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let shared = here(&self.shared)?;
         shared.wait(py, shared.close())

@@ -14,24 +14,43 @@ use crate::{
     shared::Shared,
 };
 
-/// The connectors of this process, and of the one that it was forked from.
-///
-/// Like the runtime, it is locked only by threads that are attached to the interpreter.
-static CONNECTORS: Mutex<Vec<(u32, Weak<Shared>)>> = Mutex::new(Vec::new());
-
-/// Remembers a connector until it is gone.
-pub(crate) fn register(_attached: Python<'_>, shared: &Arc<Shared>) {
-    let mut connectors = lock(&CONNECTORS);
-    connectors.retain(|(_, connector)| connector.strong_count() > 0);
-    connectors.push((process::id(), Arc::downgrade(shared)));
+/// Interpreter of a process. A process may have several, each with an end of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Interpreter {
+    process: u32,
+    /// Address of the module `builtins`, which each interpreter has for itself.
+    builtins: usize,
 }
 
-/// Closes every connector that this process made, all at the same time.
+impl Interpreter {
+    fn current(py: Python<'_>) -> PyResult<Self> {
+        let builtins = py.import("builtins")?.as_ptr().addr();
+        Ok(Self { process: process::id(), builtins })
+    }
+}
+
+/// The connectors of this process, and of the one that it was forked from, each with the interpreter
+/// that made it.
+///
+/// Like the runtime, it is locked only by threads that are attached to the interpreter.
+static CONNECTORS: Mutex<Vec<(Interpreter, Weak<Shared>)>> = Mutex::new(Vec::new());
+
+/// Remembers a connector until it is gone.
+pub(crate) fn register(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<()> {
+    let interpreter = Interpreter::current(py)?;
+    let mut connectors = lock(&CONNECTORS);
+    connectors.retain(|(_, connector)| connector.strong_count() > 0);
+    connectors.push((interpreter, Arc::downgrade(shared)));
+    Ok(())
+}
+
+/// Closes every connector that this interpreter made, all at the same time.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>) -> PyResult<()> {
-    let connectors = std::mem::take(&mut *lock(&CONNECTORS));
-    let here = connectors.into_iter().filter(|(pid, _)| *pid == process::id());
-    let open: Vec<Arc<Shared>> = here.filter_map(|(_, connector)| connector.upgrade()).collect();
+    let here = Interpreter::current(py)?;
+    let own: Vec<_> = lock(&CONNECTORS).extract_if(.., |(made_by, _)| *made_by == here).collect();
+    let open: Vec<Arc<Shared>> =
+        own.into_iter().filter_map(|(_, connector)| connector.upgrade()).collect();
     if open.is_empty() {
         return Ok(());
     }

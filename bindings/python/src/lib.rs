@@ -33,7 +33,7 @@ mod _kvlease {
         exit::close_all,
         object::OpenObject,
         queue::Queue,
-        settings::ConnectorSettings,
+        settings::{ConnectorSettings, remake_settings},
         view::View,
     };
     /// The package's version.

@@ -14,8 +14,10 @@ use crate::{
 /// then, or until the value is gone, a lease keeps it in place.
 #[pyclass(frozen, module = "kvlease")]
 pub(crate) struct OpenObject {
+    /// Its key.
     #[pyo3(get)]
     pub(crate) key: String,
+    /// Whether its rest is in shared memory, rather than to come over HTTP.
     #[pyo3(get)]
     is_shared: bool,
     len: usize,
@@ -25,6 +27,7 @@ pub(crate) struct OpenObject {
 
 #[pymethods]
 impl OpenObject {
+    /// Its first bytes, as many as were asked for or as there are.
     #[getter]
     fn head<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.head)

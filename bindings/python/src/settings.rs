@@ -7,6 +7,7 @@ use kvlease_client::{
     adapter::{self, AdapterError, Settings, Value},
 };
 use pyo3::{
+    exceptions::PyValueError,
     prelude::*,
     types::{PyDict, PyMapping},
 };
@@ -18,11 +19,25 @@ use crate::adapter::{Environment, table, to_python};
 /// Made of LMCache's configuration by `from_extra_config` and `for_mp`, or of options, which are
 /// the keys of LMCache's `extra_config` without `sagemaker_hyperpod_` and `kvlease_`. A setting
 /// that cannot be used is a `ValueError` that names key, value and remedy.
-#[pyclass(frozen)]
+#[pyclass(frozen, module = "kvlease")]
 pub(crate) struct ConnectorSettings {
     pub(crate) config: ConnectorConfig,
     settings: Settings,
+    /// Source, of which another process can make them again.
+    source: Source,
 }
+
+/// Source of settings.
+struct Source {
+    rules: &'static str,
+    url: String,
+    values: Option<Py<PyDict>>,
+}
+
+/// Names of the rules for [`remake_settings`].
+const OPTIONS: &str = "options";
+const EXTRA_CONFIG: &str = "extra_config";
+const MULTI_PROCESS: &str = "mp";
 
 /// Function that makes settings of a URL, a table and the environment.
 type Rules = fn(
@@ -31,18 +46,47 @@ type Rules = fn(
     &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, AdapterError>;
 
+/// Arguments of [`remake_settings`].
+type Made = (String, String, Option<Py<PyDict>>);
+
+/// Makes settings again that were pickled.
+#[pyfunction]
+pub(crate) fn remake_settings(
+    py: Python<'_>,
+    rules: &str,
+    url: &str,
+    values: Option<&Bound<'_, PyDict>>,
+) -> PyResult<ConnectorSettings> {
+    let known = [OPTIONS, EXTRA_CONFIG, MULTI_PROCESS].into_iter().find(|name| *name == rules);
+    let unknown = || PyValueError::new_err(format!("no such rules of settings, rules=`{rules}`"));
+    let rules = known.ok_or_else(unknown)?;
+    ConnectorSettings::of(py, rules, url, values.map(PyDictMethods::as_mapping))
+}
+
 impl ConnectorSettings {
     fn of(
         py: Python<'_>,
-        rules: Rules,
+        name: &'static str,
         url: &str,
         mapping: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<Self> {
+        let rules: Rules = match name {
+            EXTRA_CONFIG => adapter::extra_config_settings,
+            MULTI_PROCESS => adapter::multi_process_settings,
+            _ => adapter::option_settings,
+        };
+        let kept = |mapping: &Bound<'_, PyMapping>| {
+            let values = PyDict::new(py);
+            values.update(mapping)?;
+            Ok::<_, PyErr>(values.unbind())
+        };
+        let source =
+            Source { rules: name, url: url.to_owned(), values: mapping.map(kept).transpose()? };
         let values = mapping.map(table).transpose()?.unwrap_or_default();
         let environment = Environment::new(py)?;
         let made = rules(url, &values, &|name| environment.variable(name));
         let settings = made.map_err(|error| to_python(&error))?;
-        Ok(Self { config: settings.connector_config(), settings })
+        Ok(Self { config: settings.connector_config(), settings, source })
     }
 }
 
@@ -51,7 +95,7 @@ impl ConnectorSettings {
     #[new]
     #[pyo3(signature = (url, **options))]
     fn new(py: Python<'_>, url: &str, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        Self::of(py, adapter::option_settings, url, options.map(PyDictMethods::as_mapping))
+        Self::of(py, OPTIONS, url, options.map(PyDictMethods::as_mapping))
     }
 
     /// The settings that LMCache's in-process adapter would make of a URL and `extra_config`.
@@ -62,14 +106,14 @@ impl ConnectorSettings {
         url: &str,
         extra_config: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<Self> {
-        Self::of(py, adapter::extra_config_settings, url, extra_config)
+        Self::of(py, EXTRA_CONFIG, url, extra_config)
     }
 
     /// The settings that LMCache's MP client would make of its arguments.
     #[staticmethod]
     #[pyo3(signature = (url, **arguments))]
     fn for_mp(py: Python<'_>, url: &str, arguments: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        Self::of(py, adapter::multi_process_settings, url, arguments.map(PyDictMethods::as_mapping))
+        Self::of(py, MULTI_PROCESS, url, arguments.map(PyDictMethods::as_mapping))
     }
 
     /// The daemon's HTTP URL, with its port.
@@ -172,6 +216,14 @@ impl ConnectorSettings {
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.settings.warnings.clone()
+    }
+
+    /// For `pickle`: the settings are made again of the same URL and values.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Made)> {
+        let remake = py.import("kvlease._kvlease")?.getattr("remake_settings")?;
+        let Source { rules, url, values } = &self.source;
+        let values = values.as_ref().map(|values| values.clone_ref(py));
+        Ok((remake, ((*rules).to_owned(), url.clone(), values)))
     }
 
     fn __repr__(&self) -> String {

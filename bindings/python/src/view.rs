@@ -24,6 +24,7 @@ type Held = Arc<OfProcess<kvlease_client::View>>;
 /// and nothing has compared them with its checksum unless `verify` did.
 #[pyclass(frozen, extends = MappedBytes, module = "kvlease")]
 pub(crate) struct View {
+    /// The object's key.
     #[pyo3(get)]
     key: String,
     len: usize,
@@ -33,7 +34,7 @@ pub(crate) struct View {
 
 #[pymethods]
 impl View {
-    /// A read-only `memoryview` of each part, in their order.
+    /// The object's parts in their order, most often one: read-only, released one by one.
     #[getter]
     fn parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let held = self.held()?;
@@ -45,11 +46,16 @@ impl View {
         PyTuple::new(py, parts.collect::<PyResult<Vec<_>>>()?)
     }
 
+    /// Whether the bytes are the object's: its lease lives, and so does the segment.
     #[getter]
     fn is_live(&self) -> PyResult<bool> {
         Ok(here(&*self.held()?)?.is_live())
     }
 
+    /// Reads all bytes and compares them with the checksum. False if the daemon sent none.
+    ///
+    /// Raises:
+    ///     UnreadableError: If they differ, which the daemon is told, or the lease has ended.
     fn verify(&self, py: Python<'_>) -> PyResult<bool> {
         let held = self.held()?;
         let view = here(&*held)?;
@@ -57,6 +63,9 @@ impl View {
         Ok(view.checksum().is_some())
     }
 
+    /// Gives the lease and the memory up, as soon as no buffer is in use any more.
+    ///
+    /// All but `key`, `len()` and `close()` is an error afterwards.
     fn close(slf: &Bound<'_, Self>) {
         drop(lock(&slf.get().held).take());
         slf.as_super().get().close();

@@ -13,6 +13,7 @@ first.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ OWN_SCHEME = "kvlease://"
 
 STOCK_PREFIX = "sagemaker_hyperpod_"
 OWN_PREFIX = "kvlease_"
+# Variables of LMCache that are true whatever they say, and words for false.
+TRUE_IF_SET = ("LMCACHE_FORCE_SKIP_SAVE",)
+FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 # What LMCache itself reads of a plug-in's settings.
 PLUGIN_KEYS = frozenset({"module_path", "class_name"})
 
@@ -77,7 +81,7 @@ class SageMakerHyperPodConnectorAdapter(ConnectorAdapter):
         show_beside_lmcache()
         url, extra_config = _url_and_settings(context)
         settings = ConnectorSettings.from_extra_config(url, extra_config)
-        for warning in settings.warnings:
+        for warning in (*settings.warnings, *_odd_environment(os.environ)):
             logger.warning("%s", warning)
         backend = context.local_cpu_backend
         if isinstance(backend, SafeLocalCPUBackend):
@@ -120,6 +124,18 @@ def _url_and_settings(context: ConnectorContext) -> tuple[str, Mapping[str, Any]
         raise MissingUrl(_no_url(prefix, context.config.remote_url))
     settings = {_full(key): value for key, value in own.items() if key not in PLUGIN_KEYS}
     return url, {**extra_config, **settings}
+
+
+def _odd_environment(environment: Mapping[str, str]) -> list[str]:
+    """A line for each variable that LMCache takes for the opposite of what it says.
+
+    LMCache 0.5.6 takes every text that is not empty for true, "false" as well (LMCache issue 4862).
+    """
+    return [
+        f"LMCache takes this for true and stores nothing: unset the variable, {name}=`{value}`"
+        for name in TRUE_IF_SET
+        if (value := environment.get(name, "")).strip().lower() in FALSE_WORDS
+    ]
 
 
 def _full(key: str) -> str:

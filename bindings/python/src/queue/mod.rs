@@ -53,26 +53,32 @@ impl Queue {
         Ok(Self { inner: OfProcess::new(Inner { shared, state }) })
     }
 
+    /// The descriptor, open as long as the queue lives. Only `drain` may read it.
     fn event_fd(&self) -> PyResult<RawFd> {
         Ok(here(&self.inner)?.state.event.as_raw_fd())
     }
 
+    /// Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`.
     fn submit_open(&self, keys: Vec<String>, head_len: usize) -> PyResult<u64> {
         self.submit(Operation::Open { keys: arguments::keys(&keys)?, head_len })
     }
 
+    /// Tells which objects there are: `list[_Flag]`.
     fn submit_exists(&self, keys: Vec<String>) -> PyResult<u64> {
         self.submit(Operation::Exists { keys: arguments::keys(&keys)? })
     }
 
+    /// Counts the objects before the first that is missing: `int`.
     fn submit_lookup(&self, keys: Vec<String>) -> PyResult<u64> {
         self.submit(Operation::Lookup { keys: arguments::keys(&keys)? })
     }
 
+    /// Stores objects, each a head and the bytes behind it: `list[_Flag]`, as of `put`.
     fn submit_put(&self, keys: Vec<String>, objects: Vec<Parts<'_>>) -> PyResult<u64> {
         self.submit(Operation::put(keys, objects)?)
     }
 
+    /// As `submit_open`, but a small call whose answer comes at once returns it, in a tuple.
     fn open_or_submit(
         &self,
         py: Python<'_>,
@@ -82,14 +88,17 @@ impl Queue {
         self.do_or_submit(py, Operation::Open { keys: arguments::keys(&keys)?, head_len })
     }
 
+    /// As `submit_exists`, but a small call may return its answer, in a tuple.
     fn exists_or_submit(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyAny>> {
         self.do_or_submit(py, Operation::Exists { keys: arguments::keys(&keys)? })
     }
 
+    /// As `submit_lookup`, but a small call may return its answer, in a tuple.
     fn lookup_or_submit(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyAny>> {
         self.do_or_submit(py, Operation::Lookup { keys: arguments::keys(&keys)? })
     }
 
+    /// As `submit_put`, but a small call may return its answer, in a tuple.
     fn put_or_submit(
         &self,
         py: Python<'_>,
@@ -99,6 +108,7 @@ impl Queue {
         self.do_or_submit(py, Operation::put(keys, objects)?)
     }
 
+    /// Copies what follows the heads until each buffer is full: `list[_Flag]`.
     fn submit_read_rest(
         &self,
         objects: Vec<(Bound<'_, OpenObject>, Bound<'_, PyAny>)>,
@@ -106,6 +116,7 @@ impl Queue {
         self.submit(Operation::ReadRest { reads: unread(objects)? })
     }
 
+    /// Copies on the calling thread, for little and for what `is_shared`: `list[_Flag]`.
     fn read_rest_here(
         &self,
         py: Python<'_>,
@@ -124,29 +135,35 @@ impl Queue {
         list_of(py, results, |read| read.into_py_any(py))
     }
 
+    /// Reads objects, each into a buffer of its length, none of them shared: `list[_Flag]`.
     fn submit_get_into(&self, keys: Vec<String>, buffers: Vec<Bound<'_, PyAny>>) -> PyResult<u64> {
         let keys = arguments::keys(&keys)?;
         let buffers = arguments::buffers(&keys, &buffers)?;
         self.submit(Operation::GetInto { objects: keys.into_iter().zip(buffers).collect() })
     }
 
+    /// Tells which objects there are, and keeps those for a read soon after: `list[_Flag]`.
     fn submit_hold(&self, keys: Vec<String>) -> PyResult<u64> {
         self.submit(Operation::Hold { keys: arguments::keys(&keys)? })
     }
 
+    /// Removes objects, where the daemon can: `list[_Flag]`.
     fn submit_remove(&self, keys: Vec<String>) -> PyResult<u64> {
         self.submit(Operation::Remove { keys: arguments::keys(&keys)? })
     }
 
+    /// The keys of all objects that start so, where the daemon can tell: `list[str]`.
     #[pyo3(signature = (prefix = ""))]
     fn submit_list(&self, prefix: &str) -> PyResult<u64> {
         self.submit(Operation::List { prefix: prefix.to_owned() })
     }
 
+    /// Asks whether the daemon answers: `True`.
     fn submit_ping(&self) -> PyResult<u64> {
         self.submit(Operation::Ping)
     }
 
+    /// Closes the connector and its queues: `True`. Later submissions are refused.
     fn submit_close(&self) -> PyResult<u64> {
         let inner = here(&self.inner)?;
         let shared = Arc::clone(&inner.shared);
@@ -156,6 +173,7 @@ impl Queue {
         }))
     }
 
+    /// Number and result of each finished operation; waits at most `wait_s` for the first.
     #[pyo3(signature = (wait_s = 0.0))]
     fn drain(&self, py: Python<'_>, wait_s: f64) -> PyResult<Vec<(u64, Py<PyAny>)>> {
         let Inner { shared, state } = here(&self.inner)?;

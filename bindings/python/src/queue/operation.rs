@@ -106,6 +106,8 @@ pub(super) fn unread(
         .iter()
         .map(|(object, buffer)| arguments::buffer(buffer, &object.get().key))
         .collect::<PyResult<Vec<_>>>()?;
+    let names = objects.iter().map(|(object, _)| object.get().key.as_str());
+    arguments::distinct(names.zip(&buffers))?;
     objects
         .iter()
         .zip(buffers)

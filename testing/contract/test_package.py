@@ -1,0 +1,101 @@
+"""The package itself: what Python shows of it, passes to other processes, and ends with."""
+
+import ast
+import inspect
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import kvlease
+import pytest
+from kvlease import Connector, ConnectorSettings, Queue
+
+from samples import KIB, payload
+
+STUB = Path(kvlease.__file__).with_name("_kvlease.pyi")
+URL = "kvlease://127.0.0.1:9"
+
+
+def test_the_documentation_at_run_time_is_that_of_the_stub():
+    documented = 0
+    for stub in ast.parse(STUB.read_text()).body:
+        if not isinstance(stub, ast.ClassDef):
+            continue
+        for method in stub.body:
+            text = isinstance(method, ast.FunctionDef) and ast.get_docstring(method)
+            if not text or method.name.startswith("__"):
+                continue
+            member = getattr(getattr(kvlease, stub.name), method.name)
+            assert inspect.getdoc(member) == text, f"{stub.name}.{method.name}"
+            documented += 1
+    assert documented > 40
+
+
+def test_classes_name_the_package_that_they_are_imported_from():
+    for name in kvlease.__all__:
+        if isinstance(member := getattr(kvlease, name), type):
+            assert member.__module__ == "kvlease", name
+
+
+@pytest.mark.parametrize(
+    "settings",
+    (
+        ConnectorSettings(URL, bucket="b", timeout_ms=77_000, daemon_uid=4242),
+        ConnectorSettings.from_extra_config(URL, {"sagemaker_hyperpod_timeout_ms": "2_500"}),
+        ConnectorSettings.from_extra_config(URL),
+        ConnectorSettings.for_mp(URL, lease_wait_timeout_ms=9),
+    ),
+)
+def test_settings_can_be_passed_to_another_process(settings):
+    again = pickle.loads(pickle.dumps(settings))
+    for name in dir(settings):
+        value = getattr(settings, name)
+        if not name.startswith("_") and not callable(value):
+            assert getattr(again, name) == value, name
+
+
+def test_buffers_of_a_batch_that_share_memory_are_refused_before_anything_is_read(make_daemon):
+    daemon = make_daemon("64MiB")
+    keys, content = ["a", "b"], payload(KIB, "shared")
+    settings = ConnectorSettings(
+        f"kvlease://127.0.0.1:{daemon.port}", shared_memory_name=daemon.segment
+    )
+    with Connector(settings) as connector:
+        assert connector.batched_put(keys, [content, content[::-1]]) == [True, True]
+        buffer = bytearray(2 * KIB)
+        first, second = memoryview(buffer)[:KIB], memoryview(buffer)[KIB:]
+        queue = Queue(connector)
+        for other in (first, memoryview(buffer)[1 : KIB + 1]):
+            for read in (connector.batched_get_into, queue.submit_get_into):
+                with pytest.raises(ValueError, match="share memory"):
+                    read(keys, [first, other])
+        assert not any(buffer)
+        assert connector.batched_get_into(keys, [first, second]) == [True, True]
+        assert bytes(buffer) == content + content[::-1]
+
+
+def test_an_interpreter_that_ends_closes_no_connector_of_another(make_daemon):
+    daemon = make_daemon("64MiB")
+    program = f"""
+import sys
+import kvlease
+try:
+    import _xxsubinterpreters as interpreters
+except ImportError:
+    import _interpreters as interpreters
+settings = kvlease.ConnectorSettings("kvlease://127.0.0.1:{daemon.port}", shared_memory_name=None)
+connector = kvlease.Connector(settings)
+assert connector.put("k", b"bytes")
+other = interpreters.create()
+try:
+    interpreters.run_string(other, "import kvlease")
+except Exception as error:
+    # An extension may refuse to be loaded there: then nothing of it ends there either.
+    print("refused", error)
+interpreters.destroy(other)
+assert connector.get("k") == b"bytes"
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.endswith("alive\n"), done
