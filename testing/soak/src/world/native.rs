@@ -17,6 +17,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_millis(500),
     call: Duration::from_secs(1),
     transfer: Duration::from_secs(2),
+    stall: Duration::from_secs(1),
 };
 
 /// Longest wait for a pending object.
