@@ -48,9 +48,10 @@ numbered! {
     DoneStatus: u8 {
         /// Done; for an exists: it is there.
         Done = 0 "done",
-        /// No such object, or no such lease or reservation of this connection.
+        /// No such object, or no such live lease or open reservation of this connection.
         Unknown = 1 "unknown",
-        /// It was the connection's, and ended by its deadline before.
+        /// A reservation of the connection that ended by its deadline before. Older daemons said so of
+        /// a lease, too.
         Expired = 2 "expired",
         /// The object is pending and cannot be removed before that ends.
         BeingWritten = 3 "being_written",
