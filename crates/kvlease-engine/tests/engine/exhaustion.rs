@@ -12,7 +12,7 @@ const OBJECTS: u64 = 2_000;
 
 #[test]
 fn a_full_directory_costs_what_cannot_be_recorded_and_nothing_else() {
-    if let Some(dir) = in_tmpfs_of("16m", TEST) {
+    if let Some(dir) = in_tmpfs_of("20m", TEST) {
         fill_up(dir);
     }
 }
