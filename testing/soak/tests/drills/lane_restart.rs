@@ -10,10 +10,10 @@ use std::{
 use kvlease_client::{
     BucketName, ClientConfig, ConnectorConfig, Key, PutOutcome, SocketChoice, blocking,
 };
-use kvlease_harness::{Daemon, Payload, await_that};
+use kvlease_harness::{Daemon, Payload, await_that, unused_address};
 use kvlease_testing::{Draws, mix, test_seed};
 
-use crate::fixture::{BUCKET, assert_all_is_free, daemon, lease_settings};
+use crate::fixture::{BUCKET, assert_all_is_free, launch, lease_settings};
 
 const CLIENTS: u64 = 3;
 const RESTARTS: usize = 4;
@@ -44,7 +44,7 @@ impl Client<'_> {
         let key = Key::new(name.as_str()).unwrap();
         let read = match self.connector.get(&key) {
             Ok(read) => read,
-            // The daemon is not there: it listens elsewhere when it is back, except on its socket.
+            // The daemon is not there.
             Err(_) => return thread::sleep(Duration::from_millis(5)),
         };
         if let Some(bytes) = read {
@@ -85,8 +85,9 @@ fn no_byte_is_wrong_while_the_daemon_is_killed_under_its_clients_and_they_come_b
     let mut settings = lease_settings("2", "0.5").to_vec();
     // Until then a client may write into a reservation of before the kill: its space is not reused.
     settings.push("lease.reservation_ttl_s=2".to_owned());
-    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let mut daemon = daemon(CAPACITY, &settings);
+    // A client takes the lane of the daemon that answers at its address.
+    let launch = launch(CAPACITY).listen(unused_address()).set(settings);
+    let mut daemon = Daemon::start(launch).unwrap();
     let (seed, ended) = (test_seed(mix(std::process::id().into())), AtomicBool::new(false));
     let reads: Vec<AtomicU64> = (0..CLIENTS).map(|_| AtomicU64::new(0)).collect();
     thread::scope(|scope| {
