@@ -106,9 +106,10 @@ fn stall_http(number: usize, address: SocketAddr, bucket: &str) -> anyhow::Resul
     stream.set_write_timeout(Some(WITHIN))?;
     match number % 3 {
         0 => {}
-        1 => stream.write_all(b"GET /v1/stats HTTP/1.1\r\nHost: daemon\r\nX: ")?,
+        1 => stream.write_all(b"GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nX: ")?,
         _ => {
-            let list = format!("GET /v1/kv/{bucket}?limit=1000 HTTP/1.1\r\nHost: daemon\r\n\r\n");
+            let list =
+                format!("GET /v1/kv/{bucket}?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
             // It ends with a write that the daemon no longer takes.
             let _ = stream.write_all(list.repeat(UNREAD).as_bytes());
         }

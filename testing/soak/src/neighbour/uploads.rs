@@ -94,7 +94,7 @@ fn begin(args: &UploadsArgs, number: u64) -> anyhow::Result<TcpStream> {
     stream.set_write_timeout(Some(WITHIN))?;
     let path = object(&args.bucket, &format!("trickle-{number}"));
     let len = args.len;
-    write!(stream, "PUT {path} HTTP/1.1\r\nHost: daemon\r\nContent-Length: {len}\r\n\r\n")?;
+    write!(stream, "PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len}\r\n\r\n")?;
     stream.write_all(&TRICKLE)?;
     Ok(stream)
 }
