@@ -156,9 +156,10 @@ impl Documentation {
             "parameters": parameters.map(Parameter::document).collect::<Vec<_>>(),
             "responses": responses,
         });
+        // An object may be empty.
         if self.body {
             document["requestBody"] =
-                json!({ "required": true, "content": { OCTETS: { "schema": {} } } });
+                json!({ "required": false, "content": { OCTETS: { "schema": {} } } });
         }
         document
     }
