@@ -107,13 +107,11 @@ impl Launch {
     pub fn command(&self, segment: &Segment) -> io::Result<Command> {
         let activate = if self.listener.is_some() { ACTIVATE } else { "" };
         let prelude = format!("{}{activate}", self.limits);
-        let mut command = if prelude.is_empty() {
-            Command::new(&self.binary)
-        } else {
-            let mut shell = Command::new("sh");
-            shell.arg("-c").arg(format!("{prelude}exec \"$0\" \"$@\"")).arg(&self.binary);
-            shell
-        };
+        let mut command = with_default_signals();
+        if !prelude.is_empty() {
+            command.args(["sh", "-c"]).arg(format!("{prelude}exec \"$0\" \"$@\""));
+        }
+        command.arg(&self.binary);
         match &self.listener {
             Some(listener) => command.stdin(listener.try_clone()?),
             None => command.stdin(Stdio::null()),
@@ -135,6 +133,14 @@ impl Launch {
     }
 }
 
+/// Start of a command that acts on signals by default, whatever the test's own parent ignores, as
+/// `nohup` and shells without job control do. Program and arguments follow.
+pub fn with_default_signals() -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP,INT,TERM");
+    command
+}
+
 /// Address that no process listens on.
 ///
 /// # Panics
@@ -152,7 +158,10 @@ mod tests {
     #[test]
     fn limits_and_a_socket_go_through_a_shell_and_a_plain_start_does_not() {
         let segment = Segment::new();
-        let program = |launch: Launch| launch.command(&segment).unwrap().get_program().to_owned();
+        let program = |launch: Launch| {
+            let command = launch.command(&segment).unwrap();
+            command.get_args().nth(1).unwrap().to_owned()
+        };
         let plain = Launch::new("/bin/kvlease", "16MiB");
         assert_eq!(program(plain.clone()), "/bin/kvlease");
         assert_eq!(program(plain.clone().ulimit("-n 40")), "sh");
@@ -167,7 +176,8 @@ mod tests {
         let launch = Launch::new("kvlease", "16MiB").set(["a.b=1", "c.d=2"]).args(["--cold"]);
         let segment = Segment::new();
         let command = launch.command(&segment).unwrap();
-        let line: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
+        let line: Vec<_> =
+            command.get_args().skip(2).filter_map(|argument| argument.to_str()).collect();
         let end = ["--set", "a.b=1", "--set", "c.d=2", "--cold"];
         assert_eq!(line[..5], ["serve", "--listen", "127.0.0.1:0", "--capacity", "16MiB"]);
         assert_eq!(line[5..], [&["--shared-memory-name", segment.name()], &end[..]].concat());

@@ -34,7 +34,7 @@ pub mod wire;
 pub use binary::daemon_binary;
 pub use daemon::{Daemon, KILLED, STARTS_WITHIN};
 pub use endpoint::{Endpoint, object};
-pub use launch::{Launch, unused_address};
+pub use launch::{Launch, unused_address, with_default_signals};
 pub use payload::{Payload, WORD, WrongBytes};
 pub use segment::{SHM_DIR, Segment};
 pub use stock::{Attaches, StockClient, StockRead};

@@ -4,11 +4,11 @@ use std::{
     fs,
     net::TcpListener,
     os::unix::process::CommandExt,
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use kvlease_harness::{Daemon, await_that};
+use kvlease_harness::{Daemon, await_that, with_default_signals};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -136,8 +136,12 @@ fn rows_that_do_not_fit_are_left_out_by_name() {
 fn the_daemon_of_bench_ends_with_it_even_if_it_is_killed() {
     for signal in [Signal::HUP, Signal::KILL] {
         let args = ["bench", "--sizes", "1MiB", "--clients", "1", "--rounds", "1000"];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kvlease"));
-        let command = command.args(args).env_remove("KVLEASE_URL").process_group(0);
+        let mut command = with_default_signals();
+        let command = command
+            .arg(env!("CARGO_BIN_EXE_kvlease"))
+            .args(args)
+            .env_remove("KVLEASE_URL")
+            .process_group(0);
         let mut bench = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let segment = format!("kvlease_bench_{}", bench.id());
         let files = || {

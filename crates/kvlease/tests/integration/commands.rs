@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use kvlease_harness::{await_that, unused_address};
+use kvlease_harness::{await_that, unused_address, with_default_signals};
 use kvlease_testing::bytes;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -300,8 +300,10 @@ fn a_get_that_is_interrupted_leaves_no_file() {
         }
     });
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let mut get = Command::new(daemon.launch().binary());
-        get.args(["--url", &url, "get", "--http", "k", "out"]).current_dir(dir.path());
+        let mut get = with_default_signals();
+        get.arg(daemon.launch().binary())
+            .args(["--url", &url, "get", "--http", "k", "out"])
+            .current_dir(dir.path());
         let mut get = get.stderr(Stdio::null()).spawn().unwrap();
         let files = || fs::read_dir(dir.path()).unwrap().count();
         await_that("the file is being written", || files() == 1);

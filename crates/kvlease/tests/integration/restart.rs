@@ -145,7 +145,9 @@ fn no_client_is_refused_while_a_service_manager_keeps_the_socket() {
     // No daemon serves, and yet the connection is taken.
     let mut early = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     early
-        .write_all(b"GET /v1/kv/lmcache/k1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .write_all(
+            b"GET /v1/kv/lmcache/k1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        )
         .unwrap();
     daemon.start_again().unwrap();
     let mut reply = Vec::new();
