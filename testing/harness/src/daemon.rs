@@ -167,10 +167,19 @@ impl Daemon {
 
     /// Most memory that the process ever had in bytes, the touched part of the arena included.
     pub fn memory_peak(&self) -> anyhow::Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// Memory of the process's own in bytes, without the arena.
+    pub fn memory_anonymous(&self) -> anyhow::Result<u64> {
+        self.memory("RssAnon:")
+    }
+
+    fn memory(&self, field: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        Ok(kib.context("no peak of memory in the process's status")? << 10)
+        let value = status.lines().find_map(|line| line.strip_prefix(field));
+        let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Ok(kib.with_context(|| format!("the status of the process has no {field}"))? << 10)
     }
 
     /// Standard output since the last start.

@@ -6,13 +6,16 @@ use anyhow::Context;
 use kvlease_client::{
     BucketName, ClientConfig, ConnectorConfig, Key, SegmentName, SocketChoice, blocking,
 };
-use kvlease_harness::Endpoint;
+use kvlease_harness::{Endpoint, object};
 
 use super::{
     end::{ATTACKING, End},
     names::FOREIGN,
 };
 use crate::{clients::Place, output::print};
+
+/// Reports of each object.
+const REPORTS: usize = 100;
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -33,7 +36,7 @@ pub struct CorruptionArgs {
 }
 
 /// Reads every object with a native client whose segment is another file: each checksum is wrong,
-/// and the client tells the daemon whatever it tells then.
+/// and the client tells the daemon whatever it tells then. After that it reports them by hand.
 pub(super) fn attack(args: &CorruptionArgs, end: &End) -> anyhow::Result<String> {
     let other = tempfile::NamedTempFile::with_prefix_in("kvlease-neighbour-", "/dev/shm")?;
     fs::write(other.path(), vec![FOREIGN; args.capacity])?;
@@ -54,9 +57,20 @@ pub(super) fn attack(args: &CorruptionArgs, end: &End) -> anyhow::Result<String>
     }
     // What the client does behind its calls is done by then.
     connector.close()?;
+    report(args)?;
     print(&format!("{ATTACKING} got={got} failed={failed}"))?;
     while !end.has_come() {
         thread::sleep(POLL);
     }
     Ok(String::new())
+}
+
+/// Reports every object as corrupt, again and again. A daemon without reports refuses each.
+fn report(args: &CorruptionArgs) -> anyhow::Result<()> {
+    let mut wire = Endpoint::at(args.place.address).connect()?;
+    for key in args.keys.iter().cycle().take(args.keys.len() * REPORTS) {
+        let path = format!("{}/reports", object(&args.bucket, key));
+        wire.try_call("POST", &path, b"")?;
+    }
+    Ok(())
 }

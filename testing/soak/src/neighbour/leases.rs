@@ -55,6 +55,9 @@ pub struct LeaseFloodArgs {
     /// Leases to ask for over the fast lane
     #[arg(long)]
     lane: usize,
+    /// Connections that ask for them
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
     /// Leases to ask for over HTTP
     #[arg(long)]
     http: usize,
@@ -144,12 +147,11 @@ fn guesses(own: &str) -> Vec<String> {
 /// Takes leases of one object until it has as many, or is refused, and keeps them.
 pub(super) fn flood(args: &LeaseFloodArgs, end: &End) -> anyhow::Result<String> {
     let bucket = BucketName::new(args.bucket.as_str())?;
-    let mut connections = Vec::new();
+    let connections = (0..args.connections).map(|_| LaneWire::open(&args.place.socket));
+    let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
     let (mut asked, mut granted) = (0, 0);
     while asked < args.lane {
-        // More than one connection: a limit of each is to be no help.
-        let mut lane = LaneWire::open(&args.place.socket)?;
-        for request in 0..8_u64 {
+        for (request, lane) in (0..).zip(&mut connections) {
             let mut frame = Vec::new();
             let mut keys = KeysWriter::acquire(
                 &mut frame,
@@ -171,7 +173,6 @@ pub(super) fn flood(args: &LeaseFloodArgs, end: &End) -> anyhow::Result<String> 
                 _ => 0,
             })?;
         }
-        connections.push(lane);
     }
     let endpoint = Endpoint::at(args.place.address);
     let path = format!("{}/leases?ttl_s=300", object(&args.bucket, &args.key));

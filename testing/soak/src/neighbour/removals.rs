@@ -27,8 +27,6 @@ pub struct RemovalsArgs {
 /// lane.
 pub(super) fn attack(args: &RemovalsArgs, end: &End) -> anyhow::Result<String> {
     let bucket = BucketName::new(args.bucket.as_str())?;
-    let mut wire = Endpoint::at(args.place.address).connect()?;
-    let mut lane = LaneWire::open(&args.place.socket)?;
     let mut frame = Vec::new();
     let mut keys = KeysWriter::remove(&mut frame, 0, &bucket);
     for number in 0..KEYS_MAX {
@@ -36,7 +34,18 @@ pub(super) fn attack(args: &RemovalsArgs, end: &End) -> anyhow::Result<String> {
     }
     keys.finish();
     print(ATTACKING)?;
-    let mut rounds = 0_u64;
+    let mut connections = 0_u64;
+    while !end.has_come() {
+        // A connection that the daemon closes is opened again.
+        connections += u64::from(remove(args, &frame, end).is_ok());
+    }
+    Ok(format!("connections={connections}"))
+}
+
+/// Removes on one connection of each kind, until the end or an error.
+fn remove(args: &RemovalsArgs, frame: &[u8], end: &End) -> anyhow::Result<()> {
+    let mut wire = Endpoint::at(args.place.address).connect()?;
+    let mut lane = LaneWire::open(&args.place.socket)?;
     while !end.has_come() {
         for number in 0..STORED {
             let path = object(&args.bucket, &format!("removed-{number}"));
@@ -45,8 +54,7 @@ pub(super) fn attack(args: &RemovalsArgs, end: &End) -> anyhow::Result<String> {
                 wire.try_call("DELETE", &path, b"")?;
             }
         }
-        lane.call(&frame, |_| ())?;
-        rounds += 1;
+        lane.call(frame, |_| ())?;
     }
-    Ok(format!("rounds={rounds}"))
+    Ok(())
 }

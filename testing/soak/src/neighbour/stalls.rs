@@ -2,14 +2,14 @@
 
 use std::{
     io::Write,
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     os::{fd::AsFd, unix::net::UnixStream},
-    path::Path,
     thread,
     time::Duration,
 };
 
-use kvlease_api::lane::{KeysWriter, Mode};
+use clap::ValueEnum;
+use kvlease_api::lane::{KEYS_MAX, KeysWriter, Kind, Mode};
 use kvlease_types::BucketName;
 use rustix::{
     io::Errno,
@@ -27,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Limit of a connect and of a write: a neighbour that waits does not attack.
 const WITHIN: Duration = Duration::from_millis(200);
+
+/// Limit of a write that the daemon need not take: it ends when the daemon is full.
+const STUCK_WITHIN: Duration = Duration::from_millis(20);
 
 /// Requests of large answers that are sent at once, and not read.
 const UNREAD: usize = 200;
@@ -49,6 +52,28 @@ pub struct StallsArgs {
     /// Connections to the fast lane
     #[arg(long)]
     lane: usize,
+    /// Kind of all of them [default: in turns]
+    #[arg(long)]
+    kind: Option<Stall>,
+}
+
+/// Kind of a stalled connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Stall {
+    /// It sends nothing.
+    Silent,
+    /// It sends half of a head or of a frame.
+    Half,
+    /// It does not read its answers.
+    Unread,
+}
+
+impl StallsArgs {
+    /// Kind of the connection of this number.
+    fn kind(&self, number: usize) -> Stall {
+        let kinds = Stall::value_variants();
+        self.kind.unwrap_or(kinds[number % kinds.len()])
+    }
 }
 
 /// Takes all connections, in turns with nothing sent, half a head, and answers that it does not read; on
@@ -61,13 +86,13 @@ pub(super) fn attack(args: &StallsArgs, end: &End) -> anyhow::Result<String> {
     while !end.has_come() {
         for (number, place) in http.iter_mut().enumerate() {
             if place.as_ref().is_none_or(is_lost) {
-                *place = stall_http(number, args.place.address, &args.bucket).ok();
+                *place = stall_http(args, args.kind(number)).ok();
                 taken[0] += u64::from(place.is_some());
             }
         }
         for (number, place) in lane.iter_mut().enumerate() {
             if place.as_ref().is_none_or(Stalled::is_lost) {
-                *place = stall_lane(number, &args.place.socket, &args.bucket).ok();
+                *place = stall_lane(args, args.kind(number)).ok();
                 taken[1] += u64::from(place.is_some());
             }
         }
@@ -101,15 +126,16 @@ fn is_lost(stream: &impl AsFd) -> bool {
     matches!(peeked, Ok((_, 0))) || peeked.is_err_and(|error| error != Errno::AGAIN)
 }
 
-fn stall_http(number: usize, address: SocketAddr, bucket: &str) -> anyhow::Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address, WITHIN)?;
+fn stall_http(args: &StallsArgs, kind: Stall) -> anyhow::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&args.place.address, WITHIN)?;
     stream.set_write_timeout(Some(WITHIN))?;
-    match number % 3 {
-        0 => {}
-        1 => stream.write_all(b"GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nX: ")?,
-        _ => {
-            let list =
-                format!("GET /v1/kv/{bucket}?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    match kind {
+        Stall::Silent => {}
+        Stall::Half => stream.write_all(b"GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nX: ")?,
+        Stall::Unread => {
+            let path = format!("/v1/kv/{}?limit=1000", args.bucket);
+            let list = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            stream.set_write_timeout(Some(STUCK_WITHIN))?;
             // It ends with a write that the daemon no longer takes.
             let _ = stream.write_all(list.repeat(UNREAD).as_bytes());
         }
@@ -117,26 +143,28 @@ fn stall_http(number: usize, address: SocketAddr, bucket: &str) -> anyhow::Resul
     Ok(stream)
 }
 
-fn stall_lane(number: usize, socket: &Path, bucket: &str) -> anyhow::Result<Stalled> {
-    if number.is_multiple_of(3) {
+fn stall_lane(args: &StallsArgs, kind: Stall) -> anyhow::Result<Stalled> {
+    let socket = &args.place.socket;
+    if kind == Stall::Silent {
         return Ok(Stalled::Silent(UnixStream::connect(socket)?));
     }
     let mut wire = LaneWire::open(socket)?;
-    if number % 3 == 1 {
+    if kind == Stall::Half {
         let mut half = Vec::new();
         half.extend(FRAME_LEN.to_le_bytes());
+        half.extend(Kind::Acquire.number().to_le_bytes());
         // An acquire of zeros: it would be refused, once it were whole.
-        half.extend([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         half.resize(HALF_LEN, 0);
-        wire.send(&half)?;
+        // The daemon may take less than that.
+        wire.send_until_stuck(&half, STUCK_WITHIN);
     } else {
-        let (mut frame, bucket) = (Vec::new(), BucketName::new(bucket)?);
+        let (mut frame, bucket) = (Vec::new(), BucketName::new(args.bucket.as_str())?);
         let mut keys = KeysWriter::exists(&mut frame, 0, &bucket, Mode::Each);
-        for _ in 0..4096 {
+        for _ in 0..KEYS_MAX {
             keys.push("none")?;
         }
         keys.finish();
-        wire.send_until_stuck(&frame, WITHIN)?;
+        wire.send_until_stuck(&frame.repeat(UNREAD), STUCK_WITHIN);
     }
     Ok(Stalled::Greeted(wire))
 }

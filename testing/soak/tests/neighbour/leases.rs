@@ -1,14 +1,19 @@
-//! A neighbour that ends leases of others.
+//! A neighbour that ends leases of others, and takes more of its own than any client needs.
 
 use kvlease_api::{LeaseReply, RenewReply};
 use kvlease_client::Key;
-use kvlease_harness::object;
+use kvlease_harness::{await_that, object};
 
 use crate::{
     process::Neighbour,
     users,
-    victim::{BUCKET, Victim, good},
+    victim::{BUCKET, GOOD, Victim, good},
 };
+
+/// Leases that the neighbour asks for: several hundred thousand in all, more than the documented
+/// limit.
+const LANE: &str = "300000";
+const HTTP: &str = "2000";
 
 #[test]
 fn leases_are_ended_and_extended_by_their_owner_alone() {
@@ -36,4 +41,49 @@ fn leases_are_ended_and_extended_by_their_owner_alone() {
     }
     drop(opened);
     victim.assert_good();
+}
+
+#[test]
+fn leases_without_end_on_one_connection_evict_no_object_and_stop_no_client() {
+    if !users::are_two(
+        "leases::leases_without_end_on_one_connection_evict_no_object_and_stop_no_client",
+    ) {
+        return;
+    }
+    let mut victim = Victim::new(&[]);
+    let neighbour = flood(&victim, "1");
+    victim.assert_good();
+    victim.assert_serves();
+    victim.assert_memory();
+    neighbour.end();
+    victim.assert_starts_again();
+}
+
+#[test]
+fn leases_without_end_on_many_connections_evict_no_object() {
+    if !users::are_two("leases::leases_without_end_on_many_connections_evict_no_object") {
+        return;
+    }
+    let mut victim = Victim::new(&[]);
+    let neighbour = flood(&victim, "16");
+    // All leases may be the neighbour's, so that reads are refused; objects and space are not.
+    victim.assert_stores();
+    victim.assert_operators();
+    victim.assert_memory();
+    neighbour.end();
+    await_that("the leases are back", || victim.daemon.stats().unwrap().leases < 100_000);
+    victim.assert_good();
+    victim.assert_serves();
+    victim.assert_starts_again();
+}
+
+/// Flood of leases, after which every object is there.
+fn flood(victim: &Victim, connections: &str) -> Neighbour {
+    let object = ["--bucket", BUCKET, "--key", &good(0)];
+    let leases = ["--lane", LANE, "--http", HTTP, "--connections", connections];
+    let further = [&object[..], &leases[..]].concat();
+    let neighbour = Neighbour::attack(victim.attack("lease-flood", &further));
+    let stats = victim.daemon.stats().unwrap();
+    assert!(stats.objects >= GOOD as u64 && stats.evictions == 0, "{stats:?}");
+    neighbour
 }

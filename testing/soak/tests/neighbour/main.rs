@@ -7,6 +7,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod connections;
+mod corruption;
+mod impostor;
 mod leases;
 mod names;
 mod process;

@@ -1,4 +1,5 @@
-//! A neighbour that removes without end.
+//! A neighbour that announces uploads and trickles, reserves all that there is, and removes
+//! without end.
 
 use std::{
     thread,
@@ -8,7 +9,7 @@ use std::{
 use crate::{
     process::Neighbour,
     users,
-    victim::{FOREIGN_BUCKET, Victim},
+    victim::{CAPACITY, FOREIGN_BUCKET, Victim},
 };
 
 /// Time under attack.
@@ -23,6 +24,32 @@ fn serve_under(victim: &Victim) {
     }
     victim.assert_good();
     victim.assert_memory();
+}
+
+fn trickle(http: &str, lane: &str) {
+    let mut victim = Victim::new(&[]);
+    let len = (CAPACITY / 2).to_string();
+    let further = ["--bucket", FOREIGN_BUCKET, "--len", &len, "--http", http, "--lane", lane];
+    let neighbour = Neighbour::attack(victim.attack("uploads", &further));
+    serve_under(&victim);
+    neighbour.end();
+    victim.assert_starts_again();
+}
+
+#[test]
+fn announced_uploads_that_trickle_evict_nothing_and_stop_no_put() {
+    if !users::are_two("uploads::announced_uploads_that_trickle_evict_nothing_and_stop_no_put") {
+        return;
+    }
+    trickle("16", "0");
+}
+
+#[test]
+fn reservations_without_a_commit_evict_nothing_and_stop_no_put() {
+    if !users::are_two("uploads::reservations_without_a_commit_evict_nothing_and_stop_no_put") {
+        return;
+    }
+    trickle("0", "4");
 }
 
 #[test]

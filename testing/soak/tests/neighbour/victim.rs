@@ -8,7 +8,8 @@ use std::{
 };
 
 use kvlease_client::{
-    BucketName, ClientConfig, ConnectorConfig, Key, PutOutcome, SocketChoice, blocking,
+    BucketName, ClientConfig, ConnectorConfig, Error, ErrorCode, Key, PutOutcome, SocketChoice,
+    blocking,
 };
 use kvlease_harness::{Daemon, Launch, Payload, daemon_binary, object};
 use kvlease_soak::Place;
@@ -22,8 +23,14 @@ pub(crate) const FOREIGN_BUCKET: &str = "neighbour";
 pub(crate) const CAPACITY: usize = 64 << 20;
 const CATALOG: u64 = 32 << 20;
 
-/// Documented share of everything that is neither arena nor catalog nor manifest.
-const REST: u64 = 64 << 20;
+/// Limit of the memory of connections.
+pub(crate) const CONNECTIONS: u64 = 32 << 20;
+
+/// Documented share of everything that is neither arena nor catalog nor manifest nor connections.
+const REST: u64 = 32 << 20;
+
+/// Status of a reply that the daemon has no memory for.
+const UNAVAILABLE: u16 = 503;
 
 /// Number of good objects, and the length of each.
 pub(crate) const GOOD: usize = 16;
@@ -33,6 +40,7 @@ const LEN: usize = 64 << 10;
 pub(crate) struct Victim {
     pub(crate) daemon: Daemon,
     pub(crate) connector: blocking::Connector,
+    over_http: blocking::Connector,
     fresh: AtomicU64,
     // It has the socket.
     _folder: TempDir,
@@ -48,8 +56,10 @@ impl Victim {
             "server.socket_mode=0666".to_owned(),
         ]);
         let daemon = Daemon::start(launch).unwrap();
+        let over_http = connector(&daemon, SocketChoice::Never);
         let connector = connector(&daemon, SocketChoice::Announced);
-        let victim = Self { daemon, connector, fresh: AtomicU64::new(0), _folder: folder };
+        let fresh = AtomicU64::new(0);
+        let victim = Self { daemon, connector, over_http, fresh, _folder: folder };
         victim.store_good();
         victim
     }
@@ -67,9 +77,9 @@ impl Victim {
         arguments
     }
 
-    /// Asserts that every good object is there, with every byte, over each way.
+    /// Asserts that every good object is there, with every byte, for native clients and over HTTP.
     pub(crate) fn assert_good(&self) {
-        assert_eq!(readable(&self.connector), GOOD, "{:?}", self.connector.stats());
+        self.assert_good_for_native();
         for number in 0..GOOD {
             let reply = self.daemon.call("GET", &object(BUCKET, &good(number)), b"").unwrap();
             assert_eq!(reply.status, 200, "good object `{number}`");
@@ -77,21 +87,46 @@ impl Victim {
         }
     }
 
-    /// Asserts that a put and a get go on, on old and on new connections, and that health and
-    /// metrics answer.
+    /// Asserts that every good object is there, with every byte, for native clients.
+    pub(crate) fn assert_good_for_native(&self) {
+        assert_eq!(readable(&self.connector), GOOD, "{:?}", self.connector.stats());
+    }
+
+    /// Asserts that a put and a get go on, on old and on new connections, and that operators are
+    /// served.
     pub(crate) fn assert_serves(&self) {
-        let fresh = self.fresh.fetch_add(1, Relaxed);
-        let name = format!("fresh {fresh}");
+        let name = self.assert_stores();
         let key = Key::new(name.as_str()).unwrap();
-        let put = self.connector.put(&key, Payload::new(&name, 1, LEN).bytes());
-        assert!(matches!(put, Ok(PutOutcome::Stored)), "{put:?}");
         let bytes = self.connector.get(&key).unwrap().expect("it was just stored");
         assert_eq!(Payload::verify(&name, &bytes), Ok(1));
+        self.assert_operators();
+        let reply = self.daemon.call("GET", &object(BUCKET, &name), b"").unwrap();
+        // Without memory for the reply the daemon says so, and native clients have their leases.
+        if reply.status != UNAVAILABLE {
+            assert_eq!((reply.status, Payload::verify(&name, &reply.body)), (200, Ok(1)));
+        }
+        assert_eq!(self.connector.batched_remove(&[key]).unwrap().len(), 1);
+    }
+
+    /// Asserts that a put goes on. Returns the key.
+    pub(crate) fn assert_stores(&self) -> String {
+        let fresh = self.fresh.fetch_add(1, Relaxed);
+        let name = format!("fresh {fresh}");
+        let bytes = Payload::new(&name, 1, LEN).bytes();
+        let key = Key::new(name.as_str()).unwrap();
+        let mut put = self.connector.put(&key, bytes.clone());
+        // Clients of the fast lane share a limit of reservations; HTTP needs none.
+        if matches!(put, Err(Error::Refused { code: Some(ErrorCode::Unavailable), .. })) {
+            put = self.over_http.put(&key, bytes);
+        }
+        assert!(matches!(put, Ok(PutOutcome::Stored)), "{put:?}");
+        name
+    }
+
+    /// Asserts that health and metrics answer, on new connections.
+    pub(crate) fn assert_operators(&self) {
         assert_eq!(self.daemon.call("GET", "/healthz", b"").unwrap().status, 200);
         assert!(self.daemon.metrics().unwrap().contains("kvlease_objects"));
-        let reply = self.daemon.call("GET", &object(BUCKET, &name), b"").unwrap();
-        assert_eq!(Payload::verify(&name, &reply.body), Ok(1));
-        assert_eq!(self.connector.batched_remove(&[key]).unwrap().len(), 1);
     }
 
     /// Asserts that the daemon never had more memory than is documented.
@@ -106,6 +141,7 @@ impl Victim {
         assert!(self.daemon.terminate().unwrap().success(), "{}", self.daemon.log());
         self.daemon.start_again().unwrap();
         self.connector = connector(&self.daemon, SocketChoice::Announced);
+        self.over_http = connector(&self.daemon, SocketChoice::Never);
         self.assert_good();
         self.assert_serves();
     }
@@ -113,13 +149,16 @@ impl Victim {
 
 /// Settings of a daemon.
 pub(crate) fn launch(settings: &[&str]) -> Launch {
-    let sizes = [format!("cache.catalog_memory_max={CATALOG}")];
+    let sizes = [
+        format!("cache.catalog_memory_max={CATALOG}"),
+        format!("server.connection_memory_max={CONNECTIONS}"),
+    ];
     Launch::new(daemon_binary(), CAPACITY.to_string()).set(sizes).set(settings.iter().copied())
 }
 
 /// Memory that the documents promise for such a daemon: `docs/configuration.md`, "Memory".
 const fn memory_max() -> u64 {
-    CAPACITY as u64 + 2 * CATALOG + REST
+    CAPACITY as u64 + 2 * CATALOG + CONNECTIONS + REST
 }
 
 /// Key of a good object.
