@@ -283,7 +283,7 @@ mod tests {
         let error = error.to_string();
         assert!(error.starts_with("`capacity`") && error.contains("pod/memory.max"), "{error}");
         assert!(error.contains("free=`648576B`") && error.contains("limit=`1MiB`"), "{error}");
-        assert!(error.contains("own=`1000B`") && !error.contains("at most 0"), "{error}");
+        assert!(error.contains("own=`1KB`") && !error.contains("at most 0"), "{error}");
         assert_eq!(limits.tightest_group().unwrap().free, ByteSize::new(free));
     }
 

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, SocketPlace},
     context::Context,
     exit::ServeError,
     http,
@@ -105,9 +105,11 @@ impl Server {
             Context::new(engine, config, epoch, socket_path.as_deref(), budget).map_err(random)?;
         let context = Arc::new(context);
         let trimming = tokio::spawn(trim(Arc::clone(&context)));
-        let lane = socket.map(|socket| {
+        let lane = socket.map(|(mut socket, listener)| {
+            socket.keep_directory();
             let (stop, stopped) = watch::channel(());
-            let accepting = lane::accept(socket, Arc::clone(&context), stopped, CLOSE_GRACE);
+            let accepting =
+                lane::accept((socket, listener), Arc::clone(&context), stopped, CLOSE_GRACE);
             (stop, tokio::spawn(accepting))
         });
         let (stop, stopped) = oneshot::channel();
@@ -153,8 +155,12 @@ impl Server {
     /// Stops at once, and removes the arena if this daemon made it.
     pub async fn abandon(mut self) {
         let undo = self.undo.take();
+        let socket = self.socket.take().filter(|_| self.context.config.socket == SocketPlace::Auto);
         self.stop_within(Duration::ZERO).await;
         if let Some(undo) = undo {
+            if let Some(path) = socket {
+                lane::remove_directory(&path);
+            }
             undo.remove();
         }
     }

@@ -106,6 +106,7 @@ impl LeaseFence {
         let boot = boot_id().map_err(ArenaError::io("read the kernel's boot id", &path))?;
         let wanted = Header { capacity, boot };
         let failed = "open the lease fence";
+        let mut longest = lease_ttl_max;
         let origin = if reopened {
             match find(directory, &wanted).map_err(ArenaError::io(failed, &path))? {
                 Found::Whole(file) => {
@@ -116,14 +117,16 @@ impl LeaseFence {
                 }
                 Found::OtherBoot => LeaseFenceOrigin::OtherBoot,
                 Found::Unreadable(cause) => {
-                    let until = boot_time().after(lease_ttl_max);
+                    // The earlier daemon may have granted longer leases than this one would.
+                    longest = longest.max(longest::read(directory, boot).unwrap_or_default());
+                    let until = boot_time().after(longest);
                     LeaseFenceOrigin::Unreadable { cause, until }
                 }
             }
         } else {
             LeaseFenceOrigin::Created
         };
-        longest::write(directory, boot, lease_ttl_max);
+        longest::write(directory, boot, longest);
         directory.discard(LEASE_FENCE_NEW)?;
         build(directory, &wanted, origin).map_err(ArenaError::io(failed, path))
     }

@@ -180,6 +180,23 @@ fn an_unreadable_lease_fence_covers_the_whole_arena_for_the_longest_lease() {
     }
 }
 
+#[test]
+fn an_unreadable_lease_fence_covers_the_leases_of_a_daemon_that_granted_longer_ones() {
+    let fixture = Fixture::new();
+    let longer = SegmentOptions { lease_ttl_max: LEASE_TTL_MAX * 3, ..fixture.options() };
+    drop(fixture.open_with(&longer));
+    // Each of the daemons after it keeps the time.
+    for _ in 0..2 {
+        std::fs::remove_file(fixture.private("horizon")).unwrap();
+        let before = boot_time();
+        let arena = fixture.open();
+        let LeaseFenceOrigin::Unreadable { until, .. } = arena.lease_fence().origin() else {
+            panic!("{:?}", arena.lease_fence().origin());
+        };
+        assert!(until >= before.after(LEASE_TTL_MAX * 3), "{until:?}");
+    }
+}
+
 fn fence_file(fixture: &Fixture) -> File {
     File::options().read(true).write(true).open(fixture.private("horizon")).unwrap()
 }

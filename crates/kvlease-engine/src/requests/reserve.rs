@@ -91,6 +91,10 @@ impl Shared {
         if len > object_len_max {
             return Err(WriteRefused::TooLarge { object_len_max });
         }
+        // Before the limits below: what can never fit is not to be tried again.
+        if len > capacity {
+            return Err(WriteRefused::BeyondCapacity { capacity });
+        }
         // An object alone may be as large as the arena.
         let of_caller = sum(limits.open, len);
         let fits = limits.open == ByteSize::ZERO || of_caller <= share(capacity, CALLER_PART);

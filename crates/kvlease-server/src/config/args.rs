@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 
 /// Flags of `kvlease serve`. What can be set by flag can be set in the file and by environment as
 /// well; `--set` reaches every setting.
@@ -29,7 +32,9 @@ pub struct ServeArgs {
     pub cold: bool,
 
     /// TOML file to read settings from
-    #[arg(long, value_name = "FILE", env = "KVLEASE_CONFIG")]
+    // clap's parser of paths refuses an empty variable, which names no file.
+    #[arg(long, value_name = "FILE", env = "KVLEASE_CONFIG",
+        value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub config: Option<PathBuf>,
 
     /// Set any setting by its name in the file, such as cache.eviction=lru; may be repeated

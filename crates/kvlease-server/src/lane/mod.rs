@@ -28,6 +28,7 @@ use kvlease_api::lane::EXTENTS_MAX;
 use kvlease_cache::EXTENTS_PER_OBJECT_MAX;
 
 pub(crate) use accept::accept;
+pub(crate) use directory::remove as remove_directory;
 pub(crate) use socket::Socket;
 
 const _: () = assert!(EXTENTS_PER_OBJECT_MAX == EXTENTS_MAX, "every object fits a record");

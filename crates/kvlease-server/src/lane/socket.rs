@@ -37,8 +37,8 @@ const MODE_AT_FIRST: Mode = Mode::RUSR.union(Mode::WUSR);
 pub(crate) struct Socket {
     path: PathBuf,
     inode: (u64, u64),
-    /// Whether its directory is there for it alone.
-    has_directory: bool,
+    /// Whether its directory goes with it.
+    removes_directory: bool,
 }
 
 impl Socket {
@@ -53,6 +53,12 @@ impl Socket {
             directory::remove(path);
         }
         made.map_err(refused)
+    }
+
+    /// Leaves the directory where it is when the socket goes, as the segment is left: its name
+    /// belongs to the daemon's user for as long, and no other user can take it.
+    pub(crate) fn keep_directory(&mut self) {
+        self.removes_directory = false;
     }
 
     /// Removes the socket that a daemon left which is gone.
@@ -71,8 +77,8 @@ impl Socket {
         bind(&listener, &SocketAddrUnix::new(path)?)?;
         let made = fs::symlink_metadata(path)?;
         let (path_kept, inode) = (path.to_owned(), (made.dev(), made.ino()));
-        let has_directory = config.socket == SocketPlace::Auto;
-        let socket = Self { path: path_kept, inode, has_directory };
+        let removes_directory = config.socket == SocketPlace::Auto;
+        let socket = Self { path: path_kept, inode, removes_directory };
         chown(path, config.segment_uid, config.socket_gid)?;
         fs::set_permissions(path, fs::Permissions::from_mode(config.socket_mode))?;
         listen_on(&listener, BACKLOG)?;
@@ -113,7 +119,7 @@ impl Drop for Socket {
         if mine && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("cannot remove the socket `{}`: {error}", self.path.display());
         }
-        if self.has_directory {
+        if self.removes_directory {
             directory::remove(&self.path);
         }
     }
@@ -192,20 +198,24 @@ mod tests {
     }
 
     #[test]
-    fn the_default_place_is_a_directory_of_its_own_that_goes_with_the_socket() {
+    fn the_default_place_is_a_directory_of_its_own_that_stays_where_the_segment_stays() {
         let parent = TempDir::new().unwrap();
         let path = parent.path().join("lane").join("sock");
         // A killed daemon leaves both behind.
-        for is_killed in [true, false, false] {
-            let (socket, _listener) = listen_as_configured(&path, &Config::default()).unwrap();
+        for (is_killed, is_kept) in [(true, false), (false, true), (false, false), (false, false)] {
+            let (mut socket, _listener) = listen_as_configured(&path, &Config::default()).unwrap();
             let mode = fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o711);
+            if is_kept {
+                socket.keep_directory();
+            }
             if is_killed {
                 std::mem::forget(socket);
             } else {
                 drop(socket);
             }
-            assert_eq!(parent.path().join("lane").exists(), is_killed);
+            assert_eq!(path.exists(), is_killed);
+            assert_eq!(parent.path().join("lane").exists(), is_killed || is_kept);
         }
         fs::write(parent.path().join("lane"), b"mine").unwrap();
         let error = listen_as_configured(&path, &Config::default()).unwrap_err();

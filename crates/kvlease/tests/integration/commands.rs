@@ -347,6 +347,8 @@ fn the_address_of_a_daemon_is_read_by_the_commands_that_need_one() {
     let printed = succeed(with_url("ftp://x", &["serve", "--print-config"]));
     assert!(String::from_utf8(printed.stdout).unwrap().contains("[server]"));
     assert_eq!(status(&with_url("ftp://x", &["ls"])), 64);
+    let without_file = run_with(&[("KVLEASE_CONFIG", "")], &["serve", "--print-config"], b"");
+    assert_eq!(status(&without_file), 0, "{without_file:?}");
     // As if unset: the default address, where nothing of this test listens.
     let output = with_url("", &["stat", "no-such-key-of-this-test"]);
     assert_ne!(status(&output), 64, "{output:?}");

@@ -115,6 +115,8 @@ fn a_connection_has_a_bounded_number_of_open_reservations() {
     let reserved = client.reserve(&requested[..4_096]);
     assert!(reserved.iter().all(Result::is_ok));
     assert_eq!(client.reserve(&requested[4_096..]), [Err(ReserveStatus::TooManyReservations)]);
+    let never = client.reserve(&[("never", (32 << 20) + 1)]);
+    assert_eq!(never, [Err(ReserveStatus::TooLarge)], "it would not help to try again");
     let first = reserved[0].as_ref().unwrap().0;
     assert_eq!(client.abort(&[first]), [Done]);
     assert!(client.reserve(&requested[4_096..])[0].is_ok());
