@@ -121,15 +121,31 @@ impl Put {
         let least = (STEP_GROWTH * self.received).clamp(STEP_MIN, STEP_MAX).max(needed);
         let (all, least) = (all.max(needed).min(left), least.min(left));
         let step = take_step(&mut self.unfilled, &self.write.shared, all, least);
-        match self.write.extend(ByteSize::new(step)) {
-            Ok(extents) => self.extents.extend_from_slice(&extents),
-            Err(refused) => {
-                self.unfilled.give_back(step);
-                return Err(refused);
+        self.extend(step, needed)
+    }
+
+    /// Takes `step` bytes, or less where there is no space for them, at least `needed`.
+    fn extend(&mut self, mut step: u64, needed: u64) -> Result<(), WriteRefused> {
+        use WriteRefused::{BeyondCapacity, Fragmented, OnlyLeased};
+        loop {
+            match self.write.extend(ByteSize::new(step)) {
+                Ok(extents) => {
+                    self.extents.extend_from_slice(&extents);
+                    self.reserved += step;
+                    return Ok(());
+                }
+                // A step is a guess of what will come: the rest of the body may be shorter.
+                Err(OnlyLeased | Fragmented | BeyondCapacity { .. }) if step > needed => {
+                    let less = (step / 2).max(needed);
+                    self.unfilled.give_back(step - less);
+                    step = less;
+                }
+                Err(refused) => {
+                    self.unfilled.give_back(step);
+                    return Err(refused);
+                }
             }
         }
-        self.reserved += step;
-        Ok(())
     }
 }
 

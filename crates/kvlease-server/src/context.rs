@@ -27,7 +27,7 @@ pub(crate) struct Context {
     pub(crate) status: Status,
     /// Names of leases, as clients of HTTP see them.
     pub(crate) lease_ids: LeaseIds,
-    /// PlaceCounts for connections.
+    /// Places for connections.
     pub(crate) places: PlaceCounts,
     /// Memory that connections hold beside their places.
     pub(crate) memory: ConnectionMemory,

@@ -48,7 +48,7 @@ pub(crate) const PARTS: u64 = 32;
 /// Parts of the budget of connections for places of HTTP and of the fast lane.
 pub(crate) const PLACES_PARTS: (u64, u64) = (12, 4);
 
-/// PlaceCounts for connections.
+/// Numbers of places for connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PlaceCounts {
     pub(crate) http: usize,
@@ -56,7 +56,7 @@ pub(crate) struct PlaceCounts {
 }
 
 impl PlaceCounts {
-    /// PlaceCounts that the budget of connections has memory for, at most `connections_max` each.
+    /// Places that the budget of connections has memory for, at most `connections_max` each.
     pub(crate) fn new(budget: ByteSize, connections_max: usize) -> Self {
         let share = |parts: u64, each: u64| {
             let places = budget.bytes() / PARTS * parts / each;

@@ -51,6 +51,23 @@ fn an_object_of_unknown_length_grows_and_keeps_its_exact_length() {
 }
 
 #[test]
+fn an_object_of_unknown_length_takes_what_is_left_beside_others() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let mut other = begin(&engine, "other", Some(1 << 20)).unwrap();
+    other.write(&[1]).unwrap();
+    let sent = bytes(13 << 19, 1);
+    let mut put = begin(&engine, "k", None).unwrap();
+    for piece in sent.chunks(77_777) {
+        put.write(piece).unwrap();
+    }
+    put.seal().unwrap();
+    let info = engine.stat("b", "k").unwrap();
+    assert!(place.read(&info.extents) == sent);
+    assert!(other.write(&bytes((1 << 20) - 1, 2)).is_ok(), "what was announced still fits");
+}
+
+#[test]
 fn an_object_may_span_many_extents() {
     let place = Place::new();
     let engine = place.engine(1);

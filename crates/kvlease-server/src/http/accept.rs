@@ -70,7 +70,8 @@ async fn next_connection(
     let (stream, peer) = listener.accept().await?;
     // Replies are small; waiting to fill a segment would delay each of them.
     stream.set_nodelay(true)?;
-    // A client that takes nothing for longer than any lease lives gets no more bytes anyway. The system refuses more than a signed number of milliseconds.
+    // A client that takes nothing for longer than any lease lives gets no more bytes anyway. The
+    // system refuses more than a signed number of milliseconds.
     let stall_max = READER_STALL_MAX.min(context.config.lease_ttl_max).as_millis();
     set_tcp_user_timeout(&stream, stall_max.min(i32::MAX as u128) as u32)?;
     Ok((stream, peer, admission.take().await))

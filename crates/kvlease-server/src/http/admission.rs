@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::metrics::Metrics;
 
-/// Admission that are reserved for operators and supervisors.
+/// Places that are reserved for operators and supervisors.
 const RESERVED: usize = 16;
 
 /// How long a connection has to be idle before another one takes its place, so that clients at work
@@ -34,16 +34,27 @@ const RESERVED_IDLE_MIN: Duration = Duration::from_millis(50);
 /// How long a request on a reserved place waits for an ordinary one.
 const ORDINARY_WAIT: Duration = Duration::from_secs(1);
 
+/// Requests that wait for an ordinary place on reserved ones at the same time; the rest of these
+/// places is for operators.
+const WAITING_MAX: usize = RESERVED / 2;
+
 /// Time of a connection that is not idle.
 const BUSY: u64 = u64::MAX;
 
 /// All places.
 pub(super) struct Admission {
-    ordinary: Arc<Semaphore>,
+    ordinary: OrdinaryLimit,
     reserved: Arc<Semaphore>,
     open: Mutex<Open>,
     started: Instant,
     metrics: Arc<Metrics>,
+}
+
+/// Limit of the connections for all requests.
+struct OrdinaryLimit {
+    permits: Arc<Semaphore>,
+    /// Requests that may still begin to wait on reserved places.
+    waiting: Semaphore,
 }
 
 #[derive(Default)]
@@ -80,7 +91,7 @@ impl Admission {
     pub(super) fn new(ordinary: usize, metrics: &Arc<Metrics>) -> Arc<Self> {
         let ordinary = ordinary.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
-            ordinary: Arc::new(Semaphore::new(ordinary)),
+            ordinary: OrdinaryLimit::new(ordinary),
             reserved: Arc::new(Semaphore::new(RESERVED)),
             open: Mutex::default(),
             started: Instant::now(),
@@ -90,13 +101,13 @@ impl Admission {
 
     /// A place for a connection that was accepted, once there is one.
     pub(super) async fn take(self: &Arc<Self>) -> Place {
-        if let Ok(permit) = Arc::clone(&self.ordinary).try_acquire_owned() {
+        if let Ok(permit) = Arc::clone(&self.ordinary.permits).try_acquire_owned() {
             return self.occupy(permit, false);
         }
         self.metrics.connections_full();
         // A request on a reserved place may wait for the same place, and comes first.
         if self.close_oldest(false)
-            && let Ok(permit) = timeout(RESERVED_IDLE_MIN, next(&self.ordinary)).await
+            && let Ok(permit) = timeout(RESERVED_IDLE_MIN, next(&self.ordinary.permits)).await
         {
             return self.occupy(permit, false);
         }
@@ -106,7 +117,7 @@ impl Admission {
         loop {
             self.close_oldest(true);
             tokio::select! {
-                permit = next(&self.ordinary) => return self.occupy(permit, false),
+                permit = next(&self.ordinary.permits) => return self.occupy(permit, false),
                 permit = next(&self.reserved) => return self.occupy(permit, true),
                 // What was busy or young may be idle by now.
                 () = tokio::time::sleep(RESERVED_IDLE_MIN) => {}
@@ -177,7 +188,7 @@ impl Busy {
         let admission = &self.place.admission;
         if self.place.is_reserved() && self.ordinary.is_none() {
             admission.close_oldest(false);
-            self.ordinary = timeout(ORDINARY_WAIT, next(&admission.ordinary)).await.ok();
+            self.ordinary = admission.ordinary.wait().await;
         }
         !self.place.is_reserved() || self.ordinary.is_some()
     }
@@ -196,7 +207,45 @@ impl Drop for Busy {
     }
 }
 
+impl OrdinaryLimit {
+    fn new(count: usize) -> Self {
+        let (permits, waiting) = (Arc::new(Semaphore::new(count)), Semaphore::new(WAITING_MAX));
+        Self { permits, waiting }
+    }
+
+    /// A place for a request on a reserved one, within a time. Where enough requests wait already
+    /// there is none: waiting ones keep operators from the reserved places.
+    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        let _waits = self.waiting.try_acquire().ok()?;
+        timeout(ORDINARY_WAIT, next(&self.permits)).await.ok()
+    }
+}
+
 async fn next(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
     let permit = Arc::clone(permits).acquire_owned().await;
     permit.expect("the semaphore is never closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn some_reserved_places_are_never_waited_on() {
+        let places = Arc::new(OrdinaryLimit::new(1));
+        let taken = next(&places.permits).await;
+        let wait = || {
+            let places = Arc::clone(&places);
+            tokio::spawn(async move { places.wait().await.is_some() })
+        };
+        let waiting: Vec<_> = (0..WAITING_MAX).map(|_| wait()).collect();
+        tokio::task::yield_now().await;
+        let started = tokio::time::Instant::now();
+        assert!(places.wait().await.is_none());
+        assert_eq!(started.elapsed(), Duration::ZERO, "refused at once");
+        drop(taken);
+        for waiting in waiting {
+            assert!(waiting.await.unwrap(), "each has the place for a moment");
+        }
+    }
 }

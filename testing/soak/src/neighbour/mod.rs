@@ -8,13 +8,13 @@
 //!
 //! | attack | what it does |
 //! |---|---|
-//! | [`impostor`] | answers at the daemon's sockets as a fast lane, with memory of its own |
-//! | [`names`] | takes the names of the segment's files |
-//! | [`leases`] | ends and extends leases of others; takes leases without end |
-//! | [`stalls`] | takes all connections and stalls: half heads, half frames, unread answers |
-//! | [`uploads`] | announces uploads and trickles; reserves all that there is |
-//! | [`corruption`] | reports good objects as corrupt |
-//! | [`removals`] | floods the daemon with removals |
+//! | `impostor` | answers at the daemon's sockets as a fast lane, with memory of its own |
+//! | `names` | takes the names of the segment's files |
+//! | `leases` | ends and extends leases of others; takes leases without end |
+//! | `stalls` | takes all connections and stalls: half heads, half frames, unread answers |
+//! | `uploads` | announces uploads and trickles; reserves all that there is |
+//! | `corruption` | reports good objects as corrupt |
+//! | `removals` | floods the daemon with removals |
 
 mod corruption;
 mod end;

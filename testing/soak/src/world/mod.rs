@@ -11,7 +11,7 @@
 //! Four invariants hold:
 //!
 //! * *Bytes.* Every byte that a client reads within its lease is right for its key, and its version
-//!   is one that the [oracle](versions) allows.
+//!   is one that the oracle (`versions`) allows.
 //! * *Limits.* Every call returns within its limit, whatever state the daemon is in. A tolerance
 //!   keeps slow machines out: only calls that hang are beyond it.
 //! * *Starts.* Every start ends, serving or with exactly one line and a documented status. A start
