@@ -225,6 +225,15 @@ pub struct CatalogStats {
     pub totals: CatalogTotals,
 }
 
+impl CatalogStats {
+    /// Whether no space is read or written, or may be: no lease is live or in grace, no object is
+    /// pending, and nothing is in quarantine.
+    pub fn is_idle(&self) -> bool {
+        let unused = [self.leases_live, self.writes_in_flight, self.quarantined.bytes()];
+        unused == [0; 3] && self.evictable == self.allocated
+    }
+}
+
 /// Counts since the catalog was made.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CatalogTotals {

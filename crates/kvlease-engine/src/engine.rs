@@ -261,5 +261,6 @@ impl Engine {
     /// Stops the threads in the background and waits for them.
     pub fn stop(&self) {
         self.maintenance.stop();
+        self.shared.lower_fence_if_idle();
     }
 }

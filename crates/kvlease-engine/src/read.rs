@@ -71,8 +71,7 @@ impl Read {
         // The lease is checked behind the copy: a copy that outlived it is not given out, and its
         // bytes say nothing of the object.
         let shared = self.grants.shared();
-        let ttl = shared.config.lease_ttl_max;
-        if shared.renew(self.grants.caller(), &[self.lease.id], Some(ttl)).live != [true] {
+        if !shared.renew_read(self.grants.caller(), self.lease.id) {
             return Err(ReadError::TooSlow);
         }
         if self.left() == 0 {

@@ -13,6 +13,7 @@ use kvlease_cache::Catalog;
 use kvlease_types::{ByteSize, Epoch};
 
 use crate::{
+    clock::now,
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
     error::StartError,
@@ -116,6 +117,15 @@ impl Shared {
             tracing::warn!("the segment's public name was gone: put it back, same inode");
         }
         link
+    }
+
+    /// Lowers the lease fence if no client reads or writes in the arena any more, so that the next
+    /// daemon can use all of it at once. The lock keeps grants from coming between.
+    pub(crate) fn lower_fence_if_idle(&self) {
+        let (state, now) = (self.state(), now());
+        if state.catalog.stats(now).is_idle() {
+            self.arena.lease_fence().lower(now);
+        }
     }
 
     /// Time to live that is granted to a caller that asks for `requested`.

@@ -187,6 +187,22 @@ impl LeaseFence {
         }
     }
 
+    /// Moves all deadlines back by the same time, so that none is later than `now`: no region is read
+    /// by a client any more. Their order stays, which is that of the last use.
+    pub fn lower(&self, now: Timestamp) {
+        let latest = (0..regions(self.capacity)).map(|region| self.until(region)).max();
+        let shift = latest.unwrap_or_default().since(now);
+        if shift.is_zero() {
+            return;
+        }
+        let shift = u64::try_from(shift.as_nanos()).unwrap_or(u64::MAX);
+        for region in 0..regions(self.capacity) {
+            // Zero is said of regions that were never leased.
+            let until = self.deadline(region).load();
+            self.deadline(region).store(until.saturating_sub(shift).max(until.min(1)));
+        }
+    }
+
     /// Latest possible end of the leases that cover all of the extents: the earliest deadline of
     /// their regions. Extents outside the arena were never leased.
     pub fn leased_until(&self, extents: &[Extent]) -> Timestamp {

@@ -197,6 +197,24 @@ fn an_unreadable_lease_fence_covers_the_leases_of_a_daemon_that_granted_longer_o
     }
 }
 
+#[test]
+fn a_lowered_fence_keeps_the_order_of_the_last_use_and_nothing_else() {
+    let fixture = Fixture::new();
+    let arena = fixture.open();
+    let now = boot_time();
+    let regions = [0, 1, 2].map(|region| extent(region << 21, 1 << 21));
+    arena.lease_fence().raise(&regions[..1], now.after(Duration::from_secs(5)));
+    arena.lease_fence().raise(&regions[1..2], now.after(Duration::from_secs(9)));
+    arena.lease_fence().lower(now);
+    assert!(arena.lease_fence().pending(now).is_empty());
+    let [first, second, never] = regions.map(|region| arena.lease_fence().leased_until(&[region]));
+    assert_eq!(second, now);
+    assert_eq!(second.since(first), Duration::from_secs(4));
+    assert_eq!(never, Timestamp::default());
+    arena.lease_fence().lower(now);
+    assert_eq!(arena.lease_fence().leased_until(&regions[1..2]), now, "once is enough");
+}
+
 fn fence_file(fixture: &Fixture) -> File {
     File::options().read(true).write(true).open(fixture.private("horizon")).unwrap()
 }

@@ -131,7 +131,8 @@ impl Shared {
         }
     }
 
-    /// Leases one object for the daemon's own read, which looks at the bytes on its way.
+    /// Leases one object for the daemon's own read, which looks at the bytes on its way. The read ends
+    /// with the daemon, so the fence keeps nothing from the next one; it notes the use.
     pub(crate) fn acquire_for_read(
         self: &Arc<Self>,
         caller: &Caller,
@@ -141,7 +142,7 @@ impl Shared {
         let mut grants = Grants::new(self, caller, self.config.lease_ttl_max, 1);
         self.acquire_part(&mut grants, bucket, &[key], Mode::Each);
         if let Ok(lease) = grants.first() {
-            self.raise_fence(lease);
+            self.arena.lease_fence().raise(&lease.extents, now());
         }
         grants
     }

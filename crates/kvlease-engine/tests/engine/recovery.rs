@@ -24,6 +24,35 @@ fn corrupt(engine: &Engine) -> u64 {
 }
 
 #[test]
+fn a_full_cache_takes_puts_at_once_after_reads_and_after_a_stop_without_leases() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    for number in 0..8 {
+        store(&engine, &format!("k{number}"), &bytes(1 << 20, number)).unwrap();
+    }
+    for number in 0..8 {
+        let mut read = engine.read(&CALLER, "b", &format!("k{number}")).unwrap();
+        while read.next_piece().unwrap().is_some() {}
+    }
+    // As if killed: reads of the daemon ended with it.
+    drop(engine);
+    let engine = place.engine(2);
+    store(&engine, "after a kill", &bytes(1 << 20, 8)).unwrap();
+    drop(run(lease(&engine, "after a kill", None, TTL)).unwrap());
+    engine.stop();
+    drop(engine);
+    let engine = place.engine(3);
+    assert_eq!(engine.stats().recovery.restored.objects, 8);
+    store(&engine, "after a stop", &bytes(8 << 20, 9)).unwrap();
+    run(lease(&engine, "after a stop", None, TTL)).unwrap().deliver();
+    engine.stop();
+    drop(engine);
+    let engine = place.engine(4);
+    let refused = store(&engine, "under a lease", &bytes(1 << 20, 10));
+    assert_eq!(refused.unwrap_err(), WriteRefused::OnlyLeased);
+}
+
+#[test]
 fn what_was_sealed_is_served_after_a_restart_and_nothing_else() {
     let place = Place::new();
     let engine = place.engine(1);
