@@ -107,10 +107,16 @@ class Daemon:
             if self.segment in path.name or _is_inode(path, inode):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
-    def fetch(self, path: str) -> str:
+    def fetch(self, path: str, accept: str = "*/*") -> str:
         """The body of a GET from the daemon."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as reply:
             return reply.read().decode()
+
+    def metrics(self) -> str:
+        """All metrics, in the format that Prometheus asks for."""
+        return self.fetch("/metrics", "application/openmetrics-text; version=1.0.0")
 
     def stored(self, key: str, bucket: str = "lmcache") -> bytes:
         """An object's bytes, read from the daemon over HTTP."""
@@ -134,7 +140,7 @@ class Daemon:
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         samples = [
             float(line.rsplit(" ", 1)[1])
-            for line in self.fetch("/metrics").splitlines()
+            for line in self.metrics().splitlines()
             if line.startswith((f"{name} ", f"{name}{{")) and all(label in line for label in wanted)
         ]
         assert samples, f"the daemon has no metric of this name, metric=`{name}`"

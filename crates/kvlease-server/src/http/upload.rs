@@ -22,8 +22,12 @@ const RATE_MIN: u64 = 64 << 10;
 /// How long bytes that the kernel has already may take to get here.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
-/// The most bytes of a body that are taken in after it is known to be too large.
+/// The most bytes of a body without a length that are taken in after it is known to be too large.
 const ENDLESS_LEN_MAX: u64 = 64 << 20;
+
+/// The longest body that is taken in as a whole though it is too large: objects of LMCache are
+/// shorter, and its clients count a connection that is closed under them as a failure.
+const SIZED_LEN_MAX: u64 = 1 << 30;
 
 /// How long the next bytes of such a body may take.
 const ENDLESS_STALL: Duration = Duration::from_secs(1);
@@ -143,9 +147,9 @@ impl<'a> Upload<'a> {
         Err(refusal)
     }
 
-    /// Whether the body has a length within [`ENDLESS_LEN_MAX`].
+    /// Whether the body has a length within [`SIZED_LEN_MAX`].
     fn ends_soon(&self) -> bool {
-        self.body.size_hint().exact().is_some_and(|left| left <= ENDLESS_LEN_MAX)
+        self.body.size_hint().exact().is_some_and(|left| left <= SIZED_LEN_MAX)
     }
 
     /// Until when the next bytes must be there for the least rate.
