@@ -82,10 +82,14 @@ async fn serve_until_stopped(
     }
     let mut starting = begin_start(config, inherited)?;
     let server = tokio::select! {
+        // A daemon that serves ends by draining, even if the signal was there as soon.
+        biased;
         started = &mut starting => started.expect(START_ANSWERS)?,
         signal = stop.next() => {
             tracing::info!("stopping by {signal}: breaking off the start");
             match timeout(START_UNDO_MAX, starting).await {
+                // It came up all the same, and clients may have stored something.
+                Ok(started) if !args.throwaway => started.expect(START_ANSWERS)?.shutdown().await,
                 Ok(started) => started.expect(START_ANSWERS)?.abandon().await,
                 Err(_) => tracing::warn!("the start does not end: it may leave files behind"),
             }
