@@ -220,19 +220,21 @@ fn is_announced(lane: &Lane, client: &Client) -> bool {
 }
 
 /// Returns the lane if it is that of the incarnation that answers over HTTP. The daemon is asked if
-/// it announced nothing yet, or another epoch before a restart. If it does not answer, there is
-/// nothing to compare.
+/// it announced nothing yet, or another epoch, as before a restart. If it does not answer and
+/// announced nothing, there is nothing to compare; what it announced before it was silent says
+/// nothing of the daemon that listens now.
 async fn ensure_announced(lane: Lane, client: &Client, limit: Duration) -> Result<Lane, LaneError> {
-    if client.announced_epoch() != Some(lane.epoch()) {
-        // A failure is the call's to report, if it comes to HTTP.
-        let _ = tokio::time::timeout(limit, client.ping()).await;
+    if client.announced_epoch() == Some(lane.epoch()) {
+        return Ok(lane);
     }
+    // A failure is the call's to report, if it comes to HTTP.
+    let answers = matches!(tokio::time::timeout(limit, client.ping()).await, Ok(Ok(())));
+    let (path, found) = (lane.path().to_owned(), lane.epoch());
     match client.announced_epoch() {
-        Some(announced) if announced != lane.epoch() => {
-            let (path, found) = (lane.path().to_owned(), lane.epoch());
-            Err(LaneError::OtherDaemon { path, found, announced })
-        }
-        _ => Ok(lane),
+        Some(announced) if announced == found => Ok(lane),
+        None => Ok(lane),
+        Some(announced) if answers => Err(LaneError::OtherDaemon { path, found, announced }),
+        Some(_) => Err(LaneError::Unconfirmed { path, found }),
     }
 }
 

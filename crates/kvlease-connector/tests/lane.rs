@@ -137,13 +137,33 @@ async fn a_lane_of_another_incarnation_than_answers_over_http_is_not_taken() {
         // It closes at once, so that a lane that is taken breaks.
         let peer = Peer::serving(|stream| greet(&stream, &Generations::create(8).unwrap()));
         let mut config = config(&peer);
-        config.client.address = absent_everywhere(epoch).parse().unwrap();
+        let header = epoch.map(|epoch| format!("kvlease-epoch: {epoch}\r\n"));
+        let address = absent_everywhere(header.unwrap_or_default(), usize::MAX);
+        config.client.address = address.parse().unwrap();
         let connector = Connector::new(config);
         let _ = connector.exists(&Key::new("k").unwrap()).await;
         let notice = connector.take_notice().unwrap().text;
         assert_eq!(notice.starts_with("taking the daemon's fast lane"), is_taken, "{notice}");
         assert_eq!(notice.contains("epoch=`0000000000000007`"), !is_taken, "{notice}");
     }
+}
+
+#[tokio::test]
+async fn what_a_daemon_announced_before_it_went_says_nothing_of_the_next_one() {
+    let peer = Peer::serving(|stream| greet(&stream, &Generations::create(8).unwrap()));
+    let socket = peer.path();
+    let headers =
+        format!("kvlease-epoch: 0000000000000008\r\nkvlease-socket: {}\r\n", socket.display());
+    let address = absent_everywhere(headers, 1);
+    let mut config = ConnectorConfig::new(ClientConfig::new(address.parse().unwrap()));
+    config.socket = SocketChoice::Announced;
+    let connector = Connector::new(config);
+    let key = Key::new("k").unwrap();
+    assert!(!connector.exists(&key).await.unwrap());
+    assert!(connector.exists(&key).await.is_err());
+    let notice = connector.take_notice().unwrap().text;
+    assert!(notice.contains("no daemon answers over http to compare with"), "{notice}");
+    assert!(notice.contains("epoch=`0000000000000007`"), "{notice}");
 }
 
 #[tokio::test]
@@ -166,18 +186,17 @@ async fn an_arena_that_is_truncated_under_a_copy_ends_the_read_and_not_the_proce
     assert!(!connector.is_fast(), "the lane is opened anew");
 }
 
-/// Address of a daemon that has no object and announces this epoch.
-fn absent_everywhere(epoch: Option<&'static str>) -> String {
+/// Address of a daemon that has no object. It answers as often as said, with these headers, and is
+/// gone then.
+fn absent_everywhere(headers: String, answers: usize) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
-        for stream in listener.incoming() {
+        for stream in listener.incoming().take(answers) {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let header = epoch.map(|epoch| format!("kvlease-epoch: {epoch}\r\n"));
-            let header = header.unwrap_or_default();
             let answer = format!(
-                "HTTP/1.1 404 Not Found\r\n{header}connection: close\r\ncontent-length: 0\r\n\r\n"
+                "HTTP/1.1 404 Not Found\r\n{headers}connection: close\r\ncontent-length: 0\r\n\r\n"
             );
             let _ = stream.write_all(answer.as_bytes());
         }

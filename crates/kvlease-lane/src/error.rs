@@ -59,6 +59,19 @@ pub enum LaneError {
         /// The incarnation that answers over HTTP.
         announced: Epoch,
     },
+    /// The daemon that listens is not the one that answered over HTTP before, and none answers now, as
+    /// while a daemon starts.
+    #[error(
+        "no daemon answers over http to compare with: wait until one does, epoch=`{found}` \
+         socket=`{}`",
+        path.display()
+    )]
+    Unconfirmed {
+        /// The socket.
+        path: PathBuf,
+        /// The incarnation that listens.
+        found: Epoch,
+    },
     /// The daemon refused the request as a whole.
     #[error("the daemon refused a request over the fast lane: {text}")]
     Refused {
