@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process,
+    sync::{Arc, Mutex},
 };
 
 use clap::Args;
@@ -139,13 +140,26 @@ async fn copy_http(
     Ok((stream.len(), OVER_HTTP.to_owned()))
 }
 
-/// Ends the command on a signal, without the file that it was writing.
-fn remove_on_signal(file: PathBuf) -> Result<(), Failure> {
+/// A file beside `path` that a signal removes, and with it ends the command, from the file's first
+/// moment on: signals are heard before it is made, and wait while it is.
+fn temporary_file(dir: &Path, path: &Path) -> Result<NamedTempFile, Failure> {
+    let made = Arc::new(Mutex::new(None::<PathBuf>));
+    let mut making = made.lock().expect("no thread has panicked");
+    let heard = Arc::clone(&made);
     interrupt::on_signal(move |status| {
-        // It is gone if the command was done just now.
-        let _ = fs::remove_file(file);
+        if let Some(file) = &*heard.lock().expect("the other thread has not panicked") {
+            // It is gone if the command was done just now.
+            let _ = fs::remove_file(file);
+        }
         process::exit(status as i32);
-    })
+    })?;
+    let file = tempfile::Builder::new()
+        .prefix(".kvlease-get-")
+        .permissions(Permissions::from_mode(FILE_MODE))
+        .tempfile_in(dir)
+        .map_err(Failure::file("make a file", path))?;
+    *making = Some(file.path().to_owned());
+    Ok(file)
 }
 
 /// Where the bytes go.
@@ -170,13 +184,7 @@ impl<'a> Target<'a> {
             Some(dir) if dir != Path::new("") => dir,
             _ => Path::new("."),
         };
-        let file = tempfile::Builder::new()
-            .prefix(".kvlease-get-")
-            .permissions(Permissions::from_mode(FILE_MODE))
-            .tempfile_in(dir)
-            .map_err(Failure::file("make a file", path))?;
-        remove_on_signal(file.path().to_owned())?;
-        Ok(Self::Replaced(file, path))
+        Ok(Self::Replaced(temporary_file(dir, path)?, path))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
