@@ -37,6 +37,9 @@ const OWNER_LEASES_PART: usize = 2;
 /// many keys as a frame of the fast lane takes.
 const OWNER_LEASES_MIN: usize = 4 * 4096;
 
+/// Part of all leases that one user leaves to others, whatever connections it opens.
+const OTHERS_LEASES_PART: usize = 8;
+
 /// The most slots one call of a listing looks at.
 pub const LIST_SCAN_MAX: usize = 4096;
 
@@ -55,6 +58,9 @@ pub struct CatalogConfig {
     pub leases_max: usize,
     /// Most leases of one owner. See [`leases_per_owner_for`](Self::leases_per_owner_for).
     pub leases_per_owner_max: usize,
+    /// Most leases of all owners that are one user's. See
+    /// [`leases_per_user_for`](Self::leases_per_user_for).
+    pub leases_per_user_max: usize,
     /// How long after its deadline the extents of an unreleased lease stay as they are: a reader
     /// may be in the middle of a copy, or count its time differently.
     pub lease_grace: Duration,
@@ -95,6 +101,7 @@ impl CatalogConfig {
         LeaseLimits {
             total: self.leases_max,
             per_owner: self.leases_per_owner_max,
+            per_user: self.leases_per_user_max,
             memory: (memory / LEASES_MEMORY_PART).max(Leases::LEASE_BYTES),
         }
     }
@@ -103,6 +110,12 @@ impl CatalogConfig {
     /// that clients need.
     pub fn leases_per_owner_for(leases_max: usize) -> usize {
         (leases_max / OWNER_LEASES_PART).max(OWNER_LEASES_MIN).min(leases_max)
+    }
+
+    /// Leases that suit one user where all have `leases_max`: seven eighths of them. Often there is
+    /// one user only, so no more is kept for others than they need to go on.
+    pub const fn leases_per_user_for(leases_max: usize) -> usize {
+        leases_max - leases_max / OTHERS_LEASES_PART
     }
 }
 
@@ -113,6 +126,7 @@ impl Default for CatalogConfig {
             memory_max: ByteSize::mib(256),
             leases_max: 1 << 16,
             leases_per_owner_max: 1 << 16,
+            leases_per_user_max: 1 << 16,
             lease_grace: Duration::from_secs(10),
             eviction: EvictionKind::Lru,
             free_target: ByteSize::ZERO,
@@ -166,6 +180,21 @@ impl FromStr for EvictionKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_share_of_a_user_leaves_leases_to_others() {
+        for (all, owner, user) in [
+            (2, 2, 2),
+            (8, 8, 7),
+            (16_384, 16_384, 14_336),
+            (20_000, 16_384, 17_500),
+            (65_536, 32_768, 57_344),
+            (262_144, 131_072, 229_376),
+        ] {
+            let shares = [CatalogConfig::leases_per_owner_for, CatalogConfig::leases_per_user_for];
+            assert_eq!(shares.map(|share| share(all)), [owner, user], "of {all}");
+        }
+    }
 
     #[test]
     fn policies_are_named_the_way_they_parse() {

@@ -1,18 +1,20 @@
-//! The table of live leases: by number, by deadline, by age and by owner.
+//! The table of live leases: by number, by deadline, by age, by owner and by user.
 //!
 //! It holds what is live and nothing else: a released lease leaves all orders at once, so grants and
 //! releases without end take no more memory than the most leases that lived together. With the last
 //! lease the memory of a large table is given back.
 //!
-//! Leases are limited, in sum, per owner and in memory: no owner takes all of them, and none of them
-//! takes what is the objects'.
+//! Leases are limited, in sum, per owner, per user and in memory: no owner takes all of them, no user
+//! does with many connections, and none of them takes what is the objects'.
 //!
 //! A lease is found by its number without a table: the low bits are its entry in the slab, the high
 //! bits count the grants. So numbers rise, and none comes twice: with the default limit of leases
 //! the count has 46 bits, which last for two years of a million grants a second.
 
-use hashbrown::hash_map::Entry as AccountEntry;
-use kvlease_types::{Miss, Owner, Timestamp};
+use std::collections::BTreeMap;
+
+use hashbrown::hash_map::Entry as MapEntry;
+use kvlease_types::{Caller, Miss, Owner, Timestamp, User};
 
 use crate::{
     deadlines::Deadlines,
@@ -40,6 +42,7 @@ pub(crate) struct LeaseRecord {
 #[derive(Debug)]
 struct Account {
     owner: Owner,
+    user: User,
     /// By age.
     leases: List,
 }
@@ -51,6 +54,8 @@ pub(crate) struct LeaseLimits {
     pub(crate) total: usize,
     /// Of one owner.
     pub(crate) per_owner: usize,
+    /// Of all owners that are one user's.
+    pub(crate) per_user: usize,
     /// Memory of the table.
     pub(crate) memory: usize,
 }
@@ -72,6 +77,8 @@ pub(crate) struct Leases {
     by_age: List,
     accounts: Slab<Account>,
     by_owner: NumberMap<Owner, u32>,
+    /// Leases of each user that has any.
+    by_user: NumberMap<User, u32>,
     /// Links of the accounts' lists.
     account_links: Links,
     /// Grants so far.
@@ -81,13 +88,14 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    /// Memory per lease, for the accounting, and that of an account for it: each may have an owner of
-    /// its own. The vectors of the deadlines and the table of owners may be half empty.
+    /// Memory per lease, for the accounting, and that of an account for it: each may have an owner and
+    /// a user of its own. The vectors of the deadlines and the tables of both may be half empty.
     pub(crate) const LEASE_BYTES: usize =
         (size_of::<Entry<LeaseRecord>>() + size_of::<Entry<Account>>() + 2 * Links::LINK_BYTES) * 9
             / 8
             + 2 * Deadlines::ENTRY_BYTES
-            + 2 * (size_of::<(Owner, u32)>() + 1);
+            + 2 * (size_of::<(Owner, u32)>() + 1)
+            + 2 * (size_of::<(User, u32)>() + 1);
 
     /// Empty table with these limits.
     pub(crate) fn new(limits: LeaseLimits) -> Self {
@@ -100,6 +108,7 @@ impl Leases {
             by_age: List::default(),
             accounts: Slab::new(),
             by_owner: NumberMap::default(),
+            by_user: NumberMap::default(),
             account_links: Links::default(),
             granted: 0,
             id_bits: u32::BITS - last.leading_zeros(),
@@ -110,34 +119,40 @@ impl Leases {
     pub(crate) fn grant(
         &mut self,
         slot: u32,
-        owner: Owner,
+        caller: &Caller,
         granted: Timestamp,
         deadline: Timestamp,
     ) -> u64 {
         self.granted += 1;
         let sequence = self.granted << self.id_bits | u64::from(self.records.next_id());
-        let account = self.account(owner);
+        let account = self.account(caller);
         let id = self.records.insert(LeaseRecord { sequence, slot, account, granted, deadline });
         self.by_deadline.set(id, deadline);
         self.by_age.push_front(&mut self.links, id);
         self.accounts[account].leases.push_front(&mut self.account_links, id);
+        *self.by_user.entry(self.accounts[account].user).or_insert(0) += 1;
         sequence
     }
 
-    /// Account of an owner, which is made if it has none.
-    fn account(&mut self, owner: Owner) -> u32 {
-        match self.by_owner.entry(owner) {
-            AccountEntry::Occupied(known) => *known.get(),
-            AccountEntry::Vacant(vacant) => {
-                let account = Account { owner, leases: List::default() };
+    /// Account of a caller's owner, which is made if it has none.
+    fn account(&mut self, caller: &Caller) -> u32 {
+        match self.by_owner.entry(caller.owner) {
+            MapEntry::Occupied(known) => *known.get(),
+            MapEntry::Vacant(vacant) => {
+                let (owner, user) = (caller.owner, caller.user());
+                let account = Account { owner, user, leases: List::default() };
                 *vacant.insert(self.accounts.insert(account))
             }
         }
     }
 
-    /// Reason why this owner gets no further lease as things are.
-    pub(crate) fn refusal(&self, owner: Owner) -> Option<Miss> {
-        if self.len() >= self.limits.total || self.owned(owner) >= self.limits.per_owner as u64 {
+    /// Reason why this caller gets no further lease as things are.
+    pub(crate) fn refusal(&self, caller: &Caller) -> Option<Miss> {
+        let LeaseLimits { total, per_owner, per_user, .. } = self.limits;
+        if self.len() >= total
+            || self.owned(caller.owner) >= per_owner as u64
+            || self.used(caller.user()) >= per_user
+        {
             return Some(Miss::TooManyLeases);
         }
         (self.len() >= self.limits.leases()).then_some(Miss::MemoryShort)
@@ -146,6 +161,11 @@ impl Leases {
     /// Leases of an owner.
     fn owned(&self, owner: Owner) -> u64 {
         self.by_owner.get(&owner).map_or(0, |account| self.accounts[*account].leases.len())
+    }
+
+    /// Leases of a user.
+    fn used(&self, user: User) -> usize {
+        self.by_user.get(&user).map_or(0, |leases| *leases as usize)
     }
 
     /// Ends a lease of `owner` whose deadline is still ahead.
@@ -231,7 +251,7 @@ impl Leases {
 
     fn check_accounts(&self) {
         assert!(self.accounts.span() <= self.records.span(), "no more accounts than leases");
-        let mut owned = 0;
+        let (mut owned, mut used) = (0, BTreeMap::new());
         for (id, account) in self.accounts.iter() {
             account.leases.check(&self.account_links);
             let leases = || account.leases.iter(&self.account_links);
@@ -243,6 +263,12 @@ impl Leases {
             let len = account.leases.len();
             assert!((1..=self.limits.per_owner as u64).contains(&len), "an owner is limited");
             owned += len;
+            *used.entry(account.user).or_insert(0) += len;
+        }
+        assert_eq!(self.by_user.len(), used.len(), "every user has leases");
+        for (user, used) in used {
+            assert_eq!(self.used(user) as u64, used, "the leases of a user are counted");
+            assert!(used <= self.limits.per_user as u64, "a user is limited");
         }
         assert_eq!(owned, self.len() as u64, "every lease has its owner");
         assert_eq!(self.by_owner.len(), self.accounts.len(), "every account has its owner");
@@ -268,6 +294,12 @@ impl Leases {
         let record = self.records.remove(id).expect("every order names only live leases");
         let account = &mut self.accounts[record.account];
         account.leases.unlink(&mut self.account_links, id);
+        if let MapEntry::Occupied(mut used) = self.by_user.entry(account.user) {
+            *used.get_mut() -= 1;
+            if *used.get() == 0 {
+                used.remove();
+            }
+        }
         if account.leases.is_empty() {
             let owner = account.owner;
             self.by_owner.remove(&owner);
@@ -289,11 +321,16 @@ impl Leases {
 mod tests {
     use super::*;
 
-    const OWNER: Owner = Owner::HTTP;
+    const CALLER: Caller = Caller::DAEMON;
+    const OWNER: Owner = CALLER.owner;
     const LEASES_MAX: usize = 1000;
 
     fn table(total: usize) -> Leases {
-        Leases::new(LeaseLimits { total, per_owner: total, memory: usize::MAX })
+        Leases::new(LeaseLimits { total, per_owner: total, per_user: total, memory: usize::MAX })
+    }
+
+    fn lane(connection: u32, uid: u32) -> Caller {
+        Caller::lane(connection, uid, 0, None)
     }
 
     fn at(nanos: u64) -> Timestamp {
@@ -304,7 +341,7 @@ mod tests {
     fn leases_expire_in_the_order_of_their_deadlines() {
         let mut leases = table(LEASES_MAX);
         let [first, second, third] =
-            [30, 10, 20].map(|deadline| leases.grant(0, OWNER, at(0), at(deadline)));
+            [30, 10, 20].map(|deadline| leases.grant(0, &CALLER, at(0), at(deadline)));
         assert!(leases.renew(second, OWNER, at(40), at(9)));
         assert!(!leases.renew(third, OWNER, at(50), at(20)));
         leases.check();
@@ -320,7 +357,7 @@ mod tests {
     fn grants_and_releases_without_end_take_no_more_memory() {
         let mut leases = table(LEASES_MAX);
         for round in 0..1_000_000 {
-            let sequence = leases.grant(7, OWNER, at(round), at(round + 1000));
+            let sequence = leases.grant(7, &CALLER, at(round), at(round + 1000));
             assert!(leases.release(sequence, OWNER, at(round + 1)).is_some());
         }
         assert_eq!((leases.len(), leases.records.span()), (0, 1));
@@ -334,9 +371,9 @@ mod tests {
             let mut last = 0;
             for _ in 0..leases_max.min(100) {
                 // The same entry twice.
-                let early = leases.grant(7, OWNER, at(0), at(100));
+                let early = leases.grant(7, &CALLER, at(0), at(100));
                 assert!(leases.release(early, OWNER, at(1)).is_some());
-                let late = leases.grant(8, OWNER, at(0), at(100));
+                let late = leases.grant(8, &CALLER, at(0), at(100));
                 assert!(last < early && early < late);
                 last = late;
                 assert_eq!(leases.slot(early, OWNER, at(1)), None);
@@ -351,38 +388,67 @@ mod tests {
     #[test]
     fn only_its_owner_ends_or_renews_a_lease() {
         let mut leases = table(LEASES_MAX);
-        let sequence = leases.grant(7, Owner::connection(1), at(0), at(100));
-        for other in [Owner::HTTP, Owner::DAEMON, Owner::connection(2)] {
+        let sequence = leases.grant(7, &lane(1, 0), at(0), at(100));
+        for other in [Owner::HTTP, Owner::DAEMON, lane(2, 0).owner] {
             assert!(leases.release(sequence, other, at(1)).is_none());
             assert!(!leases.renew(sequence, other, at(200), at(1)));
             assert_eq!(leases.slot(sequence, other, at(1)), None);
         }
-        assert_eq!(leases.slot(sequence, Owner::connection(1), at(1)), Some(7));
-        assert!(leases.release(sequence, Owner::connection(1), at(99)).is_some());
+        assert_eq!(leases.slot(sequence, lane(1, 0).owner, at(1)), Some(7));
+        assert!(leases.release(sequence, lane(1, 0).owner, at(99)).is_some());
     }
 
     #[test]
     fn an_owner_at_its_limit_leaves_the_rest_to_others() {
-        let mut leases = Leases::new(LeaseLimits { total: 5, per_owner: 3, memory: usize::MAX });
-        let [greedy, other] = [1, 2].map(Owner::connection);
-        let first = leases.grant(7, greedy, at(0), at(100));
-        (0..2).for_each(|_| _ = leases.grant(7, greedy, at(0), at(100)));
-        assert_eq!(leases.refusal(greedy), Some(Miss::TooManyLeases));
-        assert_eq!(leases.refusal(other), None);
-        (0..2).for_each(|_| _ = leases.grant(7, other, at(0), at(100)));
-        assert_eq!(leases.refusal(other), Some(Miss::TooManyLeases), "in sum");
+        let limits = LeaseLimits { total: 5, per_owner: 3, per_user: 5, memory: usize::MAX };
+        let mut leases = Leases::new(limits);
+        let [greedy, other] = [1, 2].map(|connection| lane(connection, 0));
+        let first = leases.grant(7, &greedy, at(0), at(100));
+        (0..2).for_each(|_| _ = leases.grant(7, &greedy, at(0), at(100)));
+        assert_eq!(leases.refusal(&greedy), Some(Miss::TooManyLeases));
+        assert_eq!(leases.refusal(&other), None);
+        (0..2).for_each(|_| _ = leases.grant(7, &other, at(0), at(100)));
+        assert_eq!(leases.refusal(&other), Some(Miss::TooManyLeases), "in sum");
         leases.check();
-        assert!(leases.release(first, greedy, at(1)).is_some());
-        assert_eq!(leases.refusal(greedy), None);
-        let ended = std::iter::from_fn(|| leases.end_oldest(other)).count();
+        assert!(leases.release(first, greedy.owner, at(1)).is_some());
+        assert_eq!(leases.refusal(&greedy), None);
+        let ended = std::iter::from_fn(|| leases.end_oldest(other.owner)).count();
         assert_eq!((ended, leases.len()), (2, 2));
         leases.check();
     }
 
     #[test]
+    fn a_user_at_its_limit_leaves_the_rest_to_others_whatever_connection_it_opens() {
+        let limits = LeaseLimits { total: 5, per_owner: 3, per_user: 4, memory: usize::MAX };
+        let mut leases = Leases::new(limits);
+        let grant = |leases: &mut Leases, caller| leases.grant(7, caller, at(0), at(100));
+        let [first, second, third] = [1, 2, 3].map(|connection| lane(connection, 0));
+        (0..3).for_each(|_| _ = grant(&mut leases, &first));
+        assert_eq!(leases.refusal(&second), None, "of the user's four it has three");
+        grant(&mut leases, &second);
+        for connection in [&first, &second, &third] {
+            assert_eq!(leases.refusal(connection), Some(Miss::TooManyLeases));
+        }
+        let http = Caller::http(([127, 0, 0, 1], 80).into());
+        for other in [&lane(4, 1), &http, &Caller::DAEMON] {
+            assert_eq!(leases.refusal(other), None);
+            let lease = grant(&mut leases, other);
+            leases.check();
+            assert!(leases.release(lease, other.owner, at(1)).is_some());
+        }
+        // With a connection its part of the user's share comes back.
+        assert!(leases.end_oldest(second.owner).is_some());
+        leases.check();
+        assert_eq!(leases.refusal(&third), None);
+        while leases.pop_expired(at(100)).is_some() {}
+        leases.check();
+        assert_eq!(leases.by_user.len(), 0);
+    }
+
+    #[test]
     fn the_memory_of_many_leases_is_given_back_with_the_last() {
         let mut leases = table(10 * KEPT_MAX);
-        let grant = |leases: &mut Leases| leases.grant(7, OWNER, at(0), at(100));
+        let grant = |leases: &mut Leases| leases.grant(7, &CALLER, at(0), at(100));
         let last = (0..10 * KEPT_MAX).map(|_| grant(&mut leases)).last().unwrap();
         let memory = leases.memory();
         while leases.pop_expired(at(100)).is_some() {}

@@ -24,6 +24,7 @@ mod grants;
 mod held_space;
 mod log_limit;
 mod maintenance;
+mod open_reservations;
 mod put;
 mod read;
 mod readers;

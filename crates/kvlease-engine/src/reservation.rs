@@ -3,7 +3,7 @@
 use kvlease_cache::Extents;
 use kvlease_types::{ByteSize, Extent, Timestamp};
 
-use crate::{held_space::HeldSpace, write::Write};
+use crate::{open_reservations::Counted, write::Write};
 
 /// Space that one client writes one object into. The object is invisible before
 /// [`Engine::commit`](crate::Engine::commit); dropping this discards it and gives its extents to
@@ -17,8 +17,8 @@ pub struct Reservation {
     pub(crate) extents: Extents,
     pub(crate) len: ByteSize,
     pub(crate) deadline: Timestamp,
-    /// Its part of the space of all open reservations.
-    pub(crate) _held: HeldSpace,
+    /// Its part of what is open.
+    pub(crate) _counted: Counted,
 }
 
 impl Reservation {

@@ -19,6 +19,7 @@ use crate::{
     error::StartError,
     held_space::SpaceBudget,
     log_limit::LogLimit,
+    open_reservations::OpenReservations,
     readers::Readers,
     recovery::{Recovery, recover},
     report_queue::Reports,
@@ -40,8 +41,8 @@ pub(crate) struct Shared {
     pub(crate) huge_pages: AtomicBool,
     /// Space of uploads whose bytes have not come yet.
     pub(crate) unfilled: Arc<SpaceBudget>,
-    /// Space of reservations that are open.
-    pub(crate) reserved: Arc<SpaceBudget>,
+    /// Reservations that are open.
+    pub(crate) reserved: Arc<OpenReservations>,
     /// Of the lines that say that reservations are refused.
     pub(crate) refused_reservations: LogLimit,
     /// Of the lines that say that leases are refused.

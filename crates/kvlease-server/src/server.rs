@@ -292,14 +292,14 @@ fn fit_memory(arena: &Arena, config: &Config, limits: &MemoryLimits) -> ByteSize
 fn engine_config(config: &Config, arena: &Arena, catalog_memory: ByteSize) -> EngineConfig {
     let capacity = arena.capacity();
     let leases_max = sizing::leases(config.leases_max, catalog_memory);
+    let leases = leases_max.min(CatalogConfig::leases_that_fit(catalog_memory));
     EngineConfig {
         catalog: CatalogConfig {
             capacity,
             memory_max: catalog_memory,
             leases_max,
-            leases_per_owner_max: CatalogConfig::leases_per_owner_for(
-                leases_max.min(CatalogConfig::leases_that_fit(catalog_memory)),
-            ),
+            leases_per_owner_max: CatalogConfig::leases_per_owner_for(leases),
+            leases_per_user_max: CatalogConfig::leases_per_user_for(leases),
             lease_grace: config.lease_grace,
             eviction: config.eviction,
             free_target: CatalogConfig::free_target_for(capacity),

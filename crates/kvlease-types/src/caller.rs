@@ -27,6 +27,19 @@ impl Owner {
     }
 }
 
+/// User on whose behalf a request is made, as limits count: a value that is compared only.
+///
+/// A user has one share of leases and reservations, however many connections it opens.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum User {
+    /// The daemon itself.
+    Daemon,
+    /// All clients of HTTP, which tell no user.
+    Http,
+    /// Clients of the fast lane whose processes have this user id.
+    Uid(u32),
+}
+
 /// Other end of the connection that a request came in on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Peer {
@@ -68,6 +81,15 @@ impl Caller {
     pub const fn lane(connection: u32, uid: u32, gid: u32, pid: Option<i32>) -> Self {
         Self { owner: Owner::connection(connection), peer: Peer::Lane { uid, gid, pid } }
     }
+
+    /// The user whose share its leases and reservations count for.
+    pub const fn user(&self) -> User {
+        match self.peer {
+            Peer::Daemon => User::Daemon,
+            Peer::Http(_) => User::Http,
+            Peer::Lane { uid, .. } => User::Uid(uid),
+        }
+    }
 }
 
 impl fmt::Display for Caller {
@@ -92,6 +114,19 @@ mod tests {
             assert!(owner != Owner::DAEMON && owner != Owner::HTTP, "{number}");
         }
         assert_ne!(Owner::connection(0), Owner::connection(1));
+    }
+
+    #[test]
+    fn connections_of_one_uid_and_all_of_http_are_one_user_each() {
+        let lane = |connection, uid| Caller::lane(connection, uid, 0, None).user();
+        let http = |port| Caller::http(([127, 0, 0, 1], port).into()).user();
+        assert_eq!(lane(1, 7), lane(2, 7));
+        assert_ne!(lane(1, 7), lane(1, 8));
+        assert_eq!(http(80), http(81));
+        let users = [lane(1, 0), lane(1, u32::MAX), http(80), Caller::DAEMON.user()];
+        for (place, user) in users.iter().enumerate() {
+            assert!(!users[..place].contains(user), "{user:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod size;
 mod size_text;
 mod time;
 
-pub use caller::{Caller, Owner, Peer};
+pub use caller::{Caller, Owner, Peer, User};
 pub use extent::{Extent, Offset};
 pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
 pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlease_types::{ByteSize, Caller, LeaseId, Miss, Owner, Timestamp};
+use kvlease_types::{ByteSize, Caller, LeaseId, Miss, Timestamp};
 
 use super::Catalog;
 use crate::{
@@ -31,7 +31,7 @@ impl Catalog {
     ) -> Result<Lease, Miss> {
         let hash = self.objects.hash(bucket, key);
         let slot = self.objects.find_hashed(hash, bucket, key);
-        self.acquire_found(caller.owner, hash, slot, ttl, now)
+        self.acquire_found(caller, hash, slot, ttl, now)
     }
 
     /// Leases objects of one bucket, as [`acquire`](Self::acquire) does one after the other: each
@@ -47,16 +47,16 @@ impl Catalog {
         ttl: Duration,
         now: Timestamp,
     ) -> impl Iterator<Item = Result<Lease, Miss>> {
-        let owner = caller.owner;
+        let caller = *caller;
         self.objects.find_many(bucket, keys).into_iter().map(move |found| {
             // Nothing of what was found leaves meanwhile: no lease evicts.
-            self.acquire_found(owner, found.hash, found.slot, ttl, now)
+            self.acquire_found(&caller, found.hash, found.slot, ttl, now)
         })
     }
 
     fn acquire_found(
         &mut self,
-        owner: Owner,
+        caller: &Caller,
         hash: u64,
         slot: Option<u32>,
         ttl: Duration,
@@ -72,24 +72,24 @@ impl Catalog {
         if self.objects[slot].state == State::Pending {
             return Err(Miss::Pending);
         }
-        if let Some(refusal) = self.refusal(owner, now) {
+        if let Some(refusal) = self.refusal(caller, now) {
             return Err(refusal);
         }
         self.count_lease(slot);
         self.policy.touch(slot);
-        Ok(self.grant(owner, slot, ttl, now))
+        Ok(self.grant(caller, slot, ttl, now))
     }
 
-    /// Reason why this owner gets no further lease, when some of the leases that are due were ended
+    /// Reason why this caller gets no further lease, when some of the leases that are due were ended
     /// for it.
-    fn refusal(&mut self, owner: Owner, now: Timestamp) -> Option<Miss> {
+    fn refusal(&mut self, caller: &Caller, now: Timestamp) -> Option<Miss> {
         for _ in 0..EXPIRED_PER_GRANT_MAX {
-            let refusal = self.leases.refusal(owner)?;
+            let refusal = self.leases.refusal(caller)?;
             if !self.expire_one(now) {
                 return Some(refusal);
             }
         }
-        self.leases.refusal(owner)
+        self.leases.refusal(caller)
     }
 
     /// The write that is pending under this name.
@@ -165,9 +165,9 @@ impl Catalog {
         Some(self.objects[slot].extents.clone())
     }
 
-    fn grant(&mut self, owner: Owner, slot: u32, ttl: Duration, now: Timestamp) -> Lease {
+    fn grant(&mut self, caller: &Caller, slot: u32, ttl: Duration, now: Timestamp) -> Lease {
         let deadline = now.after(ttl);
-        let sequence = self.leases.grant(slot, owner, now, deadline);
+        let sequence = self.leases.grant(slot, caller, now, deadline);
         self.totals.granted += 1;
         let object = &self.objects[slot];
         Lease {

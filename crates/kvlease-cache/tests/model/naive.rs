@@ -159,10 +159,10 @@ impl Model {
         .collect()
     }
 
-    /// How many of them an owner has.
-    pub(crate) fn live_leases_of(&self, owner: usize) -> usize {
+    /// How many of them the owners have that are chosen.
+    pub(crate) fn live_leases_of(&self, chosen: impl Fn(usize) -> bool) -> usize {
         let leases = self.leases.values();
-        leases.filter(|lease| lease.owner == owner && lease.deadline > self.now).count()
+        leases.filter(|lease| chosen(lease.owner) && lease.deadline > self.now).count()
     }
 
     pub(crate) fn writes(&self) -> Vec<(u64, WriteId)> {

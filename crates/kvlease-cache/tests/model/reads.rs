@@ -10,7 +10,7 @@ use crate::{
     run::Run,
 };
 
-/// Callers: that of a model's lease is its place here.
+/// Callers: that of a model's lease is its place here. The last two are connections of one user.
 const CALLERS: [Caller; 3] =
     [Caller::DAEMON, Caller::lane(1, 0, 0, None), Caller::lane(2, 0, 0, None)];
 
@@ -96,9 +96,14 @@ impl Run {
             Err(Miss::TooManyLeases) => {
                 let total = self.catalog.stats(now).leases_max as usize;
                 let full = self.model.live_leases().len() >= total;
-                let owned = self.model.live_leases_of(owner) >= self.config.leases_per_owner_max;
-                assert!(full || owned, "there is room for a lease");
-                self.reached.refused_of_owner += u64::from(!full);
+                let owned = self.model.live_leases_of(|other| other == owner);
+                let of_user = |other: usize| CALLERS[other].user() == CALLERS[owner].user();
+                let used = self.model.live_leases_of(of_user);
+                let owned = owned >= self.config.leases_per_owner_max;
+                let used = used >= self.config.leases_per_user_max;
+                assert!(full || owned || used, "there is room for a lease");
+                self.reached.refused_of_owner += u64::from(!full && !used);
+                self.reached.refused_of_user += u64::from(!full && !owned);
                 self.reached.refused_leases += 1;
             }
             Err(Miss::MemoryShort) => {
@@ -141,7 +146,11 @@ impl Run {
         while let Some(held) = self.catalog.release_oldest(&CALLERS[owner], limit, now) {
             released += held.len();
         }
-        assert_eq!(released, self.model.live_leases_of(owner), "what is live is released");
+        assert_eq!(
+            released,
+            self.model.live_leases_of(|other| other == owner),
+            "what is live is released"
+        );
         self.model.leases.retain(|_, lease| lease.owner != owner || lease.deadline <= now);
         self.reached.hung_up += released as u64;
         self.model.pass();

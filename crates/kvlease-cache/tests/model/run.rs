@@ -44,6 +44,7 @@ reached!(
     refused_memory,
     refused_leases,
     refused_of_owner,
+    refused_of_user,
     reserved_in_part,
     refused_of_memory,
     hung_up,
@@ -107,8 +108,9 @@ impl Run {
         let config = CatalogConfig {
             capacity: ByteSize::new(units * UNIT.bytes()),
             memory_max: if tight { ByteSize::kib(8 + draws.below(24)) } else { ByteSize::mib(64) },
-            leases_max: if few_leases { 3 } else { 1000 },
+            leases_max: if few_leases { 4 } else { 1000 },
             leases_per_owner_max: if few_leases { 2 } else { 1000 },
+            leases_per_user_max: if few_leases { 3 } else { 1000 },
             lease_grace: Duration::from_nanos(draws.below(200)),
             eviction,
             free_target: ByteSize::new(if ahead {

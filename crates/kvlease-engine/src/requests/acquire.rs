@@ -125,8 +125,9 @@ impl Shared {
             tracing::warn!(
                 %caller,
                 refused,
-                "leases are refused: this client, or all together, have as many as they may; see \
-                 that clients release theirs, or raise lease.live_max or cache.catalog_memory_max"
+                "leases are refused: this client, its user, or all together, have as many as they \
+                 may; see that clients release theirs, or raise lease.live_max or \
+                 cache.catalog_memory_max"
             );
         }
     }

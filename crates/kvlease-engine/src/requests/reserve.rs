@@ -6,8 +6,8 @@ use kvlease_types::{BucketName, ByteSize, Caller, Key, Timestamp, WriteRefused};
 
 use super::part::PART;
 use crate::{
-    clock::now, drain::StateGuard, held_space::HeldSpace, reservation::Reservation, shared::Shared,
-    write::Write,
+    clock::now, drain::StateGuard, open_reservations::Shares, reservation::Reservation,
+    shared::Shared, write::Write,
 };
 
 /// Limits of a request, from the reservations that its caller has open.
@@ -17,22 +17,6 @@ pub struct ReserveLimits {
     pub reservations: usize,
     /// Bytes of the reservations that are open.
     pub open: ByteSize,
-}
-
-/// Parts of the arena that the open reservations of one caller, and of all, may have.
-const CALLER_PART: u64 = 4;
-const ALL_PART: u64 = 2;
-
-/// Bytes that these parts are at least: what a native connector reserves with one request.
-const PART_MIN: u64 = 128 << 20;
-
-/// Part of the arena that is left to others in any case.
-const OTHERS_PART: u64 = 8;
-
-/// The most bytes that open reservations may have where they are this part of the arena.
-fn share(capacity: ByteSize, part: u64) -> ByteSize {
-    let capacity = capacity.bytes();
-    ByteSize::new((capacity / part).max(PART_MIN).min(capacity - capacity / OTHERS_PART))
 }
 
 fn sum(a: ByteSize, b: ByteSize) -> ByteSize {
@@ -95,18 +79,13 @@ impl Shared {
         if len > capacity {
             return Err(WriteRefused::BeyondCapacity { capacity });
         }
-        // An object alone may be as large as the arena.
-        let of_caller = sum(limits.open, len);
-        let fits = limits.open == ByteSize::ZERO || of_caller <= share(capacity, CALLER_PART);
-        let alone = self.reserved.is_free();
-        let most = if alone { ByteSize::new(u64::MAX) } else { share(capacity, ALL_PART) };
-        let mut held = HeldSpace::none(&self.reserved);
-        if limits.reservations == 0 || !fits || !held.try_take(len.bytes(), most) {
-            return Err(WriteRefused::TooManyReservations);
-        }
+        let shares = Shares::of(capacity, state.catalog.slots_max());
+        let fits = limits.reservations > 0 && shares.allow_caller(limits.open, len);
+        let counted = fits.then(|| self.reserved.count(caller.user(), len, &shares)).flatten();
+        let counted = counted.ok_or(WriteRefused::TooManyReservations)?;
         let (write, extents) = Write::begin(self, state, caller, name, (len, len), now)?;
         let deadline = now.after(self.config.reservation_ttl);
-        Ok(Reservation { write, extents, len, deadline, _held: held })
+        Ok(Reservation { write, extents, len, deadline, _counted: counted })
     }
 
     /// Warns, now and then, that clients get no reservations.
@@ -115,23 +94,9 @@ impl Shared {
             tracing::warn!(
                 %caller,
                 refused,
-                "reservations are refused: this client, or all together, have as much open as they \
-                 may; see that clients commit or abort theirs"
+                "reservations are refused: this client, its user, or all together, have as much open \
+                 as they may; see that clients commit or abort theirs"
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_of_small_arenas_let_a_request_of_a_connector_through() {
-        let mib = ByteSize::mib;
-        let shares = |capacity| [CALLER_PART, ALL_PART].map(|part| share(capacity, part));
-        assert_eq!(shares(mib(64)), [mib(56); 2]);
-        assert_eq!(shares(mib(256)), [mib(128); 2]);
-        assert_eq!(shares(mib(8192)), [mib(2048), mib(4096)]);
     }
 }

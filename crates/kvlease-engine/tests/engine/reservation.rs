@@ -175,7 +175,7 @@ fn open_reservations_leave_a_part_of_the_arena_to_others() {
     let place = Place::new();
     let engine = place.engine(1);
     let bucket = BucketName::new("b").unwrap();
-    let connections = [1, 2].map(|number| Caller::lane(number, 0, 0, None));
+    let connections = [1, 2, 3].map(|number| Caller::lane(number, number % 2, 0, None));
     let reserve = |connection: usize, key: &str, len: u64, open: u64| {
         let items = vec![(Key::new(key).unwrap(), ByteSize::mib(len))];
         let limits = ReserveLimits { reservations: 10, open: ByteSize::mib(open) };
@@ -185,10 +185,12 @@ fn open_reservations_leave_a_part_of_the_arena_to_others() {
     let refused = WriteRefused::TooManyReservations;
     assert_eq!(reserve(0, "of the same", 4, 4).unwrap_err(), refused);
     assert_eq!(reserve(1, "of another", 4, 0).unwrap_err(), refused);
-    let other = reserve(1, "less", 3, 0).unwrap();
-    assert_eq!(reserve(1, "more", 1, 3).unwrap_err(), refused);
+    assert_eq!(reserve(2, "of the user", 3, 0).unwrap_err(), refused);
+    let same = reserve(2, "less of the user", 1, 0).unwrap();
+    let other = reserve(1, "less", 2, 0).unwrap();
+    assert_eq!(reserve(1, "more", 1, 2).unwrap_err(), refused);
     store(&engine, "over HTTP", &bytes(1 << 20, 1)).unwrap();
-    engine.abort(vec![first]);
+    engine.abort(vec![first, same]);
     engine.commit(&connections[1], vec![(other, Checksum::new(0))]).remove(0).unwrap();
     assert!(reserve(0, "large and alone", 8, 0).is_ok(), "what is committed counts no more");
 }

@@ -206,7 +206,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("lease.wait_max_s", "KVLEASE_LEASE_WAIT_MAX_S", lease_wait_max, false, value::seconds, seconds,
         "longest time, in seconds, that a lease request waits for a pending object"),
     setting!("lease.live_max", "KVLEASE_LEASE_LIVE_MAX", leases_max, true, value::leases_or_auto, |v: &Option<_>| value::or_auto(*v),
-        "limit of leases that are live at the same time; at most as many as fit into an eighth of cache.catalog_memory_max; `auto` is that, and at most 262144; a connection of the fast lane, and all clients of HTTP together, may have half of them, or 16384 if that is more"),
+        "limit of leases that are live at the same time; at most as many as fit into an eighth of cache.catalog_memory_max; `auto` is that, and at most 262144; a connection of the fast lane, and all clients of HTTP together, may have half of them, or 16384 if that is more; all connections of one user may have 7/8 of them"),
     setting!("lease.reservation_ttl_s", "KVLEASE_LEASE_RESERVATION_TTL_S", reservation_ttl, false, value::seconds, seconds,
         "seconds within which a client of the fast lane must commit a reservation"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),

@@ -9,19 +9,25 @@ use std::{
 use crate::{
     process::Neighbour,
     users,
-    victim::{CAPACITY, FOREIGN_BUCKET, Victim},
+    victim::{CAPACITY, FOREIGN_BUCKET, LEN, Victim},
 };
 
 /// Time under attack.
 const UNDER_ATTACK: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Bytes that were committed over the fast lane; the neighbour commits none.
+const WRITTEN: &str = "kvlease_lane_written_bytes_total";
+
 fn serve_under(victim: &Victim) {
-    let started = Instant::now();
+    let (started, before, mut puts) = (Instant::now(), victim.daemon.metric(WRITTEN).unwrap(), 0);
     while started.elapsed() < UNDER_ATTACK {
         victim.assert_serves();
+        puts += 1;
         thread::sleep(PAUSE);
     }
+    let written = victim.daemon.metric(WRITTEN).unwrap() - before;
+    assert_eq!(written, f64::from(puts) * LEN as f64, "each put went over the fast lane");
     victim.assert_good();
     victim.assert_memory();
 }

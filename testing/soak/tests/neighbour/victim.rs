@@ -34,7 +34,7 @@ const UNAVAILABLE: u16 = 503;
 
 /// Number of good objects, and the length of each.
 pub(crate) const GOOD: usize = 16;
-const LEN: usize = 64 << 10;
+pub(crate) const LEN: usize = 64 << 10;
 
 /// Daemon with good objects, on a socket that every user may connect to.
 pub(crate) struct Victim {

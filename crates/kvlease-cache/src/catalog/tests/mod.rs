@@ -387,6 +387,7 @@ fn leases_without_end_evict_no_object() {
         memory_max,
         leases_max: 256_500,
         leases_per_owner_max: 256_500,
+        leases_per_user_max: 256_500,
         lease_grace: Duration::ZERO,
         ..CatalogConfig::default()
     };

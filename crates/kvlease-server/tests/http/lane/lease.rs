@@ -134,6 +134,22 @@ fn more_leases_than_may_live_are_refused() {
     assert_eq!(records[2], Err(LeaseStatus::TooManyLeases));
 }
 
+/// Takes leases of an object until they are refused. Returns their number.
+fn take_all(client: &mut Client, key: &str) -> usize {
+    let keys = [key; 4_000];
+    let mut granted = 0;
+    let refusal = loop {
+        let records = client.acquire(&keys);
+        granted += records.iter().filter(|record| record.is_ok()).count();
+        if let Some(Err(refusal)) = records.last() {
+            break *refusal;
+        }
+        assert!(granted < 256_500, "leases have a limit");
+    };
+    assert_eq!(refusal, LeaseStatus::TooManyLeases);
+    granted
+}
+
 #[test]
 fn a_connection_at_its_limit_leaves_leases_to_others_and_no_object_is_evicted() {
     let daemon = Daemon::start();
@@ -141,17 +157,7 @@ fn a_connection_at_its_limit_leaves_leases_to_others_and_no_object_is_evicted() 
         daemon.put(&number.to_string(), b"x");
     }
     let mut greedy = Client::reader(&daemon);
-    let keys = ["7"; 4_000];
-    let mut granted = 0;
-    let refusal = loop {
-        let records = greedy.acquire(&keys);
-        granted += records.iter().filter(|record| record.is_ok()).count();
-        if let Some(Err(refusal)) = records.last() {
-            break *refusal;
-        }
-        assert!(granted < 256_500, "leases have a limit");
-    };
-    assert_eq!((granted, refusal), (16_384, LeaseStatus::TooManyLeases));
+    assert_eq!(take_all(&mut greedy, "7"), 16_384);
     assert!(Client::reader(&daemon).acquire(&["7"])[0].is_ok(), "others have the rest");
     daemon.lease("7");
     assert_eq!(daemon.stats().objects, 2_000);
@@ -159,6 +165,21 @@ fn a_connection_at_its_limit_leaves_leases_to_others_and_no_object_is_evicted() 
     assert!(daemon.metric("kvlease_misses_total{reason=\"too_many_leases\"}") >= 1.0);
     drop(greedy);
     daemon.until("the leases of the client that has gone", |stats| stats.leases == 1);
+}
+
+#[test]
+fn a_user_at_its_limit_leaves_leases_to_others_whatever_connections_it_opens() {
+    let daemon = Daemon::with(|config| config.leases_max = Some(40_000));
+    daemon.put("k", b"x");
+    let all = daemon.metric("kvlease_leases_max") as usize;
+    let mut connections = [(); 3].map(|()| Client::reader(&daemon));
+    let granted = connections.each_mut().map(|client| take_all(client, "k"));
+    assert_eq!(granted.iter().sum::<usize>(), all - all / 8, "{granted:?}");
+    assert_eq!(granted[2], 0, "a further connection has nothing of its own");
+    for _ in 0..all / 8 {
+        daemon.lease("k");
+    }
+    assert_eq!(daemon.stats().leases as usize, all, "clients of HTTP are another user");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn every_refusal_of_a_reservation_has_its_reason() {
         ("mine", 4096),
         ("large", (12 << 20) + 1),
         ("huge", u64::MAX),
-        ("much", 12 << 20),
+        ("much", 11 << 20),
     ]);
     let statuses: Vec<_> = records.iter().map(|record| record.as_ref().err().copied()).collect();
     let expected = [
@@ -102,7 +102,7 @@ fn every_refusal_of_a_reservation_has_its_reason() {
     ];
     assert_eq!(statuses, expected);
     assert_eq!(client.release(&[lease]), [Done]);
-    assert!(client.reserve(&[("much", 12 << 20)])[0].is_ok(), "what is not leased makes room");
+    assert!(client.reserve(&[("much", 11 << 20)])[0].is_ok(), "what is not leased makes room");
     assert_eq!(daemon.stats().writes, 2);
 }
 
