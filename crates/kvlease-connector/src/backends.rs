@@ -106,7 +106,23 @@ impl Backends {
 
     /// Stores objects, without counting.
     pub(super) async fn put(&self, objects: &mut [(&Key, PutBody)]) -> Answers<PutOutcome> {
-        with_fallback!(self, objects.len(), |backend, from| backend.put(&mut objects[from..]))
+        let answers = match self.lane().await {
+            Some(lane) => lane.put(objects).await,
+            None => objects.iter().map(|_| None).collect(),
+        };
+        let unanswered = objects.iter_mut().zip(&answers).filter(|(_, answer)| answer.is_none());
+        let mut unanswered: Vec<_> =
+            unanswered.map(|((key, body), _)| (*key, body.take())).collect();
+        let mut over_http = match unanswered.is_empty() {
+            true => Vec::new(),
+            false => self.http.put(&mut unanswered).await,
+        }
+        .into_iter()
+        .flatten();
+        let answered = |answer: Option<_>| {
+            answer.unwrap_or_else(|| over_http.next().expect("every put over HTTP is answered"))
+        };
+        answers.into_iter().map(answered).collect()
     }
 
     /// Removes objects; `false` for what was not there, and for a daemon that removes none.

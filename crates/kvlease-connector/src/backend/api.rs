@@ -16,6 +16,10 @@ use tokio::runtime::Handle;
 /// is no shared memory to lease in. The next backend is asked for the rest.
 pub type Answers<T> = Vec<Result<T, Error>>;
 
+/// Answers to the keys of a batch, each in its place. The next backend is asked for those that have
+/// none.
+pub type PartialAnswers<T> = Vec<Option<Result<T, Error>>>;
+
 /// One way to a daemon's objects.
 pub trait Backend {
     /// Guard of one lease.
@@ -50,7 +54,7 @@ pub trait Backend {
     fn put(
         &self,
         objects: &mut [(&Key, PutBody)],
-    ) -> impl Future<Output = Answers<PutOutcome>> + Send;
+    ) -> impl Future<Output = PartialAnswers<PutOutcome>> + Send;
 
     /// Removes objects; `false` for an object that was not there.
     fn remove(&self, keys: &[&Key]) -> impl Future<Output = Answers<bool>> + Send;

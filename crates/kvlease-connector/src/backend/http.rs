@@ -23,7 +23,7 @@ use super::{
         terms::Terms,
         window::each,
     },
-    api::{Answers, Backend, LeaseGuard},
+    api::{Answers, Backend, LeaseGuard, PartialAnswers},
 };
 
 /// How many keys a prefix look-up asks for first. A cold request, whose first key is missing, costs
@@ -180,8 +180,9 @@ impl Backend for HttpBackend {
         Some(Ok(count))
     }
 
-    async fn put(&self, objects: &mut [(&Key, PutBody)]) -> Answers<PutOutcome> {
-        let put = async |(key, body): &mut (&Key, PutBody)| self.client.put(key, body.take()).await;
+    async fn put(&self, objects: &mut [(&Key, PutBody)]) -> PartialAnswers<PutOutcome> {
+        let put =
+            async |(key, body): &mut (&Key, PutBody)| Some(self.client.put(key, body.take()).await);
         each(objects, self.window(), put).await
     }
 

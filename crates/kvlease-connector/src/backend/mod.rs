@@ -6,7 +6,8 @@
 mod api;
 mod http;
 mod lane;
+mod lane_put;
 
-pub use api::{Answers, Backend, LeaseGuard};
+pub use api::{Answers, Backend, LeaseGuard, PartialAnswers};
 pub use http::{HttpBackend, HttpLease};
 pub use lane::LaneBackend;

@@ -3,10 +3,12 @@
 use std::{path::PathBuf, time::Instant};
 
 use kvlease_client::{
-    ByteSize, Client, ClientConfig, ConnectorConfig, Error, ErrorCode, Key, PutBody, PutOutcome,
-    backend::{Answers, Backend, HttpBackend, LaneBackend, LeaseGuard},
+    ByteSize, Client, ClientConfig, Connector, ConnectorConfig, Error, ErrorCode, Key, PutBody,
+    PutOutcome,
+    backend::{Answers, Backend, HttpBackend, LaneBackend, LeaseGuard, PartialAnswers},
+    lane::Lane,
 };
-use kvlease_harness::Daemon;
+use kvlease_harness::{Daemon, await_that};
 use kvlease_testing::bytes;
 
 use crate::program::daemon;
@@ -35,6 +37,11 @@ fn all<T>(answers: Answers<T>) -> Vec<T> {
     answers.into_iter().map(Result::unwrap).collect()
 }
 
+/// Outcomes of puts, each of which is answered.
+fn stored(answers: PartialAnswers<PutOutcome>) -> Vec<PutOutcome> {
+    all(answers.into_iter().map(Option::unwrap).collect())
+}
+
 /// Everything that a connector relies on, of an empty daemon.
 async fn conforms(backend: &impl Backend, daemon: &Daemon) {
     let names = ["a", "b", "empty"].map(key);
@@ -45,9 +52,9 @@ async fn conforms(backend: &impl Backend, daemon: &Daemon) {
     // Writes: each key on its own, in order; a key that has an object keeps it.
     let bodies = objects.iter().cloned().map(PutBody::from);
     let mut puts: Vec<_> = names.iter().zip(bodies).collect();
-    assert_eq!(all(backend.put(&mut puts).await), vec![PutOutcome::Stored; 3]);
+    assert_eq!(stored(backend.put(&mut puts).await), vec![PutOutcome::Stored; 3]);
     let mut again = [(a, PutBody::from("x")), (&absent, PutBody::from(vec![0; TOO_LARGE]))];
-    let mut again = backend.put(&mut again).await.into_iter();
+    let mut again = backend.put(&mut again).await.into_iter().flatten();
     assert_eq!(again.next().unwrap().unwrap(), PutOutcome::Exists);
     let Some(Err(Error::Refused { code, .. })) = again.next() else { panic!("it cannot fit") };
     assert_eq!(code, Some(ErrorCode::TooLarge));
@@ -92,7 +99,7 @@ async fn conforms(backend: &impl Backend, daemon: &Daemon) {
 async fn limits(backend: &impl Backend) {
     let [long, short] = ["long", "short"].map(key);
     let mut puts = [(&long, PutBody::from("0123456789x")), (&short, PutBody::from("0123456789"))];
-    assert_eq!(all(backend.put(&mut puts).await), vec![PutOutcome::Stored; 2]);
+    assert_eq!(stored(backend.put(&mut puts).await), vec![PutOutcome::Stored; 2]);
     let leases = all(backend.acquire(&[&long, &short]).await);
     assert!(leases[0].is_none() && leases[1].is_some());
     assert_eq!(all(backend.exists(&[&long, &short]).await), [false, true]);
@@ -141,11 +148,69 @@ async fn what_a_backend_cannot_do_it_leaves_unanswered() {
     let (a, b) = (key("a"), key("b"));
     let source = PutBody::reader(std::io::Cursor::new(b"b"), None);
     let mut puts = [(&a, PutBody::from("a")), (&b, source)];
-    assert_eq!(all(lane.put(&mut puts).await), [PutOutcome::Stored], "not from a source");
-    assert_eq!(all(http.put(&mut puts[1..]).await), [PutOutcome::Stored]);
+    let over_lane = lane.put(&mut puts).await;
+    assert!(matches!(over_lane[..], [Some(Ok(PutOutcome::Stored)), None]), "not from a source");
+    assert_eq!(stored(http.put(&mut puts[1..]).await), [PutOutcome::Stored]);
     drop(daemon);
     // The first call notices that the lane is broken.
     assert!(lane.exists(&[&a, &b]).await.is_empty());
     assert!(lane.acquire(&[&a]).await.is_empty() && lane.remove(&[&a]).await.is_empty());
     assert!(lane.count_prefix(&[a]).await.is_none());
+}
+
+/// Length of each object of the batches that are larger than what one user may reserve: 48 of 64 MiB.
+const PIECE: usize = 4 << 20;
+
+/// Bytes that were committed over the fast lane.
+fn committed(daemon: &Daemon) -> usize {
+    daemon.metric("kvlease_lane_written_bytes_total").unwrap() as usize
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_beyond_the_share_of_reservations_is_stored_over_the_lane_in_turns() {
+    let daemon = daemon();
+    let lane = LaneBackend::open(config(&daemon), &socket(&daemon).await).await.unwrap();
+    // The short ones between those that are refused have their turn first.
+    let names: Vec<_> = (0..30).map(|number| key(&format!("k{number}"))).collect();
+    let len = |number: usize| if number % 2 == 0 { PIECE } else { 100 };
+    let bodies = (0..30).map(|number| PutBody::from(bytes(len(number), number as u64)));
+    let mut puts: Vec<_> = names.iter().zip(bodies).collect();
+    assert_eq!(stored(lane.put(&mut puts).await), vec![PutOutcome::Stored; 30]);
+    assert_eq!(committed(&daemon), 15 * (PIECE + 100));
+    let refused = "kvlease_lane_items_total{kind=\"reserve\",status=\"too_many_reservations\"}";
+    assert_eq!(daemon.metric(refused).unwrap(), 4.0, "11 of the 15 long ones had room at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_gets_no_reservation_is_stored_over_http() {
+    let daemon = daemon();
+    let (socket, config) = (socket(&daemon).await, config(&daemon));
+    let bucket = config.client.bucket.clone();
+    let limit = config.client.timeouts.call;
+    let greedy =
+        Lane::open(&socket, bucket, true, config.client.trusted.clone(), 1, limit).await.unwrap();
+    let names: Vec<_> = (0..12).map(|number| key(&format!("greedy {number}"))).collect();
+    let wanted: Vec<_> = names.iter().map(|key| (key, ByteSize::new(PIECE as u64))).collect();
+    let held = greedy.reserve(&wanted, limit).await.unwrap();
+    assert!(held.iter().all(Result::is_ok), "the share of the user");
+    let [a, b] = ["a", "b"].map(key);
+    let objects = || [&a, &b].map(|key| (key, PutBody::from(bytes(1 << 20, 1))));
+    let lane = LaneBackend::open(config.clone(), &socket).await.unwrap();
+    assert!(matches!(lane.put(&mut objects()).await[..], [None, None]));
+    let connector = Connector::new(config);
+    // An answer over HTTP announces the lane, which the next call opens.
+    connector.ping().await.unwrap();
+    assert!(!connector.exists(&a).await.unwrap() && connector.is_fast());
+    let put = connector.batched_put(objects().map(|(key, body)| (key.clone(), body)).into()).await;
+    assert_eq!(all(put), vec![PutOutcome::Stored; 2]);
+    assert!(connector.is_fast(), "it is no other lane that is missing");
+    assert_eq!(committed(&daemon), 0);
+    drop(held);
+    await_that("the share is free", || daemon.stats().unwrap().writes == 0);
+    let put = connector.put(&key("c"), bytes(PIECE, 1)).await;
+    assert_eq!(
+        (put.unwrap(), committed(&daemon)),
+        (PutOutcome::Stored, PIECE),
+        "it has room again"
+    );
 }

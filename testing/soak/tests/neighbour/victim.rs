@@ -8,8 +8,7 @@ use std::{
 };
 
 use kvlease_client::{
-    BucketName, ClientConfig, ConnectorConfig, Error, ErrorCode, Key, PutOutcome, SocketChoice,
-    blocking,
+    BucketName, ClientConfig, ConnectorConfig, Key, PutOutcome, SocketChoice, blocking,
 };
 use kvlease_harness::{Daemon, Launch, Payload, daemon_binary, object};
 use kvlease_soak::Place;
@@ -40,7 +39,6 @@ pub(crate) const LEN: usize = 64 << 10;
 pub(crate) struct Victim {
     pub(crate) daemon: Daemon,
     pub(crate) connector: blocking::Connector,
-    over_http: blocking::Connector,
     fresh: AtomicU64,
     // It has the socket.
     _folder: TempDir,
@@ -56,10 +54,9 @@ impl Victim {
             "server.socket_mode=0666".to_owned(),
         ]);
         let daemon = Daemon::start(launch).unwrap();
-        let over_http = connector(&daemon, SocketChoice::Never);
         let connector = connector(&daemon, SocketChoice::Announced);
         let fresh = AtomicU64::new(0);
-        let victim = Self { daemon, connector, over_http, fresh, _folder: folder };
+        let victim = Self { daemon, connector, fresh, _folder: folder };
         victim.store_good();
         victim
     }
@@ -114,11 +111,7 @@ impl Victim {
         let name = format!("fresh {fresh}");
         let bytes = Payload::new(&name, 1, LEN).bytes();
         let key = Key::new(name.as_str()).unwrap();
-        let mut put = self.connector.put(&key, bytes.clone());
-        // Clients of the fast lane share a limit of reservations; HTTP needs none.
-        if matches!(put, Err(Error::Refused { code: Some(ErrorCode::Unavailable), .. })) {
-            put = self.over_http.put(&key, bytes);
-        }
+        let put = self.connector.put(&key, bytes);
         assert!(matches!(put, Ok(PutOutcome::Stored)), "{put:?}");
         name
     }
@@ -141,7 +134,6 @@ impl Victim {
         assert!(self.daemon.terminate().unwrap().success(), "{}", self.daemon.log());
         self.daemon.start_again().unwrap();
         self.connector = connector(&self.daemon, SocketChoice::Announced);
-        self.over_http = connector(&self.daemon, SocketChoice::Never);
         self.assert_good();
         self.assert_serves();
     }
