@@ -48,6 +48,7 @@ pub use counters::{CounterRow, CounterUnit, CountersSnapshot};
 pub use engine::{Engine, EngineStats};
 pub use error::StartError;
 pub use grants::Grants;
+pub use log_limit::LogLimit;
 pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};
 pub use recovery::Recovery;

@@ -10,12 +10,11 @@ use std::{
 
 use kvlease_types::Timestamp;
 
-/// Time between two lines of one kind.
-const PAUSE: Duration = Duration::from_secs(10);
-
-/// Limit of one kind of line: one in [`PAUSE`], which says how many events it stands for.
-#[derive(Default, Debug)]
-pub(crate) struct LogLimit {
+/// Limit of one kind of line: one in a pause, which says how many events it stands for.
+#[derive(Debug)]
+pub struct LogLimit {
+    /// Time between two lines.
+    pause: Duration,
     /// Nanoseconds of the time from which the next line may be written.
     next: AtomicU64,
     /// Events since the last line.
@@ -23,12 +22,22 @@ pub(crate) struct LogLimit {
 }
 
 impl LogLimit {
+    /// Limit whose first line is due at once, and each other a pause after the one before.
+    pub const fn new(pause: Duration) -> Self {
+        Self { pause, next: AtomicU64::new(0), events: AtomicU64::new(0) }
+    }
+
+    /// Time between two lines.
+    pub const fn pause(&self) -> Duration {
+        self.pause
+    }
+
     /// Counts events. Returns how many there were since the last line if a line is due now.
-    pub(crate) fn count(&self, events: u64, now: Timestamp) -> Option<u64> {
+    pub fn count(&self, events: u64, now: Timestamp) -> Option<u64> {
         self.events.fetch_add(events, Relaxed);
         let next = self.next.load(Relaxed);
         let due = now.nanos() >= next;
-        let after = now.after(PAUSE).nanos();
+        let after = now.after(self.pause).nanos();
         // Of several threads, one writes the line.
         let ours = due && self.next.compare_exchange(next, after, AcqRel, Relaxed).is_ok();
         ours.then(|| self.events.swap(0, Relaxed))
@@ -41,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_line_stands_for_all_events_since_the_last() {
-        let limit = LogLimit::default();
+        let limit = LogLimit::new(Duration::from_secs(10));
         let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
         assert_eq!(limit.count(2, at(1)), Some(2));
         assert_eq!(limit.count(3, at(2)), None);

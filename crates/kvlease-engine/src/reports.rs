@@ -6,26 +6,21 @@
 
 use std::{
     sync::mpsc::{Receiver, TryRecvError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kvlease_types::Caller;
 
 use crate::{
+    clock::now,
+    log_limit::LogLimit,
     report_queue::Report,
     scrub::{RECOVERY_RATE, Scrubber},
     shared::Shared,
 };
 
-/// How often reports of intact objects are logged; the ones between are counted.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Log of reports about intact objects.
-#[derive(Default)]
-struct Unfounded {
-    logged: Option<Instant>,
-    since: u64,
-}
+/// Time between two lines on reports of intact objects; the ones between are counted.
+const UNFOUNDED_LOG_PAUSE: Duration = Duration::from_secs(10);
 
 impl Shared {
     /// See [`Engine::report`](crate::Engine::report).
@@ -51,7 +46,7 @@ impl Shared {
 
 /// Looks into reports until it is stopped, which must be followed by [`Reports::wake`](crate::report_queue::Reports::wake).
 pub(crate) fn look_into_reports(shared: &Shared, stopped: &Receiver<()>) {
-    let mut unfounded = Unfounded::default();
+    let unfounded = LogLimit::new(UNFOUNDED_LOG_PAUSE);
     loop {
         shared.reports.wait();
         if stopped.try_recv() != Err(TryRecvError::Empty) {
@@ -65,7 +60,7 @@ pub(crate) fn look_into_reports(shared: &Shared, stopped: &Receiver<()>) {
             shared.record_verification(slot, generation, intact, "after a client's report");
             if intact {
                 shared.counters.reports_unfounded.increment();
-                unfounded.log(&report);
+                log_unfounded(&unfounded, &report);
             } else {
                 shared.counters.reports_confirmed.increment();
             }
@@ -73,20 +68,16 @@ pub(crate) fn look_into_reports(shared: &Shared, stopped: &Receiver<()>) {
     }
 }
 
-impl Unfounded {
-    fn log(&mut self, report: &Report) {
-        self.since += 1;
-        if self.logged.is_some_and(|logged| logged.elapsed() < LOG_INTERVAL) {
-            return;
-        }
+/// Logs that a report was unfounded, if a line is due.
+fn log_unfounded(limit: &LogLimit, report: &Report) {
+    if let Some(reports) = limit.count(1, now()) {
         tracing::warn!(
             bucket = report.bucket,
             key = report.key,
             caller = %report.caller,
-            reports = self.since,
+            reports,
             "a client found an object corrupt that is intact: check that the client's \
              shared_memory_name is this daemon's, and its memory"
         );
-        (self.logged, self.since) = (Some(Instant::now()), 0);
     }
 }

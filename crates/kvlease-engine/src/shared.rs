@@ -27,6 +27,9 @@ use crate::{
     state::State,
 };
 
+/// Time between two lines on refused leases, and between two on refused reservations.
+const REFUSALS_LOG_PAUSE: Duration = Duration::from_secs(10);
+
 /// Catalog, arena and the tables beside them.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -97,8 +100,8 @@ impl Shared {
             huge_pages: AtomicBool::new(huge_pages),
             unfilled: Arc::default(),
             reserved: Arc::default(),
-            refused_reservations: LogLimit::default(),
-            refused_leases: LogLimit::default(),
+            refused_reservations: LogLimit::new(REFUSALS_LOG_PAUSE),
+            refused_leases: LogLimit::new(REFUSALS_LOG_PAUSE),
             name_taken: AtomicBool::new(false),
             room: Arc::default(),
             reports: Reports::default(),
