@@ -19,8 +19,9 @@ const CATALOG_MEMORY_MIN: ByteSize = ByteSize::mib(32);
 /// a KiB for its names and its place, twice what a long key needs.
 const CATALOG_MEMORY_SHARE: u64 = 64;
 
-/// The least memory of a catalog that a control group has no room for: some thousand objects.
-const CATALOG_MEMORY_FLOOR: ByteSize = ByteSize::mib(1);
+/// The least memory of a catalog that is configured, or that a control group has no room for: some
+/// thousand objects.
+pub(crate) const CATALOG_MEMORY_FLOOR: ByteSize = ByteSize::mib(1);
 
 /// Memory of the process beside arena, catalog, manifest and connections: code, threads, and what
 /// requests use while they are handled.

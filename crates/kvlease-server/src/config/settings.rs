@@ -9,7 +9,7 @@ use kvlease_types::ByteSize;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
 use super::{error::ConfigError, socket::SocketPlace, value};
-use crate::sizing::CONNECTION_MEMORY_MIN;
+use crate::sizing::{CATALOG_MEMORY_FLOOR, CONNECTION_MEMORY_MIN};
 
 /// Mode of the fast lane's socket unless configured: for the daemon's own user.
 const SOCKET_MODE_DEFAULT: u32 = 0o600;
@@ -189,8 +189,8 @@ pub const SETTINGS: &[Setting] = &[
         "request huge pages from the kernel, which grants them if the tmpfs is mounted with `huge=`"),
     setting!("cache.eviction", "KVLEASE_EVICTION", eviction, true, |text: &str| text.parse().map_err(|e: kvlease_cache::ParseEvictionKindError| e.to_string()), EvictionKind::to_string,
         "eviction policy, the order in which unleased objects are evicted: `s3-fifo` or `lru`"),
-    setting!("cache.catalog_memory_max", "KVLEASE_CATALOG_MEMORY_MAX", catalog_memory_max, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
-        "hard limit of the catalog's memory, which is separate from the arena; `auto` is 1/64 of the capacity, at least 32MiB"),
+    setting!("cache.catalog_memory_max", "KVLEASE_CATALOG_MEMORY_MAX", catalog_memory_max, true, catalog_memory, |v: &Option<_>| value::or_auto(*v),
+        "hard limit of the catalog's memory, which is separate from the arena, of at least 1MiB; `auto` is 1/64 of the capacity, at least 32MiB"),
     setting!("cache.object_len_max", "KVLEASE_OBJECT_LEN_MAX", object_len_max, true, value::size, ByteSize::to_string,
         "size limit of an object"),
     setting!("cache.scrub_rate", "KVLEASE_SCRUB_RATE", scrub_rate, true, value::size_or_none, |v: &Option<_>| value::or_none(*v),
@@ -232,12 +232,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// A size, or `None` for `auto`.
 fn connection_memory(text: &str) -> Result<Option<ByteSize>, String> {
+    memory_or_auto(text, CONNECTION_MEMORY_MIN)
+}
+
+fn catalog_memory(text: &str) -> Result<Option<ByteSize>, String> {
+    memory_or_auto(text, CATALOG_MEMORY_FLOOR)
+}
+
+/// A size of at least `least`, or `None` for `auto`.
+fn memory_or_auto(text: &str, least: ByteSize) -> Result<Option<ByteSize>, String> {
     match value::size_or_auto(text)? {
-        Some(size) if size < CONNECTION_MEMORY_MIN => {
-            Err(format!("write at least `{CONNECTION_MEMORY_MIN}`, or `auto`"))
-        }
+        Some(size) if size < least => Err(format!("write at least `{least}`, or `auto`")),
         size => Ok(size),
     }
 }

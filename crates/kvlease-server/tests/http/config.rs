@@ -89,7 +89,7 @@ const NUMBERS: [(&str, [&str; 2], [&str; 2]); 22] = [
     ("cache.segment_mode", MODES, NO_MODES),
     ("cache.segment_uid", IDS, NO_IDS),
     ("cache.segment_gid", IDS, NO_IDS),
-    ("cache.catalog_memory_max", SIZES, NO_SIZES),
+    ("cache.catalog_memory_max", ["1MiB", "64TiB"], ["1048575", "70368744177665"]),
     ("cache.object_len_max", SIZES, NO_SIZES),
     ("cache.scrub_rate", SIZES, NO_SIZES),
     ("lease.ttl_default_s", SECONDS, NO_SECONDS),
@@ -130,6 +130,7 @@ fn every_number_has_bounds_and_the_daemon_lives_with_what_is_within() {
         for value in beyond {
             let line = loaded(path, value).unwrap_err().to_string();
             assert!(line.contains(&format!("{path}=`{value}`")), "{line}");
+            assert!(line.contains("write "), "the remedy is told: {line}");
         }
         for value in within {
             let value = match (path, value) {
