@@ -4,6 +4,8 @@
 //! the OpenAPI document is made from it. Other code that depends on an endpoint matches on the
 //! enum, so that a new one does not compile until it is known there.
 
+use crate::segments::Segments;
+
 /// Makes the enum and its tables.
 macro_rules! endpoints {
     ($($(#[$doc:meta])* $variant:ident $method:literal $path:literal $operation:literal,)*) => {
@@ -31,8 +33,8 @@ macro_rules! endpoints {
                 }
             }
 
-            /// Shapes of the templates, which tell most paths apart before they are compared.
-            const SHAPES: &'static [Shape] = &[$(Shape::of($path),)*];
+            /// Segments of the templates.
+            const TEMPLATES: &'static [Segments<'static>] = &[$(Segments::of_template($path),)*];
 
             /// The operation that requests are counted by.
             pub const fn operation(self) -> &'static str {
@@ -88,43 +90,23 @@ impl Endpoint {
         self as usize
     }
 
-    /// The first endpoint whose path has the shape of `raw_path`.
-    pub(crate) fn of_path(raw_path: &str) -> Option<Self> {
-        let slashes = raw_path.bytes().filter(|byte| *byte == b'/').count();
-        let candidates = Self::ALL
-            .iter()
-            .zip(Self::SHAPES)
-            .filter(|(_, shape)| shape.slashes == slashes && raw_path.starts_with(shape.prefix));
-        let mut endpoints = candidates.map(|(endpoint, _)| *endpoint);
-        endpoints.find(|endpoint| has_shape(endpoint.path(), raw_path))
+    /// The first endpoint whose path has the shape of these segments.
+    pub(crate) fn of_path(segments: &Segments<'_>) -> Option<Self> {
+        let mut templates = Self::ALL.iter().zip(Self::TEMPLATES);
+        let fitting = templates.find(|(_, template)| has_shape(template, segments));
+        fitting.map(|(endpoint, _)| *endpoint)
+    }
+
+    /// Segments of the template of the path.
+    pub(crate) fn template(self) -> &'static [&'static str] {
+        Self::TEMPLATES[self.index()].as_slice()
     }
 
     /// The endpoint of a method on a path template.
     pub(crate) fn of(method: &str, path: &str) -> Option<Self> {
-        let same = |endpoint: &Self| endpoint.path() == path && endpoint.method() == method;
+        // Methods first: few endpoints have the same, and they are short.
+        let same = |endpoint: &Self| endpoint.method() == method && endpoint.path() == path;
         Self::ALL.iter().copied().find(same)
-    }
-}
-
-/// Parts of a template that are compared first: they rule out nearly all others.
-struct Shape {
-    /// The text before the first placeholder.
-    prefix: &'static str,
-    slashes: usize,
-}
-
-impl Shape {
-    const fn of(template: &'static str) -> Self {
-        let bytes = template.as_bytes();
-        let (mut prefix, mut slashes, mut at) = (bytes.len(), 0, 0);
-        while at < bytes.len() {
-            if bytes[at] == b'{' && at < prefix {
-                prefix = at;
-            }
-            slashes += (bytes[at] == b'/') as usize;
-            at += 1;
-        }
-        Self { prefix: template.split_at(prefix).0, slashes }
     }
 }
 
@@ -133,15 +115,10 @@ pub(crate) fn placeholder(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-fn has_shape(template: &str, raw_path: &str) -> bool {
-    let (mut wanted, mut found) = (template.split('/'), raw_path.split('/'));
-    loop {
-        match (wanted.next(), found.next()) {
-            (None, None) => return true,
-            (Some(segment), Some(raw)) if placeholder(segment).is_some() || segment == raw => {}
-            _ => return false,
-        }
-    }
+fn has_shape(template: &Segments<'_>, found: &Segments<'_>) -> bool {
+    let (template, found) = (template.as_slice(), found.as_slice());
+    let fits = |(wanted, raw): (&&str, &&str)| placeholder(wanted).is_some() || wanted == raw;
+    template.len() == found.len() && template.iter().zip(found).all(fits)
 }
 
 #[cfg(test)]
@@ -155,7 +132,7 @@ mod tests {
         for (index, endpoint) in Endpoint::ALL.iter().enumerate() {
             assert_eq!(endpoint.index(), index);
             assert_eq!(Endpoint::of(endpoint.method(), endpoint.path()), Some(*endpoint));
-            let first = Endpoint::of_path(endpoint.path()).unwrap();
+            let first = Endpoint::of_path(&Segments::of_template(endpoint.path())).unwrap();
             assert_eq!(first.path(), endpoint.path(), "no other path has its shape");
         }
         let pairs: BTreeSet<_> = Endpoint::ALL.iter().map(|e| (e.method(), e.path())).collect();

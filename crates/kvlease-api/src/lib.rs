@@ -16,6 +16,7 @@ mod openapi;
 mod percent;
 mod query;
 mod route;
+mod segments;
 
 pub use body::{
     BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, ListReply, ListedObject, Location,

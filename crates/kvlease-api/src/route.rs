@@ -5,6 +5,7 @@ use kvlease_types::{BucketName, Key, NameError};
 use crate::{
     endpoint::{Endpoint, placeholder},
     percent::{DecodeError, decode},
+    segments::Segments,
 };
 
 /// A request path: the template that it has the shape of, and the names in it.
@@ -45,9 +46,10 @@ pub enum RouteError {
 impl Route {
     /// Parses the raw path of a request, without its query.
     pub fn parse(raw_path: &str) -> Result<Self, RouteError> {
-        let template = Endpoint::of_path(raw_path).ok_or(RouteError::Unknown)?.path();
+        let segments = Segments::of(raw_path).ok_or(RouteError::Unknown)?;
+        let endpoint = Endpoint::of_path(&segments).ok_or(RouteError::Unknown)?;
         let mut names = Names::default();
-        for (segment, raw) in template.split('/').zip(raw_path.split('/')) {
+        for (segment, raw) in endpoint.template().iter().zip(segments.as_slice()) {
             match placeholder(segment) {
                 None => {}
                 Some("bucket") => names.bucket = Some(BucketName::new(decode(raw)?)?),
@@ -56,7 +58,7 @@ impl Route {
                 Some(other) => unreachable!("no template has a {other}"),
             }
         }
-        Ok(Self { template, names })
+        Ok(Self { template: endpoint.path(), names })
     }
 
     /// The template that the path has the shape of.

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use kvlease_api::{EPOCH_HEADER, SEGMENT_HEADER, SOCKET_HEADER};
 use kvlease_engine::Engine;
@@ -87,7 +88,9 @@ fn announcement(
         (SOCKET_HEADER, socket),
     ];
     let header = |(name, value): (&'static str, Option<Vec<u8>>)| {
-        Some((HeaderName::from_static(name), HeaderValue::from_bytes(&value?).ok()?))
+        // Every answer has a copy, which is free if the bytes live as long as the process.
+        let value = Bytes::from_static(value?.leak());
+        Some((HeaderName::from_static(name), HeaderValue::from_maybe_shared(value).ok()?))
     };
     headers.into_iter().filter_map(header).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use http::Request;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -16,6 +17,7 @@ use super::{
     connection::Socket,
     framing,
     host_names::HostNames,
+    reply::Refusal,
     routes,
     watched::Watched,
 };
@@ -77,6 +79,15 @@ async fn next_connection(
     Ok((stream, peer, admission.take().await))
 }
 
+/// Refuses a request for its head.
+///
+/// A call on purpose: the closure around it stays so short that it is inlined into hyper.
+#[inline(never)]
+fn check<B>(names: &HostNames, request: &Request<B>) -> Result<(), Refusal> {
+    framing::check(request)?;
+    names.check(request)
+}
+
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
@@ -97,7 +108,7 @@ fn serve(
     let names = Arc::clone(names);
     let service = service_fn(move |request| {
         let (context, socket, mut busy) = (Arc::clone(&context), seen.clone(), held.begin());
-        let sound = framing::check(&request).and_then(|()| names.check(&request));
+        let sound = check(&names, &request);
         async move {
             let response = match sound {
                 Ok(()) => routes::answer(&context, &caller, request, &socket, &mut busy).await,
@@ -115,6 +126,7 @@ fn serve(
     tokio::spawn(async move {
         let _open = open;
         tokio::select! {
+            biased;
             ended = watched => if let Err(error) = ended {
                 tracing::debug!(%caller, "a connection ended: {error}");
             },

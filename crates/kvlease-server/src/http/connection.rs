@@ -11,6 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::BufMut;
 use kvlease_sys::set_receive_low_water;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -147,15 +148,13 @@ impl AsyncWrite for Socket {
 impl Socket {
     /// Reads so little that hyper's read buffer does not grow.
     fn read_little(&self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
-        let len = buffer.remaining().min(READ_LEN_SMALL);
-        let room = buffer.initialize_unfilled_to(len);
-        let read = self.0.stream.try_read(room)?;
-        if let Some(refusal) = self.0.heads.look_at(&room[..read]) {
+        let before = buffer.filled().len();
+        self.0.stream.try_read_buf(&mut (&mut *buffer).limit(READ_LEN_SMALL))?;
+        if let Some(refusal) = self.0.heads.look_at(&buffer.filled()[before..]) {
             // The client may be gone.
             let _ = self.0.stream.try_write(refusal);
             return Err(io::ErrorKind::InvalidData.into());
         }
-        buffer.advance(read);
         Ok(())
     }
 

@@ -28,29 +28,38 @@ const LOCALHOST: &str = "localhost";
 pub(super) struct HostNames {
     /// `None` if it answers to every name.
     known: Option<Vec<String>>,
+    /// Values of the header that nearly all clients send, compared first.
+    usual: [String; 2],
 }
 
 impl HostNames {
     /// Names of a daemon that listens on `address`, the configured ones among them.
     pub(super) fn new(address: SocketAddr, configured: &[String]) -> Self {
+        let usual = [address.to_string(), format!("{LOCALHOST}:{}", address.port())];
         if !address.ip().to_canonical().is_loopback() {
-            return Self { known: None };
+            return Self { known: None, usual };
         }
         let node = fs::read_to_string(NODE).unwrap_or_default();
         let file = fs::read_to_string(HOSTS).unwrap_or_default();
         let of_machine = names_in(&file).chain([node.trim()]);
         let names = of_machine.chain(configured.iter().map(String::as_str));
-        Self { known: Some(names.map(str::to_ascii_lowercase).collect()) }
+        Self { known: Some(names.map(str::to_ascii_lowercase).collect()), usual }
     }
 
     /// Refuses a request for another name.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let Some(known) = &self.known else { return Ok(()) };
-        let header = request.headers().get(header::HOST).map(|host| host.as_bytes());
-        let header = header.map(|host| String::from_utf8_lossy(host));
+        // Nearly always the first header: it is found sooner so than by its hash.
+        let host = request.headers().iter().find(|(name, _)| *name == header::HOST);
+        let header = host.map(|(_, host)| host.as_bytes());
         // A target with a scheme has an authority of its own.
         let uri = request.uri();
         let target = uri.scheme().and_then(|_| uri.authority()).map(|name| name.as_str());
+        let is_usual = |host| self.usual.iter().any(|usual| usual.as_bytes() == host);
+        if target.is_none() && header.is_some_and(is_usual) {
+            return Ok(());
+        }
+        let header = header.map(|host| String::from_utf8_lossy(host));
         let named = [target, header.as_deref()];
         let strange = named.into_iter().flatten().find(|name| !is_known(known, name));
         strange.map_or(Ok(()), |name| {

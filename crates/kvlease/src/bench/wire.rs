@@ -172,18 +172,19 @@ pub(super) fn expect(status: u16, expected: u16, method: &str, path: &str) -> io
 }
 
 fn content_length(head: &str) -> usize {
-    let line = head.lines().find_map(|line| header(line, "content-length"));
+    let line = head.split('\n').find_map(|line| header(line, "content-length"));
     line.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
 /// The value of a line of a head, if it is that of this header.
 fn header<'l>(line: &'l str, name: &str) -> Option<&'l str> {
-    let (named, value) = line.split_once(':')?;
+    let (named, value) = line.split_at_checked(name.len())?;
+    let value = value.strip_prefix(':')?;
     named.eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
-    text.windows(pattern.len()).position(|window| window == pattern)
+    memchr::memmem::find(text, pattern)
 }
 
 fn malformed(what: &str) -> io::Error {
