@@ -85,11 +85,22 @@ class Daemon:
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Sends the signal, waits for the end, returns the exit status."""
-        assert self._process is not None, "the daemon was not started"
-        self._process.send_signal(how)
-        status = self._process.wait(STOPPED_WITHIN)
+        process = self._running()
+        process.send_signal(how)
+        status = process.wait(STOPPED_WITHIN)
         self._process = None
         return status
+
+    def pause(self) -> None:
+        """Stops the process until `resume`; the kernel still accepts connections for it."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # A thread goes on for a moment.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+    def resume(self) -> None:
+        """Lets the process go on."""
+        self._running().send_signal(signal.SIGCONT)
 
     def restart(self, how: signal.Signals) -> None:
         """Ends the process with the signal and starts it again."""
@@ -146,6 +157,10 @@ class Daemon:
         assert samples, f"the daemon has no metric of this name, metric=`{name}`"
         return sum(samples)
 
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the daemon was not started"
+        return self._process
+
     def _object_url(self, bucket: str, key: str) -> str:
         quoted = urllib.parse.quote(key, safe="")
         return f"http://127.0.0.1:{self.port}/v1/kv/{bucket}/{quoted}"
@@ -155,8 +170,7 @@ class Daemon:
         return stats["populated"] == stats["capacity"]
 
     def _is_ready(self) -> bool:
-        assert self._process is not None, "the daemon was not started"
-        status = self._process.poll()
+        status = self._running().poll()
         assert status is None, f"the daemon ended, status=`{status}`:\n{self.log.read_text()}"
         try:
             self.fetch("/healthz")
