@@ -1,8 +1,9 @@
 //! A daemon at exactly the documented memory limit, under all loads that connections can make, at
-//! the same time.
+//! the same time and for the whole time.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod clients;
 mod limit;
 mod load;
 
@@ -14,8 +15,8 @@ use std::{
 use kvlease_api::LeaseReply;
 use kvlease_harness::{Daemon, Launch, Payload, await_that, daemon_binary, object};
 
+use clients::Load;
 use limit::{Limit, resident_peak, resident_private};
-use load::Load;
 
 /// Size of the arena.
 const CAPACITY: u64 = 64 << 20;
@@ -77,16 +78,16 @@ fn a_daemon_at_the_documented_limit_survives_all_loads_at_once_and_gives_memory_
     load::fill(&daemon);
     let calm = serve_others(&daemon, CALM);
     let before = resident_private(id);
-    let load = Load::start(&daemon);
+    let load = Load::start(&daemon, load::kinds());
     let held = env::var(SECONDS).map_or(HELD_S, |seconds| seconds.parse().unwrap());
     let hits = serve_others(&daemon, Duration::from_secs(held));
     assert!(daemon.is_alive().unwrap(), "{}", daemon.log());
-    let peak = resident_peak(id);
+    let (peak, under_load) = (resident_peak(id), resident_private(id));
+    let told = load.end();
     eprintln!("limit {DOCUMENTED}, peak {peak}, private before {before}, {limit:?}");
-    eprintln!("under load {}: {}", resident_private(id), load.describe());
+    eprintln!("under load {under_load}: {told}");
     eprintln!("hits: calm {}; under load {}", percentiles(&calm), percentiles(&hits));
     assert!(peak <= DOCUMENTED, "peak {peak}, limit {DOCUMENTED}");
-    drop(load);
     await_that("the memory is given back", || resident_private(id) <= before + KEPT);
     assert!(daemon.is_alive().unwrap(), "{}", daemon.log());
     assert!(daemon.terminate().unwrap().success());

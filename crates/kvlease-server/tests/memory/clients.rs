@@ -1,0 +1,171 @@
+//! Clients that send what the daemon takes and read nothing. One that the daemon cuts off is replaced by a
+//! new one of its kind, so that the load stays for as long as it is held.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use kvlease_api::lane::{Hello, VERSION};
+use kvlease_harness::Daemon;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Pause between two looks at all clients.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The most time that a client waits for the daemon's welcome. Then the next look tries again.
+const WELCOME_WITHIN: Duration = Duration::from_secs(1);
+
+/// A kind of clients, and what each of them sends.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    name: &'static str,
+    count: usize,
+    over_lane: bool,
+    bytes: Vec<u8>,
+}
+
+impl Kind {
+    pub(crate) const fn http(name: &'static str, count: usize, bytes: Vec<u8>) -> Self {
+        Self { name, count, over_lane: false, bytes }
+    }
+
+    pub(crate) const fn lane(name: &'static str, count: usize, bytes: Vec<u8>) -> Self {
+        Self { name, count, over_lane: true, bytes }
+    }
+}
+
+/// All clients, from the start to [`Load::end`].
+#[derive(Debug)]
+pub(crate) struct Load {
+    end: Sender<()>,
+    renewal: JoinHandle<String>,
+}
+
+impl Load {
+    /// Connects all clients, and replaces from then on those that are cut off.
+    pub(crate) fn start(daemon: &Daemon, kinds: Vec<Kind>) -> Self {
+        let place = Place { http: daemon.address(), lane: daemon.segment().socket_path() };
+        let mut groups: Vec<_> = kinds.into_iter().map(Group::new).collect();
+        for group in &mut groups {
+            group.look(&place).unwrap();
+        }
+        let (end, ended) = channel();
+        let renewal = thread::spawn(move || renew(&mut groups, &place, &ended));
+        Self { end, renewal }
+    }
+
+    /// Closes all clients, and tells for each kind how many there were and how many were replaced.
+    pub(crate) fn end(self) -> String {
+        drop(self.end);
+        self.renewal.join().unwrap()
+    }
+}
+
+/// Addresses of the daemon.
+#[derive(Debug)]
+struct Place {
+    http: SocketAddr,
+    lane: PathBuf,
+}
+
+fn renew(groups: &mut [Group], place: &Place, ended: &Receiver<()>) -> String {
+    while ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+        for group in &mut *groups {
+            group.look(place).unwrap();
+        }
+    }
+    let told = groups.iter().map(|group| {
+        let Group { kind, clients, opened } = group;
+        assert!(!clients.is_empty(), "the load of `{}` is gone", kind.name);
+        format!("{} {} (+{})", clients.len(), kind.name, opened - kind.count.min(*opened))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// The clients of one kind.
+#[derive(Debug)]
+struct Group {
+    kind: Kind,
+    clients: Vec<Client>,
+    opened: usize,
+}
+
+impl Group {
+    const fn new(kind: Kind) -> Self {
+        Self { kind, clients: Vec::new(), opened: 0 }
+    }
+
+    /// Has each client send what the daemon takes, and replaces those that it has cut off.
+    fn look(&mut self, place: &Place) -> io::Result<()> {
+        let mut waiting: Vec<_> = self.clients.iter().map(|it| it.interest(&self.kind)).collect();
+        poll(&mut waiting, Some(&Timespec::default()))?;
+        let seen: Vec<_> = waiting.iter().map(PollFd::revents).collect();
+        let mut seen = seen.into_iter();
+        self.clients.retain_mut(|client| {
+            let seen = seen.next().expect("each client was looked at");
+            let is_cut = seen.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::RDHUP);
+            !is_cut && client.send(&self.kind.bytes).is_ok()
+        });
+        while self.clients.len() < self.kind.count {
+            // A daemon that has no place now may have one at the next look.
+            let Ok(stream) = connect(&self.kind, place) else { break };
+            self.opened += 1;
+            self.clients.push(Client { stream, sent: 0 });
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Client {
+    stream: File,
+    sent: usize,
+}
+
+impl Client {
+    fn interest(&self, kind: &Kind) -> PollFd<'_> {
+        let wants = if self.sent < kind.bytes.len() { PollFlags::OUT } else { PollFlags::empty() };
+        PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::RDHUP | wants)
+    }
+
+    /// Sends as much as the daemon takes at once.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        while self.sent < bytes.len() {
+            match self.stream.write(&bytes[self.sent..]) {
+                Ok(sent) => self.sent += sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A connection that never blocks.
+fn connect(kind: &Kind, place: &Place) -> io::Result<File> {
+    if !kind.over_lane {
+        let stream = TcpStream::connect(place.http)?;
+        stream.set_nonblocking(true)?;
+        return Ok(OwnedFd::from(stream).into());
+    }
+    let mut stream = UnixStream::connect(&place.lane)?;
+    stream.set_read_timeout(Some(WELCOME_WITHIN))?;
+    let mut hello = Vec::new();
+    Hello { version: VERSION, writes: true }.write(&mut hello, 0);
+    stream.write_all(&hello)?;
+    if stream.read(&mut [0; 256])? == 0 {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    stream.set_nonblocking(true)?;
+    Ok(OwnedFd::from(stream).into())
+}
