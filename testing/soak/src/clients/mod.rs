@@ -21,6 +21,7 @@ pub(crate) use kvlease_client::{
     lane::{Lane, LanePut, Reservation},
 };
 pub(crate) use leased::{Leased, Seen};
+pub(crate) use place::Target;
 pub use place::{Place, Way};
 
 /// Result of a removal.

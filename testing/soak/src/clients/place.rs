@@ -44,6 +44,19 @@ impl Place {
     }
 }
 
+/// Object of a process: the daemon's addresses, the bucket and the key.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Target {
+    #[command(flatten)]
+    pub place: Place,
+    /// Bucket of the object
+    #[arg(long)]
+    pub bucket: String,
+    /// Key of the object
+    #[arg(long)]
+    pub key: String,
+}
+
 /// Way of a request to the daemon.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Way {

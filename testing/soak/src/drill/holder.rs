@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 
 use super::subject::Subject;
 use crate::{
-    clients::{Clients, Seen},
+    clients::{Clients, Seen, Target},
     output::print,
 };
 
@@ -37,7 +37,7 @@ pub struct HolderArgs {
 pub fn hold(args: &HolderArgs) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let Subject { place, way, bucket, key } = &args.subject;
+    let Subject { target: Target { place, bucket, key }, way } = &args.subject;
     let (keys, ttl) = ([Key::new(key.as_str())?], Duration::from_secs_f64(args.ttl_s));
     let (leases, _clients) = runtime.block_on(async {
         let clients = Clients::open(place, bucket, *way).await?;

@@ -1,19 +1,13 @@
 //! The object that a drill process works on, and its way to it.
 
-use crate::clients::{Place, Way};
+use crate::clients::{Target, Way};
 
-/// Object of a drill process: daemon, way, bucket and key.
+/// Object of a drill process, and the way of its requests.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Subject {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) target: Target,
     /// Way of the requests
     #[arg(long)]
     pub(super) way: Way,
-    /// Bucket of the object
-    #[arg(long)]
-    pub(super) bucket: String,
-    /// Key of the object
-    #[arg(long)]
-    pub(super) key: String,
 }

@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 
 use super::subject::Subject;
 use crate::{
-    clients::{Clients, Way},
+    clients::{Clients, Target, Way},
     limits::CALL_WITHIN,
     output::print,
 };
@@ -48,7 +48,7 @@ pub fn store_half(args: &UploaderArgs) -> anyhow::Result<()> {
 }
 
 fn send_half(args: &UploaderArgs, half: &[u8]) -> anyhow::Result<()> {
-    let Subject { place, bucket, key, .. } = &args.subject;
+    let Target { place, bucket, key } = &args.subject.target;
     let mut wire = Wire::try_open(place.address)?;
     wire.try_send_head("PUT", &object(bucket, key), args.len)?;
     wire.try_send(half)?;
@@ -58,7 +58,7 @@ fn send_half(args: &UploaderArgs, half: &[u8]) -> anyhow::Result<()> {
 }
 
 fn fill_half(args: &UploaderArgs, half: &[u8]) -> anyhow::Result<()> {
-    let Subject { place, bucket, key, .. } = &args.subject;
+    let Target { place, bucket, key } = &args.subject.target;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let clients = runtime.block_on(Clients::open(place, bucket, Way::Lane))?;
     let (lane, key) = (clients.lane()?, Key::new(key.as_str())?);

@@ -13,7 +13,7 @@ use super::{
     end::{ATTACKING, End},
     lane_wire::LaneWire,
 };
-use crate::{clients::Place, output::print};
+use crate::{clients::Target, output::print};
 
 /// Own leases whose names the guesses begin from, and distance of the farthest guess.
 const SAMPLES: usize = 8;
@@ -28,30 +28,11 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// Arguments of the attack on leases of others.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ForeignLeasesArgs {
-    #[command(flatten)]
-    place: Place,
-    /// Bucket of the object
-    #[arg(long)]
-    bucket: String,
-    /// Key of the object
-    #[arg(long)]
-    key: String,
-}
-
 /// Arguments of the flood of leases.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LeaseFloodArgs {
     #[command(flatten)]
-    place: Place,
-    /// Bucket of the object
-    #[arg(long)]
-    bucket: String,
-    /// Key of the object
-    #[arg(long)]
-    key: String,
+    target: Target,
     /// Leases to ask for over the fast lane
     #[arg(long)]
     lane: usize,
@@ -64,11 +45,11 @@ pub struct LeaseFloodArgs {
 }
 
 /// Releases and renews everything that it can guess, over HTTP and over the fast lane.
-pub(super) fn attack_foreign(args: &ForeignLeasesArgs, end: &End) -> anyhow::Result<String> {
+pub(super) fn attack_foreign(target: &Target, end: &End) -> anyhow::Result<String> {
     print(ATTACKING)?;
-    let mut wire = Wire::try_open(args.place.address)?;
+    let mut wire = Wire::try_open(target.place.address)?;
     let (mut tried, mut renewed) = (0_u64, 0_u64);
-    for own in own_names(args, &mut wire)? {
+    for own in own_names(target, &mut wire)? {
         for name in guesses(&own) {
             let renew = format!("/v1/leases/{name}/renew?ttl_s={SHORTEST_S}");
             renewed += u64::from(wire.try_call("POST", &renew, b"")?.status == 200);
@@ -77,7 +58,7 @@ pub(super) fn attack_foreign(args: &ForeignLeasesArgs, end: &End) -> anyhow::Res
         }
     }
     let mut done = 0;
-    let mut lane = LaneWire::open(&args.place.socket)?;
+    let mut lane = LaneWire::open(&target.place.socket)?;
     let sequences: Vec<u64> = (0..SEQUENCES).collect();
     for (request, part) in sequences.chunks(KEYS_MAX).enumerate() {
         let (mut renew, mut release) = (Vec::new(), Vec::new());
@@ -109,8 +90,8 @@ pub(super) fn attack_foreign(args: &ForeignLeasesArgs, end: &End) -> anyhow::Res
 }
 
 /// Names of leases of its own.
-fn own_names(args: &ForeignLeasesArgs, wire: &mut Wire) -> anyhow::Result<Vec<String>> {
-    let path = format!("{}/leases?ttl_s=30", object(&args.bucket, &args.key));
+fn own_names(target: &Target, wire: &mut Wire) -> anyhow::Result<Vec<String>> {
+    let path = format!("{}/leases?ttl_s=30", object(&target.bucket, &target.key));
     let name = |_| {
         let reply = wire.try_call("POST", &path, b"")?;
         anyhow::Ok(serde_json::from_slice::<LeaseReply>(&reply.body)?.id)
@@ -146,8 +127,9 @@ fn guesses(own: &str) -> Vec<String> {
 
 /// Takes leases of one object until it has as many, or is refused, and keeps them.
 pub(super) fn flood(args: &LeaseFloodArgs, end: &End) -> anyhow::Result<String> {
-    let bucket = BucketName::new(args.bucket.as_str())?;
-    let connections = (0..args.connections).map(|_| LaneWire::open(&args.place.socket));
+    let Target { place, bucket, key } = &args.target;
+    let bucket_name = BucketName::new(bucket.as_str())?;
+    let connections = (0..args.connections).map(|_| LaneWire::open(&place.socket));
     let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
     let (mut asked, mut granted) = (0, 0);
     while asked < args.lane {
@@ -156,13 +138,13 @@ pub(super) fn flood(args: &LeaseFloodArgs, end: &End) -> anyhow::Result<String> 
             let mut keys = KeysWriter::acquire(
                 &mut frame,
                 request,
-                &bucket,
+                &bucket_name,
                 Mode::Each,
                 Duration::ZERO,
                 Some(LONGEST),
             );
             for _ in 0..KEYS_MAX.min(args.lane - asked) {
-                keys.push(&args.key)?;
+                keys.push(key)?;
                 asked += 1;
             }
             keys.finish();
@@ -174,8 +156,8 @@ pub(super) fn flood(args: &LeaseFloodArgs, end: &End) -> anyhow::Result<String> 
             })?;
         }
     }
-    let endpoint = Endpoint::at(args.place.address);
-    let path = format!("{}/leases?ttl_s=300", object(&args.bucket, &args.key));
+    let endpoint = Endpoint::at(place.address);
+    let path = format!("{}/leases?ttl_s=300", object(bucket, key));
     let mut wire = endpoint.connect()?;
     for _ in 0..args.http {
         granted += usize::from(wire.try_call("POST", &path, b"")?.status == 200);

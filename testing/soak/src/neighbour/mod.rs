@@ -31,7 +31,7 @@ pub use end::ATTACKING;
 pub use names::NameKind;
 pub use process::{NEIGHBOUR, Neighbour};
 
-use crate::output::print;
+use crate::{clients::Target, output::print};
 use end::End;
 
 /// Attack of a neighbour.
@@ -42,7 +42,7 @@ pub enum Attack {
     /// Take these names
     Names(names::NamesArgs),
     /// End and extend the leases of others
-    ForeignLeases(leases::ForeignLeasesArgs),
+    ForeignLeases(Target),
     /// Take leases without end
     LeaseFlood(leases::LeaseFloodArgs),
     /// Take all connections, and stall
