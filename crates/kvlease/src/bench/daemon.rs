@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_client::{Address, ByteSize};
+use kvlease_client::{Address, ByteSize, SegmentName};
+use kvlease_server::remove_segment;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{plan::SEGMENT_DIR, wire::Connection};
@@ -35,7 +36,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) struct Daemon {
     child: Child,
     address: Address,
-    segment: String,
+    segment: SegmentName,
     log: fs::File,
 }
 
@@ -48,12 +49,14 @@ impl Daemon {
                 format!("cannot start a daemon: start one and name it with --url, {error}"),
             )
         };
-        let segment = format!("kvlease_bench_{}", std::process::id());
+        let segment: SegmentName = format!("kvlease_bench_{}", std::process::id())
+            .parse()
+            .expect("it is short, without slashes, and starts with a letter");
         let listen = free_port().map_err(failed)?;
         let log = tempfile::tempfile().map_err(failed)?;
         let mut command = Command::new(env::current_exe().map_err(failed)?);
         command
-            .args(["serve", "--listen", &listen, "--shared-memory-name", &segment])
+            .args(["serve", "--listen", &listen, "--shared-memory-name", segment.as_str()])
             .args(["--capacity", &capacity.to_string()])
             // However the benchmark ends, its daemon and the segment go.
             .arg("--throwaway")
@@ -132,10 +135,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
         // No other process uses the segment: what cannot be removed was never made.
-        let dir = Path::new(SEGMENT_DIR);
-        let _ = fs::remove_file(dir.join(&self.segment));
-        let _ = fs::remove_dir_all(dir.join(format!(".kvlease.{}", self.segment)));
-        let _ = fs::remove_dir_all(dir.join(format!(".kvlane.{}", self.segment)));
+        let _ = remove_segment(Path::new(SEGMENT_DIR), &self.segment);
     }
 }
 
