@@ -7,7 +7,7 @@
 //! | 64 | the command line or a name in it is malformed, or the daemon refuses the request as such |
 //! | 69 | the daemon is not reachable, is no such daemon, or cannot take the request now |
 //! | 74 | reading or writing failed, or the bytes are corrupt |
-//! | 129, 130, 143 | `get` or `bench` was ended by SIGHUP, SIGINT or SIGTERM |
+//! | 129, 130, 131, 143 | `get` or `bench` was ended by SIGHUP, SIGINT, SIGQUIT or SIGTERM |
 //!
 //! 64 to 74 are those of `sysexits.h`.
 
@@ -38,6 +38,7 @@ pub(crate) enum Status {
     /// Statuses that a shell reports for a process that a signal ended.
     HungUp = 129,
     Interrupted = 130,
+    Quit = 131,
     Terminated = 143,
 }
 

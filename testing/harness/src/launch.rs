@@ -137,7 +137,7 @@ impl Launch {
 /// `nohup` and shells without job control do. Program and arguments follow.
 pub fn with_default_signals() -> Command {
     let mut command = Command::new("env");
-    command.arg("--default-signal=HUP,INT,TERM");
+    command.arg("--default-signal=HUP,INT,QUIT,TERM");
     command
 }
 

@@ -17,6 +17,7 @@ use super::{
     connection::Socket,
     framing,
     host_names::HostNames,
+    reader_rate::Paced,
     reply::Refusal,
     routes,
     watched::Watched,
@@ -121,7 +122,7 @@ fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_header_size(HEAD_LEN_MAX)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(Paced::new(socket)), service);
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
         let _open = open;

@@ -16,6 +16,7 @@ mod lease;
 mod negotiation;
 mod page;
 mod put;
+mod reader_rate;
 mod reply;
 mod routes;
 mod upload;

@@ -299,7 +299,9 @@ fn a_get_that_is_interrupted_leaves_no_file() {
             kept.push(stream);
         }
     });
-    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    let signals =
+        [(Signal::HUP, 129), (Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143)];
+    for (signal, status) in signals {
         let mut get = with_default_signals();
         get.arg(daemon.launch().binary())
             .args(["--url", &url, "get", "--http", "k", "out"])
