@@ -1,0 +1,66 @@
+//! Objects on their way to a tier and back.
+
+use std::fmt;
+
+use kvlease_sys::Digest;
+use kvlease_types::ByteSize;
+
+use crate::object::{Name, Stat};
+
+/// Object to be stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Object {
+    /// Its name.
+    pub name: Name,
+    /// Its length, and the checksum that its bytes are to have.
+    pub stat: Stat,
+}
+
+/// Bytes of an object that goes to a tier, in order.
+///
+/// Nothing keeps the bytes as they are while they are read. So a tier compares their checksum with the
+/// object's before it publishes what it took.
+pub trait Source: fmt::Debug + Send {
+    /// Copies the next `into.len()` bytes, and takes them into the digest. The tier asks for no more
+    /// than are left.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceChanged`] if the bytes are known to be the object's no longer.
+    fn read(&mut self, into: &mut [u8], digest: &mut Digest) -> Result<(), SourceChanged>;
+}
+
+/// The bytes of a source are not the object's any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the object's bytes changed while they were copied")]
+pub struct SourceChanged;
+
+/// Place for the bytes of an object that comes back from a tier. Dropping it discards what was
+/// written.
+pub trait Destination: fmt::Debug + Send {
+    /// Appends bytes, and takes them into the digest. The tier writes no more than the object's
+    /// length.
+    fn write(&mut self, bytes: &[u8], digest: &mut Digest);
+
+    /// Publishes the object. The tier calls it once all bytes are written, and their checksum was
+    /// found to be the object's.
+    fn complete(self: Box<Self>);
+}
+
+/// Outcome of a load that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loaded {
+    /// The destination has the object.
+    Complete,
+    /// The tier has no such object any more.
+    Absent,
+}
+
+/// Outcome of a store that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stored {
+    /// The tier has taken the object. The size is what it wrote, with what it stores beside it.
+    Written(ByteSize),
+    /// The tier had the object already, with the same length and checksum.
+    Present,
+}
