@@ -13,7 +13,7 @@ pub enum TierError {
     /// The device or the file system failed.
     #[error("{what} failed: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
         /// The reason of the kernel.
         source: std::io::Error,
@@ -26,10 +26,10 @@ pub enum TierError {
         /// Checksum of the bytes that were found.
         found: Checksum,
     },
-    /// What is stored under the name is not an object of that name, or not one at all.
+    /// The stored value is not an object of that name, or not one at all.
     #[error("what is stored under the name is no such object: {reason}")]
     Foreign {
-        /// What is wrong with it.
+        /// The difference.
         reason: String,
     },
     /// The bytes of the source changed while they were taken. Nothing was stored.

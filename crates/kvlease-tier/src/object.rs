@@ -20,7 +20,7 @@ pub struct Stat {
     pub checksum: Checksum,
 }
 
-/// What a tier knows about a name without asking anybody.
+/// Knowledge of a tier about a name, without a call to its store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Presence {
     /// The tier has the object.
@@ -50,7 +50,7 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Contents of a tier, as far as it can tell without asking anybody.
+/// Contents of a tier, as far as it knows them without a call to its store.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Usage {
     /// Objects, if they are counted.

@@ -31,7 +31,7 @@ pub trait Tier: fmt::Debug + Send + Sync {
     /// The longest object that the tier takes, in bytes.
     fn len_max(&self) -> u64;
 
-    /// What is known about a name without asking anybody.
+    /// Knowledge about a name, without a call to the store.
     fn presence(&self, bucket: &str, key: &str) -> Presence;
 
     /// Looks objects of a bucket up, in order: at most two round trips for all of them.
