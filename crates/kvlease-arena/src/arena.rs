@@ -253,13 +253,14 @@ impl Arena {
         self.mapping.copy_in(at, bytes, Some(digest));
     }
 
-    /// Copies an extent out. Its bytes are hostile: the caller compares their checksum.
+    /// Copies an extent out, and takes what was copied into the digest if there is one. The bytes are
+    /// hostile: the caller compares their checksum.
     ///
     /// # Panics
     ///
     /// If the extent is outside the arena or `into` has another length.
-    pub fn read(&self, extent: Extent, into: &mut [u8]) {
-        self.mapping.copy_out(extent, into, None);
+    pub fn read(&self, extent: Extent, into: &mut [u8], digest: Option<&mut Digest>) {
+        self.mapping.copy_out(extent, into, digest);
     }
 
     /// Takes the bytes of an extent into the digest.

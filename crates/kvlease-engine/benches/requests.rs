@@ -76,6 +76,7 @@ fn engine(dir: &TempDir) -> Engine {
         reservation_ttl: RESERVATION_TTL_DEFAULT,
         cold: true,
         scrub_rate: None,
+        tiers: Vec::new(),
     };
     let arena = Arena::open(&options).expect("there is room in /dev/shm");
     Engine::start(arena, config, Epoch::new(1)).expect("the arena can be populated")

@@ -5,6 +5,8 @@ use std::time::Duration;
 use kvlease_cache::CatalogConfig;
 use kvlease_types::ByteSize;
 
+use crate::tiers::TierConfig;
+
 /// The time that a client has for writing into a reservation, unless it is configured.
 pub const RESERVATION_TTL_DEFAULT: Duration = Duration::from_secs(30);
 
@@ -29,4 +31,6 @@ pub struct EngineConfig {
     pub cold: bool,
     /// How many bytes a second the scrubber looks at; `None` for no scrubber.
     pub scrub_rate: Option<ByteSize>,
+    /// Tiers below the arena, fastest first.
+    pub tiers: Vec<TierConfig>,
 }

@@ -1,6 +1,9 @@
 //! Counters of the engine; the catalog counts the rest.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 /// A total since the start of the daemon.
 #[derive(Default, Debug)]
@@ -13,6 +16,15 @@ impl Counter {
 
     pub(crate) fn add(&self, amount: u64) {
         self.0.fetch_add(amount, Relaxed);
+    }
+
+    /// Adds a span in nanoseconds.
+    pub(crate) fn add_time(&self, span: Duration) {
+        self.add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
     }
 }
 
@@ -27,9 +39,9 @@ pub enum CounterUnit {
     Nanoseconds,
 }
 
-/// A counter as operators see it.
-#[derive(Clone, Copy, Debug)]
-pub struct CounterRow {
+/// A counter of `S` as operators see it.
+#[derive(Debug)]
+pub struct CounterRow<S> {
     /// Name of the metric, without the prefix and the endings that the text format appends.
     pub name: &'static str,
     /// Description of the metric.
@@ -37,38 +49,41 @@ pub struct CounterRow {
     /// Kind of its amounts.
     pub unit: CounterUnit,
     /// Reads it.
-    pub read: fn(&CountersSnapshot) -> u64,
+    pub read: fn(&S) -> u64,
 }
 
-/// Makes the counters from one line each: the field, its unit, and the description that operators
-/// see. The field's name is the metric's name.
+/// Makes counters from one line each: the field, its unit, and the description that operators see.
+/// The field's name is the metric's name.
 macro_rules! counters {
-    ($($name:ident: $unit:ident $help:literal,)*) => {
-        /// Totals since the start of the daemon.
+    (
+        $(#[$doc:meta])* $visibility:vis struct $counters:ident, $snapshot:ident;
+        $($name:ident: $unit:ident $help:literal,)*
+    ) => {
+        $(#[$doc])*
         #[derive(Default, Debug)]
-        pub(crate) struct Counters {
-            $(pub(crate) $name: Counter,)*
+        $visibility struct $counters {
+            $(pub(crate) $name: $crate::counters::Counter,)*
         }
 
-        /// Copy of the engine's counters.
+        /// Copy of the counters at one moment.
         #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-        pub struct CountersSnapshot {
+        pub struct $snapshot {
             $(#[doc = $help] pub $name: u64,)*
         }
 
-        impl Counters {
-            pub(crate) fn snapshot(&self) -> CountersSnapshot {
-                CountersSnapshot { $($name: self.$name.0.load(Relaxed),)* }
+        impl $counters {
+            pub(crate) fn snapshot(&self) -> $snapshot {
+                $snapshot { $($name: self.$name.get(),)* }
             }
         }
 
-        impl CountersSnapshot {
+        impl $snapshot {
             /// All counters, as operators see them.
-            pub const ROWS: &'static [CounterRow] = &[
-                $(CounterRow {
+            pub const ROWS: &'static [$crate::counters::CounterRow<Self>] = &[
+                $($crate::counters::CounterRow {
                     name: stringify!($name),
                     help: $help,
-                    unit: CounterUnit::$unit,
+                    unit: $crate::counters::CounterUnit::$unit,
                     read: |counters| counters.$name,
                 },)*
             ];
@@ -76,7 +91,11 @@ macro_rules! counters {
     };
 }
 
+pub(crate) use counters;
+
 counters! {
+    /// Totals since the start of the daemon.
+    pub(crate) struct Counters, CountersSnapshot;
     lease_waits: Count "Lease requests that waited for a writer",
     lease_wait: Nanoseconds "Time that they waited",
     relinks: Count "How often the segment's public name was put back",

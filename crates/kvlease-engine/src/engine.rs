@@ -5,6 +5,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use kvlease_arena::{Arena, Generations, LinkStatus};
 use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo};
 use kvlease_sys::Identity;
+use kvlease_tier::{Page, Stat, TierError};
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
     WriteRefused,
@@ -24,6 +25,7 @@ use crate::{
     requests::{Renewed, ReserveLimits},
     reservation::Reservation,
     shared::Shared,
+    tiers::{Removed, TierStats, TierWorkers},
     write::Stored,
 };
 
@@ -35,6 +37,7 @@ use crate::{
 pub struct Engine {
     shared: Arc<Shared>,
     maintenance: Maintenance,
+    tier_workers: TierWorkers,
     recovery: Recovery,
 }
 
@@ -57,7 +60,8 @@ impl Engine {
     /// be had.
     pub fn start(arena: Arena, config: EngineConfig, epoch: Epoch) -> Result<Self, StartError> {
         let (shared, recovery) = Shared::open(arena, config, epoch)?;
-        Ok(Self { maintenance: Maintenance::start(&shared)?, shared, recovery })
+        let tier_workers = TierWorkers::start(&shared)?;
+        Ok(Self { maintenance: Maintenance::start(&shared)?, tier_workers, shared, recovery })
     }
 
     /// Leases objects of a bucket for `ttl`, or for the default time. Never waits: a pending
@@ -110,7 +114,26 @@ impl Engine {
         self.shared.exists(caller, bucket, keys, mode)
     }
 
-    /// Removes objects. Leases on them stay good until they end.
+    /// As [`exists`](Self::exists), and asks the tiers that do not know by themselves what they have,
+    /// until `until`.
+    pub async fn exists_or_ask(
+        &self,
+        caller: &Caller,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+        until: Instant,
+    ) -> Vec<bool> {
+        self.shared.exists_or_ask(caller, bucket, keys, mode, until).await
+    }
+
+    /// Whether [`exists_or_ask`](Self::exists_or_ask) may find more than [`exists`](Self::exists)
+    /// `found`.
+    pub fn has_to_ask(&self, bucket: &str, keys: &[&str], found: &[bool]) -> bool {
+        self.shared.has_to_ask(bucket, keys, found)
+    }
+
+    /// Removes objects from the arena. Leases on them stay good until they end.
     pub fn remove(
         &self,
         caller: &Caller,
@@ -118,6 +141,53 @@ impl Engine {
         keys: &[&str],
     ) -> Vec<Result<(), RemoveRefused>> {
         self.shared.remove(caller, bucket, keys)
+    }
+
+    /// Removes objects from the arena and from all tiers, and waits for those that are on their way to
+    /// a tier.
+    pub async fn remove_everywhere(
+        &self,
+        caller: &Caller,
+        bucket: &str,
+        keys: &[&str],
+    ) -> Vec<Removed> {
+        self.shared.remove_everywhere(caller, bucket, keys).await
+    }
+
+    /// Whether there are tiers below the arena.
+    pub fn has_tiers(&self) -> bool {
+        !self.shared.tiers.is_empty()
+    }
+
+    /// State of each tier, fastest first.
+    pub fn tiers(&self) -> Vec<TierStats> {
+        self.shared.tiers.stats()
+    }
+
+    /// Length and checksum of an object that a tier has, with the kind of the tier. Tiers that have to
+    /// be asked are, until `until`.
+    pub async fn stat_in_tiers(
+        &self,
+        bucket: &str,
+        key: &str,
+        until: Instant,
+    ) -> Option<(Stat, &'static str)> {
+        self.shared.stat_in_tiers(bucket, key, until).await
+    }
+
+    /// One page of what the tier of this kind has of a bucket, see [`Tier::list`]; `None` if there is
+    /// no such tier.
+    ///
+    /// [`Tier::list`]: kvlease_tier::Tier::list
+    pub async fn list_tier(
+        &self,
+        kind: &str,
+        bucket: &str,
+        prefix: &str,
+        from: Option<&str>,
+        limit: usize,
+    ) -> Option<Result<Page, TierError>> {
+        self.shared.list_tier(kind, bucket, prefix, from, limit).await
     }
 
     /// Takes a client's report that an object's bytes did not match its checksum. The daemon looks
@@ -176,6 +246,25 @@ impl Engine {
     pub fn read(&self, caller: &Caller, bucket: &str, key: &str) -> Result<Read, Miss> {
         let grants = self.shared.acquire_for_read(caller, bucket, key);
         Read::new(grants).map_err(|miss| if miss == Miss::Pending { Miss::Absent } else { miss })
+    }
+
+    /// As [`read`](Self::read), and waits until `until` for an object that a tier has.
+    pub async fn read_or_load(
+        &self,
+        caller: &Caller,
+        bucket: &str,
+        key: &str,
+        until: Instant,
+    ) -> Result<Read, Miss> {
+        match self.read(caller, bucket, key) {
+            Err(miss) if miss.is_absence() && self.has_tiers() => {}
+            answer => return answer,
+        }
+        let keys = [key];
+        let mut grants = self.shared.acquire(caller, bucket, &keys, Mode::Each, None);
+        self.shared.await_pending(&mut grants, bucket, &keys, Mode::Each, until).await;
+        drop(grants);
+        self.read(caller, bucket, key)
     }
 
     /// Description of an object; `None` if it is absent or pending.
@@ -261,6 +350,7 @@ impl Engine {
     /// Stops the threads in the background and waits for them.
     pub fn stop(&self) {
         self.maintenance.stop();
+        self.tier_workers.stop();
         self.shared.lower_fence_if_idle();
     }
 }

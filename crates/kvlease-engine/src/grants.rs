@@ -17,12 +17,14 @@ pub struct Grants {
     caller: Caller,
     ttl: Duration,
     pub(crate) outcomes: Vec<Result<Lease, Miss>>,
+    /// Keys of a prefix up to which absent objects were looked for in tiers.
+    pub(crate) promoted_to: usize,
 }
 
 impl Grants {
     pub(crate) fn new(shared: &Arc<Shared>, caller: &Caller, ttl: Duration, keys: usize) -> Self {
         let outcomes = Vec::with_capacity(keys);
-        Self { shared: Arc::clone(shared), caller: *caller, ttl, outcomes }
+        Self { shared: Arc::clone(shared), caller: *caller, ttl, outcomes, promoted_to: 0 }
     }
 
     /// The outcome of each key; in prefix mode up to and with the first miss.
@@ -40,15 +42,22 @@ impl Grants {
         self.ttl
     }
 
-    /// Whether an object is pending, see [`Engine::await_pending`](crate::Engine::await_pending).
+    /// Whether an object is pending, or a tier has to be asked for it, see
+    /// [`Engine::await_pending`](crate::Engine::await_pending).
     pub fn is_pending(&self) -> bool {
-        self.next_pending(0).is_some()
+        self.next_awaited(0).is_some()
     }
 
-    /// The first pending key from `index` on.
-    pub(crate) fn next_pending(&self, index: usize) -> Option<usize> {
-        let pending = |outcome: &Result<Lease, Miss>| matches!(outcome, Err(Miss::Pending));
-        self.outcomes[index..].iter().position(pending).map(|place| index + place)
+    /// The first key from `index` on whose object may come.
+    pub(crate) fn next_awaited(&self, index: usize) -> Option<usize> {
+        let awaited =
+            |outcome: &Result<Lease, Miss>| matches!(outcome, Err(miss) if miss.is_awaited());
+        self.outcomes[index..].iter().position(awaited).map(|place| index + place)
+    }
+
+    /// Whether a tier has to be asked for this key.
+    pub(crate) fn is_elsewhere(&self, place: usize) -> bool {
+        matches!(self.outcomes[place], Err(Miss::Elsewhere))
     }
 
     pub(crate) fn caller(&self) -> &Caller {

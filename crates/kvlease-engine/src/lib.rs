@@ -40,6 +40,7 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod state;
+mod tiers;
 mod verify;
 mod write;
 
@@ -54,4 +55,5 @@ pub use read::{READ_PIECE_MAX, Read, ReadError};
 pub use recovery::Recovery;
 pub use requests::{Renewed, ReserveLimits};
 pub use reservation::Reservation;
+pub use tiers::{BucketSet, Removed, TierConfig, TierSnapshot, TierStats};
 pub use write::Stored;

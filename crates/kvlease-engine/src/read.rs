@@ -63,7 +63,7 @@ impl Read {
         while !rest.is_empty() {
             let run = self.cursor.advance(&self.lease.extents, rest.len() as u64);
             let (now, later) = rest.split_at_mut(run.len.bytes() as usize);
-            self.grants.shared().arena.read(run, now);
+            self.grants.shared().arena.read(run, now, None);
             rest = later;
         }
         self.digest.update(&piece);

@@ -1,12 +1,12 @@
 //! Required readers of the change log: the table of generations, for readers of other processes,
-//! and the manifest, for the daemon's next start.
+//! the manifest, for the daemon's next start, and the queues of tiers that are written through.
 
 use std::sync::Arc;
 
 use kvlease_arena::{Generations, Manifest};
 use kvlease_cache::{CHANGES_MAX, Change, ChangeFeed};
 
-use crate::counters::Counters;
+use crate::{counters::Counters, tiers::Tiers};
 
 /// Changes that the feed keeps for readers that may fall behind.
 const FEED_CHANGES: usize = 1024;
@@ -18,6 +18,7 @@ pub(crate) struct Readers {
     generations: Arc<Generations>,
     manifest: Manifest,
     counters: Arc<Counters>,
+    tiers: Arc<Tiers>,
     /// Changes that were taken from the catalog. Kept, so that no drain needs memory of its own.
     pub(crate) batch: Vec<Change>,
     /// Changes that were applied, for readers that may fall behind.
@@ -29,9 +30,11 @@ impl Readers {
         generations: Arc<Generations>,
         manifest: Manifest,
         counters: Arc<Counters>,
+        tiers: Arc<Tiers>,
     ) -> Self {
         let batch = Vec::with_capacity(CHANGES_MAX);
-        Self { generations, manifest, counters, batch, feed: ChangeFeed::new(FEED_CHANGES, 1) }
+        let feed = ChangeFeed::new(FEED_CHANGES, 1);
+        Self { generations, manifest, counters, tiers, batch, feed }
     }
 
     /// Applies the changes of the batch, and returns the number of the last one, if there is one.
@@ -60,6 +63,7 @@ impl Readers {
                 self.counters.objects_unrecorded.increment();
             }
         }
+        self.tiers.note_change(change);
         if change.kind.unpublishes() {
             self.manifest.delete(slot);
         }

@@ -1,7 +1,7 @@
 //! Eviction ahead of need: keeps space free, so that writes need not wait for eviction.
 //!
-//! Victims are chosen under the lock, handed over without it, and given up under it. No tier is there
-//! yet that they could be handed over to.
+//! Victims are chosen under the lock, and given up under it. With tiers they are handed over to one in
+//! between, which gives them up when it has a copy.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -26,6 +26,12 @@ pub(crate) fn evict_ahead(shared: &Shared) {
         let victims = shared.state().catalog.victims(VICTIMS_BATCH);
         if victims.is_empty() {
             return;
+        }
+        if !shared.tiers.is_empty() {
+            for victim in victims {
+                shared.hand_over(victim);
+            }
+            continue;
         }
         let mut state = shared.state();
         for victim in &victims {

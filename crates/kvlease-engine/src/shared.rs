@@ -25,6 +25,7 @@ use crate::{
     report_queue::Reports,
     room_signal::RoomSignal,
     state::State,
+    tiers::Tiers,
 };
 
 /// Time between two lines on refused leases, and between two on refused reservations.
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<RoomSignal>,
     /// Reports of clients about corrupt objects.
     pub(crate) reports: Reports,
+    /// Tiers below the arena.
+    pub(crate) tiers: Arc<Tiers>,
     /// Number of the last change that the required readers have applied.
     pub(crate) applied: AtomicU64,
     /// Locked before the state if both are.
@@ -80,7 +83,13 @@ impl Shared {
         let stored = arena.stored_manifest()?;
         let manifest = arena.new_manifest(config.catalog.memory_max)?;
         let manifest_file = Arc::clone(manifest.file());
-        let mut readers = Readers::new(Arc::clone(&generations), manifest, Arc::clone(&counters));
+        let tiers = Arc::new(Tiers::new(config.tiers.clone()));
+        let mut readers = Readers::new(
+            Arc::clone(&generations),
+            manifest,
+            Arc::clone(&counters),
+            Arc::clone(&tiers),
+        );
         let recovery = recover(&arena, &stored, &mut catalog, &mut readers, config.cold, started);
         drop(stored);
         arena.publish_manifest()?;
@@ -105,6 +114,7 @@ impl Shared {
             name_taken: AtomicBool::new(false),
             room: Arc::default(),
             reports: Reports::default(),
+            tiers,
             applied: AtomicU64::new(catalog.last_change()),
             readers: Mutex::new(readers),
             state: Mutex::new(State::new(catalog)),

@@ -312,6 +312,7 @@ fn engine_config(config: &Config, arena: &Arena, catalog_memory: ByteSize) -> En
         reservation_ttl: config.reservation_ttl,
         cold: config.cold,
         scrub_rate: config.scrub_rate,
+        tiers: Vec::new(),
     }
 }
 

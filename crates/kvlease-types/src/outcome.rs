@@ -66,6 +66,12 @@ impl Miss {
         matches!(self, Self::TooManyLeases | Self::MemoryShort)
     }
 
+    /// Whether the object may come within a request that waits: it is being written, or a tier has to
+    /// be asked.
+    pub const fn is_awaited(self) -> bool {
+        matches!(self, Self::Pending | Self::Elsewhere)
+    }
+
     /// Whether the object is absent for the client: no limit of the daemon is the reason.
     pub const fn is_absence(self) -> bool {
         match self {

@@ -86,7 +86,7 @@ pub(crate) fn write(arena: &Arena, at: u64, bytes: &[u8]) -> Checksum {
 
 pub(crate) fn read(arena: &Arena, at: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    arena.read(extent(at, len as u64), &mut bytes);
+    arena.read(extent(at, len as u64), &mut bytes, None);
     bytes
 }
 

@@ -174,6 +174,6 @@ fn writes_outside_the_populated_part_panic_before_they_touch_memory() {
     assert!(panics(CAPACITY.bytes() - 1, 2));
     assert!(panics(u64::MAX, 2));
     let outside = extent(CAPACITY.bytes() - 1, 2);
-    let read = || arena.read(outside, &mut [0; 2]);
+    let read = || arena.read(outside, &mut [0; 2], None);
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err());
 }

@@ -83,7 +83,7 @@ fn parts_that_a_writer_writes_in_any_order_make_the_object() {
     let mut stored = Vec::new();
     for extent in extents {
         let mut part = vec![0; extent.len.bytes() as usize];
-        arena.read(extent, &mut part);
+        arena.read(extent, &mut part, None);
         stored.extend(part);
     }
     assert!(stored == object);

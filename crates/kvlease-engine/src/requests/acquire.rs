@@ -9,6 +9,24 @@ use tokio::time::{Instant, timeout_at};
 use super::part::PART;
 use crate::{clock::now, grants::Grants, shared::Shared};
 
+/// Keys for which the tiers were asked.
+#[derive(Default)]
+struct Asked {
+    from: usize,
+    until: usize,
+    /// Whether each was found.
+    found: Vec<bool>,
+}
+
+impl Asked {
+    fn has_found(&self, place: usize) -> bool {
+        place
+            .checked_sub(self.from)
+            .and_then(|place| self.found.get(place))
+            .is_some_and(|found| *found)
+    }
+}
+
 impl Shared {
     /// See [`Engine::acquire`](crate::Engine::acquire).
     pub(crate) fn acquire(
@@ -34,37 +52,53 @@ impl Shared {
         until: Instant,
     ) {
         let started = Instant::now();
-        let mut index = 0;
-        while let Some(pending) = grants.next_pending(index) {
+        let (mut index, mut asked) = (0, Asked::default());
+        while let Some(place) = grants.next_awaited(index) {
             // Past the deadline the rest is looked at once more, without a wait.
-            index = pending + 1;
-            if !self.write_ends(bucket, keys[pending], until).await {
+            index = place + 1;
+            let elsewhere = grants.is_elsewhere(place);
+            if elsewhere {
+                if place >= asked.until {
+                    let found = self.ask_and_promote(bucket, &keys[place..], mode, until).await;
+                    asked = Asked { from: place, until: place + found.len(), found };
+                }
+            } else if !self.write_ends(bucket, keys[place], until).await {
                 continue;
             }
-            match mode {
-                // Only this key's outcome is replaced.
-                Mode::Each => {
-                    let mut again = self.acquire(
-                        grants.caller(),
-                        bucket,
-                        &[keys[pending]],
-                        mode,
-                        Some(grants.ttl()),
-                    );
-                    std::mem::swap(&mut grants.outcomes[pending], &mut again.outcomes[0]);
-                }
-                // The pending key is the last outcome: the prefix goes on from it.
-                Mode::Prefix => {
-                    grants.truncate(pending);
-                    self.acquire_more(grants, bucket, &keys[pending..], mode);
-                }
+            self.acquire_again(grants, bucket, keys, mode, place);
+            if !elsewhere || !grants.is_elsewhere(place) {
+                // It may be pending now, as the object of another write of the same key.
+                index = place;
+            } else if !asked.has_found(place) {
+                grants.outcomes[place] = Err(Miss::Absent);
             }
-            // A next write of the same key may have begun.
-            index = pending;
         }
         self.counters.lease_waits.increment();
-        let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.counters.lease_wait.add(nanos);
+        self.counters.lease_wait.add_time(started.elapsed());
+    }
+
+    /// Leases a key again whose object may have come; in prefix mode also what follows it.
+    fn acquire_again(
+        self: &Arc<Self>,
+        grants: &mut Grants,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+        place: usize,
+    ) {
+        match mode {
+            // Only this key's outcome is replaced.
+            Mode::Each => {
+                let (caller, ttl) = (grants.caller(), Some(grants.ttl()));
+                let mut again = self.acquire(caller, bucket, &[keys[place]], mode, ttl);
+                std::mem::swap(&mut grants.outcomes[place], &mut again.outcomes[0]);
+            }
+            // The key is the last outcome: the prefix goes on from it.
+            Mode::Prefix => {
+                grants.truncate(place);
+                self.acquire_more(grants, bucket, &keys[place..], mode);
+            }
+        }
     }
 
     /// Waits until the write under this name has ended, either way. Returns whether it has.
@@ -76,9 +110,16 @@ impl Shared {
         }
     }
 
-    /// Leases further keys, in prefix mode up to the first that cannot be leased.
-    fn acquire_more(&self, grants: &mut Grants, bucket: &str, keys: &[&str], mode: Mode) {
-        for part in keys.chunks(PART) {
+    /// Leases further keys, in prefix mode up to the first that cannot be leased. Those that a tier has
+    /// are pending from then on.
+    fn acquire_more(
+        self: &Arc<Self>,
+        grants: &mut Grants,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+    ) {
+        for (number, part) in keys.chunks(PART).enumerate() {
             let first = grants.outcomes.len();
             self.acquire_part(grants, bucket, part, mode);
             // The catalog is not locked here: bytes may have to be looked at.
@@ -91,11 +132,41 @@ impl Shared {
                     self.release(grants.caller(), &[id]);
                 }
             }
+            if !self.tiers.is_empty() {
+                self.promote_missing(grants, first, bucket, &keys[number * PART..], mode);
+            }
             // A corrupt object ends the prefix as well: leases behind it are given back.
             if mode == Mode::Prefix
                 && let Some(miss) = grants.outcomes[first..].iter().position(Result::is_err)
             {
                 return grants.truncate(first + miss + 1);
+            }
+        }
+    }
+
+    /// Starts to bring absent objects from the tiers that have them, from outcome `first` on, whose key
+    /// is the first of `keys`. In prefix mode also those that follow the first absent one.
+    fn promote_missing(
+        self: &Arc<Self>,
+        grants: &mut Grants,
+        first: usize,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+    ) {
+        for place in first..grants.outcomes.len() {
+            let Err(miss) = grants.outcomes[place] else { continue };
+            if !miss.is_absence() {
+                continue;
+            }
+            let outcome = self.promote(bucket, keys[place - first], miss);
+            grants.outcomes[place] = Err(outcome);
+            if mode == Mode::Prefix {
+                if outcome == Miss::Pending && place >= grants.promoted_to {
+                    let next = &keys[place - first + 1..];
+                    grants.promoted_to = place + 1 + self.promote_ahead(bucket, next);
+                }
+                return;
             }
         }
     }

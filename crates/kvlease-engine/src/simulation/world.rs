@@ -318,6 +318,7 @@ fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
         reservation_ttl: TTL,
         cold: false,
         scrub_rate: None,
+        tiers: Vec::new(),
     };
     let arena = Arena::open(&options).unwrap();
     let (shared, recovery) = Shared::open(arena, config, Epoch::new(epoch)).unwrap();

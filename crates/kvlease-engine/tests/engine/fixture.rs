@@ -75,6 +75,7 @@ impl Place {
             reservation_ttl: RESERVATION_TTL,
             cold: false,
             scrub_rate: None,
+            tiers: Vec::new(),
         };
         change(&mut config);
         Engine::start(Arena::open(&options).unwrap(), config, Epoch::new(epoch)).unwrap()

@@ -1,0 +1,129 @@
+//! Demotion: copying objects from the arena to a tier.
+
+use std::{sync::Arc, time::Instant};
+
+use kvlease_cache::{ScrubCandidate, Victim};
+use kvlease_tier::{Name, Object, Stat, Stored, TierError};
+
+use super::{in_flight::UnderWay, queue::Demotion, stack::Floor, transfer::ArenaSource};
+use crate::{cursor::Cursor, shared::Shared};
+
+impl Shared {
+    /// Hands a victim over to the first tier that works, or gives it up at once: if a tier has it
+    /// already, if there is none, and if the tier's queue is full. Returns false if it was given up.
+    pub(crate) fn hand_over(&self, victim: Victim) -> bool {
+        let described = self.state().catalog.victim(&victim);
+        // It was acquired, removed or evicted meanwhile.
+        let Some(info) = described else { return false };
+        let name = Name { bucket: info.bucket, key: info.key };
+        let stat = Stat { len: info.len, checksum: info.checksum };
+        let floors = self.tiers.floors();
+        let holder = floors.iter().find(|floor| floor.level.has(&name, stat));
+        let queued = match holder {
+            Some(floor) => {
+                floor.level.counters.already_there.increment();
+                false
+            }
+            None => floors.iter().find(|floor| floor.level.admits(false)).is_some_and(|floor| {
+                floor.demote(Demotion { name, generation: info.generation, victim: Some(victim) })
+            }),
+        };
+        if !queued {
+            self.state().catalog.give_up(&victim, holder.is_some());
+        }
+        queued
+    }
+
+    /// Copies one object of the queue to its tier, and gives it up if it is a victim.
+    pub(super) async fn demote(self: &Arc<Self>, floor: &Floor, demotion: Demotion) {
+        let Demotion { name, generation, victim } = demotion;
+        let copied = self.copy_to(floor, &name, generation).await;
+        if let Some(victim) = victim {
+            self.state().catalog.give_up(&victim, copied);
+        }
+    }
+
+    /// Copies an object to a tier. Returns whether the tier has it.
+    async fn copy_to(self: &Arc<Self>, floor: &Floor, name: &Name, generation: u64) -> bool {
+        let Floor { level, in_flight, .. } = floor;
+        let under_way = loop {
+            match in_flight.begin(name) {
+                Some(under_way) => break under_way,
+                // Of an earlier object of that name.
+                None => in_flight.ended(name).await,
+            }
+        };
+        // After the name is under way: a removal either is seen here, or sees the name.
+        let (bucket, key) = (name.bucket.as_str(), name.key.as_str());
+        let found = self.state().catalog.scrub_candidate(bucket, key, Some(generation));
+        let Some(object) = found else {
+            level.counters.left_too_early.increment();
+            return false;
+        };
+        let stat = Stat { len: object.len, checksum: object.checksum };
+        if level.has(name, stat) {
+            level.counters.already_there.increment();
+            return true;
+        }
+        // Decided for a victim when it was queued; for write-through here.
+        if level.is_broken() && !level.admits(false) {
+            return false;
+        }
+        let stored = self.store(floor, name, stat, &object).await;
+        self.forget_removed(floor, name, &under_way).await;
+        stored
+    }
+
+    async fn store(
+        self: &Arc<Self>,
+        floor: &Floor,
+        name: &Name,
+        stat: Stat,
+        object: &ScrubCandidate,
+    ) -> bool {
+        let Floor { level, .. } = floor;
+        let started = Instant::now();
+        let source = ArenaSource {
+            shared: Arc::clone(self),
+            extents: object.extents.clone(),
+            cursor: Cursor::default(),
+        };
+        let stored = Object { name: name.clone(), stat };
+        let storing = level.tier().store(&stored, Box::new(source));
+        let outcome = level.call(level.config.timeout, storing).await;
+        let counters = &level.counters;
+        counters.store_time.add_time(started.elapsed());
+        match outcome {
+            Ok(Stored::Written(len)) => {
+                counters.stores.increment();
+                counters.stored.add(len.bytes());
+                true
+            }
+            Ok(Stored::Present) => {
+                counters.already_there.increment();
+                true
+            }
+            Err(TierError::SourceChanged(_)) => {
+                // It was evicted meanwhile; or, if it is still there, it is corrupt.
+                counters.left_too_early.increment();
+                let (slot, generation) = (object.slot, object.generation);
+                self.record_verification(slot, generation, false, "on its way to a tier");
+                false
+            }
+            Err(error) => {
+                tracing::debug!(
+                    tier = level.tier().kind(), bucket = %name.bucket, key = %name.key,
+                    "an object was not copied to the tier: {error}"
+                );
+                false
+            }
+        }
+    }
+
+    /// Removes an object from the tier again that was removed while it was on its way there.
+    async fn forget_removed(&self, floor: &Floor, name: &Name, under_way: &UnderWay) {
+        if under_way.is_removed() {
+            floor.remove(name.bucket.as_str(), &[name.key.as_str()]).await;
+        }
+    }
+}

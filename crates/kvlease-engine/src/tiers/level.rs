@@ -1,0 +1,100 @@
+//! A tier with what guards its use.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use kvlease_tier::{Answer, Name, Presence, Stat, Tier, TierError};
+use tokio::time::timeout;
+
+use super::{breaker::Breaker, config::TierConfig, counters::TierCounters, rate::Rate};
+
+/// A tier in use.
+#[derive(Debug)]
+pub(crate) struct Level {
+    pub(crate) config: TierConfig,
+    pub(crate) counters: TierCounters,
+    pub(crate) rate: Rate,
+    breaker: Breaker,
+}
+
+impl Level {
+    pub(crate) fn new(config: TierConfig) -> Self {
+        Self {
+            config,
+            counters: TierCounters::default(),
+            rate: Rate::default(),
+            breaker: Breaker::default(),
+        }
+    }
+
+    pub(crate) fn tier(&self) -> &dyn Tier {
+        &*self.config.tier
+    }
+
+    /// Whether the tier has this very object.
+    pub(crate) fn has(&self, name: &Name, stat: Stat) -> bool {
+        self.tier().presence(name.bucket.as_str(), name.key.as_str()) == Presence::Here(stat)
+    }
+
+    /// Whether the tier is left alone since it fails.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// Whether a call may be made now, and is worth it if it is a load.
+    pub(crate) fn admits(&self, load: bool) -> bool {
+        let now = Instant::now();
+        let rate_min = self.config.rate_min.filter(|_| load);
+        if rate_min.is_some_and(|rate_min| !self.rate.is_worth(rate_min.bytes(), now)) {
+            self.counters.skipped_slow.increment();
+            return false;
+        }
+        let admits = self.breaker.admits(now);
+        if !admits {
+            self.counters.skipped_broken.increment();
+        }
+        admits
+    }
+
+    /// Waits for an answer within a limit of time, and takes its outcome into breaker and counters.
+    pub(crate) async fn call<T>(
+        &self,
+        limit: Duration,
+        answer: Answer<'_, T>,
+    ) -> Result<T, TierError> {
+        let answered = timeout(limit, answer).await;
+        let in_time = answered.is_ok();
+        let outcome = answered.unwrap_or_else(|_| {
+            let text = format!("no answer within {limit:?}");
+            Err(TierError::Unavailable(io::Error::new(io::ErrorKind::TimedOut, text).into()))
+        });
+        let error = outcome.as_ref().err();
+        match error {
+            _ if !in_time => self.counters.timeouts.increment(),
+            Some(TierError::Corrupt { .. } | TierError::Foreign { .. }) => {
+                self.counters.corrupt.increment();
+            }
+            Some(TierError::TooLarge { .. } | TierError::Full) => self.counters.unfit.increment(),
+            Some(error) if error.is_of_tier() => self.counters.errors.increment(),
+            _ => {}
+        }
+        let failure = error.filter(|error| error.is_of_tier());
+        if self.breaker.record(failure.is_none(), Instant::now()) {
+            self.report_breaker(failure);
+        }
+        outcome
+    }
+
+    fn report_breaker(&self, failure: Option<&TierError>) {
+        let (tier, place) = (self.tier().kind(), self.tier().place());
+        match failure {
+            Some(error) => tracing::error!(
+                tier, %place,
+                "the tier fails: the arena serves alone, and one call in a while tries again: {error}"
+            ),
+            None => tracing::info!(tier, %place, "the tier works again"),
+        }
+    }
+}

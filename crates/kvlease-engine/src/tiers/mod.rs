@@ -1,0 +1,36 @@
+//! Tiers below the arena: objects that leave it are demoted to them, and promoted when a client asks.
+//!
+//! * [`Tiers`] has the tiers in the order in which they are asked, fastest first, each as a [`Level`]
+//!   with its deadline, its breaker, its measured rate and its counters.
+//! * *Demotion* copies victims of eviction ahead of need, and what is stored in buckets with
+//!   write-through, from a bounded queue. A full queue means that the object is not demoted. No put
+//!   waits for it.
+//! * *Promotion* is a write by the daemon. So it is single-flight by the name in the catalog, and
+//!   readers wait for its end as for any other writer.
+//! * *Look-ups* count what a tier holds. A tier that does not know by itself is asked once for all
+//!   keys of a request, and a late answer is not waited for.
+
+mod breaker;
+mod buckets;
+mod config;
+mod counters;
+mod demotion;
+mod in_flight;
+mod level;
+mod listing;
+mod lookup;
+mod promotion;
+mod queue;
+mod rate;
+mod removal;
+mod stack;
+mod transfer;
+mod workers;
+
+pub use buckets::BucketSet;
+pub use config::TierConfig;
+pub use counters::TierSnapshot;
+pub use removal::Removed;
+pub use stack::TierStats;
+pub(crate) use stack::Tiers;
+pub(crate) use workers::TierWorkers;

@@ -1,0 +1,114 @@
+//! Promotion: bringing objects back into the arena.
+
+use std::{sync::Arc, time::Instant};
+
+use kvlease_tier::{Destination, Loaded, Name, Presence, Stat};
+use kvlease_types::{BucketName, ByteSize, Caller, Key, Miss, WriteRefused};
+
+use super::{level::Level, stack::Floor, transfer::ArenaDestination};
+use crate::{clock::now, cursor::Cursor, held_space::HeldSpace, shared::Shared, write::Write};
+
+/// Part of the arena that promotions under way may take.
+const PROMOTING_PART: u64 = 4;
+
+/// The most objects of one request that are brought ahead of the one that its reader waits for.
+const AHEAD_MAX: usize = 1024;
+
+impl Shared {
+    /// Starts to bring an absent object from a tier that is known to have it. Returns the outcome for
+    /// its reader: pending while it comes, [`Miss::Elsewhere`] if a tier has to be asked first or the
+    /// arena has no room, else the `miss` that it was.
+    pub(crate) fn promote(self: &Arc<Self>, bucket: &str, key: &str, miss: Miss) -> Miss {
+        let mut outcome = miss;
+        for (floor, presence) in self.tiers.holders(bucket, key) {
+            match presence {
+                Presence::Here(stat) if floor.level.admits(true) => {
+                    return self.start_promotion(floor, bucket, key, stat);
+                }
+                Presence::Unknown => outcome = Miss::Elsewhere,
+                _ => {}
+            }
+        }
+        outcome
+    }
+
+    /// Starts to bring what follows an absent object in a prefix, so that the objects come side by side:
+    /// up to the first that is neither in the arena nor known to be in a tier. Returns how many that are.
+    pub(crate) fn promote_ahead(self: &Arc<Self>, bucket: &str, keys: &[&str]) -> usize {
+        let keys = &keys[..keys.len().min(AHEAD_MAX)];
+        let mut there = Vec::with_capacity(keys.len());
+        self.state().catalog.contains_many(bucket, keys, |found| there.push(found));
+        let comes = |(key, there): (&&str, bool)| {
+            there || self.promote(bucket, key, Miss::Absent) == Miss::Pending
+        };
+        keys.iter().zip(there).take_while(|pair| comes((pair.0, pair.1))).count()
+    }
+
+    /// Takes space for an object of a tier and starts to load it. The object is pending from then on,
+    /// so there is one load of it for all readers.
+    pub(super) fn start_promotion(
+        self: &Arc<Self>,
+        floor: &Floor,
+        bucket: &str,
+        key: &str,
+        stat: Stat,
+    ) -> Miss {
+        let (Ok(bucket), Ok(key)) = (BucketName::new(bucket), Key::new(key)) else {
+            return Miss::Absent;
+        };
+        let name = Name { bucket, key };
+        if floor.in_flight.is_removed(&name) {
+            return Miss::Absent;
+        }
+        let Some(runtime) = self.tiers.runtime.get() else { return Miss::Elsewhere };
+        let mut held = HeldSpace::none(&self.tiers.promoting);
+        let most = ByteSize::new(self.arena.capacity().bytes() / PROMOTING_PART);
+        let most = if self.tiers.promoting.is_free() { self.arena.capacity() } else { most };
+        if !held.try_take(stat.len.bytes(), most) {
+            floor.level.counters.no_room.increment();
+            return Miss::Elsewhere;
+        }
+        let names = (name.bucket.clone(), name.key.clone());
+        let lens = (stat.len, stat.len);
+        let begun = Write::begin(self, &mut self.state(), &Caller::DAEMON, names, lens, now());
+        match begun {
+            Ok((write, extents)) => {
+                let cursor = Cursor::default();
+                let destination = ArenaDestination { write, extents, cursor, stat, _held: held };
+                runtime.spawn(load(Arc::clone(&floor.level), name, stat, destination));
+                Miss::Pending
+            }
+            // Another promotion or a client was quicker.
+            Err(WriteRefused::Exists | WriteRefused::Pending) => Miss::Pending,
+            Err(_) => {
+                floor.level.counters.no_room.increment();
+                Miss::Elsewhere
+            }
+        }
+    }
+}
+
+/// Loads an object into its place. Whatever goes wrong, the destination is dropped: its readers wake
+/// and find a miss.
+async fn load(level: Arc<Level>, name: Name, stat: Stat, destination: ArenaDestination) {
+    let started = Instant::now();
+    level.rate.begin(started);
+    let destination: Box<dyn Destination> = Box::new(destination);
+    let loading = level.tier().load(&name, stat, destination);
+    let outcome = level.call(level.config.timeout, loading).await;
+    let loaded = if matches!(outcome, Ok(Loaded::Complete)) { stat.len.bytes() } else { 0 };
+    level.rate.end(loaded, Instant::now());
+    let counters = &level.counters;
+    counters.load_time.add_time(started.elapsed());
+    match outcome {
+        Ok(Loaded::Complete) => {
+            counters.hits.increment();
+            counters.loaded.add(loaded);
+        }
+        Ok(Loaded::Absent) => counters.gone.increment(),
+        Err(error) => tracing::warn!(
+            tier = level.tier().kind(), bucket = %name.bucket, key = %name.key,
+            "an object could not be loaded: its readers get a miss, {error}"
+        ),
+    }
+}

@@ -1,0 +1,138 @@
+//! The tiers of an engine, in the order in which they are asked.
+
+use std::sync::{Arc, OnceLock};
+
+use kvlease_cache::{Change, ChangeKind};
+use kvlease_tier::{Name, Presence, Usage};
+use tokio::runtime::Handle;
+
+use super::{
+    config::TierConfig,
+    counters::TierSnapshot,
+    in_flight::InFlight,
+    level::Level,
+    queue::{Demotion, DemotionQueue},
+};
+use crate::held_space::SpaceBudget;
+
+/// Tiers, fastest first.
+#[derive(Default, Debug)]
+pub(crate) struct Tiers {
+    floors: Vec<Floor>,
+    /// Space of promotions that are under way.
+    pub(crate) promoting: Arc<SpaceBudget>,
+    /// Runtime of transfers; unset before the workers start.
+    pub(crate) runtime: OnceLock<Handle>,
+}
+
+/// A tier with its queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Floor {
+    pub(crate) level: Arc<Level>,
+    pub(crate) queue: Arc<DemotionQueue>,
+    pub(crate) in_flight: Arc<InFlight>,
+}
+
+/// State of a tier in numbers.
+#[derive(Clone, Debug)]
+pub struct TierStats {
+    /// Kind of the tier.
+    pub kind: &'static str,
+    /// Where it is.
+    pub place: String,
+    /// Contents, as far as they are known.
+    pub usage: Usage,
+    /// Counters since the start.
+    pub counters: TierSnapshot,
+    /// Objects that wait to be copied to it.
+    pub queued: usize,
+    /// Whether it is left alone since it fails.
+    pub broken: bool,
+    /// Bytes per second of its loads, once there were enough.
+    pub load_rate: Option<u64>,
+}
+
+impl Tiers {
+    pub(crate) fn new(configs: Vec<TierConfig>) -> Self {
+        let floor = |config| Floor {
+            level: Arc::new(Level::new(config)),
+            queue: Arc::default(),
+            in_flight: Arc::default(),
+        };
+        Self { floors: configs.into_iter().map(floor).collect(), ..Self::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.floors.is_empty()
+    }
+
+    pub(crate) fn floors(&self) -> &[Floor] {
+        &self.floors
+    }
+
+    /// The tier of this kind.
+    pub(crate) fn of_kind(&self, kind: &str) -> Option<&Floor> {
+        self.floors.iter().find(|floor| floor.level.tier().kind() == kind)
+    }
+
+    /// Tiers that have the object, or may have it, with what they know.
+    pub(crate) fn holders(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> impl Iterator<Item = (&Floor, Presence)> {
+        let presence = move |floor: &Floor| floor.level.tier().presence(bucket, key);
+        let known = self.floors.iter().map(move |floor| (floor, presence(floor)));
+        known.filter(|(_, presence)| *presence != Presence::Absent)
+    }
+
+    /// Whether a tier that works is known to have the object.
+    pub(crate) fn hold(&self, bucket: &str, key: &str) -> bool {
+        self.holders(bucket, key).any(|(floor, presence)| {
+            matches!(presence, Presence::Here(_)) && !floor.level.is_broken()
+        })
+    }
+
+    /// Whether a tier does not know by itself whether it has the object.
+    pub(crate) fn has_to_be_asked(&self, bucket: &str, key: &str) -> bool {
+        self.holders(bucket, key).any(|(_, presence)| presence == Presence::Unknown)
+    }
+
+    /// Queues an object that was stored for the tiers that are written through.
+    pub(crate) fn note_change(&self, change: &Change) {
+        if change.kind != ChangeKind::Sealed {
+            return;
+        }
+        for floor in &self.floors {
+            if floor.level.config.write_through.contains(change.bucket.as_str()) {
+                let name = Name { bucket: change.bucket.clone(), key: change.key.clone() };
+                floor.demote(Demotion { name, generation: change.generation, victim: None });
+            }
+        }
+    }
+
+    /// State of each tier.
+    pub(crate) fn stats(&self) -> Vec<TierStats> {
+        let stats = |floor: &Floor| TierStats {
+            kind: floor.level.tier().kind(),
+            place: floor.level.tier().place(),
+            usage: floor.level.tier().usage(),
+            counters: floor.level.counters.snapshot(),
+            queued: floor.queue.len(),
+            broken: floor.level.is_broken(),
+            load_rate: floor.level.rate.per_second(),
+        };
+        self.floors.iter().map(stats).collect()
+    }
+}
+
+impl Floor {
+    /// Queues an object. Returns false, counted, if the queue is full.
+    pub(crate) fn demote(&self, demotion: Demotion) -> bool {
+        let queued = self.queue.push(demotion);
+        if !queued {
+            self.level.counters.queue_full.increment();
+        }
+        queued
+    }
+}
