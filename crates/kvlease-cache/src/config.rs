@@ -15,6 +15,9 @@ pub const EXTENTS_PER_OBJECT_MAX: usize = 64;
 /// The largest free target that [`CatalogConfig::free_target_for`] gives.
 pub const FREE_TARGET_MAX: ByteSize = ByteSize::mib(256);
 
+/// The largest free target that [`CatalogConfig::free_target_above_tier`] gives.
+pub const FREE_TARGET_ABOVE_TIER_MAX: ByteSize = ByteSize::gib(2);
+
 /// The smallest arena for which [`CatalogConfig::free_target_for`] gives a free target.
 pub const FREE_TARGET_CAPACITY_MIN: ByteSize = ByteSize::gib(1);
 
@@ -76,6 +79,14 @@ pub struct CatalogConfig {
 }
 
 impl CatalogConfig {
+    /// Free target of an arena above a tier: enough for victims to be copied to the tier while writes
+    /// go on. A sixteenth of the arena, at most [`FREE_TARGET_ABOVE_TIER_MAX`].
+    pub const fn free_target_above_tier(capacity: ByteSize) -> ByteSize {
+        let part = capacity.bytes() / 16;
+        let max = FREE_TARGET_ABOVE_TIER_MAX.bytes();
+        ByteSize::new(if part < max { part } else { max })
+    }
+
     /// Free target that suits an arena of this capacity: 1/128 of it, at most
     /// [`FREE_TARGET_MAX`]. Zero for arenas below [`FREE_TARGET_CAPACITY_MIN`], where it would be
     /// less than an object.

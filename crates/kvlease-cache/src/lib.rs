@@ -48,8 +48,8 @@ pub use catalog::{Catalog, Restoration};
 pub use changes::{CHANGES_MAX, Change, ChangeFeed, ChangeKind, Gap};
 pub use config::{
     CAPACITY_MAX, CatalogConfig, EVICTIONS_PER_CALL_MAX, EXTENTS_PER_OBJECT_MAX, EvictionKind,
-    FREE_TARGET_CAPACITY_MIN, FREE_TARGET_MAX, LIST_SCAN_MAX, ParseEvictionKindError, UNIT,
-    VICTIMS_BATCH,
+    FREE_TARGET_ABOVE_TIER_MAX, FREE_TARGET_CAPACITY_MIN, FREE_TARGET_MAX, LIST_SCAN_MAX,
+    ParseEvictionKindError, UNIT, VICTIMS_BATCH,
 };
 pub use extents::Extents;
 pub use outcome::{

@@ -55,5 +55,5 @@ pub use read::{READ_PIECE_MAX, Read, ReadError};
 pub use recovery::Recovery;
 pub use requests::{Renewed, ReserveLimits};
 pub use reservation::Reservation;
-pub use tiers::{BucketSet, Removed, TierConfig, TierSnapshot, TierStats};
+pub use tiers::{BucketSet, RATE_MIN_DEFAULT, Removed, TierConfig, TierSnapshot, TierStats};
 pub use write::Stored;

@@ -23,6 +23,7 @@ mod signals;
 mod sizing;
 mod start_limits;
 mod status;
+mod tiers;
 mod trim;
 mod welcome;
 

@@ -10,7 +10,7 @@ use std::{
 
 use kvlease_arena::{Arena, Beyond, MemoryLimits, SegmentOptions, Undo};
 use kvlease_cache::CatalogConfig;
-use kvlease_engine::{Engine, EngineConfig};
+use kvlease_engine::{Engine, EngineConfig, TierConfig};
 use kvlease_sys::{boot_time, boot_time_shift_nanos};
 use kvlease_types::{ByteSize, Epoch};
 use tokio::{
@@ -27,6 +27,7 @@ use crate::{
     http,
     lane::{self, Socket},
     sizing::{self, MemoryPlan},
+    tiers,
     trim::trim,
     welcome::welcome,
 };
@@ -97,7 +98,8 @@ impl Server {
         let socket = socket_path.as_ref().map(listening).transpose()?;
         let epoch = new_epoch();
         let catalog_memory = fit_memory(&arena, &config, &MemoryLimits::default());
-        let engine_config = engine_config(&config, &arena, catalog_memory);
+        let tiers = tiers::open(&config)?;
+        let engine_config = engine_config(&config, &arena, catalog_memory, tiers);
         let budget = connection_memory(&config, &engine_config.catalog);
         let engine = Engine::start(arena, engine_config, epoch)?;
         let random = |source| ServeError::System { what: "random bytes", source };
@@ -289,7 +291,12 @@ fn fit_memory(arena: &Arena, config: &Config, limits: &MemoryLimits) -> ByteSize
     plan.catalog
 }
 
-fn engine_config(config: &Config, arena: &Arena, catalog_memory: ByteSize) -> EngineConfig {
+fn engine_config(
+    config: &Config,
+    arena: &Arena,
+    catalog_memory: ByteSize,
+    tiers: Vec<TierConfig>,
+) -> EngineConfig {
     let capacity = arena.capacity();
     let leases_max = sizing::leases(config.leases_max, catalog_memory);
     let leases = leases_max.min(CatalogConfig::leases_that_fit(catalog_memory));
@@ -302,7 +309,10 @@ fn engine_config(config: &Config, arena: &Arena, catalog_memory: ByteSize) -> En
             leases_per_user_max: CatalogConfig::leases_per_user_for(leases),
             lease_grace: config.lease_grace,
             eviction: config.eviction,
-            free_target: CatalogConfig::free_target_for(capacity),
+            free_target: match tiers.is_empty() {
+                true => CatalogConfig::free_target_for(capacity),
+                false => CatalogConfig::free_target_above_tier(capacity),
+            },
             // A secret of this process: clients choose names, and must not find ones that collide.
             hash_seed: RandomState::new().hash_one(capacity),
         },
@@ -312,7 +322,7 @@ fn engine_config(config: &Config, arena: &Arena, catalog_memory: ByteSize) -> En
         reservation_ttl: config.reservation_ttl,
         cold: config.cold,
         scrub_rate: config.scrub_rate,
-        tiers: Vec::new(),
+        tiers,
     }
 }
 

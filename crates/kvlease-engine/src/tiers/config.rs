@@ -7,6 +7,10 @@ use kvlease_types::ByteSize;
 
 use super::buckets::BucketSet;
 
+/// The rate below which loads are not worth it, unless it is configured, in bytes per second: some
+/// large models compute KV cache at a few times of it.
+pub const RATE_MIN_DEFAULT: ByteSize = ByteSize::mib(64);
+
 /// A tier, and how the engine uses it.
 #[derive(Clone, Debug)]
 pub struct TierConfig {

@@ -35,7 +35,9 @@ impl Shared {
         let mut found: Vec<Option<FoundIn<'_>>> = keys.iter().map(|_| None).collect();
         for floor in self.tiers.floors() {
             let is_open = |place: &usize| {
-                found[*place].is_none()
+                // A key that is not asked for is empty.
+                !keys[*place].is_empty()
+                    && found[*place].is_none()
                     && floor.level.tier().presence(bucket, keys[*place]) == Presence::Unknown
             };
             let places: Vec<usize> = (0..keys.len()).filter(is_open).collect();

@@ -28,7 +28,7 @@ mod transfer;
 mod workers;
 
 pub use buckets::BucketSet;
-pub use config::TierConfig;
+pub use config::{RATE_MIN_DEFAULT, TierConfig};
 pub use counters::TierSnapshot;
 pub use removal::Removed;
 pub use stack::TierStats;

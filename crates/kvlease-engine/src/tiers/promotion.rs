@@ -14,6 +14,10 @@ const PROMOTING_PART: u64 = 4;
 /// The most objects of one request that are brought ahead of the one that its reader waits for.
 const AHEAD_MAX: usize = 1024;
 
+/// The shortest objects whose loads count for the rate of a tier. Shorter ones take as long, whatever
+/// they bring.
+const MEASURED_LEN_MIN: ByteSize = ByteSize::kib(256);
+
 impl Shared {
     /// Starts to bring an absent object from a tier that is known to have it. Returns the outcome for
     /// its reader: pending while it comes, [`Miss::Elsewhere`] if a tier has to be asked first or the
@@ -92,12 +96,17 @@ impl Shared {
 /// and find a miss.
 async fn load(level: Arc<Level>, name: Name, stat: Stat, destination: ArenaDestination) {
     let started = Instant::now();
-    level.rate.begin(started);
+    let measured = stat.len >= MEASURED_LEN_MIN;
+    if measured {
+        level.rate.begin(started);
+    }
     let destination: Box<dyn Destination> = Box::new(destination);
     let loading = level.tier().load(&name, stat, destination);
     let outcome = level.call(level.config.timeout, loading).await;
     let loaded = if matches!(outcome, Ok(Loaded::Complete)) { stat.len.bytes() } else { 0 };
-    level.rate.end(loaded, Instant::now());
+    if measured {
+        level.rate.end(loaded, Instant::now());
+    }
     let counters = &level.counters;
     counters.load_time.add_time(started.elapsed());
     match outcome {

@@ -84,11 +84,25 @@ impl Loading {
             let toml::Value::Table(keys) = keys else {
                 return Err(unknown::path(&section, &plain(&keys), &shown));
             };
-            if keys.is_empty() && !unknown::is_section(&section) {
-                return Err(unknown::section(&section, &shown));
-            }
-            for (key, value) in keys {
-                self.set(&format!("{section}.{key}"), &plain(&value), &shown)?;
+            self.apply_section(&section, keys, &shown)?;
+        }
+        Ok(())
+    }
+
+    fn apply_section(
+        &mut self,
+        section: &str,
+        keys: toml::Table,
+        origin: &str,
+    ) -> Result<(), ConfigError> {
+        if keys.is_empty() && !unknown::is_section(section) {
+            return Err(unknown::section(section, origin));
+        }
+        for (key, value) in keys {
+            let path = format!("{section}.{key}");
+            match value {
+                toml::Value::Table(keys) => self.apply_section(&path, keys, origin)?,
+                value => self.set(&path, &plain(&value), origin)?,
             }
         }
         Ok(())

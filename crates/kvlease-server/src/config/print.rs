@@ -9,7 +9,7 @@ pub fn print(config: &Config) -> String {
     let mut text = String::new();
     let mut current = "";
     for setting in SETTINGS {
-        let (section, key) = setting.path.split_once('.').unwrap_or(("", setting.path));
+        let (section, key) = (setting.section(), setting.key());
         if section != current {
             let gap = if current.is_empty() { "" } else { "\n" };
             // Writing to a string cannot fail.

@@ -4,11 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use kvlease_arena::DEFAULT_SEGMENT_MODE;
 use kvlease_cache::EvictionKind;
-use kvlease_engine::{RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
+use kvlease_engine::{
+    BucketSet, RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT, TierConfig,
+};
 use kvlease_types::ByteSize;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
-use super::{error::ConfigError, socket::SocketPlace, value};
+use super::{error::ConfigError, remote_url::RemoteUrl, socket::SocketPlace, value};
 use crate::sizing::{CATALOG_MEMORY_FLOOR, CONNECTION_MEMORY_MIN};
 
 /// Mode of the fast lane's socket unless configured: for the daemon's own user.
@@ -48,6 +50,16 @@ pub struct Config {
     pub lease_wait_max: Duration,
     pub leases_max: Option<usize>,
     pub reservation_ttl: Duration,
+    pub nvme_path: Option<PathBuf>,
+    pub nvme_capacity: Option<ByteSize>,
+    pub nvme_write_through: BucketSet,
+    pub nvme_rate_min: Option<ByteSize>,
+    pub remote_url: Option<RemoteUrl>,
+    pub remote_lookup_always: bool,
+    pub remote_write_through: BucketSet,
+    pub remote_rate_min: Option<ByteSize>,
+    pub remote_find_timeout: Duration,
+    pub remote_timeout: Duration,
     pub log_format: LogFormat,
     pub log_level: tracing::Level,
 }
@@ -101,6 +113,16 @@ impl Default for Config {
             lease_wait_max: Duration::from_secs(30),
             leases_max: None,
             reservation_ttl: RESERVATION_TTL_DEFAULT,
+            nvme_path: None,
+            nvme_capacity: None,
+            nvme_write_through: BucketSet::NONE,
+            nvme_rate_min: Some(RATE_MIN_DEFAULT),
+            remote_url: None,
+            remote_lookup_always: false,
+            remote_write_through: BucketSet::All,
+            remote_rate_min: Some(RATE_MIN_DEFAULT),
+            remote_find_timeout: TierConfig::FIND_TIMEOUT_DEFAULT,
+            remote_timeout: TierConfig::TIMEOUT_DEFAULT,
             log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
         }
@@ -123,10 +145,25 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The section of the file that it is in.
+    pub fn section(&self) -> &'static str {
+        split(self.path).0
+    }
+
+    /// Its key in the section.
+    pub fn key(&self) -> &'static str {
+        split(self.path).1
+    }
+
     /// The value that holds, as one writes it.
     pub fn value(&self, config: &Config) -> String {
         (self.get)(config)
     }
+}
+
+/// Section and key of a path. Sections may have sections.
+pub(super) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
 }
 
 /// Makes a [`Setting`] whose value is one field of [`Config`].
@@ -209,6 +246,26 @@ pub const SETTINGS: &[Setting] = &[
         "limit of leases that are live at the same time; at most as many as fit into an eighth of cache.catalog_memory_max; `auto` is that, and at most 262144; a connection of the fast lane, and all clients of HTTP together, may have half of them, or 16384 if that is more; all connections of one user may have 7/8 of them"),
     setting!("lease.reservation_ttl_s", "KVLEASE_LEASE_RESERVATION_TTL_S", reservation_ttl, false, value::seconds, seconds,
         "seconds within which a client of the fast lane must commit a reservation"),
+    setting!("tier.nvme.path", "KVLEASE_TIER_NVME_PATH", nvme_path, true, directory_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+        "directory on a local disk for the objects that are evicted; `none` for no such tier"),
+    setting!("tier.nvme.capacity", "KVLEASE_TIER_NVME_CAPACITY", nvme_capacity, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
+        "size of the file in it; `auto` keeps the size of an existing one, or takes half of what is free"),
+    setting!("tier.nvme.write_through", "KVLEASE_TIER_NVME_WRITE_THROUGH", nvme_write_through, true, buckets, BucketSet::to_string,
+        "buckets, separated by commas, whose objects are copied to the disk as soon as they are stored and not only when they are evicted; `all`, or `none`"),
+    setting!("tier.nvme.rate_min", "KVLEASE_TIER_NVME_RATE_MIN", nvme_rate_min, true, value::size_or_none, |v: &Option<_>| value::or_none(*v),
+        "bytes per second that loads from the disk must reach to be used; below, computing the KV cache again is quicker; `none` for any rate"),
+    setting!("tier.remote.url", "KVLEASE_TIER_REMOTE_URL", remote_url, true, remote_url, |v: &Option<RemoteUrl>| v.as_ref().map_or_else(|| "none".into(), RemoteUrl::to_string),
+        "store that several nodes share: `s3://BUCKET/PREFIX` or `redis://HOST:PORT`; `none` for no such tier"),
+    setting!("tier.remote.lookup_always", "KVLEASE_TIER_REMOTE_LOOKUP_ALWAYS", remote_lookup_always, false, value::flag, bool::to_string,
+        "ask the store for each absent key, and not only for keys that a node announced"),
+    setting!("tier.remote.write_through", "KVLEASE_TIER_REMOTE_WRITE_THROUGH", remote_write_through, true, buckets, BucketSet::to_string,
+        "buckets, separated by commas, whose objects are copied to the store as soon as they are stored; `all`, or `none`"),
+    setting!("tier.remote.rate_min", "KVLEASE_TIER_REMOTE_RATE_MIN", remote_rate_min, true, value::size_or_none, |v: &Option<_>| value::or_none(*v),
+        "bytes per second that loads from the store must reach to be used; `none` for any rate"),
+    setting!("tier.remote.find_timeout_s", "KVLEASE_TIER_REMOTE_FIND_TIMEOUT_S", remote_find_timeout, false, value::seconds, seconds,
+        "longest time, in seconds, that a look-up waits for the store"),
+    setting!("tier.remote.timeout_s", "KVLEASE_TIER_REMOTE_TIMEOUT_S", remote_timeout, false, value::seconds, seconds,
+        "longest time, in seconds, of a transfer to or from the store"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
         "`human`, or `json`: one object a line"),
     setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),
@@ -255,6 +312,18 @@ fn segment_name(text: &str) -> Result<SegmentName, String> {
 fn directory(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("write an absolute path".into()) }
+}
+
+fn directory_or_none(text: &str) -> Result<Option<PathBuf>, String> {
+    if text == "none" { Ok(None) } else { directory(text).map(Some) }
+}
+
+fn buckets(text: &str) -> Result<BucketSet, String> {
+    text.parse().map_err(|error: std::convert::Infallible| match error {})
+}
+
+fn remote_url(text: &str) -> Result<Option<RemoteUrl>, String> {
+    if text == "none" { Ok(None) } else { RemoteUrl::new(text).map(Some) }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -1,6 +1,9 @@
 //! Errors for names that no setting has, with the nearest name that one has.
 
-use super::{error::ConfigError, settings::SETTINGS};
+use super::{
+    error::ConfigError,
+    settings::{SETTINGS, Setting, split},
+};
 
 /// The beginning of every variable, which makes none like another.
 const PREFIX: &str = "KVLEASE_";
@@ -24,15 +27,15 @@ pub(super) fn section(name: &str, origin: &str) -> ConfigError {
 
 /// The error for a path that no setting has.
 pub(super) fn path(path: &str, value: &str, origin: &str) -> ConfigError {
-    let section = path.split('.').next().unwrap_or_default();
+    let section = split(path).0;
     let paths = SETTINGS.iter().map(|setting| setting.path);
-    let keys = SETTINGS.iter().map(|setting| key(setting.path));
-    let without_section = (section == path).then(|| nearest(path, keys)).flatten();
+    let keys = SETTINGS.iter().map(Setting::key);
+    let without_section = section.is_empty().then(|| nearest(path, keys)).flatten();
     let remedy = if let Some(key) = without_section {
         let sections: Vec<_> = SETTINGS
             .iter()
-            .filter_map(|setting| setting.path.strip_suffix(key)?.strip_suffix('.'))
-            .map(|section| format!("[{section}]"))
+            .filter(|setting| setting.key() == key)
+            .map(|setting| format!("[{}]", setting.section()))
             .collect();
         format!("did you mean `{key}` in the section {}?", sections.join(" or "))
     } else if let Some(meant) = nearest(path, paths) {
@@ -40,7 +43,8 @@ pub(super) fn path(path: &str, value: &str, origin: &str) -> ConfigError {
     } else if is_section(section) {
         let keys: Vec<_> = SETTINGS
             .iter()
-            .filter_map(|setting| setting.path.strip_prefix(section)?.strip_prefix('.'))
+            .filter(|setting| setting.section() == section)
+            .map(Setting::key)
             .collect();
         format!("in {section} there are {}", keys.join(", "))
     } else {
@@ -74,11 +78,7 @@ fn one_of_the_sections() -> String {
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().filter_map(|setting| Some(setting.path.split_once('.')?.0))
-}
-
-fn key(path: &'static str) -> &'static str {
-    path.split_once('.').map_or(path, |(_, key)| key)
+    SETTINGS.iter().map(Setting::section)
 }
 
 /// The known name that was probably meant.
@@ -118,7 +118,10 @@ mod tests {
         let line = path("cache.frobnication", "1", "file").to_string();
         assert!(line.contains("in cache there are capacity, shared_memory_name"), "{line}");
         for line in [path("transfer.a", "1", "file"), section("transfer", "file")] {
-            assert!(line.to_string().contains("server, cache, lease, log"), "{line}");
+            assert!(
+                line.to_string().contains("server, cache, lease, tier.nvme, tier.remote, log"),
+                "{line}"
+            );
         }
         let line = variable("KVLEASE_FROBNICATION", "1").to_string();
         assert!(line.contains("KVLEASE_LISTEN") && line.contains("KVLEASE_LOG_LEVEL"), "{line}");

@@ -8,8 +8,9 @@ use kvlease_api::{
     OCTETS, ReportQuery,
 };
 use kvlease_cache::ListCursor;
-use kvlease_engine::READ_PIECE_MAX;
+use kvlease_engine::{READ_PIECE_MAX, Removed};
 use kvlease_types::{Caller, Checksum, KEY_LEN_MAX};
+use tokio::time::Instant;
 
 use super::{
     body::Body,
@@ -28,7 +29,8 @@ const LISTED_LEN_MAX: usize = 6 * KEY_LEN_MAX + 128;
 
 pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
     let (bucket, key) = names.object();
-    let read = context.engine.read(caller, bucket.as_str(), key.as_str())?;
+    let until = Instant::now() + context.config.lease_wait_max;
+    let read = context.engine.read_or_load(caller, bucket.as_str(), key.as_str(), until).await?;
     let len = usize::try_from(read.left()).unwrap_or(usize::MAX);
     let held = if len > SMALL_REPLY_LEN {
         Some(Arc::new(reply::memory(context, Purpose::Replies, len.min(PIECES_LEN_MAX)).await?))
@@ -40,11 +42,20 @@ pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> An
     Ok(object(Body::Object(Box::new(read), held), checksum))
 }
 
-pub(super) fn head(context: &Context, names: &Names) -> Answer {
+pub(super) async fn head(context: &Context, names: &Names) -> Answer {
     let (bucket, key) = names.object();
-    let info = context.engine.stat(bucket.as_str(), key.as_str()).ok_or_else(absent)?;
-    let mut response = object(Body::Full(None), info.checksum);
-    response.headers_mut().insert(header::CONTENT_LENGTH, info.len.bytes().into());
+    let (bucket, key) = (bucket.as_str(), key.as_str());
+    let (len, checksum) = match context.engine.stat(bucket, key) {
+        Some(info) => (info.len, info.checksum),
+        None => {
+            let until = Instant::now() + context.config.lease_wait_max;
+            let found = context.engine.stat_in_tiers(bucket, key, until).await;
+            let (stat, _) = found.ok_or_else(absent)?;
+            (stat.len, stat.checksum)
+        }
+    };
+    let mut response = object(Body::Full(None), checksum);
+    response.headers_mut().insert(header::CONTENT_LENGTH, len.bytes().into());
     Ok(response)
 }
 
@@ -55,9 +66,19 @@ pub(super) fn locations(context: &Context, names: &Names) -> Answer {
     Ok(reply::json(&LocationsReply { locations }))
 }
 
-pub(super) fn remove(context: &Context, caller: &Caller, names: &Names) -> Answer {
+pub(super) async fn remove(context: &Context, caller: &Caller, names: &Names) -> Answer {
     let (bucket, key) = names.object();
-    for outcome in context.engine.remove(caller, bucket.as_str(), &[key.as_str()]) {
+    let keys = [key.as_str()];
+    let removed = context.engine.remove_everywhere(caller, bucket.as_str(), &keys).await;
+    for Removed { outcome, left_in } in removed {
+        if !left_in.is_empty() {
+            let text = format!(
+                "removed from memory; a tier failed and may have it still: remove it again once \
+                 the tier works, tiers=`{}`",
+                left_in.join(",")
+            );
+            return Err(Refusal::new(ErrorCode::Unavailable, text));
+        }
         outcome?;
     }
     Ok(reply::empty())

@@ -10,7 +10,7 @@ use kvlease_cache::Lease;
 use kvlease_engine::Grants;
 use kvlease_types::{Miss, Mode};
 
-use super::answers::grants_len;
+use super::{answers::grants_len, names::Names};
 use crate::{connection_memory::Held, context::Context, metrics::LeaseTally};
 
 /// An acquire that waits for pending objects, in a task of its own, so that later frames of its
@@ -51,7 +51,7 @@ impl Awaited {
         let outcomes = grants.outcomes();
         // In prefix mode the keys behind the pending one follow, which has the last outcome.
         let is_needed = |place: usize| match outcomes.get(place) {
-            Some(outcome) => matches!(outcome, Err(Miss::Pending)),
+            Some(outcome) => matches!(outcome, Err(miss) if miss.is_awaited()),
             None => true,
         };
         let keys = keys.as_slice().iter().enumerate();
@@ -61,38 +61,7 @@ impl Awaited {
 
     /// Memory of the wait, beside its task.
     pub(super) fn len(&self) -> usize {
-        let each = size_of::<&str>() + size_of::<u32>() + size_of::<Result<Lease, Miss>>();
-        self.bucket.len() + self.keys.text.len() + self.keys.ends.len() * each
-    }
-}
-
-/// Names in one piece of memory, each in its place. Names that are not needed are empty.
-#[derive(Default)]
-struct Names {
-    text: String,
-    /// Where each name ends.
-    ends: Vec<u32>,
-}
-
-impl Names {
-    fn as_slices(&self) -> Vec<&str> {
-        let mut from = 0;
-        let name =
-            |end: &u32| &self.text[std::mem::replace(&mut from, *end as usize)..*end as usize];
-        self.ends.iter().map(name).collect()
-    }
-}
-
-impl<'a> FromIterator<&'a str> for Names {
-    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        let mut all = Self::default();
-        for name in names {
-            all.text.push_str(name);
-            all.ends.push(u32::try_from(all.text.len()).expect("the names were in one frame"));
-        }
-        all.text.shrink_to_fit();
-        all.ends.shrink_to_fit();
-        all
+        self.bucket.len() + self.keys.memory(size_of::<Result<Lease, Miss>>())
     }
 }
 

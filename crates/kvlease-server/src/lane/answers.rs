@@ -111,6 +111,11 @@ pub(super) fn answer_len_max(request: &Result<Request<'_>, Malformed>) -> usize 
     HEAD_LEN + items
 }
 
+/// Bytes of an answer with this many statuses.
+pub(super) const fn statuses_len(statuses: usize) -> usize {
+    HEAD_LEN + statuses * RECORD_LEN
+}
+
 /// Bytes of the answer to an acquire that has waited.
 pub(super) fn grants_len(grants: &Grants) -> usize {
     let each = |extents: &[Extent]| RECORD_LEN + size_of_val(extents);

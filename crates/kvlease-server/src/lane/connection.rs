@@ -12,12 +12,11 @@ use tokio::{
 };
 
 use super::{
-    acquire::Wait,
-    answers::{answer_len_max, grants_len},
+    answers::answer_len_max,
     handshake,
     inbox::Inbox,
     leases, outgoing,
-    session::Session,
+    session::{Session, Waited},
 };
 use crate::context::Context;
 
@@ -125,7 +124,7 @@ enum Event {
     /// Bytes are here.
     Received,
     /// An acquire has waited.
-    Waited(Wait),
+    Waited(Waited),
     /// A frame did not become whole in time.
     Late,
     /// The client has gone.
@@ -174,11 +173,11 @@ async fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> Next 
     Next::Frames
 }
 
-/// Answers an acquire that has waited. Returns whether there was memory for it.
-async fn deliver(session: &mut Session, waited: Wait) -> bool {
+/// Answers a request that has waited. Returns whether there was memory for it.
+async fn deliver(session: &mut Session, waited: Waited) -> bool {
     let context = Arc::clone(&session.context);
     let limit = context.config.put_stall_timeout;
-    let room = session.out.make_room(grants_len(&waited.grants), &context.memory, limit).await;
+    let room = session.out.make_room(waited.answer_len(), &context.memory, limit).await;
     if room {
         session.deliver(waited);
         session.out.fit();

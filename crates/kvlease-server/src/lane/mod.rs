@@ -12,12 +12,14 @@
 mod accept;
 mod acquire;
 mod answers;
+mod asked;
 mod connection;
 mod directory;
 mod handshake;
 mod inbox;
 mod leases;
 mod listening;
+mod names;
 mod outgoing;
 mod peer;
 mod reservations;

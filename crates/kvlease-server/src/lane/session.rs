@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 
 use super::{
     acquire::{self, Awaited, Wait},
-    answers::Answers,
+    answers::{Answers, grants_len, statuses_len},
+    asked::{Asked, Question, status_of_remove},
     leases,
     reservations::Reservations,
 };
@@ -31,8 +32,8 @@ const WAITS_SHARE: usize = 4;
 pub(super) struct Session {
     pub(super) context: Arc<Context>,
     pub(super) reservations: Reservations,
-    /// Acquires that wait for a writer.
-    pub(super) waits: JoinSet<Wait>,
+    /// Requests that wait: acquires for a writer or a tier, look-ups and removals for a tier.
+    pub(super) waits: JoinSet<Waited>,
     /// Memory that they hold.
     waits_memory: usize,
     /// Answers that were not sent yet.
@@ -120,11 +121,15 @@ impl Session {
                 write_renewed(self.out.bytes(), number, ttl, &self.statuses);
             }
             Request::Exists(lookup) => {
-                self.exists(lookup);
+                if self.exists(number, &lookup, started) {
+                    return Ok(Answered::Later);
+                }
                 self.done(Kind::Exists, number, false);
             }
             Request::Remove(lookup) => {
-                self.remove(lookup);
+                if self.remove(number, &lookup, started) {
+                    return Ok(Answered::Later);
+                }
                 self.done(Kind::Remove, number, false);
             }
             Request::Reserve(reserve) => {
@@ -154,7 +159,8 @@ impl Session {
             let awaited = Awaited::new(acquire, &grants);
             if let Some(held) = self.memory_of_wait(awaited.len()) {
                 let wait = Wait { request: frame.request, grants, started, held };
-                self.waits.spawn(wait.run(Arc::clone(&self.context), awaited));
+                let context = Arc::clone(&self.context);
+                self.waits.spawn(async { Waited::Acquire(wait.run(context, awaited).await) });
                 return Answered::Later;
             }
         }
@@ -175,25 +181,61 @@ impl Session {
         held
     }
 
-    /// Answers an acquire that has waited.
-    pub(super) fn deliver(&mut self, waited: Wait) {
-        let Wait { request, grants, started, held } = waited;
-        self.waits_memory -= held.len();
-        acquire::answer(&self.context, request, grants, self.out.bytes());
-        self.context.metrics.lane.answered(Some(Kind::Acquire), None, started.elapsed());
+    /// Answers a request that has waited.
+    pub(super) fn deliver(&mut self, waited: Waited) {
+        match waited {
+            Waited::Acquire(Wait { request, grants, started, held }) => {
+                self.waits_memory -= held.len();
+                acquire::answer(&self.context, request, grants, self.out.bytes());
+                self.context.metrics.lane.answered(Some(Kind::Acquire), None, started.elapsed());
+            }
+            Waited::Asked(Asked { request, kind, statuses, started, held }) => {
+                self.waits_memory -= held.len();
+                self.statuses = statuses;
+                self.done(kind, request, false);
+                self.context.metrics.lane.answered(Some(kind), None, started.elapsed());
+            }
+        }
     }
 
-    fn exists(&mut self, Lookup { mode, bucket, keys }: Lookup<'_>) {
-        let found = self.context.engine.exists(&self.caller, bucket, keys.as_slice(), mode);
+    /// Looks objects up. Returns true if a tier has to be asked: then the answer is given later, by
+    /// [`Self::deliver`].
+    fn exists(&mut self, request: u64, lookup: &Lookup<'_>, started: Instant) -> bool {
+        let Lookup { mode, bucket, ref keys } = *lookup;
+        let engine = &self.context.engine;
+        let found = engine.exists(&self.caller, bucket, keys.as_slice(), mode);
+        if engine.has_to_ask(bucket, keys.as_slice(), &found)
+            && self.ask(request, Kind::Exists, lookup, started)
+        {
+            return true;
+        }
         self.statuses.extend(found.into_iter().map(DoneStatus::of_exists));
+        false
     }
 
-    fn remove(&mut self, Lookup { bucket, keys, .. }: Lookup<'_>) {
-        let outcomes = self.context.engine.remove(&self.caller, bucket, keys.as_slice());
-        let status = |outcome: Result<(), _>| {
-            outcome.map_or_else(DoneStatus::of_remove, |()| DoneStatus::Done)
-        };
-        self.statuses.extend(outcomes.into_iter().map(status));
+    /// Removes objects. Returns true if there are tiers to remove them from as well: then the answer is
+    /// given later, by [`Self::deliver`].
+    fn remove(&mut self, request: u64, lookup: &Lookup<'_>, started: Instant) -> bool {
+        let has_tiers = self.context.engine.has_tiers();
+        if has_tiers && self.ask(request, Kind::Remove, lookup, started) {
+            return true;
+        }
+        let engine = &self.context.engine;
+        let outcomes = engine.remove(&self.caller, lookup.bucket, lookup.keys.as_slice());
+        self.statuses.extend(outcomes.into_iter().map(status_of_remove));
+        false
+    }
+
+    /// Asks the tiers in a task of its own. Returns false if there is no memory for that.
+    fn ask(&mut self, request: u64, kind: Kind, lookup: &Lookup<'_>, started: Instant) -> bool {
+        let question = Question::new(kind, lookup);
+        let Some(held) = self.memory_of_wait(question.len()) else { return false };
+        let (context, caller) = (Arc::clone(&self.context), self.caller);
+        self.waits.spawn(async move {
+            let statuses = question.ask(&context, &caller).await;
+            Waited::Asked(Asked { request, kind, statuses, started, held })
+        });
+        true
     }
 
     /// Answers with the statuses, unless the client wants no answer.
@@ -214,6 +256,22 @@ impl Session {
     pub(super) fn shrink(&mut self) {
         self.out.shrink();
         self.statuses = Vec::new();
+    }
+}
+
+/// A request that has waited.
+pub(super) enum Waited {
+    Acquire(Wait),
+    Asked(Asked),
+}
+
+impl Waited {
+    /// Bytes of its answer.
+    pub(super) fn answer_len(&self) -> usize {
+        match self {
+            Self::Acquire(wait) => grants_len(&wait.grants),
+            Self::Asked(asked) => statuses_len(asked.statuses.len()),
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! Metrics of the catalog and the engine, read at every scrape.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use kvlease_engine::{CounterUnit, CountersSnapshot, Engine, EngineStats};
+use kvlease_engine::{CountersSnapshot, Engine, EngineStats};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
+
+use super::total;
 
 /// A metric that is read from the engine.
 struct Reading {
@@ -106,17 +108,14 @@ impl Collector for EngineCollector {
             }?;
         }
         for row in CountersSnapshot::ROWS {
-            let total = (row.read)(&stats.counters);
-            let mut write =
-                |unit, metric: &dyn EncodeMetric| write(row.name, row.help, unit, metric);
-            match row.unit {
-                CounterUnit::Count => write(None, &ConstCounter::new(total)),
-                CounterUnit::Bytes => write(Some(Unit::Bytes), &ConstCounter::new(total)),
-                CounterUnit::Nanoseconds => {
-                    let seconds = Duration::from_nanos(total).as_secs_f64();
-                    write(Some(Unit::Seconds), &ConstCounter::new(seconds))
-                }
-            }?;
+            let unit = total::unit(row.unit);
+            let metric = encoder.encode_descriptor(
+                row.name,
+                row.help,
+                unit.as_ref(),
+                MetricType::Counter,
+            )?;
+            total::encode(row.unit, (row.read)(&stats.counters), metric)?;
         }
         Ok(())
     }

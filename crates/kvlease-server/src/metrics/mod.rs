@@ -9,6 +9,8 @@ mod latency;
 mod miss;
 mod operation;
 mod prometheus;
+mod tiers;
+mod total;
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -33,6 +35,7 @@ use miss::Misses;
 pub(crate) use operation::operation;
 use operation::{LatencyLabels, RequestLabels, endpoints, place};
 pub(crate) use prometheus::prometheus_text;
+use tiers::TierCollector;
 
 use crate::logging::lines_dropped;
 
@@ -111,7 +114,9 @@ impl Metrics {
         };
         metrics.register_plain();
         metrics.register_memory(connection_memory_max);
+        let tiers = TierCollector::new(Arc::clone(&engine));
         metrics.registry.register_collector(Box::new(EngineCollector::new(engine)));
+        metrics.registry.register_collector(Box::new(tiers));
         metrics
     }
 

@@ -1,0 +1,66 @@
+//! URL of a remote tier. It may have a password, which is never shown.
+
+use std::fmt;
+
+/// Place of the user and password in a URL that is shown.
+const HIDDEN: &str = "***";
+
+/// URL with a scheme.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteUrl(String);
+
+impl RemoteUrl {
+    pub(super) fn new(text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => {
+                Err("write a URL such as `s3://BUCKET/PREFIX` or `redis://HOST:6379`, or `none`"
+                    .into())
+            }
+        }
+    }
+
+    /// The URL with its credentials, for the store.
+    pub fn with_credentials(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("://").expect("it was checked");
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        match authority.rsplit_once('@') {
+            Some((_, host)) => write!(f, "{scheme}://{HIDDEN}@{host}{path}"),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_shown() {
+        for (url, shown) in [
+            ("redis://user:secret@host:1/0", "redis://***@host:1/0"),
+            ("redis://:se@cret@host:1", "redis://***@host:1"),
+            ("s3://bucket/prefix@x", "s3://bucket/prefix@x"),
+        ] {
+            let url = RemoteUrl::new(url).expect("a URL");
+            assert_eq!((url.to_string(), format!("{url:?}")), (shown.into(), shown.into()));
+        }
+        for text in ["", "host:1", "://x", "redis://"] {
+            RemoteUrl::new(text).expect_err(text);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Metrics of the tiers below the arena, read at every scrape, with the kind of the tier as a label.
+
+use std::{fmt, sync::Arc};
+
+use kvlease_engine::{Engine, TierSnapshot, TierStats};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+    registry::Unit,
+};
+
+use super::total;
+
+/// The name of the label.
+const TIER: &str = "tier";
+
+/// A gauge of a tier. `None` where it is not known.
+struct Reading {
+    name: &'static str,
+    help: &'static str,
+    bytes: bool,
+    read: fn(&TierStats) -> Option<u64>,
+}
+
+#[rustfmt::skip]
+const READINGS: &[Reading] = &[
+    Reading { name: "tier_objects", help: "Objects in the tier", bytes: false, read: |s| s.usage.objects },
+    Reading { name: "tier_used", help: "Bytes that they take, with what the tier stores beside them", bytes: true, read: |s| Some(s.usage.used?.bytes()) },
+    Reading { name: "tier_capacity", help: "Size of the tier", bytes: true, read: |s| Some(s.usage.capacity?.bytes()) },
+    Reading { name: "tier_queued", help: "Objects that wait to be copied to the tier", bytes: false, read: |s| Some(s.queued as u64) },
+    Reading { name: "tier_broken", help: "1 while the tier is left alone since it fails", bytes: false, read: |s| Some(s.broken.into()) },
+    Reading { name: "tier_load_rate", help: "Bytes a second of its loads, lately", bytes: false, read: |s| s.load_rate },
+];
+
+/// Reads the tiers at every scrape.
+pub(super) struct TierCollector(Arc<Engine>);
+
+impl TierCollector {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self(engine)
+    }
+}
+
+impl fmt::Debug for TierCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TierCollector")
+    }
+}
+
+impl Collector for TierCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let tiers = self.0.tiers();
+        if tiers.is_empty() {
+            return Ok(());
+        }
+        for Reading { name, help, bytes, read } in READINGS {
+            let unit = bytes.then_some(Unit::Bytes);
+            let mut family =
+                encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+            for tier in &tiers {
+                if let Some(value) = read(tier) {
+                    let labels = [(TIER, tier.kind)];
+                    let metric = family.encode_family(&labels)?;
+                    ConstGauge::new(value).encode(metric)?;
+                }
+            }
+        }
+        for row in TierSnapshot::ROWS {
+            let (name, unit) = (format!("tier_{}", row.name), total::unit(row.unit));
+            let mut family =
+                encoder.encode_descriptor(&name, row.help, unit.as_ref(), MetricType::Counter)?;
+            for tier in &tiers {
+                let labels = [(TIER, tier.kind)];
+                let metric = family.encode_family(&labels)?;
+                total::encode(row.unit, (row.read)(&tier.counters), metric)?;
+            }
+        }
+        Ok(())
+    }
+}
