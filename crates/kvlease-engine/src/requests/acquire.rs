@@ -7,25 +7,7 @@ use kvlease_types::{Caller, Miss, Mode, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::part::PART;
-use crate::{clock::now, grants::Grants, shared::Shared};
-
-/// Keys for which the tiers were asked.
-#[derive(Default)]
-struct Asked {
-    from: usize,
-    until: usize,
-    /// Whether each was found.
-    found: Vec<bool>,
-}
-
-impl Asked {
-    fn has_found(&self, place: usize) -> bool {
-        place
-            .checked_sub(self.from)
-            .and_then(|place| self.found.get(place))
-            .is_some_and(|found| *found)
-    }
-}
+use crate::{clock::now, grants::Grants, shared::Shared, tiers::Asked};
 
 impl Shared {
     /// See [`Engine::acquire`](crate::Engine::acquire).
@@ -56,21 +38,17 @@ impl Shared {
         while let Some(place) = grants.next_awaited(index) {
             // Past the deadline the rest is looked at once more, without a wait.
             index = place + 1;
-            let elsewhere = grants.is_elsewhere(place);
-            if elsewhere {
-                if place >= asked.until {
-                    let found = self.ask_and_promote(bucket, &keys[place..], mode, until).await;
-                    asked = Asked { from: place, until: place + found.len(), found };
+            if grants.is_elsewhere(place) {
+                if place >= asked.until() {
+                    asked = self.ask_tiers(bucket, keys, place, until).await;
                 }
-            } else if !self.write_ends(bucket, keys[place], until).await {
-                continue;
-            }
-            self.acquire_again(grants, bucket, keys, mode, place);
-            if !elsewhere || !grants.is_elsewhere(place) {
-                // It may be pending now, as the object of another write of the same key.
+                if self.promote_rest(grants, bucket, keys, mode, place, &asked) {
+                    index = place;
+                }
+            } else if self.write_ends(bucket, keys[place], until).await {
+                self.acquire_again(grants, bucket, keys, mode, place);
+                // A next write of the same key may have begun.
                 index = place;
-            } else if !asked.has_found(place) {
-                grants.outcomes[place] = Err(Miss::Absent);
             }
         }
         self.counters.lease_waits.increment();
@@ -140,33 +118,6 @@ impl Shared {
                 && let Some(miss) = grants.outcomes[first..].iter().position(Result::is_err)
             {
                 return grants.truncate(first + miss + 1);
-            }
-        }
-    }
-
-    /// Starts to bring absent objects from the tiers that have them, from outcome `first` on, whose key
-    /// is the first of `keys`. In prefix mode also those that follow the first absent one.
-    fn promote_missing(
-        self: &Arc<Self>,
-        grants: &mut Grants,
-        first: usize,
-        bucket: &str,
-        keys: &[&str],
-        mode: Mode,
-    ) {
-        for place in first..grants.outcomes.len() {
-            let Err(miss) = grants.outcomes[place] else { continue };
-            if !miss.is_absence() {
-                continue;
-            }
-            let outcome = self.promote(bucket, keys[place - first], miss);
-            grants.outcomes[place] = Err(outcome);
-            if mode == Mode::Prefix {
-                if outcome == Miss::Pending && place >= grants.promoted_to {
-                    let next = &keys[place - first + 1..];
-                    grants.promoted_to = place + 1 + self.promote_ahead(bucket, next);
-                }
-                return;
             }
         }
     }

@@ -59,9 +59,9 @@ impl Shared {
             let known = found.len();
             found.extend(self.exists(caller, bucket, &keys[known..], Mode::Each));
         }
-        let asked = self.ask_tiers(bucket, keys, until).await;
-        for (there, asked) in found.iter_mut().zip(asked) {
-            *there = *there || asked.is_some();
+        let asked = self.ask_tiers(bucket, keys, 0, until).await;
+        for (place, there) in found.iter_mut().enumerate() {
+            *there = *there || asked.found(place).is_some();
         }
         if mode == Mode::Prefix
             && let Some(miss) = found.iter().position(|there| !there)

@@ -92,7 +92,7 @@ impl Shared {
         let storing = level.tier().store(&stored, Box::new(source));
         let outcome = level.call(level.config.timeout, storing).await;
         let counters = &level.counters;
-        counters.store_time.add_time(started.elapsed());
+        counters.writing.add_time(started.elapsed());
         match outcome {
             Ok(Stored::Written(len)) => {
                 counters.stores.increment();

@@ -18,8 +18,8 @@ impl Shared {
                 return Some((stat, floor.level.tier().kind()));
             }
         }
-        let found = self.ask_tiers(bucket, &[key], until).await;
-        found.into_iter().flatten().next().map(|found| found.described())
+        let asked = self.ask_tiers(bucket, &[key], 0, until).await;
+        asked.found(0).map(|found| (found.stat, found.floor.level.tier().kind()))
     }
 
     /// See [`Engine::list_tier`](crate::Engine::list_tier).

@@ -1,9 +1,8 @@
 //! Look-ups in tiers that do not know by themselves what they have.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use kvlease_tier::{Presence, Stat};
-use kvlease_types::Mode;
 use tokio::time;
 
 use super::stack::Floor;
@@ -12,26 +11,41 @@ use crate::shared::Shared;
 /// Object found in a tier.
 #[derive(Debug)]
 pub(crate) struct FoundIn<'a> {
-    floor: &'a Floor,
-    stat: Stat,
+    pub(super) floor: &'a Floor,
+    pub(super) stat: Stat,
 }
 
-impl FoundIn<'_> {
-    /// The object, and the kind of the tier.
-    pub(super) fn described(&self) -> (Stat, &'static str) {
-        (self.stat, self.floor.level.tier().kind())
+/// Answer of the tiers about keys of a request.
+#[derive(Default, Debug)]
+pub(crate) struct Asked<'a> {
+    /// Place of the first key.
+    from: usize,
+    found: Vec<Option<FoundIn<'a>>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Place behind the last key.
+    pub(crate) fn until(&self) -> usize {
+        self.from + self.found.len()
+    }
+
+    /// The object of the key at this place.
+    pub(crate) fn found(&self, place: usize) -> Option<&FoundIn<'a>> {
+        self.found.get(place.checked_sub(self.from)?)?.as_ref()
     }
 }
 
 impl Shared {
-    /// Asks the tiers that have to be asked for these keys, each once for all of them, and not longer
-    /// than until `until`. Returns what was found of each key, in order.
+    /// Asks the tiers that have to be asked for the keys from the one at `place` on, each once for all of
+    /// them, and not longer than until `until`.
     pub(crate) async fn ask_tiers(
         &self,
         bucket: &str,
         keys: &[&str],
+        place: usize,
         until: time::Instant,
-    ) -> Vec<Option<FoundIn<'_>>> {
+    ) -> Asked<'_> {
+        let keys = &keys[place..];
         let mut found: Vec<Option<FoundIn<'_>>> = keys.iter().map(|_| None).collect();
         for floor in self.tiers.floors() {
             let is_open = |place: &usize| {
@@ -49,39 +63,7 @@ impl Shared {
                 found[*place] = stat.map(|stat| FoundIn { floor, stat });
             }
         }
-        found
-    }
-
-    /// Asks the tiers for absent objects, and starts to bring those that are found; in prefix mode up to
-    /// the first that is not. Returns, in order, whether each was found.
-    pub(crate) async fn ask_and_promote(
-        self: &Arc<Self>,
-        bucket: &str,
-        keys: &[&str],
-        mode: Mode,
-        until: time::Instant,
-    ) -> Vec<bool> {
-        let found = self.ask_tiers(bucket, keys, until).await;
-        let mut is_found: Vec<bool> = Vec::with_capacity(keys.len());
-        for (key, found) in keys.iter().zip(&found) {
-            is_found.push(found.is_some());
-            match found {
-                Some(FoundIn { floor, stat }) if floor.level.admits(true) => {
-                    self.start_promotion(floor, bucket, key, *stat);
-                }
-                None if mode == Mode::Prefix && !self.is_near(bucket, key) => break,
-                _ => {}
-            }
-        }
-        is_found.resize(keys.len(), false);
-        is_found
-    }
-
-    /// Whether the object is in the arena, on its way into it, or known to be in a tier.
-    fn is_near(&self, bucket: &str, key: &str) -> bool {
-        let mut near = self.tiers.hold(bucket, key);
-        self.state().catalog.contains_many(bucket, &[key], |found| near |= found);
-        near
+        Asked { from: place, found }
     }
 }
 
@@ -95,7 +77,7 @@ impl Floor {
         let find = level.call(level.config.find_timeout, find);
         let found = time::timeout_at(until, find).await;
         level.counters.lookups.increment();
-        level.counters.lookup_time.add_time(started.elapsed());
+        level.counters.looking_up.add_time(started.elapsed());
         match found {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {

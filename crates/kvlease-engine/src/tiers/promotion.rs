@@ -3,10 +3,17 @@
 use std::{sync::Arc, time::Instant};
 
 use kvlease_tier::{Destination, Loaded, Name, Presence, Stat};
-use kvlease_types::{BucketName, ByteSize, Caller, Key, Miss, WriteRefused};
+use kvlease_types::{BucketName, ByteSize, Caller, Key, Miss, Mode, WriteRefused};
 
-use super::{level::Level, stack::Floor, transfer::ArenaDestination};
-use crate::{clock::now, cursor::Cursor, held_space::HeldSpace, shared::Shared, write::Write};
+use super::{
+    level::Level,
+    lookup::{Asked, FoundIn},
+    stack::Floor,
+    transfer::ArenaDestination,
+};
+use crate::{
+    clock::now, cursor::Cursor, grants::Grants, held_space::HeldSpace, shared::Shared, write::Write,
+};
 
 /// Part of the arena that promotions under way may take.
 const PROMOTING_PART: u64 = 4;
@@ -19,38 +26,117 @@ const AHEAD_MAX: usize = 1024;
 const MEASURED_LEN_MIN: ByteSize = ByteSize::kib(256);
 
 impl Shared {
+    /// Starts to bring absent objects from the tiers that have them, from outcome `first` on, whose key
+    /// is the first of `keys`. In prefix mode also those that follow the first absent one.
+    pub(crate) fn promote_missing(
+        self: &Arc<Self>,
+        grants: &mut Grants,
+        first: usize,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+    ) {
+        for place in first..grants.outcomes.len() {
+            let Err(miss) = grants.outcomes[place] else { continue };
+            if !miss.is_absence() {
+                continue;
+            }
+            let outcome = self.promote(bucket, keys[place - first], miss);
+            grants.outcomes[place] = Err(outcome);
+            if mode == Mode::Prefix {
+                if outcome == Miss::Pending && place >= grants.promoted_to {
+                    let next = &keys[place - first + 1..];
+                    grants.promoted_to = place + 1 + self.promote_ahead(bucket, next);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Starts to bring the objects of a request that are elsewhere, from the key at `place` on, as far as
+    /// there is room. Returns whether that key's object is pending now.
+    pub(crate) fn promote_rest(
+        self: &Arc<Self>,
+        grants: &mut Grants,
+        bucket: &str,
+        keys: &[&str],
+        mode: Mode,
+        place: usize,
+        asked: &Asked<'_>,
+    ) -> bool {
+        for (index, key) in keys.iter().enumerate().skip(place) {
+            if mode == Mode::Each && !grants.is_elsewhere(index) {
+                continue;
+            }
+            let found = match asked.found(index) {
+                Some(found) => Some(self.promote_found(found, bucket, key)),
+                None => self.promote_known(bucket, key),
+            };
+            let outcome = found.unwrap_or(Miss::Absent);
+            // In prefix mode the key at `place` has the last outcome.
+            if let Some(open) = grants.outcomes.get_mut(index) {
+                *open = Err(outcome);
+            }
+            let goes_on = outcome == Miss::Pending
+                || found.is_none() && (mode == Mode::Each || self.is_in_arena(bucket, key));
+            if !goes_on {
+                break;
+            }
+        }
+        matches!(grants.outcomes[place], Err(Miss::Pending))
+    }
+
     /// Starts to bring an absent object from a tier that is known to have it. Returns the outcome for
     /// its reader: pending while it comes, [`Miss::Elsewhere`] if a tier has to be asked first or the
     /// arena has no room, else the `miss` that it was.
-    pub(crate) fn promote(self: &Arc<Self>, bucket: &str, key: &str, miss: Miss) -> Miss {
-        let mut outcome = miss;
-        for (floor, presence) in self.tiers.holders(bucket, key) {
-            match presence {
-                Presence::Here(stat) if floor.level.admits(true) => {
-                    return self.start_promotion(floor, bucket, key, stat);
-                }
-                Presence::Unknown => outcome = Miss::Elsewhere,
-                _ => {}
-            }
+    fn promote(self: &Arc<Self>, bucket: &str, key: &str, miss: Miss) -> Miss {
+        let unknown = || self.tiers.has_to_be_asked(bucket, key);
+        self.promote_known(bucket, key).unwrap_or_else(|| match unknown() {
+            true => Miss::Elsewhere,
+            false => miss,
+        })
+    }
+
+    /// The same for a tier that need not be asked; `None` if no such tier has the object.
+    fn promote_known(self: &Arc<Self>, bucket: &str, key: &str) -> Option<Miss> {
+        let here = |(floor, presence): (_, Presence)| match presence {
+            Presence::Here(stat) => Some((floor, stat)),
+            Presence::Unknown | Presence::Absent => None,
+        };
+        let mut holders = self.tiers.holders(bucket, key).filter_map(here);
+        let (floor, stat) = holders.find(|(floor, _): &(&Floor, Stat)| floor.level.admits(true))?;
+        Some(self.start_promotion(floor, bucket, key, stat))
+    }
+
+    /// The same for an object that a tier was asked for.
+    fn promote_found(self: &Arc<Self>, found: &FoundIn<'_>, bucket: &str, key: &str) -> Miss {
+        match found.floor.level.admits(true) {
+            true => self.start_promotion(found.floor, bucket, key, found.stat),
+            false => Miss::Absent,
         }
-        outcome
     }
 
     /// Starts to bring what follows an absent object in a prefix, so that the objects come side by side:
     /// up to the first that is neither in the arena nor known to be in a tier. Returns how many that are.
-    pub(crate) fn promote_ahead(self: &Arc<Self>, bucket: &str, keys: &[&str]) -> usize {
+    fn promote_ahead(self: &Arc<Self>, bucket: &str, keys: &[&str]) -> usize {
         let keys = &keys[..keys.len().min(AHEAD_MAX)];
         let mut there = Vec::with_capacity(keys.len());
         self.state().catalog.contains_many(bucket, keys, |found| there.push(found));
         let comes = |(key, there): (&&str, bool)| {
-            there || self.promote(bucket, key, Miss::Absent) == Miss::Pending
+            there || self.promote_known(bucket, key) == Some(Miss::Pending)
         };
         keys.iter().zip(there).take_while(|pair| comes((pair.0, pair.1))).count()
     }
 
+    fn is_in_arena(&self, bucket: &str, key: &str) -> bool {
+        let mut there = false;
+        self.state().catalog.contains_many(bucket, &[key], |found| there = found);
+        there
+    }
+
     /// Takes space for an object of a tier and starts to load it. The object is pending from then on,
     /// so there is one load of it for all readers.
-    pub(super) fn start_promotion(
+    fn start_promotion(
         self: &Arc<Self>,
         floor: &Floor,
         bucket: &str,
@@ -108,7 +194,7 @@ async fn load(level: Arc<Level>, name: Name, stat: Stat, destination: ArenaDesti
         level.rate.end(loaded, Instant::now());
     }
     let counters = &level.counters;
-    counters.load_time.add_time(started.elapsed());
+    counters.loading.add_time(started.elapsed());
     match outcome {
         Ok(Loaded::Complete) => {
             counters.hits.increment();
