@@ -6,6 +6,7 @@
 //!   single words atomically. It checks every bound, and never forms a reference to plain bytes.
 //! * Every byte that enters or leaves shared memory goes through the [`copy`] module.
 //! * [`Digest`] is the checksum of objects, XXH3-64, in a form that a copy carries along.
+//! * [`IoBuffer`] is memory for direct I/O.
 //! * [`ExternalBytes`] and [`ExternalBuffer`] are memory of a caller with a [`KeepAlive`].
 //!
 //! Bytes of shared memory are hostile: clients may write to them at any time. Nothing may be parsed
@@ -25,6 +26,7 @@ mod generations;
 mod guard;
 mod heap;
 mod identity;
+mod io_buffer;
 #[cfg(feature = "python")]
 mod mapped_python;
 mod mapping;
@@ -42,6 +44,7 @@ pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
 pub use generations::GenerationTable;
 pub use heap::trim_heap;
 pub use identity::Identity;
+pub use io_buffer::IoBuffer;
 #[cfg(feature = "python")]
 pub use mapped_python::MappedBytes;
 pub use mapping::{Advice, MappedExtent, Mapping, PAGE};

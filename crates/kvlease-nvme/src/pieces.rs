@@ -1,0 +1,80 @@
+//! Division of a record into the pieces that one read or write moves.
+
+use std::ops::Range;
+
+use crate::format::{BLOCK, record::Layout};
+
+/// Bytes of a piece. The first one has the block of the header besides, so that an object of this
+/// length moves at once.
+pub(crate) const PIECE: usize = 1 << 20;
+
+/// Length of the buffer for a piece.
+pub(crate) const BUFFER_LEN: usize = PIECE + BLOCK;
+
+/// Pieces of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pieces {
+    layout: Layout,
+    len: u64,
+}
+
+impl Pieces {
+    pub(crate) const fn new(layout: Layout, len: u64) -> Self {
+        Self { layout, len }
+    }
+
+    /// Number of pieces.
+    pub(crate) fn count(&self) -> u32 {
+        let behind_header = (self.layout.blocks - 1) * BLOCK as u64;
+        let count = behind_header.div_ceil(PIECE as u64).max(1);
+        u32::try_from(count).expect("a segment has few pieces")
+    }
+
+    /// Bytes of the record that a piece is.
+    pub(crate) fn range(&self, piece: u32) -> Range<u64> {
+        let end = BLOCK as u64 + (u64::from(piece) + 1) * PIECE as u64;
+        let start = if piece == 0 { 0 } else { end - PIECE as u64 };
+        start..end.min(self.layout.blocks * BLOCK as u64)
+    }
+
+    /// Length of a piece.
+    pub(crate) fn piece_len(&self, piece: u32) -> usize {
+        let range = self.range(piece);
+        (range.end - range.start) as usize
+    }
+
+    /// Where the object's bytes are within a piece.
+    pub(crate) fn data(&self, piece: u32) -> Range<usize> {
+        let range = self.range(piece);
+        let start = if piece == 0 { self.layout.data_at as u64 } else { range.start };
+        let end = range.end.min(self.layout.data_at as u64 + self.len);
+        (start - range.start) as usize..(end - range.start) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_the_record_and_its_bytes_once() {
+        let piece = PIECE as u64;
+        for len in [0, 1, 4000, 4096, piece - 1, piece, piece + 1, 5 * piece + 7] {
+            let layout = Layout::of(20, len);
+            let pieces = Pieces::new(layout, len);
+            let mut end = 0;
+            let mut data = 0;
+            for number in 0..pieces.count() {
+                assert_eq!(pieces.range(number).start, end);
+                end = pieces.range(number).end;
+                data += pieces.data(number).len() as u64;
+                assert!(pieces.piece_len(number) <= BUFFER_LEN);
+                assert!(pieces.data(number).end <= pieces.piece_len(number));
+            }
+            assert_eq!(end, layout.blocks * BLOCK as u64);
+            assert_eq!(data, len);
+        }
+        let one = Pieces::new(Layout::of(20, piece), piece);
+        assert_eq!(one.count(), 1, "an object of one piece moves at once");
+    }
+}

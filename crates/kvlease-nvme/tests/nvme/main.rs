@@ -1,0 +1,5 @@
+//! The tier on a real file.
+
+mod contents;
+mod fixture;
+mod opening;
