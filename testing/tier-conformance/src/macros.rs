@@ -80,6 +80,7 @@ macro_rules! conformance_cases {
             close_during_calls
             reopened_after_close
             reopened_without_close
+            reopened_in_any_order
             more_than_it_holds
             flipped_bit
             truncated_object

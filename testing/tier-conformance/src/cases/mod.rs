@@ -8,6 +8,7 @@ mod damage;
 mod lookups;
 mod names;
 mod removal;
+mod restarts;
 mod stores;
 mod trouble;
 
@@ -39,6 +40,7 @@ use removal::{
     kind_and_place, listing_in_pages, listing_of_a_prefix, listing_of_no_bucket,
     no_secret_is_shown, removal, removal_of_many, removal_survives_reopening, usage,
 };
+use restarts::reopened_in_any_order;
 use stores::{
     changed_source, failed_store_leaves_what_was_there, second_store_of_a_name,
     second_store_of_other_bytes, source_of_other_bytes, store_after_removal, too_large,

@@ -32,7 +32,8 @@ faults! {
         load_of_another_stat store_after_removal readers_during_removals;
     a_forgotten_removal: ForgetsRemoval => removal listing_of_no_bucket;
     a_removal_of_the_first_alone: RemovesFirstOnly => removal_of_many;
-    a_removal_that_ends_with_the_tier: RemovalEndsWithTheTier => removal_survives_reopening;
+    a_removal_that_ends_with_the_tier: RemovalEndsWithTheTier =>
+        removal_survives_reopening reopened_in_any_order;
     an_order_reversed: FindReversed => find_keeps_the_order find_of_many_keys;
     repeats_that_are_forgotten: FindForgetsRepeats => find_keeps_the_order;
     a_look_up_by_prefix: FindByPrefix => absent_objects;
@@ -58,7 +59,8 @@ faults! {
     capacity_that_is_ignored: IgnoresCapacity => more_than_it_holds;
     work_after_the_close: WorksAfterClose => closed_tier;
     objects_lost_at_the_close: LosesAtClose => reopened_after_close close_during_calls;
-    objects_lost_without_a_close: LosesWithoutClose => reopened_without_close;
+    objects_lost_without_a_close: LosesWithoutClose =>
+        reopened_without_close reopened_in_any_order;
     a_poll_that_blocks: BlocksItsCaller => slow_store;
     absence_of_a_stopped_store: AbsentWhenStopped => stopped_store stopped_during_a_load;
     a_tier_blamed_for_an_object: BlamesTheTier => flipped_bit;
