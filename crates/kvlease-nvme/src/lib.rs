@@ -33,6 +33,8 @@ mod segments;
 mod shared;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod ticket;
 mod tier;

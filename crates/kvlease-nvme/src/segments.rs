@@ -182,9 +182,10 @@ impl Segments {
     }
 
     /// The oldest sealed segment, if too few are free. It stays where it is until
-    /// [`Self::end_reclaim`].
+    /// [`Self::end_reclaim`]. Waits for readers rather than start without room to write on.
     pub(crate) fn start_reclaim(&self) -> Option<(u32, u64)> {
-        if self.free.len() + self.draining.len() >= FREE_MIN {
+        let waits = self.free.is_empty() && !self.draining.is_empty();
+        if waits || self.free.len() + self.draining.len() >= FREE_MIN {
             return None;
         }
         let segment = *self.sealed.front()?;

@@ -18,6 +18,7 @@ use crate::{
     format::{BLOCK, segment_header},
     pieces::BUFFER_LEN,
     shared::Shared,
+    state::State,
     table,
 };
 
@@ -91,7 +92,7 @@ impl Maintenance {
 
     /// Does what is needed most. False if nothing is, or it failed.
     fn step(&mut self) -> bool {
-        let result = self.start_next(false).and_then(|is_started| {
+        let result = self.start_next(false, |_| {}).and_then(|is_started| {
             if is_started || self.seal() { Ok(true) } else { self.reclaim() }
         });
         result.unwrap_or_else(|error| {
@@ -104,8 +105,13 @@ impl Maintenance {
         })
     }
 
-    /// Writes the header of the next segment, if there is no next one.
-    fn start_next(&mut self, for_reclaim: bool) -> io::Result<bool> {
+    /// Writes the header of the next segment, if there is no next one. The state is handed to `first`
+    /// before any store can use the segment.
+    fn start_next(
+        &mut self,
+        for_reclaim: bool,
+        first: impl FnOnce(&mut State),
+    ) -> io::Result<bool> {
         let Shared { device, geometry, secret, .. } = &*self.shared;
         let started = self.shared.state().segments.start_next(for_reclaim);
         let Some((segment, sequence)) = started else { return Ok(false) };
@@ -119,6 +125,7 @@ impl Maintenance {
         if state.trouble.take().is_some() {
             tracing::info!("the NVMe tier can write again");
         }
+        first(&mut state);
         drop(state);
         self.shared.wake_waiting();
         Ok(true)

@@ -1,9 +1,8 @@
 //! Reclaim of the oldest segment: what was read since it was written is written on, the rest forgotten.
 
-use std::io;
+use std::{collections::VecDeque, io};
 
 use kvlease_sys::Digest;
-use kvlease_tier::Stat;
 
 use super::Maintenance;
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
     pieces::Pieces,
     segments::{Reservation, Room},
     shared::Shared,
-    state::{Written, stat_of},
+    state::{State, Written, stat_of},
     table,
 };
 
@@ -24,16 +23,25 @@ use crate::{
 const MOVED_PART: u64 = 2;
 
 /// Object of the segment.
+#[derive(Clone, Copy)]
 struct Resident {
     fingerprint: Fingerprint,
     object: Indexed,
 }
 
-/// Record that is written on.
-struct Move<'a> {
-    from: u64,
-    to: u64,
-    header: Header<'a>,
+/// Object that is to be written on.
+struct Planned {
+    fingerprint: Fingerprint,
+    object: Indexed,
+    bucket: String,
+    key: String,
+    layout: Layout,
+}
+
+/// Object that has room to be written on.
+struct Move {
+    planned: Planned,
+    reservation: Reservation,
 }
 
 impl Maintenance {
@@ -43,7 +51,7 @@ impl Maintenance {
             return Ok(false);
         };
         let residents = residents(&self.shared, segment, sequence);
-        let moved = self.move_read(&residents);
+        let moved = self.move_read(&residents)?;
         let Shared { device, geometry, .. } = &*self.shared;
         // What is written on has to be durable before the old records are gone.
         let synced = if moved.is_empty() { Ok(()) } else { device.sync() };
@@ -71,110 +79,106 @@ impl Maintenance {
     }
 
     /// Writes on what was read, within the bound. Returns what is written, and not yet committed.
-    fn move_read(&mut self, residents: &[Resident]) -> Vec<Written> {
+    fn move_read(&mut self, residents: &[Resident]) -> io::Result<Vec<Written>> {
         let mut left = self.shared.geometry.blocks() / MOVED_PART;
+        let mut planned = VecDeque::new();
+        for resident in residents.iter().filter(|resident| resident.object.is_read) {
+            let plan = self.plan(resident).filter(|plan| plan.layout.blocks <= left);
+            left -= plan.as_ref().map_or(0, |plan| plan.layout.blocks);
+            planned.extend(plan);
+        }
+        let mut moves = Vec::new();
+        reserve(&mut self.shared.state(), &mut planned, &mut moves);
+        if !planned.is_empty() {
+            // All of the rest at once: it fits the segment, which stores would fill otherwise.
+            self.start_next(true, |state| reserve(state, &mut planned, &mut moves))?;
+        }
         let mut moved = Vec::new();
-        for Resident { fingerprint, object } in residents.iter().filter(|one| one.object.is_read) {
-            if self.stop.is_set() {
-                break;
-            }
-            match self.move_one(*fingerprint, object, &mut left) {
-                Ok(written) => moved.extend(written),
+        for Move { planned, reservation } in moves {
+            let fingerprint = planned.fingerprint;
+            match self.copy(&planned, &reservation) {
+                Ok(true) => {
+                    let stat = stat_of(&planned.object);
+                    moved.push(Written { fingerprint, stat, reservation });
+                }
+                Ok(false) => self.shared.state().abandon(fingerprint, &reservation),
                 Err(error) => {
+                    self.shared.state().abandon(fingerprint, &reservation);
                     tracing::warn!(
-                        "an object of the NVMe tier was forgotten, since it could not be moved: {error}"
+                        "an object of the NVMe tier is forgotten: it cannot be moved: {error}"
                     );
                 }
             }
         }
-        moved
+        Ok(moved)
     }
 
-    /// Writes an object on; `None` if it is not to be, or cannot.
-    fn move_one(
-        &mut self,
-        fingerprint: Fingerprint,
-        object: &Indexed,
-        left: &mut u64,
-    ) -> io::Result<Option<Written>> {
+    /// Reads the names of an object; `None` if its header is not right.
+    fn plan(&mut self, resident: &Resident) -> Option<Planned> {
+        let Resident { fingerprint, object } = *resident;
         let place = object.place;
         let from = self.shared.geometry.offset(place.segment, place.block.into());
-        self.shared.device.read_at(from, &mut self.buffer[..BLOCK])?;
-        let old = self.shared.state().segments.position(place);
-        let Some(header) = Header::decode(&self.shared.secret, old, &self.buffer) else {
-            return Ok(None);
-        };
-        let stat = stat_of(object);
-        if header.kind != KIND_OBJECT || header.len != stat.len.bytes() {
-            return Ok(None);
-        }
-        let (bucket, key) = (header.bucket.to_owned(), header.key.to_owned());
-        let layout = Layout::of(bucket.len() + key.len(), header.len);
-        if layout.blocks > *left {
-            return Ok(None);
-        }
-        let Some(reservation) = self.room(fingerprint, place, layout.blocks)? else {
-            return Ok(None);
-        };
-        *left -= layout.blocks;
-        let header = Header {
-            position: reservation.position,
-            kind: KIND_OBJECT,
-            bucket: &bucket,
-            key: &key,
-            len: stat.len.bytes(),
-            checksum: stat.checksum.xxh3_64(),
-        };
-        let to = reservation.place;
-        let to = self.shared.geometry.offset(to.segment, to.block.into());
-        let copied = self.copy(&Move { from, to, header }, stat);
-        if !matches!(copied, Ok(true)) {
-            self.shared.state().abandon(fingerprint, &reservation);
-        }
-        Ok(copied?.then_some(Written { fingerprint, stat, reservation }))
-    }
-
-    /// Room to write an object on, for which even the last free segment is used.
-    fn room(
-        &mut self,
-        fingerprint: Fingerprint,
-        place: Place,
-        blocks: u64,
-    ) -> io::Result<Option<Reservation>> {
-        let ask = |shared: &Shared| shared.state().start_move(fingerprint, place, blocks);
-        let mut room = ask(&self.shared);
-        if room == Room::Later {
-            self.start_next(true)?;
-            room = ask(&self.shared);
-        }
-        Ok(match room {
-            Room::At(reservation) => Some(reservation),
-            Room::Later | Room::Full => None,
+        self.shared.device.read_at(from, &mut self.buffer[..BLOCK]).ok()?;
+        let position = self.shared.state().segments.position(place);
+        let header = Header::decode(&self.shared.secret, position, &self.buffer)?;
+        let is_it = header.kind == KIND_OBJECT && header.len == u64::from(object.len);
+        is_it.then(|| Planned {
+            fingerprint,
+            object,
+            bucket: header.bucket.to_owned(),
+            key: header.key.to_owned(),
+            layout: header.layout(),
         })
     }
 
     /// Copies a record with its new header. False, and the last piece is not written, if its bytes
     /// have not their checksum.
-    fn copy(&mut self, record: &Move<'_>, stat: Stat) -> io::Result<bool> {
-        let device = &self.shared.device;
-        let pieces = Pieces::new(record.header.layout(), stat.len.bytes());
+    fn copy(&mut self, planned: &Planned, reservation: &Reservation) -> io::Result<bool> {
+        let Shared { device, geometry, secret, .. } = &*self.shared;
+        let offset = |place: Place| geometry.offset(place.segment, place.block.into());
+        let (from, to) = (offset(planned.object.place), offset(reservation.place));
+        let Indexed { len, checksum, .. } = planned.object;
+        let header = Header {
+            position: reservation.position,
+            kind: KIND_OBJECT,
+            bucket: &planned.bucket,
+            key: &planned.key,
+            len: len.into(),
+            checksum,
+        };
+        let pieces = Pieces::new(planned.layout, len.into());
         let mut digest = Digest::new();
-        let mut header = [0; BLOCK];
+        let mut block = [0; BLOCK];
         for piece in 0..pieces.count() {
             let (range, data) = (pieces.range(piece), pieces.data(piece));
             let buffer = &mut self.buffer[..pieces.piece_len(piece)];
-            device.read_at(record.from + range.start, buffer)?;
+            device.read_at(from + range.start, buffer)?;
             digest.update(&buffer[data.clone()]);
-            if piece + 1 == pieces.count() && digest.finish() != stat.checksum {
+            if piece + 1 == pieces.count() && digest.finish().xxh3_64() != checksum {
                 return Ok(false);
             }
             if piece == 0 {
-                record.header.encode(&self.shared.secret, &mut header);
-                buffer[..data.start].copy_from_slice(&header[..data.start]);
+                header.encode(secret, &mut block);
+                buffer[..data.start].copy_from_slice(&block[..data.start]);
             }
-            device.write_at(record.to + range.start, buffer)?;
+            device.write_at(to + range.start, buffer)?;
         }
         Ok(true)
+    }
+}
+
+/// Takes planned objects from the front as long as there is room.
+fn reserve(state: &mut State, planned: &mut VecDeque<Planned>, moves: &mut Vec<Move>) {
+    while let Some(plan) = planned.front() {
+        match state.start_move(plan.fingerprint, plan.object.place, plan.layout.blocks) {
+            Room::At(reservation) => {
+                let planned = planned.pop_front().expect("it was looked at");
+                moves.push(Move { planned, reservation });
+            }
+            // Not wanted any more.
+            Room::Full => drop(planned.pop_front()),
+            Room::Later => return,
+        }
     }
 }
 

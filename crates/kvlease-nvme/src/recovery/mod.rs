@@ -23,8 +23,11 @@ use crate::{
     table,
 };
 
-/// Threads that read at a start.
-const READERS: u32 = 8;
+/// The most threads that read at a start.
+const READERS_MAX: u32 = 8;
+
+/// Segments for which a thread is worth it.
+const SEGMENTS_EACH: u32 = 8;
 
 /// Findings of a start in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -141,7 +144,8 @@ fn read_all(device: &dyn Device, geometry: &Geometry, secret: &Secret) -> Vec<(u
         }
     };
     thread::scope(|scope| {
-        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(read_some)).collect();
+        let count = geometry.segments.div_ceil(SEGMENTS_EACH).min(READERS_MAX);
+        let readers: Vec<_> = (0..count).map(|_| scope.spawn(read_some)).collect();
         let found = readers.into_iter().map(|reader| reader.join().expect("readers do not panic"));
         found.flatten().collect()
     })
