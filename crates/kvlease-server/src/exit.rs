@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, process::ExitCode};
 
 use kvlease_arena::ArenaError;
 use kvlease_engine::StartError;
+use kvlease_nvme::NvmeError;
 
 use crate::config::ConfigError;
 
@@ -46,6 +47,9 @@ pub enum ServeError {
     /// The engine does not start. Status 71 if it gets no threads, otherwise 73.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The tier on disk cannot be had. Status 69 if another daemon has it, otherwise 73.
+    #[error(transparent)]
+    Nvme(#[from] NvmeError),
     /// The system refuses something that every process needs. Status 71.
     #[error("the system refused {what}: raise its limits, error=`{source}`")]
     System {
@@ -66,7 +70,8 @@ impl ServeError {
             | Self::Inherited(_) => 69,
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
             Self::System { .. } | Self::Start(StartError::Thread(_)) => 71,
-            Self::Socket { .. } | Self::Arena(_) | Self::Start(_) => 73,
+            Self::Nvme(NvmeError::InUse { .. }) => 69,
+            Self::Socket { .. } | Self::Arena(_) | Self::Start(_) | Self::Nvme(_) => 73,
         })
     }
 

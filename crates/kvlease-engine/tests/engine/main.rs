@@ -12,3 +12,4 @@ mod quarantine;
 mod read;
 mod recovery;
 mod reservation;
+mod tiers;

@@ -1,0 +1,271 @@
+//! Objects that leave the arena and come back, over a tier in memory whose troubles are switches.
+
+use std::{sync::Arc, time::Duration};
+
+use kvlease_engine::{BucketSet, Engine, TierConfig, TierSnapshot};
+use kvlease_tier::{Presence, Tier};
+use kvlease_tier_conformance::{Damage, MemoryTier};
+use kvlease_types::{ByteSize, Miss, Mode, RemoveRefused};
+use tokio::time::Instant;
+
+use crate::fixture::{CALLER, CAPACITY, Place, lease, store, until};
+
+/// Length of the objects: the arena has room for seven and what is kept free.
+const LEN: usize = 1 << 20;
+
+/// A wait that is longer than any test needs.
+const WAIT: Duration = Duration::from_secs(20);
+
+fn content(number: usize) -> Vec<u8> {
+    kvlease_testing::bytes(LEN, number as u64)
+}
+
+fn key(number: usize) -> String {
+    format!("k{number}")
+}
+
+struct Tiered {
+    place: Place,
+    engine: Engine,
+    tier: Arc<MemoryTier>,
+}
+
+impl Tiered {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut TierConfig)) -> Self {
+        let (place, tier) = (Place::new(), Arc::new(MemoryTier::new()));
+        let mut config = TierConfig::new(Arc::clone(&tier) as Arc<dyn Tier>);
+        change(&mut config);
+        let engine = place.engine_with(1, |engine| {
+            engine.catalog.free_target = ByteSize::new(CAPACITY.bytes() / 8);
+            engine.tiers = vec![config];
+        });
+        Self { place, engine, tier }
+    }
+
+    fn store(&self, number: usize) {
+        store(&self.engine, &key(number), &content(number)).unwrap();
+    }
+
+    /// Stores objects one after the other, each once those that leave are in the tier.
+    fn fill(&self, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            self.store(number);
+            until("space", || {
+                let stats = self.engine.stats().catalog;
+                stats.free.bytes() + stats.being_written.bytes() >= CAPACITY.bytes() / 8
+            });
+        }
+    }
+
+    /// Whether the arena has the object.
+    fn is_near(&self, number: usize) -> bool {
+        self.engine.stat("b", &key(number)).is_some()
+    }
+
+    fn in_tier(&self, number: usize) -> bool {
+        matches!(self.tier.presence("b", &key(number)), Presence::Here(_))
+    }
+
+    /// Reads an object under a lease.
+    async fn read(&self, number: usize, wait: Duration) -> Result<Vec<u8>, Miss> {
+        let grants = lease(&self.engine, &key(number), None, wait).await?;
+        Ok(self.place.read(&grants.first()?.extents))
+    }
+
+    fn counters(&self) -> TierSnapshot {
+        self.engine.tiers()[0].counters
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_evicted_comes_back_with_its_bytes() {
+    let tiered = Tiered::new();
+    tiered.fill(0..20);
+    assert!(!tiered.is_near(0) && tiered.in_tier(0));
+    for number in 0..20 {
+        assert_eq!(tiered.read(number, WAIT).await, Ok(content(number)), "{number}");
+    }
+    let counters = tiered.counters();
+    assert!(counters.hits >= 13 && counters.stores >= 13, "{counters:?}");
+    assert_eq!(counters.loaded, counters.hits * LEN as u64);
+    // What came back is in the tier still: it leaves without being written again.
+    until("the first to leave again", || tiered.counters().already_there > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_comes_back_side_by_side_and_one_load_serves_all_who_ask() {
+    let tiered = Tiered::new();
+    tiered.fill(0..12);
+    let far: Vec<String> = (0..3).map(key).collect();
+    let far: Vec<&str> = far.iter().map(String::as_str).collect();
+    assert!((0..3).all(|number| !tiered.is_near(number)));
+    assert_eq!(tiered.engine.exists(&CALLER, "b", &far, Mode::Prefix), [true; 3]);
+    let before = tiered.tier.calls().load;
+    tiered.tier.server().set_stopped(true);
+    let mut grants = tiered.engine.acquire(&CALLER, "b", &far, Mode::Prefix, None);
+    let again = tiered.engine.acquire(&CALLER, "b", &far, Mode::Each, None);
+    // Loads under way may take a quarter of the arena; the rest follows them.
+    assert_eq!(again.outcomes(), [Err(Miss::Pending), Err(Miss::Pending), Err(Miss::Elsewhere)]);
+    until("the loads", || tiered.tier.calls().load == before + 2);
+    tiered.tier.server().set_stopped(false);
+    let later = Instant::now() + WAIT;
+    tiered.engine.await_pending(&mut grants, "b", &far, Mode::Prefix, later).await;
+    assert_eq!(grants.outcomes().iter().filter(|outcome| outcome.is_ok()).count(), 3);
+    assert_eq!(tiered.tier.calls().load, before + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_outlasts_its_reader_serves_the_next_one() {
+    let tiered = Tiered::new();
+    tiered.fill(0..12);
+    tiered.tier.server().set_stopped(true);
+    assert_eq!(tiered.read(0, Duration::from_millis(50)).await, Err(Miss::Pending));
+    tiered.tier.server().set_stopped(false);
+    until("the object", || tiered.is_near(0));
+    assert_eq!(tiered.read(0, Duration::ZERO).await, Ok(content(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_put_waits_for_a_tier_that_does_not_answer() {
+    let tiered = Tiered::new();
+    tiered.tier.server().set_stopped(true);
+    for number in 0..40 {
+        tiered.store(number);
+    }
+    assert_eq!(tiered.read(39, Duration::ZERO).await, Ok(content(39)));
+    tiered.tier.server().set_stopped(false);
+    // What left before it was copied is a miss; nothing of it is in the tier.
+    until("the end of the queue", || tiered.engine.tiers()[0].queued == 0);
+    let mut found = 0;
+    for number in 0..40 {
+        match tiered.read(number, WAIT).await {
+            Ok(bytes) => {
+                assert_eq!(bytes, content(number));
+                found += 1;
+            }
+            Err(miss) => assert!(miss.is_absence(), "{miss}"),
+        }
+    }
+    assert!((6..40).contains(&found), "{found}");
+    assert!(tiered.counters().left_too_early > 0, "{:?}", tiered.counters());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_with_write_through_is_in_the_tier_at_once() {
+    let through = |config: &mut TierConfig| config.write_through = BucketSet::All;
+    let tiered = Tiered::with(through);
+    tiered.store(0);
+    until("the copy", || tiered.in_tier(0));
+    assert!(tiered.is_near(0));
+    // Another bucket's policy leaves it alone.
+    let other = |config: &mut TierConfig| config.write_through = "other".parse().unwrap();
+    let tiered = Tiered::with(other);
+    tiered.store(0);
+    tiered.fill(1..12);
+    assert_eq!(tiered.counters().stores as usize, (0..12).filter(|n| tiered.in_tier(*n)).count());
+    assert!((1..12).any(|number| !tiered.in_tier(number)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupt_object_of_a_tier_is_a_miss_and_forgotten() {
+    let tiered = Tiered::new();
+    tiered.fill(0..12);
+    let name = kvlease_tier::Name {
+        bucket: kvlease_types::BucketName::new("b").unwrap(),
+        key: kvlease_types::Key::new(key(0)).unwrap(),
+    };
+    tiered.tier.server().damage(&name, &Damage::FlipBit);
+    assert_eq!(tiered.read(0, WAIT).await.map_err(Miss::is_absence), Err(true));
+    until("the end of the load", || tiered.counters().corrupt == 1);
+    assert!(!tiered.in_tier(0));
+    tiered.store(0);
+    assert_eq!(tiered.read(0, Duration::ZERO).await, Ok(content(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_reaches_the_tier_and_what_is_on_its_way_there() {
+    let tiered = Tiered::with(|config| config.write_through = BucketSet::All);
+    tiered.store(0);
+    until("the copy", || tiered.in_tier(0));
+    tiered.tier.server().set_stopped(true);
+    tiered.store(1);
+    until("the store", || tiered.tier.calls().store == 2);
+    let keys = [key(0), key(1), key(2)];
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let removal = tiered.engine.remove_everywhere(&CALLER, "b", &keys);
+    let go_on = async { tiered.tier.server().set_stopped(false) };
+    let (removed, ()) = tokio::join!(removal, go_on);
+    let outcomes: Vec<_> = removed.iter().map(|removed| removed.outcome).collect();
+    assert_eq!(outcomes, [Ok(()), Ok(()), Err(RemoveRefused::Absent)]);
+    assert!(removed.iter().all(|removed| removed.left_in.is_empty()));
+    assert_eq!(tiered.engine.exists(&CALLER, "b", &keys, Mode::Each), [false; 3]);
+    assert!(!tiered.in_tier(0) && !tiered.in_tier(1));
+    // A tier that cannot be asked is named.
+    tiered.store(3);
+    until("the copy", || tiered.in_tier(3));
+    tiered.tier.server().set_failing(true);
+    let removed = tiered.engine.remove_everywhere(&CALLER, "b", &[&key(3)]).await;
+    assert_eq!((removed[0].outcome, &removed[0].left_in[..]), (Ok(()), &["memory"][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_that_must_be_asked_is_asked_once_and_not_waited_for() {
+    let limit = Duration::from_millis(200);
+    let tiered = Tiered::with(|config| config.find_timeout = limit);
+    tiered.fill(0..12);
+    tiered.tier.set_presence_unknown(true);
+    let keys: Vec<String> = (0..4).chain(100..140).map(key).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let later = Instant::now() + WAIT;
+    let there = tiered.engine.exists_or_ask(&CALLER, "b", &keys, Mode::Prefix, later).await;
+    assert_eq!(there, [true, true, true, true, false]);
+    assert_eq!(tiered.tier.calls().find, 1);
+    let mut grants = tiered.engine.acquire(&CALLER, "b", &keys, Mode::Prefix, None);
+    assert!(grants.is_pending());
+    tiered.engine.await_pending(&mut grants, "b", &keys, Mode::Prefix, later).await;
+    assert_eq!(grants.outcomes().iter().filter(|outcome| outcome.is_ok()).count(), 4);
+    assert!(matches!(grants.outcomes().last(), Some(Err(Miss::Absent))));
+    assert_eq!(tiered.tier.calls().find, 2);
+    drop(grants);
+    // A late answer is a miss, and after a few of them the tier is left alone.
+    tiered.tier.server().set_stopped(true);
+    for _ in 0..3 {
+        assert_eq!(tiered.read(200, WAIT).await, Err(Miss::Absent));
+    }
+    assert!(tiered.engine.tiers()[0].broken);
+    let asked = tiered.tier.calls().find;
+    assert_eq!(tiered.read(200, WAIT).await, Err(Miss::Absent));
+    assert!(tiered.tier.calls().find <= asked + 1);
+    tiered.tier.server().set_stopped(false);
+    while tiered.engine.tiers()[0].broken {
+        assert_eq!(tiered.read(200, WAIT).await, Err(Miss::Absent));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(tiered.read(100, WAIT).await, Err(Miss::Absent));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_over_the_daemon_waits_for_a_tier() {
+    let tiered = Tiered::new();
+    tiered.fill(0..12);
+    assert!(!tiered.is_near(0));
+    let later = Instant::now() + WAIT;
+    let found = tiered.engine.stat_in_tiers("b", &key(0), later).await;
+    assert_eq!(found.map(|(stat, kind)| (stat.len.bytes(), kind)), Some((LEN as u64, "memory")));
+    let read = tiered.engine.read_or_load(&CALLER, "b", &key(0), later).await;
+    let mut read = read.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = read.next_piece().unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    assert_eq!(bytes, content(0));
+    let absent = tiered.engine.read_or_load(&CALLER, "b", "absent", later).await;
+    assert_eq!(absent.map(|_| ()), Err(Miss::Absent));
+    let page = tiered.engine.list_tier("memory", "b", "k", None, 100).await.unwrap().unwrap();
+    assert!(page.objects.iter().any(|object| object.key.as_str() == "k0"));
+    assert!(tiered.engine.list_tier("nvme", "b", "k", None, 100).await.is_none());
+}
