@@ -42,9 +42,17 @@ pub(crate) struct LeaseRecord {
 #[derive(Debug)]
 struct Account {
     owner: Owner,
-    user: User,
+    /// Its user's place in the slab of users.
+    user: u32,
     /// By age.
     leases: List,
+}
+
+/// Leases of one user.
+#[derive(Debug)]
+struct Share {
+    user: User,
+    leases: u32,
 }
 
 /// Most leases at once.
@@ -77,7 +85,8 @@ pub(crate) struct Leases {
     by_age: List,
     accounts: Slab<Account>,
     by_owner: NumberMap<Owner, u32>,
-    /// Leases of each user that has any.
+    /// Users that have leases.
+    shares: Slab<Share>,
     by_user: NumberMap<User, u32>,
     /// Links of the accounts' lists.
     account_links: Links,
@@ -90,12 +99,15 @@ pub(crate) struct Leases {
 impl Leases {
     /// Memory per lease, for the accounting, and that of an account for it: each may have an owner and
     /// a user of its own. The vectors of the deadlines and the tables of both may be half empty.
-    pub(crate) const LEASE_BYTES: usize =
-        (size_of::<Entry<LeaseRecord>>() + size_of::<Entry<Account>>() + 2 * Links::LINK_BYTES) * 9
-            / 8
-            + 2 * Deadlines::ENTRY_BYTES
-            + 2 * (size_of::<(Owner, u32)>() + 1)
-            + 2 * (size_of::<(User, u32)>() + 1);
+    pub(crate) const LEASE_BYTES: usize = (size_of::<Entry<LeaseRecord>>()
+        + size_of::<Entry<Account>>()
+        + size_of::<Entry<Share>>()
+        + 2 * Links::LINK_BYTES)
+        * 9
+        / 8
+        + 2 * Deadlines::ENTRY_BYTES
+        + 2 * (size_of::<(Owner, u32)>() + 1)
+        + 2 * (size_of::<(User, u32)>() + 1);
 
     /// Empty table with these limits.
     pub(crate) fn new(limits: LeaseLimits) -> Self {
@@ -108,6 +120,7 @@ impl Leases {
             by_age: List::default(),
             accounts: Slab::new(),
             by_owner: NumberMap::default(),
+            shares: Slab::new(),
             by_user: NumberMap::default(),
             account_links: Links::default(),
             granted: 0,
@@ -129,8 +142,9 @@ impl Leases {
         let id = self.records.insert(LeaseRecord { sequence, slot, account, granted, deadline });
         self.by_deadline.set(id, deadline);
         self.by_age.push_front(&mut self.links, id);
-        self.accounts[account].leases.push_front(&mut self.account_links, id);
-        *self.by_user.entry(self.accounts[account].user).or_insert(0) += 1;
+        let account = &mut self.accounts[account];
+        account.leases.push_front(&mut self.account_links, id);
+        self.shares[account.user].leases += 1;
         sequence
     }
 
@@ -139,8 +153,14 @@ impl Leases {
         match self.by_owner.entry(caller.owner) {
             MapEntry::Occupied(known) => *known.get(),
             MapEntry::Vacant(vacant) => {
-                let (owner, user) = (caller.owner, caller.user());
-                let account = Account { owner, user, leases: List::default() };
+                let user = caller.user();
+                let user = match self.by_user.entry(user) {
+                    MapEntry::Occupied(known) => *known.get(),
+                    MapEntry::Vacant(vacant) => {
+                        *vacant.insert(self.shares.insert(Share { user, leases: 0 }))
+                    }
+                };
+                let account = Account { owner: caller.owner, user, leases: List::default() };
                 *vacant.insert(self.accounts.insert(account))
             }
         }
@@ -149,23 +169,22 @@ impl Leases {
     /// Reason why this caller gets no further lease as things are.
     pub(crate) fn refusal(&self, caller: &Caller) -> Option<Miss> {
         let LeaseLimits { total, per_owner, per_user, .. } = self.limits;
-        if self.len() >= total
-            || self.owned(caller.owner) >= per_owner as u64
-            || self.used(caller.user()) >= per_user
-        {
+        let (owned, used) = match self.by_owner.get(&caller.owner) {
+            Some(account) => {
+                let Account { user, leases, .. } = &self.accounts[*account];
+                (leases.len(), self.shares[*user].leases as usize)
+            }
+            None => (0, self.used(caller.user())),
+        };
+        if self.len() >= total || owned >= per_owner as u64 || used >= per_user {
             return Some(Miss::TooManyLeases);
         }
         (self.len() >= self.limits.leases()).then_some(Miss::MemoryShort)
     }
 
-    /// Leases of an owner.
-    fn owned(&self, owner: Owner) -> u64 {
-        self.by_owner.get(&owner).map_or(0, |account| self.accounts[*account].leases.len())
-    }
-
     /// Leases of a user.
     fn used(&self, user: User) -> usize {
-        self.by_user.get(&user).map_or(0, |leases| *leases as usize)
+        self.by_user.get(&user).map_or(0, |share| self.shares[*share].leases as usize)
     }
 
     /// Ends a lease of `owner` whose deadline is still ahead.
@@ -263,7 +282,7 @@ impl Leases {
             let len = account.leases.len();
             assert!((1..=self.limits.per_owner as u64).contains(&len), "an owner is limited");
             owned += len;
-            *used.entry(account.user).or_insert(0) += len;
+            *used.entry(self.shares[account.user].user).or_insert(0) += len;
         }
         assert_eq!(self.by_user.len(), used.len(), "every user has leases");
         for (user, used) in used {
@@ -294,16 +313,18 @@ impl Leases {
         let record = self.records.remove(id).expect("every order names only live leases");
         let account = &mut self.accounts[record.account];
         account.leases.unlink(&mut self.account_links, id);
-        if let MapEntry::Occupied(mut used) = self.by_user.entry(account.user) {
-            *used.get_mut() -= 1;
-            if *used.get() == 0 {
-                used.remove();
-            }
-        }
+        let share = account.user;
+        self.shares[share].leases -= 1;
         if account.leases.is_empty() {
             let owner = account.owner;
             self.by_owner.remove(&owner);
             self.accounts.remove(record.account);
+            // The last lease of a user is the last of one of its owners.
+            if self.shares[share].leases == 0
+                && let Some(Share { user, .. }) = self.shares.remove(share)
+            {
+                self.by_user.remove(&user);
+            }
             self.shrink();
         }
         record

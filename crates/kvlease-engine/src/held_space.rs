@@ -44,6 +44,12 @@ impl HeldSpace {
     }
 }
 
+impl SpaceBudget {
+    pub(crate) fn is_free(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+}
+
 impl Drop for HeldSpace {
     fn drop(&mut self) {
         self.give_back(self.len);
@@ -65,7 +71,8 @@ mod tests {
         other.take(2);
         drop(one);
         assert!(other.try_take(4, most));
+        assert!(!budget.is_free());
         drop(other);
-        assert_eq!(budget.0.load(Relaxed), 0);
+        assert!(budget.is_free());
     }
 }

@@ -21,5 +21,6 @@ mod put;
 mod refused_put;
 mod table;
 mod takeover;
+mod tiers;
 
 use kvlease_harness::wire;
