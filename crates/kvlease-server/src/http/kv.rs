@@ -8,8 +8,8 @@ use kvlease_api::{
     OCTETS, ReportQuery,
 };
 use kvlease_cache::ListCursor;
-use kvlease_engine::{READ_PIECE_MAX, Removed};
-use kvlease_types::{Caller, Checksum, KEY_LEN_MAX};
+use kvlease_engine::{READ_PIECE_MAX, Read, Removed};
+use kvlease_types::{Caller, Checksum, KEY_LEN_MAX, Miss};
 use tokio::time::Instant;
 
 use super::{
@@ -29,8 +29,12 @@ const LISTED_LEN_MAX: usize = 6 * KEY_LEN_MAX + 128;
 
 pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
     let (bucket, key) = names.object();
-    let until = Instant::now() + context.config.lease_wait_max;
-    let read = context.engine.read_or_load(caller, bucket.as_str(), key.as_str(), until).await?;
+    let read = match context.engine.read(caller, bucket.as_str(), key.as_str()) {
+        Err(miss) if miss.is_absence() && context.engine.has_tiers() => {
+            Box::pin(load(context, caller, names)).await?
+        }
+        read => read?,
+    };
     let len = usize::try_from(read.left()).unwrap_or(usize::MAX);
     let held = if len > SMALL_REPLY_LEN {
         Some(Arc::new(reply::memory(context, Purpose::Replies, len.min(PIECES_LEN_MAX)).await?))
@@ -40,6 +44,13 @@ pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> An
     context.metrics.sent(read.left());
     let checksum = read.checksum();
     Ok(object(Body::Object(Box::new(read), held), checksum))
+}
+
+/// Reads an object that the arena does not have, if a tier has it.
+async fn load(context: &Context, caller: &Caller, names: &Names) -> Result<Read, Miss> {
+    let (bucket, key) = names.object();
+    let until = Instant::now() + context.config.lease_wait_max;
+    context.engine.read_or_load(caller, bucket.as_str(), key.as_str(), until).await
 }
 
 pub(super) async fn head(context: &Context, names: &Names) -> Answer {

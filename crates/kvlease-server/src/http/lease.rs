@@ -45,7 +45,9 @@ pub(super) async fn acquire(
     let keys = slice::from_ref(&key);
     let mut grants = context.engine.acquire(caller, bucket, keys, Mode::Each, query.ttl);
     if grants.is_pending() {
-        context.engine.await_pending(&mut grants, bucket, keys, Mode::Each, until).await;
+        let wait = context.engine.await_pending(&mut grants, bucket, keys, Mode::Each, until);
+        // Boxed, so that an answer that waits for nothing does not carry its size.
+        Box::pin(wait).await;
     }
     let lease = grants.first().map_err(|miss| {
         context.metrics.missed(miss);

@@ -121,7 +121,7 @@ mod tests {
     /// Bytes that the socket holds before it is full.
     const BUFFERED: usize = 64 << 10;
 
-    /// Writes a reply to a reader that takes so many bytes, again and again after a pause.
+    /// Writes a reply of `len` bytes to a reader that takes `piece` of them after each pause.
     async fn reply(len: usize, piece: usize, pause: Duration) -> io::Result<Duration> {
         let (socket, mut reader) = duplex(BUFFERED);
         let reads = tokio::spawn(async move {

@@ -71,21 +71,23 @@ async fn dispatch(
     socket: &Socket,
 ) -> Answer {
     let query = request.uri().query();
+    // hyper moves the future of an answer about. The large ones that are not leases or hits are boxed,
+    // so that no answer carries their size.
     match endpoint {
         Endpoint::Acquire => lease::acquire(context, caller, &names, query).await,
         Endpoint::Release => lease::release(context, caller, &names),
         Endpoint::Renew => lease::renew(context, caller, &names, query),
-        Endpoint::Put => put::put(context, caller, names, request, socket).await,
+        Endpoint::Put => Box::pin(put::put(context, caller, names, request, socket)).await,
         Endpoint::Get => kv::get(context, caller, &names).await,
-        Endpoint::Head => kv::head(context, &names).await,
-        Endpoint::Remove => kv::remove(context, caller, &names).await,
+        Endpoint::Head => Box::pin(kv::head(context, &names)).await,
+        Endpoint::Remove => Box::pin(kv::remove(context, caller, &names)).await,
         Endpoint::Locations => kv::locations(context, &names),
-        Endpoint::List => kv::list(context, &names, query).await,
-        Endpoint::Stats => admin::stats(context, query).await,
+        Endpoint::List => Box::pin(kv::list(context, &names, query)).await,
+        Endpoint::Stats => Box::pin(admin::stats(context, query)).await,
         Endpoint::Report => kv::report(context, caller, &names, query),
         Endpoint::Health => admin::health(),
         Endpoint::Ready => admin::ready(context),
-        Endpoint::Metrics => admin::metrics(context, request.headers()).await,
+        Endpoint::Metrics => Box::pin(admin::metrics(context, request.headers())).await,
         Endpoint::OpenApi => admin::openapi(),
     }
 }

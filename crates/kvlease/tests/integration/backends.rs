@@ -172,7 +172,7 @@ async fn a_batch_beyond_the_share_of_reservations_is_stored_over_the_lane_in_tur
     let lane = LaneBackend::open(config(&daemon), &socket(&daemon).await).await.unwrap();
     // The short ones between those that are refused have their turn first.
     let names: Vec<_> = (0..30).map(|number| key(&format!("k{number}"))).collect();
-    let len = |number: usize| if number % 2 == 0 { PIECE } else { 100 };
+    let len = |number: usize| if number.is_multiple_of(2) { PIECE } else { 100 };
     let bodies = (0..30).map(|number| PutBody::from(bytes(len(number), number as u64)));
     let mut puts: Vec<_> = names.iter().zip(bodies).collect();
     assert_eq!(stored(lane.put(&mut puts).await), vec![PutOutcome::Stored; 30]);
@@ -187,8 +187,7 @@ async fn what_gets_no_reservation_is_stored_over_http() {
     let (socket, config) = (socket(&daemon).await, config(&daemon));
     let bucket = config.client.bucket.clone();
     let limit = config.client.timeouts.call;
-    let greedy =
-        Lane::open(&socket, bucket, true, config.client.trusted.clone(), 1, limit).await.unwrap();
+    let greedy = Lane::open(&socket, bucket, true, config.client.trusted, 1, limit).await.unwrap();
     let names: Vec<_> = (0..12).map(|number| key(&format!("greedy {number}"))).collect();
     let wanted: Vec<_> = names.iter().map(|key| (key, ByteSize::new(PIECE as u64))).collect();
     let held = greedy.reserve(&wanted, limit).await.unwrap();
