@@ -29,6 +29,7 @@ mod output;
 pub mod restarts;
 pub mod soak;
 mod stores;
+pub mod tiers;
 mod verdict;
 mod workload;
 pub mod world;

@@ -17,6 +17,7 @@ use kvlease_soak::{
     neighbour::{self, Attack},
     restarts::{self, RestartsArgs},
     soak::{self, ClientArgs, Role, SoakArgs},
+    tiers::{self, TiersArgs},
     world::{self, WorldArgs},
 };
 use kvlease_testing::mix;
@@ -49,6 +50,8 @@ enum Part {
     Interference(InterferenceArgs),
     /// Kills the daemon again and again, and checks that its objects are still there
     Restarts(RestartsArgs),
+    /// Kills the daemon and reboots over a tier on disk, while objects go there and come back
+    Tiers(TiersArgs),
     /// Lets two daemons, clients of all kinds and strangers go on in any order, from one seed
     World(WorldArgs),
     /// A client of a soak
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         None => run_soak(&cli),
         Some(Part::Interference(args)) => run_interference(args, cli.json),
         Some(Part::Restarts(args)) => run_restarts(args, cli.json),
+        Some(Part::Tiers(args)) => run_tiers(args, cli.json),
         Some(Part::World(args)) => run_world(args, cli.json),
         Some(Part::Client { role, args }) => {
             soak::run_client(*role, args).map(|()| ExitCode::SUCCESS)
@@ -105,6 +109,11 @@ fn run_restarts(args: &RestartsArgs, json: bool) -> anyhow::Result<ExitCode> {
         return print(&report, &report.faults(), json);
     }
     let report = restarts::run(args, seed(args.seed))?;
+    print(&report, &report.faults(), json)
+}
+
+fn run_tiers(args: &TiersArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let report = tiers::run(args, seed(args.seed))?;
     print(&report, &report.faults(), json)
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use kvlease_cache::{Change, ChangeKind};
-use kvlease_tier::{Name, Presence, Usage};
+use kvlease_cache::Change;
+use kvlease_tier::{Name, Presence, Stat, Usage};
 use tokio::runtime::Handle;
 
 use super::{
@@ -98,16 +98,23 @@ impl Tiers {
         self.holders(bucket, key).any(|(_, presence)| presence == Presence::Unknown)
     }
 
-    /// Queues an object that was stored for the tiers that are written through.
+    /// Queues an object that was stored, or taken over, for the tiers that are written through and are
+    /// not known to have it.
     pub(crate) fn note_change(&self, change: &Change) {
-        if change.kind != ChangeKind::Sealed {
+        if !change.kind.publishes() {
             return;
         }
+        let stat = Stat { len: change.len, checksum: change.checksum };
         for floor in &self.floors {
-            if floor.level.config.write_through.contains(change.bucket.as_str()) {
-                let name = Name { bucket: change.bucket.clone(), key: change.key.clone() };
-                floor.demote(Demotion { name, generation: change.generation, victim: None });
+            let level = &floor.level;
+            let bucket = change.bucket.as_str();
+            if !level.config.write_through.contains(bucket)
+                || level.tier().presence(bucket, change.key.as_str()) == Presence::Here(stat)
+            {
+                continue;
             }
+            let name = Name { bucket: change.bucket.clone(), key: change.key.clone() };
+            floor.demote(Demotion { name, generation: change.generation, victim: None });
         }
     }
 

@@ -17,6 +17,9 @@ const OBJECTS_PER_CLIENT_MAX: u64 = 1024;
 const BATCH_MAX: u64 = 128;
 const BATCH_LEN_MAX: u64 = 64 << 20;
 
+/// The part of the arena that a batch takes at most.
+const BATCH_CAPACITY_PART: u64 = 2;
+
 /// The smallest arena that is worth starting.
 const CAPACITY_MIN: u64 = 64 << 20;
 
@@ -76,10 +79,12 @@ impl Cell {
 }
 
 impl LaneCell {
-    /// The rows for what one client moves: one object at a time, and many.
-    fn of(cell: Cell) -> impl Iterator<Item = Self> {
+    /// The rows for what one client moves: one object at a time, and many. A batch is reserved with one
+    /// request, so it keeps to a client's share of the arena.
+    fn of(cell: Cell, capacity: ByteSize) -> impl Iterator<Item = Self> {
         let Cell { size, objects, .. } = cell;
-        let many = (BATCH_LEN_MAX / size.bytes().max(1)).clamp(1, BATCH_MAX) as usize;
+        let len_max = BATCH_LEN_MAX.min(capacity.bytes() / BATCH_CAPACITY_PART);
+        let many = (len_max / size.bytes().max(1)).clamp(1, BATCH_MAX) as usize;
         let many = Some(many.min(objects)).filter(|many| *many > 1);
         [Some(1), many].into_iter().flatten().map(move |batch| Self { size, batch, objects })
     }
@@ -98,7 +103,7 @@ impl Plan {
         let usable = capacity.bytes() / 5 * 4;
         for size in sizes {
             if size.bytes() <= usable.min(available / 4) {
-                plan.lane.extend(LaneCell::of(Cell::fitting(*size, 1, usable)));
+                plan.lane.extend(LaneCell::of(Cell::fitting(*size, 1, usable), capacity));
             }
             for count in clients {
                 let once = size.bytes().saturating_mul(*count as u64);

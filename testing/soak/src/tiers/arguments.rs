@@ -1,0 +1,23 @@
+//! Arguments of a campaign over a tier.
+
+use std::path::PathBuf;
+
+/// Arguments of a campaign over a tier.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TiersArgs {
+    /// Number of kills, at least
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub kills: u64,
+    /// Seed of lengths, choices and kills [default: another one each time]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Client threads
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub clients: u16,
+    /// Directory on a disk for the tier, with 1 GiB [default: that of this executable]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// The `kvlease` executable [default: the one beside this]
+    #[arg(long, env = "KVLEASE_BIN")]
+    pub daemon: Option<PathBuf>,
+}
