@@ -59,12 +59,12 @@ impl NvmeTier {
     /// What keeps the file from being used.
     pub fn open(config: NvmeConfig) -> Result<(Self, NvmeRecovery), NvmeError> {
         let OpenFile { file, path, geometry, secret, not_direct, warnings } = open::open(&config)?;
-        let way = Way { io: IoWay::Threads, is_direct: not_direct.is_none(), reason: not_direct };
-        let device = Arc::new(FileDevice::new(file));
+        let device = Arc::new(FileDevice::new(file, config.io, not_direct));
         let failed = NvmeError::io(&config.path, "reading the log");
         let (mut tier, recovery) =
-            Self::on(device, geometry, secret, &config, path).map_err(failed)?;
-        tier.way = way;
+            Self::on(Arc::<FileDevice>::clone(&device), geometry, secret, &config, path)
+                .map_err(failed)?;
+        tier.way = device.way();
         tier.warnings = warnings;
         let reason = tier.way.reason.as_deref().unwrap_or("none");
         tracing::info!(

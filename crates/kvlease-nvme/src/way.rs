@@ -16,6 +16,11 @@ pub struct Way {
 /// Interface to the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoWay {
+    /// `io_uring`.
+    Ring {
+        /// Whether the buffers are registered with the kernel, which saves CPU.
+        is_registered: bool,
+    },
     /// Threads that read and write.
     Threads,
 }
@@ -23,6 +28,8 @@ pub enum IoWay {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.io {
+            IoWay::Ring { is_registered: true } => "io_uring, registered buffers",
+            IoWay::Ring { is_registered: false } => "io_uring",
             IoWay::Threads => "threads",
         })?;
         f.write_str(if self.is_direct { ", direct" } else { ", buffered" })

@@ -16,7 +16,7 @@ use crate::PAGE;
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Anonymous memory, unmapped on drop.
-struct Region {
+pub(crate) struct Region {
     start: NonNull<u8>,
     len: usize,
 }
@@ -44,8 +44,12 @@ impl Region {
     }
 
     /// Address of the first byte.
-    fn start(&self) -> *mut u8 {
+    pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 }
 
@@ -87,8 +91,12 @@ impl IoBuffer {
         Ok(Self::allocate(1, len)?.pop().expect("one was asked for"))
     }
 
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
     /// Address of the first byte.
-    fn address(&self) -> *mut u8 {
+    pub(crate) fn address(&self) -> *mut u8 {
         self.region.start().wrapping_add(self.offset)
     }
 }

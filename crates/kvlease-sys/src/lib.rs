@@ -6,7 +6,7 @@
 //!   single words atomically. It checks every bound, and never forms a reference to plain bytes.
 //! * Every byte that enters or leaves shared memory goes through the [`copy`] module.
 //! * [`Digest`] is the checksum of objects, XXH3-64, in a form that a copy carries along.
-//! * [`IoBuffer`] is memory for direct I/O.
+//! * [`IoBuffer`] is memory for direct I/O, and [`Ring`] moves it to and from a file with io_uring.
 //! * [`ExternalBytes`] and [`ExternalBuffer`] are memory of a caller with a [`KeepAlive`].
 //!
 //! Bytes of shared memory are hostile: clients may write to them at any time. Nothing may be parsed
@@ -31,6 +31,7 @@ mod io_buffer;
 mod mapped_python;
 mod mapping;
 mod process;
+mod ring;
 mod sigbus;
 mod sockopt;
 mod words;
@@ -49,6 +50,7 @@ pub use io_buffer::IoBuffer;
 pub use mapped_python::MappedBytes;
 pub use mapping::{Advice, MappedExtent, Mapping, PAGE};
 pub use process::{OfProcess, process_id};
+pub use ring::{Ring, RingCompletion, RingWaker};
 pub use sigbus::explain_sigbus;
 pub use sockopt::set_receive_low_water;
 pub use words::Word;

@@ -1,6 +1,7 @@
 //! Device under the log: a file, or what tests put there.
 
 mod file;
+mod ring;
 mod threads;
 
 use std::{fmt, io, sync::Arc};

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
-use kvlease_nvme::NvmeTier;
+use kvlease_nvme::{IoChoice, NvmeConfig, NvmeTier};
 use kvlease_sys::Digest;
 use kvlease_tier::{Presence, Source, SourceChanged, Stat, Stored, Tier, TierError};
 use kvlease_types::{ByteSize, Checksum};
@@ -169,8 +169,19 @@ fn a_dropped_load_discards_its_destination() {
 
 #[test]
 fn writers_and_readers_at_the_same_time_get_the_right_bytes() {
-    let folder = folder();
-    let (tier, _) = NvmeTier::open(config(&folder)).unwrap();
+    for io in [IoChoice::Auto, IoChoice::Threads] {
+        let folder = folder();
+        let roomy = NvmeConfig { capacity: Some(ByteSize::mib(256)), io, ..config(&folder) };
+        // Fewer pieces at a time than the objects have.
+        let narrow = NvmeConfig { depth: 2, ..roomy.clone() };
+        for config in [roomy, narrow] {
+            write_and_read_at_the_same_time(config);
+        }
+    }
+}
+
+fn write_and_read_at_the_same_time(config: NvmeConfig) {
+    let (tier, _) = NvmeTier::open(config).expect("a new file");
     let tier = Arc::new(tier);
     let threads: Vec<_> = (0..6)
         .map(|thread| {
@@ -180,17 +191,18 @@ fn writers_and_readers_at_the_same_time_get_the_right_bytes() {
                     // All names are shared by two threads.
                     for round in 0..12 {
                         let key = format!("key-{}-{round}", thread / 2);
-                        let len = [10, 4096, 300_000, (1 << 20) + 1][round % 4];
+                        let len = [10, 4096, 300_000, (3 << 20) + 1][round % 4];
                         let bytes = bytes(&key, 0, len);
-                        store(&*tier, &key, &bytes).await.unwrap();
-                        let loaded = load(&*tier, &key, stat_of(&bytes)).await.unwrap();
+                        store(&*tier, &key, &bytes).await.expect("it fits");
+                        let loaded =
+                            load(&*tier, &key, stat_of(&bytes)).await.expect("it is right");
                         assert_eq!(loaded, Some(bytes));
                     }
                 });
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    threads.into_iter().for_each(|thread| thread.join().expect("no comparison failed"));
     assert_eq!(tier.usage().objects, Some(36));
 }
 

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-use kvlease_nvme::{NvmeConfig, NvmeError, NvmeTier};
+use kvlease_nvme::{IoChoice, IoWay, NvmeConfig, NvmeError, NvmeTier, Way};
 use kvlease_tier::{Presence, Tier};
 use kvlease_types::ByteSize;
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ pub(crate) fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("cargo makes the directory")
 }
 
+/// Settings of the least capacity. The tests that move bytes run with each way to the device.
 pub(crate) fn config(folder: &TempDir) -> NvmeConfig {
     NvmeConfig { capacity: Some(ByteSize::mib(64)), ..NvmeConfig::new(folder.path()) }
 }
@@ -143,4 +144,20 @@ fn a_corrupt_superblock_is_replaced_by_its_copy() {
     bytes[..8192].fill(0xff);
     fs::write(&file, &bytes).unwrap();
     assert!(matches!(NvmeTier::open(config(&folder)), Err(NvmeError::Foreign { .. })));
+}
+
+#[test]
+fn the_way_to_the_device_is_told_with_the_reason() {
+    let folder = folder();
+    let (tier, _) = NvmeTier::open(config(&folder)).unwrap();
+    let Way { io, is_direct, .. } = tier.way().clone();
+    assert!(is_direct, "the tests' file system has direct I/O");
+    // The kernel of a test machine has io_uring; whether it registers memory is the user's limit.
+    assert!(matches!(io, IoWay::Ring { .. }), "{:?}", tier.way());
+    assert!(tier.place().contains("kvlease.tier (io_uring"), "{}", tier.place());
+    drop(tier);
+    let threads = NvmeConfig { io: IoChoice::Threads, ..config(&folder) };
+    let (tier, _) = NvmeTier::open(threads).unwrap();
+    assert_eq!(tier.way().to_string(), "threads, direct");
+    assert_eq!(tier.way().reason.as_deref(), Some("threads are configured"));
 }
