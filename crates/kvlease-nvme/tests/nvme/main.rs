@@ -1,5 +1,6 @@
 //! The tier on a real file.
 
+mod conformance;
 mod contents;
 mod fixture;
 mod opening;
