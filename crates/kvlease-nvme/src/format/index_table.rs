@@ -28,6 +28,26 @@ const ENTRY_LEN_AT: usize = 24;
 const ENTRY_BLOCK_AT: usize = 28;
 const ENTRY_KIND_AT: usize = 30;
 
+/// Fields of the block: name, offset and length, for the test that compares them with the document.
+#[cfg(test)]
+pub(crate) const ENTRY_FIELDS: &[(&str, usize, usize)] = &[
+    ("fingerprint", 0, 16),
+    ("checksum", ENTRY_CHECKSUM_AT, 8),
+    ("len", ENTRY_LEN_AT, 4),
+    ("block", ENTRY_BLOCK_AT, 2),
+    ("kind", ENTRY_KIND_AT, 1),
+];
+
+/// Fields of the block: name, offset and length, for the test that compares them with the document.
+#[cfg(test)]
+pub(crate) const FOOTER_FIELDS: &[(&str, usize, usize)] = &[
+    ("magic", 0, 8),
+    ("sequence", SEQUENCE_AT, 8),
+    ("count", COUNT_AT, 4),
+    ("checksum", CHECKSUM_AT, 8),
+    ("check", CHECK_AT, 16),
+];
+
 /// Entry of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {

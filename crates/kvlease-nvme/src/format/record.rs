@@ -28,6 +28,21 @@ const NAMES_AT: usize = 56;
 /// The most fingerprints of one record of tombstones: it is one block.
 pub(crate) const TOMBSTONES_MAX: usize = (BLOCK - NAMES_AT) / size_of::<u128>();
 
+/// Fields of the block: name, offset and length, for the test that compares them with the document.
+#[cfg(test)]
+pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
+    ("magic", 0, 8),
+    ("sequence", SEQUENCE_AT, 8),
+    ("block", BLOCK_AT, 4),
+    ("kind", KIND_AT, 1),
+    ("bucket_len", BUCKET_LEN_AT, 1),
+    ("key_len", KEY_LEN_AT, 2),
+    ("len", LEN_AT, 8),
+    ("checksum", CHECKSUM_AT, 8),
+    ("check", CHECK_AT, 16),
+    ("names", NAMES_AT, 0),
+];
+
 /// Where a record starts: the sequence number of its segment, and its block there. Later records of
 /// the log have larger positions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

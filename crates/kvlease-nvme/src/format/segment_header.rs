@@ -14,6 +14,15 @@ const SEQUENCE_AT: usize = 8;
 const NUMBER_AT: usize = 16;
 const CHECK_AT: usize = 24;
 
+/// Fields of the block: name, offset and length, for the test that compares them with the document.
+#[cfg(test)]
+pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
+    ("magic", 0, 8),
+    ("sequence", SEQUENCE_AT, 8),
+    ("number", NUMBER_AT, 4),
+    ("check", CHECK_AT, 16),
+];
+
 /// Writes the header of segment `number` with this sequence number.
 pub(crate) fn encode(secret: &Secret, number: u32, sequence: u64, block: &mut [u8]) {
     block[..BLOCK].fill(0);

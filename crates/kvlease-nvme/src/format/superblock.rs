@@ -21,6 +21,18 @@ const STORE_AT: usize = 32;
 const SECRET_AT: usize = 48;
 const CHECKSUM_AT: usize = 64;
 
+/// Fields of the block: name, offset and length, for the test that compares them with the document.
+#[cfg(test)]
+pub(crate) const FIELDS: &[(&str, usize, usize)] = &[
+    ("magic", 0, 8),
+    ("version", VERSION_AT, 4),
+    ("segment_len", SEGMENT_LEN_AT, 8),
+    ("segments", SEGMENTS_COUNT_AT, 8),
+    ("store", STORE_AT, 16),
+    ("secret", SECRET_AT, 16),
+    ("checksum", CHECKSUM_AT, 8),
+];
+
 /// Description of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Superblock {

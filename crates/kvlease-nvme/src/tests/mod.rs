@@ -4,6 +4,7 @@
 mod fixture;
 
 mod faults;
+mod format;
 mod memory;
 mod power_loss;
 mod reclaim;
