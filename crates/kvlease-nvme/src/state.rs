@@ -284,3 +284,59 @@ pub(crate) fn entry_of(fingerprint: Fingerprint, stat: Stat, place: Place) -> En
         kind: KIND_OBJECT,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Geometry;
+
+    const GEOMETRY: Geometry = Geometry { segment_len: 64 << 10, segments: 8 };
+
+    const STAT: Stat = Stat { len: ByteSize::new(5), checksum: Checksum::new(1) };
+
+    /// A state with room.
+    fn state() -> State {
+        let free: Vec<u32> = (0..GEOMETRY.segments).collect();
+        let mut segments = Segments::new(GEOMETRY, &[], &free, 0);
+        let (next, _) = segments.start_next(false).unwrap();
+        segments.end_next(next, true);
+        State::new(Index::default(), segments)
+    }
+
+    fn start(state: &mut State, fingerprint: Fingerprint, stat: Stat) -> Written {
+        match state.start_store(fingerprint, stat, 1) {
+            StoreStart::Room(Room::At(reservation)) => Written { fingerprint, stat, reservation },
+            other => panic!("no room: {other:?}"),
+        }
+    }
+
+    fn remove(state: &mut State, fingerprint: Fingerprint) -> Option<Removal> {
+        let mut removed = vec![Removed { fingerprint, only_at: None }];
+        state.start_removal(&mut removed, &mut Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn a_removal_counts_for_stores_that_began_before_it_and_not_for_later_ones() {
+        let (mut state, name) = (state(), Fingerprint(1));
+        let before = start(&mut state, name, STAT);
+        let removal = remove(&mut state, name).expect("a record may be on the device");
+        let after = start(&mut state, name, STAT);
+        state.commit(&before);
+        assert!(!state.has(name, STAT), "its tombstone is later in the log");
+        state.end_removal(&removal, true);
+        state.commit(&after);
+        assert!(state.has(name, STAT));
+        assert!(remove(&mut state, Fingerprint(2)).is_none(), "there is nothing to remove");
+    }
+
+    #[test]
+    fn the_later_of_two_stores_wins_as_it_does_at_a_start() {
+        let other = Stat { checksum: Checksum::new(2), ..STAT };
+        let (mut state, name) = (state(), Fingerprint(1));
+        let (first, second) = (start(&mut state, name, STAT), start(&mut state, name, other));
+        state.commit(&second);
+        state.commit(&first);
+        assert!(state.has(name, other));
+        assert_eq!(state.used(), ByteSize::new(BLOCK as u64));
+    }
+}

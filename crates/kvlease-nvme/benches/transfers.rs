@@ -1,0 +1,240 @@
+//! Rates of stores and loads, next to the device's own with direct I/O in the same run.
+//!
+//! Each figure is the median of [`ROUNDS`] rounds. In a round, the device and the tier take turns:
+//! the device with pieces of 1 MiB at the depth of the tier's workers, through a ring and without a
+//! copy; the tier with objects from and to shared memory of 4 KiB pages, checksum included. The ratio
+//! is the median of the rounds' ratios. Both sync what they write. CPU is that of the whole process.
+//!
+//! `cargo bench -p kvlease-nvme`; the file lies in the build's folder for temporary files, or in the
+//! directory that `KVLEASE_BENCH_DIR` names.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
+
+use std::{
+    fs::{self, File, OpenOptions},
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use futures_util::{StreamExt, stream};
+use kvlease_nvme::{DEPTH, NvmeConfig, NvmeTier, WORKERS};
+use kvlease_sys::{Access, Digest, IoBuffer, Mapping, Ring};
+use kvlease_testing::median;
+use kvlease_tier::{Destination, Name, Object, Source, SourceChanged, Stat, Tier};
+use kvlease_types::{BucketName, ByteSize, Extent, Key, Offset};
+use rustix::{
+    fs::{FallocateFlags, MemfdFlags, OFlags, fallocate, ftruncate, memfd_create},
+    time::{ClockId, clock_gettime},
+};
+
+const ROUNDS: usize = 7;
+const MIB: u64 = 1 << 20;
+/// Bytes of a turn.
+const TURN: u64 = 1 << 30;
+const SIZES: [u64; 4] = [MIB, 4 * MIB, 16 * MIB, 64 * MIB];
+/// Bytes of objects that are under way at a time.
+const UNDER_WAY: u64 = 256 * MIB;
+/// Times the bytes of a turn that the tier holds.
+const CAPACITY: u64 = 5;
+
+fn main() {
+    let default = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
+    let folder = std::env::var_os("KVLEASE_BENCH_DIR").map_or(default, Into::into);
+    let folder = tempfile::tempdir_in(folder).unwrap();
+    let raw = raw_file(folder.path());
+    let config = NvmeConfig {
+        capacity: Some(ByteSize::new(CAPACITY * TURN)),
+        ..NvmeConfig::new(folder.path())
+    };
+    let (tier, _) = NvmeTier::open(config).unwrap();
+    let arena = arena();
+    println!("{}; {}; {ROUNDS} rounds", processor(), tier.way());
+    println!("rates in GB/s, CPU in ms/GB, [x device]\n");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // Blocks that were never written cost more, for the device as well.
+    for turn in 0..CAPACITY {
+        runtime.block_on(store(&tier, &arena, &objects(&arena, 16 * MIB, &format!("fill-{turn}"))));
+    }
+    println!("{:>8}  {:>26}  {:>26}", "", "store", "load");
+    for size in SIZES {
+        let mut turns: [Vec<Turn>; 4] = Default::default();
+        for round in 0..ROUNDS {
+            let objects = objects(&arena, size, &format!("{size}-{round}"));
+            turns[0].push(timed(|| device(&raw, true)));
+            turns[1].push(timed(|| runtime.block_on(store(&tier, &arena, &objects))));
+            turns[2].push(timed(|| device(&raw, false)));
+            turns[3].push(timed(|| runtime.block_on(load(&tier, &arena, &objects))));
+            let keys: Vec<&str> =
+                objects.iter().map(|(object, _)| object.name.key.as_str()).collect();
+            runtime.block_on(tier.remove("bench", &keys)).unwrap();
+        }
+        let [device_write, stored, device_read, loaded] = turns;
+        let size = ByteSize::new(size);
+        println!("{size:>8}  {}  {}", row(&stored, &device_write), row(&loaded, &device_read));
+    }
+}
+
+/// Rate and cost of a turn.
+struct Turn {
+    rate: f64,
+    cpu: f64,
+}
+
+fn timed(turn: impl FnOnce()) -> Turn {
+    let cpu = || {
+        let now = clock_gettime(ClockId::ProcessCPUTime);
+        now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+    };
+    let (began, cpu_began) = (Instant::now(), cpu());
+    turn();
+    let (took, cpu_took) = (began.elapsed().as_secs_f64(), cpu() - cpu_began);
+    let gigabytes = TURN as f64 / 1e9;
+    Turn { rate: gigabytes / took, cpu: cpu_took * 1e3 / gigabytes }
+}
+
+fn row(tier: &[Turn], device: &[Turn]) -> String {
+    let rate = median(tier.iter().map(|turn| turn.rate));
+    let ratio = median(tier.iter().zip(device).map(|(tier, device)| tier.rate / device.rate));
+    let cpu = median(tier.iter().map(|turn| turn.cpu));
+    let device_cpu = median(device.iter().map(|turn| turn.cpu));
+    format!("{rate:5.2} [{ratio:4.2}] {cpu:5.0} ({device_cpu:3.0} device)")
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let count = thread::available_parallelism().map_or(1, usize::from);
+    format!("{count} x {}", model.unwrap_or("unknown processor"))
+}
+
+/// Memory as the arena's is: shared, with pages of 4 KiB.
+fn arena() -> Arc<Mapping> {
+    let file = memfd_create("kvlease-bench", MemfdFlags::CLOEXEC).unwrap();
+    ftruncate(&file, TURN).unwrap();
+    let arena = Mapping::new(file.as_fd(), TURN as usize, Access::ReadWrite).unwrap();
+    let mut word = 1_u64;
+    let mut fill = || {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        word.to_le_bytes()
+    };
+    for at in (0..TURN).step_by(MIB as usize) {
+        let bytes: Vec<u8> = (0..MIB / 8).flat_map(|_| fill()).collect();
+        arena.copy_in(Offset::new(at), &bytes, None);
+    }
+    Arc::new(arena)
+}
+
+/// Objects of a turn, with their places in the arena.
+fn objects(arena: &Mapping, size: u64, prefix: &str) -> Vec<(Object, u64)> {
+    let mut bytes = vec![0; size as usize];
+    let bucket = BucketName::new("bench").unwrap();
+    let object = |at: u64| {
+        let len = ByteSize::new(size);
+        arena.copy_out(Extent::new(Offset::new(at), len), &mut bytes, None);
+        let key = Key::new(format!("{prefix}-{at}")).unwrap();
+        let stat = Stat { len, checksum: Digest::of(&bytes) };
+        (Object { name: Name { bucket: bucket.clone(), key }, stat }, at)
+    };
+    (0..TURN).step_by(size as usize).map(object).collect()
+}
+
+fn at_a_time(objects: &[(Object, u64)]) -> usize {
+    (UNDER_WAY / objects[0].0.stat.len.bytes()).max(2) as usize
+}
+
+async fn store(tier: &NvmeTier, arena: &Arc<Mapping>, objects: &[(Object, u64)]) {
+    let stores = objects.iter().map(|(object, at)| {
+        let source = InArena { arena: Arc::clone(arena), at: *at };
+        tier.store(object, Box::new(source))
+    });
+    let mut all = stream::iter(stores).buffer_unordered(at_a_time(objects));
+    while let Some(stored) = all.next().await {
+        stored.unwrap();
+    }
+}
+
+async fn load(tier: &NvmeTier, arena: &Arc<Mapping>, objects: &[(Object, u64)]) {
+    let loads = objects.iter().map(|(object, at)| {
+        let place = InArena { arena: Arc::clone(arena), at: *at };
+        tier.load(&object.name, object.stat, Box::new(place))
+    });
+    let mut all = stream::iter(loads).buffer_unordered(at_a_time(objects));
+    while let Some(loaded) = all.next().await {
+        loaded.unwrap();
+    }
+}
+
+/// Bytes in the arena, as a source or a destination.
+#[derive(Debug)]
+struct InArena {
+    arena: Arc<Mapping>,
+    at: u64,
+}
+
+impl Source for InArena {
+    fn read(&mut self, into: &mut [u8], digest: &mut Digest) -> Result<(), SourceChanged> {
+        let extent = Extent::new(Offset::new(self.at), ByteSize::new(into.len() as u64));
+        self.arena.copy_out(extent, into, Some(digest));
+        self.at += into.len() as u64;
+        Ok(())
+    }
+}
+
+impl Destination for InArena {
+    fn write(&mut self, bytes: &[u8], digest: &mut Digest) {
+        self.arena.copy_in(Offset::new(self.at), bytes, Some(digest));
+        self.at += bytes.len() as u64;
+    }
+
+    fn complete(self: Box<Self>) {}
+}
+
+/// File of the device's own turns, with all blocks written.
+fn raw_file(folder: &Path) -> Arc<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    options.custom_flags(OFlags::DIRECT.bits().cast_signed());
+    let file = options.open(folder.join("raw")).unwrap();
+    fallocate(&file, FallocateFlags::empty(), 0, TURN).unwrap();
+    let file = Arc::new(file);
+    device(&file, true);
+    file
+}
+
+/// Moves the bytes of a turn between the device and buffers, at the depth of the tier's workers.
+fn device(file: &Arc<File>, is_write: bool) {
+    let part = TURN / WORKERS as u64;
+    let run = |worker: usize| {
+        let mut free = IoBuffer::allocate(DEPTH, MIB as usize).unwrap();
+        let mut ring = Ring::new(file, &free).unwrap();
+        let mut completed = Vec::new();
+        let mut next = part * worker as u64;
+        let end = next + part;
+        while next < end || free.len() < DEPTH {
+            while next < end
+                && let Some(buffer) = free.pop()
+            {
+                if is_write {
+                    ring.write((), next, buffer, MIB as usize);
+                } else {
+                    ring.read((), next, buffer, MIB as usize);
+                }
+                next += MIB;
+            }
+            ring.wait(&mut completed).unwrap();
+            free.extend(completed.drain(..).map(|done| {
+                assert_eq!(done.result.unwrap(), MIB as usize);
+                done.buffer
+            }));
+        }
+    };
+    thread::scope(|scope| {
+        (0..WORKERS).for_each(|worker| drop(scope.spawn(move || run(worker))));
+    });
+    if is_write {
+        file.sync_data().unwrap();
+    }
+}
