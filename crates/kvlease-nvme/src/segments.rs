@@ -176,9 +176,11 @@ impl Segments {
         self.sealed.push_back(filling.segment);
     }
 
-    /// Has the open segment sealed, though it has room: the tier is closed.
-    pub(crate) fn close_open(&mut self) {
+    /// Has the open segment sealed, though it has room, and returns the next one, which is not used:
+    /// the tier is closed.
+    pub(crate) fn close(&mut self) -> Option<u32> {
         self.sealing.extend(self.open.take());
+        self.next.take()
     }
 
     /// The oldest sealed segment, if too few are free. It stays where it is until

@@ -1,4 +1,4 @@
-//! Index tables on the device.
+//! Index tables on the device, and the end of segments.
 
 use std::io;
 
@@ -51,5 +51,12 @@ pub(crate) fn write(
     let mut table = IoBuffer::new(blocks * BLOCK)?;
     index_table::encode(secret, sequence, entries, &mut table);
     device.write_at(geometry.offset(segment, geometry.blocks() - blocks as u64), &table)?;
+    device.sync()
+}
+
+/// Ends the use of a segment on the device, durably: without its header it is free.
+pub(crate) fn clear(device: &dyn Device, geometry: &Geometry, segment: u32) -> io::Result<()> {
+    let zeros = IoBuffer::new(BLOCK)?;
+    device.write_at(geometry.offset(segment, 0), &zeros)?;
     device.sync()
 }

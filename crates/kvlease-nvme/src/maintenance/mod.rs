@@ -85,9 +85,22 @@ impl Maintenance {
             }
         }
         if self.stop.is_sealing() {
-            self.shared.state().segments.close_open();
-            while self.seal() {}
+            self.close();
         }
+    }
+
+    /// Leaves no segment that the next start would have to scan.
+    fn close(&mut self) {
+        let unused = self.shared.state().segments.close();
+        let Shared { device, geometry, .. } = &*self.shared;
+        if let Some(segment) = unused
+            && let Err(error) = table::clear(&**device, geometry, segment)
+        {
+            tracing::warn!(
+                "the next start scans a segment of the NVMe tier, segment=`{segment}`: {error}"
+            );
+        }
+        while self.seal() {}
     }
 
     /// Does what is needed most. False if nothing is, or it failed.

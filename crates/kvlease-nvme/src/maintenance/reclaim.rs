@@ -66,10 +66,7 @@ impl Maintenance {
         synced?;
         // The segment ends on the device first. Otherwise an object that is forgotten, and therefore
         // removed without a tombstone, would come back after a power loss.
-        let block = &mut self.buffer[..BLOCK];
-        block.fill(0);
-        device.write_at(geometry.offset(segment, 0), block)?;
-        device.sync()?;
+        table::clear(&**device, geometry, segment)?;
         let mut state = self.shared.state();
         for Resident { fingerprint, object } in &residents {
             state.forget(*fingerprint, object.place);

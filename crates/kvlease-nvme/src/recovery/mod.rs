@@ -111,7 +111,10 @@ pub(crate) fn recover(
     // A segment without records was the next one, or the first records of it were cut off.
     let (empty, filled): (Vec<_>, Vec<_>) =
         used.into_iter().partition(|used| used.entries.is_empty());
-    free.extend(empty.iter().map(|used| used.segment));
+    for used in &empty {
+        table::clear(device, &geometry, used.segment)?;
+        free.push(used.segment);
+    }
     let sealed: Vec<_> = filled.iter().map(|used| (used.segment, used.sequence)).collect();
     let segments = Segments::new(geometry, &sealed, &free, last);
     let mut state = State::new(Index::default(), segments);
