@@ -1,6 +1,7 @@
 //! Thread that makes records durable: one sync for all that wait, then they are published.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc,
@@ -48,7 +49,7 @@ pub(crate) struct ObjectCommit {
 
 /// Objects to be removed, and who is told.
 pub(crate) struct RemovalCommit {
-    pub(crate) removed: Vec<Removed>,
+    pub(crate) removed: VecDeque<Removed>,
     pub(crate) answer: Box<dyn FnOnce(Result<Vec<bool>, TierError>) + Send>,
 }
 

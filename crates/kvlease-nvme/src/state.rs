@@ -1,6 +1,6 @@
 //! Objects of the tier and their places: index and segments under one lock, held for moments only.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use kvlease_tier::Stat;
 use kvlease_types::{ByteSize, Checksum};
@@ -185,12 +185,13 @@ impl State {
     /// device.
     pub(crate) fn start_removal(
         &mut self,
-        removed: &mut Vec<Removed>,
+        removed: &mut VecDeque<Removed>,
         found: &mut Vec<bool>,
     ) -> Result<Option<Removal>, Room> {
         let count = removed.len().min(TOMBSTONES_MAX);
-        let needed: Vec<Fingerprint> = removed[..count]
+        let needed: Vec<Fingerprint> = removed
             .iter()
+            .take(count)
             .filter(|removed| self.is_removable(removed))
             .map(|removed| removed.fingerprint)
             .collect();
@@ -311,7 +312,7 @@ mod tests {
     }
 
     fn remove(state: &mut State, fingerprint: Fingerprint) -> Option<Removal> {
-        let mut removed = vec![Removed { fingerprint, only_at: None }];
+        let mut removed = VecDeque::from([Removed { fingerprint, only_at: None }]);
         state.start_removal(&mut removed, &mut Vec::new()).unwrap()
     }
 

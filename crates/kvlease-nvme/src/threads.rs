@@ -33,6 +33,24 @@ pub(crate) struct Threads {
     handles: Mutex<Option<Handles>>,
 }
 
+/// Wakes a worker on drop, so that it finds out that the caller gave its job up.
+pub(crate) struct CancelGuard(Option<Arc<dyn Wake>>);
+
+impl CancelGuard {
+    /// The job was answered.
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        if let Some(waker) = self.0.take() {
+            waker.wake();
+        }
+    }
+}
+
 /// Way to a worker.
 struct ToWorker {
     jobs: Sender<Job>,
@@ -92,19 +110,20 @@ impl Threads {
         })
     }
 
-    /// Gives a job to the worker with the least to do.
+    /// Gives a job to the worker with the least to do. The guard has the worker look again when the
+    /// caller gives the job up.
     pub(crate) fn submit(
         &self,
         permit: OwnedSemaphorePermit,
         bytes: u64,
         job: impl FnOnce(Ticket) -> Job,
-    ) -> Result<(), TierError> {
+    ) -> Result<CancelGuard, TierError> {
         let load = |worker: &&ToWorker| worker.outstanding.load(Ordering::Relaxed);
         let worker = self.workers.iter().min_by_key(load).expect("there is one at least");
         let job = job(Ticket::new(permit, &worker.outstanding, bytes));
         worker.jobs.send(job).map_err(|_| TierError::Closed)?;
         worker.waker.wake();
-        Ok(())
+        Ok(CancelGuard(Some(Arc::clone(&worker.waker))))
     }
 
     pub(crate) fn remove(&self, removal: RemovalCommit) -> Result<(), TierError> {

@@ -133,10 +133,13 @@ impl NvmeTier {
         let (reply, answer) = oneshot::channel();
         let fingerprint = self.shared.secret.fingerprint(name.bucket.as_str(), name.key.as_str());
         let name = name.clone();
-        self.threads.submit(permit, stat.len.bytes(), |ticket| {
+        let guard = self.threads.submit(permit, stat.len.bytes(), |ticket| {
             Job::Load(LoadJob { name, fingerprint, stat, destination, reply, ticket })
         })?;
-        answer.await.map_err(|_| TierError::Closed)?
+        // The answer's receiver is dropped before the guard.
+        let result = answer.await;
+        guard.disarm();
+        result.map_err(|_| TierError::Closed)?
     }
 
     async fn store_object(
@@ -156,10 +159,13 @@ impl NvmeTier {
         let permit = permit(&self.stores).await?;
         let (reply, answer) = oneshot::channel();
         let object = object.clone();
-        self.threads.submit(permit, stat.len.bytes(), |ticket| {
+        let guard = self.threads.submit(permit, stat.len.bytes(), |ticket| {
             Job::Store(StoreJob { object, fingerprint, source, reply, ticket })
         })?;
-        answer.await.map_err(|_| TierError::Closed)?
+        // The answer's receiver is dropped before the guard.
+        let result = answer.await;
+        guard.disarm();
+        result.map_err(|_| TierError::Closed)?
     }
 
     async fn remove_objects(&self, bucket: &str, keys: &[&str]) -> Result<Vec<bool>, TierError> {

@@ -22,6 +22,9 @@ use crate::{
 /// The part of a segment that is written on at most, so that a reclaim always gains room.
 const MOVED_PART: u64 = 2;
 
+/// Objects that are looked at or forgotten in one hold of the lock: look-ups wait for it.
+const LOCKED_MAX: usize = 512;
+
 /// Object of the segment.
 #[derive(Clone, Copy)]
 struct Resident {
@@ -67,11 +70,13 @@ impl Maintenance {
         // The segment ends on the device first. Otherwise an object that is forgotten, and therefore
         // removed without a tombstone, would come back after a power loss.
         table::clear(&**device, geometry, segment)?;
-        let mut state = self.shared.state();
-        for Resident { fingerprint, object } in &residents {
-            state.forget(*fingerprint, object.place);
+        for some in residents.chunks(LOCKED_MAX) {
+            let mut state = self.shared.state();
+            for Resident { fingerprint, object } in some {
+                state.forget(*fingerprint, object.place);
+            }
         }
-        state.segments.end_reclaim();
+        self.shared.state().segments.end_reclaim();
         Ok(true)
     }
 
@@ -182,16 +187,20 @@ fn reserve(state: &mut State, planned: &mut VecDeque<Planned>, moves: &mut Vec<M
 /// Objects of a segment.
 fn residents(shared: &Shared, segment: u32, sequence: u64) -> Vec<Resident> {
     let Shared { device, geometry, secret, .. } = shared;
-    let entries = table::read(&**device, geometry, secret, segment, sequence);
-    let state = shared.state();
-    let fingerprints = match entries {
-        Ok(Some(entries)) => entries.iter().map(|entry| entry.fingerprint).collect(),
-        // The table is lost, so every object is looked at.
-        Ok(None) | Err(_) => state.index.in_segment(segment),
-    };
-    let resident = |fingerprint: Fingerprint| {
-        let object = state.index.get(fingerprint)?;
-        (object.place.segment == segment).then_some(Resident { fingerprint, object })
-    };
-    fingerprints.into_iter().filter_map(resident).collect()
+    let fingerprints: Vec<Fingerprint> =
+        match table::read(&**device, geometry, secret, segment, sequence) {
+            Ok(Some(entries)) => entries.iter().map(|entry| entry.fingerprint).collect(),
+            // The table is lost, so every object is looked at.
+            Ok(None) | Err(_) => shared.state().index.in_segment(segment),
+        };
+    let mut residents = Vec::new();
+    for some in fingerprints.chunks(LOCKED_MAX) {
+        let state = shared.state();
+        residents.extend(some.iter().filter_map(|fingerprint| {
+            let object = state.index.get(*fingerprint)?;
+            let is_here = object.place.segment == segment;
+            is_here.then_some(Resident { fingerprint: *fingerprint, object })
+        }));
+    }
+    residents
 }

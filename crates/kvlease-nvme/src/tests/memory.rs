@@ -3,6 +3,7 @@
 use std::{
     io,
     sync::{Arc, Condvar, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use kvlease_sys::IoBuffer;
@@ -26,12 +27,17 @@ pub(crate) enum Event<T> {
     Note(T),
 }
 
-/// Calls that fail.
+/// Time after which a queue looks whether the device hangs still.
+const POLL: Duration = Duration::from_millis(1);
+
+/// Calls that fail, or hang.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Failing {
     pub(crate) reads: bool,
     pub(crate) writes: bool,
     pub(crate) syncs: bool,
+    /// Transfers do not end.
+    pub(crate) hangs: bool,
 }
 
 /// Device in memory that records what happens to it.
@@ -207,12 +213,20 @@ impl Queue for MemoryQueue {
     }
 
     fn wait(&mut self, completed: &mut Vec<Completed>) {
-        if self.completed.is_empty() {
-            let mut is_rung = self.bell.is_rung.lock().expect("no thread panics with it");
-            while !*is_rung {
-                is_rung = self.bell.rung.wait(is_rung).expect("no thread panics with it");
+        loop {
+            let hangs = self.device.inner().failing.hangs;
+            if !hangs && !self.completed.is_empty() {
+                break;
             }
-            *is_rung = false;
+            let is_rung = self.bell.is_rung.lock().expect("no thread panics with it");
+            let waited = self.bell.rung.wait_timeout_while(is_rung, POLL, |is_rung| !*is_rung);
+            let (mut is_rung, _) = waited.expect("no thread panics with it");
+            if std::mem::take(&mut *is_rung) {
+                if hangs {
+                    return;
+                }
+                break;
+            }
         }
         // The last one first: pieces come back in any order.
         completed.extend(self.completed.drain(..).rev());

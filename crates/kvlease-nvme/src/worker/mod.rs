@@ -4,7 +4,7 @@ mod load;
 mod store;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io,
     sync::{
         Arc,
@@ -156,7 +156,7 @@ impl Worker {
             let load::Ended { reply, result } = ended;
             if let Err(error @ (TierError::Corrupt { .. } | TierError::Foreign { .. })) = result {
                 // Dropped for good first: it is not to come back at the next start.
-                let removed = vec![Removed { fingerprint, only_at: Some(place) }];
+                let removed = VecDeque::from([Removed { fingerprint, only_at: Some(place) }]);
                 let answer = Box::new(move |_| drop(reply.send(Err(error))));
                 let _ = self.commits.send(Commit::Removal(RemovalCommit { removed, answer }));
             } else {
