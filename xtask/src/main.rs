@@ -8,6 +8,7 @@ mod openapi;
 mod process;
 mod python;
 mod steps;
+mod stores;
 mod tidy;
 
 use std::{
@@ -24,6 +25,7 @@ usage: cargo xtask COMMAND
   tidy       what the compiler does not check: sizes, words, style, links, layers, circles
   contract   the unmodified LMCache against the daemon; installs what it needs
              (arguments behind it go to pytest)
+  stores     the servers that the tests of remote tiers need: installs what is not there
   python     the Python package, built into the same environment, and its types
   fuzz       [TARGET] [--runs N | --seconds N | --replay PATH]: what parses the bytes of
              others, with inputs that coverage guides; for a minute by default
@@ -48,6 +50,7 @@ fn run() -> Result<()> {
         Some("tidy") => tidy::run(&root),
         Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run(&root, &arguments.collect::<Vec<_>>()),
+        Some("stores") => stores::prepare(&root),
         Some("python") => python::run(&root),
         Some("openapi") => openapi::rewrite(&root),
         _ => bail!("name one of the commands\n\n{USAGE}"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{contract, fuzz, openapi, process::cargo, tidy};
+use crate::{contract, fuzz, openapi, process::cargo, stores, tidy};
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     tidy::run(root)?;
@@ -15,6 +15,8 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     cargo(root, &["build", "--release", "--package", "kvlease"], &[])?;
     // Tests that start a daemon as a process start this one.
     let daemon = contract::daemon(root).display().to_string();
+    // Tests of remote tiers start these servers.
+    stores::prepare(root)?;
     // The Python extension is loaded by an interpreter: its tests are the contract suite's.
     let tests = ["test", "--workspace", "--exclude", "kvlease-python", "--no-fail-fast"];
     cargo(root, &tests, &[("KVLEASE_BIN", &daemon)])?;

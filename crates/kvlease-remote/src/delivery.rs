@@ -1,0 +1,79 @@
+//! Bytes between the tier's buffers and the arena, with their checksum.
+
+use kvlease_sys::Digest;
+use kvlease_tier::{Destination, Loaded, Source, SourceChanged, Stat, TierError};
+use tokio::task;
+
+/// Bytes that are copied at a stretch; other tasks run in between.
+const STRETCH: usize = 512 << 10;
+
+/// Object on its way to its destination.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    destination: Box<dyn Destination>,
+    digest: Digest,
+    stat: Stat,
+    left: u64,
+}
+
+impl Delivery {
+    /// Delivery of an object of this length and checksum.
+    pub(crate) fn new(destination: Box<dyn Destination>, stat: Stat) -> Self {
+        Self { destination, digest: Digest::new(), stat, left: stat.len.bytes() }
+    }
+
+    /// Appends the next bytes. Those behind the object's end do not reach the destination; they make
+    /// [`Self::finish`] fail.
+    pub(crate) async fn append(&mut self, bytes: &[u8]) {
+        let len = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        let (fitting, rest) = bytes.split_at(len);
+        for stretch in fitting.chunks(STRETCH) {
+            self.destination.write(stretch, &mut self.digest);
+            task::yield_now().await;
+        }
+        self.left -= len as u64;
+        if !rest.is_empty() {
+            self.digest.update(rest);
+        }
+    }
+
+    /// Publishes the object if all of it has come, and nothing but it.
+    pub(crate) fn finish(self) -> Result<Loaded, TierError> {
+        let found = self.digest.finish();
+        if self.left > 0 || found != self.stat.checksum {
+            return Err(TierError::Corrupt { expected: self.stat.checksum, found });
+        }
+        self.destination.complete();
+        Ok(Loaded::Complete)
+    }
+}
+
+/// Object on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    source: Box<dyn Source>,
+    digest: Digest,
+}
+
+impl Intake {
+    /// Intake of the bytes of a source.
+    pub(crate) fn new(source: Box<dyn Source>) -> Self {
+        Self { source, digest: Digest::new() }
+    }
+
+    /// Appends the next `len` bytes to a buffer.
+    pub(crate) async fn take(&mut self, len: usize, into: &mut Vec<u8>) -> Result<(), TierError> {
+        let start = into.len();
+        into.resize(start + len, 0);
+        for stretch in into[start..].chunks_mut(STRETCH) {
+            self.source.read(stretch, &mut self.digest)?;
+            task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Says whether the bytes that were taken are the object's.
+    pub(crate) fn check(&self, stat: Stat) -> Result<(), SourceChanged> {
+        if self.digest.finish() == stat.checksum { Ok(()) } else { Err(SourceChanged) }
+    }
+}

@@ -1,0 +1,112 @@
+//! Task that publishes what this node stored, and reads what the others published.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use kvlease_tier::TierError;
+use tokio::time::{self, Instant};
+
+use super::{
+    entry::{Entry, decode, encode},
+    shared::Shared,
+    shelf::Shelf,
+};
+
+/// Time between two readings of the directory.
+const READ_AFTER: Duration = Duration::from_secs(5);
+
+/// Time between two publications, in which the next one gathers.
+const PUBLISH_AFTER: Duration = Duration::from_millis(50);
+
+/// Time after which a publication or a reading that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Entries that are read at once.
+const READS_AT_ONCE: usize = 8;
+
+/// Publishes and reads until the tier is closed.
+pub(super) async fn run<S: Shelf>(shelf: Arc<S>, shared: Arc<Shared>) {
+    let mut read_at = Instant::now();
+    loop {
+        if Instant::now() >= read_at {
+            read_at = match read(&*shelf, &shared).await {
+                Ok(()) => Instant::now() + READ_AFTER,
+                Err(error) => {
+                    tracing::debug!("the directory of the remote tier cannot be read: {error}");
+                    Instant::now() + RETRY_AFTER
+                }
+            };
+        }
+        let is_published = publish(&*shelf, &shared).await;
+        let now = *shared.progress.borrow();
+        if now.is_closing && (is_published || now.failures > 0) {
+            shared.progress.send_modify(|now| now.is_over = true);
+            return;
+        }
+        if is_published {
+            time::sleep(PUBLISH_AFTER).await;
+            tokio::select! {
+                () = shared.wake.notified() => {}
+                () = time::sleep_until(read_at) => {}
+            }
+        } else {
+            time::sleep(RETRY_AFTER).await;
+        }
+    }
+}
+
+/// Publishes everything that is new; false if that fails.
+async fn publish<S: Shelf>(shelf: &S, shared: &Shared) -> bool {
+    // A node has to know its own entries before it adds one.
+    let publication = {
+        let mut index = shared.index();
+        if !index.is_read() && index.has_new() {
+            drop(index);
+            shared.progress.send_modify(|now| now.failures += 1);
+            return false;
+        }
+        index.next_publication()
+    };
+    let Some(publication) = publication else { return true };
+    let (name, bytes) = (publication.entry.to_string(), encode(&publication.fingerprints));
+    if let Err(error) = shelf.write_entry(&name, bytes).await {
+        tracing::debug!("the directory of the remote tier cannot be written: {error}");
+        shared.index().not_published(publication);
+        shared.progress.send_modify(|now| now.failures += 1);
+        return false;
+    }
+    let ticket = publication.ticket;
+    let removed = shared.index().published(publication);
+    shared.progress.send_modify(|now| now.published = ticket);
+    for entry in removed {
+        // An entry that stays is read once more by nodes that start.
+        if let Err(error) = shelf.remove_entry(&entry.to_string()).await {
+            tracing::debug!("an old entry of the directory cannot be removed: {error}");
+        }
+    }
+    true
+}
+
+/// Reads what is new in the directory.
+async fn read<S: Shelf>(shelf: &S, shared: &Shared) -> Result<(), TierError> {
+    let names = shelf.entries().await?;
+    let entries: Vec<_> = names.iter().filter_map(|name| Entry::read(name)).collect();
+    shared.index().check_own(&entries);
+    let unread = shared.index().unread(entries);
+    let reads = unread.into_iter().map(|entry| async move {
+        let bytes = shelf.read_entry(&entry.to_string()).await?;
+        Ok::<_, TierError>((entry, bytes))
+    });
+    let mut reads = std::pin::pin!(stream::iter(reads).buffered(READS_AT_ONCE));
+    while let Some(answer) = reads.next().await {
+        let (entry, bytes) = answer?;
+        // An entry that is gone has another in its place, which the next reading finds.
+        let Some(bytes) = bytes else { continue };
+        match decode(&bytes) {
+            Some(fingerprints) => shared.index().learn(entry, fingerprints),
+            None => tracing::debug!("an entry of the directory is corrupt, entry=`{entry}`"),
+        }
+    }
+    shared.index().set_read();
+    Ok(())
+}

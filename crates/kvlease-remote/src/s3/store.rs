@@ -1,0 +1,80 @@
+//! Objects on their way into the store.
+
+use std::sync::{Mutex, PoisonError};
+
+use kvlease_tier::{Object, Source, Stored, TierError};
+use kvlease_types::ByteSize;
+use object_store::{ObjectStoreExt, PutPayload, path::Path};
+
+use super::{
+    bucket::{S3, is_whole},
+    format::{LEN_MAX, PART_LEN, PARTS_AT_ONCE},
+    upload::Upload,
+};
+use crate::{delivery::Intake, head::Head, parts::Parts};
+
+impl S3 {
+    /// Stores an object that is not there yet.
+    pub(super) async fn store_object(
+        &self,
+        object: &Object,
+        source: Box<dyn Source>,
+    ) -> Result<Stored, TierError> {
+        self.check_open()?;
+        if object.stat.len > LEN_MAX {
+            return Err(TierError::TooLarge { len_max: LEN_MAX });
+        }
+        let head = Head { name: object.name.clone(), stat: object.stat, piece_len: 0 };
+        let (bucket, key) = (head.name.bucket.as_str(), head.name.key.as_str());
+        match self.head(bucket, key).await? {
+            Some((Ok(found), len)) if found == head && is_whole(&found, len) => {
+                return Ok(Stored::Present);
+            }
+            _ => {}
+        }
+        let path = self.path(bucket, key)?;
+        let len = head.len() as u64 + head.stat.len.bytes();
+        let mut intake = Intake::new(source);
+        if len <= PART_LEN {
+            self.put(&path, &head, &mut intake).await?;
+        } else {
+            self.upload(path, &head, &mut intake).await?;
+        }
+        Ok(Stored::Written(ByteSize::new(len)))
+    }
+
+    async fn put(&self, path: &Path, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
+        let len = head.stat.len.bytes();
+        let _share = self.budget.take(head.len() as u64 + len).await;
+        let mut value = head.encode();
+        intake.take(usize::try_from(len).unwrap_or(usize::MAX), &mut value).await?;
+        intake.check(head.stat)?;
+        self.call("PUT", self.store.put(path, PutPayload::from(value))).await?;
+        Ok(())
+    }
+
+    async fn upload(&self, path: Path, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
+        let len = head.len() as u64 + head.stat.len.bytes();
+        let upload = Upload::begin(self, path).await?;
+        let sent = Mutex::new(Vec::new());
+        let mut parts = Parts::new(PARTS_AT_ONCE);
+        for (number, from) in (0..len).step_by(PART_LEN as usize).enumerate() {
+            let share = parts.and(self.budget.take(PART_LEN)).await?;
+            let mut bytes = if number == 0 { head.encode() } else { Vec::new() };
+            let wanted = (len - from).min(PART_LEN) as usize - bytes.len();
+            parts.and(intake.take(wanted, &mut bytes)).await??;
+            let (upload, sent) = (&upload, &sent);
+            parts.add(async move {
+                let _share = share;
+                let part = upload.send(number, bytes).await?;
+                sent.lock().unwrap_or_else(PoisonError::into_inner).push((number, part));
+                Ok(())
+            });
+        }
+        parts.finish().await?;
+        intake.check(head.stat)?;
+        let mut sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        sent.sort_unstable_by_key(|(number, _)| *number);
+        upload.complete(sent.into_iter().map(|(_, part)| part).collect()).await
+    }
+}

@@ -1,0 +1,85 @@
+//! The tier, and the values it reads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kvlease_tier::TierError;
+use redis::{Cmd, RedisError};
+
+use super::{
+    answer::{self, QueryError},
+    format::PIECE_LEN,
+    node::{Access, Purpose},
+    servers::Servers,
+};
+use crate::{
+    budget::Budget,
+    head::{Head, head_len},
+    layout::Layout,
+    location::ValkeyLocation,
+    options::Options,
+};
+
+/// Tier in Valkey or Redis.
+#[derive(Debug)]
+pub(crate) struct Valkey {
+    pub(super) servers: Servers,
+    pub(super) layout: Layout,
+    pub(super) budget: Budget,
+    pub(super) shown: String,
+    closed: AtomicBool,
+}
+
+impl Valkey {
+    /// The tier at a place; nothing is connected yet.
+    pub(crate) fn new(location: ValkeyLocation, options: &Options) -> Result<Self, RedisError> {
+        let access = Access::new(&location, options);
+        Ok(Self {
+            servers: Servers::new(&location, access)?,
+            layout: location.layout,
+            budget: Budget::new(options.buffers, PIECE_LEN),
+            shown: location.shown,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Refuses calls once the tier is closed.
+    pub(super) fn check_open(&self) -> Result<(), TierError> {
+        if self.closed.load(Ordering::Relaxed) { Err(TierError::Closed) } else { Ok(()) }
+    }
+
+    /// Refuses calls from now on.
+    pub(super) fn shut(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// At most the first `len` bytes of a value; `None` if there is none.
+    pub(super) async fn start_of(
+        &self,
+        purpose: Purpose,
+        name: &str,
+        len: u64,
+    ) -> Result<Option<Vec<u8>>, QueryError> {
+        let mut command = Cmd::new();
+        command.arg("GETRANGE").arg(name).arg(0).arg(len.saturating_sub(1));
+        let bytes = answer::bytes(self.servers.query(purpose, name, &command).await?)?;
+        // The range of a missing value is empty, and no value of this tier is.
+        Ok(bytes.filter(|bytes| !bytes.is_empty()))
+    }
+
+    /// Head of the value under an object's name; an error in it says why it is none.
+    pub(super) async fn head(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<Result<Head, String>>, QueryError> {
+        let (name, len) = (self.layout.object(bucket, key), head_len(bucket, key));
+        match self.start_of(Purpose::LookUp, &name, len as u64).await {
+            Ok(start) => Ok(start.map(|start| Head::decode_as(&start, bucket, key))),
+            Err(QueryError::WrongType) => Ok(Some(Err(WRONG_TYPE.to_owned()))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Reason why a list, a set or a hash is no object.
+pub(super) const WRONG_TYPE: &str = "it is no string";
