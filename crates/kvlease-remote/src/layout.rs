@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `PREFIX/v1/BUCKET/KEY` | an object, or the head of one in pieces |
 //! | `PREFIX/v1p/BUCKET/KEY/CHECKSUM-N` | piece N of the object with that checksum |
-//! | `PREFIX/v1dir/NODE/NUMBERS` | an entry of the directory |
-//! | `PREFIX/v1dir` | the names of all entries, in Valkey |
+//! | `PREFIX/v1dir/NODE/NUMBERS` | an entry of the directory, in S3 |
+//! | `PREFIX/v1dir/NODE` | a hash of `NUMBERS` and entries, in Valkey |
+//! | `PREFIX/v1dir` | the set of the nodes, in Valkey |
 
 use std::fmt;
 
@@ -86,7 +87,7 @@ impl Layout {
         format!("{}/v1dir", self.prefix)
     }
 
-    /// Name of an entry of the directory.
+    /// Name of an entry of the directory, or of a node in it.
     pub(crate) fn entry(&self, entry: &str) -> String {
         format!("{}/v1dir/{entry}", self.prefix)
     }

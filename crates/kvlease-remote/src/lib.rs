@@ -12,6 +12,13 @@
 //! memory. Credentials appear in no message, log or `Debug` output.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(all(feature = "s3", feature = "valkey")),
+    expect(dead_code, reason = "a build with one kind of store uses its part of what both share")
+)]
+
+#[cfg(not(any(feature = "s3", feature = "valkey")))]
+compile_error!("build kvlease-remote with the feature `s3`, the feature `valkey`, or both");
 
 mod budget;
 mod deadline;

@@ -5,7 +5,9 @@ mod s3;
 mod valkey;
 
 pub(crate) use s3::S3Location;
-pub(crate) use valkey::{Server, ValkeyLocation};
+#[cfg(feature = "valkey")]
+pub(crate) use valkey::Server;
+pub(crate) use valkey::ValkeyLocation;
 
 use crate::error::RemoteError;
 

@@ -7,6 +7,7 @@
 mod calls;
 mod cluster;
 mod cluster_server;
+mod directory;
 mod process;
 mod proxy;
 mod s3;

@@ -55,6 +55,11 @@ impl ValkeyServer {
         open(&self.url(), &Options::new(NODE)).expect("the URL is right")
     }
 
+    /// Opens a tier of a node.
+    pub(crate) fn tier_of(&self, node: &str) -> Arc<dyn Tier> {
+        open(&self.url(), &Options::new(node)).expect("the URL is right")
+    }
+
     /// A connection of the test's own.
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
         let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", self.process.port);
