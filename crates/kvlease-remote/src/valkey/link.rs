@@ -2,18 +2,19 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value, aio::MultiplexedConnection};
 
+use tokio::time;
+
 use super::answer::QueryError;
 use crate::location::Server;
 
-/// Time after a failure in which calls fail at once, so that they do not queue for a server that is
-/// lost.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Time between two attempts to reach a server that is silent.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// Commands sent for one call: a connection that broke while it was idle is noticed by the first.
 const ATTEMPTS: usize = 2;
@@ -34,14 +35,8 @@ struct State {
     open: Option<MultiplexedConnection>,
     /// Number of the connection that is or was open last.
     number: u64,
-    /// The last failure, if there was no answer since.
-    failed: Option<Failure>,
-}
-
-#[derive(Clone)]
-struct Failure {
-    at: Instant,
-    reason: String,
+    /// The reason why the server counts as silent. Calls fail at once, and a task tries to reach it.
+    silent: Option<String>,
 }
 
 impl fmt::Debug for Link {
@@ -57,7 +52,11 @@ impl Link {
     }
 
     /// Sends a command and waits for the answer. `asking` is for a slot on its way to this server.
-    pub(super) async fn query(&self, command: &Cmd, asking: bool) -> Result<Value, QueryError> {
+    pub(super) async fn query(
+        self: &Arc<Self>,
+        command: &Cmd,
+        asking: bool,
+    ) -> Result<Value, QueryError> {
         let mut attempt = 1;
         loop {
             let (number, connection) = self.connection().await?;
@@ -75,66 +74,83 @@ impl Link {
         }
     }
 
-    async fn connection(&self) -> Result<(u64, MultiplexedConnection), QueryError> {
+    async fn connection(self: &Arc<Self>) -> Result<(u64, MultiplexedConnection), QueryError> {
         if let Some(open) = self.find_open()? {
             return Ok(open);
         }
-        // While the server is lost, one call tries it and the others fail.
-        let failed = self.state().failed.clone();
-        let _opening = match failed {
-            None => self.opening.lock().await,
-            Some(failure) => self
-                .opening
-                .try_lock()
-                .map_err(|_| QueryError::unavailable(&self.server, failure.reason))?,
-        };
+        let _opening = self.opening.lock().await;
         if let Some(open) = self.find_open()? {
             return Ok(open);
         }
-        let opened = self.client.get_multiplexed_async_connection_with_config(&self.config).await;
-        let mut state = self.state();
-        match opened {
-            Ok(connection) => {
-                state.number += 1;
-                state.failed = None;
-                state.open = Some(connection.clone());
-                Ok((state.number, connection))
-            }
+        match self.open().await {
+            Ok(open) => Ok(open),
             Err(error) => {
-                state.failed = Some(Failure { at: Instant::now(), reason: error.to_string() });
+                // A server that refuses does so at once: the next call tries again.
+                if error.is_timeout() {
+                    self.set_silent(&mut self.state(), &error);
+                }
                 Err(QueryError::of(&self.server, &error))
             }
         }
     }
 
-    /// The open connection; an error if the last failure is too recent to try again.
+    async fn open(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
+        let connection =
+            self.client.get_multiplexed_async_connection_with_config(&self.config).await?;
+        let mut state = self.state();
+        state.number += 1;
+        state.silent = None;
+        state.open = Some(connection.clone());
+        Ok((state.number, connection))
+    }
+
+    /// The open connection; an error if the server is silent.
     fn find_open(&self) -> Result<Option<(u64, MultiplexedConnection)>, QueryError> {
         let state = self.state();
-        if let Some(connection) = &state.open {
-            return Ok(Some((state.number, connection.clone())));
+        if let Some(reason) = &state.silent {
+            return Err(QueryError::unavailable(&self.server, reason.clone()));
         }
-        match &state.failed {
-            Some(failure) if failure.at.elapsed() < RETRY_AFTER => {
-                Err(QueryError::unavailable(&self.server, failure.reason.clone()))
-            }
-            _ => Ok(None),
-        }
+        Ok(state.open.as_ref().map(|connection| (state.number, connection.clone())))
     }
 
     /// Gives a connection up that broke or hangs. Other calls on it end with it.
-    fn abandon(&self, number: u64, error: &RedisError) {
+    fn abandon(self: &Arc<Self>, number: u64, error: &RedisError) {
         let mut state = self.state();
         if state.number != number || state.open.take().is_none() {
             return;
         }
         // A connection that broke is opened again at once: servers close idle ones.
         if error.is_timeout() {
-            state.failed = Some(Failure { at: Instant::now(), reason: error.to_string() });
+            self.set_silent(&mut state, error);
+        }
+    }
+
+    /// Makes calls fail at once until a task has reached the server. An attempt that is under way
+    /// when the server wakes up succeeds then.
+    fn set_silent(self: &Arc<Self>, state: &mut State, error: &RedisError) {
+        if state.silent.replace(error.to_string()).is_none() {
+            tokio::spawn(reach(Arc::downgrade(self)));
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tries to reach a silent server until it answers or refuses, or its tier is gone.
+async fn reach(link: Weak<Link>) {
+    while let Some(link) = link.upgrade() {
+        match link.open().await {
+            Ok(_) => return,
+            Err(error) if error.is_timeout() => {}
+            Err(_) => {
+                link.state().silent = None;
+                return;
+            }
+        }
+        drop(link);
+        time::sleep(RETRY_AFTER).await;
     }
 }
 

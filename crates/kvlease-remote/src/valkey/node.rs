@@ -1,7 +1,10 @@
 //! Server with the connections to it.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,8 +48,8 @@ pub(super) struct Access {
 #[derive(Debug)]
 pub(super) struct Node {
     server: Server,
-    look_ups: Link,
-    transfers: Vec<Link>,
+    look_ups: Arc<Link>,
+    transfers: Vec<Arc<Link>>,
     next: AtomicUsize,
 }
 
@@ -70,7 +73,7 @@ impl Access {
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.call_timeout))
             .set_write_backpressure_boundary(WRITE_LEN);
-        let link = || Link::new(server.clone(), client.clone(), config.clone());
+        let link = || Arc::new(Link::new(server.clone(), client.clone(), config.clone()));
         let (look_ups, transfers) = (link(), (0..TRANSFER_LINKS).map(|_| link()).collect());
         Ok(Node { server, look_ups, transfers, next: AtomicUsize::new(0) })
     }
