@@ -15,11 +15,14 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     cargo(root, &["build", "--release", "--package", "kvlease"], &[])?;
     // Tests that start a daemon as a process start this one.
     let daemon = contract::daemon(root).display().to_string();
-    // Tests of remote tiers start these servers.
-    stores::prepare(root)?;
     // The Python extension is loaded by an interpreter: its tests are the contract suite's.
-    let tests = ["test", "--workspace", "--exclude", "kvlease-python", "--no-fail-fast"];
-    cargo(root, &tests, &[("KVLEASE_BIN", &daemon)])?;
+    let tests = ["test", "--workspace", "--exclude", "kvlease-python"];
+    let all_but_stores = ["--no-fail-fast", "--", "--skip", "real_store::"];
+    cargo(root, &[&tests[..], &all_but_stores].concat(), &[("KVLEASE_BIN", &daemon)])?;
+    // These wait for servers most of the time.
+    stores::prepare(root)?;
+    let stores = ["--no-fail-fast", "--test", "stores", "--", "--test-threads", "8"];
+    cargo(root, &[&tests[..], &stores].concat(), &[])?;
     // It sees to Python's venv module as well.
     contract::prepare(root)?;
     openapi::test(root)?;

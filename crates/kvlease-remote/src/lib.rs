@@ -1,6 +1,6 @@
 //! Tiers in distributed stores that exist: S3-compatible object storage, Valkey and Redis.
 //!
-//! [`open`] turns a URL into a [`Tier`](kvlease_tier::Tier). Both kinds of store hold the same
+//! [`open()`] turns a URL into a [`Tier`](kvlease_tier::Tier). Both kinds of store hold the same
 //! values under the same names, which `docs/remote-tier.md` describes byte by byte:
 //!
 //! * a name is `PREFIX/v1/BUCKET/KEY`, readable in a listing of the store and reversible;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value, aio::MultiplexedConnection};
-
 use tokio::time;
 
 use super::answer::QueryError;

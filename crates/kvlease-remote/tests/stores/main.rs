@@ -1,17 +1,8 @@
 //! Remote tiers against real servers: the conformance suite, and what it does not cover.
 //!
-//! The servers are `redis-server` and `s3s-fs`; `cargo xtask stores` gets them.
+//! The servers are `redis-server` and `s3s-fs`; `cargo xtask stores` gets them. Most of these tests
+//! wait for servers, so `cargo test -p kvlease-remote --test stores -- --test-threads 8` is faster.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod calls;
-mod cluster;
-mod cluster_server;
-mod directory;
-mod process;
-mod proxy;
-mod s3;
-mod s3_server;
-mod secrets;
-mod valkey;
-mod valkey_server;
+mod real_store;

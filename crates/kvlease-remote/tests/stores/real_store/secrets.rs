@@ -12,7 +12,7 @@ use kvlease_tier_conformance::Sample;
 use tokio::task;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::{
+use crate::real_store::{
     calls::{LONG, load, store},
     s3_server::{ACCESS_KEY, S3Server, SECRET_KEY},
     valkey_server::{NODE, PASSWORD, ValkeyServer},
@@ -75,7 +75,7 @@ async fn watch_all() {
 
 fn run(url: &str, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "secrets::no_output_shows_a_secret", "--nocapture"]);
+    command.args(["--exact", "real_store::secrets::no_output_shows_a_secret", "--nocapture"]);
     command.env_clear().env(URL, url).envs(environment.iter().copied());
     command.output().unwrap()
 }

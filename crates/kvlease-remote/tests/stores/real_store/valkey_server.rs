@@ -9,7 +9,7 @@ use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{
+use crate::real_store::{
     process::Process,
     proxy::{Fault, Proxy},
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kvlease_tier::{Loaded, Stored, Tier, TierError};
 use kvlease_tier_conformance::{MemoryDestination, MemorySource, Sample};
 
-use crate::proxy::{Fault, Proxy};
+use crate::real_store::proxy::{Fault, Proxy};
 
 /// Length of an object in several parts, wherever it is.
 pub(crate) const LONG: usize = (9 << 20) + 5;

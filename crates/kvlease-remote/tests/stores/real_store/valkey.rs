@@ -8,7 +8,7 @@ use kvlease_tier_conformance::{MemorySource, Sample};
 use redis::AsyncTypedCommands;
 use rustix::process::Signal;
 
-use crate::{
+use crate::real_store::{
     calls::{LONG, load, no_wrong_byte, store, until_answered},
     process::free_port,
     valkey_server::{NODE, ValkeyServer},
@@ -32,7 +32,7 @@ async fn names_in_the_server_are_those_of_the_document() {
     let mut connection = server.connection().await;
     let names = connection.keys("kvlease/v1/*").await.unwrap();
     assert_eq!(names, ["kvlease/v1/my%2Fbucket/a%20key"]);
-    let value = crate::valkey_server::get(&mut connection, &names[0]).await;
+    let value = crate::real_store::valkey_server::get(&mut connection, &names[0]).await;
     assert_eq!(value[..8], *b"kvlobj\r\n");
     assert_eq!(value[64..], [b"my/bucketa key", &**sample.bytes()].concat());
 }

@@ -8,14 +8,14 @@ use kvlease_tier_conformance::{MemoryDestination, MemorySource, Sample};
 use rustix::process::Signal;
 use tokio::time;
 
-use crate::{
+use crate::real_store::{
     cluster_server::{ClusterServer, SERVERS},
     proxy::Fault,
     valkey_server::{NODE, ValkeyServer},
 };
 
 mod conformance {
-    use crate::cluster_server::LazyCluster;
+    use crate::real_store::cluster_server::LazyCluster;
 
     kvlease_tier_conformance::conformance_tests! {
         LazyCluster::default,

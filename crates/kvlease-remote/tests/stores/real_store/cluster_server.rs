@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time;
 
-use crate::{
+use crate::real_store::{
     process::{Process, free_port},
     proxy::{Fault, Proxy},
     valkey_server::{NODE, PASSWORD, ValkeyServer},
@@ -144,7 +144,7 @@ impl ClusterServer {
 
     async fn get(&self, name: &str) -> Vec<u8> {
         let mut connection = self.members[self.owner_of(name).await].connection().await;
-        crate::valkey_server::get(&mut connection, name).await
+        crate::real_store::valkey_server::get(&mut connection, name).await
     }
 
     async fn pieces_of(&self, name: &Name) -> Vec<String> {

@@ -7,7 +7,7 @@ use kvlease_tier::{Loaded, Presence, Tier};
 use kvlease_tier_conformance::Sample;
 use redis::AsyncTypedCommands;
 
-use crate::{
+use crate::real_store::{
     calls::{load, store},
     proxy::Fault,
     s3_server::S3Server,

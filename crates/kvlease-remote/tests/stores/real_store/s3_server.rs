@@ -14,7 +14,7 @@ use kvlease_tier_conformance::{Damage, NotPossible, Step, Store};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{
+use crate::real_store::{
     process::Process,
     proxy::{Fault, Proxy},
     valkey_server::NODE,

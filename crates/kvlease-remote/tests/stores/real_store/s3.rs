@@ -6,7 +6,7 @@ use kvlease_remote::{AccessKey, Options, Secret, open};
 use kvlease_tier::Loaded;
 use kvlease_tier_conformance::{MemorySource, Sample};
 
-use crate::{
+use crate::real_store::{
     calls::{LONG, load, no_wrong_byte, store},
     s3_server::{ACCESS_KEY, S3Server},
     valkey_server::NODE,

@@ -1,0 +1,13 @@
+//! Tests with a server as a process. `cargo xtask test` runs them by this name, with more threads.
+
+mod calls;
+mod cluster;
+mod cluster_server;
+mod directory;
+mod process;
+mod proxy;
+mod s3;
+mod s3_server;
+mod secrets;
+mod valkey;
+mod valkey_server;
