@@ -320,7 +320,7 @@ fn documentation(endpoint: Endpoint) -> Documentation {
             .errors(&[Invalid, NotFound]),
         Endpoint::Remove => {
             Documentation::addition("Removes an object. Leases on it stay good until they end.")
-                .errors(&[Invalid, NotFound, Exists])
+                .errors(&[Invalid, NotFound, Exists, Unavailable])
         }
         Endpoint::Acquire => {
             Documentation::of("Grants a lease. Answers at once unless the object is being written.")

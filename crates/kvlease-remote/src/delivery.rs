@@ -27,9 +27,11 @@ impl Delivery {
     pub(crate) async fn append(&mut self, bytes: &[u8]) {
         let len = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
         let (fitting, rest) = bytes.split_at(len);
-        for stretch in fitting.chunks(STRETCH) {
+        for (number, stretch) in fitting.chunks(STRETCH).enumerate() {
+            if number > 0 {
+                task::yield_now().await;
+            }
             self.destination.write(stretch, &mut self.digest);
-            task::yield_now().await;
         }
         self.left -= len as u64;
         if !rest.is_empty() {
@@ -65,9 +67,11 @@ impl Intake {
     pub(crate) async fn take(&mut self, len: usize, into: &mut Vec<u8>) -> Result<(), TierError> {
         let start = into.len();
         into.resize(start + len, 0);
-        for stretch in into[start..].chunks_mut(STRETCH) {
+        for (number, stretch) in into[start..].chunks_mut(STRETCH).enumerate() {
+            if number > 0 {
+                task::yield_now().await;
+            }
             self.source.read(stretch, &mut self.digest)?;
-            task::yield_now().await;
         }
         Ok(())
     }

@@ -5,8 +5,12 @@ use std::{io, net::SocketAddr, process::ExitCode};
 use kvlease_arena::ArenaError;
 use kvlease_engine::StartError;
 use kvlease_nvme::NvmeError;
+#[cfg(feature = "remote")]
+use kvlease_remote::RemoteError;
 
 use crate::config::ConfigError;
+#[cfg(not(feature = "remote"))]
+use crate::config::RemoteUrl;
 
 /// Reason why the daemon does not serve. Each kind has its own exit status, after `sysexits.h`.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,16 @@ pub enum ServeError {
     /// The tier on disk cannot be had. Status 69 if another daemon has it, otherwise 73.
     #[error(transparent)]
     Nvme(#[from] NvmeError),
+    /// The remote tier cannot be opened: its URL is of no use. Status 64.
+    #[cfg(feature = "remote")]
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The build has no remote tiers. Status 64.
+    #[cfg(not(feature = "remote"))]
+    #[error(
+        "this build has no remote tiers: take the released binary, or build with `--features remote`, tier.remote.url=`{0}`"
+    )]
+    NoRemoteTiers(RemoteUrl),
     /// The system refuses something that every process needs. Status 71.
     #[error("the system refused {what}: raise its limits, error=`{source}`")]
     System {
@@ -65,6 +79,10 @@ impl ServeError {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Config(_) => 64,
+            #[cfg(feature = "remote")]
+            Self::Remote(_) => 64,
+            #[cfg(not(feature = "remote"))]
+            Self::NoRemoteTiers(_) => 64,
             Self::Arena(ArenaError::InUse { .. } | ArenaError::NameTaken { .. })
             | Self::Listen { .. }
             | Self::Inherited(_) => 69,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use kvlease_tier::TierError;
 use tokio::time::{self, Instant};
 
@@ -16,7 +16,7 @@ use super::{
 const READ_AFTER: Duration = Duration::from_secs(5);
 
 /// Time between two publications, in which the next one gathers.
-const PUBLISH_AFTER: Duration = Duration::from_millis(50);
+const PUBLISH_AFTER: Duration = Duration::from_millis(2);
 
 /// Time after which a publication or a reading that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -78,12 +78,13 @@ async fn publish<S: Shelf>(shelf: &S, shared: &Shared) -> bool {
     let ticket = publication.ticket;
     let removed = shared.index().published(publication);
     shared.progress.send_modify(|now| now.published = ticket);
-    for entry in removed {
+    let removals = removed.iter().map(|entry| async move {
         // An entry that stays is read once more by nodes that start.
         if let Err(error) = shelf.remove_entry(&entry.to_string()).await {
             tracing::debug!("an old entry of the directory cannot be removed: {error}");
         }
-    }
+    });
+    join_all(removals.collect::<Vec<_>>()).await;
     true
 }
 

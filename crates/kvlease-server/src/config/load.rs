@@ -16,6 +16,7 @@ use super::{
     settings::{Config, SETTINGS, Setting},
     unknown,
 };
+use crate::tiers::REMOTE_PASSWORD;
 
 /// Time within which a configuration has to come out of a pipe.
 const READ_MAX: Duration = Duration::from_secs(5);
@@ -26,10 +27,11 @@ const CONFIG_LEN_MAX: u64 = 1 << 20;
 /// The setting whose limit is another setting.
 const TTL_DEFAULT: &str = "lease.ttl_default_s";
 
-/// How variables begin that are not settings: the one that names the file, those of the commands
-/// that talk to a daemon, and those of the project's own tests.
-const OTHER_VARIABLES: [&str; 6] = [
+/// How variables begin that are not settings: the one that names the file, the password of a remote
+/// tier, those of the commands that talk to a daemon, and those of the project's own tests.
+const OTHER_VARIABLES: [&str; 7] = [
     "KVLEASE_CONFIG",
+    REMOTE_PASSWORD,
     "KVLEASE_URL",
     "KVLEASE_BUCKET",
     "KVLEASE_BIN",

@@ -17,6 +17,6 @@ pub use args::ServeArgs;
 pub use error::ConfigError;
 pub use load::load;
 pub use print::print;
-pub use remote_url::RemoteUrl;
+pub use remote_url::{RemoteUrl, RemoteUrlError};
 pub use settings::{Config, LogFormat, SETTINGS, Setting};
 pub use socket::SocketPlace;

@@ -1,6 +1,6 @@
 //! URL of a remote tier. It may have a password, which is never shown.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Place of the user and password in a URL that is shown.
 const HIDDEN: &str = "***";
@@ -9,22 +9,28 @@ const HIDDEN: &str = "***";
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteUrl(String);
 
+/// The text is no URL of a remote tier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("write a URL such as `s3://BUCKET/PREFIX` or `redis://HOST:6379`, or `none`")]
+pub struct RemoteUrlError;
+
 impl RemoteUrl {
-    pub(super) fn new(text: &str) -> Result<Self, String> {
+    /// The URL with its credentials, for the store.
+    pub fn with_credentials(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RemoteUrl {
+    type Err = RemoteUrlError;
+
+    fn from_str(text: &str) -> Result<Self, RemoteUrlError> {
         match text.split_once("://") {
             Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() => {
                 Ok(Self(text.to_owned()))
             }
-            _ => {
-                Err("write a URL such as `s3://BUCKET/PREFIX` or `redis://HOST:6379`, or `none`"
-                    .into())
-            }
+            _ => Err(RemoteUrlError),
         }
-    }
-
-    /// The URL with its credentials, for the store.
-    pub fn with_credentials(&self) -> &str {
-        &self.0
     }
 }
 
@@ -56,11 +62,11 @@ mod tests {
             ("redis://:se@cret@host:1", "redis://***@host:1"),
             ("s3://bucket/prefix@x", "s3://bucket/prefix@x"),
         ] {
-            let url = RemoteUrl::new(url).expect("a URL");
+            let url: RemoteUrl = url.parse().expect("a URL");
             assert_eq!((url.to_string(), format!("{url:?}")), (shown.into(), shown.into()));
         }
         for text in ["", "host:1", "://x", "redis://"] {
-            RemoteUrl::new(text).expect_err(text);
+            text.parse::<RemoteUrl>().expect_err(text);
         }
     }
 }

@@ -10,7 +10,12 @@ use kvlease_engine::{
 use kvlease_types::ByteSize;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
-use super::{error::ConfigError, remote_url::RemoteUrl, socket::SocketPlace, value};
+use super::{
+    error::ConfigError,
+    remote_url::{RemoteUrl, RemoteUrlError},
+    socket::SocketPlace,
+    value,
+};
 use crate::sizing::{CATALOG_MEMORY_FLOOR, CONNECTION_MEMORY_MIN};
 
 /// Mode of the fast lane's socket unless configured: for the daemon's own user.
@@ -323,7 +328,8 @@ fn buckets(text: &str) -> Result<BucketSet, String> {
 }
 
 fn remote_url(text: &str) -> Result<Option<RemoteUrl>, String> {
-    if text == "none" { Ok(None) } else { RemoteUrl::new(text).map(Some) }
+    let parsed = || text.parse().map(Some).map_err(|error: RemoteUrlError| error.to_string());
+    if text == "none" { Ok(None) } else { parsed() }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

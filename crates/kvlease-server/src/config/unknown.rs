@@ -100,7 +100,8 @@ mod tests {
             ("cache.capasity", "did you mean `cache.capacity`?"),
             ("cahce.capacity", "did you mean `cache.capacity`?"),
             ("lease.ttl_max", "did you mean `lease.ttl_max_s`?"),
-            ("capacity", "did you mean `capacity` in the section [cache]?"),
+            ("capacity", "did you mean `capacity` in the section [cache] or [tier.nvme]?"),
+            ("segment_mod", "did you mean `segment_mode` in the section [cache]?"),
             ("adress", "did you mean `address` in the section [server]?"),
         ] {
             let line = path(path_used, "1", "file").to_string();

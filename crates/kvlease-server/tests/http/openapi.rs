@@ -145,6 +145,15 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
     }
 }
 
+/// A removal that a tier cannot be asked for: nothing listens there.
+fn provoke_a_tier(provoked: &mut Provoked) {
+    let daemon =
+        Daemon::with(|config| config.remote_url = Some("redis://127.0.0.1:1".parse().unwrap()));
+    daemon.put("k", b"bytes");
+    provoked.call(&mut daemon.wire(), "DELETE", OBJECT, "/v1/kv/b/k");
+    assert_eq!(daemon.status_of("k"), 404);
+}
+
 #[test]
 fn every_status_is_documented_and_every_documented_status_occurs() {
     let mut daemon = Daemon::with(|config| {
@@ -158,6 +167,7 @@ fn every_status_is_documented_and_every_documented_status_occurs() {
     provoke_uploads(&mut provoked, &daemon);
     provoke_leases(&mut provoked, &daemon);
     provoke_the_rest(&mut provoked, &daemon);
+    provoke_a_tier(&mut provoked);
     let mut wire = daemon.wire();
     assert_eq!(wire.call("GET", "/healthz").status, 200);
     let stopped = daemon.begin_shutdown();

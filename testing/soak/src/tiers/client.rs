@@ -71,7 +71,7 @@ impl Client {
         self.keys.iter_mut().for_each(|known| known.version = None);
     }
 
-    /// What it found so far.
+    /// Takes out the findings so far.
     pub(super) fn found(&mut self) -> Found {
         std::mem::take(&mut self.found)
     }
