@@ -212,6 +212,6 @@ mod tests {
         let lane = plan.lane_cells().iter();
         let lane: Vec<_> =
             lane.map(|row| (row.size.bytes() >> 20, row.batch, row.objects)).collect();
-        assert_eq!(lane, [(1, 1, 80), (1, 64, 80), (30, 1, 2), (30, 2, 2), (64, 1, 1)]);
+        assert_eq!(lane, [(1, 1, 80), (1, 50, 80), (30, 1, 2), (64, 1, 1)]);
     }
 }

@@ -248,7 +248,7 @@ fn a_start_within_too_narrow_limits_says_which_one() {
         ("-n 30", 71, "open files"),
         ("-f 0", 73, "the size of files"),
         ("-f 1000", 73, "the size of files"),
-        ("-v 20000", 73, "address space"),
+        ("-v 40000", 73, "address space"),
     ] {
         let segment = Segment::new();
         let line = refusal(&launch().ulimit(limit), &segment, status);
