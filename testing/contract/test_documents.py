@@ -185,6 +185,18 @@ def test_the_first_lines_of_the_daemon_print_the_settings_of_the_documents(daemo
     assert found[begin : begin + len(wanted)] == wanted
 
 
+def _settings(table, path=""):
+    """The settings of a file by their paths. Sections may have sections."""
+    found = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            found |= _settings(value, f"{path}{name}.")
+        else:
+            # Numbers of users and groups are printed as texts, like `keep`.
+            found[f"{path}{name}"] = str(value)
+    return found
+
+
 @pytest.mark.parametrize("document", _documents("settings"))
 def test_the_settings_in_toml_are_those_of_the_daemon(document, tmp_path):
     for text in _texts("settings", document):
@@ -192,10 +204,7 @@ def test_the_settings_in_toml_are_those_of_the_daemon(document, tmp_path):
         file.write_text(text)
         command = [os.environ["KVLEASE_BIN"], "serve", "--config", file, "--print-config"]
         effective = tomllib.loads(printed.run(command))
-        for section, values in tomllib.loads(text).items():
-            # Numbers of users and groups are printed as texts, like `keep`.
-            effective_here = {name: str(value) for name, value in effective[section].items()}
-            assert {k: str(v) for k, v in values.items()}.items() <= effective_here.items()
+        assert _settings(tomllib.loads(text)).items() <= _settings(effective).items()
 
 
 @pytest.mark.parametrize("document", _documents("program"))
