@@ -5,6 +5,8 @@ use std::{
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use kvlease_sys::IoBuffer;
@@ -14,6 +16,13 @@ use crate::error::NvmeError;
 
 /// Name of the file in the configured directory.
 pub(super) const FILE_NAME: &str = "kvlease.tier";
+
+/// The longest time for which the lock of an ended process is waited for: the kernel ends a ring, which
+/// keeps its file, after the process was waited for.
+const LOCKED_MAX: Duration = Duration::from_secs(3);
+
+/// Time between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Type of a file system in memory, as `statfs` says it.
 const TMPFS: i64 = 0x0102_1994;
@@ -44,10 +53,26 @@ pub(super) fn open_locked(path: &Path) -> Result<File, NvmeError> {
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let file = options.open(&name).map_err(NvmeError::io(path, "opening the file"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(NvmeError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(NvmeError::io(path, "locking the file")(error)),
+    lock(path, &file)?;
+    Ok(file)
+}
+
+/// Locks the file. A process that was killed may have it locked for a moment longer than it lives.
+fn lock(path: &Path, file: &File) -> Result<(), NvmeError> {
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if started.elapsed() < LOCKED_MAX => {
+                thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(NvmeError::InUse { path: path.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(NvmeError::io(path, "locking the file")(error));
+            }
+        }
     }
 }
 
