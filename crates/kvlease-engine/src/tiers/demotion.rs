@@ -37,14 +37,21 @@ impl Shared {
     /// Copies one object of the queue to its tier, and gives it up if it is a victim.
     pub(super) async fn demote(self: &Arc<Self>, floor: &Floor, demotion: Demotion) {
         let Demotion { name, generation, victim } = demotion;
-        let copied = self.copy_to(floor, &name, generation).await;
+        let copied = self.copy_to(floor, &name, generation, victim.is_some()).await;
         if let Some(victim) = victim {
             self.state().catalog.give_up(&victim, copied);
         }
     }
 
-    /// Copies an object to a tier. Returns whether the tier has it.
-    async fn copy_to(self: &Arc<Self>, floor: &Floor, name: &Name, generation: u64) -> bool {
+    /// Copies an object to a tier, which has `admitted` it already or is asked. Returns whether the tier
+    /// has it.
+    async fn copy_to(
+        self: &Arc<Self>,
+        floor: &Floor,
+        name: &Name,
+        generation: u64,
+        admitted: bool,
+    ) -> bool {
         let Floor { level, in_flight, .. } = floor;
         let under_way = loop {
             match in_flight.begin(name) {
@@ -65,8 +72,7 @@ impl Shared {
             level.counters.already_there.increment();
             return true;
         }
-        // Decided for a victim when it was queued; for write-through here.
-        if level.is_broken() && !level.admits(false) {
+        if !admitted && !level.admits(false) {
             return false;
         }
         let stored = self.store(floor, name, stat, &object).await;

@@ -249,6 +249,22 @@ async fn a_tier_that_must_be_asked_is_asked_once_and_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tier_that_failed_is_tried_again_by_what_is_evicted() {
+    let tiered = Tiered::new();
+    tiered.tier.server().set_failing(true);
+    tiered.fill(0..14);
+    until("the breaker", || tiered.engine.tiers()[0].broken);
+    tiered.tier.server().set_failing(false);
+    let mut number = 14;
+    until("a copy", || {
+        tiered.fill(number..number + 1);
+        number += 1;
+        !tiered.engine.tiers()[0].broken
+    });
+    assert!(tiered.counters().stores > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_read_over_the_daemon_waits_for_a_tier() {
     let tiered = Tiered::new();
     tiered.fill(0..12);
