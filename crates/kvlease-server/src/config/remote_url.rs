@@ -37,10 +37,13 @@ impl FromStr for RemoteUrl {
 impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, rest) = self.0.split_once("://").expect("it was checked");
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        match authority.rsplit_once('@') {
-            Some((_, host)) => write!(f, "{scheme}://{HIDDEN}@{host}{path}"),
-            None => f.write_str(&self.0),
+        match rest.rsplit_once('@') {
+            // A password may have any character, and an endpoint its own credentials. Without a colon
+            // an `@` belongs to the prefix of a bucket.
+            Some((before, host)) if scheme != "s3" || before.contains(':') => {
+                write!(f, "{scheme}://{HIDDEN}@{host}")
+            }
+            _ => f.write_str(&self.0),
         }
     }
 }
@@ -60,6 +63,8 @@ mod tests {
         for (url, shown) in [
             ("redis://user:secret@host:1/0", "redis://***@host:1/0"),
             ("redis://:se@cret@host:1", "redis://***@host:1"),
+            ("redis://:sec/ret@host:1", "redis://***@host:1"),
+            ("s3://bucket?endpoint=http://key:secret@host", "s3://***@host"),
             ("s3://bucket/prefix@x", "s3://bucket/prefix@x"),
         ] {
             let url: RemoteUrl = url.parse().expect("a URL");
