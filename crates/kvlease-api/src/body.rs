@@ -4,6 +4,8 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::space::TierState;
+
 /// The longest id of a lease, in bytes. Ids of this daemon are shorter.
 pub const LEASE_ID_LEN_MAX: usize = 255;
 
@@ -89,29 +91,6 @@ pub struct StoredReply {
     pub checksum: String,
 }
 
-/// One page of a bucket's listing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ListReply {
-    /// Objects in no particular order. One that is there during the whole listing appears once.
-    pub objects: Vec<ListedObject>,
-    /// Where to go on; absent on the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_cursor: Option<u32>,
-}
-
-/// One object of a listing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ListedObject {
-    /// Its key, decoded.
-    pub key: String,
-    /// Its length in bytes.
-    pub len: u64,
-    /// XXH3-64 (seed 0) of its bytes, 16 hexadecimal digits.
-    pub checksum: String,
-    /// How many leases on it are live.
-    pub leases: u64,
-}
-
 /// The state of the daemon in numbers. `/metrics` has the same and more, as time series.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StatsReply {
@@ -161,6 +140,9 @@ pub struct StatsReply {
     pub leases_expired: u64,
     /// Objects evicted.
     pub evictions: u64,
+    /// Tiers below the arena, fastest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<TierState>,
     /// Buckets with at least one object, by name: one page of them.
     pub buckets: Vec<BucketStats>,
     /// The `buckets_after` of the next page; absent on the last page.

@@ -59,6 +59,8 @@ endpoints! {
     Acquire "POST" "/v1/kv/{bucket}/{key}/leases" "acquire",
     /// Reports an object's extents.
     Locations "GET" "/v1/kv/{bucket}/{key}/locations" "locations",
+    /// Reports every place of an object.
+    Tiers "GET" "/v1/kv/{bucket}/{key}/tiers" "tiers",
     /// Takes a report that an object is corrupt.
     Report "POST" "/v1/kv/{bucket}/{key}/reports" "report",
     /// Ends a lease.

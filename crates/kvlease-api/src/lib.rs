@@ -17,20 +17,25 @@ mod percent;
 mod query;
 mod route;
 mod segments;
+mod space;
 
 pub use body::{
-    BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, ListReply, ListedObject, Location,
-    LocationsReply, RenewReply, StatsReply, StoredReply,
+    BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, Location, LocationsReply, RenewReply,
+    StatsReply, StoredReply,
 };
 pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
 pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};
 pub use query::{
-    LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LeaseQuery, ListQuery, PAGE_LEN_MAX, QueryError,
-    RenewQuery, ReportQuery, StatsQuery, TTL_MIN,
+    LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, LIST_TOKEN_LEN_MAX, LeaseQuery, ListCursor, ListQuery,
+    ListedTiers, PAGE_LEN_MAX, QueryError, RenewQuery, ReportQuery, StatsQuery, TTL_MIN,
+    UnknownTiers,
 };
 pub use route::{Names, Route, RouteError};
+pub use space::{
+    HeldObject, ListReply, ListedObject, MEMORY, TierState, TiersReply, Total, UnansweredTier,
+};
 
 /// The content type of every JSON body. The stock multi-process client demands exactly this.
 pub const JSON: &str = "application/json";

@@ -14,7 +14,7 @@ use crate::{
         TooLarge, Unavailable,
     },
     JSON, LeaseReply, ListReply, LocationsReply, OCTETS, RenewReply, SEGMENT_HEADER, SOCKET_HEADER,
-    StatsReply, StoredReply,
+    StatsReply, StoredReply, TiersReply,
     endpoint::{Endpoint, placeholder},
 };
 
@@ -275,8 +275,16 @@ const PREFIX: Parameter = Parameter {
 const CURSOR: Parameter = Parameter {
     name: "cursor",
     place: "query",
-    schema: r#"{"type": "integer", "minimum": 0, "maximum": 4294967295}"#,
-    description: "`next_cursor` of the page before",
+    schema: r#"{"type": "string", "maxLength": 4096}"#,
+    description: "`next` of the page before, with the same bucket, prefix and tier; or its \
+        `next_cursor`, a number from 0 on, to list memory alone",
+};
+const TIER: Parameter = Parameter {
+    name: "tier",
+    place: "query",
+    schema: r#"{"type": "string", "enum": ["local", "memory", "nvme", "remote", "all"], "default": "local"}"#,
+    description: "what is listed: `local` is memory and the tier on the node's disk; a shared store \
+        is listed by `remote` and by `all`",
 };
 const LIMIT: Parameter = Parameter {
     name: "limit",
@@ -331,6 +339,11 @@ fn documentation(endpoint: Endpoint) -> Documentation {
         Endpoint::Locations => Documentation::of("Tells an object's extents without a lease.")
             .json::<LocationsReply>()
             .errors(&[Invalid, NotFound]),
+        Endpoint::Tiers => {
+            Documentation::addition("Tells every place of an object: memory, and each tier.")
+                .json::<TiersReply>()
+                .errors(&[Invalid, NotFound, Unavailable])
+        }
         Endpoint::Report => {
             Documentation::addition(REPORT).query(&[GENERATION]).errors(&[Invalid, NotFound])
         }
@@ -345,7 +358,7 @@ fn documentation(endpoint: Endpoint) -> Documentation {
                 .errors(&[Invalid, NotFound])
         }
         Endpoint::List => Documentation::addition("Lists a bucket, page by page.")
-            .query(&[PREFIX, CURSOR, LIMIT])
+            .query(&[PREFIX, CURSOR, LIMIT, TIER])
             .json::<ListReply>()
             .errors(&[Invalid, Unavailable]),
         Endpoint::Stats => {

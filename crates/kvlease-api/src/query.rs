@@ -1,6 +1,6 @@
 //! Query parameters. Unknown ones are ignored: other daemons of this protocol may know more.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use kvlease_types::{BUCKET_LEN_MAX, KEY_LEN_MAX};
 
@@ -11,6 +11,9 @@ pub const LIST_LIMIT_DEFAULT: usize = 1_000;
 
 /// The most objects that one listing reply carries.
 pub const LIST_LIMIT_MAX: usize = 10_000;
+
+/// The longest `next` of a listing, in bytes.
+pub const LIST_TOKEN_LEN_MAX: usize = 4096;
 
 /// The shortest time to live of a lease; shorter requests get it. No client reads an object in less.
 pub const TTL_MIN: Duration = Duration::from_millis(10);
@@ -98,28 +101,102 @@ impl ReportQuery {
     }
 }
 
+/// Tiers that a listing covers.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ListedTiers {
+    /// The arena, and the tiers that no other node uses.
+    #[default]
+    Local,
+    /// The arena.
+    Memory,
+    /// The tier on the node's disk.
+    Nvme,
+    /// The store that nodes share.
+    Remote,
+    /// The arena and all tiers.
+    All,
+}
+
+impl ListedTiers {
+    /// All of them.
+    pub const ALL: &'static [Self] =
+        &[Self::Local, Self::Memory, Self::Nvme, Self::Remote, Self::All];
+
+    /// The word for it in requests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Memory => "memory",
+            Self::Nvme => "nvme",
+            Self::Remote => "remote",
+            Self::All => "all",
+        }
+    }
+}
+
+impl FromStr for ListedTiers {
+    type Err = UnknownTiers;
+
+    fn from_str(word: &str) -> Result<Self, UnknownTiers> {
+        Self::ALL.iter().copied().find(|tiers| tiers.name() == word).ok_or(UnknownTiers)
+    }
+}
+
+/// A word names no tiers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the tiers must be one of local, memory, nvme, remote and all")]
+pub struct UnknownTiers;
+
+/// Start of a page of a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ListCursor {
+    /// `next_cursor` of the page before: a listing of the arena alone.
+    Number(u32),
+    /// `next` of the page before.
+    Token(String),
+}
+
 /// The parameters of a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListQuery {
     /// `prefix`: only keys that start with it.
     pub prefix: String,
-    /// `cursor`: where the page before ended.
-    pub cursor: u32,
+    /// `cursor`: where the page before ended; `None` for the first page.
+    pub cursor: Option<ListCursor>,
     /// `limit`: the most objects to return, at most [`LIST_LIMIT_MAX`].
     pub limit: usize,
+    /// `tier`: what is listed.
+    pub tiers: ListedTiers,
 }
 
 impl ListQuery {
     /// Parses the raw query of a request.
     pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
-        let cursor = match parameter(raw_query, "cursor")? {
-            None => 0,
+        let tiers = match parameter(raw_query, "tier")? {
+            None => ListedTiers::default(),
             Some(value) => value
                 .parse()
-                .map_err(|_| bad("cursor", "the next_cursor of the page before", value))?,
+                .map_err(|_| bad("tier", "one of local, memory, nvme, remote and all", value))?,
         };
+        let cursor = parameter(raw_query, "cursor")?.map(cursor).transpose()?;
+        let covers_memory = !matches!(tiers, ListedTiers::Nvme | ListedTiers::Remote);
+        if let Some(ListCursor::Number(number)) = cursor.as_ref().filter(|_| !covers_memory) {
+            let expected = "the next of the page before: a number lists memory alone";
+            return Err(bad("cursor", expected, number.to_string()));
+        }
         let limit = limit(raw_query, "limit")?;
-        Ok(Self { prefix: name(raw_query, "prefix", KEY_LEN_MAX)?, cursor, limit })
+        Ok(Self { prefix: name(raw_query, "prefix", KEY_LEN_MAX)?, cursor, limit, tiers })
+    }
+}
+
+fn cursor(value: String) -> Result<ListCursor, QueryError> {
+    match value.parse() {
+        Ok(number) => Ok(ListCursor::Number(number)),
+        // Whether a token is one of the daemon's, only the daemon can tell.
+        Err(_) if value.contains('.') && value.len() <= LIST_TOKEN_LEN_MAX => {
+            Ok(ListCursor::Token(value))
+        }
+        Err(_) => Err(bad("cursor", "the next or the next_cursor of the page before", value)),
     }
 }
 
@@ -233,7 +310,12 @@ mod tests {
         }
         assert!(ListQuery::parse(Some("limit=0")).is_err());
         assert!(ListQuery::parse(Some("limit=10001")).is_err());
-        assert!(ListQuery::parse(Some("cursor=x")).is_err());
+        for raw in ["cursor=x", "cursor=-1", "cursor=", "tier=", "tier=disk", "tier=nvme&cursor=0"]
+        {
+            assert!(ListQuery::parse(Some(raw)).is_err(), "{raw}");
+        }
+        let long = "x".repeat(LIST_TOKEN_LEN_MAX);
+        assert!(ListQuery::parse(Some(&format!("cursor=.{long}"))).is_err());
         let long = "x".repeat(KEY_LEN_MAX + 1);
         assert!(ListQuery::parse(Some(&format!("prefix={long}"))).is_err());
         assert!(StatsQuery::parse(Some(&format!("buckets_after={long}"))).is_err());
@@ -247,8 +329,19 @@ mod tests {
     fn listings_default_to_everything() {
         let query = ListQuery::parse(Some("prefix=org%2Fm")).unwrap();
         assert_eq!(
-            (query.prefix.as_str(), query.cursor, query.limit),
-            ("org/m", 0, LIST_LIMIT_DEFAULT)
+            (query.prefix.as_str(), query.cursor, query.limit, query.tiers),
+            ("org/m", None, LIST_LIMIT_DEFAULT, ListedTiers::Local)
         );
+    }
+
+    #[test]
+    fn listings_go_on_at_a_number_or_at_a_token_of_the_tiers_that_they_name() {
+        let cursor = |raw| ListQuery::parse(Some(raw)).unwrap().cursor;
+        assert_eq!(cursor("cursor=7"), Some(ListCursor::Number(7)));
+        assert_eq!(cursor("cursor=ab.7&tier=nvme"), Some(ListCursor::Token("ab.7".to_owned())));
+        for tiers in ListedTiers::ALL {
+            let query = ListQuery::parse(Some(&format!("tier={}", tiers.name()))).unwrap();
+            assert_eq!(query.tiers, *tiers);
+        }
     }
 }

@@ -29,7 +29,8 @@
 #![forbid(unsafe_code)]
 
 pub use kvlease_api::{
-    ErrorCode, LeaseReply, ListReply, ListedObject, SOCKET_HEADER, StatsReply, encode,
+    ErrorCode, HeldObject, LeaseReply, ListReply, ListedObject, ListedTiers, SOCKET_HEADER,
+    StatsReply, TierState, TiersReply, Total, UnansweredTier, encode,
 };
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{
@@ -42,8 +43,8 @@ pub use kvlease_http::fuzzing;
 pub use kvlease_http::{
     Address, AddressError, Announcement, BreakerState, Client, ClientConfig, Counters,
     DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, DEFAULT_PORT, DEFAULT_PUT_PIECE_LEN,
-    DEFAULT_REQUESTS_MAX, Error, Lease, OPEN_AFTER, ObjectInfo, ObjectStream, PROBE_AFTER_MAX,
-    PROBE_AFTER_MIN, PutBody, PutOutcome, Timeouts,
+    DEFAULT_REQUESTS_MAX, Error, Lease, Listing, OPEN_AFTER, ObjectInfo, ObjectStream,
+    PROBE_AFTER_MAX, PROBE_AFTER_MIN, PutBody, PutOutcome, Timeouts,
 };
 pub use kvlease_io::AdaptiveSpin;
 pub use kvlease_lane as lane;

@@ -54,7 +54,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_api::ListedObject;
+use kvlease_api::{ListedObject, ListedTiers, UnansweredTier};
 use kvlease_http::Error;
 use kvlease_sys::OfProcess;
 
@@ -116,27 +116,24 @@ impl Connector {
         terms.counters.snapshot(&client, backends.lane_leases(), cache.len())
     }
 
-    /// The objects of the bucket whose keys start with `prefix`, [`LISTED_OBJECTS_MAX`] at most.
-    /// None from a daemon that keeps no listing.
+    /// The objects of the bucket whose keys start with `prefix`, [`LISTED_OBJECTS_MAX`] at most: those
+    /// in memory and on the node's disk, by key. None from a daemon that keeps no listing.
     ///
     /// # Errors
     ///
     /// Those of any call; [`Error::Closed`].
     pub async fn list(&self, prefix: &str) -> Result<Vec<ListedObject>, Error> {
         self.ensure_open()?;
-        let (mut objects, mut cursor) = (Vec::new(), 0);
-        loop {
-            let page = match self.inner.backends.http.client.list(prefix, cursor).await {
-                Err(error) if error.is_unknown_call() => return Ok(objects),
-                page => page?,
-            };
-            let room = LISTED_OBJECTS_MAX - objects.len();
-            objects.extend(page.objects.into_iter().take(room));
-            match page.next_cursor {
-                Some(next) if next > cursor && objects.len() < LISTED_OBJECTS_MAX => cursor = next,
-                _ => return Ok(objects),
-            }
+        let client = &self.inner.backends.http.client;
+        let listed = client.list_all(prefix, ListedTiers::Local, LISTED_OBJECTS_MAX).await;
+        let listing = match listed {
+            Err(error) if error.is_unknown_call() => return Ok(Vec::new()),
+            listing => listing?,
+        };
+        for UnansweredTier { tier, reason } in &listing.unanswered {
+            tracing::warn!(tier, reason, "a listing lacks what only this tier of the daemon has");
         }
+        Ok(listing.objects)
     }
 
     /// Whether the daemon answers at all.

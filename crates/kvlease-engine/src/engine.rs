@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use kvlease_arena::{Arena, Generations, LinkStatus};
 use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo};
 use kvlease_sys::Identity;
-use kvlease_tier::{Page, Stat, TierError};
+use kvlease_tier::{Page, Presence, Stat};
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
     WriteRefused,
@@ -25,7 +25,7 @@ use crate::{
     requests::{Renewed, ReserveLimits},
     reservation::Reservation,
     shared::Shared,
-    tiers::{Removed, TierStats, TierWorkers},
+    tiers::{Removed, TierStats, TierWorkers, Unanswered, Whereabouts},
     write::Stored,
 };
 
@@ -175,8 +175,32 @@ impl Engine {
         self.shared.stat_in_tiers(bucket, key, until).await
     }
 
-    /// One page of what the tier of this kind has of a bucket, see [`Tier::list`]; `None` if there is
-    /// no such tier.
+    /// Every place of an object. Tiers that do not know by themselves whether they have it are asked,
+    /// until `until`.
+    pub async fn stat_everywhere(&self, bucket: &str, key: &str, until: Instant) -> Whereabouts {
+        self.shared.stat_everywhere(bucket, key, until).await
+    }
+
+    /// Kinds of the tiers, fastest first, and whether other nodes use the same store.
+    pub fn tier_kinds(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let floors = self.shared.tiers.floors().iter();
+        floors.map(|floor| (floor.level.tier().kind(), floor.level.config.is_shared))
+    }
+
+    /// Length and checksum of an object by each tier that knows by itself that it has it.
+    pub fn known_in_tiers<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+    ) -> impl Iterator<Item = (&'static str, Stat)> {
+        self.shared.tiers.holders(bucket, key).filter_map(|(floor, presence)| match presence {
+            Presence::Here(stat) => Some((floor.level.tier().kind(), stat)),
+            Presence::Absent | Presence::Unknown => None,
+        })
+    }
+
+    /// One page of what the tier of this kind has of a bucket, see [`Tier::list`], waited for until
+    /// `until`; `None` if there is no such tier.
     ///
     /// [`Tier::list`]: kvlease_tier::Tier::list
     pub async fn list_tier(
@@ -186,8 +210,9 @@ impl Engine {
         prefix: &str,
         from: Option<&str>,
         limit: usize,
-    ) -> Option<Result<Page, TierError>> {
-        self.shared.list_tier(kind, bucket, prefix, from, limit).await
+        until: Instant,
+    ) -> Option<Result<Page, Unanswered>> {
+        self.shared.list_tier(kind, bucket, prefix, from, limit, until).await
     }
 
     /// Takes a client's report that an object's bytes did not match its checksum. The daemon looks

@@ -55,5 +55,8 @@ pub use read::{READ_PIECE_MAX, Read, ReadError};
 pub use recovery::Recovery;
 pub use requests::{Renewed, ReserveLimits};
 pub use reservation::Reservation;
-pub use tiers::{BucketSet, RATE_MIN_DEFAULT, Removed, TierConfig, TierSnapshot, TierStats};
+pub use tiers::{
+    BucketSet, RATE_MIN_DEFAULT, Removed, TierConfig, TierSnapshot, TierStats, Unanswered,
+    Whereabouts,
+};
 pub use write::Stored;

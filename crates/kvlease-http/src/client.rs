@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::StatusCode;
-use kvlease_api::{LeaseReply, ListReply, StatsReply, encode};
+use kvlease_api::{LeaseReply, StatsReply};
 use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Epoch, Key};
 use serde::Deserialize;
@@ -201,20 +201,6 @@ impl Client {
             _ if reply.is_absent() => Ok(false),
             _ => Err(reply.refused()),
         }
-    }
-
-    /// One page of the bucket's objects whose keys start with `prefix`. The first page has cursor
-    /// 0, each other one the `next_cursor` of the page before.
-    ///
-    /// # Errors
-    ///
-    /// Those of any call.
-    pub async fn list(&self, prefix: &str, cursor: u32) -> Result<ListReply, Error> {
-        let core = &self.core;
-        let request = core
-            .template
-            .of_bucket(Operation::List, format_args!("?prefix={}&cursor={cursor}", encode(prefix)));
-        core.success(Operation::List, request).await?.json()
     }
 
     /// The state of the daemon in numbers.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::BytesMut;
 use http::StatusCode;
-use kvlease_api::{LeaseReply, ListReply, RenewReply, StatsReply};
+use kvlease_api::{LeaseReply, ListReply, RenewReply, StatsReply, TiersReply};
 use kvlease_types::Key;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,13 +26,14 @@ use crate::{
 };
 
 /// The calls whose answers differ in what is read from them.
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 7] = [
     Operation::Get,
     Operation::Head,
     Operation::Lease,
     Operation::Renew,
     Operation::List,
     Operation::Stats,
+    Operation::Tiers,
 ];
 
 /// Outcome of an answer.
@@ -93,6 +94,7 @@ async fn read(
         Operation::Lease => shown_lease(call, reply.json()?),
         Operation::Renew => shown_json::<RenewReply>(&reply),
         Operation::List => shown_json::<ListReply>(&reply),
+        Operation::Tiers => shown_json::<TiersReply>(&reply),
         _ => shown_json::<StatsReply>(&reply),
     }
 }

@@ -35,6 +35,7 @@ mod framing;
 pub mod fuzzing;
 mod head;
 mod lease;
+mod listing;
 mod malformed;
 mod operation;
 mod pending_response;
@@ -59,4 +60,5 @@ pub use config::{
 pub use counters::Counters;
 pub use error::Error;
 pub use lease::Lease;
+pub use listing::Listing;
 pub use stream::{ObjectStream, check_sum};

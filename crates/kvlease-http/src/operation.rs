@@ -11,6 +11,7 @@ pub(crate) enum Operation {
     Renew,
     Remove,
     Report,
+    Tiers,
     List,
     Stats,
     Ping,
@@ -28,6 +29,7 @@ impl Operation {
             Self::Renew => "renew",
             Self::Remove => "remove",
             Self::Report => "report",
+            Self::Tiers => "tiers",
             Self::List => "list",
             Self::Stats => "stats",
             Self::Ping => "ping",
@@ -38,7 +40,7 @@ impl Operation {
     pub(crate) fn method(self) -> &'static str {
         match self {
             Self::Put => "PUT",
-            Self::Get | Self::List | Self::Stats | Self::Ping => "GET",
+            Self::Get | Self::Tiers | Self::List | Self::Stats | Self::Ping => "GET",
             Self::Head => "HEAD",
             Self::Lease | Self::Release | Self::Renew | Self::Report => "POST",
             Self::Remove => "DELETE",
@@ -53,7 +55,7 @@ impl Operation {
     /// Whether it may be sent once more when its connection broke before any byte of an answer,
     /// although the daemon may have carried it out.
     ///
-    /// * Reading changes nothing: get, head, list, stats, ping.
+    /// * Reading changes nothing: get, head, tiers, list, stats, ping.
     /// * A lease whose reply was lost ends by its time to live, unused.
     /// * A release of what is released already is answered like the first.
     /// * A renewal counts from its own time: the second is what was meant.
@@ -64,7 +66,7 @@ impl Operation {
     /// of them had left.
     pub(crate) fn may_repeat(self) -> bool {
         match self {
-            Self::Get | Self::Head | Self::List | Self::Stats | Self::Ping => true,
+            Self::Get | Self::Head | Self::Tiers | Self::List | Self::Stats | Self::Ping => true,
             Self::Lease | Self::Release | Self::Renew | Self::Report => true,
             Self::Put | Self::Remove => false,
         }

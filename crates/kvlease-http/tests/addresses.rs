@@ -7,6 +7,7 @@ mod peer;
 
 use std::time::Duration;
 
+use kvlease_api::ListedTiers;
 use kvlease_http::{Client, ClientConfig, Error};
 use kvlease_types::Key;
 
@@ -37,7 +38,7 @@ async fn every_request_has_the_path_of_the_url_in_front() {
     client.lease(&key(), Duration::ZERO, TTL).await.unwrap().unwrap().release().await.unwrap();
     client.remove(&key()).await.unwrap();
     client.get(&key()).await.unwrap().unwrap();
-    let _ = client.list("a", 0).await;
+    let _ = client.list("a", ListedTiers::All, Some("ab.7 %")).await;
     let _ = client.stats().await;
     client.ping().await.unwrap();
     let paths = [
@@ -47,7 +48,7 @@ async fn every_request_has_the_path_of_the_url_in_front() {
         "POST /gateway/7/v1/leases/a/release",
         "DELETE /gateway/7/v1/kv/lmcache/org%2Fmodel%401",
         "GET /gateway/7/v1/kv/lmcache/org%2Fmodel%401",
-        "GET /gateway/7/v1/kv/lmcache?prefix=a&cursor=0",
+        "GET /gateway/7/v1/kv/lmcache?prefix=a&tier=all&cursor=ab.7%20%25",
         "GET /gateway/7/v1/stats",
         "GET /gateway/7/healthz",
     ];

@@ -7,6 +7,7 @@ mod raw;
 
 use std::time::Duration;
 
+use kvlease_api::ListedTiers;
 use kvlease_http::{Client, Error, Lease, PutOutcome};
 use kvlease_types::Key;
 use tokio::time::sleep;
@@ -73,7 +74,7 @@ async fn reads_are_asked_for_again() {
 
     let peer = closing_once(LISTING).await;
     let client = peer.client();
-    assert!(client.list("", 0).await.unwrap().objects.is_empty());
+    assert!(client.list("", ListedTiers::Local, None).await.unwrap().objects.is_empty());
     assert_repeated(&peer, &client);
 
     let peer = closing_once(EMPTY).await;

@@ -231,7 +231,11 @@ impl Tier for NvmeTier {
     }
 
     fn place(&self) -> String {
-        format!("{} ({})", self.file.display(), self.way)
+        self.file.display().to_string()
+    }
+
+    fn way(&self) -> Option<String> {
+        Some(self.way.to_string())
     }
 
     fn len_max(&self) -> u64 {

@@ -16,8 +16,8 @@ use kvlease_engine::Engine;
 use kvlease_types::{ByteSize, Epoch};
 
 use crate::{
-    config::Config, connection_memory::ConnectionMemory, lease_ids::LeaseIds, metrics::Metrics,
-    sizing::PlaceCounts, status::Status,
+    config::Config, connection_memory::ConnectionMemory, lease_ids::LeaseIds,
+    list_tokens::ListTokens, metrics::Metrics, sizing::PlaceCounts, status::Status,
 };
 
 /// The parts of a daemon that its requests use.
@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) status: Status,
     /// Names of leases, as clients of HTTP see them.
     pub(crate) lease_ids: LeaseIds,
+    /// Tokens of listings over HTTP.
+    pub(crate) list_tokens: ListTokens,
     /// Places for connections.
     pub(crate) places: PlaceCounts,
     /// Memory that connections hold beside their places.
@@ -58,6 +60,7 @@ impl Context {
             config,
             status: Status::new(epoch),
             lease_ids: LeaseIds::new(epoch)?,
+            list_tokens: ListTokens::new()?,
             socket_is_there: AtomicBool::new(true),
         })
     }

@@ -14,6 +14,7 @@ mod exit;
 mod http;
 mod lane;
 mod lease_ids;
+mod list_tokens;
 mod logging;
 mod metrics;
 mod run;

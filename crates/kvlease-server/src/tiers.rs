@@ -45,6 +45,7 @@ fn remote(config: &Config) -> Result<Option<TierConfig>, ServeError> {
     let tier = kvlease_remote::open(url.with_credentials(), &options)?;
     tracing::info!(tier = tier.kind(), place = tier.place(), "the remote tier is open");
     Ok(Some(TierConfig {
+        is_shared: true,
         write_through: config.remote_write_through.clone(),
         rate_min: config.remote_rate_min,
         find_timeout: config.remote_find_timeout,

@@ -24,9 +24,14 @@ pub trait Tier: fmt::Debug + Send + Sync {
     /// Kind of the tier, in metrics and logs: `nvme`, `s3`, `valkey`.
     fn kind(&self) -> &'static str;
 
-    /// Where the tier is, for people: a path or a URL without its credentials, and the way in which
-    /// it is reached.
+    /// Where the tier is, for people: a path or a URL without its credentials.
     fn place(&self) -> String;
+
+    /// Way in which bytes move between memory and the store, for people, if there are several:
+    /// `io_uring, direct`.
+    fn way(&self) -> Option<String> {
+        None
+    }
 
     /// The longest object that the tier takes, in bytes.
     fn len_max(&self) -> u64;

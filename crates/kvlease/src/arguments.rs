@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use kvlease_client::{Address, BucketName, Client, ClientConfig, DEFAULT_BUCKET};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use kvlease_client::{Address, BucketName, Client, ClientConfig, DEFAULT_BUCKET, ListedTiers};
 
 use crate::failure::{Failure, Status};
 
@@ -12,6 +15,12 @@ const DEFAULT_URL: &str = "http://127.0.0.1:9200";
 
 /// Bytes of a file that are read and sent at a time: each piece is a hand-over between threads.
 const PUT_PIECE_LEN: usize = 1 << 20;
+
+/// Parser of the tiers that a listing covers.
+pub(crate) fn tiers() -> impl TypedValueParser<Value = ListedTiers> {
+    let words = ListedTiers::ALL.iter().map(|tiers| tiers.name());
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<ListedTiers>())
+}
 
 /// Daemon and bucket of a command; `serve` takes neither.
 #[derive(Args, Debug)]

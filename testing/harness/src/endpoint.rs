@@ -77,16 +77,18 @@ impl Endpoint {
         Ok(reply.header(SOCKET_HEADER).map(PathBuf::from))
     }
 
-    /// Keys of all objects of a bucket.
+    /// Keys of all objects of a bucket, in memory and on the node's disk.
     pub fn keys(&self, bucket: &str) -> anyhow::Result<Vec<String>> {
-        let (mut keys, mut cursor) = (Vec::new(), 0);
+        let (mut keys, mut cursor) = (Vec::new(), None::<String>);
         loop {
-            let path = format!("/v1/kv/{}?cursor={cursor}&limit={PAGE}", encode(bucket));
+            let cursor_of = cursor.map(|cursor| format!("&cursor={}", encode(&cursor)));
+            let cursor_of = cursor_of.unwrap_or_default();
+            let path = format!("/v1/kv/{}?limit={PAGE}{cursor_of}", encode(bucket));
             let page: ListReply = self.fetch(&path)?;
+            cursor = page.cursor();
             keys.extend(page.objects.into_iter().map(|object| object.key));
-            match page.next_cursor {
-                Some(next) => cursor = next,
-                None => return Ok(keys),
+            if cursor.is_none() {
+                return Ok(keys);
             }
         }
     }

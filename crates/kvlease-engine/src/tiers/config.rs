@@ -16,6 +16,8 @@ pub const RATE_MIN_DEFAULT: ByteSize = ByteSize::mib(64);
 pub struct TierConfig {
     /// The tier.
     pub tier: Arc<dyn Tier>,
+    /// Whether other nodes use the same store. Listings leave it out unless it is asked for.
+    pub is_shared: bool,
     /// Buckets whose objects are copied to the tier as soon as they are stored.
     pub write_through: BucketSet,
     /// Bytes per second that loads must reach to be worth it: below, computing the object again is
@@ -38,6 +40,7 @@ impl TierConfig {
     pub fn new(tier: Arc<dyn Tier>) -> Self {
         Self {
             tier,
+            is_shared: false,
             write_through: BucketSet::NONE,
             rate_min: None,
             find_timeout: Self::FIND_TIMEOUT_DEFAULT,

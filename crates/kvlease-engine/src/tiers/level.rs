@@ -43,6 +43,11 @@ impl Level {
         self.breaker.is_open()
     }
 
+    /// Whether loads are left out since computing again is quicker.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.config.rate_min.is_some_and(|rate_min| self.rate.is_below(rate_min.bytes()))
+    }
+
     /// Whether a call may be made now, and is worth it if it is a load.
     pub(crate) fn admits(&self, load: bool) -> bool {
         let now = Instant::now();

@@ -30,6 +30,7 @@ mod workers;
 pub use buckets::BucketSet;
 pub use config::{RATE_MIN_DEFAULT, TierConfig};
 pub use counters::TierSnapshot;
+pub use listing::{Unanswered, Whereabouts};
 pub(crate) use lookup::Asked;
 pub use removal::Removed;
 pub use stack::TierStats;

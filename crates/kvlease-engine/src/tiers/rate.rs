@@ -57,6 +57,11 @@ impl Rate {
         self.lock().per_second()
     }
 
+    /// Whether loads are known to be slower than this, without counting as a question for one.
+    pub(crate) fn is_below(&self, rate_min: u64) -> bool {
+        self.per_second().is_some_and(|rate| rate < rate_min)
+    }
+
     /// Whether loads are at least this fast, or it is time to measure again.
     pub(crate) fn is_worth(&self, rate_min: u64, now: Instant) -> bool {
         let mut state = self.lock();

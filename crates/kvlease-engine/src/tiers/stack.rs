@@ -4,14 +4,16 @@ use std::sync::{Arc, OnceLock};
 
 use kvlease_cache::Change;
 use kvlease_tier::{Name, Presence, Stat, Usage};
+use kvlease_types::ByteSize;
 use tokio::runtime::Handle;
 
 use super::{
+    buckets::BucketSet,
     config::TierConfig,
     counters::TierSnapshot,
     in_flight::InFlight,
     level::Level,
-    queue::{Demotion, DemotionQueue},
+    queue::{Demotion, DemotionQueue, QUEUE_MAX},
 };
 use crate::held_space::SpaceBudget;
 
@@ -38,18 +40,30 @@ pub(crate) struct Floor {
 pub struct TierStats {
     /// Kind of the tier.
     pub kind: &'static str,
-    /// Where it is.
+    /// Where it is, without credentials.
     pub place: String,
+    /// Way in which its bytes move, where there are several.
+    pub way: Option<String>,
+    /// Whether other nodes use the same store.
+    pub is_shared: bool,
+    /// Buckets whose objects are copied to it as soon as they are stored.
+    pub write_through: BucketSet,
     /// Contents, as far as they are known.
     pub usage: Usage,
     /// Counters since the start.
     pub counters: TierSnapshot,
     /// Objects that wait to be copied to it.
     pub queued: usize,
+    /// The most that may wait.
+    pub queued_max: usize,
     /// Whether it is left alone since it fails.
     pub broken: bool,
     /// Bytes per second of its loads, once there were enough.
     pub load_rate: Option<u64>,
+    /// Bytes per second below which loads are left out; `None` if they never are.
+    pub load_rate_min: Option<u64>,
+    /// Whether they are left out now.
+    pub slow: bool,
 }
 
 impl Tiers {
@@ -123,11 +137,17 @@ impl Tiers {
         let stats = |floor: &Floor| TierStats {
             kind: floor.level.tier().kind(),
             place: floor.level.tier().place(),
+            way: floor.level.tier().way(),
+            is_shared: floor.level.config.is_shared,
+            write_through: floor.level.config.write_through.clone(),
             usage: floor.level.tier().usage(),
             counters: floor.level.counters.snapshot(),
             queued: floor.queue.len(),
+            queued_max: QUEUE_MAX,
             broken: floor.level.is_broken(),
             load_rate: floor.level.rate.per_second(),
+            load_rate_min: floor.level.config.rate_min.map(ByteSize::bytes),
+            slow: floor.level.is_slow(),
         };
         self.floors.iter().map(stats).collect()
     }

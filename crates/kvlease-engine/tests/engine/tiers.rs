@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kvlease_engine::{BucketSet, Engine, TierConfig, TierSnapshot};
+use kvlease_engine::{BucketSet, Engine, TierConfig, TierSnapshot, Unanswered};
 use kvlease_tier::{Presence, Tier};
 use kvlease_tier_conformance::{Damage, MemoryTier};
 use kvlease_types::{ByteSize, Miss, Mode, RemoveRefused};
@@ -281,7 +281,60 @@ async fn a_read_over_the_daemon_waits_for_a_tier() {
     assert_eq!(bytes, content(0));
     let absent = tiered.engine.read_or_load(&CALLER, "b", "absent", later).await;
     assert_eq!(absent.map(|_| ()), Err(Miss::Absent));
-    let page = tiered.engine.list_tier("memory", "b", "k", None, 100).await.unwrap().unwrap();
-    assert!(page.objects.iter().any(|object| object.key.as_str() == "k0"));
-    assert!(tiered.engine.list_tier("nvme", "b", "k", None, 100).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_place_of_an_object_is_told_and_a_tier_that_does_not_answer_is_named() {
+    let tiered = Tiered::with(|config| config.write_through = BucketSet::All);
+    tiered.fill(0..12);
+    until("the copies", || (0..12).all(|number| tiered.in_tier(number)));
+    let later = Instant::now() + WAIT;
+    let (key, stat_of) = (key(0), |stat: Option<kvlease_tier::Stat>| stat.map(|s| s.len.bytes()));
+    tiered.read(0, WAIT).await.unwrap();
+    for (key, len) in [(key.as_str(), Some(LEN as u64)), ("absent", None)] {
+        // Also by a directory that is behind its store.
+        for unknown in [false, true] {
+            tiered.tier.set_presence_unknown(unknown);
+            let found = tiered.engine.stat_everywhere("b", key, later).await;
+            assert_eq!(found.memory.map(|info| info.len.bytes()), len);
+            let [("memory", Ok(stat))] = found.tiers[..] else { panic!("{:?}", found.tiers) };
+            assert_eq!(stat_of(stat), len);
+        }
+    }
+    let page = tiered.engine.list_tier("memory", "b", "k", None, 100, later).await;
+    assert_eq!(page.unwrap().unwrap().objects.len(), 12);
+    assert!(tiered.engine.list_tier("nvme", "b", "k", None, 100, later).await.is_none());
+    tiered.tier.server().set_stopped(true);
+    let now = Instant::now();
+    let found = tiered.engine.stat_everywhere("b", &key, now).await;
+    assert!(found.memory.is_some());
+    assert!(matches!(found.tiers[..], [("memory", Err(Unanswered::Late))]), "{:?}", found.tiers);
+    let page = tiered.engine.list_tier("memory", "b", "k", None, 100, now).await;
+    assert!(matches!(page, Some(Err(Unanswered::Late))), "{page:?}");
+    assert!(!tiered.engine.tiers()[0].broken, "an operator's hurry is no failure of the tier");
+    tiered.tier.server().set_stopped(false);
+    tiered.tier.server().set_failing(true);
+    for _ in 0..3 {
+        let page = tiered.engine.list_tier("memory", "b", "k", None, 100, later).await;
+        assert!(matches!(page, Some(Err(Unanswered::Failed(_)))), "{page:?}");
+    }
+    let page = tiered.engine.list_tier("memory", "b", "k", None, 100, later).await;
+    assert!(matches!(page, Some(Err(Unanswered::Broken))), "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_is_told_to_be_slow_without_being_asked_for_a_load() {
+    let tiered = Tiered::with(|config| config.rate_min = Some(ByteSize::gib(1 << 20)));
+    tiered.fill(0..24);
+    let stats = || tiered.engine.tiers().remove(0);
+    assert_eq!((stats().slow, stats().load_rate), (false, None));
+    for number in 0..24 {
+        let _ = tiered.read(number, WAIT).await;
+        if stats().slow {
+            break;
+        }
+    }
+    assert!(stats().slow && stats().load_rate.is_some(), "{:?}", stats());
+    assert_eq!(stats().load_rate_min, Some(1 << 50));
+    assert_eq!(stats().counters.skipped_slow, 0, "no load was left out so far");
 }

@@ -9,6 +9,7 @@ use super::{
     negotiation::wants_open_metrics,
     page::{PAGE_MEMORY, Page},
     reply::{self, Answer, Refusal},
+    tiers,
 };
 use crate::{connection_memory::Purpose, context::Context, metrics};
 
@@ -80,6 +81,7 @@ pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
         misses: context.metrics.misses(),
         leases_expired: stats.totals.expired_unreleased,
         evictions: stats.totals.evicted,
+        tiers: tiers::states(context),
         buckets,
         next_buckets_after,
     };

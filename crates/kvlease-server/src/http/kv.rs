@@ -1,20 +1,15 @@
-//! Objects without leases: read, look up, list, remove.
+//! Objects without leases: read, look up, remove.
 
 use std::sync::Arc;
 
 use http::{HeaderValue, Response, header};
-use kvlease_api::{
-    CHECKSUM_HEADER, ErrorCode, JSON, ListQuery, ListReply, ListedObject, LocationsReply, Names,
-    OCTETS, ReportQuery,
-};
-use kvlease_cache::ListCursor;
+use kvlease_api::{CHECKSUM_HEADER, ErrorCode, LocationsReply, Names, OCTETS, ReportQuery};
 use kvlease_engine::{READ_PIECE_MAX, Read, Removed};
-use kvlease_types::{Caller, Checksum, KEY_LEN_MAX, Miss};
+use kvlease_types::{Caller, Checksum, Miss};
 use tokio::time::Instant;
 
 use super::{
     body::Body,
-    page::{PAGE_MEMORY, Page},
     reply::{self, Answer, Refusal, SMALL_REPLY_LEN},
 };
 use crate::{connection_memory::Purpose, context::Context};
@@ -22,10 +17,6 @@ use crate::{connection_memory::Purpose, context::Context};
 /// The most bytes of an object that wait to be sent: hyper takes a second piece before it has sent
 /// the first.
 const PIECES_LEN_MAX: usize = 2 * READ_PIECE_MAX;
-
-/// The longest object of a listing in bytes of JSON: a key of control characters, each of which takes
-/// six, and the other fields.
-const LISTED_LEN_MAX: usize = 6 * KEY_LEN_MAX + 128;
 
 pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
     let (bucket, key) = names.object();
@@ -108,35 +99,6 @@ pub(super) fn report(
     if is_known { Ok(reply::empty()) } else { Err(absent()) }
 }
 
-pub(super) async fn list(context: &Context, names: &Names, query: Option<&str>) -> Answer {
-    let query = ListQuery::parse(query).map_err(Refusal::invalid)?;
-    let held = reply::memory(context, Purpose::Replies, PAGE_MEMORY).await?;
-    let mut next = Some(ListCursor::new(query.cursor));
-    let mut page = Page::new();
-    while let Some(cursor) = next {
-        // Objects are asked for as far as the longest of them would fit.
-        let wanted = page.holds(LISTED_LEN_MAX).min(query.limit - page.len());
-        if wanted == 0 {
-            break;
-        }
-        let objects;
-        (objects, next) =
-            context.engine.list(names.bucket().as_str(), &query.prefix, cursor, wanted);
-        for object in objects {
-            let fits = page.push(ListedObject {
-                key: object.key.as_str().to_owned(),
-                len: object.len.bytes(),
-                checksum: object.checksum.to_string(),
-                leases: object.leases.into(),
-            });
-            assert!(fits, "no object is longer than the longest");
-        }
-    }
-    let next_cursor = next.map(ListCursor::number);
-    let page = ListReply { objects: page.into_items(), next_cursor };
-    Ok(reply::accounted(JSON, reply::json_bytes(&page), held))
-}
-
 fn object(body: Body, checksum: Checksum) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -146,6 +108,6 @@ fn object(body: Body, checksum: Checksum) -> Response<Body> {
     response
 }
 
-fn absent() -> Refusal {
+pub(super) fn absent() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "no such object")
 }

@@ -13,12 +13,14 @@ mod heads;
 mod host_names;
 mod kv;
 mod lease;
+mod list;
 mod negotiation;
 mod page;
 mod put;
 mod reader_rate;
 mod reply;
 mod routes;
+mod tiers;
 mod upload;
 mod watched;
 

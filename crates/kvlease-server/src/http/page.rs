@@ -6,7 +6,7 @@ use kvlease_api::PAGE_LEN_MAX;
 use serde::Serialize;
 
 /// Bytes of a body that are kept for what is not an item of its list.
-const FRAME_LEN: usize = 4 << 10;
+const FRAME_LEN: usize = 16 << 10;
 
 /// Memory for a page while it is made: its items and its body.
 pub(super) const PAGE_MEMORY: usize = 2 * PAGE_LEN_MAX;
@@ -29,6 +29,17 @@ impl<T: Serialize> Page<T> {
         if fits {
             self.room -= len;
             self.items.push(item);
+        }
+        fits
+    }
+
+    /// Appends items, if all of them fit. Returns whether they do.
+    pub(super) fn extend(&mut self, items: Vec<T>) -> bool {
+        let len: usize = items.iter().map(|item| json_len(item) + 1).sum();
+        let fits = len <= self.room;
+        if fits {
+            self.room -= len;
+            self.items.extend(items);
         }
         fits
     }
@@ -82,5 +93,10 @@ mod tests {
         let len = serde_json::to_vec(&page.items).unwrap().len();
         assert!(len <= PAGE_LEN_MAX && len > PAGE_LEN_MAX - FRAME_LEN - 6_100, "{len}");
         assert_eq!(page.holds(6_002), 0);
+        let mut page = Page::new();
+        let many = vec![item.clone(); page.holds(6_002) + 1];
+        assert!(!page.extend(many) && page.len() == 0);
+        let fitting = vec![item; page.holds(6_002)];
+        assert!(page.extend(fitting) && page.holds(6_002) == 0);
     }
 }

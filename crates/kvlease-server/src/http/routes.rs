@@ -12,9 +12,9 @@ use super::{
     admission::Busy,
     body::Body,
     connection::Socket,
-    kv, lease, put,
+    kv, lease, list, put,
     reply::{Answer, Refusal},
-    upload,
+    tiers, upload,
 };
 use crate::{context::Context, metrics};
 
@@ -81,8 +81,9 @@ async fn dispatch(
         Endpoint::Get => kv::get(context, caller, &names).await,
         Endpoint::Head => Box::pin(kv::head(context, &names)).await,
         Endpoint::Remove => Box::pin(kv::remove(context, caller, &names)).await,
+        Endpoint::Tiers => Box::pin(tiers::find(context, &names)).await,
         Endpoint::Locations => kv::locations(context, &names),
-        Endpoint::List => Box::pin(kv::list(context, &names, query)).await,
+        Endpoint::List => Box::pin(list::list(context, &names, query)).await,
         Endpoint::Stats => Box::pin(admin::stats(context, query)).await,
         Endpoint::Report => kv::report(context, caller, &names, query),
         Endpoint::Health => admin::health(),

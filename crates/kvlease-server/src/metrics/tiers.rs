@@ -31,6 +31,8 @@ const READINGS: &[Reading] = &[
     Reading { name: "tier_queued", help: "Objects that wait to be copied to the tier", bytes: false, read: |s| Some(s.queued as u64) },
     Reading { name: "tier_broken", help: "1 while the tier is left alone since it fails", bytes: false, read: |s| Some(s.broken.into()) },
     Reading { name: "tier_load_rate_bytes_per_second", help: "Bytes a second of its loads, lately", bytes: false, read: |s| s.load_rate },
+    Reading { name: "tier_load_rate_min_bytes_per_second", help: "Bytes a second below which loads are left out, if they ever are", bytes: false, read: |s| s.load_rate_min },
+    Reading { name: "tier_slow", help: "1 while loads are left out since the tier is slower than computing again", bytes: false, read: |s| Some(s.slow.into()) },
 ];
 
 /// Reads the tiers at every scrape.

@@ -19,6 +19,7 @@ mod objects;
 mod openapi;
 mod put;
 mod refused_put;
+mod space;
 mod table;
 mod takeover;
 mod tiers;

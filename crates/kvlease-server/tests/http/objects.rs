@@ -180,7 +180,8 @@ fn a_listing_tells_length_checksum_and_leases() {
     let page: ListReply = daemon.wire().call("GET", "/v1/kv/b").json();
     let [object] = &page.objects[..] else { panic!("{page:?}") };
     assert_eq!((object.key.as_str(), object.len, object.leases), ("k", 9, 2));
-    assert_eq!(object.checksum, Digest::of(b"123456789").to_string());
+    assert_eq!(object.checksum, Some(Digest::of(b"123456789").to_string()));
+    assert_eq!(object.tiers, ["memory"]);
     let other: ListReply = daemon.wire().call("GET", "/v1/kv/other").json();
     assert_eq!(other.objects, []);
 }
@@ -189,9 +190,19 @@ fn a_listing_tells_length_checksum_and_leases() {
 fn the_bounds_of_a_listing_are_checked() {
     let daemon = Daemon::start();
     let mut wire = daemon.wire();
-    for query in
-        ["limit=0", "limit=10001", "limit=-1", "limit=x", "cursor=-1", "cursor=x", "prefix=%FF"]
-    {
+    for query in [
+        "limit=0",
+        "limit=10001",
+        "limit=-1",
+        "limit=x",
+        "cursor=-1",
+        "cursor=x",
+        "cursor=0123456789abcdef.0.memory.0",
+        "tier=disk",
+        "tier=nvme",
+        "tier=remote&cursor=0",
+        "prefix=%FF",
+    ] {
         let reply = wire.call("GET", &format!("/v1/kv/b?{query}"));
         assert_eq!(reply.refusal(), refused(400, "invalid"), "{query}");
     }

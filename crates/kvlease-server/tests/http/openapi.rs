@@ -126,6 +126,7 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
         ("HEAD", OBJECT, ""),
         ("GET", OBJECT, ""),
         ("GET", "/v1/kv/{bucket}/{key}/locations", "/locations"),
+        ("GET", "/v1/kv/{bucket}/{key}/tiers", "/tiers"),
         ("POST", "/v1/kv/{bucket}/{key}/reports", "/reports?generation=x"),
         ("POST", "/v1/kv/{bucket}/{key}/reports", "/reports"),
         ("DELETE", OBJECT, ""),
@@ -145,13 +146,14 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
     }
 }
 
-/// A removal that a tier cannot be asked for: nothing listens there.
+/// A removal and a question that a tier does not answer: nothing listens there.
 fn provoke_a_tier(provoked: &mut Provoked) {
     let daemon =
         Daemon::with(|config| config.remote_url = Some("redis://127.0.0.1:1".parse().unwrap()));
     daemon.put("k", b"bytes");
     provoked.call(&mut daemon.wire(), "DELETE", OBJECT, "/v1/kv/b/k");
     assert_eq!(daemon.status_of("k"), 404);
+    provoked.call(&mut daemon.wire(), "GET", "/v1/kv/{bucket}/{key}/tiers", "/v1/kv/b/k/tiers");
 }
 
 #[test]

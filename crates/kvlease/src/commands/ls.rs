@@ -3,11 +3,11 @@
 use std::io::{BufWriter, Write, stdout};
 
 use clap::Args;
-use kvlease_client::{ByteSize, Client, ListedObject};
+use kvlease_client::{ByteSize, ListedObject, ListedTiers, UnansweredTier};
 
 use crate::{
-    arguments::DaemonArgs,
-    failure::Failure,
+    arguments::{self, DaemonArgs},
+    failure::{Failure, Status},
     text::{human_size, printable},
 };
 
@@ -17,7 +17,10 @@ pub(crate) struct LsArgs {
     /// List only keys that start with this
     #[arg(default_value = "")]
     prefix: String,
-    /// Show length, live leases and checksum as well
+    /// List these tiers: `local` is memory and the tier on the node's disk
+    #[arg(long, value_name = "TIER", default_value = "local", value_parser = arguments::tiers())]
+    tier: ListedTiers,
+    /// Show length, live leases, checksum and tiers as well
     #[arg(long, short, conflicts_with = "json")]
     long: bool,
     /// Print one JSON array
@@ -25,34 +28,34 @@ pub(crate) struct LsArgs {
     json: bool,
 }
 
-/// Lists the objects.
+/// Lists the objects. Fails after that if a tier did not answer.
 pub(crate) fn run(daemon: &DaemonArgs, args: LsArgs) -> Result<(), Failure> {
-    let mut objects = super::wait_for(async { list(&daemon.client()?, &args.prefix).await })?;
-    objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let listing = super::wait_for(async {
+        Ok(daemon.client()?.list_all(&args.prefix, args.tier, usize::MAX).await?)
+    })?;
     let mut out = BufWriter::new(stdout().lock());
+    let objects = &listing.objects;
     let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &objects)
+        serde_json::to_writer_pretty(&mut out, objects)
             .map_err(Into::into)
             .and_then(|()| writeln!(out))
     } else {
         objects.iter().try_for_each(|object| writeln!(out, "{}", line(object, args.long)))
     };
-    printed.and_then(|()| out.flush()).map_err(Failure::stdout)
+    printed.and_then(|()| out.flush()).map_err(Failure::stdout)?;
+    check_answered(&listing.unanswered)
 }
 
-/// All objects whose keys begin with the prefix, in no order.
-pub(super) async fn list(client: &Client, prefix: &str) -> Result<Vec<ListedObject>, Failure> {
-    let mut objects = Vec::new();
-    let mut cursor = 0;
-    loop {
-        let page = client.list(prefix, cursor).await?;
-        objects.extend(page.objects);
-        match page.next_cursor {
-            // A cursor that does not move would never end.
-            Some(next) if next != cursor => cursor = next,
-            _ => return Ok(objects),
-        }
+/// The failure of a command that some tiers did not answer.
+pub(super) fn check_answered(unanswered: &[UnansweredTier]) -> Result<(), Failure> {
+    if unanswered.is_empty() {
+        return Ok(());
     }
+    let lines: Vec<_> = unanswered
+        .iter()
+        .map(|tier| format!("a tier was not listed, tier=`{}`: {}", tier.tier, tier.reason))
+        .collect();
+    Err(Failure::new(Status::Unavailable, lines.join("\nkvlease: ")))
 }
 
 fn line(object: &ListedObject, long: bool) -> String {
@@ -61,5 +64,7 @@ fn line(object: &ListedObject, long: bool) -> String {
         return key;
     }
     let size = human_size(ByteSize::new(object.len));
-    format!("{size:>10}  {:>6}  {}  {key}", object.leases, object.checksum)
+    let checksum = object.checksum.as_deref().unwrap_or("-");
+    let tiers = object.tiers.join(",");
+    format!("{size:>10}  {:>6}  {checksum:>16}  {tiers:<12}  {key}", object.leases)
 }

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write, stdout};
 
 use clap::{ArgGroup, Args};
-use kvlease_client::{Client, Key};
+use kvlease_client::{Client, Error, ErrorCode, Key, ListedTiers, Listing};
 
 use super::ls;
 use crate::{
@@ -25,58 +25,99 @@ pub(crate) struct RmArgs {
     /// Remove every object of the bucket
     #[arg(long)]
     all: bool,
+    /// Look in these tiers for `--prefix` and `--all`: `local` is memory and the node's disk. What is found
+    /// is removed from all tiers
+    #[arg(long, value_name = "TIER", default_value = "local", value_parser = arguments::tiers(), conflicts_with = "keys")]
+    tier: ListedTiers,
     /// Print the keys of the objects that would be removed, and remove none
     #[arg(long, short = 'n')]
     dry_run: bool,
 }
 
-/// Removes the objects that are there, and fails if one that was named was not.
+/// Removes the objects that are there, and fails if one that was named was not, or if one may still be
+/// in a tier.
 pub(crate) fn run(daemon: &DaemonArgs, args: RmArgs) -> Result<(), Failure> {
     super::wait_for(async {
         let client = daemon.client()?;
         match args.keys.is_empty() {
-            true => remove_all(&client, &args.prefix.unwrap_or_default(), args.dry_run).await,
+            true => remove_all(&client, &args).await,
             false => remove_named(&client, &args.keys, args.dry_run).await,
         }
     })
 }
 
 async fn remove_named(client: &Client, keys: &[Key], dry_run: bool) -> Result<(), Failure> {
-    let mut absent = Vec::new();
-    let mut found = Vec::new();
+    let (mut failures, mut found) = (Failures::default(), Vec::new());
     for key in keys {
         let exists = match dry_run {
-            true => client.head(key).await?.is_some(),
-            false => client.remove(key).await?,
+            true => Some(client.head(key).await?.is_some()),
+            false => failures.remove(client, key).await?,
         };
         match exists {
-            true => found.push(key.as_str()),
-            false => absent.push(no_such_object(key)),
+            Some(true) => found.push(key.as_str()),
+            Some(false) => failures.note(Status::Absent, no_such_object(key)),
+            None => {}
         }
     }
     if dry_run {
         print(&found)?;
     }
-    match absent.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::new(Status::Absent, absent.join("\nkvlease: "))),
-    }
+    failures.check()
 }
 
 /// Removes what a listing finds. An object that leaves meanwhile is no failure.
-async fn remove_all(client: &Client, prefix: &str, dry_run: bool) -> Result<(), Failure> {
-    let mut objects = ls::list(client, prefix).await?;
-    objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    if dry_run {
-        return print(&objects.iter().map(|object| object.key.as_str()).collect::<Vec<_>>());
+async fn remove_all(client: &Client, args: &RmArgs) -> Result<(), Failure> {
+    let prefix = args.prefix.as_deref().unwrap_or_default();
+    let Listing { objects, unanswered } = client.list_all(prefix, args.tier, usize::MAX).await?;
+    if args.dry_run {
+        print(&objects.iter().map(|object| object.key.as_str()).collect::<Vec<_>>())?;
+        return ls::check_answered(&unanswered);
     }
-    let mut removed = 0_u64;
+    let (mut failures, mut removed) = (Failures::default(), 0_u64);
     for object in &objects {
         let key = Key::new(object.key.as_str()).map_err(kvlease_client::Error::from)?;
-        removed += u64::from(client.remove(&key).await?);
+        removed += u64::from(failures.remove(client, &key).await? == Some(true));
     }
     note(format_args!("removed {removed} objects"));
-    Ok(())
+    failures.check()?;
+    ls::check_answered(&unanswered)
+}
+
+/// Objects that were not removed.
+#[derive(Default)]
+struct Failures {
+    status: Option<Status>,
+    lines: Vec<String>,
+}
+
+impl Failures {
+    fn note(&mut self, status: Status, line: String) {
+        // What a tier may have still is worse than what was not there.
+        if self.status.is_none_or(|noted| noted == Status::Absent) {
+            self.status = Some(status);
+        }
+        self.lines.push(line);
+    }
+
+    /// Removes an object. Whether it was there; `None`, noted, for one that a tier may have still: the
+    /// others have nothing to do with it.
+    async fn remove(&mut self, client: &Client, key: &Key) -> Result<Option<bool>, Failure> {
+        match client.remove(key).await {
+            Err(Error::Refused { code: Some(ErrorCode::Unavailable), message, .. }) => {
+                let key = printable(key.as_str());
+                self.note(Status::Unavailable, format!("{message}, key=`{key}`"));
+                Ok(None)
+            }
+            removed => Ok(Some(removed?)),
+        }
+    }
+
+    fn check(self) -> Result<(), Failure> {
+        match self.status {
+            None => Ok(()),
+            Some(status) => Err(Failure::new(status, self.lines.join("\nkvlease: "))),
+        }
+    }
 }
 
 fn print(keys: &[&str]) -> Result<(), Failure> {

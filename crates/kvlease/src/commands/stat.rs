@@ -1,15 +1,17 @@
-//! `kvlease stat`: shows what is known of an object without reading it.
+//! `kvlease stat`: shows what is known of an object without reading it, and where it is.
 
 use std::io::{Write, stdout};
 
 use clap::Args;
-use kvlease_client::Key;
+use kvlease_client::{
+    ByteSize, Client, Error, HeldObject, Key, TiersReply, UnansweredTier, human_size,
+};
 use serde::Serialize;
 
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
-    text::{human_size, no_such_object, printable},
+    text::{no_such_object, printable},
 };
 
 /// The arguments of `stat`.
@@ -29,31 +31,96 @@ struct Shown<'a> {
     key: &'a str,
     len: u64,
     checksum: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leases: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tiers: Vec<&'a str>,
+    /// The object as each tier has it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    held: &'a [HeldObject],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unanswered: &'a [UnansweredTier],
 }
 
 /// Shows the object.
 pub(crate) fn run(daemon: &DaemonArgs, args: StatArgs) -> Result<(), Failure> {
-    let info = super::wait_for(async { Ok(daemon.client()?.head(&args.key).await?) })?;
-    let info = info.ok_or_else(|| Failure::new(Status::Absent, no_such_object(&args.key)))?;
-    if args.json {
-        let shown = Shown {
-            key: args.key.as_str(),
-            len: info.len.bytes(),
-            checksum: info.checksum.map(|checksum| checksum.to_string()),
-        };
-        let mut json = serde_json::to_string_pretty(&shown)
-            .expect("a text and a number are JSON without a fault");
-        json.push('\n');
-        return stdout().write_all(json.as_bytes()).map_err(Failure::stdout);
+    let key = &args.key;
+    let shown = super::wait_for(async {
+        let client = daemon.client()?;
+        Ok(match places(&client, key).await? {
+            Some(places) => Some(text(key, &places, args.json)),
+            // An object in no place, or a daemon that knows of none.
+            None => client.head(key).await?.map(|info| {
+                let checksum = info.checksum.map(|checksum| checksum.to_string());
+                of_head(key, info.len, checksum, args.json)
+            }),
+        })
+    })?;
+    let shown = shown.ok_or_else(|| Failure::new(Status::Absent, no_such_object(key)))?;
+    stdout().write_all(shown.as_bytes()).map_err(Failure::stdout)
+}
+
+/// The places of an object; `None` if there are none, or if the daemon does not tell them.
+async fn places(client: &Client, key: &Key) -> Result<Option<TiersReply>, Error> {
+    match client.tiers(key).await {
+        Err(Error::Refused { status: 404 | 405 | 501, .. }) => Ok(None),
+        Ok(Some(places)) if places.held.is_empty() => Ok(None),
+        places => places,
     }
-    let mut lines = format!(
-        "key       {}\nlength    {} ({})\n",
-        printable(args.key.as_str()),
-        info.len.bytes(),
-        human_size(info.len)
-    );
-    if let Some(checksum) = info.checksum {
+}
+
+fn of_head(key: &Key, len: ByteSize, checksum: Option<String>, json: bool) -> String {
+    if json {
+        let (len, key) = (len.bytes(), key.as_str());
+        let (tiers, held, unanswered) = (Vec::new(), &[][..], &[][..]);
+        return pretty(&Shown { key, len, checksum, leases: None, tiers, held, unanswered });
+    }
+    lines(key, len, checksum.as_deref())
+}
+
+fn text(key: &Key, places: &TiersReply, json: bool) -> String {
+    let TiersReply { held, unanswered } = places;
+    let first = &held[0];
+    if json {
+        return pretty(&Shown {
+            key: key.as_str(),
+            len: first.len,
+            checksum: Some(first.checksum.clone()),
+            leases: Some(first.leases.unwrap_or(0)),
+            tiers: held.iter().map(|held| held.tier.as_str()).collect(),
+            held,
+            unanswered,
+        });
+    }
+    let mut shown = lines(key, ByteSize::new(first.len), Some(&first.checksum));
+    for HeldObject { tier, len, checksum, leases } in held {
+        shown.push_str(&format!("tier      {}", printable(tier)));
+        if let Some(leases) = leases {
+            shown.push_str(&format!(", {leases} leases"));
+        }
+        if (len, checksum) != (&first.len, &first.checksum) {
+            shown.push_str(&format!(", other bytes: length {len}, checksum {checksum}"));
+        }
+        shown.push('\n');
+    }
+    for UnansweredTier { tier, reason } in unanswered {
+        shown.push_str(&format!("unknown   {}: {}\n", printable(tier), printable(reason)));
+    }
+    shown
+}
+
+fn lines(key: &Key, len: ByteSize, checksum: Option<&str>) -> String {
+    let key = printable(key.as_str());
+    let mut lines = format!("key       {key}\nlength    {} ({})\n", len.bytes(), human_size(len));
+    if let Some(checksum) = checksum {
         lines.push_str(&format!("checksum  {checksum}\n"));
     }
-    stdout().write_all(lines.as_bytes()).map_err(Failure::stdout)
+    lines
+}
+
+fn pretty(shown: &Shown<'_>) -> String {
+    let mut json =
+        serde_json::to_string_pretty(shown).expect("texts and numbers are JSON without a fault");
+    json.push('\n');
+    json
 }

@@ -2,7 +2,9 @@
 
 use std::{io::Cursor, time::Duration};
 
-use kvlease_client::{Client, ClientConfig, Connector, ConnectorConfig, Key, PutBody, PutOutcome};
+use kvlease_client::{
+    Client, ClientConfig, Connector, ConnectorConfig, Key, ListedTiers, PutBody, PutOutcome,
+};
 use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
@@ -94,20 +96,27 @@ async fn listings_page_through_everything_once() {
         client.put(&key(&format!("a/{number:04}")), "x").await.unwrap();
     }
     client.put(&key("b"), "x").await.unwrap();
-    let (mut keys, mut cursor, mut pages) = (Vec::new(), 0, 0);
+    let (mut keys, mut cursor, mut pages) = (Vec::new(), None, 0);
     loop {
-        let page = client.list("a/", cursor).await.unwrap();
+        let page = client.list("a/", ListedTiers::Local, cursor.as_deref()).await.unwrap();
+        cursor = page.cursor();
+        assert_eq!(page.objects[0].tiers, ["memory"]);
         keys.extend(page.objects.into_iter().map(|object| object.key));
         pages += 1;
-        match page.next_cursor {
-            Some(next) => cursor = next,
-            None => break,
+        if cursor.is_none() {
+            break;
         }
     }
     keys.sort_unstable();
     let expected: Vec<String> = (0..count).map(|number| format!("a/{number:04}")).collect();
     assert!(keys == expected, "{} keys in {pages} pages", keys.len());
     assert!(pages > 1);
+    let listing = client.list_all("a/", ListedTiers::All, usize::MAX).await.unwrap();
+    assert!(listing.objects.iter().map(|object| &object.key).eq(&expected));
+    assert_eq!(client.list_all("", ListedTiers::Memory, 7).await.unwrap().objects.len(), 7);
+    let tiers = client.tiers(&key("b")).await.unwrap().unwrap();
+    assert_eq!((tiers.held.len(), tiers.held[0].tier.as_str()), (1, "memory"));
+    assert_eq!(client.tiers(&key("absent")).await.unwrap(), None);
     assert!(client.remove(&key("b")).await.unwrap());
     assert!(!client.remove(&key("b")).await.unwrap());
 }

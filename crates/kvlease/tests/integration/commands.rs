@@ -8,11 +8,11 @@ use std::{
     thread,
 };
 
-use kvlease_harness::{await_that, unused_address, with_default_signals};
+use kvlease_harness::{Daemon, await_that, unused_address, with_default_signals};
 use kvlease_testing::bytes;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::program::{daemon, run, run_on, run_with};
+use crate::program::{daemon, launch, run, run_on, run_with};
 
 const ODD_KEYS: [&str; 6] = [
     "org/model@1%",
@@ -134,6 +134,61 @@ fn stat_in_json_has_the_fields_of_ls() {
     }
     assert_eq!(shown["len"], 5);
     assert_eq!(status(&run_on(&daemon, &["stat", "absent", "--json"], b"")), 1);
+}
+
+#[test]
+fn ls_and_stat_tell_the_tiers_and_rm_removes_from_all_of_them() {
+    // On the disk that the project is built on: a tmpfs has no direct I/O.
+    let disk = tempfile::TempDir::with_prefix_in("tier-", env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let launch = launch().set([
+        format!("tier.nvme.path={}", disk.path().display()),
+        "tier.nvme.capacity=128MiB".to_owned(),
+        "tier.nvme.write_through=all".to_owned(),
+    ]);
+    let daemon = Daemon::start(launch).unwrap();
+    let text =
+        |args: &[&str]| String::from_utf8(succeed(run_on(&daemon, args, b"")).stdout).unwrap();
+    succeed(run_on(&daemon, &["put", "k"], &bytes(5000, 1)));
+    await_that("the copy", || daemon.metric("kvlease_tier_objects{tier=\"nvme\"}").unwrap() == 1.0);
+    assert!(text(&["ls", "-l"]).contains("  memory,nvme   k\n"), "{}", text(&["ls", "-l"]));
+    for (tier, listed) in
+        [("local", "k\n"), ("memory", "k\n"), ("nvme", "k\n"), ("all", "k\n"), ("other", "")]
+    {
+        let output = run_on(&daemon, &["ls", "--tier", tier], b"");
+        assert_eq!(status(&output), if listed.is_empty() { 64 } else { 0 }, "{tier}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), listed, "{tier}");
+    }
+    assert_eq!(status(&run_on(&daemon, &["ls", "--tier", "remote"], b"")), 64, "there is none");
+    let shown = text(&["stat", "k"]);
+    assert!(shown.contains("tier      memory, 0 leases\ntier      nvme\n"), "{shown}");
+    let json: serde_json::Value = serde_json::from_str(&text(&["stat", "k", "--json"])).unwrap();
+    assert_eq!(json["tiers"], serde_json::json!(["memory", "nvme"]));
+    assert_eq!(json["held"][1]["checksum"], json["checksum"]);
+    assert_eq!(text(&["rm", "-n", "--all", "--tier", "nvme"]), "k\n");
+    succeed(run_on(&daemon, &["rm", "--all", "--tier", "nvme"], b""));
+    assert_eq!(text(&["ls", "--tier", "all"]), "");
+    assert_eq!(status(&run_on(&daemon, &["stat", "k"], b"")), 1);
+}
+
+#[test]
+fn a_tier_that_does_not_answer_is_named_and_stops_nothing() {
+    let daemon = Daemon::start(launch().set(["tier.remote.url=redis://127.0.0.1:1"])).unwrap();
+    for key in ["a", "b", "c"] {
+        succeed(run_on(&daemon, &["put", key], b"bytes"));
+    }
+    let text = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(text(&succeed(run_on(&daemon, &["ls"], b""))), "a\nb\nc\n");
+    let listed = run_on(&daemon, &["ls", "--tier", "all"], b"");
+    assert_eq!((status(&listed), text(&listed).as_str()), (69, "a\nb\nc\n"));
+    assert!(said(&listed).contains("tier=`valkey`"), "{}", said(&listed));
+    let shown = text(&succeed(run_on(&daemon, &["stat", "a"], b"")));
+    assert!(shown.contains("tier      memory") && shown.contains("unknown   valkey: "), "{shown}");
+    let removed = run_on(&daemon, &["rm", "a", "absent", "b"], b"");
+    assert_eq!(status(&removed), 69);
+    let lines = String::from_utf8(removed.stderr).unwrap();
+    assert!(lines.contains("key=`a`") && lines.contains("key=`b`"), "{lines}");
+    assert!(lines.contains("tiers=`valkey`"), "{lines}");
+    assert_eq!(text(&succeed(run_on(&daemon, &["ls"], b""))), "c\n");
 }
 
 #[test]
