@@ -25,7 +25,7 @@ from samples import KINDS
 
 # Number of tests in the suite. A change that adds or removes a test edits this number too, so that
 # no test disappears unnoticed.
-EXPECTED_TESTS = 559
+EXPECTED_TESTS = 561
 
 # Names the daemon under test; run.py sets it.
 BINARY_VARIABLE = "KVLEASE_BIN"
@@ -119,11 +119,11 @@ def shared_daemon(kind, shared_daemon_of):
 
 @pytest.fixture
 def make_daemon(tmp_path):
-    """Starts daemons that end with the test: `make_daemon(capacity, config)`."""
+    """Starts daemons that end with the test: `make_daemon(capacity, config, variables)`."""
     daemons = []
 
-    def make(capacity: str, config: str = "") -> Daemon:
-        daemons.append(Daemon(_binary(), tmp_path, capacity, config))
+    def make(capacity: str, config: str = "", variables: dict[str, str] | None = None) -> Daemon:
+        daemons.append(Daemon(_binary(), tmp_path, capacity, config, variables))
         return daemons[-1].start()
 
     yield make

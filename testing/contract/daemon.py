@@ -40,8 +40,17 @@ class Daemon:
     supervisor starts again.
     """
 
-    def __init__(self, binary: Path, folder: Path, capacity: str, config: str = "") -> None:
+    def __init__(
+        self,
+        binary: Path,
+        folder: Path,
+        capacity: str,
+        config: str = "",
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        """`variables` are further ones of its environment, such as the key of a store."""
         self.binary = binary
+        self._variables = variables or {}
         self.capacity = capacity
         self.port = free_port()
         self.segment = f"kvlease-contract-{uuid.uuid4().hex[:12]}"
@@ -75,9 +84,10 @@ class Daemon:
         command += ["--shared-memory-name", self.segment, "--capacity", self.capacity]
         if self._config:
             command += ["--config", self._config]
+        environment = {**_environment(), **self._variables}
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=_environment(), preexec_fn=die_with_parent
+                command, stdout=log, stderr=log, env=environment, preexec_fn=die_with_parent
             )
         wait_until(self._is_ready, READY_WITHIN, f"the daemon is ready; its log is {self.log}")
         wait_until(self._is_populated, READY_WITHIN, "the arena is populated")

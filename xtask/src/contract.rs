@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::Result;
 
-use crate::process;
+use crate::{process, stores};
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    stores::prepare(root)?;
     process::cargo(root, &["build", "--release", "--package", "kvlease"], &[])?;
     process::run(
         Command::new("python3")

@@ -1,5 +1,5 @@
-//! Real servers for the tests of remote tiers: `redis-server` from Debian, and an S3 server from
-//! crates.io, built into `target/tools`.
+//! Real servers for the tests of remote tiers and of several nodes: `redis-server` from Debian, and
+//! an S3 server from crates.io, built into `target/tools`.
 
 use std::{env, fs, path::Path, process::Command};
 
