@@ -83,6 +83,15 @@ pub enum NvmeError {
         /// Configured capacity.
         capacity: ByteSize,
     },
+    /// The capacity is to be half of what is free, which is not known.
+    #[error(
+        "`tier.nvme.capacity` is needed, since the file system does not say how much it has free: \
+         set it, path=`{path}`"
+    )]
+    CapacityNeeded {
+        /// Configured directory.
+        path: PathBuf,
+    },
     /// The file system has too little room.
     #[error(
         "`tier.nvme.capacity` is more than the file system has free: set a smaller one or make \

@@ -27,6 +27,8 @@ pub struct Launch {
     environment: Vec<(String, String)>,
     /// Shell commands before the daemon takes the shell's place.
     limits: String,
+    /// Shell commands in mount and user namespaces of the daemon's own.
+    mounts: Option<String>,
     listener: Option<Arc<OwnedFd>>,
 }
 
@@ -41,6 +43,7 @@ impl Launch {
             arguments: Vec::new(),
             environment: Vec::new(),
             limits: String::new(),
+            mounts: None,
             listener: None,
         }
     }
@@ -96,6 +99,14 @@ impl Launch {
         self
     }
 
+    /// The same after shell commands that mount file systems, which the daemon alone sees. It needs
+    /// user namespaces, or root.
+    #[must_use]
+    pub fn mounted(mut self, commands: impl Into<String>) -> Self {
+        self.mounts = Some(commands.into());
+        self
+    }
+
     /// The same on a socket that the caller listens on, as a service manager hands it over.
     pub fn activated_by(mut self, listener: &TcpListener) -> io::Result<Self> {
         self.listen = listener.local_addr()?.to_string();
@@ -108,6 +119,10 @@ impl Launch {
         let activate = if self.listener.is_some() { ACTIVATE } else { "" };
         let prelude = format!("{}{activate}", self.limits);
         let mut command = with_default_signals();
+        if let Some(mounts) = &self.mounts {
+            command.args(["unshare", "--mount", "--map-root-user", "sh", "-c"]);
+            command.arg(format!("{mounts} && exec \"$0\" \"$@\""));
+        }
         if !prelude.is_empty() {
             command.args(["sh", "-c"]).arg(format!("{prelude}exec \"$0\" \"$@\""));
         }

@@ -1,4 +1,5 @@
-//! Lower layer of the test code: draws, a file system, interleavings, medians.
+//! Lower layer of the test code: draws, a file system, a seccomp filter, interleavings,
+//! medians.
 //!
 //! It uses no crate of the workspace, so that the tests of every crate can use it. Daemons, HTTP,
 //! payloads and the oracle are in `kvlease-harness`, which knows the protocol. Errors here are the
@@ -9,8 +10,10 @@
 mod draws;
 mod figures;
 pub mod model;
+mod seccomp;
 mod tmpfs;
 
 pub use draws::{Draws, STEP, bytes, mix, rounds, test_seed};
 pub use figures::median;
+pub use seccomp::without_io_uring;
 pub use tmpfs::in_tmpfs_of;

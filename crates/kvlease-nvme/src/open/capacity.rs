@@ -60,7 +60,9 @@ pub(super) fn keeps(geometry: &Geometry, found: &Superblock) -> bool {
 }
 
 fn half_of_free(path: &Path, file: &File) -> Result<ByteSize, NvmeError> {
-    let free = free(path, file)?;
+    let Some(free) = free(path, file)? else {
+        return Err(NvmeError::CapacityNeeded { path: path.to_owned() });
+    };
     let half = (free.bytes() / 2).min(AUTO_MAX.bytes());
     let unit = if half >= ByteSize::gib(1).bytes() { ByteSize::gib(1) } else { ByteSize::mib(1) };
     let capacity = ByteSize::new(half - half % unit.bytes());
@@ -71,13 +73,16 @@ fn half_of_free(path: &Path, file: &File) -> Result<ByteSize, NvmeError> {
     Ok(capacity)
 }
 
-/// Room for the file, with what it has already.
-fn free(path: &Path, file: &File) -> Result<ByteSize, NvmeError> {
+/// Room for the file, with what it has already; `None` if the file system does not say.
+fn free(path: &Path, file: &File) -> Result<Option<ByteSize>, NvmeError> {
     let metadata = file.metadata().map_err(NvmeError::io(path, "looking at the file"))?;
     let stat = fstatvfs(file)
         .map_err(|errno| NvmeError::io(path, "looking at the file system")(errno.into()))?;
+    if stat.f_blocks == 0 {
+        return Ok(None);
+    }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    Ok(ByteSize::new(free.saturating_add(metadata.blocks() * STAT_BLOCK)))
+    Ok(Some(ByteSize::new(free.saturating_add(metadata.blocks() * STAT_BLOCK))))
 }
 
 /// Gives the file its length, and reserves its room.
@@ -90,12 +95,15 @@ pub(super) fn reserve(
     let len = geometry.file_len();
     let capacity = ByteSize::new(len);
     let free = free(path, file)?;
-    if free < capacity {
+    if let Some(free) = free
+        && free < capacity
+    {
         return Err(NvmeError::NoRoom { capacity, free, path: path.to_owned() });
     }
     match fallocate(file, FallocateFlags::empty(), 0, len) {
         Ok(()) => {}
         Err(Errno::NOSPC) => {
+            let free = free.unwrap_or_default();
             return Err(NvmeError::NoRoom { capacity, free, path: path.to_owned() });
         }
         Err(Errno::DQUOT) => return Err(NvmeError::Quota { capacity, path: path.to_owned() }),

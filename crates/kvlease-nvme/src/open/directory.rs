@@ -27,6 +27,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Type of a file system in memory, as `statfs` says it.
 const TMPFS: i64 = 0x0102_1994;
 
+/// Type of an older file system in memory.
+const RAMFS: i64 = 0x8584_58f6;
+
 /// Type of a file system that lays one over another.
 const OVERLAY: i64 = 0x794c_7630;
 
@@ -79,7 +82,7 @@ fn lock(path: &Path, file: &File) -> Result<(), NvmeError> {
 /// Warns of file systems that work, but are not what a tier is for.
 pub(super) fn warn_of_file_system(path: &Path, file: &File, warnings: &mut Vec<String>) {
     let why = match fstatfs(file).map(|stat| stat.f_type) {
-        Ok(TMPFS) => "in memory (tmpfs): its objects do not survive a reboot",
+        Ok(TMPFS | RAMFS) => "in memory (tmpfs): its objects do not survive a reboot",
         Ok(OVERLAY) => "an overlay, as of a container's image: objects are lost with the container",
         _ => return,
     };

@@ -3,4 +3,6 @@
 mod conformance;
 mod contents;
 mod fixture;
+mod mounts;
 mod opening;
+mod seccomp;

@@ -21,7 +21,7 @@ pub(crate) fn config(folder: &TempDir) -> NvmeConfig {
     NvmeConfig { capacity: Some(ByteSize::mib(64)), ..NvmeConfig::new(folder.path()) }
 }
 
-fn refusal(config: NvmeConfig) -> String {
+pub(crate) fn refusal(config: NvmeConfig) -> String {
     NvmeTier::open(config).map(|_| ()).expect_err("it cannot be opened").to_string()
 }
 

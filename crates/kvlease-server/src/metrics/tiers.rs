@@ -15,6 +15,9 @@ use super::total;
 /// The name of the label.
 const TIER: &str = "tier";
 
+/// The name of the label that tells how a tier moves bytes.
+const WAY: &str = "way";
+
 /// A gauge of a tier. `None` where it is not known.
 struct Reading {
     name: &'static str,
@@ -66,6 +69,15 @@ impl Collector for TierCollector {
                     let metric = family.encode_family(&labels)?;
                     ConstGauge::new(value).encode(metric)?;
                 }
+            }
+        }
+        let help = "1 for the way in which the tier moves bytes";
+        let mut family = encoder.encode_descriptor("tier_way", help, None, MetricType::Gauge)?;
+        for tier in &tiers {
+            if let Some(way) = &tier.way {
+                let labels = [(TIER, tier.kind), (WAY, way.as_str())];
+                let metric = family.encode_family(&labels)?;
+                ConstGauge::new(1_u64).encode(metric)?;
             }
         }
         for row in TierSnapshot::ROWS {

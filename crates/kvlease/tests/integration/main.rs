@@ -11,4 +11,5 @@ mod encrypted;
 mod hostile_start;
 mod program;
 mod restart;
+mod tier_on_disk;
 mod time_limits;
