@@ -3,9 +3,10 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
 };
 
-use kvlease_sys::{Access, Advice, Digest, Identity, Mapping, boot_id, reopen};
+use kvlease_sys::{Access, Advice, Digest, Identity, MappedExtent, Mapping, boot_id, reopen};
 use kvlease_types::{ByteSize, Extent, Offset};
 use rustix::fs::{AtFlags, FsWord, fstatfs, statat};
 
@@ -28,7 +29,7 @@ const IN_MEMORY: [FsWord; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
 /// may be read or written when; here only the bounds are checked.
 #[derive(Debug)]
 pub struct Arena {
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     population: Population,
     fence: LeaseFence,
     segment: Segment,
@@ -55,7 +56,7 @@ impl Arena {
             }
         };
         let Opened { segment, reopened, fence, mapping, population } = opened;
-        Ok(Self { mapping, population, fence, segment, reopened, directory })
+        Ok(Self { mapping: Arc::new(mapping), population, fence, segment, reopened, directory })
     }
 
     /// Removal of the arena in case that its daemon does not come to serve; `None` for one that an
@@ -261,6 +262,13 @@ impl Arena {
     /// If the extent is outside the arena or `into` has another length.
     pub fn read(&self, extent: Extent, into: &mut [u8], digest: Option<&mut Digest>) {
         self.mapping.copy_out(extent, into, digest);
+    }
+
+    /// The memory of an extent, for transfers without a copy; `None` if any byte of it is outside the
+    /// populated part.
+    pub fn memory(&self, extent: Extent) -> Option<MappedExtent> {
+        let is_inside = extent.end().is_some_and(|end| end.bytes() <= self.populated().bytes());
+        MappedExtent::new(&self.mapping, extent).filter(|_| is_inside)
     }
 
     /// Takes the bytes of an extent into the digest.

@@ -3,7 +3,11 @@
 //! Each figure is the median of [`ROUNDS`] rounds. In a round, the device and the tier take turns:
 //! the device with pieces of 1 MiB at the depth of the tier's workers, through a ring and without a
 //! copy; the tier with objects from and to shared memory of 4 KiB pages, checksum included. The ratio
-//! is the median of the rounds' ratios. Both sync what they write. CPU is that of the whole process.
+//! is the median of the rounds' ratios, with the lowest and the highest of them. Both sync what they write.
+//! CPU is that of the whole process.
+//!
+//! With `KVLEASE_BENCH_ARENA`, a directory on a tmpfs that is mounted with `huge=always`, the objects are
+//! in shared memory of 2 MiB pages instead, and move without a copy.
 //!
 //! `cargo bench -p kvlease-nvme`; the file lies in the build's folder for temporary files, or in the
 //! directory that `KVLEASE_BENCH_DIR` names.
@@ -21,7 +25,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use kvlease_nvme::{DEPTH, NvmeConfig, NvmeTier, WORKERS};
-use kvlease_sys::{Access, Digest, IoBuffer, Mapping, Ring};
+use kvlease_sys::{Access, Digest, IoBuffer, MappedExtent, Mapping, Ring};
 use kvlease_testing::median;
 use kvlease_tier::{Destination, Name, Object, Source, SourceChanged, Stat, Tier};
 use kvlease_types::{BucketName, ByteSize, Extent, Key, Offset};
@@ -51,15 +55,16 @@ fn main() {
     };
     let (tier, _) = NvmeTier::open(config).unwrap();
     let arena = arena();
-    println!("{}; {}; {ROUNDS} rounds", processor(), tier.way());
-    println!("rates in GB/s, CPU in ms/GB, [x device]\n");
+    let pages = if arena.in_place { "an arena of huge pages" } else { "an arena of 4 KiB pages" };
+    println!("{}; {}; {pages}; {ROUNDS} rounds", processor(), tier.way());
+    println!("rates in GB/s, [x device lowest-highest], CPU in ms/GB\n");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     // Blocks that were never written cost more, for the device as well.
     for turn in 0..CAPACITY {
         runtime.block_on(store(&tier, &arena, &objects(&arena, 16 * MIB, &format!("fill-{turn}"))));
     }
-    println!("{:>8}  {:>26}  {:>26}", "", "store", "load");
-    for size in SIZES {
+    println!("{:>8}  {:>37}  {:>37}", "", "store", "load");
+    for size in sizes() {
         let mut turns: [Vec<Turn>; 4] = Default::default();
         for round in 0..ROUNDS {
             let objects = objects(&arena, size, &format!("{size}-{round}"));
@@ -97,10 +102,20 @@ fn timed(turn: impl FnOnce()) -> Turn {
 
 fn row(tier: &[Turn], device: &[Turn]) -> String {
     let rate = median(tier.iter().map(|turn| turn.rate));
-    let ratio = median(tier.iter().zip(device).map(|(tier, device)| tier.rate / device.rate));
+    let ratios = tier.iter().zip(device).map(|(tier, device)| tier.rate / device.rate);
+    let (least, most) = ratios
+        .clone()
+        .fold((f64::MAX, 0_f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
+    let ratio = median(ratios);
     let cpu = median(tier.iter().map(|turn| turn.cpu));
     let device_cpu = median(device.iter().map(|turn| turn.cpu));
-    format!("{rate:5.2} [{ratio:4.2}] {cpu:5.0} ({device_cpu:3.0} device)")
+    format!("{rate:5.2} [{ratio:4.2} {least:4.2}-{most:4.2}] {cpu:5.0} ({device_cpu:3.0} device)")
+}
+
+/// Sizes of objects: all, or the one in MiB that `KVLEASE_BENCH_MIB` has.
+fn sizes() -> Vec<u64> {
+    let only = std::env::var("KVLEASE_BENCH_MIB").ok();
+    only.map_or(SIZES.to_vec(), |size| vec![size.parse::<u64>().unwrap() * MIB])
 }
 
 fn processor() -> String {
@@ -110,9 +125,19 @@ fn processor() -> String {
     format!("{count} x {}", model.unwrap_or("unknown processor"))
 }
 
-/// Memory as the arena's is: shared, with pages of 4 KiB.
-fn arena() -> Arc<Mapping> {
-    let file = memfd_create("kvlease-bench", MemfdFlags::CLOEXEC).unwrap();
+/// Memory as the arena's is: shared.
+struct Arena {
+    mapping: Arc<Mapping>,
+    /// Whether it has huge pages, so that the tier moves its bytes without a copy.
+    in_place: bool,
+}
+
+fn arena() -> Arena {
+    let on_huge_pages = std::env::var_os("KVLEASE_BENCH_ARENA");
+    let file = match &on_huge_pages {
+        Some(folder) => tempfile::tempfile_in(folder).unwrap().into(),
+        None => memfd_create("kvlease-bench", MemfdFlags::CLOEXEC).unwrap(),
+    };
     ftruncate(&file, TURN).unwrap();
     let arena = Mapping::new(file.as_fd(), TURN as usize, Access::ReadWrite).unwrap();
     let mut word = 1_u64;
@@ -124,16 +149,16 @@ fn arena() -> Arc<Mapping> {
         let bytes: Vec<u8> = (0..MIB / 8).flat_map(|_| fill()).collect();
         arena.copy_in(Offset::new(at), &bytes, None);
     }
-    Arc::new(arena)
+    Arena { mapping: Arc::new(arena), in_place: on_huge_pages.is_some() }
 }
 
 /// Objects of a turn, with their places in the arena.
-fn objects(arena: &Mapping, size: u64, prefix: &str) -> Vec<(Object, u64)> {
+fn objects(arena: &Arena, size: u64, prefix: &str) -> Vec<(Object, u64)> {
     let mut bytes = vec![0; size as usize];
     let bucket = BucketName::new("bench").unwrap();
     let object = |at: u64| {
         let len = ByteSize::new(size);
-        arena.copy_out(Extent::new(Offset::new(at), len), &mut bytes, None);
+        arena.mapping.copy_out(Extent::new(Offset::new(at), len), &mut bytes, None);
         let key = Key::new(format!("{prefix}-{at}")).unwrap();
         let stat = Stat { len, checksum: Digest::of(&bytes) };
         (Object { name: Name { bucket: bucket.clone(), key }, stat }, at)
@@ -145,9 +170,9 @@ fn at_a_time(objects: &[(Object, u64)]) -> usize {
     (UNDER_WAY / objects[0].0.stat.len.bytes()).max(2) as usize
 }
 
-async fn store(tier: &NvmeTier, arena: &Arc<Mapping>, objects: &[(Object, u64)]) {
+async fn store(tier: &NvmeTier, arena: &Arena, objects: &[(Object, u64)]) {
     let stores = objects.iter().map(|(object, at)| {
-        let source = InArena { arena: Arc::clone(arena), at: *at };
+        let source = InArena::new(arena, *at);
         tier.store(object, Box::new(source))
     });
     let mut all = stream::iter(stores).buffer_unordered(at_a_time(objects));
@@ -156,9 +181,9 @@ async fn store(tier: &NvmeTier, arena: &Arc<Mapping>, objects: &[(Object, u64)])
     }
 }
 
-async fn load(tier: &NvmeTier, arena: &Arc<Mapping>, objects: &[(Object, u64)]) {
+async fn load(tier: &NvmeTier, arena: &Arena, objects: &[(Object, u64)]) {
     let loads = objects.iter().map(|(object, at)| {
-        let place = InArena { arena: Arc::clone(arena), at: *at };
+        let place = InArena::new(arena, *at);
         tier.load(&object.name, object.stat, Box::new(place))
     });
     let mut all = stream::iter(loads).buffer_unordered(at_a_time(objects));
@@ -171,7 +196,21 @@ async fn load(tier: &NvmeTier, arena: &Arc<Mapping>, objects: &[(Object, u64)]) 
 #[derive(Debug)]
 struct InArena {
     arena: Arc<Mapping>,
+    in_place: bool,
     at: u64,
+}
+
+impl InArena {
+    fn new(arena: &Arena, at: u64) -> Self {
+        Self { arena: Arc::clone(&arena.mapping), in_place: arena.in_place, at }
+    }
+
+    fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
+        let extent = Extent::new(Offset::new(self.at), ByteSize::new(len));
+        let memory = self.in_place.then(|| MappedExtent::new(&self.arena, extent).unwrap())?;
+        self.at += len;
+        Some(vec![memory])
+    }
 }
 
 impl Source for InArena {
@@ -181,12 +220,20 @@ impl Source for InArena {
         self.at += into.len() as u64;
         Ok(())
     }
+
+    fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
+        self.memory(len)
+    }
 }
 
 impl Destination for InArena {
     fn write(&mut self, bytes: &[u8], digest: &mut Digest) {
         self.arena.copy_in(Offset::new(self.at), bytes, Some(digest));
         self.at += bytes.len() as u64;
+    }
+
+    fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
+        self.memory(len)
     }
 
     fn complete(self: Box<Self>) {}

@@ -30,6 +30,8 @@ use crate::{
 pub(crate) enum Commit {
     /// The record of an object is written.
     Object(ObjectCommit),
+    /// The record of an object is written, maybe with other bytes: it is to be removed after that.
+    Changed(ObjectCommit, RemovalCommit),
     /// Objects are to be removed.
     Removal(RemovalCommit),
     /// There may be room for tombstones.
@@ -80,17 +82,25 @@ impl Committer {
     pub(crate) fn run(mut self) {
         while !self.is_stopping {
             let Ok(first) = self.inbox.recv() else { break };
-            let mut objects = Vec::new();
+            let (mut objects, mut changed) = (Vec::new(), Vec::new());
             let batch: Vec<Commit> = self.inbox.try_iter().collect();
             for commit in std::iter::once(first).chain(batch) {
                 match commit {
                     Commit::Object(object) => objects.push(object),
+                    Commit::Changed(object, removal) => {
+                        objects.push(object);
+                        changed.push(Removing::new(removal));
+                    }
                     Commit::Removal(commit) => self.removals.push(Removing::new(commit)),
                     Commit::Room => {}
                     Commit::Stop => self.is_stopping = true,
                 }
             }
             self.commit(objects);
+            if !changed.is_empty() {
+                self.removals.append(&mut changed);
+                self.commit(Vec::new());
+            }
         }
         for removing in self.removals.drain(..) {
             (removing.commit.answer)(Err(TierError::Closed));

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::format::{BLOCK, record::Layout};
+use crate::{
+    device::Split,
+    format::{BLOCK, record::Layout},
+};
 
 /// Bytes of a piece. The first one has the block of the header besides, so that an object of this
 /// length moves at once.
@@ -50,6 +53,16 @@ impl Pieces {
         let end = range.end.min(self.layout.data_at as u64 + self.len);
         (start - range.start) as usize..(end - range.start) as usize
     }
+
+    /// Division of a piece whose whole blocks of the object's bytes are moved between the device and
+    /// shared memory; `None` if it has none.
+    pub(crate) fn split(&self, piece: u32) -> Option<Split> {
+        let data = self.data(piece);
+        let shared = data.len() - data.len() % BLOCK;
+        let after = self.piece_len(piece) - data.start - shared;
+        let is_aligned = data.start.is_multiple_of(BLOCK);
+        (is_aligned && shared > 0).then_some(Split { before: data.start, shared, after })
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +83,14 @@ mod tests {
                 data += pieces.data(number).len() as u64;
                 assert!(pieces.piece_len(number) <= BUFFER_LEN);
                 assert!(pieces.data(number).end <= pieces.piece_len(number));
+                match pieces.split(number) {
+                    Some(Split { before, shared, after }) => {
+                        assert_eq!(before + shared + after, pieces.piece_len(number));
+                        assert!(after == 0 || number + 1 == pieces.count(), "one tail");
+                        assert!(shared.is_multiple_of(BLOCK) && before.is_multiple_of(BLOCK));
+                    }
+                    None => assert!(pieces.data(number).len() < BLOCK),
+                }
             }
             assert_eq!(end, layout.blocks * BLOCK as u64);
             assert_eq!(data, len);

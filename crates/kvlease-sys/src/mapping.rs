@@ -264,6 +264,11 @@ impl MappedExtent {
         // Within the mapping, so within the address space.
         (start, self.extent.len.bytes() as usize)
     }
+
+    /// Takes the bytes into `digest` without copying them.
+    pub fn digest(&self, digest: &mut Digest) {
+        self.mapping.digest(self.extent, digest);
+    }
 }
 
 #[cfg(test)]

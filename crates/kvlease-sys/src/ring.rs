@@ -15,7 +15,7 @@ use std::{
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::{IoBuffer, io_buffer::Region};
+use crate::{IoBuffer, MappedExtent, io_buffer::Region};
 
 /// Name of the completion that ends a wait. Transfers are named by their slots, which are fewer.
 const WOKEN: u64 = u64::MAX;
@@ -27,6 +27,8 @@ pub struct RingCompletion<T> {
     pub token: T,
     /// Its buffer.
     pub buffer: IoBuffer,
+    /// Its shared memory.
+    pub shared: Vec<MappedExtent>,
     /// Bytes that were moved. They may be fewer than were asked for.
     pub result: io::Result<usize>,
 }
@@ -37,12 +39,27 @@ pub struct Ring<T> {
     file: Arc<File>,
     waker: Arc<RingWaker>,
     /// Transfers under way, by the names of their completions.
-    slots: Vec<Option<(T, IoBuffer)>>,
+    slots: Vec<Option<Slot<T>>>,
     in_flight: usize,
     /// Memory that is registered with the kernel.
     registered: Option<Arc<Region>>,
     not_registered: Option<io::Error>,
 }
+
+/// Transfer under way, with the memory that the kernel uses.
+struct Slot<T> {
+    token: T,
+    buffer: IoBuffer,
+    shared: Vec<MappedExtent>,
+    /// Addresses of a transfer of several parts. Only the kernel reads them.
+    _parts: Parts,
+}
+
+/// Addresses for the kernel, which reads them when the transfer is submitted or later.
+struct Parts(Box<[libc::iovec]>);
+
+// SAFETY: the addresses are not tied to a thread, and nothing here follows them.
+unsafe impl Send for Parts {}
 
 /// Handle that ends a wait of a [`Ring`].
 #[derive(Debug)]
@@ -127,6 +144,48 @@ impl<T> Ring<T> {
         })
     }
 
+    /// Starts to read from an offset in the file into the first `before` bytes of the buffer, then into
+    /// the shared memory, then into the next `after` bytes of the buffer. The shared memory is mapped for
+    /// writing.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::read`] does.
+    pub fn read_scattered(
+        &mut self,
+        token: T,
+        offset: u64,
+        buffer: IoBuffer,
+        (before, after): (usize, usize),
+        shared: Vec<MappedExtent>,
+    ) {
+        let parts = parts(&buffer, (before, after), &shared);
+        let (address, count) = (parts.0.as_ptr(), parts.0.len() as u32);
+        let file = types::Fd(self.file.as_raw_fd());
+        let entry = opcode::Readv::new(file, address, count).offset(offset).build();
+        self.push(entry, Slot { token, buffer, shared, _parts: parts });
+    }
+
+    /// Starts to write the same parts to an offset in the file.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::read`] does.
+    pub fn write_gathered(
+        &mut self,
+        token: T,
+        offset: u64,
+        buffer: IoBuffer,
+        (before, after): (usize, usize),
+        shared: Vec<MappedExtent>,
+    ) {
+        let parts = parts(&buffer, (before, after), &shared);
+        let (address, count) = (parts.0.as_ptr(), parts.0.len() as u32);
+        let file = types::Fd(self.file.as_raw_fd());
+        let entry = opcode::Writev::new(file, address, count).offset(offset).build();
+        self.push(entry, Slot { token, buffer, shared, _parts: parts });
+    }
+
     fn start(
         &mut self,
         token: T,
@@ -136,16 +195,23 @@ impl<T> Ring<T> {
     ) {
         assert!(len <= buffer.len(), "the buffer is shorter than what is to be moved");
         let len = u32::try_from(len).expect("a buffer is shorter than 4 GiB");
-        let slot = self.slots.iter().position(Option::is_none).expect("one transfer a buffer");
         let of_region = |region: &Arc<Region>| Arc::ptr_eq(region, buffer.region());
         let is_fixed = self.registered.as_ref().is_some_and(of_region);
         let file = types::Fd(self.file.as_raw_fd());
-        let entry = entry(file, buffer.address(), len, is_fixed).user_data(slot as u64);
-        // SAFETY: the file is open as long as this ring is, and the buffer's memory stays mapped and
-        // is not accessed until the completion: the slot below has it until then.
+        let entry = entry(file, buffer.address(), len, is_fixed);
+        self.push(entry, Slot { token, buffer, shared: Vec::new(), _parts: Parts(Box::default()) });
+    }
+
+    /// Hands an entry to the kernel, whose memory is all in the slot.
+    fn push(&mut self, entry: squeue::Entry, slot: Slot<T>) {
+        let number = self.slots.iter().position(Option::is_none).expect("one transfer a buffer");
+        let entry = entry.user_data(number as u64);
+        // SAFETY: the file is open as long as this ring is. The slot below has the buffer, the mapping
+        // of the shared memory and the list of addresses until the completion. The buffer is not
+        // accessed until then; to the shared memory no reference exists.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         pushed.expect("there is an entry for each buffer, and one to be woken");
-        self.slots[slot] = Some((token, buffer));
+        self.slots[number] = Some(slot);
         self.in_flight += 1;
         // An entry that the kernel does not take now goes with the next wait, which has the error.
         let _ = self.ring.submit();
@@ -183,9 +249,10 @@ impl<T> Ring<T> {
                 continue;
             }
             let slot = &mut self.slots[entry.user_data() as usize];
-            let (token, buffer) = slot.take().expect("a transfer is completed once");
+            let slot = slot.take().expect("a transfer is completed once");
             self.in_flight -= 1;
-            completed.push(RingCompletion { token, buffer, result: result_of(&entry) });
+            let Slot { token, buffer, shared, .. } = slot;
+            completed.push(RingCompletion { token, buffer, shared, result: result_of(&entry) });
         }
         is_woken
     }
@@ -200,6 +267,21 @@ impl<T> Ring<T> {
         self.ring.submit()?;
         Ok(())
     }
+}
+
+/// Addresses of a transfer's parts in the order of the file.
+fn parts(buffer: &IoBuffer, (before, after): (usize, usize), shared: &[MappedExtent]) -> Parts {
+    assert!(before + after <= buffer.len(), "the buffer is shorter than its parts");
+    let own = |offset: usize, len| libc::iovec {
+        iov_base: buffer.address().wrapping_add(offset).cast(),
+        iov_len: len,
+    };
+    let of_arena = |extent: &MappedExtent| {
+        let (address, len) = extent.raw_parts();
+        libc::iovec { iov_base: address.cast_mut().cast(), iov_len: len }
+    };
+    let all = [own(0, before)].into_iter().chain(shared.iter().map(of_arena));
+    Parts(all.chain([own(before, after)]).filter(|part| part.iov_len > 0).collect())
 }
 
 /// The kernel's own answer, as a length or an error.
@@ -254,9 +336,12 @@ impl RingWaker {
 
 #[cfg(all(test, not(miri)))]
 mod tests {
-    use std::os::unix::fs::FileExt;
+    use std::os::{fd::AsFd, unix::fs::FileExt};
+
+    use kvlease_types::{ByteSize, Extent, Offset};
 
     use super::*;
+    use crate::{Access, Digest, Mapping};
 
     /// A ring over a file of this length; the kernel of a test machine has io_uring.
     fn ring(len: u64, buffers: &[IoBuffer]) -> (Ring<u32>, Arc<File>) {
@@ -280,7 +365,7 @@ mod tests {
         let mut bytes = vec![0; 4 * 4096];
         file.read_exact_at(&mut bytes, 0).unwrap();
         assert!((0..4).all(|number| bytes[number * 4096..][..4096] == [number as u8 + 1; 4096]));
-        let RingCompletion { token, buffer, result } = completed.remove(0);
+        let RingCompletion { token, buffer, result, .. } = completed.remove(0);
         assert_eq!(result.unwrap(), 4096);
         ring.read(token, 3 * 4096, buffer, 4096);
         completed.clear();
@@ -292,6 +377,39 @@ mod tests {
         ring.read(9, 4 * 4096, buffer, 4096);
         ring.wait(&mut completed).unwrap();
         assert_eq!(completed[0].result.as_ref().unwrap(), &0);
+    }
+
+    #[test]
+    fn parts_of_private_and_shared_memory_move_in_the_order_of_the_file() {
+        let (mut ring, file) = ring(1 << 20, &IoBuffer::allocate(2, 8192).unwrap());
+        let memory = tempfile::tempfile_in("/dev/shm").unwrap();
+        memory.set_len(1 << 20).unwrap();
+        let mapping = Arc::new(Mapping::new(memory.as_fd(), 1 << 20, Access::ReadWrite).unwrap());
+        let extent = |at, len| {
+            let extent = Extent::new(Offset::new(at), ByteSize::new(len));
+            MappedExtent::new(&mapping, extent).unwrap()
+        };
+        let bytes: Vec<u8> = (0..6 * 4096_u32).map(|at| (at * 31 % 251) as u8).collect();
+        file.write_all_at(&bytes, 4096).unwrap();
+        // One block, two extents that are not in the order of memory, one block.
+        let shared = || vec![extent(40_960, 12_288), extent(0, 4096)];
+        let buffer = IoBuffer::new(8192).unwrap();
+        ring.read_scattered(1, 4096, buffer, (4096, 4096), shared());
+        let mut completed = Vec::new();
+        ring.wait(&mut completed).unwrap();
+        let done = completed.pop().unwrap();
+        assert_eq!((done.token, done.result.unwrap()), (1, bytes.len()));
+        assert_eq!(done.buffer[..4096], bytes[..4096]);
+        assert_eq!(done.buffer[4096..], bytes[5 * 4096..]);
+        let mut digest = Digest::new();
+        done.shared.iter().for_each(|extent| extent.digest(&mut digest));
+        assert_eq!(digest.finish(), Digest::of(&bytes[4096..5 * 4096]));
+        ring.write_gathered(2, 65_536, done.buffer, (4096, 4096), shared());
+        ring.wait(&mut completed).unwrap();
+        assert_eq!(completed[0].result.as_ref().unwrap(), &bytes.len());
+        let mut written = vec![0; bytes.len()];
+        file.read_exact_at(&mut written, 65_536).unwrap();
+        assert!(written == bytes);
     }
 
     #[test]

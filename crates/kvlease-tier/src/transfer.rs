@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kvlease_sys::Digest;
+use kvlease_sys::{Digest, MappedExtent};
 use kvlease_types::ByteSize;
 
 use crate::object::{Name, Stat};
@@ -28,6 +28,18 @@ pub trait Source: fmt::Debug + Send {
     ///
     /// [`SourceChanged`] if the bytes are known to be the object's no longer.
     fn read(&mut self, into: &mut [u8], digest: &mut Digest) -> Result<(), SourceChanged>;
+
+    /// Memory of the next `len` bytes, for a tier whose device reads it without a copy; `len` is of whole
+    /// pages. `None` if the bytes are to be copied: then it is `None` for all of them.
+    fn memory(&mut self, _len: u64) -> Option<Vec<MappedExtent>> {
+        None
+    }
+
+    /// Whether the memory that was given is still the object's, as far as is known. A tier whose device
+    /// read it asks before it publishes the object.
+    fn is_unchanged(&self) -> bool {
+        true
+    }
 }
 
 /// The bytes of a source are not the object's any more.
@@ -41,6 +53,13 @@ pub trait Destination: fmt::Debug + Send {
     /// Appends bytes, and takes them into the digest. The tier writes no more than the object's
     /// length.
     fn write(&mut self, bytes: &[u8], digest: &mut Digest);
+
+    /// Memory of the next `len` bytes, for a tier whose device writes it without a copy; `len` is of whole
+    /// pages. `None` if the bytes are to be copied: then it is `None` for all of them. The tier drops
+    /// or completes the destination after the device has ended, and not before.
+    fn memory(&mut self, _len: u64) -> Option<Vec<MappedExtent>> {
+        None
+    }
 
     /// Publishes the object. The tier calls it once all bytes are written, and their checksum was
     /// found to be the object's.

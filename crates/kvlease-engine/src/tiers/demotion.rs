@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Instant};
 use kvlease_cache::{ScrubCandidate, Victim};
 use kvlease_tier::{Name, Object, Stat, Stored, TierError};
 
-use super::{in_flight::UnderWay, queue::Demotion, stack::Floor, transfer::ArenaSource};
+use super::{
+    in_flight::UnderWay,
+    queue::Demotion,
+    stack::Floor,
+    transfer::{ArenaSource, InPlace},
+};
 use crate::{cursor::Cursor, shared::Shared};
 
 impl Shared {
@@ -91,8 +96,11 @@ impl Shared {
         let started = Instant::now();
         let source = ArenaSource {
             shared: Arc::clone(self),
+            name: name.clone(),
+            generation: object.generation,
             extents: object.extents.clone(),
             cursor: Cursor::default(),
+            in_place: InPlace::new(self, level),
         };
         let stored = Object { name: name.clone(), stat };
         let storing = level.tier().store(&stored, Box::new(source));

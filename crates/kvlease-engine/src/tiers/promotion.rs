@@ -9,7 +9,7 @@ use super::{
     level::Level,
     lookup::{Asked, FoundIn},
     stack::Floor,
-    transfer::ArenaDestination,
+    transfer::{ArenaDestination, InPlace},
 };
 use crate::{
     clock::now, cursor::Cursor, grants::Grants, held_space::HeldSpace, shared::Shared, write::Write,
@@ -164,7 +164,9 @@ impl Shared {
         match begun {
             Ok((write, extents)) => {
                 let cursor = Cursor::default();
-                let destination = ArenaDestination { write, extents, cursor, stat, _held: held };
+                let in_place = InPlace::new(self, &floor.level);
+                let destination =
+                    ArenaDestination { write, extents, cursor, stat, in_place, _held: held };
                 runtime.spawn(load(Arc::clone(&floor.level), name, stat, destination));
                 Miss::Pending
             }

@@ -3,17 +3,56 @@
 use std::sync::Arc;
 
 use kvlease_cache::Extents;
-use kvlease_sys::Digest;
-use kvlease_tier::{Destination, Source, SourceChanged, Stat};
+use kvlease_sys::{Digest, MappedExtent};
+use kvlease_tier::{Destination, Name, Source, SourceChanged, Stat};
 
+use super::level::Level;
 use crate::{clock::now, cursor::Cursor, held_space::HeldSpace, shared::Shared, write::Write};
+
+/// Run of an object in the arena, as memory for transfers without a copy. They are worth it on huge pages
+/// only: on small ones the kernel's work for each page costs more than the copy.
+#[derive(Debug)]
+pub(super) struct InPlace {
+    level: Arc<Level>,
+    /// Kept from the start of a transfer, since a tier moves either all bytes in place or none.
+    is_worth_it: bool,
+}
+
+impl InPlace {
+    pub(super) fn new(shared: &Shared, level: &Arc<Level>) -> Self {
+        Self { level: Arc::clone(level), is_worth_it: shared.has_huge_pages() }
+    }
+
+    fn memory(
+        &self,
+        shared: &Shared,
+        extents: &Extents,
+        cursor: &mut Cursor,
+        len: u64,
+    ) -> Option<Vec<MappedExtent>> {
+        if !self.is_worth_it {
+            return None;
+        }
+        let (mut left, mut runs) = (len, Vec::new());
+        while left > 0 {
+            let run = cursor.advance(extents, left);
+            left -= run.len.bytes();
+            runs.push(shared.arena.memory(run).expect("extents are of the populated arena"));
+        }
+        self.level.counters.in_place.add(len);
+        Some(runs)
+    }
+}
 
 /// Bytes of an object in the arena. Nothing keeps them: the tier compares their checksum.
 #[derive(Debug)]
 pub(super) struct ArenaSource {
     pub(super) shared: Arc<Shared>,
+    pub(super) name: Name,
+    pub(super) generation: u64,
     pub(super) extents: Extents,
     pub(super) cursor: Cursor,
+    pub(super) in_place: InPlace,
 }
 
 impl Source for ArenaSource {
@@ -26,6 +65,15 @@ impl Source for ArenaSource {
         }
         Ok(())
     }
+
+    fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
+        self.in_place.memory(&self.shared, &self.extents, &mut self.cursor, len)
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let (bucket, key) = (self.name.bucket.as_str(), self.name.key.as_str());
+        self.shared.state().catalog.scrub_candidate(bucket, key, Some(self.generation)).is_some()
+    }
 }
 
 /// A pending object that a tier writes into. Dropping it discards the object and wakes its readers.
@@ -35,6 +83,7 @@ pub(super) struct ArenaDestination {
     pub(super) extents: Extents,
     pub(super) cursor: Cursor,
     pub(super) stat: Stat,
+    pub(super) in_place: InPlace,
     /// Its part of the space of all promotions.
     pub(super) _held: HeldSpace,
 }
@@ -47,6 +96,10 @@ impl Destination for ArenaDestination {
             self.write.shared.arena.write(run.offset, now, digest);
             bytes = later;
         }
+    }
+
+    fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
+        self.in_place.memory(&self.write.shared, &self.extents, &mut self.cursor, len)
     }
 
     fn complete(self: Box<Self>) {

@@ -68,7 +68,7 @@ impl Device for FileDevice {
     fn queue(&self, buffers: &[IoBuffer]) -> io::Result<Box<dyn Queue>> {
         let refused = match self.choice {
             IoChoice::Threads => "threads are configured".to_owned(),
-            IoChoice::Auto => match RingQueue::new(&self.file, buffers) {
+            IoChoice::Auto => match RingQueue::new(&self.file, buffers, self.way().is_direct) {
                 Ok(queue) => {
                     if let Some(error) = queue.not_registered() {
                         let reason = format!("the kernel registers no memory: {error}");

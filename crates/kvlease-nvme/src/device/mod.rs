@@ -6,7 +6,7 @@ mod threads;
 
 use std::{fmt, io, sync::Arc};
 
-use kvlease_sys::IoBuffer;
+use kvlease_sys::{IoBuffer, MappedExtent};
 
 pub(crate) use file::FileDevice;
 
@@ -29,6 +29,11 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
 pub(crate) trait Queue: Send {
     /// Handle that ends a wait.
     fn waker(&self) -> Arc<dyn Wake>;
+
+    /// Whether transfers may have shared memory.
+    fn takes_shared(&self) -> bool {
+        false
+    }
 
     /// Starts a transfer. The queue has its buffer until it is completed.
     fn submit(&mut self, transfer: Transfer);
@@ -57,14 +62,31 @@ pub(crate) struct Token {
 }
 
 /// Read or write of a piece.
+///
+/// The bytes of the file are, in order: the buffer's first `before` bytes, the shared memory, and more
+/// bytes of the buffer. Without shared memory they are the buffer's first bytes.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     pub(crate) token: Token,
     pub(crate) direction: Direction,
     pub(crate) offset: u64,
     pub(crate) buffer: IoBuffer,
-    /// Bytes from the buffer's start that are moved.
+    /// Bytes that are moved.
     pub(crate) len: usize,
+    /// Bytes of the buffer and of the shared memory in a transfer that has any.
+    pub(crate) split: Split,
+    pub(crate) shared: Vec<MappedExtent>,
+}
+
+/// Division of a piece that is moved between the device and shared memory.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Split {
+    /// Bytes of the buffer in front of the shared memory.
+    pub(crate) before: usize,
+    /// Bytes of the shared memory: whole blocks.
+    pub(crate) shared: usize,
+    /// Bytes of the buffer behind the shared memory.
+    pub(crate) after: usize,
 }
 
 /// Transfer that ended.
@@ -72,5 +94,6 @@ pub(crate) struct Transfer {
 pub(crate) struct Completed {
     pub(crate) token: Token,
     pub(crate) buffer: IoBuffer,
+    pub(crate) shared: Vec<MappedExtent>,
     pub(crate) result: io::Result<()>,
 }

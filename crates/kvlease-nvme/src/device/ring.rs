@@ -13,12 +13,18 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(super) struct RingQueue {
     ring: Ring<(Token, usize)>,
     completions: Vec<RingCompletion<(Token, usize)>>,
+    takes_shared: bool,
 }
 
 impl RingQueue {
-    pub(super) fn new(file: &Arc<File>, buffers: &[IoBuffer]) -> io::Result<Self> {
+    /// A queue over a file, which takes shared memory where the kernel does not copy it.
+    pub(super) fn new(
+        file: &Arc<File>,
+        buffers: &[IoBuffer],
+        takes_shared: bool,
+    ) -> io::Result<Self> {
         let ring = Ring::new(file, buffers)?;
-        Ok(Self { ring, completions: Vec::with_capacity(buffers.len()) })
+        Ok(Self { ring, completions: Vec::with_capacity(buffers.len()), takes_shared })
     }
 
     /// Why the buffers are not registered, if they are not.
@@ -32,11 +38,18 @@ impl Queue for RingQueue {
         self.ring.waker()
     }
 
+    fn takes_shared(&self) -> bool {
+        self.takes_shared
+    }
+
     fn submit(&mut self, transfer: Transfer) {
-        let Transfer { token, direction, offset, buffer, len } = transfer;
+        let Transfer { token, direction, offset, buffer, len, split, shared } = transfer;
+        let (ring, token, own) = (&mut self.ring, (token, len), (split.before, split.after));
         match direction {
-            Direction::Read => self.ring.read((token, len), offset, buffer, len),
-            Direction::Write => self.ring.write((token, len), offset, buffer, len),
+            Direction::Read if shared.is_empty() => ring.read(token, offset, buffer, len),
+            Direction::Write if shared.is_empty() => ring.write(token, offset, buffer, len),
+            Direction::Read => ring.read_scattered(token, offset, buffer, own, shared),
+            Direction::Write => ring.write_gathered(token, offset, buffer, own, shared),
         }
     }
 
@@ -45,9 +58,9 @@ impl Queue for RingQueue {
             tracing::error!("io_uring refuses to wait for the NVMe tier's transfers: {error}");
             thread::sleep(RETRY);
         }
-        let whole = |RingCompletion { token: (token, len), buffer, result }| {
+        let whole = |RingCompletion { token: (token, len), buffer, shared, result }| {
             let result = result.and_then(|moved| if moved == len { Ok(()) } else { short(moved) });
-            Completed { token, buffer, result }
+            Completed { token, buffer, shared, result }
         };
         completed.extend(self.completions.drain(..).map(whole));
     }

@@ -55,14 +55,14 @@ impl ThreadQueue {
 fn run(file: &File, transfers: &Mutex<Receiver<Transfer>>, events: &Sender<Event>) {
     loop {
         let next = transfers.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Transfer { token, direction, offset, mut buffer, len }) = next else {
-            return;
-        };
+        let Ok(transfer) = next else { return };
+        let Transfer { token, direction, offset, mut buffer, len, shared, .. } = transfer;
+        debug_assert!(shared.is_empty(), "the queue takes no shared memory");
         let result = match direction {
             Direction::Read => file.read_exact_at(&mut buffer[..len], offset),
             Direction::Write => file.write_all_at(&buffer[..len], offset),
         };
-        if events.send(Event::Completed(Completed { token, buffer, result })).is_err() {
+        if events.send(Event::Completed(Completed { token, buffer, shared, result })).is_err() {
             return;
         }
     }

@@ -204,12 +204,12 @@ impl Queue for MemoryQueue {
     }
 
     fn submit(&mut self, transfer: Transfer) {
-        let Transfer { token, direction, offset, mut buffer, len } = transfer;
+        let Transfer { token, direction, offset, mut buffer, len, shared, .. } = transfer;
         let result = match direction {
             Direction::Read => self.device.read_at(offset, &mut buffer[..len]),
             Direction::Write => self.device.write_at(offset, &buffer[..len]),
         };
-        self.completed.push(Completed { token, buffer, result });
+        self.completed.push(Completed { token, buffer, shared, result });
     }
 
     fn wait(&mut self, completed: &mut Vec<Completed>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlease_sys::{Digest, IoBuffer};
+use kvlease_sys::{Digest, IoBuffer, MappedExtent};
 use kvlease_tier::{Destination, Loaded, Name, Stat, TierError};
 use tokio::sync::oneshot;
 
@@ -35,6 +35,10 @@ pub(super) struct Load {
     stat: Stat,
     /// `None` once the load cannot succeed.
     destination: Option<Box<dyn Destination>>,
+    /// The destination of a load that cannot succeed, kept until the device does not write to it.
+    given_up: Option<Box<dyn Destination>>,
+    /// Whether the device writes to the destination's memory.
+    is_shared: bool,
     ticket: Ticket,
     pieces: Pieces,
     digest: Digest,
@@ -43,7 +47,7 @@ pub(super) struct Load {
     /// The next piece to be delivered.
     delivered: u32,
     /// Pieces that came before those in front of them.
-    early: BTreeMap<u32, IoBuffer>,
+    early: BTreeMap<u32, (IoBuffer, Vec<MappedExtent>)>,
     in_flight: u32,
     failed: Option<TierError>,
 }
@@ -69,6 +73,8 @@ impl Load {
         Some(Self {
             pieces: Pieces::new(Layout::of(names_len, len), len),
             destination: Some(destination),
+            given_up: None,
+            is_shared: false,
             digest: Digest::new(),
             early: BTreeMap::new(),
             next: 0,
@@ -87,7 +93,15 @@ impl Load {
     /// Gives the destination up if the caller gave the load up.
     pub(super) fn check_cancelled(&mut self) {
         if self.destination.is_some() && self.reply.is_closed() {
-            self.destination = None;
+            self.give_up();
+        }
+    }
+
+    /// Drops the destination, once the device does not write to it.
+    fn give_up(&mut self) {
+        let destination = self.destination.take();
+        if self.is_shared {
+            self.given_up = destination;
         }
     }
 
@@ -102,18 +116,25 @@ impl Load {
         job: u64,
         buffer: IoBuffer,
         shared: &Shared,
+        takes_shared: bool,
     ) -> Transfer {
         let piece = self.next;
         self.next += 1;
         self.in_flight += 1;
         let place = self.pinned.place;
         let record_at = shared.geometry.offset(place.segment, place.block.into());
+        let split = self.pieces.split(piece).filter(|_| takes_shared).unwrap_or_default();
+        let destination = self.destination.as_mut().filter(|_| split.shared > 0);
+        let memory = destination.and_then(|place| place.memory(split.shared as u64));
+        self.is_shared |= memory.is_some();
         Transfer {
             token: Token { job, piece },
             direction: Direction::Read,
             offset: record_at + self.pieces.range(piece).start,
             buffer,
             len: self.pieces.piece_len(piece),
+            split,
+            shared: memory.unwrap_or_default(),
         }
     }
 
@@ -123,20 +144,22 @@ impl Load {
         if let Err(error) = done.result {
             self.fail(io_error("reading an object")(error));
         }
-        self.early.insert(done.token.piece, done.buffer);
-        while let Some(buffer) = self.early.remove(&self.delivered) {
+        self.early.insert(done.token.piece, (done.buffer, done.shared));
+        while let Some((buffer, memory)) = self.early.remove(&self.delivered) {
             if self.destination.is_some() {
-                self.deliver(&buffer, shared);
+                self.deliver(&buffer, &memory, shared);
             }
             self.delivered += 1;
             free.push(buffer);
         }
         if self.destination.is_none() {
-            free.extend(std::mem::take(&mut self.early).into_values());
+            let early = std::mem::take(&mut self.early).into_values();
+            free.extend(early.map(|(buffer, _)| buffer));
         }
     }
 
-    fn deliver(&mut self, buffer: &[u8], shared: &Shared) {
+    /// Delivers a piece, or takes what the device has written to the destination into the digest.
+    fn deliver(&mut self, buffer: &[u8], memory: &[MappedExtent], shared: &Shared) {
         let piece = self.delivered;
         if piece == 0
             && let Err(error) = self.check_header(buffer, shared)
@@ -145,7 +168,15 @@ impl Load {
             return;
         }
         let destination = self.destination.as_mut().expect("the caller looked");
-        destination.write(&buffer[self.pieces.data(piece)], &mut self.digest);
+        let data = self.pieces.data(piece);
+        let rest = match self.pieces.split(piece) {
+            Some(split) if !memory.is_empty() => {
+                memory.iter().for_each(|extent| extent.digest(&mut self.digest));
+                split.before..split.before + data.len() - split.shared
+            }
+            _ => data,
+        };
+        destination.write(&buffer[rest], &mut self.digest);
         if piece + 1 == self.pieces.count() {
             let found = self.digest.finish();
             if found != self.stat.checksum {
@@ -173,7 +204,7 @@ impl Load {
     }
 
     fn fail(&mut self, error: TierError) {
-        self.destination = None;
+        self.give_up();
         self.failed.get_or_insert(error);
     }
 
@@ -184,6 +215,8 @@ impl Load {
 
     /// Ends a load that is over.
     pub(super) fn end(self) -> Ended {
+        // Before its reader knows: what it held is free then.
+        drop(self.given_up);
         let result = match (self.failed, self.destination) {
             (Some(error), _) => Err(error),
             (None, Some(destination)) => {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use kvlease_sys::IoBuffer;
-use kvlease_tier::TierError;
+use kvlease_tier::{SourceChanged, TierError};
 
 use crate::{
     commit::{Commit, RemovalCommit},
@@ -125,21 +125,23 @@ impl Worker {
 
     fn start_loads(&mut self) {
         let kept = if self.stores.is_empty() { 0 } else { self.depth / KEPT_FOR_STORES };
+        let takes_shared = self.queue.takes_shared();
         for (job, load) in &mut self.loads {
             load.check_cancelled();
             while load.is_hungry() && self.free.len() > kept {
                 let buffer = self.free.pop().expect("there are more than are kept");
-                self.queue.submit(load.next_transfer(*job, buffer, &self.shared));
+                self.queue.submit(load.next_transfer(*job, buffer, &self.shared, takes_shared));
             }
         }
     }
 
     fn start_stores(&mut self) {
+        let takes_shared = self.queue.takes_shared();
         for (job, store) in &mut self.stores {
             store.check_cancelled();
             while !self.free.is_empty() && store.is_hungry(&self.shared) {
                 let buffer = self.free.pop().expect("one is free");
-                match store.next_transfer(*job, buffer, &self.shared) {
+                match store.next_transfer(*job, buffer, &self.shared, takes_shared) {
                     Ok(transfer) => self.queue.submit(transfer),
                     Err(buffer) => self.free.push(buffer),
                 }
@@ -165,9 +167,17 @@ impl Worker {
             }
         }
         for (_, store) in self.stores.extract_if(.., |_, store| store.is_over()) {
-            if let store::Ended::Written(commit) = store.end(&self.shared) {
-                // The commit thread ends after the workers.
-                let _ = self.commits.send(Commit::Object(commit));
+            // The commit thread ends after the workers.
+            match store.end(&self.shared) {
+                store::Ended::Written(commit) => {
+                    let _ = self.commits.send(Commit::Object(commit));
+                }
+                store::Ended::Changed(commit, store::Changed { removed, reply }) => {
+                    let answer = Box::new(move |_| drop(reply.send(Err(SourceChanged.into()))));
+                    let removal = RemovalCommit { removed: VecDeque::from([removed]), answer };
+                    let _ = self.commits.send(Commit::Changed(commit, removal));
+                }
+                store::Ended::Answered => {}
             }
         }
     }

@@ -1,13 +1,13 @@
 //! Store of an object, piece by piece.
 
-use kvlease_sys::{Digest, IoBuffer};
+use kvlease_sys::{Digest, IoBuffer, MappedExtent};
 use kvlease_tier::{Object, Source, SourceChanged, Stored, TierError};
 use kvlease_types::ByteSize;
 use tokio::sync::oneshot;
 
 use crate::{
     commit::ObjectCommit,
-    device::{Completed, Direction, Token, Transfer},
+    device::{Completed, Direction, Split, Token, Transfer},
     fingerprint::Fingerprint,
     format::{
         BLOCK,
@@ -16,7 +16,7 @@ use crate::{
     pieces::Pieces,
     segments::{Reservation, Room},
     shared::{Shared, io_error},
-    state::{StoreStart, Written},
+    state::{Removed, StoreStart, Written},
     ticket::Ticket,
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Store {
     pieces: Pieces,
     digest: Digest,
     reservation: Option<Reservation>,
+    /// Whether the device reads the source's memory.
+    is_shared: bool,
     /// The next piece to be written.
     next: u32,
     in_flight: u32,
@@ -47,8 +49,16 @@ pub(super) struct Store {
 pub(super) enum Ended {
     /// The record is written.
     Written(ObjectCommit),
+    /// The record is written, but maybe with other bytes: it is to be removed.
+    Changed(ObjectCommit, Changed),
     /// It is not to be published, or was there.
     Answered,
+}
+
+/// Record that is to be removed, and who is told.
+pub(super) struct Changed {
+    pub(super) removed: Removed,
+    pub(super) reply: oneshot::Sender<Result<Stored, TierError>>,
 }
 
 impl Store {
@@ -61,6 +71,7 @@ impl Store {
             pieces: Pieces::new(layout, stat.len.bytes()),
             digest: Digest::new(),
             reservation: None,
+            is_shared: false,
             next: 0,
             in_flight: 0,
             ended: None,
@@ -114,12 +125,17 @@ impl Store {
         job: u64,
         mut buffer: IoBuffer,
         shared: &Shared,
+        takes_shared: bool,
     ) -> Result<Transfer, IoBuffer> {
         let reservation = self.reservation.expect("a hungry store has room");
-        if let Err(error) = self.fill(&reservation, &mut buffer, shared) {
-            self.ended = Some(Some(Err(error.into())));
-            return Err(buffer);
-        }
+        let split = self.pieces.split(self.next).filter(|_| takes_shared).unwrap_or_default();
+        let memory = match self.fill(&reservation, &mut buffer, shared, split) {
+            Ok(memory) => memory,
+            Err(error) => {
+                self.ended = Some(Some(Err(error.into())));
+                return Err(buffer);
+            }
+        };
         let piece = self.next;
         self.next += 1;
         self.in_flight += 1;
@@ -131,17 +147,21 @@ impl Store {
             offset: record_at + self.pieces.range(piece).start,
             buffer,
             len: self.pieces.piece_len(piece),
+            split,
+            shared: memory,
         })
     }
 
-    /// Fills a buffer with the next piece. The last one is not written before the checksum of all of
+    /// Fills a buffer with the next piece, without what the device reads from the source's memory: that is
+    /// returned. The last one is not written before the checksum of all of
     /// them is right.
     fn fill(
         &mut self,
         reservation: &Reservation,
         buffer: &mut [u8],
         shared: &Shared,
-    ) -> Result<(), SourceChanged> {
+        split: Split,
+    ) -> Result<Vec<MappedExtent>, SourceChanged> {
         let Object { name, stat } = &self.job.object;
         let piece = self.next;
         if piece == 0 {
@@ -155,14 +175,24 @@ impl Store {
             };
             header.encode(&shared.secret, buffer);
         }
-        let data = self.pieces.data(piece);
+        let (mut data, mut end) = (self.pieces.data(piece), self.pieces.piece_len(piece));
+        let mut memory = Vec::new();
+        if split.shared > 0
+            && let Some(given) = self.job.source.memory(split.shared as u64)
+        {
+            given.iter().for_each(|extent| extent.digest(&mut self.digest));
+            memory = given;
+            self.is_shared = true;
+            data.end -= split.shared;
+            end -= split.shared;
+        }
         self.job.source.read(&mut buffer[data.clone()], &mut self.digest)?;
-        buffer[data.end..self.pieces.piece_len(piece)].fill(0);
+        buffer[data.end..end].fill(0);
         let is_last = piece + 1 == self.pieces.count();
         if is_last && self.digest.finish() != stat.checksum {
             return Err(SourceChanged);
         }
-        Ok(())
+        Ok(memory)
     }
 
     /// Takes note of a piece that was written.
@@ -182,14 +212,22 @@ impl Store {
 
     /// Ends a store that is over.
     pub(super) fn end(self, shared: &Shared) -> Ended {
-        let Self { job, reservation, ended, layout, .. } = self;
+        let Self { job, reservation, ended, layout, is_shared, .. } = self;
         let StoreJob { object, fingerprint, source, reply, ticket } = job;
+        let is_unchanged = !is_shared || source.is_unchanged();
         drop(source);
         let Some(outcome) = ended else {
             let reservation = reservation.expect("its pieces were written");
             let written = Written { fingerprint, stat: object.stat, reservation };
             let size = ByteSize::new(layout.blocks * BLOCK as u64);
-            return Ended::Written(ObjectCommit { written, size, reply, ticket });
+            if is_unchanged {
+                return Ended::Written(ObjectCommit { written, size, reply, ticket });
+            }
+            let removed = Removed { fingerprint, only_at: Some(reservation.place) };
+            // It is found at the next start, so it becomes an object that is removed.
+            let (nobody, _) = oneshot::channel();
+            let commit = ObjectCommit { written, size, reply: nobody, ticket };
+            return Ended::Changed(commit, Changed { removed, reply });
         };
         if let Some(reservation) = reservation {
             shared.state().abandon(fingerprint, &reservation);

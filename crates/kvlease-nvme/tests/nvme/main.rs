@@ -3,6 +3,7 @@
 mod conformance;
 mod contents;
 mod fixture;
+mod in_place;
 mod mounts;
 mod opening;
 mod seccomp;

@@ -59,6 +59,7 @@ fn a_daemon_under_a_seccomp_filter_says_that_it_uses_threads_and_serves_every_by
     assert_eq!(metric(&daemon, &way("threads, direct")), 1.0);
     let content = |number| bytes(1 << 20, number);
     fill(&daemon, content);
+    assert_eq!(metric(&daemon, "kvlease_tier_in_place_bytes_total{tier=\"nvme\"}"), 0.0);
     read_all(&daemon, content);
     assert!(metric(&daemon, "kvlease_tier_hits_total{tier=\"nvme\"}") > 0.0);
     drop(daemon);
@@ -78,4 +79,25 @@ fn a_tier_on_a_read_only_file_system_ends_the_start_with_the_remedy() {
     let word = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(73), "{word}");
     assert!(word.contains("`tier.nvme.path` is on a read-only file system: remount it"), "{word}");
+}
+
+#[test]
+fn an_arena_of_huge_pages_and_the_device_exchange_every_byte_without_a_copy() {
+    let disk = disk();
+    let huge = "mount -t tmpfs -o huge=always,size=128m none /dev/shm";
+    let launch = launch().capacity("16MiB").set(settings(&disk)).mounted(huge);
+    let daemon = Daemon::start(launch).unwrap();
+    let has_huge_pages = metric(&daemon, "kvlease_huge_pages") == 1.0;
+    assert!(
+        has_huge_pages,
+        "this test needs huge pages of a tmpfs: transparent_hugepage/shmem_enabled"
+    );
+    // Of odd lengths: the last page of each is copied.
+    let content = |number: u64| bytes((1 << 20) - number as usize, number);
+    fill(&daemon, content);
+    read_all(&daemon, content);
+    let in_place = metric(&daemon, "kvlease_tier_in_place_bytes_total{tier=\"nvme\"}");
+    let loaded = metric(&daemon, "kvlease_tier_loaded_bytes_total{tier=\"nvme\"}");
+    assert!(in_place > loaded && loaded > 0.0, "in place {in_place}, loaded {loaded}");
+    assert_eq!(metric(&daemon, "kvlease_tier_corrupt_total{tier=\"nvme\"}"), 0.0);
 }
