@@ -7,6 +7,7 @@ use std::{
         Arc,
         mpsc::{Receiver, Sender},
     },
+    time::{Duration, Instant},
 };
 
 use kvlease_sys::{Digest, IoBuffer};
@@ -25,6 +26,13 @@ use crate::{
     state::{Removal, Removed, Written},
     ticket::Ticket,
 };
+
+/// Longest time for which a written record waits for others to share its sync: each sync has the device
+/// write what it caches.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// Bytes of written records that wait for no others.
+const GATHER_BYTES: ByteSize = ByteSize::mib(16);
 
 /// Work of the commit thread.
 pub(crate) enum Commit {
@@ -83,8 +91,7 @@ impl Committer {
         while !self.is_stopping {
             let Ok(first) = self.inbox.recv() else { break };
             let (mut objects, mut changed) = (Vec::new(), Vec::new());
-            let batch: Vec<Commit> = self.inbox.try_iter().collect();
-            for commit in std::iter::once(first).chain(batch) {
+            for commit in self.gather(first) {
                 match commit {
                     Commit::Object(object) => objects.push(object),
                     Commit::Changed(object, removal) => {
@@ -104,6 +111,29 @@ impl Committer {
         }
         for removing in self.removals.drain(..) {
             (removing.commit.answer)(Err(TierError::Closed));
+        }
+    }
+
+    /// Work that one sync is for: all that waits, and records that are about to be written.
+    fn gather(&self, first: Commit) -> Vec<Commit> {
+        let mut batch = vec![first];
+        batch.extend(self.inbox.try_iter());
+        let deadline = Instant::now() + GATHER;
+        loop {
+            let sizes = batch.iter().map(|commit| match commit {
+                Commit::Object(object) => Some(object.size.bytes()),
+                _ => None,
+            });
+            // A removal does not wait for records.
+            let Some(bytes) = sizes.sum::<Option<u64>>() else { return batch };
+            if bytes >= GATHER_BYTES.bytes() || !self.shared.is_storing() {
+                return batch;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(left) {
+                Ok(commit) => batch.push(commit),
+                Err(_) => return batch,
+            }
         }
     }
 

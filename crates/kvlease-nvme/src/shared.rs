@@ -4,6 +4,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{SyncSender, TrySendError},
     },
 };
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Has the maintenance thread look for work.
     maintenance: SyncSender<()>,
+    /// Stores that workers have, and the commit thread has not yet.
+    storing: AtomicUsize,
     /// Threads that wait for room.
     waiting: OnceLock<Vec<Arc<dyn Wake>>>,
 }
@@ -38,7 +41,8 @@ impl Shared {
         maintenance: SyncSender<()>,
     ) -> Self {
         let state = Mutex::new(state);
-        Self { device, geometry, secret, state, maintenance, waiting: OnceLock::new() }
+        let (storing, waiting) = (AtomicUsize::new(0), OnceLock::new());
+        Self { device, geometry, secret, state, maintenance, storing, waiting }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -63,6 +67,21 @@ impl Shared {
     /// Has all who wait for room ask again.
     pub(crate) fn wake_waiting(&self) {
         self.waiting.get().into_iter().flatten().for_each(|waker| waker.wake());
+    }
+
+    /// Takes note of a store that a worker has taken.
+    pub(crate) fn begin_store(&self) {
+        self.storing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes note of one that is the worker's no longer.
+    pub(crate) fn end_store(&self) {
+        self.storing.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether workers have stores, so that more records may come to be synced.
+    pub(crate) fn is_storing(&self) -> bool {
+        self.storing.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn unpin(&self, segment: u32) {

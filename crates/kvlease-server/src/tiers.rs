@@ -25,6 +25,7 @@ fn nvme(config: &Config) -> Result<Option<TierConfig>, ServeError> {
     Ok(Some(TierConfig {
         write_through: config.nvme_write_through.clone(),
         rate_min: config.nvme_rate_min,
+        rate_max: config.nvme_rate_max,
         ..TierConfig::new(Arc::new(tier))
     }))
 }

@@ -23,6 +23,8 @@ pub struct TierConfig {
     /// Bytes per second that loads must reach to be worth it: below, computing the object again is
     /// quicker. `None` loads at any rate.
     pub rate_min: Option<ByteSize>,
+    /// Bytes per second that are copied to the tier, at most. Loads have readers that wait, and no limit.
+    pub rate_max: Option<ByteSize>,
     /// Longest time that a look-up waits for the tier.
     pub find_timeout: Duration,
     /// Longest time of a load, store, removal or page of a listing.
@@ -43,6 +45,7 @@ impl TierConfig {
             is_shared: false,
             write_through: BucketSet::NONE,
             rate_min: None,
+            rate_max: None,
             find_timeout: Self::FIND_TIMEOUT_DEFAULT,
             timeout: Self::TIMEOUT_DEFAULT,
         }

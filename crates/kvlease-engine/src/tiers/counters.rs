@@ -16,6 +16,7 @@ counters! {
     stored: Bytes "Bytes written to the tier, with what it stores beside the objects",
     writing: Nanoseconds "Time of the stores, added up",
     already_there: Count "Objects not written to the tier since it had them",
+    held_back: Nanoseconds "Time for which copies to the tier waited to keep below `rate_max`, added up",
     in_place: Bytes "Bytes moved between the device and the arena without a copy",
     queue_full: Count "Objects not written to the tier since the queue was full",
     left_too_early: Count "Objects that left the arena before they were written to the tier",

@@ -67,16 +67,21 @@ impl Shared {
         };
         // After the name is under way: a removal either is seen here, or sees the name.
         let (bucket, key) = (name.bucket.as_str(), name.key.as_str());
-        let found = self.state().catalog.scrub_candidate(bucket, key, Some(generation));
-        let Some(object) = found else {
+        let find = || self.state().catalog.scrub_candidate(bucket, key, Some(generation));
+        let Some(waiting) = find() else {
             level.counters.left_too_early.increment();
             return false;
         };
-        let stat = Stat { len: object.len, checksum: object.checksum };
+        let stat = Stat { len: waiting.len, checksum: waiting.checksum };
         if level.has(name, stat) {
             level.counters.already_there.increment();
             return true;
         }
+        let _turn = floor.turn(stat.len).await;
+        let Some(object) = find() else {
+            level.counters.left_too_early.increment();
+            return false;
+        };
         if !admitted && !level.admits(false) {
             return false;
         }

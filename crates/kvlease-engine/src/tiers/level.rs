@@ -6,9 +6,10 @@ use std::{
 };
 
 use kvlease_tier::{Answer, Name, Presence, Stat, Tier, TierError};
-use tokio::time::timeout;
+use kvlease_types::ByteSize;
+use tokio::time::{sleep, timeout};
 
-use super::{breaker::Breaker, config::TierConfig, counters::TierCounters, rate::Rate};
+use super::{breaker::Breaker, config::TierConfig, counters::TierCounters, pace::Pace, rate::Rate};
 
 /// A tier in use.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct Level {
     pub(crate) config: TierConfig,
     pub(crate) counters: TierCounters,
     pub(crate) rate: Rate,
+    pace: Pace,
     breaker: Breaker,
 }
 
@@ -25,6 +27,7 @@ impl Level {
             config,
             counters: TierCounters::default(),
             rate: Rate::default(),
+            pace: Pace::default(),
             breaker: Breaker::default(),
         }
     }
@@ -36,6 +39,16 @@ impl Level {
     /// Whether the tier has this very object.
     pub(crate) fn has(&self, name: &Name, stat: Stat) -> bool {
         self.tier().presence(name.bucket.as_str(), name.key.as_str()) == Presence::Here(stat)
+    }
+
+    /// Waits until a copy of `len` bytes keeps below the highest rate.
+    pub(crate) async fn keep_pace(&self, len: ByteSize) {
+        let Some(rate_max) = self.config.rate_max else { return };
+        let wait = self.pace.reserve(len, rate_max, Instant::now());
+        if !wait.is_zero() {
+            self.counters.held_back.add_time(wait);
+            sleep(wait).await;
+        }
     }
 
     /// Whether the tier is left alone since it fails.

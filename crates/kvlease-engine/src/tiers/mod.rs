@@ -19,6 +19,7 @@ mod in_flight;
 mod level;
 mod listing;
 mod lookup;
+mod pace;
 mod promotion;
 mod queue;
 mod rate;

@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use kvlease_cache::Change;
 use kvlease_tier::{Name, Presence, Stat, Usage};
 use kvlease_types::ByteSize;
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+};
 
 use super::{
     buckets::BucketSet,
@@ -27,12 +30,20 @@ pub(crate) struct Tiers {
     pub(crate) runtime: OnceLock<Handle>,
 }
 
+/// Bytes of the objects that are copied to one tier at a time, in MiB.
+const COPYING_MIB: u32 = 64;
+
+/// The most that one object counts among them: so four large ones are copied at a time.
+const COPY_MIB_MAX: u32 = COPYING_MIB / 4;
+
 /// A tier with its queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Floor {
     pub(crate) level: Arc<Level>,
     pub(crate) queue: Arc<DemotionQueue>,
     pub(crate) in_flight: Arc<InFlight>,
+    /// Room for copies that are under way, in MiB.
+    pub(crate) copying: Arc<Semaphore>,
 }
 
 /// State of a tier in numbers.
@@ -72,6 +83,7 @@ impl Tiers {
             level: Arc::new(Level::new(config)),
             queue: Arc::default(),
             in_flight: Arc::default(),
+            copying: Arc::new(Semaphore::new(COPYING_MIB as usize)),
         };
         Self { floors: configs.into_iter().map(floor).collect(), ..Self::default() }
     }
@@ -154,6 +166,15 @@ impl Tiers {
 }
 
 impl Floor {
+    /// Waits for the turn of a copy of `len` bytes, which ends with the drop of the permit.
+    pub(crate) async fn turn(&self, len: ByteSize) -> SemaphorePermit<'_> {
+        let mib = len.bytes().div_ceil(ByteSize::mib(1).bytes());
+        let weight = u32::try_from(mib).unwrap_or(u32::MAX).clamp(1, COPY_MIB_MAX);
+        let turn = self.copying.acquire_many(weight).await;
+        self.level.keep_pace(len).await;
+        turn.expect("it is never closed")
+    }
+
     /// Queues an object. Returns false, counted, if the queue is full.
     pub(crate) fn demote(&self, demotion: Demotion) -> bool {
         let queued = self.queue.push(demotion);

@@ -14,8 +14,8 @@ use crate::shared::Shared;
 /// Threads of the runtime. Tiers with work of their own have threads of their own.
 const THREADS: usize = 2;
 
-/// Objects that are copied to one tier at the same time.
-const DEMOTIONS: usize = 4;
+/// Objects that are copied to one tier at the same time, if they are small.
+const DEMOTIONS: usize = 32;
 
 /// Longest time that a stop waits for the tiers to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);

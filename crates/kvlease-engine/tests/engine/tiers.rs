@@ -338,3 +338,20 @@ async fn a_tier_is_told_to_be_slow_without_being_asked_for_a_load() {
     assert_eq!(stats().load_rate_min, Some(1 << 50));
     assert_eq!(stats().counters.skipped_slow, 0, "no load was left out so far");
 }
+
+#[test]
+fn copies_wait_for_their_turn_at_the_highest_rate_and_what_leaves_meanwhile_is_counted() {
+    // Far less than a test stores: only the first copy has its turn now.
+    let tiered = Tiered::with(|config| {
+        config.write_through = BucketSet::All;
+        config.rate_max = Some(ByteSize::kib(1));
+    });
+    tiered.store(0);
+    until("the first copy", || tiered.in_tier(0));
+    assert_eq!(tiered.counters().held_back, 0);
+    tiered.store(1);
+    until("a wait", || tiered.counters().held_back > 0);
+    assert!(!tiered.in_tier(1));
+    // It is in the arena as long as it waits.
+    assert!(tiered.is_near(1));
+}

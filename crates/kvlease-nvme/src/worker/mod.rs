@@ -96,6 +96,8 @@ impl Worker {
                 let job = done.token.job;
                 if let Some(load) = self.loads.get_mut(&job) {
                     load.take(done, &self.shared, &mut self.free);
+                    // Before the next piece is copied: the device is not to wait for that.
+                    self.start_loads();
                 } else {
                     let store = self.stores.get_mut(&job).expect("a job stays until it is over");
                     store.take(done, &mut self.free);
@@ -113,6 +115,7 @@ impl Worker {
                     self.loads.extend(load.map(|load| (self.jobs, load)));
                 }
                 Job::Store(job) => {
+                    self.shared.begin_store();
                     self.stores.insert(self.jobs, Store::new(job));
                 }
                 Job::Stop => self.is_stopping = true,
@@ -167,6 +170,7 @@ impl Worker {
             }
         }
         for (_, store) in self.stores.extract_if(.., |_, store| store.is_over()) {
+            self.shared.end_store();
             // The commit thread ends after the workers.
             match store.end(&self.shared) {
                 store::Ended::Written(commit) => {
