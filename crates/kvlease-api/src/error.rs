@@ -84,7 +84,7 @@ impl ErrorCode {
     pub const fn of_miss(miss: Miss) -> Self {
         match miss {
             Miss::Absent | Miss::Evicted | Miss::Elsewhere | Miss::Corrupt => Self::NotFound,
-            Miss::Pending => Self::StillWriting,
+            Miss::Pending | Miss::NoRoom => Self::StillWriting,
             Miss::TooManyLeases | Miss::MemoryShort => Self::Unavailable,
         }
     }

@@ -288,8 +288,7 @@ impl Engine {
         let keys = [key];
         let mut grants = self.shared.acquire(caller, bucket, &keys, Mode::Each, None);
         self.shared.await_pending(&mut grants, bucket, &keys, Mode::Each, until).await;
-        drop(grants);
-        self.read(caller, bucket, key)
+        Read::new(grants)
     }
 
     /// Description of an object; `None` if it is absent or pending.

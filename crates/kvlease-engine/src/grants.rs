@@ -55,9 +55,14 @@ impl Grants {
         self.outcomes[index..].iter().position(awaited).map(|place| index + place)
     }
 
-    /// Whether a tier has to be asked for this key.
-    pub(crate) fn is_elsewhere(&self, place: usize) -> bool {
-        matches!(self.outcomes[place], Err(Miss::Elsewhere))
+    /// Whether a tier has the object of this key, or has to be asked for it.
+    pub(crate) fn is_in_tiers(&self, place: usize) -> bool {
+        matches!(self.outcomes[place], Err(Miss::Elsewhere | Miss::NoRoom))
+    }
+
+    /// Whether there is no lease among them.
+    pub(crate) fn are_none(&self) -> bool {
+        self.outcomes.iter().all(Result::is_err)
     }
 
     pub(crate) fn caller(&self) -> &Caller {

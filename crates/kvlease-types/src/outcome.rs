@@ -53,6 +53,9 @@ misses! {
     /// The leases' share of the catalog's memory is full.
     MemoryShort "memory_short"
         "the catalog has no memory for more leases: release some or raise cache.catalog_memory_max",
+    /// A tier has the object, and the arena had no room for it.
+    NoRoom "no_room"
+        "a tier has the object and the arena has no room for it: ask again when leases ended",
 }
 
 impl Miss {
@@ -66,17 +69,22 @@ impl Miss {
         matches!(self, Self::TooManyLeases | Self::MemoryShort)
     }
 
-    /// Whether the object may come within a request that waits: it is being written, or a tier has to
-    /// be asked.
+    /// Whether the object may come within a request that waits: it is being written, a tier has to be
+    /// asked, or a tier has it and the arena may have room soon.
     pub const fn is_awaited(self) -> bool {
-        matches!(self, Self::Pending | Self::Elsewhere)
+        matches!(self, Self::Pending | Self::Elsewhere | Self::NoRoom)
+    }
+
+    /// Whether another try may find the object, since only its coming takes longer.
+    pub const fn is_late(self) -> bool {
+        matches!(self, Self::Pending | Self::NoRoom)
     }
 
     /// Whether the object is absent for the client: no limit of the daemon is the reason.
     pub const fn is_absence(self) -> bool {
         match self {
             Self::Absent | Self::Evicted | Self::Elsewhere | Self::Corrupt => true,
-            Self::Pending | Self::TooManyLeases | Self::MemoryShort => false,
+            Self::Pending | Self::NoRoom | Self::TooManyLeases | Self::MemoryShort => false,
         }
     }
 }

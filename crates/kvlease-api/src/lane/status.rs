@@ -65,7 +65,8 @@ impl LeaseStatus {
             // Version 1 has no word for the latter two.
             Miss::Absent | Miss::Elsewhere | Miss::Corrupt => Self::Absent,
             Miss::Evicted => Self::Evicted,
-            Miss::Pending => Self::StillWriting,
+            // Version 1 has no word for the latter.
+            Miss::Pending | Miss::NoRoom => Self::StillWriting,
             Miss::TooManyLeases => Self::TooManyLeases,
             Miss::MemoryShort => Self::MemoryShort,
         }

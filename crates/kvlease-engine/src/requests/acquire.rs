@@ -4,10 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use kvlease_cache::Lease;
 use kvlease_types::{Caller, Miss, Mode, Timestamp};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::part::PART;
 use crate::{clock::now, grants::Grants, shared::Shared, tiers::Asked};
+
+/// Time between two looks for room in the arena. Leases and quarantines end by the clock too, so no
+/// event tells of all room.
+const ROOM_PAUSE: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// See [`Engine::acquire`](crate::Engine::acquire).
@@ -38,11 +42,13 @@ impl Shared {
         while let Some(place) = grants.next_awaited(index) {
             // Past the deadline the rest is looked at once more, without a wait.
             index = place + 1;
-            if grants.is_elsewhere(place) {
+            if grants.is_in_tiers(place) {
                 if place >= asked.until() {
                     asked = self.ask_tiers(bucket, keys, place, until).await;
                 }
-                if self.promote_rest(grants, bucket, keys, mode, place, &asked) {
+                let comes = self.promote_rest(grants, bucket, keys, mode, place, &asked);
+                let full = grants.outcomes[place].as_ref().err() == Some(&Miss::NoRoom);
+                if comes || full && self.may_get_room(grants, until).await {
                     index = place;
                 }
             } else if self.write_ends(bucket, keys[place], until).await {
@@ -77,6 +83,21 @@ impl Shared {
                 self.acquire_more(grants, bucket, &keys[place..], mode);
             }
         }
+    }
+
+    /// Waits for a moment in which the arena may get room for an object of a tier. Returns false if the
+    /// request is to be answered without it.
+    ///
+    /// Loads under way end by themselves. Leases of others may wait for those of this request: so one
+    /// that has some does not wait for them.
+    async fn may_get_room(&self, grants: &Grants, until: Instant) -> bool {
+        let now = Instant::now();
+        let waits = grants.are_none() || !self.tiers.promoting.is_free();
+        if now >= until || !waits {
+            return false;
+        }
+        sleep_until(until.min(now + ROOM_PAUSE)).await;
+        true
     }
 
     /// Waits until the write under this name has ended, either way. Returns whether it has.

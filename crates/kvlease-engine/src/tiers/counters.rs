@@ -26,7 +26,7 @@ counters! {
     timeouts: Count "Calls that took too long",
     skipped_broken: Count "Loads and stores left out since the tier fails",
     skipped_slow: Count "Loads left out since the tier is slower than computing again",
-    no_room: Count "Loads that were not begun since the arena had no room for them",
+    no_room: Count "Loads that could not begin at once since the arena had no room for them",
     removals: Count "Objects removed from the tier",
     removal_failures: Count "Objects that could not be removed from the tier, which may still have them",
 }

@@ -65,12 +65,14 @@ impl Shared {
         asked: &Asked<'_>,
     ) -> bool {
         for (index, key) in keys.iter().enumerate().skip(place) {
-            if mode == Mode::Each && !grants.is_elsewhere(index) {
+            if mode == Mode::Each && !grants.is_in_tiers(index) {
                 continue;
             }
+            let before = grants.outcomes.get(index).and_then(|outcome| outcome.as_ref().err());
+            let again = before == Some(&Miss::NoRoom);
             let found = match asked.found(index) {
-                Some(found) => Some(self.promote_found(found, bucket, key)),
-                None => self.promote_known(bucket, key),
+                Some(found) => Some(self.promote_found(found, bucket, key, again)),
+                None => self.promote_known(bucket, key, again),
             };
             let outcome = found.unwrap_or(Miss::Absent);
             // In prefix mode the key at `place` has the last outcome.
@@ -87,31 +89,38 @@ impl Shared {
     }
 
     /// Starts to bring an absent object from a tier that is known to have it. Returns the outcome for
-    /// its reader: pending while it comes, [`Miss::Elsewhere`] if a tier has to be asked first or the
-    /// arena has no room, else the `miss` that it was.
+    /// its reader: pending while it comes, [`Miss::NoRoom`] if the arena has none for it,
+    /// [`Miss::Elsewhere`] if a tier has to be asked first, else the `miss` that it was.
     fn promote(self: &Arc<Self>, bucket: &str, key: &str, miss: Miss) -> Miss {
         let unknown = || self.tiers.has_to_be_asked(bucket, key);
-        self.promote_known(bucket, key).unwrap_or_else(|| match unknown() {
+        self.promote_known(bucket, key, false).unwrap_or_else(|| match unknown() {
             true => Miss::Elsewhere,
             false => miss,
         })
     }
 
-    /// The same for a tier that need not be asked; `None` if no such tier has the object.
-    fn promote_known(self: &Arc<Self>, bucket: &str, key: &str) -> Option<Miss> {
+    /// The same for a tier that need not be asked; `None` if no such tier has the object. `again` if
+    /// the request looked for room before.
+    fn promote_known(self: &Arc<Self>, bucket: &str, key: &str, again: bool) -> Option<Miss> {
         let here = |(floor, presence): (_, Presence)| match presence {
             Presence::Here(stat) => Some((floor, stat)),
             Presence::Unknown | Presence::Absent => None,
         };
         let mut holders = self.tiers.holders(bucket, key).filter_map(here);
         let (floor, stat) = holders.find(|(floor, _): &(&Floor, Stat)| floor.level.admits(true))?;
-        Some(self.start_promotion(floor, bucket, key, stat))
+        Some(self.start_promotion(floor, bucket, key, stat, again))
     }
 
     /// The same for an object that a tier was asked for.
-    fn promote_found(self: &Arc<Self>, found: &FoundIn<'_>, bucket: &str, key: &str) -> Miss {
+    fn promote_found(
+        self: &Arc<Self>,
+        found: &FoundIn<'_>,
+        bucket: &str,
+        key: &str,
+        again: bool,
+    ) -> Miss {
         match found.floor.level.admits(true) {
-            true => self.start_promotion(found.floor, bucket, key, found.stat),
+            true => self.start_promotion(found.floor, bucket, key, found.stat, again),
             false => Miss::Absent,
         }
     }
@@ -123,7 +132,7 @@ impl Shared {
         let mut there = Vec::with_capacity(keys.len());
         self.state().catalog.contains_many(bucket, keys, |found| there.push(found));
         let comes = |(key, there): (&&str, bool)| {
-            there || self.promote_known(bucket, key) == Some(Miss::Pending)
+            there || self.promote_known(bucket, key, false) == Some(Miss::Pending)
         };
         keys.iter().zip(there).take_while(|pair| comes((pair.0, pair.1))).count()
     }
@@ -142,6 +151,7 @@ impl Shared {
         bucket: &str,
         key: &str,
         stat: Stat,
+        again: bool,
     ) -> Miss {
         let (Ok(bucket), Ok(key)) = (BucketName::new(bucket), Key::new(key)) else {
             return Miss::Absent;
@@ -150,13 +160,16 @@ impl Shared {
         if floor.in_flight.is_removed(&name) {
             return Miss::Absent;
         }
+        let no_room = || {
+            if !again {
+                floor.level.counters.no_room.increment();
+            }
+            Miss::NoRoom
+        };
         let Some(runtime) = self.tiers.runtime.get() else { return Miss::Elsewhere };
         let mut held = HeldSpace::none(&self.tiers.promoting);
-        let most = ByteSize::new(self.arena.capacity().bytes() / PROMOTING_PART);
-        let most = if self.tiers.promoting.is_free() { self.arena.capacity() } else { most };
-        if !held.try_take(stat.len.bytes(), most) {
-            floor.level.counters.no_room.increment();
-            return Miss::Elsewhere;
+        if !self.take_part(&mut held, stat.len) {
+            return no_room();
         }
         let names = (name.bucket.clone(), name.key.clone());
         let lens = (stat.len, stat.len);
@@ -172,11 +185,22 @@ impl Shared {
             }
             // Another promotion or a client was quicker.
             Err(WriteRefused::Exists | WriteRefused::Pending) => Miss::Pending,
-            Err(_) => {
-                floor.level.counters.no_room.increment();
-                Miss::Elsewhere
+            // It never fits. No one waits for that.
+            Err(WriteRefused::TooLarge { .. } | WriteRefused::BeyondCapacity { .. }) => {
+                no_room();
+                Miss::Absent
             }
+            Err(_) => no_room(),
         }
+    }
+
+    /// Takes a part of the space of all promotions. One alone may have all of the arena.
+    fn take_part(&self, held: &mut HeldSpace, len: ByteSize) -> bool {
+        if self.tiers.promoting.is_free() {
+            held.take(len.bytes());
+            return true;
+        }
+        held.try_take(len.bytes(), ByteSize::new(self.arena.capacity().bytes() / PROMOTING_PART))
     }
 }
 

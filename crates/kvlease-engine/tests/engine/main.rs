@@ -12,4 +12,5 @@ mod quarantine;
 mod read;
 mod recovery;
 mod reservation;
+mod tier_room;
 mod tiers;

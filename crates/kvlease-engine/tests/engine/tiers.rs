@@ -11,31 +11,32 @@ use tokio::time::Instant;
 use crate::fixture::{CALLER, CAPACITY, Place, lease, store, until};
 
 /// Length of the objects: the arena has room for seven and what is kept free.
-const LEN: usize = 1 << 20;
+pub(crate) const LEN: usize = 1 << 20;
 
 /// A wait that is longer than any test needs.
-const WAIT: Duration = Duration::from_secs(20);
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
-fn content(number: usize) -> Vec<u8> {
+pub(crate) fn content(number: usize) -> Vec<u8> {
     kvlease_testing::bytes(LEN, number as u64)
 }
 
-fn key(number: usize) -> String {
+pub(crate) fn key(number: usize) -> String {
     format!("k{number}")
 }
 
-struct Tiered {
-    place: Place,
-    engine: Engine,
-    tier: Arc<MemoryTier>,
+/// An engine over a tier in memory.
+pub(crate) struct Tiered {
+    pub(crate) place: Place,
+    pub(crate) engine: Engine,
+    pub(crate) tier: Arc<MemoryTier>,
 }
 
 impl Tiered {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    fn with(change: impl FnOnce(&mut TierConfig)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut TierConfig)) -> Self {
         let (place, tier) = (Place::new(), Arc::new(MemoryTier::new()));
         let mut config = TierConfig::new(Arc::clone(&tier) as Arc<dyn Tier>);
         change(&mut config);
@@ -46,12 +47,12 @@ impl Tiered {
         Self { place, engine, tier }
     }
 
-    fn store(&self, number: usize) {
+    pub(crate) fn store(&self, number: usize) {
         store(&self.engine, &key(number), &content(number)).unwrap();
     }
 
     /// Stores objects one after the other, each once those that leave are in the tier.
-    fn fill(&self, numbers: std::ops::Range<usize>) {
+    pub(crate) fn fill(&self, numbers: std::ops::Range<usize>) {
         for number in numbers {
             self.store(number);
             until("space", || {
@@ -62,21 +63,21 @@ impl Tiered {
     }
 
     /// Whether the arena has the object.
-    fn is_near(&self, number: usize) -> bool {
+    pub(crate) fn is_near(&self, number: usize) -> bool {
         self.engine.stat("b", &key(number)).is_some()
     }
 
-    fn in_tier(&self, number: usize) -> bool {
+    pub(crate) fn in_tier(&self, number: usize) -> bool {
         matches!(self.tier.presence("b", &key(number)), Presence::Here(_))
     }
 
     /// Reads an object under a lease.
-    async fn read(&self, number: usize, wait: Duration) -> Result<Vec<u8>, Miss> {
+    pub(crate) async fn read(&self, number: usize, wait: Duration) -> Result<Vec<u8>, Miss> {
         let grants = lease(&self.engine, &key(number), None, wait).await?;
         Ok(self.place.read(&grants.first()?.extents))
     }
 
-    fn counters(&self) -> TierSnapshot {
+    pub(crate) fn counters(&self) -> TierSnapshot {
         self.engine.tiers()[0].counters
     }
 }
@@ -109,7 +110,7 @@ async fn a_prefix_comes_back_side_by_side_and_one_load_serves_all_who_ask() {
     let mut grants = tiered.engine.acquire(&CALLER, "b", &far, Mode::Prefix, None);
     let again = tiered.engine.acquire(&CALLER, "b", &far, Mode::Each, None);
     // Loads under way may take a quarter of the arena; the rest follows them.
-    assert_eq!(again.outcomes(), [Err(Miss::Pending), Err(Miss::Pending), Err(Miss::Elsewhere)]);
+    assert_eq!(again.outcomes(), [Err(Miss::Pending), Err(Miss::Pending), Err(Miss::NoRoom)]);
     until("the loads", || tiered.tier.calls().load == before + 2);
     tiered.tier.server().set_stopped(false);
     let later = Instant::now() + WAIT;

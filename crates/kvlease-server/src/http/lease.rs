@@ -52,7 +52,7 @@ pub(super) async fn acquire(
     let lease = grants.first().map_err(|miss| {
         context.metrics.missed(miss);
         match miss {
-            Miss::Pending => {
+            miss if miss.is_late() => {
                 let text = format!("{miss}, waited_ms=`{}`", wait.as_millis());
                 Refusal::new(ErrorCode::of_miss(miss), text)
             }

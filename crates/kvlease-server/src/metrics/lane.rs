@@ -154,7 +154,7 @@ impl LaneMetrics {
     /// Keys not leased since no such object was there.
     pub(super) fn misses(&self) -> u64 {
         let counts = &self.kinds[place(Some(Kind::Acquire))].items[1..];
-        let absent = |miss: &Miss| miss.is_absence() || *miss == Miss::Pending;
+        let absent = |miss: &Miss| miss.is_absence() || miss.is_late();
         let counted = Miss::ALL.iter().zip(counts).filter(|(miss, _)| absent(miss));
         counted.map(|(_, count)| count.get()).sum()
     }
