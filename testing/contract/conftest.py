@@ -17,7 +17,7 @@ os.environ.setdefault("LMCACHE_LOG_LEVEL", "CRITICAL")
 import pytest
 
 import samples
-from daemon import Daemon
+from daemon import UNSCRUBBED, Daemon
 from fake_daemon import FakeDaemon
 from in_process import InProcess, host_memory
 from multi_process import MultiProcess
@@ -102,7 +102,7 @@ def shared_daemon_of(tmp_path_factory):
 
     def find(name: str) -> Daemon:
         if name not in daemons:
-            daemons[name] = Daemon(_binary(), tmp_path_factory.mktemp(name), "512MiB")
+            daemons[name] = Daemon(_binary(), tmp_path_factory.mktemp(name), "512MiB", UNSCRUBBED)
             daemons[name].start()
         return daemons[name]
 

@@ -28,6 +28,9 @@ PR_SET_PDEATHSIG = 1
 # waits for its leases.
 SHORT_TIMES = "[lease]\ngrace_s = 1\n[server]\ndrain_timeout_s = 1\n"
 
+# For tests that change bytes in the segment and say who finds out: the scrubber does not.
+UNSCRUBBED = '[cache]\nscrub_rate = "none"\n'
+
 LEASES_LIVE = "kvlease_leases_live"
 LEASES_EXPIRED_UNRELEASED = "kvlease_leases_expired_unreleased_total"
 RELINKS = "kvlease_relinks_total"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import documents
-from daemon import LEASES_EXPIRED_UNRELEASED, RELINKS, SHORT_TIMES, Daemon, wait_until
+from daemon import LEASES_EXPIRED_UNRELEASED, RELINKS, SHORT_TIMES, UNSCRUBBED, Daemon, wait_until
 from promql import Scrapes
 
 RULES = documents.ROOT / "examples" / "prometheus" / "kvlease-rules.yaml"
@@ -121,7 +121,9 @@ def test_a_segment_that_is_unlinked_fires(daemon):
     assert _fires_when(daemon, unlink) == {"KvleaseSegmentUnlinked"}
 
 
-def test_a_corrupt_object_fires(daemon):
+def test_a_corrupt_object_fires(make_daemon):
+    daemon = make_daemon("64MiB", UNSCRUBBED)
+
     def corrupt():
         _put(daemon, "key")
         (extent,) = (lease := daemon.lease("key"))["offsets"]

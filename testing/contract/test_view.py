@@ -7,7 +7,7 @@ import numpy
 import pytest
 from kvlease import ClosedError, Connector, ConnectorSettings, KvleaseError, UnreadableError
 
-from daemon import LEASES_LIVE, wait_until
+from daemon import LEASES_LIVE, UNSCRUBBED, wait_until
 from fake_daemon import CUTS
 from samples import KIB, MIB, payload
 
@@ -139,7 +139,10 @@ def test_a_closed_view_is_an_error(daemon, connector_to):
     assert (view.key, len(view)) == ("k", KIB)
 
 
-def test_only_verify_finds_out_that_bytes_were_changed_and_has_them_removed(daemon, connector_to):
+def test_only_verify_finds_out_that_bytes_were_changed_and_has_them_removed(
+    make_daemon, connector_to
+):
+    daemon = make_daemon("64MiB", UNSCRUBBED)
     connector = connector_to(daemon)
     content = payload(MIB, "changed")
     connector.put("k", content)

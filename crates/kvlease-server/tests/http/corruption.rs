@@ -7,6 +7,12 @@ use kvlease_testing::bytes;
 
 use crate::daemon::Daemon;
 
+/// Daemon without a scrubber, whose first round may come after the damage and before the read: then the
+/// object is absent, and not cut short.
+fn unscrubbed() -> Daemon {
+    Daemon::with(|config| config.scrub_rate = None)
+}
+
 /// Changes one byte of an object behind the daemon's back.
 fn damage(daemon: &Daemon, key: &str, at: u64) {
     let target = format!("/v1/kv/b/{key}/locations");
@@ -20,7 +26,7 @@ fn damage(daemon: &Daemon, key: &str, at: u64) {
 
 #[test]
 fn a_corrupt_object_is_never_sent_whole() {
-    let daemon = Daemon::start();
+    let daemon = unscrubbed();
     for (number, len) in [1, 4096, 300_000, 5 << 20].into_iter().enumerate() {
         let key = len.to_string();
         let sent = bytes(len, 1);
@@ -40,7 +46,7 @@ fn a_corrupt_object_is_never_sent_whole() {
 
 #[test]
 fn a_corrupt_object_can_be_stored_anew() {
-    let daemon = Daemon::start();
+    let daemon = unscrubbed();
     let sent = bytes(100_000, 1);
     daemon.put("k", &sent);
     damage(&daemon, "k", 99_999);
@@ -53,7 +59,7 @@ fn a_corrupt_object_can_be_stored_anew() {
 
 #[test]
 fn a_reported_object_is_removed_only_if_the_daemon_finds_it_corrupt() {
-    let daemon = Daemon::start();
+    let daemon = unscrubbed();
     daemon.put("good", &bytes(3 << 20, 1));
     daemon.put("bad", &bytes(3 << 20, 2));
     let generation = |key: &str| daemon.lease(key).generation.unwrap();
