@@ -35,6 +35,7 @@ mod parts;
 mod s3;
 mod secret;
 mod segment;
+mod tier;
 #[cfg(feature = "valkey")]
 mod valkey;
 

@@ -9,6 +9,8 @@ pub(crate) use s3::S3Location;
 pub(crate) use valkey::Server;
 pub(crate) use valkey::ValkeyLocation;
 
+use kvlease_tier::without_credentials;
+
 use crate::error::RemoteError;
 
 /// Where a remote tier is.
@@ -23,7 +25,7 @@ pub(crate) enum Location {
 impl Location {
     /// Reads a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, RemoteError> {
-        let refuse = |reason: String| RemoteError::Url { url: shown(url), reason };
+        let refuse = |reason: String| RemoteError::Url { url: without_credentials(url), reason };
         let forms = "write `s3://BUCKET/PREFIX?endpoint=URL&region=REGION`, `redis://HOST:PORT` or \
                      `redis-cluster://HOST:PORT,HOST:PORT`";
         let Some((scheme, rest)) = url.split_once("://") else {
@@ -41,15 +43,6 @@ impl Location {
     }
 }
 
-/// A URL that may be malformed, without what may be a credential: everything before the last `@`, and
-/// the query.
-pub(crate) fn shown(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let rest = rest.split_once('?').map_or(rest, |(path, _)| path);
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +55,11 @@ mod tests {
             ("redis://:hunter2@host:port", "the port"),
             ("redis://:hunter2@", "name a host"),
             ("redis://:hunter2@host/a//b", "the prefix has segments"),
+            ("redis://user:hunter2", "the port"),
+            ("redis://user:hunter2%40host", "the port"),
+            ("rediss-cluster://a:1,b:hunter2/x", "the port"),
+            ("redis://host#hunter2", "no query"),
+            ("hunter2@host", "write `s3://BUCKET"),
             ("redis://host?password=hunter2", "no query"),
             ("redis://host:1,host:2", "redis-cluster://"),
             ("redis-cluster://u:hunter2@a:1,b:2/3/x", "no database"),
@@ -69,6 +67,8 @@ mod tests {
             ("s3:///x", "name a bucket"),
             ("s3://bucket?secret=hunter2", "`endpoint`, `region`, `virtual_host`"),
             ("s3://bucket?endpoint=http://u:hunter2@host", "AWS_ACCESS_KEY_ID"),
+            ("s3://bucket?endpoint=http%3A%2F%2Fu%3Ahunter2%40host", "AWS_ACCESS_KEY_ID"),
+            ("s3://bucket?hunter2", "`endpoint`, `region`, `virtual_host`"),
             ("s3://bucket?endpoint=host:9000", "http://"),
             ("s3://bucket?segment_max=31", "from 32 to 255"),
             ("s3://bucket?virtual_host=hunter2", "`true` or `false`"),

@@ -17,8 +17,10 @@ mod error;
 mod object;
 mod tier;
 mod transfer;
+mod url;
 
 pub use error::TierError;
 pub use object::{Listed, Name, Page, Presence, Stat, Usage};
 pub use tier::{Answer, Tier};
 pub use transfer::{Destination, Loaded, Object, Source, SourceChanged, Stored};
+pub use url::without_credentials;

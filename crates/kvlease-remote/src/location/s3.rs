@@ -1,5 +1,6 @@
 //! URLs of S3-compatible stores.
 
+use kvlease_tier::without_credentials;
 use url::Url;
 
 use super::parts::{layout, split_path};
@@ -18,7 +19,7 @@ pub(crate) struct S3Location {
     /// Whether the bucket is part of the host's name.
     pub(crate) virtual_host: Option<bool>,
     pub(crate) layout: Layout,
-    /// The URL; it has no credentials.
+    /// The URL, for people.
     pub(crate) shown: String,
 }
 
@@ -40,7 +41,7 @@ impl S3Location {
             region: None,
             virtual_host: None,
             layout: layout(prefix)?,
-            shown: format!("s3://{rest}"),
+            shown: without_credentials(&format!("s3://{rest}")),
         };
         for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
             location.set(&key, &value)?;

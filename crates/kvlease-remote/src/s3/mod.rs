@@ -12,7 +12,8 @@ mod load;
 mod remove;
 mod shelf;
 mod store;
-mod tier;
 mod upload;
 
 pub(crate) use bucket::S3;
+
+crate::tier::tier_of_store!(S3, "s3", format::LEN_MAX);

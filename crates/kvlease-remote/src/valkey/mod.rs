@@ -18,7 +18,8 @@ mod servers;
 mod shelf;
 mod slots;
 mod store;
-mod tier;
 mod values;
 
 pub(crate) use values::Valkey;
+
+crate::tier::tier_of_store!(Valkey, "valkey", format::LEN_MAX);
