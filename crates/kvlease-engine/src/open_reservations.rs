@@ -113,12 +113,17 @@ impl OpenReservations {
         shares: &Shares,
     ) -> Option<Counted> {
         let (mut sums, len) = (self.lock(), len.bytes());
-        let used = sums.users.get(&user).copied().unwrap_or_default();
-        if !used.has_room(len, shares.user) || !sums.all.has_room(len, shares.all) {
+        let Sums { all, users } = &mut *sums;
+        let entry = users.entry(user);
+        let used = match &entry {
+            Entry::Occupied(used) => *used.get(),
+            Entry::Vacant(_) => Amount::default(),
+        };
+        if !used.has_room(len, shares.user) || !all.has_room(len, shares.all) {
             return None;
         }
-        sums.users.insert(user, used.with(len));
-        sums.all = sums.all.with(len);
+        *entry.or_default() = used.with(len);
+        *all = all.with(len);
         Some(Counted { open: Arc::clone(self), user, len })
     }
 

@@ -38,9 +38,11 @@ impl Shared {
         while items.len() > 0 {
             let first = outcomes.len();
             let mut state = self.state();
+            let shares = Shares::of(self.arena.capacity(), state.catalog.slots_max());
             for (key, len) in items.by_ref().take(PART) {
                 let name = (bucket.clone(), key);
-                let outcome = self.reserve_one(&mut state, caller, name, len, now, limits);
+                let outcome =
+                    self.reserve_one(&mut state, caller, name, (len, now), (limits, &shares));
                 if let Ok(reservation) = &outcome {
                     limits.reservations -= 1;
                     limits.open = sum(limits.open, reservation.len);
@@ -67,9 +69,8 @@ impl Shared {
         state: &mut StateGuard<'_>,
         caller: &Caller,
         name: (BucketName, Key),
-        len: ByteSize,
-        now: Timestamp,
-        limits: ReserveLimits,
+        (len, now): (ByteSize, Timestamp),
+        (limits, shares): (ReserveLimits, &Shares),
     ) -> Result<Reservation, WriteRefused> {
         let (object_len_max, capacity) = (self.config.object_len_max, self.arena.capacity());
         if len > object_len_max {
@@ -79,9 +80,8 @@ impl Shared {
         if len > capacity {
             return Err(WriteRefused::BeyondCapacity { capacity });
         }
-        let shares = Shares::of(capacity, state.catalog.slots_max());
         let fits = limits.reservations > 0 && shares.allow_caller(limits.open, len);
-        let counted = fits.then(|| self.reserved.count(caller.user(), len, &shares)).flatten();
+        let counted = fits.then(|| self.reserved.count(caller.user(), len, shares)).flatten();
         let counted = counted.ok_or(WriteRefused::TooManyReservations)?;
         let (write, extents) = Write::begin(self, state, caller, name, (len, len), now)?;
         let deadline = now.after(self.config.reservation_ttl);

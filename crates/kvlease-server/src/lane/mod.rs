@@ -23,6 +23,7 @@ mod names;
 mod outgoing;
 mod peer;
 mod reservations;
+mod rising;
 mod session;
 mod socket;
 

@@ -1,7 +1,5 @@
 //! The reservations of one connection.
 
-use std::collections::BTreeMap;
-
 use kvlease_api::lane::{
     Commits, DoneStatus, Ids, Kind, ReservationsWriter, Reserve, ReserveStatus,
 };
@@ -10,6 +8,7 @@ use kvlease_sys::boot_time;
 use kvlease_types::{BucketName, ByteSize, Caller, Key, Timestamp, WriteRefused};
 use tokio::time::sleep;
 
+use super::rising::Rising;
 use crate::context::Context;
 
 /// The most reservations that a connection may have open.
@@ -22,14 +21,14 @@ pub(super) struct Reservations {
     caller: Caller,
     /// Whether the client has a writable descriptor.
     writable: bool,
-    open: BTreeMap<u64, Reservation>,
-    /// The name that was given last.
-    named: u64,
+    open: Rising<Reservation>,
+    /// Sum of the lengths of those that are open.
+    open_len: u64,
 }
 
 impl Reservations {
     pub(super) fn new(caller: Caller, writable: bool) -> Self {
-        Self { caller, writable, open: BTreeMap::new(), named: 0 }
+        Self { caller, writable, open: Rising::default(), open_len: 0 }
     }
 
     /// Reserves space for the objects of a request, and appends the answer.
@@ -45,9 +44,9 @@ impl Reservations {
         for outcome in self.make(context, request) {
             let status = match outcome {
                 Ok(reservation) => {
-                    self.named += 1;
-                    answer.granted(self.named, reservation.extents());
-                    self.open.insert(self.named, reservation);
+                    answer.granted(self.open.next(), reservation.extents());
+                    self.open_len += reservation.len().bytes();
+                    self.open.push(reservation);
                     ReserveStatus::Granted
                 }
                 Err(refused) => {
@@ -73,9 +72,8 @@ impl Reservations {
         let bucket = BucketName::new(bucket).expect("the name was checked");
         let named = |key: &str| Key::new(key).expect("the name was checked");
         let items = objects.map(|object| (named(object.key), object.len)).collect();
-        let open = self.open.values().map(|reservation| reservation.len().bytes()).sum();
-        let limits =
-            ReserveLimits { reservations: OPEN_MAX - self.open.len(), open: ByteSize::new(open) };
+        let (reservations, open) = (OPEN_MAX - self.open.len(), ByteSize::new(self.open_len));
+        let limits = ReserveLimits { reservations, open };
         context.engine.reserve(&self.caller, &bucket, items, limits)
     }
 
@@ -86,10 +84,11 @@ impl Reservations {
         commits: Commits<'_>,
         statuses: &mut Vec<DoneStatus>,
     ) {
-        let (mut places, mut items) = (Vec::new(), Vec::new());
+        let count = commits.len();
+        let (mut places, mut items) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (place, commit) in commits.enumerate() {
             statuses.push(DoneStatus::Unknown);
-            if let Some(reservation) = self.open.remove(&commit.write) {
+            if let Some(reservation) = self.take(commit.write) {
                 places.push(place);
                 items.push((reservation, commit.checksum));
             }
@@ -115,7 +114,7 @@ impl Reservations {
     ) {
         let mut discarded = Vec::new();
         for name in ids {
-            let reservation = self.open.remove(&name);
+            let reservation = self.take(name);
             let known = reservation.is_some();
             statuses.push(if known { DoneStatus::Done } else { DoneStatus::Unknown });
             discarded.extend(reservation);
@@ -125,17 +124,24 @@ impl Reservations {
 
     /// When the first of them has to be given up.
     pub(super) fn next_end(&self) -> Option<Timestamp> {
-        self.open.first_key_value().map(|(_, reservation)| reservation.until())
+        self.open.first().map(|(_, reservation)| reservation.until())
     }
 
     /// Aborts those into which the client cannot be writing any more.
     pub(super) fn end_overdue(&mut self) {
         let now = boot_time();
-        while let Some(first) = self.open.first_entry()
-            && first.get().until() <= now
+        while let Some((number, first)) = self.open.first()
+            && first.until() <= now
         {
-            first.remove();
+            self.take(number);
         }
+    }
+
+    /// Takes out a reservation, if there is one of this name.
+    fn take(&mut self, name: u64) -> Option<Reservation> {
+        let taken = self.open.remove(name);
+        self.open_len -= taken.as_ref().map_or(0, |reservation| reservation.len().bytes());
+        taken
     }
 
     /// Keeps them until the client cannot be writing into them any more.
