@@ -279,8 +279,13 @@ impl Objects {
         self.by_name.len()
     }
 
-    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u32, &Bucket)> {
-        self.buckets.iter()
+    /// Places of buckets, holes included.
+    pub(crate) fn bucket_span(&self) -> u32 {
+        u32::try_from(self.buckets.span()).expect("buckets are numbered by 32 bits")
+    }
+
+    pub(crate) fn get_bucket(&self, bucket: u32) -> Option<&Bucket> {
+        self.buckets.get(bucket)
     }
 
     pub(crate) fn bucket(&self, bucket: u32) -> &Bucket {

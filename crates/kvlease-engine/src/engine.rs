@@ -331,7 +331,7 @@ impl Engine {
 
     /// Totals of the first `limit` buckets whose names are behind `after`, by name.
     pub fn buckets(&self, after: &str, limit: usize) -> Vec<BucketInfo> {
-        self.shared.state().catalog.buckets(after, limit)
+        self.shared.buckets(after, limit)
     }
 
     /// The state of the engine in numbers.

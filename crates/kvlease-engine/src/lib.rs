@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bucket_totals;
 mod clock;
 mod config;
 mod counters;

@@ -1,7 +1,5 @@
 //! Look-ups that count as no use: one object, a bucket's objects, the buckets.
 
-use std::collections::BinaryHeap;
-
 use kvlease_types::ByteSize;
 
 use super::Catalog;
@@ -58,29 +56,20 @@ impl Catalog {
         (page, self.cursor_at(to.max(from)))
     }
 
-    /// Contents of the first `limit` buckets with sealed objects whose names are behind `after`, by
-    /// name. Takes memory for these alone, however many there are.
-    pub fn buckets(&self, after: &str, limit: usize) -> Vec<BucketInfo> {
-        let mut first = BinaryHeap::new();
-        for (id, bucket) in self.objects.buckets() {
-            let name = bucket.name.as_str();
-            if bucket.objects == 0 || name <= after {
-                continue;
-            }
-            first.push((name, id));
-            if first.len() > limit {
-                first.pop();
-            }
-        }
-        let describe = |(_, id)| {
-            let bucket = self.objects.bucket(id);
-            BucketInfo {
+    /// A part of the buckets with sealed objects, in no particular order, and where to go on, or
+    /// `None` at the end. A call looks at [`LIST_SCAN_MAX`] places at most. A bucket that is there from
+    /// the first part to the last is in exactly one of them.
+    pub fn buckets(&self, from: u32) -> (Vec<BucketInfo>, Option<u32>) {
+        let to = from.saturating_add(LIST_SCAN_MAX as u32);
+        let there = (from..to.min(self.objects.bucket_span())).filter_map(|id| {
+            let bucket = self.objects.get_bucket(id).filter(|bucket| bucket.objects > 0)?;
+            Some(BucketInfo {
                 bucket: bucket.name.clone(),
                 objects: bucket.objects,
                 stored: ByteSize::new(bucket.stored),
-            }
-        };
-        first.into_sorted_vec().into_iter().map(describe).collect()
+            })
+        });
+        (there.collect(), (to < self.objects.bucket_span()).then_some(to))
     }
 
     fn cursor_at(&self, slot: usize) -> Option<ListCursor> {

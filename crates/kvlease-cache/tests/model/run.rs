@@ -211,7 +211,7 @@ impl Run {
         let stats = self.catalog.stats(self.model.now);
         assert_eq!(stats.free, stats.populated, "nothing has leaked");
         assert_eq!((stats.leases_live, stats.objects, stats.stored), (0, 0, ByteSize::ZERO));
-        assert_eq!(self.catalog.buckets("", 1), []);
+        assert_eq!(self.catalog.buckets(0).0, []);
         assert_eq!(self.readers.len(), 0, "every slot was freed");
         assert!(self.model.objects.is_empty(), "everything has left");
         self.catalog.check();

@@ -8,6 +8,7 @@ use kvlease_types::Caller;
 use tokio::{
     net::UnixStream,
     sync::watch,
+    task::yield_now,
     time::{Instant, sleep},
 };
 
@@ -74,6 +75,10 @@ async fn converse(
             && let Some(end) = send(session, stream).await
         {
             return end;
+        }
+        // A client that sends without a pause takes no more of a thread than others do.
+        if inbox.ends_turn() {
+            yield_now().await;
         }
         match next {
             Next::Frames => continue,
@@ -146,7 +151,7 @@ enum Next {
 /// Does what all frames that are whole ask for, as long as not too many answers wait to be sent.
 async fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> Next {
     let context = Arc::clone(&session.context);
-    while session.out.len() < ANSWERS_LEN {
+    while session.out.len() < ANSWERS_LEN && !inbox.has_had_turn() {
         let (frame, len) = match inbox.front() {
             Ok(None) => return Next::Receive,
             Ok(Some(front)) => front,

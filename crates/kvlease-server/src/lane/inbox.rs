@@ -10,6 +10,9 @@ use crate::connection_memory::{ConnectionMemory, Held, Purpose};
 /// Room of a connection's place: for one read, and for frames of this length.
 const READ_LEN: usize = 16 << 10;
 
+/// Bytes of frames after which a connection lets others go first: some hundred keys.
+const TURN_LEN: usize = 64 << 10;
+
 /// How long a frame may take from its first bytes to its last, and how long it waits for memory. A
 /// client writes a frame at once, so a longer one has stopped, or wants to occupy memory.
 const FRAME_LIMIT: Duration = Duration::from_secs(5);
@@ -21,6 +24,8 @@ pub(super) struct Inbox {
     bytes: Vec<u8>,
     /// How many of them were frames that are done with.
     done: usize,
+    /// How many bytes of frames were done with in this turn of the connection.
+    turn: usize,
     /// Memory for a room that is longer than [`READ_LEN`].
     held: Option<Held>,
     /// When the frame that is not whole has to be.
@@ -36,7 +41,22 @@ impl Inbox {
     /// Goes on behind a frame of this length.
     pub(super) fn pass(&mut self, len: usize) {
         self.done += len;
+        self.turn += len;
         self.deadline = None;
+    }
+
+    /// Whether others come first now.
+    pub(super) const fn has_had_turn(&self) -> bool {
+        self.turn >= TURN_LEN
+    }
+
+    /// Whether the connection has had its turn. Then the next one begins.
+    pub(super) fn ends_turn(&mut self) -> bool {
+        let ends = self.has_had_turn();
+        if ends {
+            self.turn = 0;
+        }
+        ends
     }
 
     /// Forgets the frames that are done with, and gives their room back where others need it.
@@ -98,5 +118,20 @@ impl Inbox {
         if self.bytes.len() <= READ_LEN {
             self.held = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_with_its_bytes_and_another_begins() {
+        let mut inbox = Inbox::default();
+        inbox.pass(TURN_LEN - 1);
+        assert!(!inbox.ends_turn());
+        inbox.pass(1);
+        assert!(inbox.has_had_turn() && inbox.ends_turn());
+        assert!(!inbox.ends_turn());
     }
 }

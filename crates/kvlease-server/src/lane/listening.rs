@@ -32,7 +32,7 @@ impl Listening {
             Found::Nothing => self.listen_again(context).err(),
             Found::Other => Some("another file has its path".to_owned()),
         };
-        context.set_socket_is_there(fault.is_none());
+        context.announcement.set_socket_is_there(fault.is_none());
         match fault {
             Some(fault) if !self.lost => {
                 let path = self.socket.path().display();

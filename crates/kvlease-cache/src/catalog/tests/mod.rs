@@ -453,3 +453,21 @@ fn the_first_part_of_an_object_evicts_for_itself_and_is_refused_for_the_whole() 
     assert_eq!((first.extents.len(), first.extents[0].len), (1, UNIT));
     assert_eq!(catalog.stats(at(0)).objects, 7);
 }
+
+#[test]
+fn buckets_come_in_parts_and_each_of_them_once() {
+    let count = LIST_SCAN_MAX + 10;
+    let mut catalog = catalog_of(count as u64);
+    for number in 0..count {
+        let name = number.to_string();
+        let (bucket, key) = (BucketName::new(name).unwrap(), Key::new("k").unwrap());
+        let room = catalog.reserve(&bucket, &key, UNIT, at(0)).unwrap();
+        catalog.seal(room.given().unwrap().id, UNIT, Checksum::new(9), at(0)).unwrap();
+        catalog.discard_changes();
+    }
+    let (first, next) = catalog.buckets(0);
+    let (last, end) = catalog.buckets(next.unwrap());
+    assert_eq!((first.len(), last.len(), end), (LIST_SCAN_MAX, 10, None));
+    let names = first.iter().chain(&last).map(|info| info.bucket.as_str().to_owned());
+    assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), count);
+}
