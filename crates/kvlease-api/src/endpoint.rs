@@ -106,8 +106,10 @@ impl Endpoint {
 
     /// The endpoint of a method on a path template.
     pub(crate) fn of(method: &str, path: &str) -> Option<Self> {
-        // Methods first: few endpoints have the same, and they are short.
-        let same = |endpoint: &Self| endpoint.method() == method && endpoint.path() == path;
+        // Methods first: few endpoints have the same, and they are short. Nearly all templates are
+        // those of this table, and need not be compared by their bytes.
+        let is_path = |template: &str| std::ptr::eq(template, path) || template == path;
+        let same = |endpoint: &Self| endpoint.method() == method && is_path(endpoint.path());
         Self::ALL.iter().copied().find(same)
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accept_refusals;
+mod announcement;
 pub mod config;
 mod connection_limit;
 mod connection_memory;

@@ -33,6 +33,13 @@ macro_rules! misses {
                     $(Self::$variant => $word,)*
                 }
             }
+
+            /// The reason for people, as it is displayed.
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
         }
     };
 }

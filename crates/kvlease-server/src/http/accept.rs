@@ -107,12 +107,12 @@ fn serve(
     let place = Arc::new(place);
     let (context, seen, held) = (Arc::clone(context), socket.clone(), Arc::clone(&place));
     let names = Arc::clone(names);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request| {
         let (context, socket, mut busy) = (Arc::clone(&context), seen.clone(), held.begin());
         let sound = check(&names, &request);
         async move {
             let response = match sound {
-                Ok(()) => routes::answer(&context, &caller, request, &socket, &mut busy).await,
+                Ok(()) => routes::answer(&context, &caller, &mut request, &socket, &mut busy).await,
                 Err(refusal) => routes::refused(&context, &caller, refusal),
             };
             Ok::<_, std::convert::Infallible>(response.map(|body| Watched::new(body, busy)))
@@ -124,16 +124,11 @@ fn serve(
         .max_header_size(HEAD_LEN_MAX)
         .serve_connection(TokioIo::new(Paced::new(socket)), service);
     let watched = graceful.watch(connection);
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let _open = open;
-        tokio::select! {
-            biased;
-            ended = watched => if let Err(error) = ended {
-                tracing::debug!(%caller, "a connection ended: {error}");
-            },
-            () = place.closed() => {
-                tracing::debug!(%caller, "closed an idle connection: its place is needed");
-            }
+        if let Err(error) = watched.await {
+            tracing::debug!(%caller, "a connection ended: {error}");
         }
     });
+    place.served_by(task.abort_handle(), caller);
 }

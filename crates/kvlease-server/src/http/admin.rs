@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use kvlease_api::{BucketStats, ErrorCode, JSON, StatsQuery, StatsReply, openapi_document};
 
 use super::{
+    apart::apart,
     negotiation::wants_open_metrics,
     page::{PAGE_MEMORY, Page},
     reply::{self, Answer, Refusal},
@@ -36,15 +37,15 @@ pub(super) fn ready(context: &Context) -> Answer {
 /// The metrics, in the format that the client asks for.
 pub(super) async fn metrics(context: &Context, headers: &HeaderMap) -> Answer {
     let held = reply::memory(context, Purpose::Admin, METRICS_MEMORY).await?;
-    let text = context.metrics.encode();
-    let (content_type, text) = if wants_open_metrics(headers) {
-        (metrics::OPEN_METRICS, text)
-    } else {
-        (metrics::PROMETHEUS_TEXT, metrics::prometheus_text(&text))
+    let is_open = wants_open_metrics(headers);
+    let encode = || {
+        let text = context.metrics.encode();
+        if is_open { text } else { metrics::prometheus_text(&text) }
     };
-    let mut response = reply::accounted(content_type, text.into(), held);
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
-    Ok(response)
+    let text = apart(context, encode).await?;
+    let content_type = if is_open { metrics::OPEN_METRICS } else { metrics::PROMETHEUS_TEXT };
+    let reply = reply::accounted(content_type, text.into(), held);
+    Ok(reply.with(header::VARY, HeaderValue::from_static("accept")))
 }
 
 pub(super) fn openapi() -> Answer {
@@ -55,9 +56,14 @@ pub(super) fn openapi() -> Answer {
 pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
     let query = StatsQuery::parse(query).map_err(Refusal::invalid)?;
     let held = reply::memory(context, Purpose::Admin, PAGE_MEMORY).await?;
+    let bytes = apart(context, || reply::json_bytes(&stats_reply(context, &query))).await?;
+    Ok(reply::accounted(JSON, bytes, held))
+}
+
+fn stats_reply(context: &Context, query: &StatsQuery) -> StatsReply {
     let stats = context.engine.stats().catalog;
-    let (buckets, next_buckets_after) = buckets(context, &query);
-    let stats = StatsReply {
+    let (buckets, next_buckets_after) = buckets(context, query);
+    StatsReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch: context.status.epoch().to_string(),
         shared_memory_name: context.config.shared_memory_name.to_string(),
@@ -84,8 +90,7 @@ pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
         tiers: tiers::states(context),
         buckets,
         next_buckets_after,
-    };
-    Ok(reply::accounted(JSON, reply::json_bytes(&stats), held))
+    }
 }
 
 /// One page of the buckets, and the name behind which the next one starts.

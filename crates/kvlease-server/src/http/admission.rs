@@ -7,15 +7,17 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use hashbrown::HashMap;
+use kvlease_types::Caller;
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::AbortHandle,
     time::timeout,
 };
 
@@ -68,7 +70,8 @@ struct Connection {
     is_reserved: bool,
     /// Since when it is idle, in nanoseconds since the start; [`BUSY`] if it is not.
     idle_since: AtomicU64,
-    close: Notify,
+    /// The task that serves it, which ends when another connection needs the place, and its client.
+    task: OnceLock<(AbortHandle, Caller)>,
 }
 
 /// Place of one connection. It is free again when this is dropped.
@@ -127,7 +130,7 @@ impl Admission {
 
     fn occupy(self: &Arc<Self>, permit: OwnedSemaphorePermit, is_reserved: bool) -> Place {
         let idle_since = AtomicU64::new(self.now());
-        let connection = Arc::new(Connection { is_reserved, idle_since, close: Notify::new() });
+        let connection = Arc::new(Connection { is_reserved, idle_since, task: OnceLock::new() });
         let mut open = self.open();
         open.last += 1;
         let number = open.last;
@@ -137,11 +140,8 @@ impl Admission {
 
     /// Closes the connection of this kind that has been idle for longest, if one has for long enough.
     fn close_oldest(&self, is_reserved: bool) -> bool {
-        let open = self.open();
-        let idle = open.connections.values().filter(|found| found.is_reserved == is_reserved);
-        let Some(oldest) = idle.min_by_key(|found| found.idle_since.load(Relaxed)) else {
-            return false;
-        };
+        let Some(oldest) = self.oldest(is_reserved) else { return false };
+        let Some((task, caller)) = oldest.task.get() else { return false };
         let since = oldest.idle_since.load(Relaxed);
         let idle_min = if is_reserved { RESERVED_IDLE_MIN } else { IDLE_MIN };
         let long = Duration::from_nanos(self.now().saturating_sub(since)) >= idle_min;
@@ -150,9 +150,18 @@ impl Admission {
             && long
             && oldest.idle_since.compare_exchange(since, BUSY, Relaxed, Relaxed).is_ok();
         if closes {
-            oldest.close.notify_one();
+            tracing::debug!(%caller, "closing an idle connection: its place is needed");
+            task.abort();
         }
         closes
+    }
+
+    /// The connection of this kind that is served and has been idle for longest.
+    fn oldest(&self, is_reserved: bool) -> Option<Arc<Connection>> {
+        let open = self.open();
+        let served = open.connections.values().filter(|found| found.task.get().is_some());
+        let of_kind = served.filter(|found| found.is_reserved == is_reserved);
+        of_kind.min_by_key(|found| found.idle_since.load(Relaxed)).cloned()
     }
 
     fn now(&self) -> u64 {
@@ -176,9 +185,9 @@ impl Place {
         Busy { place: Arc::clone(self), ordinary: None }
     }
 
-    /// Waits until another connection needs the place.
-    pub(super) async fn closed(&self) {
-        self.connection.close.notified().await;
+    /// Tells which task serves the connection: it ends when another one needs the place.
+    pub(super) fn served_by(&self, task: AbortHandle, caller: Caller) {
+        self.connection.task.set((task, caller)).expect("one task serves a connection");
     }
 }
 
@@ -188,7 +197,8 @@ impl Busy {
         let admission = &self.place.admission;
         if self.place.is_reserved() && self.ordinary.is_none() {
             admission.close_oldest(false);
-            self.ordinary = admission.ordinary.wait().await;
+            // Boxed, so that an answer that waits for nothing does not carry its size.
+            self.ordinary = Box::pin(admission.ordinary.wait()).await;
         }
         !self.place.is_reserved() || self.ordinary.is_some()
     }

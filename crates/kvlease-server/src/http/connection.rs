@@ -14,7 +14,7 @@ use std::{
 use bytes::BufMut;
 use kvlease_sys::set_receive_low_water;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -98,7 +98,7 @@ impl AsyncRead for Socket {
         loop {
             ready!(self.0.stream.poll_read_ready(cx))?;
             let read = match self.0.large.get() {
-                Some(_) => self.0.stream.try_read_buf(buffer).map(drop),
+                Some(_) => self.read(buffer, usize::MAX).map(drop),
                 None => self.read_little(buffer),
             };
             match read {
@@ -146,10 +146,26 @@ impl AsyncWrite for Socket {
 }
 
 impl Socket {
+    /// Reads at most `most` bytes.
+    ///
+    /// A read that does not fill its room has emptied the socket: until the kernel tells of more, there
+    /// is no other one, which would be in vain.
+    fn read(&self, buffer: &mut ReadBuf<'_>, most: usize) -> io::Result<()> {
+        let room = buffer.remaining().min(most);
+        let mut emptied = false;
+        let read = self.0.stream.try_io(Interest::READABLE, || {
+            let len = self.0.stream.try_read_buf(&mut (&mut *buffer).limit(room))?;
+            // None at all is the end of the stream, which stays readable.
+            emptied = len > 0 && len < room;
+            if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if emptied { Ok(()) } else { read }
+    }
+
     /// Reads so little that hyper's read buffer does not grow.
     fn read_little(&self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let before = buffer.filled().len();
-        self.0.stream.try_read_buf(&mut (&mut *buffer).limit(READ_LEN_SMALL))?;
+        self.read(buffer, READ_LEN_SMALL)?;
         if let Some(refusal) = self.0.heads.look_at(&buffer.filled()[before..]) {
             // The client may be gone.
             let _ = self.0.stream.try_write(refusal);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, header};
 use kvlease_api::{CHECKSUM_HEADER, ErrorCode, LocationsReply, Names, OCTETS, ReportQuery};
 use kvlease_engine::{READ_PIECE_MAX, Read, Removed};
 use kvlease_types::{Caller, Checksum, Miss};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     body::Body,
-    reply::{self, Answer, Refusal, SMALL_REPLY_LEN},
+    reply::{self, Answer, Refusal, Reply, SMALL_REPLY_LEN},
 };
 use crate::{connection_memory::Purpose, context::Context};
 
@@ -19,29 +19,39 @@ use crate::{connection_memory::Purpose, context::Context};
 const PIECES_LEN_MAX: usize = 2 * READ_PIECE_MAX;
 
 pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
-    let (bucket, key) = names.object();
-    let read = match context.engine.read(caller, bucket.as_str(), key.as_str()) {
-        Err(miss) if miss.is_absence() && context.engine.has_tiers() => {
-            Box::pin(load(context, caller, names)).await?
-        }
-        read => read?,
+    let read = match read_now(context, caller, names)? {
+        Some(read) => read,
+        None => Box::pin(load(context, caller, names)).await?,
     };
     let len = usize::try_from(read.left()).unwrap_or(usize::MAX);
     let held = if len > SMALL_REPLY_LEN {
-        Some(Arc::new(reply::memory(context, Purpose::Replies, len.min(PIECES_LEN_MAX)).await?))
+        let len = len.min(PIECES_LEN_MAX);
+        // Boxed, so that the answer of a small object does not carry its size.
+        Some(Arc::new(Box::pin(reply::memory(context, Purpose::Replies, len)).await?))
     } else {
         None
     };
     context.metrics.sent(read.left());
     let checksum = read.checksum();
-    Ok(object(Body::Object(Box::new(read), held), checksum))
+    Ok(object(Body::Object(read, held), checksum))
+}
+
+/// Reads an object of the arena; `None` if only a tier may have it. Boxed, so that no answer carries
+/// its size.
+fn read_now(context: &Context, caller: &Caller, names: &Names) -> Result<Option<Box<Read>>, Miss> {
+    let (bucket, key) = names.object();
+    match context.engine.read(caller, bucket.as_str(), key.as_str()) {
+        Err(miss) if miss.is_absence() && context.engine.has_tiers() => Ok(None),
+        read => Ok(Some(Box::new(read?))),
+    }
 }
 
 /// Reads an object that the arena does not have, if a tier has it.
-async fn load(context: &Context, caller: &Caller, names: &Names) -> Result<Read, Miss> {
+async fn load(context: &Context, caller: &Caller, names: &Names) -> Result<Box<Read>, Miss> {
     let (bucket, key) = names.object();
     let until = Instant::now() + context.config.lease_wait_max;
-    context.engine.read_or_load(caller, bucket.as_str(), key.as_str(), until).await
+    let read = context.engine.read_or_load(caller, bucket.as_str(), key.as_str(), until).await;
+    read.map(Box::new)
 }
 
 pub(super) async fn head(context: &Context, names: &Names) -> Answer {
@@ -56,9 +66,7 @@ pub(super) async fn head(context: &Context, names: &Names) -> Answer {
             (stat.len, stat.checksum)
         }
     };
-    let mut response = object(Body::Full(None), checksum);
-    response.headers_mut().insert(header::CONTENT_LENGTH, len.bytes().into());
-    Ok(response)
+    Ok(object(Body::Full(None), checksum).with(header::CONTENT_LENGTH, len.bytes().into()))
 }
 
 pub(super) fn locations(context: &Context, names: &Names) -> Answer {
@@ -99,13 +107,10 @@ pub(super) fn report(
     if is_known { Ok(reply::empty()) } else { Err(absent()) }
 }
 
-fn object(body: Body, checksum: Checksum) -> Response<Body> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(OCTETS));
+fn object(body: Body, checksum: Checksum) -> Reply {
+    const NAME: HeaderName = HeaderName::from_static(CHECKSUM_HEADER);
     let checksum = HeaderValue::try_from(checksum.to_string()).expect("hexadecimal digits");
-    headers.insert(CHECKSUM_HEADER, checksum);
-    response
+    Reply::new(Some(OCTETS), body).with(NAME, checksum)
 }
 
 pub(super) fn absent() -> Refusal {

@@ -2,9 +2,8 @@
 
 use std::{slice, time::Duration};
 
-use http::Response;
 use kvlease_api::{
-    ErrorCode, LEASE_ID_LEN_MAX, LeaseQuery, LeaseReply, Names, RenewQuery, RenewReply,
+    ErrorCode, JSON, LEASE_ID_LEN_MAX, LeaseQuery, LeaseReply, Names, RenewQuery, RenewReply,
 };
 use kvlease_cache::Lease;
 use kvlease_types::{Caller, LeaseId, Miss, Mode};
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     body::Body,
-    reply::{self, Answer, Refusal},
+    reply::{self, Answer, Refusal, Reply},
 };
 use crate::context::Context;
 
@@ -38,32 +37,28 @@ pub(super) async fn acquire(
         return Err(Refusal::new(ErrorCode::NotFound, text));
     }
     let wait = query.timeout.unwrap_or(TIMEOUT_DEFAULT).min(context.config.lease_wait_max);
-    let wait = wait.mul_f64(TIMEOUT_SHARE);
-    let until = Instant::now() + wait;
     let (bucket, key) = names.object();
     let (bucket, key) = (bucket.as_str(), key.as_str());
     let keys = slice::from_ref(&key);
     let mut grants = context.engine.acquire(caller, bucket, keys, Mode::Each, query.ttl);
     if grants.is_pending() {
-        let wait = context.engine.await_pending(&mut grants, bucket, keys, Mode::Each, until);
+        let until = Instant::now() + wait.mul_f64(TIMEOUT_SHARE);
         // Boxed, so that an answer that waits for nothing does not carry its size.
-        Box::pin(wait).await;
+        Box::pin(context.engine.await_pending(&mut grants, bucket, keys, Mode::Each, until)).await;
     }
     let lease = grants.first().map_err(|miss| {
         context.metrics.missed(miss);
         match miss {
             miss if miss.is_late() => {
-                let text = format!("{miss}, waited_ms=`{}`", wait.as_millis());
+                let text =
+                    format!("{miss}, waited_ms=`{}`", wait.mul_f64(TIMEOUT_SHARE).as_millis());
                 Refusal::new(ErrorCode::of_miss(miss), text)
             }
             miss => miss.into(),
         }
     })?;
     let bytes = reply::json_bytes(&lease_reply(context, lease, grants.ttl()));
-    let mut response = Response::new(Body::Lease(Some((bytes, grants))));
-    let json = http::HeaderValue::from_static(kvlease_api::JSON);
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-    Ok(response)
+    Ok(Reply::new(Some(JSON), Body::Lease(Some((bytes, grants)))))
 }
 
 /// Always a success for a well-formed id: a stock client that gets anything else asks again ten

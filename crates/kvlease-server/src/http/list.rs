@@ -18,6 +18,7 @@ use kvlease_types::{BucketName, KEY_LEN_MAX, Timestamp};
 use tokio::time::Instant;
 
 use super::{
+    apart::apart,
     page::{PAGE_MEMORY, Page},
     reply::{self, Answer, Refusal},
     tiers::unanswered,
@@ -72,9 +73,10 @@ pub(super) async fn list(context: &Context, names: &Names, query: Option<&str>) 
     let (page, unanswered) = (Page::new(), Vec::new());
     let mut listing =
         Listing { context, bucket, query: &query, kinds, covers_memory, page, unanswered, ends };
-    let next = listing.fill(start).await;
+    let next = listing.fill(start).await?;
     let page = listing.reply(next);
-    Ok(reply::accounted(JSON, reply::json_bytes(&page), held))
+    let bytes = apart(context, || reply::json_bytes(&page)).await?;
+    Ok(reply::accounted(JSON, bytes, held))
 }
 
 /// Kinds of the tiers that are listed, and whether memory is.
@@ -132,22 +134,27 @@ fn start(
 
 impl Listing<'_> {
     /// Fills the page. Returns where the next one starts; `None` at the end.
-    async fn fill(&mut self, start: Position) -> Option<Position> {
+    async fn fill(&mut self, start: Position) -> Result<Option<Position>, Refusal> {
         let Position { since, mut place } = start;
         loop {
             let next = match place {
-                Place::Memory(slot) => match self.list_memory(slot) {
-                    None => self.tier_behind(None),
-                    slot => return slot.map(|slot| Position { since, place: Place::Memory(slot) }),
-                },
+                Place::Memory(slot) => {
+                    match apart(self.context, || self.list_memory(slot)).await? {
+                        None => self.tier_behind(None),
+                        Some(slot) => {
+                            return Ok(Some(Position { since, place: Place::Memory(slot) }));
+                        }
+                    }
+                }
                 Place::Tier(kind, from) => match self.list_tier(since, &kind, from).await {
                     Progress::End => self.tier_behind(Some(&kind)),
                     Progress::Full(from) => {
-                        return Some(Position { since, place: Place::Tier(kind, from) });
+                        return Ok(Some(Position { since, place: Place::Tier(kind, from) }));
                     }
                 },
             };
-            place = Place::Tier(next?.to_owned(), None);
+            let Some(next) = next else { return Ok(None) };
+            place = Place::Tier(next.to_owned(), None);
         }
     }
 

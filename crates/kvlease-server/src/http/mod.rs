@@ -6,6 +6,7 @@
 mod accept;
 mod admin;
 mod admission;
+mod apart;
 mod body;
 mod connection;
 mod framing;

@@ -17,7 +17,7 @@ pub(super) async fn put(
     context: &Context,
     caller: &Caller,
     names: Names,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     socket: &Socket,
 ) -> Answer {
     let mut upload = Upload::new(context, request, socket);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use kvlease_api::{Endpoint, ErrorCode, Names, Route, RouteError};
 use kvlease_types::Caller;
@@ -23,7 +23,7 @@ use crate::{context::Context, metrics};
 pub(super) async fn answer(
     context: &Context,
     caller: &Caller,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     socket: &Socket,
     busy: &mut Busy,
 ) -> Response<Body> {
@@ -38,36 +38,38 @@ pub(super) async fn answer(
         }
         (Ok(route), None) => {
             let refusal = Refusal::wrong_method(request.method(), route.methods());
-            upload::refuse(context, request, socket, refusal).await
+            Box::pin(upload::refuse(context, request, socket, refusal)).await
         }
-        (Err(error), _) => upload::refuse(context, request, socket, refusal_of(error)).await,
+        (Err(error), _) => {
+            Box::pin(upload::refuse(context, request, socket, refusal_of(error))).await
+        }
     };
     let outcome = answer.as_ref().err().map(|refusal| refusal.code);
     context.metrics.answered(endpoint, outcome, started.elapsed());
-    let mut response = answer.unwrap_or_else(|refusal| {
+    let reply = answer.unwrap_or_else(|refusal| {
         let operation = metrics::operation(endpoint);
         tracing::debug!(%caller, operation, code = ?refusal.code, "{}", refusal.message);
-        refusal.into_response()
+        refusal.into_reply()
     });
     // Any first request of a client tells it with which daemon it speaks, and where the lane is.
-    for (name, value) in context.announcement() {
-        response.headers_mut().insert(name, value.clone());
-    }
-    response
+    let headers = context.announcement.headers(reply.content_type);
+    reply.into_response(headers)
 }
 
 /// Answers a request that is refused for its head.
 pub(super) fn refused(context: &Context, caller: &Caller, refusal: Refusal) -> Response<Body> {
     context.metrics.answered(None, Some(refusal.code), Duration::ZERO);
     tracing::debug!(%caller, code = ?refusal.code, "{}", refusal.message);
-    refusal.into_response()
+    let reply = refusal.into_reply();
+    let content_type = reply.content_type.map(HeaderValue::from_static);
+    reply.into_response(content_type.map(|value| (CONTENT_TYPE, value)).into_iter().collect())
 }
 
 async fn dispatch(
     context: &Context,
     caller: &Caller,
     (endpoint, names): (Endpoint, Names),
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     socket: &Socket,
 ) -> Answer {
     let query = request.uri().query();

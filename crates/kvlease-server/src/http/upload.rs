@@ -35,7 +35,7 @@ const ENDLESS_STALL: Duration = Duration::from_secs(1);
 /// Refuses a request for its method or path; it may have a body all the same.
 pub(super) async fn refuse(
     context: &Context,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     socket: &Socket,
     refusal: Refusal,
 ) -> Answer {
@@ -44,7 +44,7 @@ pub(super) async fn refuse(
 
 /// A request body on its way in, within its time limits.
 pub(super) struct Upload<'a> {
-    body: Incoming,
+    body: &'a mut Incoming,
     has_length: bool,
     /// The client sends the body only once it is asked to (`Expect: 100-continue`), which it is
     /// when the first bytes are waited for.
@@ -57,7 +57,11 @@ pub(super) struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    pub(super) fn new(context: &Context, request: Request<Incoming>, socket: &'a Socket) -> Self {
+    pub(super) fn new(
+        context: &Context,
+        request: &'a mut Request<Incoming>,
+        socket: &'a Socket,
+    ) -> Self {
         let headers = request.headers();
         let has_length = headers.contains_key(header::CONTENT_LENGTH)
             || headers.contains_key(header::TRANSFER_ENCODING);
@@ -68,7 +72,7 @@ impl<'a> Upload<'a> {
         Self {
             has_length,
             asks_first,
-            body: request.into_body(),
+            body: request.body_mut(),
             socket,
             stall: context.config.put_stall_timeout,
             started: Instant::now(),
