@@ -1,5 +1,7 @@
 //! Reasons why a tier cannot be opened.
 
+use std::path::PathBuf;
+
 /// Reason why a URL names no remote tier. Messages name the key, the URL without its credentials, and
 /// the remedy.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -22,6 +24,18 @@ pub enum RemoteError {
         url: String,
         /// The feature.
         feature: &'static str,
+    },
+    /// The file of certificates cannot be used.
+    #[error(
+        "the file of certificates cannot be used: name a PEM file with the certificate of the \
+         authority that signed the store's, reason=`{reason}` tier.remote.tls_ca_file=`{}`",
+        path.display()
+    )]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// The mistake.
+        reason: String,
     },
     /// The client library refuses the options.
     #[error("the client for tier.remote.url cannot be made: {reason}, tier.remote.url=`{url}`")]

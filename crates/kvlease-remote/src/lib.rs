@@ -20,6 +20,7 @@
 #[cfg(not(any(feature = "s3", feature = "valkey")))]
 compile_error!("build kvlease-remote with the feature `s3`, the feature `valkey`, or both");
 
+mod authorities;
 mod budget;
 mod deadline;
 mod delivery;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use kvlease_tier::Tier;
 
-use crate::{directory::WithDirectory, error::RemoteError, location::Location, options::Options};
+use crate::{
+    authorities::Authorities, directory::WithDirectory, error::RemoteError, location::Location,
+    options::Options,
+};
 
 /// Schemes of URLs that this build takes, and the kind of store that each is for.
 pub const SCHEMES: &[(&str, &str)] = &[
@@ -27,13 +30,16 @@ pub const SCHEMES: &[(&str, &str)] = &[
 ///
 /// # Errors
 ///
-/// [`RemoteError`] if the URL names no tier that this build knows.
+/// [`RemoteError`] if the URL names no tier that this build knows, or the file of certificates cannot
+/// be used.
 pub fn open(url: &str, options: &Options) -> Result<Arc<dyn Tier>, RemoteError> {
-    match Location::parse(url)? {
+    let location = Location::parse(url)?;
+    let authorities = Authorities::read(options.tls_ca_file.as_deref())?;
+    match location {
         #[cfg(feature = "valkey")]
         Location::Valkey(location) => {
             let shown = location.shown.clone();
-            let tier = crate::valkey::Valkey::new(location, options);
+            let tier = crate::valkey::Valkey::new(location, options, &authorities);
             let tier = tier
                 .map_err(|error| RemoteError::Client { url: shown, reason: error.to_string() })?;
             Ok(Arc::new(WithDirectory::new(tier, options)))
@@ -45,7 +51,7 @@ pub fn open(url: &str, options: &Options) -> Result<Arc<dyn Tier>, RemoteError> 
         #[cfg(feature = "s3")]
         Location::S3(location) => {
             let url = location.shown.clone();
-            let tier = crate::s3::S3::new(location, options);
+            let tier = crate::s3::S3::new(location, options, &authorities);
             let tier = tier.map_err(|reason| RemoteError::Client { url, reason })?;
             Ok(Arc::new(WithDirectory::new(tier, options)))
         }

@@ -1,6 +1,6 @@
 //! Options of a remote tier.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use kvlease_types::ByteSize;
 
@@ -32,6 +32,8 @@ pub struct Options {
     pub buffers: ByteSize,
     /// Password for Valkey and Redis; it takes the place of the one in the URL.
     pub password: Option<Secret>,
+    /// PEM file with certificates of authorities that are trusted beside the system's.
+    pub tls_ca_file: Option<PathBuf>,
     /// Access key for S3; it takes the place of the credentials of the environment and the machine.
     pub access_key: Option<AccessKey>,
 }
@@ -62,6 +64,7 @@ impl Options {
             call_timeout: Self::CALL_TIMEOUT,
             buffers: Self::BUFFERS,
             password: None,
+            tls_ca_file: None,
             access_key: None,
         }
     }

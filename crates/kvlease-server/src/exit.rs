@@ -54,7 +54,8 @@ pub enum ServeError {
     /// The tier on disk cannot be had. Status 69 if another daemon has it, otherwise 73.
     #[error(transparent)]
     Nvme(#[from] NvmeError),
-    /// The remote tier cannot be opened: its URL is of no use. Status 64.
+    /// The remote tier cannot be opened: its URL or its file of certificates is of no use.
+    /// Status 64.
     #[cfg(feature = "remote")]
     #[error(transparent)]
     Remote(#[from] RemoteError),

@@ -41,6 +41,7 @@ fn remote(config: &Config) -> Result<Option<TierConfig>, ServeError> {
     let options = Options {
         lookup: if config.remote_lookup_always { Lookup::Always } else { Lookup::Directory },
         password: password.map(Secret::new),
+        tls_ca_file: config.remote_tls_ca_file.clone(),
         ..Options::new(node(config))
     };
     let tier = kvlease_remote::open(url.with_credentials(), &options)?;

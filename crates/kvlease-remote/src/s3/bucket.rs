@@ -21,6 +21,7 @@ use object_store::{
 
 use super::{connector::Connector, format::PART_LEN};
 use crate::{
+    authorities::Authorities,
     budget::Budget,
     deadline::within,
     head::{Head, head_len},
@@ -69,9 +70,13 @@ impl Start {
 
 impl S3 {
     /// The tier at a place; nothing is connected yet. The error is for people.
-    pub(crate) fn new(location: S3Location, options: &Options) -> Result<Self, String> {
-        let connector =
-            Connector::new(options.connect_timeout).map_err(|error| error.to_string())?;
+    pub(crate) fn new(
+        location: S3Location,
+        options: &Options,
+        authorities: &Authorities,
+    ) -> Result<Self, String> {
+        let connector = Connector::new(options.connect_timeout, authorities)
+            .map_err(|error| error.to_string())?;
         let retries = RetryConfig {
             backoff: BackoffConfig {
                 init_backoff: BACKOFF.start,

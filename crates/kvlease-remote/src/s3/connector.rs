@@ -16,7 +16,9 @@ use object_store::{
         HttpResponse, HttpResponseBody, HttpService,
     },
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{ClientConfig, crypto::ring};
+
+use crate::authorities::{Authorities, with_remedy};
 
 /// Time after which an idle connection is closed; stores close theirs later.
 const IDLE_MAX: Duration = Duration::from_secs(20);
@@ -29,14 +31,14 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Clients that trust the system's certificates.
-    pub(super) fn new(connect_timeout: Duration) -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        // One certificate that cannot be read is no reason to do without the others.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    /// Clients that trust these authorities.
+    pub(super) fn new(
+        connect_timeout: Duration,
+        authorities: &Authorities,
+    ) -> Result<Self, rustls::Error> {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .with_root_certificates(authorities.roots())
             .with_no_client_auth();
         Ok(Self { tls, connect_timeout })
     }
@@ -88,5 +90,5 @@ fn chain(error: &dyn Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text
+    with_remedy(text)
 }

@@ -3,7 +3,7 @@
 use kvlease_tier::TierError;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
-use crate::location::Server;
+use crate::{authorities::with_remedy, location::Server};
 
 /// Reason why a command has no answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ impl QueryError {
             _ => match error.code() {
                 Some("WRONGTYPE") => Self::WrongType,
                 Some("OOM") => Self::OutOfMemory,
-                _ => Self::unavailable(server, error.to_string()),
+                _ => Self::unavailable(server, with_remedy(error.to_string())),
             },
         }
     }

@@ -10,11 +10,12 @@ use std::{
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, Value,
+    RedisError, TlsCertificates, Value,
 };
 
 use super::{answer::QueryError, link::Link};
 use crate::{
+    authorities::Authorities,
     location::{Server, ValkeyLocation},
     options::Options,
     secret::Secret,
@@ -36,7 +37,8 @@ pub(super) enum Purpose {
 /// Address details and credentials for any server of a tier.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    tls: bool,
+    /// Certificates of the authorities that are trusted, in PEM, if connections are encrypted.
+    tls: Option<Arc<[u8]>>,
     database: i64,
     user: Option<String>,
     password: Option<Secret>,
@@ -55,9 +57,13 @@ pub(super) struct Node {
 
 impl Access {
     /// Access to the servers at a place.
-    pub(super) fn new(location: &ValkeyLocation, options: &Options) -> Self {
+    pub(super) fn new(
+        location: &ValkeyLocation,
+        options: &Options,
+        authorities: &Authorities,
+    ) -> Self {
         Self {
-            tls: location.tls,
+            tls: location.tls.then(|| authorities.pem().into()),
             database: location.database,
             user: location.user.clone(),
             password: options.password.clone().or_else(|| location.password.clone()),
@@ -68,7 +74,7 @@ impl Access {
 
     /// A server, not connected yet.
     pub(super) fn node(&self, server: Server) -> Result<Node, RedisError> {
-        let client = Client::open(self.connection_info(&server)?)?;
+        let client = self.client(&server)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.call_timeout))
@@ -78,9 +84,20 @@ impl Access {
         Ok(Node { server, look_ups, transfers, next: AtomicUsize::new(0) })
     }
 
+    fn client(&self, server: &Server) -> Result<Client, RedisError> {
+        let info = self.connection_info(server)?;
+        match &self.tls {
+            None => Client::open(info),
+            Some(authorities) => {
+                let root_cert = Some(authorities.to_vec());
+                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+            }
+        }
+    }
+
     fn connection_info(&self, server: &Server) -> Result<redis::ConnectionInfo, RedisError> {
         let Server { host, port } = server.clone();
-        let address = if self.tls {
+        let address = if self.tls.is_some() {
             ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
         } else {
             ConnectionAddr::Tcp(host, port)

@@ -12,6 +12,7 @@ use super::{
     servers::Servers,
 };
 use crate::{
+    authorities::Authorities,
     budget::Budget,
     head::{Head, head_len},
     layout::Layout,
@@ -31,8 +32,12 @@ pub(crate) struct Valkey {
 
 impl Valkey {
     /// The tier at a place; nothing is connected yet.
-    pub(crate) fn new(location: ValkeyLocation, options: &Options) -> Result<Self, RedisError> {
-        let access = Access::new(&location, options);
+    pub(crate) fn new(
+        location: ValkeyLocation,
+        options: &Options,
+        authorities: &Authorities,
+    ) -> Result<Self, RedisError> {
+        let access = Access::new(&location, options, authorities);
         Ok(Self {
             servers: Servers::new(&location, access)?,
             layout: location.layout,

@@ -61,6 +61,7 @@ pub struct Config {
     pub nvme_rate_min: Option<ByteSize>,
     pub nvme_rate_max: Option<ByteSize>,
     pub remote_url: Option<RemoteUrl>,
+    pub remote_tls_ca_file: Option<PathBuf>,
     pub remote_lookup_always: bool,
     pub remote_write_through: BucketSet,
     pub remote_rate_min: Option<ByteSize>,
@@ -125,6 +126,7 @@ impl Default for Config {
             nvme_rate_min: Some(RATE_MIN_DEFAULT),
             nvme_rate_max: None,
             remote_url: None,
+            remote_tls_ca_file: None,
             remote_lookup_always: false,
             remote_write_through: BucketSet::All,
             remote_rate_min: Some(RATE_MIN_DEFAULT),
@@ -253,7 +255,7 @@ pub const SETTINGS: &[Setting] = &[
         "limit of leases that are live at the same time; at most as many as fit into an eighth of cache.catalog_memory_max; `auto` is that, and at most 262144; a connection of the fast lane, and all clients of HTTP together, may have half of them, or 16384 if that is more; all connections of one user may have 7/8 of them"),
     setting!("lease.reservation_ttl_s", "KVLEASE_LEASE_RESERVATION_TTL_S", reservation_ttl, false, value::seconds, seconds,
         "seconds within which a client of the fast lane must commit a reservation"),
-    setting!("tier.nvme.path", "KVLEASE_TIER_NVME_PATH", nvme_path, true, directory_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+    setting!("tier.nvme.path", "KVLEASE_TIER_NVME_PATH", nvme_path, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
         "directory on a local disk for the objects that are evicted; `none` for no such tier"),
     setting!("tier.nvme.capacity", "KVLEASE_TIER_NVME_CAPACITY", nvme_capacity, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
         "size of the file in it; `auto` keeps the size of an existing one, or takes half of what is free"),
@@ -265,6 +267,8 @@ pub const SETTINGS: &[Setting] = &[
         "bytes per second that are written to the disk, at most; loads, for which readers wait, have no limit; `none` for as many as the disk takes"),
     setting!("tier.remote.url", "KVLEASE_TIER_REMOTE_URL", remote_url, true, remote_url, |v: &Option<RemoteUrl>| v.as_ref().map_or_else(|| "none".into(), RemoteUrl::to_string),
         "store that several nodes share: `s3://BUCKET/PREFIX` or `redis://HOST:PORT`; `none` for no such tier"),
+    setting!("tier.remote.tls_ca_file", "KVLEASE_TIER_REMOTE_TLS_CA_FILE", remote_tls_ca_file, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+        "PEM file with certificates of authorities that may have signed the store's, beside the system's; `none` for those of the system alone"),
     setting!("tier.remote.lookup_always", "KVLEASE_TIER_REMOTE_LOOKUP_ALWAYS", remote_lookup_always, false, value::flag, bool::to_string,
         "ask the store for each absent key, and not only for keys that a node announced"),
     setting!("tier.remote.write_through", "KVLEASE_TIER_REMOTE_WRITE_THROUGH", remote_write_through, true, buckets, BucketSet::to_string,
@@ -323,7 +327,7 @@ fn directory(text: &str) -> Result<PathBuf, String> {
     if path.is_absolute() { Ok(path) } else { Err("write an absolute path".into()) }
 }
 
-fn directory_or_none(text: &str) -> Result<Option<PathBuf>, String> {
+fn path_or_none(text: &str) -> Result<Option<PathBuf>, String> {
     if text == "none" { Ok(None) } else { directory(text).map(Some) }
 }
 

@@ -4,6 +4,8 @@ mod calls;
 mod cluster;
 mod cluster_server;
 mod directory;
+mod encrypted;
+mod encrypted_server;
 mod process;
 mod proxy;
 mod s3;

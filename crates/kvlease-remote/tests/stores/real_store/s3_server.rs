@@ -57,7 +57,11 @@ impl S3Server {
 
     /// URL of the tier, through the proxy.
     pub(crate) fn url(&self) -> String {
-        let endpoint = format!("http://127.0.0.1:{}", self.proxy.port);
+        self.url_at(&format!("http://127.0.0.1:{}", self.proxy.port))
+    }
+
+    /// URL of the tier at another endpoint for the server.
+    pub(crate) fn url_at(&self, endpoint: &str) -> String {
         format!("s3://{BUCKET}?endpoint={endpoint}&region=test&segment_max={SEGMENT_MAX}")
     }
 
