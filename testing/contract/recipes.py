@@ -71,14 +71,16 @@ def pod(document: dict) -> dict:
 
 def expanded(container: dict, fields: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     """A container's variables and arguments as Kubernetes makes them: only what was declared before
-    is expanded. `fields` has the values of fields of the pod.
+    is expanded. `fields` has the values of fields of the pod; a secret's value is its key.
     """
     values: dict[str, str] = {}
     for variable in container["env"]:
         if "value" in variable:
             value = _expand(variable["value"], values)
         else:
-            value = fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
+            (source, reference), *_ = variable["valueFrom"].items()
+            of_pod = source == "fieldRef"
+            value = fields[reference["fieldPath"]] if of_pod else f"secret {reference['key']}"
         values[variable["name"]] = value
     return values, [_expand(argument, values) for argument in container.get("args", [])]
 

@@ -120,6 +120,32 @@ def test_the_manifest_for_hyperpod_is_that_of_the_daemon_but_for_the_place():
     assert theirs == ours
 
 
+def test_the_manifest_with_tiers_is_that_of_the_daemon_but_for_the_tiers():
+    plain, tiers = recipes.manifest("daemon.yaml"), recipes.manifest("daemon-tiers.yaml")
+    container = recipes.container(tiers)
+    values, arguments = recipes.expanded(container, NODE)
+    command = [os.environ["KVLEASE_BIN"], *arguments, "--print-config"]
+    found = tomllib.loads(printed.run(command, **values))["tier"]
+    assert found["nvme"]["path"] == values["KVLEASE_TIER_NVME_PATH"]
+    assert found["nvme"]["write_through"] == values["KVLEASE_TIER_NVME_WRITE_THROUGH"]
+    assert found["remote"]["url"] == values["KVLEASE_TIER_REMOTE_URL"]
+    (disk,) = [volume for volume in recipes.pod(tiers)["volumes"] if volume["name"] == "nvme"]
+    assert disk["hostPath"]["type"] == "DirectoryOrCreate"
+    assert recipes.pod(tiers).pop("serviceAccountName") == "kvlease"
+    for document in (plain, tiers):
+        pod = recipes.pod(document)
+        (directories,) = pod.pop("initContainers")
+        paths = {mount["mountPath"] for mount in directories["volumeMounts"]}
+        assert paths == set(directories["command"][2:])
+        pod["volumes"] = [volume for volume in pod["volumes"] if volume != disk]
+        inside = recipes.container(document)
+        mounts = inside["volumeMounts"]
+        inside["volumeMounts"] = [mount for mount in mounts if mount["name"] != "nvme"]
+        own = ("KVLEASE_TIER_", "AWS_")
+        inside["env"] = [entry for entry in inside["env"] if not entry["name"].startswith(own)]
+    assert tiers == plain
+
+
 @pytest.mark.parametrize("name", ["daemon.yaml", "hyperpod.yaml"])
 def test_a_daemon_set_keeps_to_gpu_nodes_and_rolls_one_by_one(name):
     pod = recipes.pod(recipes.manifest(name))
