@@ -9,6 +9,7 @@
 //! | [`Payload`] | bytes that name their key, their version and their position |
 //! | [`oracle`] | which versions of an object a reader may see |
 //! | [`StockClient`] | a client as the stock ones are, with no check of its own |
+//! | [`Valkey`] | a store below a daemon as a process, to be stopped, filled, killed and tampered with |
 //! | [`Segment`] | a unique segment name and the files under it |
 //!
 //! Calls return errors, so that a soak can report them: those of the system, those of the daemon with
@@ -28,6 +29,7 @@ pub mod oracle;
 mod payload;
 mod segment;
 mod stock;
+mod valkey;
 mod wait;
 pub mod wire;
 
@@ -38,4 +40,5 @@ pub use launch::{Launch, unused_address, with_default_signals};
 pub use payload::{Payload, WORD, WrongBytes};
 pub use segment::{SHM_DIR, Segment};
 pub use stock::{Attaches, StockClient, StockRead};
+pub use valkey::Valkey;
 pub use wait::{POLL, SOON, await_that, until, until_every};

@@ -116,7 +116,7 @@ impl Client {
         let reply = wire.try_call("GET", &object(BUCKET, &known.key), b"")?;
         match reply.status {
             200 => self.check(place, &reply),
-            404 => self.found.missed += 1,
+            404 | 504 => self.found.missed += 1,
             status => self.found.fault(format!("GET of {}: {status}", self.keys[place].key)),
         }
         Ok(reply.status == 200)

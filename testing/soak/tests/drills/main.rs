@@ -10,4 +10,5 @@ mod process;
 mod public_name;
 mod refusals;
 mod restart;
+mod store;
 mod uploads;
