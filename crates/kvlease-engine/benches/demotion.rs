@@ -1,0 +1,256 @@
+//! Latency of hits in the arena while objects are demoted to a disk at its full rate: `cargo bench -p
+//! kvlease-engine --bench demotion`.
+//!
+//! Two engines take turns, one with a tier on disk and one without. In each turn a writer stores objects at
+//! the rate that the disk takes, so that as many are evicted, and a reader leases, copies and releases objects
+//! that stay in the arena. So the two differ by the demotions alone. A turn without a writer shows what the
+//! writer itself costs. A ratio is the median of the rounds' ratios, with the lowest and the highest of them.
+//!
+//! The tier's file lies in the build's folder for temporary files, or in the directory that
+//! `KVLEASE_BENCH_DIR` names.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
+
+use std::{
+    fs::{self, File},
+    os::fd::AsFd,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use kvlease_arena::{Arena, SegmentOptions};
+use kvlease_cache::CatalogConfig;
+use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT, TierConfig};
+use kvlease_nvme::{NvmeConfig, NvmeTier};
+use kvlease_sys::{Access, Mapping};
+use kvlease_testing::{bytes, median};
+use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Mode};
+use tempfile::TempDir;
+
+const CALLER: Caller = Caller::DAEMON;
+const CAPACITY: ByteSize = ByteSize::mib(512);
+/// Part of the arena that the daemon keeps free above a tier.
+const FREE_PART: u64 = 16;
+const TIER_CAPACITY: ByteSize = ByteSize::gib(4);
+const TTL: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(10);
+/// Objects that are read, and their length.
+const HOT: usize = 16;
+const HOT_LEN: usize = 1 << 20;
+/// Length of the objects that are stored.
+const COLD_LEN: usize = 4 << 20;
+const TURN: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 9;
+/// Pause between two reads, so that the reader is not the load itself.
+const PAUSE: Duration = Duration::from_micros(200);
+
+fn main() {
+    let default = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
+    let disk = std::env::var_os("KVLEASE_BENCH_DIR").map_or(default, Into::into);
+    let disk = tempfile::tempdir_in(disk).unwrap();
+    let config = NvmeConfig { capacity: Some(TIER_CAPACITY), ..NvmeConfig::new(disk.path()) };
+    let (tier, _) = NvmeTier::open(config).unwrap();
+    let way = tier.way().to_string();
+    let tier = TierConfig::new(Arc::new(tier));
+    let (with, without) = (Side::new(vec![tier]), Side::new(Vec::new()));
+    // Once around the log: blocks that were never written cost more.
+    let laps = TIER_CAPACITY.bytes() * 3 / 2 / COLD_LEN as u64;
+    let rate = with.full_rate(laps as usize);
+    println!("{}; {way}; {ROUNDS} rounds", processor());
+    println!(
+        "the disk takes {:.2} GB/s of demotions; hits of 1 MiB, copied; times in microseconds\n",
+        rate / 1e9
+    );
+    let mut rounds: [Vec<Turn>; 3] = Default::default();
+    for round in 0..ROUNDS {
+        let writer = Some((rate, round));
+        rounds[0].push(without.turn(None));
+        // Either goes first in every other round.
+        if round % 2 == 0 {
+            rounds[1].push(without.turn(writer));
+            rounds[2].push(with.turn(writer));
+        } else {
+            rounds[2].push(with.turn(writer));
+            rounds[1].push(without.turn(writer));
+        }
+    }
+    let [idle, writing, demoting] = rounds;
+    println!("{:<28} {:>8} {:>8} {:>12}", "", "p50", "p99", "GB/s to disk");
+    row("no writer", &idle);
+    row("a writer, no tier", &writing);
+    row("a writer, demotions", &demoting);
+    println!();
+    ratio("p99 of demotions to that without", &demoting, &writing);
+    ratio("p99 of the writer to that without", &writing, &idle);
+}
+
+fn row(name: &str, turns: &[Turn]) {
+    let of = |part: fn(&Turn) -> f64| median(turns.iter().map(part));
+    let (p50, p99, rate) = (of(|turn| turn.p50), of(|turn| turn.p99), of(|turn| turn.demoted));
+    println!("{name:<28} {p50:>8.0} {p99:>8.0} {:>12.2}", rate / 1e9);
+}
+
+fn ratio(name: &str, of: &[Turn], to: &[Turn]) {
+    let ratios = of.iter().zip(to).map(|(of, to)| of.p99 / to.p99);
+    let (least, most) = ratios
+        .clone()
+        .fold((f64::MAX, 0_f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
+    println!("{name}: {:.2} ({least:.2} to {most:.2})", median(ratios));
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let count = thread::available_parallelism().map_or(1, usize::from);
+    format!("{count} x {}", model.unwrap_or("unknown processor"))
+}
+
+/// Latencies of a turn in microseconds, and the rate of its demotions in bytes per second.
+struct Turn {
+    p50: f64,
+    p99: f64,
+    demoted: f64,
+}
+
+/// An engine with its segment as a client maps it.
+struct Side {
+    engine: Engine,
+    mapping: Mapping,
+    _dir: TempDir,
+}
+
+impl Side {
+    fn new(tiers: Vec<TierConfig>) -> Self {
+        let dir = TempDir::with_prefix_in("kvlease-bench-", "/dev/shm").unwrap();
+        let options = SegmentOptions {
+            dir: dir.path().to_owned(),
+            ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
+        };
+        // Victims are chosen ahead of need on both sides.
+        let free_target = ByteSize::new(CAPACITY.bytes() / FREE_PART);
+        let catalog = CatalogConfig { capacity: CAPACITY, free_target, ..CatalogConfig::default() };
+        let config = EngineConfig {
+            catalog,
+            object_len_max: CAPACITY,
+            lease_ttl_default: TTL,
+            lease_ttl_max: TTL,
+            reservation_ttl: RESERVATION_TTL_DEFAULT,
+            cold: true,
+            scrub_rate: None,
+            tiers,
+        };
+        let engine = Engine::start(Arena::open(&options).unwrap(), config, Epoch::new(1)).unwrap();
+        while engine.stats().catalog.populated < CAPACITY {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let segment = File::open(dir.path().join("segment")).unwrap();
+        let len = CAPACITY.bytes() as usize;
+        let mapping = Mapping::new(segment.as_fd(), len, Access::Read).unwrap();
+        let side = Self { engine, mapping, _dir: dir };
+        (0..HOT).for_each(|number| side.store_hot(number));
+        side
+    }
+
+    /// Stores an object that is read, if it is not there or on its way.
+    fn store_hot(&self, number: usize) {
+        let (bucket, key) =
+            (BucketName::new("b").unwrap(), Key::new(format!("hot-{number}")).unwrap());
+        let len = ByteSize::new(HOT_LEN as u64);
+        if let Ok(mut put) = self.engine.put(&CALLER, bucket, key, Some(len)) {
+            put.write(&bytes(HOT_LEN, number as u64)).unwrap();
+            put.seal().unwrap();
+        }
+    }
+
+    fn store(&self, key: &str, bytes: &[u8]) {
+        let (bucket, key) = (BucketName::new("b").unwrap(), Key::new(key).unwrap());
+        let len = ByteSize::new(bytes.len() as u64);
+        let mut put = self.engine.put(&CALLER, bucket, key, Some(len)).unwrap();
+        put.write(bytes).unwrap();
+        put.seal().unwrap();
+    }
+
+    /// Bytes per second that the disk takes while more is stored than that.
+    fn full_rate(&self, objects: usize) -> f64 {
+        let content = bytes(COLD_LEN, 1);
+        let (started, before) = (Instant::now(), self.demoted());
+        for number in 0..objects {
+            self.store(&format!("lap-{number}"), &content);
+            // As fast as the disk, and not faster: victims are to be copied.
+            while self.engine.stats().catalog.free.bytes() < CAPACITY.bytes() / FREE_PART / 2 {
+                thread::sleep(PAUSE);
+            }
+            self.read(number % HOT);
+        }
+        (self.demoted() - before) / started.elapsed().as_secs_f64()
+    }
+
+    fn demoted(&self) -> f64 {
+        self.engine.tiers().iter().map(|tier| tier.counters.stored as f64).sum()
+    }
+
+    /// Leases, copies and releases an object, as a client does. False if it was evicted, which happens
+    /// where the reader gets no processor for long.
+    fn read(&self, number: usize) -> bool {
+        let key = format!("hot-{number}");
+        let grants = self.engine.acquire(&CALLER, "b", &[&key], Mode::Each, None);
+        let Ok(lease) = &grants.outcomes()[0] else {
+            self.store_hot(number);
+            return false;
+        };
+        let (id, extents) = (lease.id, lease.extents.clone());
+        grants.deliver();
+        let mut into = vec![0; HOT_LEN];
+        let mut at = 0;
+        for extent in extents.iter() {
+            let end = at + extent.len.bytes() as usize;
+            self.mapping.copy_out(*extent, &mut into[at..end], None);
+            at = end;
+        }
+        std::hint::black_box(&into);
+        self.engine.release(&CALLER, &[id]);
+        true
+    }
+
+    /// Reads for the time of a turn, while a writer stores at this rate.
+    fn turn(&self, writer: Option<(f64, usize)>) -> Turn {
+        let stop = AtomicBool::new(false);
+        let (started, before) = (Instant::now(), self.demoted());
+        let mut times: Vec<f64> = Vec::new();
+        thread::scope(|scope| {
+            if let Some((rate, round)) = writer {
+                let stop = &stop;
+                scope.spawn(move || self.write_at(rate, round, stop));
+            }
+            while started.elapsed() < TURN {
+                let began = Instant::now();
+                if self.read(times.len() % HOT) {
+                    times.push(began.elapsed().as_secs_f64() * 1e6);
+                }
+                thread::sleep(PAUSE);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        let demoted = (self.demoted() - before) / started.elapsed().as_secs_f64();
+        times.sort_by(f64::total_cmp);
+        let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
+        Turn { p50: at(0.5), p99: at(0.99), demoted }
+    }
+
+    fn write_at(&self, rate: f64, round: usize, stop: &AtomicBool) {
+        let content = bytes(COLD_LEN, round as u64 + 2);
+        let started = Instant::now();
+        let mut number = 0_u32;
+        while !stop.load(Ordering::Relaxed) {
+            let due = Duration::from_secs_f64(f64::from(number) * COLD_LEN as f64 / rate);
+            thread::sleep(due.saturating_sub(started.elapsed()));
+            self.store(&format!("cold-{round}-{number}"), &content);
+            number += 1;
+        }
+    }
+}
