@@ -112,6 +112,7 @@ impl Run {
                 self.reached.refused_of_memory += 1;
             }
             Err(Miss::Corrupt) => unreachable!("the catalog sees no bytes"),
+            Err(Miss::NoRoom) => unreachable!("the catalog loads nothing"),
         }
     }
 
