@@ -149,7 +149,9 @@ mod tests {
         let mut reached = BTreeSet::from(["granted"]);
         for miss in Miss::ALL {
             let status = LeaseStatus::of_miss(*miss);
-            assert!(status == LeaseStatus::Absent || status.name() == miss.name(), "{miss:?}");
+            // Version 1 has no word for an object that waits for room in the arena.
+            let known = if *miss == Miss::NoRoom { Miss::Pending } else { *miss };
+            assert!(status == LeaseStatus::Absent || status.name() == known.name(), "{miss:?}");
             assert_eq!(status == LeaseStatus::Absent, miss.is_absence() && *miss != Miss::Evicted);
             reached.insert(status.name());
         }
