@@ -18,8 +18,11 @@ const SHORT: Duration = Duration::from_millis(1);
 /// A limit that no test reaches: an answer that comes did not wait for it.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Objects that tests of the queue store. The queue takes 1024, and each of four workers one.
-const QUEUED: usize = 1024 + 4;
+/// Small objects that are copied to a tier at a time.
+const COPIES: usize = 32;
+
+/// Objects that tests of the queue store: the queue takes 1024 beside those that are copied.
+const QUEUED: usize = 1024 + COPIES;
 
 /// Leases all that the arena has, and what is stored until it takes no more.
 async fn lease_all(tiered: &Tiered) -> Vec<LeaseId> {
@@ -133,7 +136,7 @@ async fn what_a_full_queue_does_not_take_is_counted_and_serves_from_memory() {
     for number in 0..QUEUED + LATE {
         store(&tiered.engine, &key(number), b"brief").unwrap();
         // The workers have taken theirs before the queue gets more.
-        let taken = (number + 1).min(4) as u64;
+        let taken = (number + 1).min(COPIES) as u64;
         until("the workers", || tiered.tier.calls().store >= taken);
     }
     assert_eq!(tiered.counters().queue_full, LATE as u64);
