@@ -13,6 +13,9 @@ use crate::{clock::now, grants::Grants, shared::Shared, tiers::Asked};
 /// event tells of all room.
 const ROOM_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often a request has an object loaded that does not come, whatever the tier says of it.
+const LOADS_MAX: usize = 2;
+
 impl Shared {
     /// See [`Engine::acquire`](crate::Engine::acquire).
     pub(crate) fn acquire(
@@ -24,7 +27,7 @@ impl Shared {
         ttl: Option<Duration>,
     ) -> Grants {
         let mut grants = Grants::new(self, caller, self.granted_ttl(ttl), keys.len());
-        self.acquire_more(&mut grants, bucket, keys, mode);
+        self.acquire_more(&mut grants, bucket, keys, mode, true);
         grants
     }
 
@@ -39,6 +42,8 @@ impl Shared {
     ) {
         let started = Instant::now();
         let (mut index, mut asked) = (0, Asked::default());
+        // Writes of one key whose end was awaited, and its place.
+        let (mut ends, mut of_place) = (0, 0);
         while let Some(place) = grants.next_awaited(index) {
             // Past the deadline the rest is looked at once more, without a wait.
             index = place + 1;
@@ -52,7 +57,9 @@ impl Shared {
                     index = place;
                 }
             } else if self.write_ends(bucket, keys[place], until).await {
-                self.acquire_again(grants, bucket, keys, mode, place);
+                ends = if of_place == place { ends + 1 } else { 1 };
+                of_place = place;
+                self.acquire_again(grants, bucket, keys, mode, place, ends < LOADS_MAX);
                 // A next write of the same key may have begun.
                 index = place;
             }
@@ -61,7 +68,8 @@ impl Shared {
         self.counters.lease_wait.add_time(started.elapsed());
     }
 
-    /// Leases a key again whose object may have come; in prefix mode also what follows it.
+    /// Leases a key again whose object may have come; in prefix mode also what follows it. `loads` says
+    /// whether tiers may be asked for what is absent still.
     fn acquire_again(
         self: &Arc<Self>,
         grants: &mut Grants,
@@ -69,18 +77,19 @@ impl Shared {
         keys: &[&str],
         mode: Mode,
         place: usize,
+        loads: bool,
     ) {
         match mode {
             // Only this key's outcome is replaced.
             Mode::Each => {
-                let (caller, ttl) = (grants.caller(), Some(grants.ttl()));
-                let mut again = self.acquire(caller, bucket, &[keys[place]], mode, ttl);
+                let mut again = Grants::new(self, grants.caller(), grants.ttl(), 1);
+                self.acquire_more(&mut again, bucket, &[keys[place]], mode, loads);
                 std::mem::swap(&mut grants.outcomes[place], &mut again.outcomes[0]);
             }
             // The key is the last outcome: the prefix goes on from it.
             Mode::Prefix => {
                 grants.truncate(place);
-                self.acquire_more(grants, bucket, &keys[place..], mode);
+                self.acquire_more(grants, bucket, &keys[place..], mode, loads);
             }
         }
     }
@@ -117,6 +126,7 @@ impl Shared {
         bucket: &str,
         keys: &[&str],
         mode: Mode,
+        loads: bool,
     ) {
         for (number, part) in keys.chunks(PART).enumerate() {
             let first = grants.outcomes.len();
@@ -131,7 +141,7 @@ impl Shared {
                     self.release(grants.caller(), &[id]);
                 }
             }
-            if !self.tiers.is_empty() {
+            if loads && !self.tiers.is_empty() {
                 self.promote_missing(grants, first, bucket, &keys[number * PART..], mode);
             }
             // A corrupt object ends the prefix as well: leases behind it are given back.
