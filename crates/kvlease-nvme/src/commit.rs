@@ -10,17 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_sys::{Digest, IoBuffer};
+use kvlease_sys::IoBuffer;
 use kvlease_tier::{Stored, TierError};
 use kvlease_types::ByteSize;
 use tokio::sync::oneshot;
 
 use crate::{
     device::Wake,
-    format::{
-        BLOCK,
-        record::{Header, KIND_TOMBSTONES, encode_tombstones},
-    },
+    format::BLOCK,
+    rewrite::write_tombstones,
     segments::Room,
     shared::{Shared, io_error},
     state::{Removal, Removed, Written},
@@ -185,7 +183,9 @@ impl Committer {
             match started {
                 Ok(None) => {}
                 Ok(Some(removal)) => {
-                    if let Err(error) = write(&self.shared, &removal, &mut self.block) {
+                    if let Err(error) =
+                        write_tombstones(self.shared.log(), &removal, &mut self.block)
+                    {
                         removing.failed = Some(io_error("writing a tombstone")(error));
                         self.shared.state().end_removal(&removal, false);
                     } else {
@@ -226,23 +226,6 @@ impl Removing {
         let found = Vec::with_capacity(commit.removed.len());
         Self { commit, found, failed: None, written: Vec::new() }
     }
-}
-
-fn write(shared: &Shared, removal: &Removal, block: &mut IoBuffer) -> io::Result<()> {
-    let bytes = encode_tombstones(&removal.fingerprints);
-    let header = Header {
-        position: removal.reservation.position,
-        kind: KIND_TOMBSTONES,
-        bucket: "",
-        key: "",
-        len: bytes.len() as u64,
-        checksum: Digest::of(&bytes).xxh3_64(),
-    };
-    header.encode(&shared.secret, block);
-    let at = header.layout().data_at;
-    block[at..at + bytes.len()].copy_from_slice(&bytes);
-    let place = removal.reservation.place;
-    shared.device.write_at(shared.geometry.offset(place.segment, place.block.into()), block)
 }
 
 /// Error that several callers get.

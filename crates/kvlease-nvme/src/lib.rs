@@ -29,6 +29,7 @@ mod maintenance;
 mod open;
 mod pieces;
 mod recovery;
+mod rewrite;
 mod segments;
 mod shared;
 mod state;

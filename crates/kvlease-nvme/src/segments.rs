@@ -201,6 +201,12 @@ impl Segments {
         self.drain();
     }
 
+    /// Frees the sealed segment that is the last one of the log: its contents are elsewhere, and its
+    /// header is gone.
+    pub(crate) fn free_last(&mut self) {
+        self.free.extend(self.sealed.pop_back());
+    }
+
     pub(crate) fn pin(&mut self, segment: u32) {
         self.all[segment as usize].pins += 1;
     }

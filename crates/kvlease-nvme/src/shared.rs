@@ -15,6 +15,7 @@ use crate::{
     device::{Device, Wake},
     fingerprint::Secret,
     geometry::Geometry,
+    rewrite::Log,
     state::State,
 };
 
@@ -47,6 +48,11 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread panics while it has the state")
+    }
+
+    /// The log, to copy records in it.
+    pub(crate) fn log(&self) -> Log<'_> {
+        Log { device: &*self.device, geometry: &self.geometry, secret: &self.secret }
     }
 
     pub(crate) fn wake_maintenance(&self) {

@@ -2,17 +2,11 @@
 
 use std::{collections::VecDeque, io};
 
-use kvlease_sys::Digest;
-
 use super::Maintenance;
 use crate::{
     fingerprint::Fingerprint,
-    format::{
-        BLOCK,
-        record::{Header, KIND_OBJECT, Layout},
-    },
-    index::{Indexed, Place},
-    pieces::Pieces,
+    index::Indexed,
+    rewrite::Record,
     segments::{Reservation, Room},
     shared::Shared,
     state::{State, Written, stat_of},
@@ -35,10 +29,7 @@ struct Resident {
 /// Object that is to be written on.
 struct Planned {
     fingerprint: Fingerprint,
-    object: Indexed,
-    bucket: String,
-    key: String,
-    layout: Layout,
+    record: Record,
 }
 
 /// Object that has room to be written on.
@@ -85,8 +76,8 @@ impl Maintenance {
         let mut left = self.shared.geometry.blocks() / MOVED_PART;
         let mut planned = VecDeque::new();
         for resident in residents.iter().filter(|resident| resident.object.is_read) {
-            let plan = self.plan(resident).filter(|plan| plan.layout.blocks <= left);
-            left -= plan.as_ref().map_or(0, |plan| plan.layout.blocks);
+            let plan = self.plan(resident).filter(|plan| plan.record.layout.blocks <= left);
+            left -= plan.as_ref().map_or(0, |plan| plan.record.layout.blocks);
             planned.extend(plan);
         }
         let mut moves = Vec::new();
@@ -98,9 +89,9 @@ impl Maintenance {
         let mut moved = Vec::new();
         for Move { planned, reservation } in moves {
             let fingerprint = planned.fingerprint;
-            match self.copy(&planned, &reservation) {
+            match planned.record.copy(self.shared.log(), &reservation, &mut self.buffer) {
                 Ok(true) => {
-                    let stat = stat_of(&planned.object);
+                    let stat = stat_of(&planned.record.object);
                     moved.push(Written { fingerprint, stat, reservation });
                 }
                 Ok(false) => self.shared.state().abandon(fingerprint, &reservation),
@@ -115,64 +106,23 @@ impl Maintenance {
         Ok(moved)
     }
 
-    /// Reads the names of an object; `None` if its header is not right.
+    /// Plans to write an object on; `None` if its header is not right.
     fn plan(&mut self, resident: &Resident) -> Option<Planned> {
         let Resident { fingerprint, object } = *resident;
-        let place = object.place;
-        let from = self.shared.geometry.offset(place.segment, place.block.into());
-        self.shared.device.read_at(from, &mut self.buffer[..BLOCK]).ok()?;
-        let position = self.shared.state().segments.position(place);
-        let header = Header::decode(&self.shared.secret, position, &self.buffer)?;
-        let is_it = header.kind == KIND_OBJECT && header.len == u64::from(object.len);
-        is_it.then(|| Planned {
-            fingerprint,
-            object,
-            bucket: header.bucket.to_owned(),
-            key: header.key.to_owned(),
-            layout: header.layout(),
-        })
-    }
-
-    /// Copies a record with its new header. False, and the last piece is not written, if its bytes
-    /// have not their checksum.
-    fn copy(&mut self, planned: &Planned, reservation: &Reservation) -> io::Result<bool> {
-        let Shared { device, geometry, secret, .. } = &*self.shared;
-        let offset = |place: Place| geometry.offset(place.segment, place.block.into());
-        let (from, to) = (offset(planned.object.place), offset(reservation.place));
-        let Indexed { len, checksum, .. } = planned.object;
-        let header = Header {
-            position: reservation.position,
-            kind: KIND_OBJECT,
-            bucket: &planned.bucket,
-            key: &planned.key,
-            len: len.into(),
-            checksum,
-        };
-        let pieces = Pieces::new(planned.layout, len.into());
-        let mut digest = Digest::new();
-        let mut block = [0; BLOCK];
-        for piece in 0..pieces.count() {
-            let (range, data) = (pieces.range(piece), pieces.data(piece));
-            let buffer = &mut self.buffer[..pieces.piece_len(piece)];
-            device.read_at(from + range.start, buffer)?;
-            digest.update(&buffer[data.clone()]);
-            if piece + 1 == pieces.count() && digest.finish().xxh3_64() != checksum {
-                return Ok(false);
-            }
-            if piece == 0 {
-                header.encode(secret, &mut block);
-                buffer[..data.start].copy_from_slice(&block[..data.start]);
-            }
-            device.write_at(to + range.start, buffer)?;
-        }
-        Ok(true)
+        let position = self.shared.state().segments.position(object.place);
+        let record = Record::read(self.shared.log(), object, position, &mut self.buffer)?;
+        Some(Planned { fingerprint, record })
     }
 }
 
 /// Takes planned objects from the front as long as there is room.
 fn reserve(state: &mut State, planned: &mut VecDeque<Planned>, moves: &mut Vec<Move>) {
     while let Some(plan) = planned.front() {
-        match state.start_move(plan.fingerprint, plan.object.place, plan.layout.blocks) {
+        match state.start_move(
+            plan.fingerprint,
+            plan.record.object.place,
+            plan.record.layout.blocks,
+        ) {
             Room::At(reservation) => {
                 let planned = planned.pop_front().expect("it was looked at");
                 moves.push(Move { planned, reservation });

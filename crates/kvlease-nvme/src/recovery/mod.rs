@@ -1,5 +1,6 @@
 //! Start: what the segments hold, from their tables, and from a scan of those without one.
 
+mod resume;
 mod scan;
 
 use std::{
@@ -18,6 +19,7 @@ use crate::{
     format::{BLOCK, index_table::Entry, segment_header},
     geometry::Geometry,
     index::Index,
+    rewrite::Log,
     segments::Segments,
     state::State,
     table,
@@ -81,7 +83,7 @@ struct Used {
     has_no_table: bool,
 }
 
-/// Reads the file, and seals what was being filled.
+/// Reads the file, seals what was being filled, and starts the next segment if that is little.
 pub(crate) fn recover(
     device: &dyn Device,
     geometry: Geometry,
@@ -103,10 +105,6 @@ pub(crate) fn recover(
     for used in &used {
         recovery.dropped += used.dropped;
         recovery.scanned += u64::from(used.has_no_table);
-        if used.has_no_table && !used.entries.is_empty() {
-            let log = (used.segment, used.sequence);
-            table::write(device, &geometry, secret, log, &used.entries)?;
-        }
     }
     // A segment without records was the next one, or the first records of it were cut off.
     let (empty, filled): (Vec<_>, Vec<_>) =
@@ -120,6 +118,17 @@ pub(crate) fn recover(
     let mut state = State::new(Index::default(), segments);
     for used in &filled {
         used.entries.iter().for_each(|entry| state.restore(used.segment, entry));
+    }
+    // It starts with what the last segments hold, which needs a free one.
+    let carried =
+        if free.is_empty() { 0 } else { resume::count_carried(&state, &geometry, &filled) };
+    let (kept, carried) = filled.split_at(filled.len() - carried);
+    for used in kept.iter().filter(|used| used.has_no_table) {
+        let log = (used.segment, used.sequence);
+        table::write(device, &geometry, secret, log, &used.entries)?;
+    }
+    if !carried.is_empty() {
+        resume::resume(Log { device, geometry: &geometry, secret }, &mut state, carried);
     }
     recovery.objects = state.index.len() as u64;
     recovery.bytes = state.used();

@@ -113,7 +113,12 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(geometry: &Geometry) -> Self {
-        Self { synced: vec![0; geometry.file_len() as usize], unsynced: Vec::new() }
+        Self::of(vec![0; geometry.file_len() as usize])
+    }
+
+    /// Replay on a device with these contents.
+    pub(crate) fn of(synced: Vec<u8>) -> Self {
+        Self { synced, unsynced: Vec::new() }
     }
 
     pub(crate) fn apply(&mut self, event: &Event<usize>) {

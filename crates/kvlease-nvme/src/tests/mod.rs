@@ -8,6 +8,7 @@ mod format;
 mod memory;
 mod power_loss;
 mod reclaim;
+mod restarts;
 
 use std::{path::PathBuf, sync::Arc};
 
