@@ -16,7 +16,7 @@ use super::{
     counters::TierSnapshot,
     in_flight::InFlight,
     level::Level,
-    queue::{Demotion, DemotionQueue, QUEUE_MAX},
+    queue::{Backlog, Demotion, DemotionQueue, QUEUE_MAX},
 };
 use crate::held_space::SpaceBudget;
 
@@ -65,6 +65,8 @@ pub struct TierStats {
     pub counters: TierSnapshot,
     /// Objects that wait to be copied to it.
     pub queued: usize,
+    /// Objects that are being copied to it, and do not wait any more.
+    pub copying: usize,
     /// The most that may wait.
     pub queued_max: usize,
     /// Whether it is left alone since it fails.
@@ -146,26 +148,31 @@ impl Tiers {
 
     /// State of each tier.
     pub(crate) fn stats(&self) -> Vec<TierStats> {
-        let stats = |floor: &Floor| TierStats {
-            kind: floor.level.tier().kind(),
-            place: floor.level.tier().place(),
-            way: floor.level.tier().way(),
-            is_shared: floor.level.config.is_shared,
-            write_through: floor.level.config.write_through.clone(),
-            usage: floor.level.tier().usage(),
-            counters: floor.level.counters.snapshot(),
-            queued: floor.queue.len(),
-            queued_max: QUEUE_MAX,
-            broken: floor.level.is_broken(),
-            load_rate: floor.level.rate.per_second(),
-            load_rate_min: floor.level.config.rate_min.map(ByteSize::bytes),
-            slow: floor.level.is_slow(),
-        };
-        self.floors.iter().map(stats).collect()
+        self.floors.iter().map(Floor::stats).collect()
     }
 }
 
 impl Floor {
+    fn stats(&self) -> TierStats {
+        let Backlog { queued, copying } = self.queue.backlog();
+        TierStats {
+            kind: self.level.tier().kind(),
+            place: self.level.tier().place(),
+            way: self.level.tier().way(),
+            is_shared: self.level.config.is_shared,
+            write_through: self.level.config.write_through.clone(),
+            usage: self.level.tier().usage(),
+            counters: self.level.counters.snapshot(),
+            queued,
+            copying,
+            queued_max: QUEUE_MAX,
+            broken: self.level.is_broken(),
+            load_rate: self.level.rate.per_second(),
+            load_rate_min: self.level.config.rate_min.map(ByteSize::bytes),
+            slow: self.level.is_slow(),
+        }
+    }
+
     /// Waits for the turn of a copy of `len` bytes, which ends with the drop of the permit.
     pub(crate) async fn turn(&self, len: ByteSize) -> SemaphorePermit<'_> {
         let mib = len.bytes().div_ceil(ByteSize::mib(1).bytes());

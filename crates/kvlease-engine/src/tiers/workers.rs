@@ -82,7 +82,7 @@ impl Drop for TierWorkers {
 /// Demotes until the runtime ends.
 async fn demote(shared: Arc<Shared>, floor: Floor) {
     loop {
-        let demotion = floor.queue.pop().await;
+        let (demotion, _copying) = floor.queue.pop().await;
         shared.demote(&floor, demotion).await;
     }
 }

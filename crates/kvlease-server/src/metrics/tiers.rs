@@ -32,6 +32,7 @@ const READINGS: &[Reading] = &[
     Reading { name: "tier_used", help: "Bytes that they take, with what the tier stores beside them", bytes: true, read: |s| Some(s.usage.used?.bytes()) },
     Reading { name: "tier_capacity", help: "Size of the tier", bytes: true, read: |s| Some(s.usage.capacity?.bytes()) },
     Reading { name: "tier_queued", help: "Objects that wait to be copied to the tier", bytes: false, read: |s| Some(s.queued as u64) },
+    Reading { name: "tier_copying", help: "Objects that are being copied to the tier, and do not wait any more", bytes: false, read: |s| Some(s.copying as u64) },
     Reading { name: "tier_broken", help: "1 while the tier is left alone since it fails", bytes: false, read: |s| Some(s.broken.into()) },
     Reading { name: "tier_load_rate_bytes_per_second", help: "Bytes a second of its loads, lately", bytes: false, read: |s| s.load_rate },
     Reading { name: "tier_load_rate_min_bytes_per_second", help: "Bytes a second below which loads are left out, if they ever are", bytes: false, read: |s| s.load_rate_min },
