@@ -3,11 +3,8 @@
 use std::{
     io,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
-    time::Duration,
 };
 
-use anyhow::ensure;
 use kvlease_harness::{
     Endpoint, Payload, object,
     wire::{Reply, Wire},
@@ -23,10 +20,6 @@ const KEYS: usize = 32;
 const LEN_MIN: u64 = 1000;
 const LEN_MAX: u64 = 1 << 20;
 
-/// Reads of an object that does not come, and the time between two: longer than a lease and its grace.
-const LOOKS: u32 = 30;
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
 /// Bucket of all objects.
 const BUCKET: &str = "tiers";
 
@@ -36,6 +29,10 @@ pub(super) struct Client {
     draws: Draws,
     keys: Vec<Known>,
     found: Found,
+    /// Lives of the daemon over this tier.
+    lives: u64,
+    /// Bytes stored over this tier.
+    stored: u64,
 }
 
 /// Knowledge about a key.
@@ -46,7 +43,9 @@ struct Known {
     /// Length of that version.
     len: usize,
     versions: u64,
-    /// Whether the last look found it.
+    /// Life of the daemon in which that version was stored first.
+    since: u64,
+    /// Whether the last look found it, and it did not come back since.
     there: bool,
 }
 
@@ -57,18 +56,28 @@ impl Client {
             version: None,
             len: 0,
             versions: 0,
+            since: 0,
             there: false,
         };
         Self {
             draws: Draws::of(seed, number),
             keys: (0..KEYS).map(known).collect(),
             found: Found::default(),
+            lives: 0,
+            stored: 0,
         }
     }
 
     /// Begins on an empty cache. Versions go on, so that nothing old passes for new.
     pub(super) fn forget_all(&mut self) {
         self.keys.iter_mut().for_each(|known| known.version = None);
+        self.lives = 0;
+        self.stored = 0;
+    }
+
+    /// Bytes that it stored over this tier.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored
     }
 
     /// Takes out the findings so far.
@@ -78,6 +87,7 @@ impl Client {
 
     /// Works until it is stopped or the daemon is gone.
     pub(super) fn work(&mut self, endpoint: &Endpoint, stop: &AtomicBool) {
+        self.lives += 1;
         // The end of the daemon is the end of the work.
         let _ended: io::Result<()> = (|| {
             let mut wire = Wire::try_open(endpoint.address())?;
@@ -98,10 +108,12 @@ impl Client {
         if known.version.is_none() {
             known.versions += 1;
             known.version = Some(known.versions);
+            known.since = self.lives;
             known.len = self.draws.log_between(LEN_MIN, LEN_MAX) as usize;
         }
         let version = known.version.unwrap_or_default();
         let bytes = Payload::new(&known.key, version, known.len).bytes();
+        self.stored += known.len as u64;
         let reply = wire.try_call("PUT", &object(BUCKET, &known.key), &bytes)?;
         self.found.stored += u64::from(reply.status == 200);
         if !matches!(reply.status, 200 | 409 | 507) {
@@ -116,7 +128,8 @@ impl Client {
         let reply = wire.try_call("GET", &object(BUCKET, &known.key), b"")?;
         match reply.status {
             200 => self.check(place, &reply),
-            404 | 504 => self.found.missed += 1,
+            404 => self.found.missed += 1,
+            504 => self.found.late += 1,
             status => self.found.fault(format!("GET of {}: {status}", self.keys[place].key)),
         }
         Ok(reply.status == 200)
@@ -143,8 +156,8 @@ impl Client {
                 self.found.removed += u64::from(reply.status == 200);
                 known.version = None;
             }
-            // It is being loaded.
-            409 => {}
+            // It is being loaded; or a tier may have it still.
+            409 | 503 => {}
             status => self.found.fault(format!("DELETE of {}: {status}", self.keys[place].key)),
         }
         Ok(())
@@ -156,30 +169,29 @@ impl Client {
         for place in 0..KEYS {
             let there = self.read(&mut wire, place)?;
             self.keys[place].there = there;
+            self.found.looked += u64::from(there);
         }
         Ok(())
     }
 
-    /// Reads the keys that the last look found, and returns how many of them are not there any more. A
-    /// load may have to wait until what was leased before the kill is free.
-    pub(super) fn count_lost(&mut self, endpoint: &Endpoint) -> anyhow::Result<u64> {
-        let (mut wire, mut lost, mut looked) = (endpoint.connect()?, 0, 0);
+    /// Reads the keys that were there and did not come back yet, and returns how many are left.
+    pub(super) fn look_again(&mut self, endpoint: &Endpoint) -> anyhow::Result<u64> {
+        let (mut wire, mut left) = (endpoint.connect()?, 0);
         for place in 0..KEYS {
             if self.keys[place].there {
-                looked += 1;
-                let mut there = false;
-                for _ in 0..LOOKS {
-                    there = self.read(&mut wire, place)?;
-                    if there {
-                        break;
-                    }
-                    thread::sleep(LOOK_PAUSE);
-                }
-                lost += u64::from(!there);
+                let is_back = self.read(&mut wire, place)?;
+                self.keys[place].there = !is_back;
+                left += u64::from(!is_back);
             }
         }
-        ensure!(lost <= looked, "no more are lost than there were");
-        self.found.looked += looked;
-        Ok(lost)
+        Ok(left)
+    }
+
+    /// The keys that did not come back, each with its life.
+    pub(super) fn describe_lost(&self) -> impl Iterator<Item = String> {
+        self.keys.iter().filter(|known| known.there).map(|known| {
+            let Known { key, len, since, .. } = known;
+            format!("{key} of {len} bytes, stored in life {since} of {}", self.lives)
+        })
     }
 }

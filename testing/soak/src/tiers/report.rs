@@ -28,12 +28,16 @@ pub struct TiersReport {
     pub looked: u64,
     /// Objects of these that were not there afterwards.
     pub lost: u64,
+    /// Kills of a daemon whose store was in trouble.
+    pub troubles: u64,
     /// Objects stored.
     pub stored: u64,
     /// Objects read, with every byte right.
     pub read: u64,
     /// Reads of objects that were not there.
     pub missed: u64,
+    /// Reads of objects that did not come in time.
+    pub late: u64,
     /// Objects removed.
     pub removed: u64,
     /// The first faults.
@@ -46,6 +50,7 @@ pub(super) struct Found {
     pub(super) stored: u64,
     pub(super) read: u64,
     pub(super) missed: u64,
+    pub(super) late: u64,
     pub(super) removed: u64,
     pub(super) looked: u64,
     faults: Vec<String>,
@@ -66,13 +71,33 @@ impl TiersReport {
     }
 
     pub(super) fn take(&mut self, found: Found) {
-        let Found { stored, read, missed, removed, looked, faults } = found;
+        let Found { stored, read, missed, late, removed, looked, faults } = found;
         self.stored += stored;
         self.read += read;
         self.missed += missed;
+        self.late += late;
         self.removed += removed;
         self.looked += looked;
         self.faults.extend(faults);
+    }
+
+    /// Adds the report of another daemon.
+    pub(super) fn add(&mut self, other: Self) {
+        self.kills += other.kills;
+        self.reboots += other.reboots;
+        self.tiers += other.tiers;
+        self.rests += other.rests;
+        self.troubles += other.troubles;
+        self.lost += other.lost;
+        self.take(Found {
+            stored: other.stored,
+            read: other.read,
+            missed: other.missed,
+            late: other.late,
+            removed: other.removed,
+            looked: other.looked,
+            faults: other.faults,
+        });
     }
 }
 
@@ -84,10 +109,12 @@ impl fmt::Display for TiersReport {
             ("kills", self.kills),
             ("  with a reboot", self.reboots),
             ("  of a daemon at rest", self.rests),
+            ("  of one over a store in trouble", self.troubles),
             ("tiers", self.tiers),
             ("objects stored", self.stored),
             ("objects read, every byte right", self.read),
             ("reads of what was not there", self.missed),
+            ("reads of what did not come in time", self.late),
             ("objects removed", self.removed),
             ("objects that were there at a kill at rest", self.looked),
             ("  and were not there afterwards", self.lost),
