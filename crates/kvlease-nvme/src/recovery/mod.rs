@@ -2,6 +2,7 @@
 
 mod resume;
 mod scan;
+mod used;
 
 use std::{
     fmt, io,
@@ -16,7 +17,7 @@ use kvlease_types::ByteSize;
 use crate::{
     device::Device,
     fingerprint::Secret,
-    format::{BLOCK, index_table::Entry, segment_header},
+    format::{BLOCK, segment_header},
     geometry::Geometry,
     index::Index,
     rewrite::Log,
@@ -24,6 +25,8 @@ use crate::{
     state::State,
     table,
 };
+
+use used::Used;
 
 /// The most threads that read at a start.
 const READERS_MAX: u32 = 8;
@@ -69,18 +72,6 @@ enum Contents {
     Unreadable,
     /// In use.
     Used(Used),
-}
-
-/// Segment that is in use.
-#[derive(Debug)]
-struct Used {
-    segment: u32,
-    sequence: u64,
-    entries: Vec<Entry>,
-    /// Records that are not whole.
-    dropped: u64,
-    /// Whether there is no table: then one is written.
-    has_no_table: bool,
 }
 
 /// Reads the file, seals what was being filled, and starts the next segment if that is little.

@@ -10,7 +10,7 @@ use std::{collections::HashSet, io};
 
 use kvlease_sys::IoBuffer;
 
-use super::Used;
+use super::used::Used;
 use crate::{
     fingerprint::Fingerprint,
     format::{
