@@ -73,6 +73,7 @@ class ConnectorSettings:
         shared_memory_name: str | None = "shared_memory",
         shared_memory_dir: str | None = None,
         socket: str | bool | None = None,
+        index: str | bool | None = None,
         max_concurrent_requests: int = 100,
         max_connections: int = 256,
         max_connections_per_host: int = 128,
@@ -99,6 +100,7 @@ class ConnectorSettings:
         shared_memory_name: str | None = "shared_memory",
         shared_memory_dir: str | None = None,
         socket: str | bool | None = None,
+        index: str | bool | None = None,
         max_concurrent_requests: int = 100,
         max_connections: int = 256,
         max_connections_per_host: int = 128,
@@ -127,6 +129,9 @@ class ConnectorSettings:
     @property
     def socket(self) -> str:
         """The daemon's fast lane: `auto` where it says that it is, `none`, or the socket's path."""
+    @property
+    def index(self) -> bool:
+        """Whether the daemon's published index is read before the daemon is asked."""
     @property
     def daemon_uid(self) -> int | None:
         """The user that runs the daemon; None for this process's own or root."""

@@ -204,6 +204,7 @@ impl Connector {
             ("damaged", stats.corrupt),
             ("too_large", stats.too_large),
             ("http_reads", stats.http_reads),
+            ("index_hits", stats.index_hits),
             ("held", stats.cached_leases),
         ] {
             counts.set_item(name, count)?;

@@ -148,6 +148,12 @@ impl ConnectorSettings {
         }
     }
 
+    /// Whether the daemon's published index is read before the daemon is asked.
+    #[getter]
+    fn index(&self) -> bool {
+        self.settings.index
+    }
+
     /// The user that runs the daemon; None for this process's own or root.
     #[getter]
     fn daemon_uid(&self) -> Option<u32> {

@@ -132,7 +132,7 @@ pub struct StatsReply {
     pub catalog_memory: u64,
     /// The most it may use.
     pub catalog_memory_max: u64,
-    /// Leases granted.
+    /// Leases granted, and reads without a lease by the published index.
     pub hits: u64,
     /// Leases refused since the object was absent.
     pub misses: u64,

@@ -11,8 +11,8 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use rustix::fs::{AtFlags, FsWord, fstatfs, statat};
 
 use crate::{
-    ArenaError, LeaseFence, LinkStatus, Manifest, ManifestFile, ManifestOrigin, Progress,
-    SegmentOptions, Shortfall, StoredManifest, Undo,
+    ArenaError, Incarnation, LeaseFence, LinkStatus, Manifest, ManifestFile, ManifestOrigin,
+    Progress, SegmentOptions, Shortfall, StoredManifest, Undo,
     directory::{Directory, MANIFEST, MANIFEST_NEW},
     huge, link, manifest,
     populate::Population,
@@ -32,6 +32,7 @@ pub struct Arena {
     mapping: Arc<Mapping>,
     population: Population,
     fence: LeaseFence,
+    incarnation: Incarnation,
     segment: Segment,
     reopened: bool,
     // Last, so that the lock is freed after everything else is closed.
@@ -55,8 +56,9 @@ impl Arena {
                 return Err(error);
             }
         };
-        let Opened { segment, reopened, fence, mapping, population } = opened;
-        Ok(Self { mapping: Arc::new(mapping), population, fence, segment, reopened, directory })
+        let Opened { segment, reopened, fence, incarnation, mapping, population } = opened;
+        let mapping = Arc::new(mapping);
+        Ok(Self { mapping, population, fence, incarnation, segment, reopened, directory })
     }
 
     /// Removal of the arena in case that its daemon does not come to serve; `None` for one that an
@@ -127,6 +129,11 @@ impl Arena {
     /// Deadlines of the regions that may be leased.
     pub fn lease_fence(&self) -> &LeaseFence {
         &self.fence
+    }
+
+    /// Word that says which daemon the arena belongs to.
+    pub fn incarnation(&self) -> &Incarnation {
+        &self.incarnation
     }
 
     /// Manifest that an earlier daemon left.
@@ -286,6 +293,7 @@ struct Opened {
     segment: Segment,
     reopened: bool,
     fence: LeaseFence,
+    incarnation: Incarnation,
     mapping: Mapping,
     population: Population,
 }
@@ -303,6 +311,7 @@ impl Opened {
             }
         };
         let fence = LeaseFence::open(directory, segment.capacity, reopened, options.lease_ttl_max)?;
+        let incarnation = Incarnation::open(directory)?;
         let mapping = map(&segment, options)?;
         let heeds_advice = options.huge_pages && huge::on_advice(segment.identity);
         let population = Population::new(&segment.file, segment.capacity, heeds_advice)
@@ -310,7 +319,7 @@ impl Opened {
         if !reopened {
             segment::publish(directory, &segment)?;
         }
-        Ok(Self { segment, reopened, fence, mapping, population })
+        Ok(Self { segment, reopened, fence, incarnation, mapping, population })
     }
 }
 

@@ -10,6 +10,8 @@
 //! | `arena.new` | arena under construction; a killed first start leaves one behind |
 //! | `horizon` | lease fence: until when each region may be leased |
 //! | `horizon.new` | lease fence under construction |
+//! | `incarnation` | epoch of the daemon that the arena belongs to |
+//! | `incarnation.new` | the same under construction |
 //! | `longest` | longest lease that may have been granted |
 //! | `longest.new` | the same under construction |
 //! | `record` | manifest: the objects in the arena |
@@ -29,11 +31,11 @@ use rustix::{
         AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, fstat,
         mkdirat, openat, renameat, statat, unlinkat,
     },
-    io::Errno,
+    io::{Errno, pwrite},
     process::geteuid,
 };
 
-use crate::ArenaError;
+use crate::{ArenaError, file_header::HEADER_LEN};
 
 const PRIVATE_PREFIX: &str = ".kvlease.";
 const PRIVATE_MODE: Mode = Mode::RWXU;
@@ -47,6 +49,10 @@ pub(crate) const ARENA_NEW: &str = "arena.new";
 pub(crate) const LEASE_FENCE: &str = "horizon";
 /// Lease fence under construction.
 pub(crate) const LEASE_FENCE_NEW: &str = "horizon.new";
+/// Epoch of the daemon that the arena belongs to.
+pub(crate) const INCARNATION: &str = "incarnation";
+/// The same under construction.
+pub(crate) const INCARNATION_NEW: &str = "incarnation.new";
 /// Longest lease that may have been granted.
 pub(crate) const LONGEST_LEASE: &str = "longest";
 /// The same under construction.
@@ -58,9 +64,11 @@ pub(crate) const MANIFEST_NEW: &str = "record.new";
 const LOCK: &str = "lock";
 
 /// All files of the private directory.
-const PRIVATE_FILES: [&str; 9] = [
+const PRIVATE_FILES: [&str; 11] = [
     ARENA_NEW,
     ARENA,
+    INCARNATION,
+    INCARNATION_NEW,
     LEASE_FENCE,
     LEASE_FENCE_NEW,
     LONGEST_LEASE,
@@ -170,6 +178,7 @@ impl Directory {
             remove(&self.public, &self.private, &self.private_path);
             return;
         }
+        end_incarnation(&self.private);
         // The lock is what an earlier daemon left, like its directory.
         for file in PRIVATE_FILES.into_iter().filter(|file| *file != LOCK) {
             let _ = unlinkat(&self.private, file, AtFlags::empty());
@@ -212,9 +221,19 @@ fn private_path(dir: &Path, name: &SegmentName) -> PathBuf {
     dir.join(format!("{PRIVATE_PREFIX}{name}"))
 }
 
+/// Tells readers without a lease that the arena has no daemon any more. An error is ignored: a reader
+/// goes on with the bytes of the arena that is removed, to which no daemon writes.
+fn end_incarnation(private: &OwnedFd) {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    if let Ok(file) = openat(private, INCARNATION, flags, Mode::empty()) {
+        let _ = pwrite(file, &[0; 8], HEADER_LEN as u64);
+    }
+}
+
 /// Removes a private directory that this start made. Errors are ignored: the failure to report is
 /// that of the start.
 fn remove(public: &OwnedFd, private: &OwnedFd, path: &Path) {
+    end_incarnation(private);
     for file in PRIVATE_FILES {
         let _ = unlinkat(private, file, AtFlags::empty());
     }

@@ -1,19 +1,13 @@
 //! The daemon's table of generations.
-//!
-//! The table is a memfd of this incarnation, so a restarted daemon has another one, and sparse:
-//! slots that were never used take no memory. Its size is sealed, so that no reader can meet a
-//! `SIGBUS` in it, and, from Linux 5.1 on, every write to it but those of the daemon's own mapping.
 
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use kvlease_sys::{Access, GenerationTable, Word, reopen};
-use rustix::{
-    fs::{MemfdFlags, Mode, SealFlags, fchmod, fcntl_add_seals, ftruncate, memfd_create},
-    io::Errno,
-};
+use kvlease_sys::{Access, GenerationTable, Word};
+
+use crate::sealed;
 
 /// Name of the mapping in `/proc/PID/maps`.
 const NAME: &str = "kvlease-generations";
@@ -36,18 +30,9 @@ impl Generations {
         let slots = slots.max(1);
         let len = slots.checked_mul(GenerationTable::CELL_LEN);
         let len = len.ok_or(io::ErrorKind::InvalidInput)?;
-        let file = memfd_create(NAME, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        // For kernels without the seal against writing: no other process can open it for that.
-        fchmod(&file, Mode::RUSR)?;
-        ftruncate(&file, len)?;
-        let table = GenerationTable::map(file.as_fd(), slots, Access::ReadWrite)?;
-        // Only now: the seal against writing forbids further mappings for writing.
-        let seals = GenerationTable::SIZE_SEALS | SealFlags::SEAL;
-        match fcntl_add_seals(&file, seals | SealFlags::FUTURE_WRITE) {
-            Err(Errno::INVAL) => fcntl_add_seals(&file, seals)?,
-            done => done?,
-        }
-        Ok(Self { table, descriptor: reopen(file.as_fd(), Access::Read)? })
+        let map = |file: BorrowedFd<'_>| GenerationTable::map(file, slots, Access::ReadWrite);
+        let (table, descriptor) = sealed::create(NAME, len, map)?;
+        Ok(Self { table, descriptor })
     }
 
     /// Number of slots.

@@ -10,6 +10,8 @@
 //! * [`Manifest`] keeps through a `kill -9` which objects the arena has.
 //! * [`LeaseFence`] keeps through a `kill -9` which parts of the arena may still be leased.
 //! * [`Generations`] shows readers of other processes whether an object is still where it was.
+//! * [`PublishedIndex`] shows them where the objects are, and [`Incarnation`] whether the arena still
+//!   is that of the daemon that published them.
 //!
 //! Arena bytes are hostile: clients may write to them. Nothing is parsed from them, and a caller
 //! that copies bytes out compares their checksum.
@@ -22,22 +24,27 @@ mod error;
 mod file_header;
 mod generations;
 mod huge;
+mod incarnation;
 mod lease_fence;
 mod limits;
 mod link;
 mod manifest;
 mod options;
 mod populate;
+mod published_index;
+mod sealed;
 mod segment;
 mod undo;
 
 pub use arena::Arena;
 pub use error::ArenaError;
 pub use generations::Generations;
+pub use incarnation::Incarnation;
 pub use lease_fence::{Beyond, LeaseFence, LeaseFenceOrigin, REGION_SIZE};
 pub use limits::{GroupMemory, MemoryLimits};
 pub use link::LinkStatus;
 pub use manifest::{Manifest, ManifestFile, ManifestOrigin, StoredManifest};
 pub use options::{DEFAULT_SEGMENT_MODE, SegmentOptions};
 pub use populate::{Progress, Shortfall};
+pub use published_index::PublishedIndex;
 pub use undo::{Undo, remove_segment};

@@ -119,13 +119,15 @@ pub(crate) struct Objects {
 impl Objects {
     /// Memory per slot, for the accounting; an eighth is growth slack. The ghost is that of the
     /// objects evicted lately, which the catalog keeps no longer than there are slots; the last
-    /// number is the generation in the table for readers of other processes.
+    /// two numbers are the generation in the table for readers of other processes, and the object in
+    /// the published index: a cell, and at most two heads.
     pub(crate) const SLOT_BYTES: usize = size_of::<Entry<Object>>() * 9 / 8
         + NAME_BYTES
         + 2 * Deadlines::ENTRY_BYTES
         + eviction::SLOT_BYTES
         + Ghost::ENTRY_BYTES
-        + size_of::<u64>();
+        + size_of::<u64>()
+        + 80;
 
     /// Memory per bucket beside its name, for the accounting.
     const BUCKET_BYTES: usize = size_of::<Entry<Bucket>>() * 9 / 8 + NAME_BYTES + HEAP_OVERHEAD;

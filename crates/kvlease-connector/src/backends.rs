@@ -77,6 +77,7 @@ impl Backends {
         let is_renewed = match lease {
             Lease::Http(lease) => self.http.renew(lease, ttl).await?,
             Lease::Lane(lease) => self.over(lease.lane()).renew(lease, ttl).await?,
+            Lease::Unleased(_) => false,
         };
         if is_renewed { Ok(()) } else { Err(Error::LeaseEnded { key: key.clone() }) }
     }
@@ -89,19 +90,70 @@ impl Backends {
         }
     }
 
+    /// Objects that the published index names and that can be read without a lease, each in the place
+    /// of its key. Empty without an index.
+    pub(super) fn find_indexed(&self, keys: &[Key]) -> Vec<Option<Lease>> {
+        let Some(lane) = self.indexed_lane() else { return Vec::new() };
+        let find = |key| {
+            let object = lane.find_indexed(key)?;
+            // One that is too large goes the way of all others, which counts it.
+            let accepted = self.terms.config.lease_len_max.is_none_or(|max| object.len() <= max);
+            accepted.then(|| Lease::Unleased(object.into()))
+        };
+        let found: Vec<_> = keys.iter().map(find).collect();
+        self.terms.counters.index_hits.add(found.iter().flatten().count() as u64);
+        found
+    }
+
     /// Which objects exist, without counting.
     pub(super) async fn exists(&self, keys: &[&Key]) -> Answers<bool> {
-        with_fallback!(self, keys.len(), |backend, from| backend.exists(&keys[from..]))
+        let Some(lane) = self.indexed_lane() else { return self.ask_exists(keys).await };
+        let mut found: Answers<bool> = Vec::with_capacity(keys.len());
+        found.extend(keys.iter().map(|key| Ok(self.is_indexed(&lane, key))));
+        let unknown = |place: &usize| matches!(found[*place], Ok(false));
+        let unknown: Vec<usize> = (0..keys.len()).filter(unknown).collect();
+        self.terms.counters.index_hits.add((keys.len() - unknown.len()) as u64);
+        if !unknown.is_empty() {
+            let wanted: Vec<&Key> = unknown.iter().map(|place| keys[*place]).collect();
+            for (place, answer) in unknown.into_iter().zip(self.ask_exists(&wanted).await) {
+                found[place] = answer;
+            }
+        }
+        found
     }
 
     /// How many objects exist before the first one that does not, without counting.
     pub(super) async fn count_prefix(&self, keys: &[Key]) -> Result<usize, Error> {
-        if let Some(lane) = self.lane().await
-            && let Some(count) = lane.count_prefix(keys).await
-        {
-            return count;
+        let indexed = self
+            .indexed_lane()
+            .map_or(0, |lane| keys.iter().take_while(|key| self.is_indexed(&lane, key)).count());
+        self.terms.counters.index_hits.add(indexed as u64);
+        let rest = &keys[indexed..];
+        if rest.is_empty() {
+            return Ok(indexed);
         }
-        self.http.count_prefix(keys).await.unwrap_or(Ok(0))
+        if let Some(lane) = self.lane().await
+            && let Some(count) = lane.count_prefix(rest).await
+        {
+            return Ok(indexed + count?);
+        }
+        Ok(indexed + self.http.count_prefix(rest).await.unwrap_or(Ok(0))?)
+    }
+
+    /// Asks the daemon which objects exist.
+    async fn ask_exists(&self, keys: &[&Key]) -> Answers<bool> {
+        with_fallback!(self, keys.len(), |backend, from| backend.exists(&keys[from..]))
+    }
+
+    /// The open lane, if there is an index to read.
+    fn indexed_lane(&self) -> Option<Lane> {
+        self.lane.open_lane().filter(Lane::has_index)
+    }
+
+    /// Whether the index names an object that a look-up counts.
+    fn is_indexed(&self, lane: &Lane, key: &Key) -> bool {
+        let len_max = self.terms.config.lease_len_max;
+        lane.indexed_len(key).is_some_and(|len| len_max.is_none_or(|max| len <= max))
     }
 
     /// Stores objects, without counting.

@@ -36,6 +36,9 @@ pub struct ConnectorConfig {
     pub copy_threads: NonZeroUsize,
     /// Whether the daemon's fast lane is taken.
     pub socket: SocketChoice,
+    /// Whether objects are looked for in the index that the daemon publishes to clients of its fast
+    /// lane, before it is asked.
+    pub index: bool,
 }
 
 impl ConnectorConfig {
@@ -49,6 +52,7 @@ impl ConnectorConfig {
             lease_len_max: None,
             lease_retention: Duration::from_secs(5),
             socket: SocketChoice::default(),
+            index: true,
             copy_threads: cores.min(const { NonZeroUsize::new(4).expect("4 is not 0") }),
         }
     }

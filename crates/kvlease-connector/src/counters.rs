@@ -37,6 +37,8 @@ pub struct ConnectorStats {
     pub too_large: u64,
     /// Reads that went over HTTP, since no shared memory is configured or can be attached.
     pub http_reads: u64,
+    /// Objects that were found in the daemon's published index, without asking it.
+    pub index_hits: u64,
     /// Leases that are kept for the reads that follow.
     pub cached_leases: u64,
 }
@@ -55,6 +57,7 @@ pub(super) struct Counters {
     pub(super) corrupt: Count,
     pub(super) too_large: Count,
     pub(super) http_reads: Count,
+    pub(super) index_hits: Count,
 }
 
 /// One of them. They order nothing: a snapshot may be of slightly different moments.
@@ -121,6 +124,7 @@ impl Counters {
             corrupt: self.corrupt.get(),
             too_large: self.too_large.get(),
             http_reads: self.http_reads.get(),
+            index_hits: self.index_hits.get(),
             cached_leases: cached_leases as u64,
         }
     }

@@ -8,7 +8,7 @@ use kvlease_types::{ByteSize, Key};
 
 use super::{
     Connector, OpenObject,
-    open::{Opened, open_leased, open_streamed},
+    open::{Hold, Opened, open_shared, open_streamed},
     streamed::Next,
     window::each,
 };
@@ -25,7 +25,7 @@ impl Connector {
     /// Those of [`OpenObject::read_rest`]; [`Error::Closed`].
     pub async fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
         self.ensure_open()?;
-        read_whole(self.open_one(key, 0, Next::ReadNow).await).await
+        read_whole(self.open_one(key, 0, Hold::Unleased, Next::ReadNow).await).await
     }
 
     /// Reads many objects.
@@ -43,7 +43,7 @@ impl Connector {
     /// [`Error::LengthMismatch`] if the buffer has another length; those of [`Self::get`].
     pub async fn get_into(&self, key: &Key, into: ExternalBuffer) -> Result<bool, Error> {
         self.ensure_open()?;
-        read_whole_into(self.open_one(key, 0, Next::ReadNow).await, into).await
+        read_whole_into(self.open_one(key, 0, Hold::Unleased, Next::ReadNow).await, into).await
     }
 
     /// Reads many objects, each into its buffer.
@@ -58,8 +58,8 @@ impl Connector {
         self.read_each(&keys, buffers.into_iter(), read_whole_into).await
     }
 
-    /// Finds an object and reads its first `head_len` bytes, or all if it has fewer. `None` on a
-    /// miss, and for an object that is larger than
+    /// Finds an object, leases it, and reads its first `head_len` bytes, or all if it has fewer. `None`
+    /// on a miss, and for an object that is larger than
     /// [`lease_len_max`](super::ConnectorConfig::lease_len_max).
     ///
     /// # Errors
@@ -67,19 +67,38 @@ impl Connector {
     /// [`Error::OutsideSegment`] and [`Error::LeaseEnded`]; those of any call; [`Error::Closed`].
     pub async fn open(&self, key: &Key, head_len: usize) -> Result<Option<OpenObject>, Error> {
         self.ensure_open()?;
-        self.open_one(key, head_len, Next::ReadLater).await
+        self.open_one(key, head_len, Hold::Leased, Next::ReadLater).await
     }
 
-    /// Finds many objects.
+    /// Finds and leases many objects.
     pub async fn batched_open(
         &self,
         keys: &[Key],
         head_len: usize,
     ) -> Vec<Result<Option<OpenObject>, Error>> {
+        self.open_each(keys, head_len, Hold::Leased).await
+    }
+
+    /// Finds many objects to be read soon. They are not leased if the daemon's published index names
+    /// them: then they have no [view](OpenObject::into_view).
+    pub async fn batched_peek(
+        &self,
+        keys: &[Key],
+        head_len: usize,
+    ) -> Vec<Result<Option<OpenObject>, Error>> {
+        self.open_each(keys, head_len, Hold::Unleased).await
+    }
+
+    async fn open_each(
+        &self,
+        keys: &[Key],
+        head_len: usize,
+        hold: Hold,
+    ) -> Vec<Result<Option<OpenObject>, Error>> {
         if let Some(refused) = self.refused(keys.len()) {
             return refused;
         }
-        let mut opened = open_leased(&self.inner.reads, keys, head_len).await;
+        let mut opened = open_shared(&self.inner.reads, keys, head_len, hold).await;
         if opened.len() < keys.len() {
             let rest = &keys[opened.len()..];
             let open = |key| open_streamed(&self.inner.reads, key, head_len, Next::ReadLater);
@@ -99,7 +118,7 @@ impl Connector {
         while answers.len() < keys.len() {
             let rest = &keys[answers.len()..];
             let window = &rest[..rest.len().min(READ_WINDOW)];
-            let opened = open_leased(&self.inner.reads, window, 0).await;
+            let opened = open_shared(&self.inner.reads, window, 0, Hold::Unleased).await;
             if opened.is_empty() {
                 break;
             }
@@ -115,10 +134,11 @@ impl Connector {
         answers
     }
 
-    async fn open_one(&self, key: &Key, head_len: usize, next: Next) -> Opened {
-        match open_leased(&self.inner.reads, slice::from_ref(key), head_len).await.pop() {
+    async fn open_one(&self, key: &Key, head_len: usize, hold: Hold, next: Next) -> Opened {
+        let reads = &self.inner.reads;
+        match open_shared(reads, slice::from_ref(key), head_len, hold).await.pop() {
             Some(opened) => opened,
-            None => open_streamed(&self.inner.reads, key, head_len, next).await,
+            None => open_streamed(reads, key, head_len, next).await,
         }
     }
 }

@@ -99,12 +99,17 @@ impl LaneManager {
         let started = Instant::now();
         let opened =
             Lane::open_counted(&path, bucket, true, trusted, connections, limit, counts).await;
+        let left = || limit.saturating_sub(started.elapsed());
         let opened = match opened {
-            Ok(lane) => {
-                ensure_announced(lane, client, limit.saturating_sub(started.elapsed())).await
-            }
+            Ok(lane) => ensure_announced(lane, client, left()).await,
             Err(error) => Err(error),
         };
+        if let Ok(lane) = &opened
+            && config.index
+        {
+            // Without the index the daemon is asked for each object.
+            let _ = lane.open_index(left()).await;
+        }
         let mut state = self.lock();
         let lane = match opened {
             Ok(_) if state.closed => None,
@@ -156,8 +161,9 @@ impl LaneManager {
 impl State {
     fn opened(&mut self, path: &Path, lane: Lane) {
         if self.said != Some(Said::Lane) {
-            let path = path.display();
-            self.notices.info(format!("taking the daemon's fast lane, socket=`{path}`"));
+            let (path, index) = (path.display(), if lane.has_index() { "read" } else { "none" });
+            self.notices
+                .info(format!("taking the daemon's fast lane, socket=`{path}` index=`{index}`"));
             self.said = Some(Said::Lane);
         }
         (self.next, self.opened) = (None, Some(Instant::now()));

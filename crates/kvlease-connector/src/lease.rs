@@ -10,7 +10,7 @@ use kvlease_http::Error;
 use kvlease_lane::LaneLease;
 use kvlease_types::Key;
 
-use super::backend::{HttpLease, LeaseGuard};
+use super::backend::{HttpLease, LeaseGuard, UnleasedObject};
 
 /// Lease of either backend.
 #[derive(Debug)]
@@ -19,9 +19,16 @@ pub(super) enum Lease {
     Http(Box<HttpLease>),
     /// Over the fast lane, in an arena that came as a descriptor.
     Lane(LaneLease),
+    /// None: the object was found in the published index, and nothing pins it.
+    Unleased(UnleasedObject),
 }
 
 impl Lease {
+    /// Whether the object stays in place until the lease ends.
+    pub(super) fn pins(&self) -> bool {
+        !matches!(self, Self::Unleased(_))
+    }
+
     /// Checks that all extents lie within the mapping.
     pub(super) fn ensure_bounds(&self, key: &Key) -> Result<(), Error> {
         match self.attachment().measure(self.extents()) {
@@ -68,6 +75,7 @@ impl Deref for Lease {
         match self {
             Self::Http(lease) => lease,
             Self::Lane(lease) => lease,
+            Self::Unleased(object) => object,
         }
     }
 }

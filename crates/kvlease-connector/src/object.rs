@@ -80,11 +80,13 @@ impl OpenObject {
     ///
     /// # Errors
     ///
-    /// The object, unchanged, if it is not in shared memory.
+    /// The object, unchanged, if it is not in shared memory, or not leased.
     pub fn into_view(self) -> Result<View, Box<Self>> {
         match self.source {
-            Source::Leased(lease, _) => Ok(View::new(&self.reading.context, self.key, lease)),
-            Source::Streamed(_) => Err(Box::new(self)),
+            Source::Leased(lease, _) if lease.pins() => {
+                Ok(View::new(&self.reading.context, self.key, lease))
+            }
+            Source::Leased(..) | Source::Streamed(_) => Err(Box::new(self)),
         }
     }
 

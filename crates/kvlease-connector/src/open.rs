@@ -18,14 +18,27 @@ use super::{
 /// Outcome for a key: an open object, or a miss.
 pub(super) type Opened = Result<Option<OpenObject>, Error>;
 
+/// Whether an object has to stay in place while it is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Hold {
+    /// It is leased.
+    Leased,
+    /// It may be found in the published index. If it leaves before it was read, it is leased then.
+    Unleased,
+}
+
 /// Opens and counts the objects that can be leased, or have a cached lease. The answers end with the
 /// first key that nothing can be leased for.
-pub(super) async fn open_leased(
+pub(super) async fn open_shared(
     context: &Arc<ReadContext>,
     keys: &[Key],
     head_len: usize,
+    hold: Hold,
 ) -> Answers<Option<OpenObject>> {
-    let cached = context.cache.take_each(keys);
+    let mut cached = context.cache.take_each(keys);
+    if hold == Hold::Unleased && cached.is_empty() {
+        cached = context.backends.find_indexed(keys);
+    }
     // One call for all keys without a cached lease.
     let mut wanted = Vec::with_capacity(keys.len());
     let is_cached = |place: usize| cached.get(place).is_some_and(Option::is_some);

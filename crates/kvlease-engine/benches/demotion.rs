@@ -27,7 +27,7 @@ use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT, TierConfig};
 use kvlease_nvme::{NvmeConfig, NvmeTier};
-use kvlease_sys::{Access, Mapping};
+use kvlease_sys::{Access, FingerprintKey, Mapping};
 use kvlease_testing::{bytes, median};
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Mode};
 use tempfile::TempDir;
@@ -142,6 +142,7 @@ impl Side {
             reservation_ttl: RESERVATION_TTL_DEFAULT,
             cold: true,
             scrub_rate: None,
+            index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
             tiers,
         };
         let engine = Engine::start(Arena::open(&options).unwrap(), config, Epoch::new(1)).unwrap();

@@ -9,6 +9,7 @@ use std::{
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT};
+use kvlease_sys::FingerprintKey;
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, LeaseId, Mode};
 use tempfile::TempDir;
@@ -76,6 +77,7 @@ fn engine(dir: &TempDir) -> Engine {
         reservation_ttl: RESERVATION_TTL_DEFAULT,
         cold: true,
         scrub_rate: None,
+        index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
         tiers: Vec::new(),
     };
     let arena = Arena::open(&options).expect("there is room in /dev/shm");

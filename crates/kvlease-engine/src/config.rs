@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kvlease_cache::CatalogConfig;
+use kvlease_sys::FingerprintKey;
 use kvlease_types::ByteSize;
 
 use crate::tiers::TierConfig;
@@ -31,6 +32,8 @@ pub struct EngineConfig {
     pub cold: bool,
     /// How many bytes a second the scrubber looks at; `None` for no scrubber.
     pub scrub_rate: Option<ByteSize>,
+    /// Secret of the published index, new for each incarnation.
+    pub index_key: FingerprintKey,
     /// Tiers below the arena, fastest first.
     pub tiers: Vec<TierConfig>,
 }

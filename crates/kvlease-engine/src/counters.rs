@@ -105,5 +105,7 @@ counters! {
     reports_unfounded: Count "Clients' reports of corrupt objects that the daemon found intact",
     reports_ignored: Count "Clients' reports of objects that had left, were reported already, or were too many",
     scrubbed: Bytes "Bytes of objects that the scrubber looked at",
+    index_reads: Count "Reads without a lease, by the published index, as clients report them",
+    objects_unpublished: Count "Objects that the published index had no room for: clients ask for them",
     objects_unrecorded: Count "Objects stored without being recorded, which a restart will not find",
 }

@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
-use kvlease_arena::{Arena, Generations, LinkStatus};
+use kvlease_arena::{Arena, Generations, LinkStatus, PublishedIndex};
 use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo};
 use kvlease_sys::Identity;
 use kvlease_tier::{Page, Presence, Stat};
@@ -101,6 +101,13 @@ impl Engine {
     /// were live.
     pub fn release_all(&self, caller: &Caller) -> Vec<Duration> {
         self.shared.release_all(caller)
+    }
+
+    /// Takes note of reads without a lease, by the published index: `reads` of them, the latest of which
+    /// were of the objects that are named by slot and generation. Returns, in order, which of the
+    /// objects are still there.
+    pub fn note_reads(&self, objects: &[(u32, u64)], reads: u64) -> Vec<bool> {
+        self.shared.note_reads(objects, reads)
     }
 
     /// Moves the deadlines of the caller's live leases to `ttl`, or to the default time, from now.
@@ -358,6 +365,21 @@ impl Engine {
     /// The table in which readers of other processes see the generation of every slot.
     pub fn generations(&self) -> &Generations {
         &self.shared.generations
+    }
+
+    /// Where the objects are, for readers of other processes that make no call.
+    pub fn published_index(&self) -> &PublishedIndex {
+        &self.shared.index
+    }
+
+    /// The word that tells such readers whether the arena is still this daemon's, as an open file to be
+    /// passed to a client.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error, for example when `/proc` is not mounted.
+    pub fn incarnation_descriptor(&self) -> io::Result<OwnedFd> {
+        self.shared.arena.incarnation().share()
     }
 
     /// Checks the public name of the segment now. Returns whether clients can attach.

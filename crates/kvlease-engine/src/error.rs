@@ -16,6 +16,9 @@ pub enum StartError {
     /// The table of generations cannot be made.
     #[error("the table of generations cannot be made: check that /proc is mounted, error=`{0}`")]
     Generations(io::Error),
+    /// The published index cannot be made.
+    #[error("the published index cannot be made: check that /proc is mounted, error=`{0}`")]
+    Index(io::Error),
     /// The system gives no more threads.
     #[error("no thread can be started: raise the limit of processes, error=`{0}`")]
     Thread(#[from] io::Error),

@@ -1,10 +1,11 @@
-//! Required readers of the change log: the table of generations, for readers of other processes,
-//! the manifest, for the daemon's next start, and the queues of tiers that are written through.
+//! Required readers of the change log: the table of generations and the published index, for readers
+//! of other processes, the manifest, for the daemon's next start, and the queues of tiers that are
+//! written through.
 
 use std::sync::Arc;
 
-use kvlease_arena::{Generations, Manifest};
-use kvlease_cache::{CHANGES_MAX, Change, ChangeFeed};
+use kvlease_arena::{Generations, Manifest, PublishedIndex};
+use kvlease_cache::{CHANGES_MAX, Change, ChangeFeed, ChangeKind};
 
 use crate::{counters::Counters, tiers::Tiers};
 
@@ -16,6 +17,7 @@ const FEED_CHANGES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Readers {
     generations: Arc<Generations>,
+    index: Arc<PublishedIndex>,
     manifest: Manifest,
     counters: Arc<Counters>,
     tiers: Arc<Tiers>,
@@ -28,13 +30,14 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn new(
         generations: Arc<Generations>,
+        index: Arc<PublishedIndex>,
         manifest: Manifest,
         counters: Arc<Counters>,
         tiers: Arc<Tiers>,
     ) -> Self {
         let batch = Vec::with_capacity(CHANGES_MAX);
         let feed = ChangeFeed::new(FEED_CHANGES, 1);
-        Self { generations, manifest, counters, tiers, batch, feed }
+        Self { generations, index, manifest, counters, tiers, batch, feed }
     }
 
     /// Applies the changes of the batch, and returns the number of the last one, if there is one.
@@ -53,18 +56,28 @@ impl Readers {
         self.feed.append([change.clone()]);
     }
 
-    /// Applies one change. Of a departure the manifest entry goes first: when the generation is
-    /// cleared, the next start does not find the object either.
+    /// Applies one change. Of a departure the index goes first and the generation last: a reader finds
+    /// nothing without its generation, and when that is cleared, the next start does not find the object
+    /// either.
     pub(crate) fn apply(&mut self, change: &Change) {
-        let slot = change.slot;
-        if change.kind.publishes() {
+        let (slot, kind) = (change.slot, change.kind);
+        if kind.publishes() {
             self.generations.set(slot, change.generation);
             if !self.manifest.insert(slot, &change.object()) {
                 self.counters.objects_unrecorded.increment();
             }
+            if !self.index.publish(slot, &change.object(), kind != ChangeKind::Restored) {
+                self.counters.objects_unpublished.increment();
+            }
+        }
+        if kind == ChangeKind::Verified {
+            self.index.note_verified(slot, &change.object());
+        }
+        if kind.unpublishes() {
+            self.index.withdraw(slot);
         }
         self.tiers.note_change(change);
-        if change.kind.unpublishes() {
+        if kind.unpublishes() {
             self.manifest.delete(slot);
         }
         if change.freed {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_arena::{Arena, ArenaError, Generations, LinkStatus, ManifestFile};
+use kvlease_arena::{Arena, ArenaError, Generations, LinkStatus, ManifestFile, PublishedIndex};
 use kvlease_cache::Catalog;
 use kvlease_types::{ByteSize, Epoch};
 
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     /// Record of the objects, for the next start.
     pub(crate) manifest: Arc<ManifestFile>,
     pub(crate) generations: Arc<Generations>,
+    /// Where the objects are, for readers that make no call.
+    pub(crate) index: Arc<PublishedIndex>,
     /// Whether the kernel gave huge pages for what is populated. Kept, since finding out walks the
     /// page tables.
     pub(crate) huge_pages: AtomicBool,
@@ -74,9 +76,13 @@ impl Shared {
         config: EngineConfig,
         epoch: Epoch,
     ) -> Result<(Arc<Self>, Recovery), StartError> {
+        // Before the first byte is written: readers of an earlier incarnation hold no lease.
+        arena.incarnation().begin(epoch);
         let mut catalog = Catalog::new(config.catalog.clone(), epoch);
         let slots = catalog.slots_max().into();
         let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
+        let index = PublishedIndex::create(slots, config.index_key).map_err(StartError::Index)?;
+        let index = Arc::new(index);
         let counters = Arc::new(Counters::default());
         let started = Instant::now();
         // The old manifest is read before the new one takes its place.
@@ -86,6 +92,7 @@ impl Shared {
         let tiers = Arc::new(Tiers::new(config.tiers.clone()));
         let mut readers = Readers::new(
             Arc::clone(&generations),
+            Arc::clone(&index),
             manifest,
             Arc::clone(&counters),
             Arc::clone(&tiers),
@@ -106,6 +113,7 @@ impl Shared {
             counters,
             manifest: manifest_file,
             generations,
+            index,
             huge_pages: AtomicBool::new(huge_pages),
             unfilled: Arc::default(),
             reserved: Arc::default(),

@@ -96,6 +96,22 @@ impl Connection {
         }
     }
 
+    /// Sends a message that is not answered.
+    pub(super) async fn tell(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>, u64),
+    ) -> Result<(), Fault> {
+        self.out.clear();
+        self.state.write_ended(&mut self.out);
+        // The number of a request that is never sent: no answer has it.
+        write(&mut self.out, 0);
+        self.torn = true;
+        self.stream.write_all(&self.out).await?;
+        self.torn = false;
+        self.out.shrink_to(KEPT_LEN_MAX);
+        Ok(())
+    }
+
     /// Sends the releases that wait, if that can be done at once. `false` if the connection is of no
     /// more use.
     pub(super) fn flush(&mut self) -> bool {

@@ -20,7 +20,8 @@ use super::error::Fault;
 /// Room for the answer to a hello.
 const READ_LEN: usize = 4 << 10;
 
-/// How many descriptors come with it: the arena's and that of the generations.
+/// How many descriptors come with a welcome, those of the arena and of the generations, and with the
+/// answer to an index.
 const DESCRIPTORS: usize = 2;
 
 /// Connection whose daemon has sent its welcome.
@@ -47,26 +48,46 @@ pub(super) async fn greet(
     let mut hello = Vec::new();
     Hello { version: VERSION, writes }.write(&mut hello, 0);
     stream.write_all(&hello).await?;
-    let (mut arrived, mut descriptors) = (Vec::new(), Vec::new());
+    let mut received = Received::default();
     loop {
-        if let Some((frame, len)) = Frame::split(&arrived, ANSWER_LEN_MAX)? {
+        if let Some((frame, len)) = Frame::split(&received.bytes, ANSWER_LEN_MAX)? {
             let welcome = match Answer::decode(&frame)? {
-                Answer::Welcome(welcome) if len == arrived.len() => welcome,
+                Answer::Welcome(welcome) if len == received.bytes.len() => welcome,
                 Answer::Error(failure) => {
                     return Err(Fault::Refused { text: failure.text.to_owned(), closes: true });
                 }
                 _ => return Err(Fault::Protocol("the first answer is no welcome".to_owned())),
             };
-            let descriptors = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors);
-            let [arena, generations] = descriptors.map_err(|came| {
-                Fault::Protocol(format!("the welcome came with `{}` descriptors", came.len()))
-            })?;
+            let [arena, generations] = received.descriptors()?;
             return Ok(Greeted { stream, welcome, arena, generations });
         }
-        let read = || receive(&stream, &mut arrived, &mut descriptors);
-        if stream.async_io(Interest::READABLE, read).await? == 0 {
-            return Err(Fault::closed());
+        received.receive(&stream).await?;
+    }
+}
+
+/// Part of an answer with descriptors that has come.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Received {
+    /// Receives more of it.
+    pub(super) async fn receive(&mut self, stream: &UnixStream) -> Result<(), Fault> {
+        let read = || receive(stream, &mut self.bytes, &mut self.descriptors);
+        match stream.async_io(Interest::READABLE, read).await? {
+            0 => Err(Fault::closed()),
+            _ => Ok(()),
         }
+    }
+
+    /// The descriptors that came with it: as many as an answer has.
+    pub(super) fn descriptors(self) -> Result<[OwnedFd; DESCRIPTORS], Fault> {
+        let descriptors = <[OwnedFd; DESCRIPTORS]>::try_from(self.descriptors);
+        descriptors.map_err(|came| {
+            Fault::Protocol(format!("an answer came with `{}` descriptors", came.len()))
+        })
     }
 }
 

@@ -3,13 +3,13 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use kvlease_attach::TrustedUsers;
+use kvlease_attach::{IndexView, TrustedUsers};
 use kvlease_types::BucketName;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +19,7 @@ use super::{
     error::{Fault, LaneError},
     handshake::{Greeted, greet},
     pool::{Pool, PooledConnection},
+    reads::Reads,
     session::Session,
 };
 
@@ -33,6 +34,10 @@ pub(super) struct LaneCore {
     pub(super) pool: Arc<Pool>,
     pub(super) broken: AtomicBool,
     pub(super) counts: Arc<LaneCounts>,
+    /// The published index, if the daemon passed it.
+    pub(super) index: OnceLock<IndexView>,
+    /// Reads by the index, of which the daemon is to be told.
+    pub(super) reads: Reads,
 }
 
 /// How many leases came over lanes that share these counts, and how many of them have ended.

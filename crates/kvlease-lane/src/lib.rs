@@ -4,6 +4,7 @@
 //! * Objects are written into the arena itself: reserved, filled, committed.
 //! * The arena and the table of generations come as descriptors: no segment's name is needed, and a
 //!   read is validated without a call, by a generation and a deadline.
+//! * Objects that the daemon's published index names are found and read without a call at all.
 //! * Leases and reservations belong to their connection, and end with it.
 //!
 //! A [`Lane`] is about one incarnation of a daemon. Once the socket breaks it is of no more use: the
@@ -19,6 +20,7 @@ mod connection;
 mod connection_state;
 mod error;
 mod handshake;
+mod index;
 mod lane_core;
 mod lease;
 #[cfg(test)]
@@ -26,12 +28,15 @@ mod models;
 mod open;
 mod pool;
 mod put;
+mod reads;
 mod renewals;
+mod report;
 mod session;
 mod sync;
 
 pub use acquire::AcquireOutcome;
 pub use error::LaneError;
+pub use index::IndexedObject;
 pub use lane_core::LaneCounts;
 pub use lease::LaneLease;
 pub use open::{LANE_CONNECTIONS_MAX, Lane};

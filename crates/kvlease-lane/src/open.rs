@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,7 +11,10 @@ use std::{
 
 use kvlease_attach::{Attachment, TrustedUsers};
 use kvlease_types::{BucketName, ByteSize, Epoch};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     connection::Connection,
@@ -19,6 +22,7 @@ use super::{
     handshake::{Greeted, greet},
     lane_core::{LaneCore, LaneCounts},
     pool::Pool,
+    reads::Reads,
     session::Session,
 };
 
@@ -84,6 +88,8 @@ impl Lane {
             pool: Arc::new(Pool::new(permits, connection)),
             broken: AtomicBool::new(false),
             counts,
+            index: OnceLock::new(),
+            reads: Reads::new(Handle::current()),
         };
         Ok(Self { core: Arc::new(core) })
     }

@@ -194,6 +194,17 @@ impl Entry<'_> {
         }
     }
 
+    /// Whether the daemon's published index is read.
+    pub(super) fn index(&self) -> Result<bool, AdapterError> {
+        match self.value {
+            None | Some(Value::Null | Value::Bool(true)) => Ok(true),
+            Some(Value::Bool(false)) => Ok(false),
+            Some(Value::Str(text)) if text.eq_ignore_ascii_case(AUTO) => Ok(true),
+            Some(Value::Str(text)) if text.eq_ignore_ascii_case(NONE) => Ok(false),
+            Some(value) => Err(self.refused(value, "give auto or none")),
+        }
+    }
+
     /// The number of a user, if there is one. Root is user 0.
     pub(super) fn user(&self) -> Result<Option<u32>, AdapterError> {
         let Some(value) = self.value.filter(|value| **value != Value::Null) else {

@@ -122,6 +122,7 @@ fn common(
             .segment(keys::DEFAULT_SHARED_MEMORY_NAME)?,
         shared_memory_dir: reader.own(keys::SHARED_MEMORY_DIR).path()?,
         socket: reader.own(keys::SOCKET).socket()?,
+        index: reader.own(keys::INDEX).index()?,
         daemon_uid: reader.own(keys::DAEMON_UID).user()?,
         max_concurrent_requests: count(
             keys::MAX_CONCURRENT_REQUESTS,

@@ -28,6 +28,8 @@ pub struct Settings {
     pub shared_memory_dir: Option<PathBuf>,
     /// Whether the daemon's fast lane is taken, and where it is.
     pub socket: SocketChoice,
+    /// Whether the daemon's published index is read before the daemon is asked.
+    pub index: bool,
     /// The user that runs the daemon, or `None` for this process's own or root.
     pub daemon_uid: Option<u32>,
     /// The most calls under way at a time.
@@ -78,6 +80,7 @@ impl Settings {
 
         let mut config = ConnectorConfig::new(client);
         config.socket = self.socket.clone();
+        config.index = self.index;
         config.lease_wait = Duration::from_millis(self.lease_wait_ms);
         // A positive time to live stays positive, however short.
         let lease_ttl = Duration::try_from_secs_f64(self.lease_ttl_s).unwrap_or(Duration::MAX);

@@ -66,6 +66,7 @@ fn the_connector_is_told_every_limit() {
         ("kvlease_shared_memory_dir", "/run/shm".into()),
         ("kvlease_tls_ca_file", "/etc/ca.pem".into()),
         ("kvlease_socket", "/run/kvlease/daemon.sock".into()),
+        ("kvlease_index", "none".into()),
         ("kvlease_daemon_uid", 1_234_u64.into()),
     ]);
     let config = settings(&context).unwrap().connector_config();
@@ -86,6 +87,26 @@ fn the_connector_is_told_every_limit() {
     assert_eq!(config.lease_retention, config.lease_ttl, "never longer than the lease lives");
     assert_eq!(config.copy_threads.get(), 2);
     assert_eq!(config.socket, SocketChoice::At("/run/kvlease/daemon.sock".into()));
+    assert!(!config.index);
+}
+
+#[test]
+fn the_published_index_is_read_unless_the_configuration_says_otherwise() {
+    let index = |value: Value| {
+        let settings = mp(&[("index", value)]);
+        settings.map(|settings| settings.connector_config().index)
+    };
+    assert!(settings(&ConnectorContext::new(URL)).unwrap().connector_config().index);
+    for value in [Value::Null, true.into(), "auto".into(), "AUTO".into()] {
+        assert!(index(value).unwrap());
+    }
+    for value in [Value::from(false), "none".into(), "None".into()] {
+        assert!(!index(value).unwrap());
+    }
+    for value in [Value::from(1_u64), "".into(), "off".into(), list()] {
+        let error = index(value).unwrap_err().to_string();
+        assert!(error.contains("give auto or none") && error.contains("index=`"), "{error}");
+    }
 }
 
 #[test]
@@ -408,6 +429,7 @@ fn no_value_and_no_url_makes_the_adapter_panic() {
         "use_https",
         "max_lease_size_mb",
         "socket",
+        "index",
     ];
     let mut taken = 0;
     for _ in 0..50_000 {

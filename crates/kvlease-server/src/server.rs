@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,7 +12,7 @@ use std::{
 use kvlease_arena::{Arena, Beyond, MemoryLimits, SegmentOptions, Undo};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig, TierConfig};
-use kvlease_sys::{boot_time, boot_time_shift_nanos};
+use kvlease_sys::{FingerprintKey, boot_time, boot_time_shift_nanos};
 use kvlease_types::{ByteSize, Epoch};
 use tokio::{
     net::TcpListener,
@@ -99,10 +100,11 @@ impl Server {
         let epoch = new_epoch();
         let catalog_memory = fit_memory(&arena, &config, &MemoryLimits::default());
         let tiers = tiers::open(&config)?;
-        let engine_config = engine_config(&config, &arena, catalog_memory, tiers);
+        let random = |source| ServeError::System { what: "random bytes", source };
+        let index_key = index_key().map_err(random)?;
+        let engine_config = engine_config(&config, &arena, catalog_memory, index_key, tiers);
         let budget = connection_memory(&config, &engine_config.catalog);
         let engine = Engine::start(arena, engine_config, epoch)?;
-        let random = |source| ServeError::System { what: "random bytes", source };
         let context =
             Context::new(engine, config, epoch, socket_path.as_deref(), budget).map_err(random)?;
         let context = Arc::new(context);
@@ -295,6 +297,7 @@ fn engine_config(
     config: &Config,
     arena: &Arena,
     catalog_memory: ByteSize,
+    index_key: FingerprintKey,
     tiers: Vec<TierConfig>,
 ) -> EngineConfig {
     let capacity = arena.capacity();
@@ -322,8 +325,16 @@ fn engine_config(
         reservation_ttl: config.reservation_ttl,
         cold: config.cold,
         scrub_rate: config.scrub_rate,
+        index_key,
         tiers,
     }
+}
+
+/// A secret of this incarnation: clients choose names, and must not find two with one fingerprint.
+fn index_key() -> io::Result<FingerprintKey> {
+    let mut key = [0; FingerprintKey::LEN];
+    getrandom::fill(&mut key)?;
+    Ok(FingerprintKey::new(key))
 }
 
 /// An epoch that no other incarnation on this machine has: they hold the segment one after the

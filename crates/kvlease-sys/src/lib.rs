@@ -22,10 +22,12 @@ mod digest;
 mod external;
 #[cfg(feature = "python")]
 mod external_python;
+mod fingerprint;
 mod generations;
 mod guard;
 mod heap;
 mod identity;
+mod index_table;
 mod io_buffer;
 #[cfg(feature = "python")]
 mod mapped_python;
@@ -42,9 +44,11 @@ pub use clock::{boot_id, boot_time, boot_time_shift_nanos};
 pub use descriptor::reopen;
 pub use digest::Digest;
 pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
+pub use fingerprint::{Fingerprint, FingerprintKey, KeyFingerprints};
 pub use generations::GenerationTable;
 pub use heap::trim_heap;
 pub use identity::Identity;
+pub use index_table::{IndexCell, IndexTable};
 pub use io_buffer::IoBuffer;
 #[cfg(feature = "python")]
 pub use mapped_python::MappedBytes;
@@ -53,4 +57,4 @@ pub use process::{OfProcess, process_id};
 pub use ring::{Ring, RingCompletion, RingWaker};
 pub use sigbus::explain_sigbus;
 pub use sockopt::set_receive_low_water;
-pub use words::Word;
+pub use words::{Cell, Word};

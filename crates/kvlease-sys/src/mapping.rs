@@ -17,7 +17,11 @@ use rustix::{
     mm::{self, MapFlags, ProtFlags, madvise, mmap, munmap},
 };
 
-use crate::{Access, Digest, copy, guard::Guard, words::Word};
+use crate::{
+    Access, Digest, copy,
+    guard::Guard,
+    words::{CELL_WORDS, Cell, Word},
+};
 
 /// Size of a memory page, in bytes: the unit of an arena's size.
 pub const PAGE: u64 = 4096;
@@ -173,6 +177,20 @@ impl Mapping {
         // the mapping begins at a page. `Word` accesses it atomically, and refuses to write to it
         // if the mapping is read-only.
         Word::new(unsafe { AtomicU64::from_ptr(place.cast()) }, self.access)
+    }
+
+    /// The cell at offset `at`.
+    ///
+    /// # Panics
+    ///
+    /// If it is outside, or `at` is not a multiple of its length.
+    pub fn cell(&self, at: Offset) -> Cell<'_> {
+        assert!(at.bytes().is_multiple_of(Cell::LEN), "cells are aligned, at=`{at}`");
+        let place = self.place(Extent::new(at, ByteSize::new(Cell::LEN)));
+        // SAFETY: the cell is inside a mapping that lives as long as `self`. It is aligned, since
+        // the mapping begins at a page, and an array of atomic words has the layout of the words.
+        // `Cell` accesses each of them atomically, and refuses to write if the mapping is read-only.
+        Cell::new(unsafe { &*place.cast::<[AtomicU64; CELL_WORDS]>() }, self.access)
     }
 
     /// Gives the kernel advice about a part of the mapping.
@@ -342,6 +360,9 @@ mod tests {
         }
         assert!(panics(|| mapping.copy_out(extent(0, 2), &mut [0; 3], None)));
         assert!(panics(|| _ = mapping.word(Offset::new(4))), "a word that is not aligned");
+        for at in [8, LEN, u64::MAX - 63] {
+            assert!(panics(|| _ = mapping.cell(Offset::new(at))), "cell at {at}");
+        }
         let mut all = vec![1; LEN as usize];
         mapping.copy_out(extent(0, LEN), &mut all, None);
         assert_eq!(all, vec![0; LEN as usize]);
@@ -363,6 +384,7 @@ mod tests {
             assert!(panics(|| write(word)), "write {which}");
         }
         assert_eq!((word.load(), word.generation()), (0, 0));
+        assert!(panics(|| mapping.cell(Offset::new(0)).write(&[1; 7])));
         file.write_all_at(&7_u64.to_ne_bytes(), 8).unwrap();
         assert_eq!((word.load(), word.generation()), (7, 7));
     }

@@ -30,7 +30,7 @@ impl fmt::Display for Offset {
 ///
 /// The length of an object's extent is exact: the last one ends where the object ends, not at a
 /// page boundary.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Extent {
     /// Start of the run.
     pub offset: Offset,

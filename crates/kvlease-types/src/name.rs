@@ -100,7 +100,7 @@ impl fmt::Display for Key {
 }
 
 /// XXH3-64 with seed 0 of an object's bytes, in their order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Checksum(u64);
 
 impl Checksum {

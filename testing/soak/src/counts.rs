@@ -40,6 +40,7 @@ counts! {
     Busy "busy" "removals refused because the object was pending",
     Leased "leased" "leases granted",
     LeasedLane "leased_lane" "leases granted over the fast lane",
+    Indexed "indexed" "objects found in the published index, without a lease",
     Missed "missed" "lease requests that found nothing",
     Copied "copied" "copies out of shared memory that ended within their lease",
     CopiedAgain "copied_again" "further copies under a lease that was held meanwhile",

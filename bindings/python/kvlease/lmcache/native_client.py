@@ -64,6 +64,8 @@ class Arguments(TypedDict, total=False):
     # The daemon's fast lane: None or `auto` where the daemon says that it is, False or `none`, or
     # the socket's path.
     socket: str | bool | None
+    # Whether the daemon's published index is read: None or `auto`, or False or `none`.
+    index: str | bool | None
     # The user that runs the daemon, if it is neither this process's own nor root.
     daemon_uid: int | None
 

@@ -75,7 +75,7 @@ impl Operation {
     pub(super) async fn run(self, connector: Connector) -> Outcome {
         match self {
             Self::Open { keys, head_len } => {
-                Outcome::Objects(connector.batched_open(&keys, head_len).await)
+                Outcome::Objects(connector.batched_peek(&keys, head_len).await)
             }
             Self::Exists { keys } => Outcome::Flags(connector.batched_exists(&keys).await),
             Self::Lookup { keys } => Outcome::Count(connector.lookup_prefix(&keys).await),

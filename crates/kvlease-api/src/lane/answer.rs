@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    done::Statuses, failure::Failure, frame::Frame, hello::Welcome, kind::Kind, leases::Leases,
-    malformed::Malformed, reader::Reader, reservations::Reservations,
+    done::Statuses, failure::Failure, frame::Frame, hello::Welcome, index::Indexed, kind::Kind,
+    leases::Leases, malformed::Malformed, reader::Reader, reservations::Reservations,
 };
 
 /// Answer of the daemon, as a client reads it.
@@ -25,6 +25,8 @@ pub enum Answer<'a> {
     },
     /// To a reserve.
     Reservations(Reservations<'a>),
+    /// To an index.
+    Indexed(Indexed),
     /// The request was refused as a whole.
     Error(Failure<'a>),
 }
@@ -51,6 +53,7 @@ impl<'a> Answer<'a> {
                 Self::Renewed { ttl, statuses: Statuses::decode(reader, count)? }
             }
             Kind::Reservations => Self::Reservations(Reservations::decode(reader)?),
+            Kind::Indexed => Self::Indexed(Indexed::decode(reader)?),
             Kind::Error => Self::Error(Failure::decode(reader)?),
             _ => return Err(unknown),
         })

@@ -76,6 +76,6 @@ impl<'o> IdsWriter<'o> {
     }
 }
 
-fn flags(silent: bool) -> u16 {
+pub(super) fn flags(silent: bool) -> u16 {
     if silent { SILENT } else { 0 }
 }

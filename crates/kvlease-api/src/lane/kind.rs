@@ -21,6 +21,10 @@ numbered! {
         Commit = 8 "COMMIT",
         /// Discard what was written.
         Abort = 9 "ABORT",
+        /// Ask for the published index.
+        Index = 10 "INDEX",
+        /// Say which objects were read without a lease.
+        Used = 11 "USED",
         /// The answer to a hello.
         Welcome = 129 "WELCOME",
         /// The answer to an acquire.
@@ -31,6 +35,8 @@ numbered! {
         Renewed = 132 "RENEWED",
         /// The answer to a reserve.
         Reservations = 133 "RESERVATIONS",
+        /// The answer to an index.
+        Indexed = 134 "INDEXED",
         /// The request was refused as a whole.
         Error = 255 "ERROR",
     }

@@ -9,6 +9,7 @@ use super::{
     frame::Frame,
     hello::{Hello, requested_ttl},
     ids::{Ids, SILENT},
+    index::Used,
     kind::Kind,
     malformed::Malformed,
     names::{Keys, bucket, mode, mode_number},
@@ -52,6 +53,10 @@ pub enum Request<'a> {
         /// Whether the client wants no answer.
         silent: bool,
     },
+    /// Pass the published index.
+    Index,
+    /// Take note of what was read without a lease.
+    Used(Used<'a>),
 }
 
 /// An acquire.
@@ -86,9 +91,9 @@ impl<'a> Request<'a> {
         let reader = Reader::new(frame.payload);
         let unknown = Malformed::Kind { kind: frame.kind };
         let kind = frame.kind().ok_or(unknown)?;
-        // Flags belong to kinds: only these two can be silent.
+        // Flags belong to kinds: only these can be silent.
         let flags_known = match kind {
-            Kind::Release | Kind::Abort => SILENT,
+            Kind::Release | Kind::Abort | Kind::Used => SILENT,
             _ => 0,
         };
         if frame.flags & !flags_known != 0 {
@@ -111,6 +116,11 @@ impl<'a> Request<'a> {
             Kind::Reserve => Self::Reserve(Reserve::decode(reader)?),
             Kind::Commit => Self::Commit(Commits::decode(reader)?),
             Kind::Abort => Self::Abort { ids: ids(reader)?, silent },
+            Kind::Index => {
+                reader.end()?;
+                Self::Index
+            }
+            Kind::Used => Self::Used(Used::decode(reader, silent)?),
             // The remaining kinds are answers.
             _ => return Err(unknown),
         })

@@ -17,11 +17,14 @@ pub(crate) fn file(kind: Kind) -> &'static str {
         Kind::Reserve => include_str!("golden/reserve.hex"),
         Kind::Commit => include_str!("golden/commit.hex"),
         Kind::Abort => include_str!("golden/abort.hex"),
+        Kind::Index => include_str!("golden/index.hex"),
+        Kind::Used => include_str!("golden/used.hex"),
         Kind::Welcome => include_str!("golden/welcome.hex"),
         Kind::Leases => include_str!("golden/leases.hex"),
         Kind::Done => include_str!("golden/done.hex"),
         Kind::Renewed => include_str!("golden/renewed.hex"),
         Kind::Reservations => include_str!("golden/reservations.hex"),
+        Kind::Indexed => include_str!("golden/indexed.hex"),
         Kind::Error => include_str!("golden/error.hex"),
     }
 }

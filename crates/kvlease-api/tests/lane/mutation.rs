@@ -60,6 +60,8 @@ fn request(frame: &Frame<'_>) -> Option<usize> {
         Request::Reserve(reserve) => {
             reserve.objects.map(|object| assert!(!object.key.is_empty())).count()
         }
+        Request::Index => 0,
+        Request::Used(used) => used.objects.map(std::hint::black_box).count(),
         Request::Commit(commits) => commits.map(std::hint::black_box).count(),
     })
 }
@@ -67,7 +69,7 @@ fn request(frame: &Frame<'_>) -> Option<usize> {
 /// How many items the answer has, having read each of them and all extents.
 fn answer(frame: &Frame<'_>) -> Option<usize> {
     Some(match Answer::decode(frame).ok()? {
-        Answer::Welcome(_) => 1,
+        Answer::Welcome(_) | Answer::Indexed(_) => 1,
         Answer::Leases(leases) => leases
             .map(|record| match record {
                 LeaseRecord::Granted(grant, extents) => {

@@ -12,7 +12,10 @@ use kvlease_types::Checksum;
 
 use crate::{
     golden::golden,
-    samples::{COMMITS, KEYS, REQUEST, REQUESTED, SEQUENCES, TTL, WELCOME, bucket, extent, grants},
+    samples::{
+        COMMITS, INDEXED, KEYS, READS, REQUEST, REQUESTED, SEQUENCES, TTL, USED, WELCOME, bucket,
+        extent, grants,
+    },
 };
 
 /// The one frame that these bytes are.
@@ -53,6 +56,11 @@ fn the_daemon_reads_every_golden_request() {
             }
             Request::Commit(commits) => assert!(commits.eq(COMMITS)),
             Request::Abort { ids, silent } => assert!(ids.eq([3]) && !silent),
+            Request::Index => {}
+            Request::Used(used) => {
+                assert_eq!((used.reads, used.silent), (READS, true));
+                assert!(used.objects.eq(USED));
+            }
         }
         Answer::decode(&frame).unwrap_err();
     }
@@ -104,6 +112,7 @@ fn a_client_reads_every_golden_answer() {
                 };
                 assert_eq!(extents.count(), 0);
             }
+            Answer::Indexed(indexed) => assert_eq!(indexed, INDEXED),
             Answer::Error(failure) => {
                 let text = "the payload is too short";
                 assert_eq!(failure, Failure { code: FailureCode::Malformed, text });

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kvlease_api::lane::{
-    Commit, CommitWriter, DoneStatus, Failure, FailureCode, Hello, IdsWriter, KeysWriter, Kind,
-    LeaseGrant, LeaseStatus, LeasesWriter, Mode, RequestedObject, ReservationsWriter,
-    ReserveStatus, ReserveWriter, VERSION, Welcome, write_done, write_failure, write_renewed,
+    Commit, CommitWriter, DoneStatus, Failure, FailureCode, Hello, IdsWriter, Indexed, KeysWriter,
+    Kind, LeaseGrant, LeaseStatus, LeasesWriter, Mode, RequestedObject, ReservationsWriter,
+    ReserveStatus, ReserveWriter, UsedWriter, VERSION, Welcome, write_done, write_failure,
+    write_index, write_renewed,
 };
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, Offset};
 
@@ -41,6 +42,12 @@ pub(crate) const WELCOME: Welcome = Welcome {
     frame_len_max: 1 << 20,
     slots: 100_000,
 };
+
+pub(crate) const INDEXED: Indexed = Indexed { secret: *b"0123456789abcdef", slots: 100_000 };
+
+/// Reads that the sample of a report counts, and the objects that it names.
+pub(crate) const READS: u64 = 1_000;
+pub(crate) const USED: [(u32, u64); 2] = [(5, 41), (9, 43)];
 
 pub(crate) const TTL: Duration = Duration::from_secs(30);
 
@@ -99,6 +106,12 @@ pub(crate) fn sample(kind: Kind) -> Vec<u8> {
             assert_eq!(frame.finish(), 2);
         }
         Kind::Abort => ids(IdsWriter::abort(&mut out, REQUEST, false), &[3]),
+        Kind::Index => write_index(&mut out, REQUEST),
+        Kind::Used => {
+            let mut frame = UsedWriter::begin(&mut out, REQUEST, READS, true);
+            USED.iter().for_each(|(slot, generation)| frame.push(*slot, *generation).unwrap());
+            assert_eq!(frame.finish(), USED.len());
+        }
         Kind::Welcome => WELCOME.write(&mut out, REQUEST),
         Kind::Leases => return leases(),
         Kind::Done => write_done(&mut out, REQUEST, DoneStatus::ALL),
@@ -113,6 +126,7 @@ pub(crate) fn sample(kind: Kind) -> Vec<u8> {
             frame.granted(2, &[]);
             frame.finish();
         }
+        Kind::Indexed => INDEXED.write(&mut out, REQUEST),
         Kind::Error => {
             let text = "the payload is too short";
             let failure = Failure { code: FailureCode::Malformed, text };

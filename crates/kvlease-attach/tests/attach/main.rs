@@ -6,4 +6,5 @@ mod attachment;
 mod descriptor;
 mod fixture;
 mod generations;
+mod index;
 mod object_copy;

@@ -80,6 +80,19 @@ impl Catalog {
         Ok(self.grant(caller, slot, ttl, now))
     }
 
+    /// Notes that the object of a slot was read without a lease, by a reader that found it in the
+    /// published index. Returns its extents; `None` if it has left meanwhile.
+    pub fn note_read(&mut self, slot: u32, generation: u64) -> Option<&Extents> {
+        if !self.is_sealed(slot, generation) {
+            return None;
+        }
+        if self.objects[slot].victim {
+            self.spare_victim(slot);
+        }
+        self.policy.touch(slot);
+        Some(&self.objects[slot].extents)
+    }
+
     /// Reason why this caller gets no further lease, when some of the leases that are due were ended
     /// for it.
     fn refusal(&mut self, caller: &Caller, now: Timestamp) -> Option<Miss> {

@@ -54,9 +54,10 @@ impl Catalog {
         if !self.is_sealed(slot, generation) {
             return false;
         }
-        let object = &mut self.objects[slot];
-        self.unverified -= u64::from(!object.verified);
-        object.verified = true;
+        if !std::mem::replace(&mut self.objects[slot].verified, true) {
+            self.unverified -= 1;
+            self.append_change(slot, ChangeKind::Verified, false);
+        }
         true
     }
 

@@ -1,6 +1,7 @@
 //! Change log: every change of what the catalog publishes, numbered, for readers outside of it.
 //!
-//! The catalog appends a [`Change`] when an object is sealed or restored, when it leaves, and when
+//! The catalog appends a [`Change`] when an object is sealed or restored, when the bytes of a restored
+//! one were verified, when it leaves, and when
 //! the last reader of one that had left is gone. Its user takes the changes in batches
 //! ([`Catalog::take_changes`](crate::Catalog::take_changes)), gives the catalog's mutex back, applies
 //! them in their order to the required readers (the manifest and the table of generations), and
@@ -16,8 +17,8 @@
 //!   tenant only after the change with [`freed`](Change::freed) of that object was acknowledged. So
 //!   its manifest entry is deleted and its generation cleared before anything else is written there,
 //!   however far the readers lag behind, and whenever the process ends.
-//! * **Order.** Changes are in the order in which they took effect. For one slot that is: `Sealed` or
-//!   `Restored`; then one departure (`Removed`, `Evicted`, `Corrupt`); then, if the object was still
+//! * **Order.** Changes are in the order in which they took effect. For one slot that is: `Sealed`, or
+//!   `Restored` and at some time `Verified`; then one departure (`Removed`, `Evicted`, `Corrupt`); then, if the object was still
 //!   read at that time, `Freed`. The next object in the slot begins behind that.
 //! * **Visible before applied.** A sealed object can be acquired before its change was applied. A
 //!   user that answers others drains first: then whatever an answer says is in the manifest, and
@@ -80,6 +81,8 @@ pub enum ChangeKind {
     Sealed,
     /// The object was taken over from an earlier incarnation: it is published.
     Restored,
+    /// The bytes of an object that was taken over were found to match its checksum.
+    Verified,
     /// The object was removed by request.
     Removed,
     /// The object was evicted to make room.

@@ -239,6 +239,7 @@ impl Run {
                 self.remembered.remove(&name);
             }
             ChangeKind::Restored => unreachable!("restored objects are reported at once"),
+            ChangeKind::Verified => unreachable!("no object is verified here"),
             // The operation has told the model.
             ChangeKind::Removed | ChangeKind::Corrupt => {
                 self.chosen.remove(&change.generation);

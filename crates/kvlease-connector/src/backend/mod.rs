@@ -5,9 +5,11 @@
 
 mod api;
 mod http;
+mod index;
 mod lane;
 mod lane_put;
 
 pub use api::{Answers, Backend, LeaseGuard, PartialAnswers};
 pub use http::{HttpBackend, HttpLease};
+pub use index::UnleasedObject;
 pub use lane::LaneBackend;

@@ -7,6 +7,7 @@
 mod acquire;
 mod commit;
 mod exists;
+mod note_reads;
 mod part;
 mod release;
 mod remove;

@@ -111,7 +111,7 @@ impl World {
                 assert!(self.stored.remove(&key).is_some(), "it was there");
             }
             ChangeKind::Corrupt | ChangeKind::Restored => unreachable!("no such change was made"),
-            ChangeKind::Freed => {}
+            ChangeKind::Freed | ChangeKind::Verified => {}
         }
     }
 

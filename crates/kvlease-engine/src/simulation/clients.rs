@@ -1,10 +1,11 @@
 //! Operations that clients are in the middle of.
 
-use std::{fs::File, os::unix::fs::FileExt};
+use std::{fs::File, os::unix::fs::FileExt, sync::Arc};
 
 use kvlease_sys::Digest;
 use kvlease_types::{Checksum, Extent, LeaseId, Offset, Timestamp};
 
+use super::peeks::Views;
 use crate::{Put, Reservation};
 
 /// An object on its way in.
@@ -58,32 +59,49 @@ impl Fill {
 pub(super) struct Reader {
     pub(super) lease: LeaseId,
     pub(super) version: u64,
-    pub(super) extents: Vec<Extent>,
     pub(super) checksum: Checksum,
     /// Time until which the bytes that it reads must not change.
     pub(super) until: Timestamp,
-    /// Bytes that it has copied so far.
-    pub(super) copied: Vec<u8>,
+    pub(super) copy: Copy,
 }
 
-impl Reader {
+/// A client that reads what it found in the published index.
+#[derive(Debug)]
+pub(super) struct Peeker {
+    pub(super) views: Arc<Views>,
+    pub(super) slot: u32,
+    pub(super) generation: u64,
+    pub(super) version: u64,
+    pub(super) checksum: Checksum,
+    pub(super) copy: Copy,
+}
+
+/// A copy that is made piece by piece.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) extents: Vec<Extent>,
+    /// Bytes that were copied so far.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Copy {
     /// Copies up to `len` bytes more. Returns whether that was all.
     pub(super) fn copy(&mut self, segment: &File, len: usize) -> bool {
         let total: u64 = self.extents.iter().map(|extent| extent.len.bytes()).sum();
-        let end = (self.copied.len() + len).min(total as usize);
+        let end = (self.bytes.len() + len).min(total as usize);
         let mut start = 0;
         for extent in &self.extents {
             let stop = start + extent.len.bytes() as usize;
-            let (from, to) = (self.copied.len().max(start), end.min(stop));
+            let (from, to) = (self.bytes.len().max(start), end.min(stop));
             if from < to {
                 let mut piece = vec![0; to - from];
                 let at = extent.offset.bytes() + (from - start) as u64;
                 segment.read_exact_at(&mut piece, at).unwrap();
-                self.copied.extend(piece);
+                self.bytes.extend(piece);
             }
             start = stop;
         }
-        self.copied.len() as u64 == total
+        self.bytes.len() as u64 == total
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One thread plays everybody: uploads that are slow or die, clients that write into the arena by
 //! themselves and go on when their daemon is gone, readers that copy one half now and the other
-//! later, operators, a fault that flips bits, and the daemon, which is killed and started again.
+//! later, readers without a lease, operators, a fault that flips bits, and the daemon, which is killed and started again.
 //! Time passes only between operations, now and then by a leap. Engine, catalog, arena, lease fence and
 //! manifest are the real ones.
 //!
@@ -15,6 +15,7 @@
 
 mod changes;
 mod clients;
+mod peeks;
 mod reads;
 mod world;
 mod writes;

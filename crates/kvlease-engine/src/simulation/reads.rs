@@ -7,7 +7,7 @@ use kvlease_testing::bytes;
 use kvlease_types::{Epoch, Miss, Mode};
 
 use super::{
-    clients::Reader,
+    clients::{Copy, Reader},
     world::{BUCKET, CALLER, GRACE, LEN_MAX, Stored, TTL, World},
 };
 use crate::{
@@ -47,10 +47,9 @@ impl World {
         self.readers.push(Reader {
             lease: lease.id,
             version,
-            extents: lease.extents.to_vec(),
             checksum: lease.checksum,
             until: lease.deadline.after(GRACE),
-            copied: Vec::new(),
+            copy: Copy { extents: lease.extents.to_vec(), bytes: Vec::new() },
         });
         self.seen.leased += 1;
         grants.deliver();
@@ -58,13 +57,13 @@ impl World {
 
     pub(super) fn go_on_reading(&mut self) {
         let Some(mut reader) = self.draws.take(&mut self.readers) else { return };
-        let all = reader.copy(&self.segment, self.draws.below(LEN_MAX / 8) as usize);
+        let all = reader.copy.copy(&self.segment, self.draws.below(LEN_MAX / 8) as usize);
         if now() >= reader.until {
             // Too late: it has to throw away what it copied.
             return;
         }
-        let whole = bytes(reader.copied.len(), reader.version);
-        let right = reader.copied == whole;
+        let copied = &reader.copy.bytes;
+        let right = *copied == bytes(copied.len(), reader.version);
         assert!(
             right || self.flipped.contains(&reader.version),
             "version {} was changed under a lease, after {} restarts",
@@ -74,7 +73,7 @@ impl World {
         if !all {
             return self.readers.push(reader);
         }
-        assert!(!right || Digest::of(&reader.copied) == reader.checksum, "the checksum is its own");
+        assert!(!right || Digest::of(copied) == reader.checksum, "the checksum is its own");
         self.seen.read_in_time += 1;
         let released = self.daemon().state().catalog.release(&CALLER, reader.lease, now());
         let of_earlier = reader.lease.epoch != Epoch::new(self.epoch);

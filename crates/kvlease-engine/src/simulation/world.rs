@@ -10,11 +10,15 @@ use std::{
 
 use kvlease_arena::{Arena, ManifestOrigin, SegmentOptions};
 use kvlease_cache::{CatalogConfig, EvictionKind, ListCursor, Victim};
+use kvlease_sys::FingerprintKey;
 use kvlease_testing::Draws;
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Timestamp};
 use tempfile::TempDir;
 
-use super::clients::{Fill, Reader, Upload, place};
+use super::{
+    clients::{Fill, Peeker, Reader, Upload, place},
+    peeks::Views,
+};
 use crate::{
     clock::{now, virtual_clock},
     config::EngineConfig,
@@ -57,6 +61,9 @@ pub(super) struct Seen {
     pub(super) spared: u64,
     pub(super) died_in_drain: u64,
     pub(super) changes_lost: u64,
+    pub(super) peeked: u64,
+    pub(super) peeked_too_late: u64,
+    pub(super) leased_only: u64,
 }
 
 impl Seen {
@@ -86,6 +93,9 @@ pub(super) struct World {
     pub(super) uploads: Vec<Upload>,
     pub(super) fills: Vec<Fill>,
     pub(super) readers: Vec<Reader>,
+    pub(super) peekers: Vec<Peeker>,
+    /// Mappings of clients, maybe of an earlier daemon.
+    pub(super) views: Arc<Views>,
     /// Victims, each with its key and a copy of its bytes that is to go elsewhere.
     pub(super) copies: Vec<(Victim, String, Vec<u8>)>,
     /// Evictions of this incarnation that `stored` knows of.
@@ -102,6 +112,7 @@ impl World {
         virtual_clock::start(Timestamp::from_nanos(1_000_000_000));
         let dir = TempDir::with_prefix_in("kvlease-test-", "/dev/shm").unwrap();
         let shared = open(&dir, 0, EvictionKind::Lru);
+        let views = Views::of(&shared, 0);
         let segment = dir.path().join("segment");
         let segment = File::options().read(true).write(true).open(segment).unwrap();
         Self {
@@ -116,6 +127,8 @@ impl World {
             uploads: Vec::new(),
             fills: Vec::new(),
             readers: Vec::new(),
+            peekers: Vec::new(),
+            views,
             copies: Vec::new(),
             undrained: BTreeMap::new(),
             evictions: 0,
@@ -130,8 +143,10 @@ impl World {
             10..28 => self.go_on_with_upload(),
             28..36 => self.begin_fill(),
             36..50 => self.go_on_with_fill(),
-            50..62 => self.lease(),
-            62..76 => self.go_on_reading(),
+            50..58 => self.lease(),
+            58..66 => self.go_on_reading(),
+            66..70 => self.peek(),
+            70..76 => self.go_on_peeking(),
             76..79 => self.renew(),
             79..82 => self.stream(),
             82..84 => self.remove(),
@@ -318,6 +333,7 @@ fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
         reservation_ttl: TTL,
         cold: false,
         scrub_rate: None,
+        index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
         tiers: Vec::new(),
     };
     let arena = Arena::open(&options).unwrap();

@@ -11,6 +11,7 @@ use std::{
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::{CatalogConfig, CatalogStats};
 use kvlease_engine::{Engine, EngineConfig, Grants, Put, ReserveLimits, Stored};
+use kvlease_sys::FingerprintKey;
 use kvlease_testing::bytes;
 use kvlease_types::{
     BucketName, ByteSize, Caller, Epoch, Extent, Key, LeaseId, Miss, Mode, RemoveRefused,
@@ -75,6 +76,7 @@ impl Place {
             reservation_ttl: RESERVATION_TTL,
             cold: false,
             scrub_rate: None,
+            index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
             tiers: Vec::new(),
         };
         change(&mut config);

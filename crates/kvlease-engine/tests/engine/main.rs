@@ -6,6 +6,7 @@ mod batch;
 mod changes;
 mod exhaustion;
 mod fixture;
+mod index;
 mod lease;
 mod put;
 mod quarantine;

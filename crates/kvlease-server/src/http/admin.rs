@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue, header};
 use kvlease_api::{BucketStats, ErrorCode, JSON, StatsQuery, StatsReply, openapi_document};
+use kvlease_engine::EngineStats;
 
 use super::{
     apart::apart,
@@ -61,7 +62,7 @@ pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
 }
 
 fn stats_reply(context: &Context, query: &StatsQuery) -> StatsReply {
-    let stats = context.engine.stats().catalog;
+    let EngineStats { catalog: stats, counters, .. } = context.engine.stats();
     let (buckets, next_buckets_after) = buckets(context, query);
     StatsReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -83,7 +84,7 @@ fn stats_reply(context: &Context, query: &StatsQuery) -> StatsReply {
         oldest_lease_s: stats.oldest_lease_age.as_secs_f64(),
         catalog_memory: stats.memory.bytes(),
         catalog_memory_max: stats.memory_max.bytes(),
-        hits: context.metrics.hits(),
+        hits: context.metrics.hits() + counters.index_reads,
         misses: context.metrics.misses(),
         leases_expired: stats.totals.expired_unreleased,
         evictions: stats.totals.evicted,

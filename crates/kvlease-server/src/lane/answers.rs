@@ -1,6 +1,6 @@
 //! Answers of a connection that were not sent yet, and the memory for them.
 
-use std::{mem, time::Duration};
+use std::{mem, os::fd::OwnedFd, time::Duration};
 
 use kvlease_api::lane::{EXTENTS_MAX, Malformed, Request};
 use kvlease_engine::Grants;
@@ -22,7 +22,12 @@ const RECORD_LEN: usize = 64;
 pub(super) struct Answers {
     bytes: Vec<u8>,
     held: Option<Held>,
+    /// Descriptors that go with the byte at this place.
+    passed: Option<(usize, Descriptors)>,
 }
+
+/// Descriptors that are passed with an answer.
+type Descriptors = [OwnedFd; 2];
 
 impl Answers {
     pub(super) fn len(&self) -> usize {
@@ -35,6 +40,22 @@ impl Answers {
 
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Passes descriptors with the answer that is appended next. An answer before it that has some must
+    /// have been sent.
+    pub(super) fn pass(&mut self, descriptors: Descriptors) {
+        self.passed = Some((self.bytes.len(), descriptors));
+    }
+
+    /// Whether descriptors wait to be passed.
+    pub(super) fn has_descriptors(&self) -> bool {
+        self.passed.is_some()
+    }
+
+    /// Takes the descriptors, with the place of the byte that they go with.
+    pub(super) fn take_descriptors(&mut self) -> Option<(usize, Descriptors)> {
+        self.passed.take()
     }
 
     /// The buffer, to append an answer for which there is room.
@@ -105,6 +126,8 @@ pub(super) fn answer_len_max(request: &Result<Request<'_>, Malformed>) -> usize 
             Request::Release { ids, .. } | Request::Renew { ids, .. } | Request::Abort { ids, .. },
         ) => ids.len(),
         Ok(Request::Commit(commits)) => commits.len(),
+        Ok(Request::Used(used)) => used.objects.len(),
+        Ok(Request::Index) => 0,
         // A refusal: its text is short, and may repeat a name.
         Ok(Request::Hello(_)) | Err(_) => ROOM / 2,
     };

@@ -1,6 +1,6 @@
 //! One connection: from its hello to its end.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
 
 use kvlease_api::lane::{FailureCode, Request};
 use kvlease_sys::boot_time;
@@ -151,7 +151,9 @@ enum Next {
 /// Does what all frames that are whole ask for, as long as not too many answers wait to be sent.
 async fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> Next {
     let context = Arc::clone(&session.context);
-    while session.out.len() < ANSWERS_LEN && !inbox.has_had_turn() {
+    // Descriptors go with a byte of what is sent at once: no two answers have some.
+    while session.out.len() < ANSWERS_LEN && !session.out.has_descriptors() && !inbox.has_had_turn()
+    {
         let (frame, len) = match inbox.front() {
             Ok(None) => return Next::Receive,
             Ok(Some(front)) => front,
@@ -193,7 +195,21 @@ async fn deliver(session: &mut Session, waited: Waited) -> bool {
 /// Sends all answers. Returns how the connection ends if that fails.
 async fn send(session: &mut Session, stream: &UnixStream) -> Option<End> {
     let stall = session.context.config.put_stall_timeout;
-    let sent = outgoing::write(stream, session.out.as_slice(), stall).await;
+    let passed = session.out.take_descriptors();
+    let answers = session.out.as_slice();
+    let sent = match &passed {
+        None => outgoing::write(stream, answers, stall).await,
+        Some((at, descriptors)) => {
+            let (before, with) = answers.split_at(*at);
+            match outgoing::write(stream, before, stall).await {
+                Ok(()) => {
+                    let descriptors = descriptors.each_ref().map(AsFd::as_fd);
+                    outgoing::write_with(stream, with, &descriptors, stall).await
+                }
+                failed => failed,
+            }
+        }
+    };
     session.out.clear(&session.context.memory);
     match sent {
         Ok(()) => None,

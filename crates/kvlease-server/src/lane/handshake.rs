@@ -1,23 +1,14 @@
 //! The first frame of each side, and the two descriptors.
 
-use std::{
-    io::{self, IoSlice},
-    mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd},
-    time::Duration,
-};
+use std::{io, os::fd::AsFd, time::Duration};
 
 use kvlease_api::lane::{
     FRAME_LEN_MAX, Failure, FailureCode, Frame, Hello, KEYS_MAX, Malformed, Request, VERSION,
     Welcome, write_failure,
 };
 use kvlease_types::ByteSize;
-use rustix::{
-    cmsg_space,
-    fs::fstat,
-    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
-};
-use tokio::{io::Interest, net::UnixStream, time::timeout};
+use rustix::fs::fstat;
+use tokio::{net::UnixStream, time::timeout};
 
 use super::{inbox::Inbox, outgoing};
 use crate::context::Context;
@@ -76,10 +67,8 @@ async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) ->
     let capacity = ByteSize::new(fstat(&arena)?.st_size.unsigned_abs());
     let mut frame = Vec::new();
     welcome(context, writes, capacity).write(&mut frame, request);
-    // The descriptors go with the first bytes; the rest of the frame follows.
     let descriptors = [arena.as_fd(), context.engine.generations().descriptor()];
-    let sent = stream.async_io(Interest::WRITABLE, || send(stream, &frame, &descriptors)).await?;
-    outgoing::write(stream, &frame[sent..], HELLO_LIMIT).await?;
+    outgoing::write_with(stream, &frame, &descriptors, HELLO_LIMIT).await?;
     Ok(writes)
 }
 
@@ -135,14 +124,4 @@ fn welcome(context: &Context, writes: bool, capacity: ByteSize) -> Welcome {
         frame_len_max: items(FRAME_LEN_MAX),
         slots: context.engine.generations().slots(),
     }
-}
-
-/// Sends the beginning of the frame together with the descriptors.
-fn send(stream: &UnixStream, frame: &[u8], descriptors: &[BorrowedFd<'_>; 2]) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let taken = ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-    assert!(taken, "the space is made for two descriptors");
-    let sent = sendmsg(stream, &[IoSlice::new(frame)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(sent)
 }

@@ -17,6 +17,7 @@ mod connection;
 mod directory;
 mod handshake;
 mod inbox;
+mod index;
 mod leases;
 mod listening;
 mod names;

@@ -13,7 +13,7 @@ use super::{
     acquire::{self, Awaited, Wait},
     answers::{Answers, grants_len, statuses_len},
     asked::{Asked, Question, status_of_remove},
-    leases,
+    index, leases,
     reservations::Reservations,
 };
 use crate::{
@@ -139,6 +139,16 @@ impl Session {
             Request::Commit(commits) => {
                 self.reservations.commit(&self.context, commits, &mut self.statuses);
                 self.done(Kind::Commit, number, false);
+            }
+            Request::Index => {
+                self.context.status.check().map_err(draining)?;
+                index::pass(&self.context, number, &mut self.out)
+                    .map_err(|text| (FailureCode::Unavailable, text))?;
+            }
+            Request::Used(used) => {
+                let silent = used.silent;
+                index::note(&self.context, used, &mut self.statuses);
+                self.done(Kind::Used, number, silent);
             }
             Request::Abort { ids, silent } => {
                 self.reservations.abort(&self.context, ids, &mut self.statuses);

@@ -202,15 +202,21 @@ fn item_names(kind: Option<Kind>) -> Vec<&'static str> {
             std::iter::once("granted").chain(misses).collect()
         }
         Kind::Reserve => ReserveStatus::ALL.iter().map(|status| status.name()).collect(),
-        Kind::Release | Kind::Renew | Kind::Exists | Kind::Remove | Kind::Commit | Kind::Abort => {
-            DoneStatus::ALL.iter().map(|status| status.name()).collect()
-        }
+        Kind::Release
+        | Kind::Renew
+        | Kind::Exists
+        | Kind::Remove
+        | Kind::Commit
+        | Kind::Abort
+        | Kind::Used => DoneStatus::ALL.iter().map(|status| status.name()).collect(),
         Kind::Hello
+        | Kind::Index
         | Kind::Welcome
         | Kind::Leases
         | Kind::Done
         | Kind::Renewed
         | Kind::Reservations
+        | Kind::Indexed
         | Kind::Error => Vec::new(),
     }
 }

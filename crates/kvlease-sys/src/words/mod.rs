@@ -66,6 +66,42 @@ impl<'a> Word<'a> {
     }
 }
 
+/// Words of a cell, the sequence in front.
+pub(crate) const CELL_WORDS: usize = 8;
+
+/// Cell of several words in a [`Mapping`](crate::Mapping), which are read as they were at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a> {
+    words: &'a [AtomicU64; CELL_WORDS],
+    access: Access,
+}
+
+impl<'a> Cell<'a> {
+    /// Length in bytes: a line of the processor's cache.
+    pub const LEN: u64 = CELL_WORDS as u64 * Word::LEN;
+
+    pub(crate) fn new(words: &'a [AtomicU64; CELL_WORDS], access: Access) -> Self {
+        Self { words, access }
+    }
+
+    /// The words behind the sequence. `None` while they change, and for good if their writer was
+    /// killed while it changed them.
+    pub fn read(self) -> Option<[u64; CELL_WORDS - 1]> {
+        let [_, values @ ..] = read_cell(self.words)?;
+        Some(values)
+    }
+
+    /// Changes the words behind the sequence.
+    ///
+    /// # Panics
+    ///
+    /// If the mapping is read-only.
+    pub fn write(self, values: &[u64; CELL_WORDS - 1]) {
+        assert!(self.access == Access::ReadWrite, "a write to a cell that is read-only");
+        write_cell(self.words, values);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use loom::{
@@ -108,6 +144,69 @@ mod tests {
                 assert_eq!(copy, [before; WORDS], "bytes of another object");
             }
             daemon.join().unwrap();
+        });
+    }
+
+    /// A cell changes twice while a reader looks at it.
+    #[test]
+    fn a_cell_is_read_as_it_was_at_one_moment() {
+        model(|| {
+            let cell: Arc<[AtomicU64; 3]> = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
+            let daemon = {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || {
+                    write_cell(&cell, &[1, 1]);
+                    write_cell(&cell, &[2, 2]);
+                })
+            };
+            if let Some([sequence, first, second]) = read_cell(&cell) {
+                assert_eq!(first, second, "words of two moments");
+                assert_eq!(sequence, 2 * first);
+            }
+            daemon.join().unwrap();
+            assert_eq!(read_cell(&cell), Some([4, 2, 2]));
+        });
+    }
+
+    /// The daemon withdraws the cell of an object, hands its extent to another object, and publishes
+    /// that, while a reader that found the cell copies.
+    #[test]
+    fn a_copy_by_a_cell_is_of_the_object_that_the_cell_named() {
+        model(|| {
+            // The cell names object 1 and its generation.
+            let cell: [AtomicU64; 3] = [2, 1, 1].map(AtomicU64::new);
+            let shared = Arc::new((cell, AtomicU64::new(1), words(1)));
+            let daemon = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let (cell, slot, bytes) = &*shared;
+                    write_cell(cell, &[0, 0]);
+                    clear_generation(slot);
+                    bytes.iter().for_each(|word| word.store(2, Ordering::Relaxed));
+                    set_generation(slot, 2);
+                    write_cell(cell, &[2, 2]);
+                })
+            };
+            let (cell, slot, bytes) = &*shared;
+            if let Some([_, object, named]) = read_cell(cell)
+                && named != 0
+                && generation(slot) == named
+            {
+                let copy = bytes.each_ref().map(|word| word.load(Ordering::Relaxed));
+                if generation(slot) == named {
+                    assert_eq!(copy, [object; WORDS], "bytes of another object");
+                }
+            }
+            daemon.join().unwrap();
+        });
+    }
+
+    /// A daemon that was killed while it changed a cell.
+    #[test]
+    fn a_cell_whose_writer_was_killed_is_never_read() {
+        model(|| {
+            let cell: [AtomicU64; 3] = [5, 1, 2].map(AtomicU64::new);
+            assert_eq!(read_cell(&cell), None);
         });
     }
 

@@ -34,3 +34,32 @@ pub(crate) fn raise_deadline(deadline: &AtomicU64, until: u64) {
         deadline.fetch_max(until, Ordering::Release);
     }
 }
+
+/// Changes all words of a cell but the first, which is its sequence: odd while the others change.
+/// Only one thread of one process writes to a cell. `values` are those of the words behind the
+/// sequence.
+pub(crate) fn write_cell<const N: usize>(cell: &[AtomicU64; N], values: &[u64]) {
+    let [sequence, words @ ..] = &cell[..] else { return };
+    // A writer that was killed half way left it odd: then it stays odd until the end.
+    let odd = sequence.load(Ordering::Relaxed) | 1;
+    sequence.store(odd, Ordering::Relaxed);
+    fence(Ordering::Release);
+    for (word, value) in words.iter().zip(values) {
+        word.store(*value, Ordering::Relaxed);
+    }
+    sequence.store(odd.wrapping_add(1), Ordering::Release);
+}
+
+/// All words of a cell as they were at one moment, the sequence in front. `None` while they change,
+/// and for good if their writer was killed while it changed them.
+pub(crate) fn read_cell<const N: usize>(cell: &[AtomicU64; N]) -> Option<[u64; N]> {
+    let sequence = cell[0].load(Ordering::Relaxed);
+    fence(Ordering::Acquire);
+    let mut values = [sequence; N];
+    for (value, word) in values.iter_mut().zip(cell).skip(1) {
+        *value = word.load(Ordering::Relaxed);
+    }
+    fence(Ordering::Acquire);
+    let same = cell[0].load(Ordering::Relaxed) == sequence;
+    (same && sequence.is_multiple_of(2)).then_some(values)
+}

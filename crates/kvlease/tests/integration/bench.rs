@@ -17,7 +17,7 @@ use crate::program::{daemon, launch, run, run_on};
 const TINY: [&str; 8] =
     ["bench", "--json", "--sizes", "4KiB,64KiB", "--clients", "1,2", "--rounds", "1"];
 
-const LANE_CALLS: [(&str, u64); 8] = [
+const LANE_CALLS: [(&str, u64); 12] = [
     ("acquire+release", 1),
     ("acquire+release", 128),
     ("acquire+release", 1024),
@@ -26,6 +26,10 @@ const LANE_CALLS: [(&str, u64); 8] = [
     ("look up 1 KiB", 128),
     ("get 1 KiB", 128),
     ("put 1 KiB", 128),
+    ("exists, index", 1),
+    ("exists, index", 1024),
+    ("get, index", 1),
+    ("get, index", 128),
 ];
 
 fn report(stdout: &[u8]) -> Value {
@@ -75,7 +79,7 @@ fn lane(lane: &Value) {
         .collect();
     assert_eq!(named, [(4096, 1), (4096, 128), (65536, 1), (65536, 128)]);
     for row in rows {
-        let ratios = ["get_ratio", "put_ratio"];
+        let ratios = ["get_ratio", "index_get_ratio", "put_ratio"];
         let rates = ["memcpy_gb_per_s", "get_gb_per_s", "put_gb_per_s", "view_us_per_key"];
         ratios.into_iter().chain(rates).for_each(|figure| positive(row, figure));
     }

@@ -9,6 +9,7 @@ mod commands;
 mod connector;
 mod encrypted;
 mod hostile_start;
+mod index;
 mod program;
 mod restart;
 mod tier_on_disk;

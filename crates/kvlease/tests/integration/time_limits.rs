@@ -29,6 +29,8 @@ fn config(url: &str, socket: SocketChoice) -> ConnectorConfig {
     let mut config = ConnectorConfig::new(client);
     config.lease_wait = CALL / 2;
     config.socket = socket;
+    // What the index names is found although the daemon is silent.
+    config.index = false;
     config
 }
 

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kvlease_client::{Attachment, Error, Lease, lane::LaneLease};
+use kvlease_client::{
+    Attachment, Error, Lease,
+    lane::{IndexedObject, LaneLease},
+};
 use kvlease_harness::{Payload, WrongBytes};
 use kvlease_sys::Digest;
 use kvlease_types::{Checksum, Extent, Key};
@@ -47,11 +50,12 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Lease of either way.
+/// Lease of either way, or an object that was found in the published index, without one.
 #[derive(Debug)]
 pub(super) enum Grant {
     Http(Lease),
     Lane(LaneLease),
+    Indexed(IndexedObject),
 }
 
 /// Leased object, and the mapping that it is in.
@@ -90,7 +94,7 @@ impl Leased {
     pub(crate) const fn way(&self) -> Way {
         match &self.grant {
             Grant::Http(_) => Way::Http,
-            Grant::Lane(_) => Way::Lane,
+            Grant::Lane(_) | Grant::Indexed(_) => Way::Lane,
         }
     }
 
@@ -98,6 +102,8 @@ impl Leased {
         match &self.grant {
             Grant::Http(lease) => lease.deadline(),
             Grant::Lane(lease) => lease.deadline(),
+            // Nothing holds it.
+            Grant::Indexed(_) => Instant::now(),
         }
     }
 
@@ -110,6 +116,7 @@ impl Leased {
                 Err(error) => Err(error.into()),
             },
             Grant::Lane(lease) => Ok(lease.renew(ttl, CALL_WITHIN).await?),
+            Grant::Indexed(_) => Ok(false),
         }
     }
 
@@ -117,7 +124,7 @@ impl Leased {
     pub(crate) async fn release(self) -> anyhow::Result<()> {
         match self.grant {
             Grant::Http(lease) => Ok(lease.release().await?),
-            Grant::Lane(_) => Ok(()),
+            Grant::Lane(_) | Grant::Indexed(_) => Ok(()),
         }
     }
 
@@ -125,6 +132,7 @@ impl Leased {
         match &self.grant {
             Grant::Http(lease) => lease.extents(),
             Grant::Lane(lease) => lease.extents(),
+            Grant::Indexed(object) => object.extents(),
         }
     }
 
@@ -132,6 +140,7 @@ impl Leased {
         match &self.grant {
             Grant::Http(lease) => lease.checksum(),
             Grant::Lane(lease) => Some(lease.checksum()),
+            Grant::Indexed(object) => Some(object.checksum()),
         }
     }
 
@@ -139,6 +148,7 @@ impl Leased {
         match &self.grant {
             Grant::Http(lease) => lease.is_live(),
             Grant::Lane(lease) => lease.is_live(),
+            Grant::Indexed(object) => object.is_live(),
         }
     }
 }

@@ -8,7 +8,7 @@ mod place;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use kvlease_client::{Client, ClientConfig, Timeouts, TrustedUsers, lane::AcquireOutcome};
 use kvlease_harness::Endpoint;
 use kvlease_types::{BucketName, Key};
@@ -64,7 +64,11 @@ impl Clients {
                     1,
                     CALL_WITHIN,
                 );
-                Some(open.await.context("the fast lane")?)
+                let lane = open.await.context("the fast lane")?;
+                let has_index =
+                    lane.open_index(CALL_WITHIN).await.context("the published index")?;
+                ensure!(has_index, "the daemon passes no published index");
+                Some(lane)
             }
         };
         Ok(Self { http: Client::new(config), lane })
@@ -109,6 +113,13 @@ impl Clients {
             }
         }
         Ok(leases)
+    }
+
+    /// Object that the published index names and that can be read without a lease.
+    pub(crate) fn find_indexed(&self, key: &Key) -> Option<Leased> {
+        let lane = self.lane.as_ref()?;
+        let (arena, object) = (Arc::clone(lane.attachment()), lane.find_indexed(key)?);
+        Some(Leased { key: key.clone(), grant: Grant::Indexed(object), arena })
     }
 
     /// Reads an object over HTTP into the buffer.

@@ -22,8 +22,8 @@ use std::{
 
 use anyhow::Context;
 use kvlease_api::lane::{
-    DoneStatus, FRAME_LEN_MAX, Frame, KEYS_MAX, LeaseGrant, LeasesWriter, Request,
-    ReservationsWriter, Welcome, write_done, write_renewed,
+    DoneStatus, FRAME_LEN_MAX, Failure, FailureCode, Frame, KEYS_MAX, LeaseGrant, LeasesWriter,
+    Request, ReservationsWriter, Welcome, write_done, write_failure, write_renewed,
 };
 use kvlease_sys::{Digest, GenerationTable};
 use kvlease_types::{ByteSize, Checksum, Epoch, Extent, Offset};
@@ -173,6 +173,12 @@ impl Impostor {
                 let statuses = vec![DoneStatus::Done; ids.count()];
                 write_renewed(&mut out, frame.request, TTL, &statuses);
             }
+            // As a daemon that publishes no index: then a client asks for each object.
+            Request::Index => {
+                let failure = Failure { code: FailureCode::UnknownKind, text: "no such request" };
+                write_failure(&mut out, frame.request, &failure);
+            }
+            Request::Used(_) => {}
             Request::Release { silent: true, .. } | Request::Abort { silent: true, .. } => {}
             Request::Release { ids, .. } | Request::Abort { ids, .. } => {
                 write_done(&mut out, frame.request, &vec![DoneStatus::Done; ids.count()]);

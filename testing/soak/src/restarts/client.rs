@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use kvlease_harness::oracle::KeyState;
 use kvlease_testing::Draws;
 use tokio::runtime::Builder;
 
@@ -123,6 +124,11 @@ impl<'a> Client<'a> {
         let keys: Vec<_> = wanted.iter().map(|(index, _)| objects.key(*index).clone()).collect();
         let ttl = Duration::from_micros(1 + self.draws.below(ttl_max.as_micros() as u64));
         let wait = Duration::from_millis(self.draws.below(WAIT_MAX.as_millis() as u64));
+        if way == Way::Lane {
+            for (index, before) in &wanted {
+                self.read_indexed(clients, *index, before)?;
+            }
+        }
         let leases = clients.lease(way, &keys, wait, ttl).await?;
         for (leased, (index, before)) in leases.into_iter().zip(wanted) {
             let counts = &self.common.counts;
@@ -140,6 +146,22 @@ impl<'a> Client<'a> {
                 _ => leased.release().await?,
             }
         }
+        Ok(())
+    }
+
+    /// Reads an object without a lease, if the published index names it.
+    fn read_indexed(
+        &mut self,
+        clients: &Clients,
+        index: usize,
+        before: &KeyState,
+    ) -> anyhow::Result<()> {
+        let Common { objects, counts, .. } = self.common;
+        let Some(found) = clients.find_indexed(objects.key(index)) else { return Ok(()) };
+        counts.add(Count::Indexed, 1);
+        let seen = found.read(&mut self.buffer)?;
+        self.common.judge(index, before, &seen, "without a lease");
+        self.count(&seen, Count::Copied);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use kvlease_harness::oracle::KeyState;
+use kvlease_types::Key;
 
 use super::{
     kept::{Kept, KeptLeases},
@@ -33,6 +34,9 @@ const SHORT_TTL_MAX: Duration = Duration::from_millis(4);
 /// where they are, in percent.
 const BATCH_MAX: u64 = 8;
 const VIEW_PERCENT: u64 = 30;
+
+/// Share of reads over the fast lane that look into the published index first, in percent.
+const INDEX_PERCENT: u64 = 50;
 
 /// Share of leases that are left to expire, kept, and of the latter renewed, in percent; the rest
 /// is released.
@@ -77,10 +81,22 @@ impl Reader {
             let more = session.draws.below(BATCH_MAX);
             indices.extend((0..more).map(|_| session.workload.wanted(&mut session.draws)));
         }
-        let keys: Vec<_> = indices.iter().map(|index| session.key(*index)).collect();
+        let mut keys: Vec<_> = indices.iter().map(|index| session.key(*index)).collect();
         // From before the request: versions that the oracle rules out now must not be seen.
         let before = indices.iter().map(|index| session.oracle.get(*index));
-        let before = before.collect::<io::Result<Vec<_>>>()?;
+        let mut before = before.collect::<io::Result<Vec<_>>>()?;
+        if session.way == Way::Lane && session.draws.percent(INDEX_PERCENT) {
+            session.progress.begin(Activity::Read)?;
+            for place in (0..keys.len()).rev() {
+                if self.read_indexed(&keys[place], indices[place], &before[place])? {
+                    drop((keys.remove(place), indices.remove(place), before.remove(place)));
+                }
+            }
+        }
+        let session = &mut self.session;
+        if keys.is_empty() {
+            return Ok(());
+        }
         let ttl_max =
             if session.draws.percent(SHORT_PERCENT) { SHORT_TTL_MAX } else { self.ttl_max };
         let ttl = Duration::from_micros(1 + session.draws.below(ttl_max.as_micros() as u64));
@@ -100,6 +116,13 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Reads an object without a lease. Returns false if it has to be leased.
+    fn read_indexed(&mut self, key: &Key, index: usize, before: &KeyState) -> anyhow::Result<bool> {
+        let Some(found) = self.session.clients.find_indexed(key) else { return Ok(false) };
+        self.session.progress.add(Count::Indexed, 1);
+        Ok(self.copy(&found, index, before, Count::Copied)?.is_some())
     }
 
     async fn read_leased(

@@ -77,6 +77,9 @@ impl Report {
         if let Some(missing) = done.iter().find(|count| self.count(**count) == 0) {
             faults.push(format!("nothing was soaked, {}: 0", missing.about()));
         }
+        if self.count(Count::LeasedLane) > 0 && self.count(Count::Indexed) == 0 {
+            faults.push("nothing was found in the published index".to_owned());
+        }
         faults
     }
 }

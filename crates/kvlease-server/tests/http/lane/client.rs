@@ -125,6 +125,11 @@ impl Raw {
         }
     }
 
+    /// The descriptors that came and were not taken.
+    pub(crate) fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.descriptors)
+    }
+
     /// Whether the daemon closes the connection, having sent nothing more.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.try_receive().is_none() && self.ahead.is_empty()

@@ -4,6 +4,7 @@ mod client;
 mod end;
 mod frames;
 mod handshake;
+mod index;
 mod lease;
 mod memory;
 mod reserve;

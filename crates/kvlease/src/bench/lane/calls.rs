@@ -28,7 +28,7 @@ const OBJECT_LEN: usize = 1 << 10;
 const OBJECTS: usize = 1024;
 
 /// The rows of the table.
-pub(super) const ROWS: [Row; 8] = [
+pub(super) const ROWS: [Row; 12] = [
     Row::new(Operation::Lease, 1),
     Row::new(Operation::Lease, 128),
     Row::new(Operation::Lease, 1024),
@@ -37,6 +37,10 @@ pub(super) const ROWS: [Row; 8] = [
     Row::new(Operation::LookUp, 128),
     Row::new(Operation::Get, 128),
     Row::new(Operation::Put, 128),
+    Row::new(Operation::Count, 1),
+    Row::new(Operation::Count, 1024),
+    Row::new(Operation::Read, 1),
+    Row::new(Operation::Read, 128),
 ];
 
 /// One row: a kind of call, and the keys of each.
@@ -58,6 +62,10 @@ enum Operation {
     Get,
     /// Objects stored from it.
     Put,
+    /// Whether objects are there, by the published index.
+    Count,
+    /// Objects copied to memory of the client, by the published index.
+    Read,
 }
 
 impl Row {
@@ -72,6 +80,8 @@ impl Row {
             Operation::LookUp => "look up 1 KiB",
             Operation::Get => "get 1 KiB",
             Operation::Put => "put 1 KiB",
+            Operation::Count => "exists, index",
+            Operation::Read => "get, index",
         }
     }
 }
@@ -138,6 +148,8 @@ fn measure_row(client: &LaneClient, row: Row, keys: &[Key]) -> io::Result<f64> {
         Operation::Lease => p50_us(calls, || timed(|| client.acquire(keys).map(drop))),
         Operation::View => p50_us(calls, || timed(|| client.view(keys).map(drop))),
         Operation::LookUp => p50_us(calls, || timed(|| client.look_up(keys))),
+        Operation::Count => p50_us(calls, || timed(|| client.count(keys))),
+        Operation::Read => p50_us(calls, || timed(|| client.get(keys))),
         Operation::Get => p50_us(calls, || {
             timed(|| {
                 let leases = client.acquire(keys)?;

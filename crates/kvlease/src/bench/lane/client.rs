@@ -50,6 +50,8 @@ impl LaneClient {
         let mut config = ConnectorConfig::new(config);
         config.socket = SocketChoice::At(socket);
         let connector = Connector::new(config);
+        // A daemon before the published index has none: then all rows ask it.
+        let _has_index = runtime.block_on(lane.open_index(CALL_MAX)).unwrap_or(false);
         let key_prefix = format!("{}-lane", session.key_prefix());
         let spin = AdaptiveSpin::default();
         Ok(Ok(Self { lane, connector, runtime, spin, key_prefix }))
@@ -82,6 +84,47 @@ impl LaneClient {
             true => Ok(()),
             false => Err(io::Error::other("wrong bytes, or the lease ended")),
         }
+    }
+
+    /// Copies an object that the published index names, without a lease, and checks it. Asks the daemon
+    /// for one that it does not name.
+    pub(super) fn read(&self, key: &Key, into: &mut [u8]) -> io::Result<()> {
+        let Some(object) = self.lane.find_indexed(key) else {
+            let leases = self.acquire(std::slice::from_ref(key))?;
+            return leases.iter().try_for_each(|lease| self.copy(lease, into));
+        };
+        let copied = self.lane.attachment().copy_out_digested(object.extents(), into);
+        let checksum = copied.map_err(io::Error::other)?;
+        match checksum == object.checksum() && object.is_live() {
+            true => Ok(()),
+            false => Err(io::Error::other("wrong bytes, or the object left")),
+        }
+    }
+
+    /// Counts objects with the connector, which asks the daemon for those that the published index does
+    /// not name. All of them are there.
+    pub(super) fn count(&self, keys: &[Key]) -> io::Result<()> {
+        let found = match keys {
+            [key] => self.wait(self.connector.exists(key)).map(usize::from),
+            keys => self.wait(self.connector.lookup_prefix(keys)),
+        };
+        match found.map_err(io::Error::other)? == keys.len() {
+            true => Ok(()),
+            false => Err(io::Error::other("an object is gone")),
+        }
+    }
+
+    /// Reads objects with the connector, which leases those that the published index does not name.
+    pub(super) fn get(&self, keys: &[Key]) -> io::Result<()> {
+        let gone = || io::Error::other("an object is gone");
+        if let [key] = keys {
+            let read = self.wait(self.connector.get(key)).map_err(io::Error::other)?;
+            return read.map(drop).ok_or_else(gone);
+        }
+        for read in self.wait(self.connector.batched_get(keys)) {
+            drop(read.map_err(io::Error::other)?.ok_or_else(gone)?);
+        }
+        Ok(())
     }
 
     /// Objects where they are. All of them are looked at by their addresses, none by its bytes.

@@ -50,6 +50,8 @@ pub(super) struct LaneTransferRow {
     pub(super) get_gb_per_s: f64,
     /// Get by memcpy of the same round.
     pub(super) get_ratio: f64,
+    /// The same without a lease, by the published index, by memcpy of the same round.
+    pub(super) index_get_ratio: f64,
     /// Reserve, copy with checksum from the heap to the arena, commit; on one thread.
     pub(super) put_gb_per_s: f64,
     /// Put by memcpy of the same round.
@@ -105,18 +107,19 @@ impl LaneReport {
 
     fn write_transfers(&self, text: &mut String) {
         text.push_str(
-            "    size batch   memcpy      get    ratio      put    ratio  CPU of both      view\n\
-            \x20                  GB/s     GB/s              GB/s             ms/GB put  us a key\n",
+            "    size batch   memcpy      get    ratio  by index      put    ratio  CPU of both      view\n\
+            \x20                  GB/s     GB/s              ratio     GB/s             ms/GB put  us a key\n",
         );
         for row in &self.transfers {
             let _ = writeln!(
                 text,
-                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>12} {:>9.2}",
+                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>8.2} {:>8.2} {:>12} {:>9.2}",
                 human_size(ByteSize::new(row.size)),
                 row.batch,
                 row.memcpy_gb_per_s,
                 row.get_gb_per_s,
                 row.get_ratio,
+                row.index_get_ratio,
                 row.put_gb_per_s,
                 row.put_ratio,
                 optional(row.put_cpu_ms_per_gb, 0),

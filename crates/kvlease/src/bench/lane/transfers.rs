@@ -29,6 +29,8 @@ struct Round {
     put: f64,
     put_cpu: Option<f64>,
     get: f64,
+    /// Get by the published index, without a lease.
+    read: f64,
     view_us: f64,
 }
 
@@ -81,9 +83,10 @@ impl Work<'_> {
             after.saturating_sub(before).as_secs_f64() * 1e3 / (bytes as f64 / 1e9)
         });
         let get = gb_per_s(bytes, timed(|| self.get(target))?);
+        let read = gb_per_s(bytes, timed(|| self.read(target))?);
         let viewed = timed(|| self.view())?;
         let view_us = viewed.as_secs_f64() * 1e6 / self.cell.objects as f64;
-        Ok(Round { memcpy, put, put_cpu, get, view_us })
+        Ok(Round { memcpy, put, put_cpu, get, read, view_us })
     }
 
     fn memcpy(&self, target: &mut Target<'_>) -> Duration {
@@ -113,6 +116,12 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    fn read(&self, target: &mut Target<'_>) -> io::Result<()> {
+        let len = self.len();
+        let mut keys = self.numbers.clone().zip(self.keys);
+        keys.try_for_each(|(number, key)| self.client.read(key, target.object(number, len)))
     }
 
     fn view(&self) -> io::Result<()> {
@@ -148,6 +157,7 @@ fn summarize(cell: LaneCell, rounds: &[Round]) -> LaneTransferRow {
         memcpy_gb_per_s: all(&|round| round.memcpy),
         get_gb_per_s: all(&|round| round.get),
         get_ratio: all(&|round| round.get / round.memcpy),
+        index_get_ratio: all(&|round| round.read / round.memcpy),
         put_gb_per_s: all(&|round| round.put),
         put_ratio: all(&|round| round.put / round.memcpy),
         put_cpu_ms_per_gb: of(&|round| round.put_cpu),
