@@ -202,7 +202,7 @@ fn files_that_are_no_index_of_this_size_are_refused() {
     assert_eq!(not_sealed.unwrap_err(), ErrorKind::InvalidData);
     let without_header = open(table(SealFlags::GROW | SealFlags::SHRINK), 8);
     assert_eq!(without_header.unwrap_err(), ErrorKind::InvalidData);
-    let short = File::from(tempfile::tempfile_in("/dev/shm").unwrap());
+    let short = tempfile::tempfile_in("/dev/shm").unwrap();
     let incarnation = (short.into(), EPOCH);
     let refused = IndexView::from_descriptors((passed(&index), 8, KEY), incarnation, BUCKET);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidData);
