@@ -134,9 +134,10 @@ fn change(server: &Valkey, draws: &mut Draws) -> anyhow::Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let name = &names[draws.index(names.len())];
-    match draws.one_in(2) {
-        true => server.set(name, b"no object"),
-        false => server.copy(&names[draws.index(names.len())], name),
+    let (name, other) = (&names[draws.index(names.len())], &names[draws.index(names.len())]);
+    if name == other || draws.one_in(2) {
+        server.set(name, b"no object")
+    } else {
+        server.copy(other, name)
     }
 }
