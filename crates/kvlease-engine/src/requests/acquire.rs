@@ -92,6 +92,13 @@ impl Shared {
                 self.acquire_more(grants, bucket, &keys[place..], mode, loads);
             }
         }
+        if !loads
+            && let Some(Err(miss)) = grants.outcomes.get_mut(place)
+            && miss.is_absence()
+        {
+            // Not elsewhere: it was asked for there.
+            *miss = Miss::Absent;
+        }
     }
 
     /// Waits for a moment in which the arena may get room for an object of a tier. Returns false if the
