@@ -18,7 +18,7 @@ from lmcache.cli.commands.bench.server_bench.config import BenchConfig
 from daemon import Daemon, die_with_parent, free_port, wait_until
 from multi_process import adapter_json
 
-READY_WITHIN = 60.0
+READY_WITHIN = 100.0
 ENDED_WITHIN = 30.0
 # Two layers of keys and values in pages of 16 tokens: 2 MiB for each run of 256 tokens.
 SHAPE = "(2,96,16,32,64):float16:2"
