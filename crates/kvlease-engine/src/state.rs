@@ -13,8 +13,9 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) catalog: Catalog,
-    /// Writes that readers wait for: an entry is made by the first of them.
-    awaited: HashMap<WriteId, watch::Sender<()>>,
+    /// Writes that readers wait for: an entry is made by the first of them. The value says whether the
+    /// object was published.
+    awaited: HashMap<WriteId, watch::Sender<bool>>,
 }
 
 impl State {
@@ -22,11 +23,15 @@ impl State {
         Self { catalog, awaited: HashMap::new() }
     }
 
-    /// The end of the write that is pending under this name: the receiver wakes when it comes,
-    /// either way. `None` if no write is pending.
-    pub(crate) fn end_of_write(&mut self, bucket: &str, key: &str) -> Option<watch::Receiver<()>> {
+    /// The end of the write that is pending under this name: the receiver wakes when it comes, either
+    /// way, and has then whether the object was published. `None` if no write is pending.
+    pub(crate) fn end_of_write(
+        &mut self,
+        bucket: &str,
+        key: &str,
+    ) -> Option<watch::Receiver<bool>> {
         let id = self.catalog.pending(bucket, key)?;
-        let end = self.awaited.entry(id).or_insert_with(|| watch::channel(()).0);
+        let end = self.awaited.entry(id).or_insert_with(|| watch::channel(false).0);
         Some(end.subscribe())
     }
 
@@ -35,18 +40,23 @@ impl State {
         self.catalog
             .seal(id, len, checksum, now)
             .expect("a write is known, with its space, until its guard seals or aborts it");
-        self.wake(id);
+        self.wake(id, true);
     }
 
     /// Discards an object, and wakes all readers that wait for it.
     pub(crate) fn abort(&mut self, id: WriteId) {
         self.catalog.abort(id);
-        self.wake(id);
+        self.wake(id, false);
     }
 
     /// Wakes by dropping the sender.
-    fn wake(&mut self, id: WriteId) {
-        self.awaited.remove(&id);
+    fn wake(&mut self, id: WriteId, published: bool) {
+        if let Some(end) = self.awaited.remove(&id) {
+            end.send_if_modified(|value| {
+                *value = published;
+                false
+            });
+        }
     }
 }
 

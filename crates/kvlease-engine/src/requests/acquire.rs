@@ -13,7 +13,7 @@ use crate::{clock::now, grants::Grants, shared::Shared, tiers::Asked};
 /// event tells of all room.
 const ROOM_PAUSE: Duration = Duration::from_millis(20);
 
-/// How often a request has an object loaded that does not come, whatever the tier says of it.
+/// How often a request has an object loaded in vain, whatever the tier says of it.
 const LOADS_MAX: usize = 2;
 
 impl Shared {
@@ -42,8 +42,8 @@ impl Shared {
     ) {
         let started = Instant::now();
         let (mut index, mut asked) = (0, Asked::default());
-        // Writes of one key whose end was awaited, and its place.
-        let (mut ends, mut of_place) = (0, 0);
+        // Writes of one key that failed, and its place.
+        let (mut failed, mut of_place) = (0, 0);
         while let Some(place) = grants.next_awaited(index) {
             // Past the deadline the rest is looked at once more, without a wait.
             index = place + 1;
@@ -56,10 +56,10 @@ impl Shared {
                 if comes || full && self.may_get_room(grants, until).await {
                     index = place;
                 }
-            } else if self.write_ends(bucket, keys[place], until).await {
-                ends = if of_place == place { ends + 1 } else { 1 };
-                of_place = place;
-                self.acquire_again(grants, bucket, keys, mode, place, ends < LOADS_MAX);
+            } else if let Some(published) = self.write_ends(bucket, keys[place], until).await {
+                let before = if of_place == place { failed } else { 0 };
+                (failed, of_place) = (before + usize::from(!published), place);
+                self.acquire_again(grants, bucket, keys, mode, place, failed < LOADS_MAX);
                 // A next write of the same key may have begun.
                 index = place;
             }
@@ -116,12 +116,17 @@ impl Shared {
         true
     }
 
-    /// Waits until the write under this name has ended, either way. Returns whether it has.
-    async fn write_ends(&self, bucket: &str, key: &str, until: Instant) -> bool {
+    /// Waits until the write under this name has ended, either way. Returns whether its object was
+    /// published, as far as that is known; `None` if it has not ended.
+    async fn write_ends(&self, bucket: &str, key: &str, until: Instant) -> Option<bool> {
         let end = self.state().end_of_write(bucket, key);
         match end {
-            Some(mut end) => timeout_at(until, end.changed()).await.is_ok(),
-            None => true,
+            Some(mut end) => {
+                timeout_at(until, end.changed()).await.ok()?.ok();
+                Some(*end.borrow())
+            }
+            // It was quicker: the object may have come, and left again.
+            None => Some(true),
         }
     }
 
