@@ -386,6 +386,7 @@ fn documentation(endpoint: Endpoint) -> Documentation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ListQuery, StatsQuery};
 
     #[test]
     fn the_checked_in_document_is_current() {
@@ -399,5 +400,26 @@ mod tests {
             let errors = documentation(*endpoint).errors;
             assert!(errors.is_sorted_by_key(|code| code.status()), "{endpoint:?}");
         }
+    }
+
+    #[test]
+    fn parameters_are_taken_as_long_as_they_are_documented() {
+        type Parse = fn(&str) -> bool;
+        let listing: Parse = |raw| ListQuery::parse(Some(raw)).is_ok();
+        let stats: Parse = |raw| StatsQuery::parse(Some(raw)).is_ok();
+        let mut tried = Vec::new();
+        for (endpoint, parse) in [(Endpoint::List, listing), (Endpoint::Stats, stats)] {
+            for parameter in documentation(endpoint).query {
+                let schema: Value = serde_json::from_str(parameter.schema).unwrap();
+                let Some(len_max) = schema["maxLength"].as_u64() else { continue };
+                // Zeros are a number as well, however many.
+                let query = |len| format!("{}={:0len$}", parameter.name, 0);
+                let len_max = usize::try_from(len_max).unwrap();
+                assert!(parse(&query(len_max)), "{}", parameter.name);
+                assert!(!parse(&query(len_max + 1)), "{}", parameter.name);
+                tried.push(parameter.name);
+            }
+        }
+        assert_eq!(tried, ["prefix", "cursor", "buckets_after"]);
     }
 }

@@ -190,13 +190,13 @@ impl ListQuery {
 }
 
 fn cursor(value: String) -> Result<ListCursor, QueryError> {
+    let fits = value.len() <= LIST_TOKEN_LEN_MAX;
     match value.parse() {
-        Ok(number) => Ok(ListCursor::Number(number)),
+        // Zeros may lead a number.
+        Ok(number) if fits => Ok(ListCursor::Number(number)),
         // Whether a token is one of the daemon's, only the daemon can tell.
-        Err(_) if value.contains('.') && value.len() <= LIST_TOKEN_LEN_MAX => {
-            Ok(ListCursor::Token(value))
-        }
-        Err(_) => Err(bad("cursor", "the next or the next_cursor of the page before", value)),
+        Err(_) if fits && value.contains('.') => Ok(ListCursor::Token(value)),
+        _ => Err(bad("cursor", "the next or the next_cursor of the page before", value)),
     }
 }
 
