@@ -17,7 +17,7 @@ os.environ.setdefault("LMCACHE_LOG_LEVEL", "CRITICAL")
 import pytest
 
 import samples
-from daemon import UNSCRUBBED, Daemon
+from daemon import BINARY_VARIABLE, UNSCRUBBED, Daemon
 from fake_daemon import FakeDaemon
 from in_process import InProcess, host_memory
 from multi_process import MultiProcess
@@ -26,9 +26,6 @@ from samples import KINDS
 # Number of tests in the suite. A change that adds or removes a test edits this number too, so that
 # no test disappears unnoticed.
 EXPECTED_TESTS = 577
-
-# Names the daemon under test; run.py sets it.
-BINARY_VARIABLE = "KVLEASE_BIN"
 
 # The whole run ends after this many seconds, with the stacks of all threads, even if a hang
 # keeps the tests' own alarms from being heard.

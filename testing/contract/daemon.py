@@ -31,6 +31,10 @@ SHORT_TIMES = "[lease]\ngrace_s = 1\n[server]\ndrain_timeout_s = 1\n"
 # For tests that change bytes in the segment and say who finds out: the scrubber does not.
 UNSCRUBBED = '[cache]\nscrub_rate = "none"\n'
 
+# Names the daemon to run; of the suite run.py sets it.
+BINARY_VARIABLE = "KVLEASE_BIN"
+ROOT = Path(__file__).resolve().parent.parent.parent
+
 LEASES_LIVE = "kvlease_leases_live"
 LEASES_EXPIRED_UNRELEASED = "kvlease_leases_expired_unreleased_total"
 RELINKS = "kvlease_relinks_total"
@@ -198,6 +202,18 @@ def wait_until(condition, within: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
         time.sleep(POLL)
+
+
+def named_or_built() -> Path:
+    """The daemon that BINARY_VARIABLE names, or the one that is built here now."""
+    named = os.environ.get(BINARY_VARIABLE)
+    if named is None:
+        build = ["cargo", "build", "--release", "--package", "kvlease"]
+        subprocess.run(build, cwd=ROOT, check=True)
+        return ROOT / "target" / "release" / "kvlease"
+    if not os.access(named, os.X_OK):
+        raise SystemExit(f"error: no daemon to run: name one, {BINARY_VARIABLE}=`{named}`")
+    return Path(named).absolute()
 
 
 def free_port() -> int:

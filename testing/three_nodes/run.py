@@ -9,7 +9,6 @@ names one.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,12 +21,11 @@ ROOT = HERE.parent.parent
 # The processes of daemons and stores are the contract suite's.
 sys.path.insert(0, str(HERE.parent / "contract"))
 
-from daemon import wait_until  # noqa: E402
+from daemon import named_or_built, wait_until  # noqa: E402
 from node import BUCKET, KNOWN_WITHIN, NAMES, OBJECTS, LocalReads, Node, WrongSource  # noqa: E402
 from node import key as key_of  # noqa: E402
 from stores import RedisCluster, S3Server  # noqa: E402
 
-BINARY_VARIABLE = "KVLEASE_BIN"
 STORES = {"valkey": RedisCluster, "s3": S3Server}
 # The objects that are read from memory while the store is lost, and those that come after it.
 IN_MEMORY = (OBJECTS - 2, OBJECTS - 1)
@@ -39,7 +37,7 @@ def main() -> None:
     parser.add_argument("--store", choices=STORES, help="this store alone")
     named = parser.parse_args().store
     subprocess.run(["cargo", "xtask", "stores"], cwd=ROOT, check=True)
-    binary = _binary()
+    binary = named_or_built()
     for name in [named] if named else STORES:
         try:
             _show(binary, name)
@@ -139,17 +137,6 @@ def _shares_again(a: Node, c: Node, known: int, store) -> None:
 
 def _name(number: int) -> str:
     return f"kvlease/v1/{BUCKET}/{key_of(number)}"
-
-
-def _binary() -> Path:
-    named = os.environ.get(BINARY_VARIABLE)
-    if named is None:
-        build = ["cargo", "build", "--release", "--package", "kvlease"]
-        subprocess.run(build, cwd=ROOT, check=True)
-        return ROOT / "target" / "release" / "kvlease"
-    if not os.access(named, os.X_OK):
-        raise SystemExit(f"error: no daemon to run: name one, {BINARY_VARIABLE}=`{named}`")
-    return Path(named).absolute()
 
 
 def _say(what: str) -> None:

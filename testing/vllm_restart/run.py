@@ -24,10 +24,9 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "contract"))
 
 import environment  # noqa: E402
-from daemon import Daemon, wait_until  # noqa: E402
+from daemon import Daemon, named_or_built, wait_until  # noqa: E402
 from engine import STORED_WITHIN, Answer, Engine  # noqa: E402
 
-BINARY_VARIABLE = "KVLEASE_BIN"
 DIRECTORY_VARIABLE = "KVLEASE_VLLM_ENVIRONMENT"
 DEFAULT_DIRECTORY = ROOT / "target" / "vllm-environment"
 CAPACITY = "1GiB"
@@ -48,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stock", action="store_true", help="with LMCache's own HyperPod adapter")
     stock = parser.parse_args().stock
-    binary = _binary()
+    binary = named_or_built()
     directory = Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))
     python = environment.make(directory, HERE / "requirements.txt")
     if not stock:
@@ -133,17 +132,6 @@ def _stored_whole(daemon: Daemon, answer: Answer) -> bool:
 
 def _objects(daemon: Daemon) -> int:
     return json.loads(daemon.fetch("/v1/stats"))["objects"]
-
-
-def _binary() -> Path:
-    named = os.environ.get(BINARY_VARIABLE)
-    if named is None:
-        build = ["cargo", "build", "--release", "--package", "kvlease"]
-        subprocess.run(build, cwd=ROOT, check=True)
-        return ROOT / "target" / "release" / "kvlease"
-    if not os.access(named, os.X_OK):
-        raise SystemExit(f"error: no daemon to run: name one, {BINARY_VARIABLE}=`{named}`")
-    return Path(named).absolute()
 
 
 def _install(python: Path) -> None:

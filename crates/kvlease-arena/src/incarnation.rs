@@ -17,10 +17,7 @@ use std::{
 
 use kvlease_sys::{Access, Mapping, reopen};
 use kvlease_types::{Epoch, Offset};
-use rustix::{
-    fs::{FallocateFlags, OFlags, fallocate},
-    io::Errno,
-};
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
 
 use crate::{
     ArenaError,
@@ -87,10 +84,7 @@ fn build(directory: &Directory) -> io::Result<File> {
     directory.discard(INCARNATION_NEW).map_err(io::Error::other)?;
     let file = directory.create(INCARNATION_NEW)?;
     // A store into a page that cannot be had would be a SIGBUS.
-    match fallocate(&file, FallocateFlags::empty(), 0, FILE_LEN as u64) {
-        Err(Errno::OPNOTSUPP) => file.write_all_at(&[0; 8], HEADER_LEN as u64)?,
-        reserved => reserved?,
-    }
+    fallocate(&file, FallocateFlags::empty(), 0, FILE_LEN as u64)?;
     file.write_all_at(&HEADER.encode(), 0)?;
     directory.rename(INCARNATION_NEW, INCARNATION)?;
     Ok(file)

@@ -12,7 +12,7 @@ use kvlease_sys::{Access, Digest, Identity, MappedExtent, Mapping};
 use kvlease_types::{ByteSize, Checksum, Extent, Offset, SegmentName};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
-use crate::{OutOfBounds, TrustedUsers};
+use crate::{OutOfBounds, TrustedUsers, descriptor::invalid};
 
 /// Mapping of a daemon's segment, for reading.
 ///
@@ -296,8 +296,4 @@ fn foreign(owner: u32, path: &Path) -> io::Error {
         path.display()
     );
     io::Error::new(io::ErrorKind::PermissionDenied, text)
-}
-
-fn invalid(fault: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, fault)
 }

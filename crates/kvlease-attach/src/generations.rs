@@ -6,7 +6,8 @@ use std::{
 };
 
 use kvlease_sys::{Access, GenerationTable, Word};
-use rustix::fs::{fcntl_get_seals, fstat};
+
+use crate::descriptor::{invalid, sealed_len};
 
 /// A reader's view of the daemon's [`GenerationTable`].
 #[derive(Debug)]
@@ -22,11 +23,7 @@ impl GenerationsView {
     /// [`io::ErrorKind::InvalidData`] when the file is empty or its size is not sealed, and the
     /// kernel's error when it is not a file of shared memory.
     pub fn from_descriptor(descriptor: OwnedFd) -> io::Result<Self> {
-        let invalid = |fault| io::Error::new(io::ErrorKind::InvalidData, fault);
-        if !fcntl_get_seals(&descriptor)?.contains(GenerationTable::SIZE_SEALS) {
-            return Err(invalid("the size of the table of generations is not sealed"));
-        }
-        let len = u64::try_from(fstat(&descriptor)?.st_size).unwrap_or(0);
+        let len = sealed_len(&descriptor, "the table of generations")?;
         match len / GenerationTable::CELL_LEN {
             0 => Err(invalid("the table of generations is empty")),
             slots => {

@@ -5,11 +5,11 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use kvlease_sys::{
-    Access, FingerprintKey, GenerationTable, IndexTable, KeyFingerprints, Mapping, PAGE, Word,
-};
+use kvlease_sys::{Access, FingerprintKey, IndexTable, KeyFingerprints, Mapping, PAGE, Word};
 use kvlease_types::{ByteSize, Checksum, Epoch, Extent, Offset};
-use rustix::fs::{fcntl_get_seals, fstat};
+use rustix::fs::fstat;
+
+use crate::descriptor::{invalid, sealed_len};
 
 /// Object that the published index names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,11 +51,7 @@ impl IndexView {
         (incarnation, epoch): (OwnedFd, Epoch),
         bucket: &str,
     ) -> io::Result<Self> {
-        let invalid = |fault| io::Error::new(io::ErrorKind::InvalidData, fault);
-        if !fcntl_get_seals(&index)?.contains(GenerationTable::SIZE_SEALS) {
-            return Err(invalid("the size of the published index is not sealed"));
-        }
-        let len = u64::try_from(fstat(&index)?.st_size).unwrap_or(0);
+        let len = sealed_len(&index, "the published index")?;
         if slots == 0 || IndexTable::file_len(slots) != Some(len) {
             return Err(invalid("the published index has another length than its slots need"));
         }

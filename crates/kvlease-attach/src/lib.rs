@@ -13,6 +13,7 @@
 
 mod attachment;
 mod bounds;
+mod descriptor;
 mod generations;
 mod index;
 mod object_copy;

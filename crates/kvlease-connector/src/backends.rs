@@ -97,8 +97,7 @@ impl Backends {
         let find = |key| {
             let object = lane.find_indexed(key)?;
             // One that is too large goes the way of all others, which counts it.
-            let accepted = self.terms.config.lease_len_max.is_none_or(|max| object.len() <= max);
-            accepted.then(|| Lease::Unleased(object.into()))
+            self.terms.is_within(object.len()).then(|| Lease::Unleased(object.into()))
         };
         let found: Vec<_> = keys.iter().map(find).collect();
         self.terms.counters.index_hits.add(found.iter().flatten().count() as u64);
@@ -152,8 +151,7 @@ impl Backends {
 
     /// Whether the index names an object that a look-up counts.
     fn is_indexed(&self, lane: &Lane, key: &Key) -> bool {
-        let len_max = self.terms.config.lease_len_max;
-        lane.indexed_len(key).is_some_and(|len| len_max.is_none_or(|max| len <= max))
+        lane.indexed_len(key).is_some_and(|len| self.terms.is_within(len))
     }
 
     /// Stores objects, without counting.

@@ -19,12 +19,17 @@ impl Terms {
         Arc::new(Self { config, counters: Counters::default() })
     }
 
+    /// Whether an object of this length is within the limit.
+    pub(super) fn is_within(&self, len: ByteSize) -> bool {
+        self.config.lease_len_max.is_none_or(|max| len <= max)
+    }
+
     /// Whether an object of this length is accepted under a lease; counts one that is not.
     pub(super) fn accepts(&self, len: ByteSize) -> bool {
-        let is_too_large = self.config.lease_len_max.is_some_and(|max| len > max);
-        if is_too_large {
+        let is_within = self.is_within(len);
+        if !is_within {
             self.counters.too_large.one();
         }
-        !is_too_large
+        is_within
     }
 }

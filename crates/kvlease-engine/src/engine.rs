@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use kvlease_arena::{Arena, Generations, LinkStatus, PublishedIndex};
 use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo};
 use kvlease_sys::Identity;
-use kvlease_tier::{Page, Presence, Stat};
+use kvlease_tier::{Page, Stat};
 use kvlease_types::{
     BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
     WriteRefused,
@@ -200,10 +200,8 @@ impl Engine {
         bucket: &'a str,
         key: &'a str,
     ) -> impl Iterator<Item = (&'static str, Stat)> {
-        self.shared.tiers.holders(bucket, key).filter_map(|(floor, presence)| match presence {
-            Presence::Here(stat) => Some((floor.level.tier().kind(), stat)),
-            Presence::Absent | Presence::Unknown => None,
-        })
+        let holders = self.shared.tiers.holders(bucket, key);
+        holders.map(|(floor, stat)| (floor.level.tier().kind(), stat))
     }
 
     /// One page of what the tier of this kind has of a bucket, see [`Tier::list`], waited for until

@@ -54,14 +54,9 @@ impl Connection {
         write: impl FnOnce(&mut Vec<u8>, u64),
         mut read: impl FnMut(Answer<'_>, &Arc<ConnectionState>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.out.clear();
-        self.state.write_ended(&mut self.out);
         let number = self.request + 1;
-        write(&mut self.out, number);
-        self.torn = true;
-        self.stream.write_all(&self.out).await?;
-        (self.request, self.torn) = (number, false);
-        self.out.shrink_to(KEPT_LEN_MAX);
+        self.send(number, write).await?;
+        self.request = number;
         loop {
             let split = Frame::split(self.arrived.bytes(), ANSWER_LEN_MAX)?;
             let Some((frame, len)) = split else {
@@ -101,10 +96,19 @@ impl Connection {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>, u64),
     ) -> Result<(), Fault> {
+        // The number of a request that is never sent: no answer has it.
+        self.send(0, write).await
+    }
+
+    /// Sends a frame of this number, behind the releases that wait.
+    async fn send(
+        &mut self,
+        number: u64,
+        write: impl FnOnce(&mut Vec<u8>, u64),
+    ) -> Result<(), Fault> {
         self.out.clear();
         self.state.write_ended(&mut self.out);
-        // The number of a request that is never sent: no answer has it.
-        write(&mut self.out, 0);
+        write(&mut self.out, number);
         self.torn = true;
         self.stream.write_all(&self.out).await?;
         self.torn = false;

@@ -48,38 +48,43 @@ pub(super) async fn greet(
     let mut hello = Vec::new();
     Hello { version: VERSION, writes }.write(&mut hello, 0);
     stream.write_all(&hello).await?;
-    let mut received = Received::default();
-    loop {
-        if let Some((frame, len)) = Frame::split(&received.bytes, ANSWER_LEN_MAX)? {
-            let welcome = match Answer::decode(&frame)? {
-                Answer::Welcome(welcome) if len == received.bytes.len() => welcome,
-                Answer::Error(failure) => {
-                    return Err(Fault::Refused { text: failure.text.to_owned(), closes: true });
-                }
-                _ => return Err(Fault::Protocol("the first answer is no welcome".to_owned())),
-            };
-            let [arena, generations] = received.descriptors()?;
-            return Ok(Greeted { stream, welcome, arena, generations });
+    let received = Received::first(&stream).await?;
+    let (frame, len) = received.frame()?;
+    let welcome = match Answer::decode(&frame)? {
+        Answer::Welcome(welcome) if len == received.bytes.len() => welcome,
+        Answer::Error(failure) => {
+            return Err(Fault::Refused { text: failure.text.to_owned(), closes: true });
         }
-        received.receive(&stream).await?;
-    }
+        _ => return Err(Fault::Protocol("the first answer is no welcome".to_owned())),
+    };
+    let [arena, generations] = received.descriptors()?;
+    Ok(Greeted { stream, welcome, arena, generations })
 }
 
-/// Part of an answer with descriptors that has come.
+/// An answer with its descriptors.
 #[derive(Debug, Default)]
 pub(super) struct Received {
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     descriptors: Vec<OwnedFd>,
 }
 
 impl Received {
-    /// Receives more of it.
-    pub(super) async fn receive(&mut self, stream: &UnixStream) -> Result<(), Fault> {
-        let read = || receive(stream, &mut self.bytes, &mut self.descriptors);
-        match stream.async_io(Interest::READABLE, read).await? {
-            0 => Err(Fault::closed()),
-            _ => Ok(()),
+    /// Receives until the first frame is whole.
+    pub(super) async fn first(stream: &UnixStream) -> Result<Self, Fault> {
+        let mut received = Self::default();
+        while Frame::split(&received.bytes, ANSWER_LEN_MAX)?.is_none() {
+            let read = || receive(stream, &mut received.bytes, &mut received.descriptors);
+            if stream.async_io(Interest::READABLE, read).await? == 0 {
+                return Err(Fault::closed());
+            }
         }
+        Ok(received)
+    }
+
+    /// The frame, and how many bytes it takes.
+    pub(super) fn frame(&self) -> Result<(Frame<'_>, usize), Fault> {
+        let first = Frame::split(&self.bytes, ANSWER_LEN_MAX)?;
+        Ok(first.expect("the first frame is whole"))
     }
 
     /// The descriptors that came with it: as many as an answer has.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use kvlease_api::lane::{ANSWER_LEN_MAX, Answer, Frame, write_index};
+use kvlease_api::lane::{Answer, write_index};
 use kvlease_attach::{Attachment, IndexView, PublishedObject};
 use kvlease_sys::FingerprintKey;
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
@@ -74,25 +74,20 @@ impl LaneCore {
         let mut question = Vec::new();
         write_index(&mut question, 1);
         stream.write_all(&question).await?;
-        let mut received = Received::default();
-        loop {
-            if let Some((frame, _)) = Frame::split(&received.bytes, ANSWER_LEN_MAX)? {
-                let indexed = match Answer::decode(&frame)? {
-                    Answer::Indexed(indexed) => indexed,
-                    // A release before the index, or a daemon that shuts down.
-                    Answer::Error(_) => return Ok(false),
-                    _ => return Err(Fault::Protocol("no answer to an index".to_owned())),
-                };
-                let [index, incarnation] = received.descriptors()?;
-                let index = (index, indexed.slots, FingerprintKey::new(indexed.secret));
-                let incarnation = (incarnation, welcome.epoch);
-                let view = IndexView::from_descriptors(index, incarnation, self.bucket.as_str())?;
-                // A call that was quicker has mapped the same.
-                let _ = self.index.set(view);
-                return Ok(true);
-            }
-            received.receive(&stream).await?;
-        }
+        let received = Received::first(&stream).await?;
+        let indexed = match Answer::decode(&received.frame()?.0)? {
+            Answer::Indexed(indexed) => indexed,
+            // A release before the index, or a daemon that shuts down.
+            Answer::Error(_) => return Ok(false),
+            _ => return Err(Fault::Protocol("no answer to an index".to_owned())),
+        };
+        let [index, incarnation] = received.descriptors()?;
+        let index = (index, indexed.slots, FingerprintKey::new(indexed.secret));
+        let incarnation = (incarnation, welcome.epoch);
+        let view = IndexView::from_descriptors(index, incarnation, self.bucket.as_str())?;
+        // A call that was quicker has mapped the same.
+        let _ = self.index.set(view);
+        Ok(true)
     }
 
     /// Whether the bytes in the arena are the object's.

@@ -159,11 +159,9 @@ impl<T> Ring<T> {
         (before, after): (usize, usize),
         shared: Vec<MappedExtent>,
     ) {
-        let parts = parts(&buffer, (before, after), &shared);
-        let (address, count) = (parts.0.as_ptr(), parts.0.len() as u32);
-        let file = types::Fd(self.file.as_raw_fd());
-        let entry = opcode::Readv::new(file, address, count).offset(offset).build();
-        self.push(entry, Slot { token, buffer, shared, _parts: parts });
+        self.start_parts(token, buffer, (before, after), shared, |file, address, count| {
+            opcode::Readv::new(file, address, count).offset(offset).build()
+        });
     }
 
     /// Starts to write the same parts to an offset in the file.
@@ -179,10 +177,22 @@ impl<T> Ring<T> {
         (before, after): (usize, usize),
         shared: Vec<MappedExtent>,
     ) {
-        let parts = parts(&buffer, (before, after), &shared);
-        let (address, count) = (parts.0.as_ptr(), parts.0.len() as u32);
+        self.start_parts(token, buffer, (before, after), shared, |file, address, count| {
+            opcode::Writev::new(file, address, count).offset(offset).build()
+        });
+    }
+
+    fn start_parts(
+        &mut self,
+        token: T,
+        buffer: IoBuffer,
+        around: (usize, usize),
+        shared: Vec<MappedExtent>,
+        entry: impl FnOnce(types::Fd, *const libc::iovec, u32) -> squeue::Entry,
+    ) {
+        let parts = parts(&buffer, around, &shared);
         let file = types::Fd(self.file.as_raw_fd());
-        let entry = opcode::Writev::new(file, address, count).offset(offset).build();
+        let entry = entry(file, parts.0.as_ptr(), parts.0.len() as u32);
         self.push(entry, Slot { token, buffer, shared, _parts: parts });
     }
 

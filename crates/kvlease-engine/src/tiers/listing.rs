@@ -38,10 +38,8 @@ impl Shared {
         key: &str,
         until: Instant,
     ) -> Option<(Stat, &'static str)> {
-        for (floor, presence) in self.tiers.holders(bucket, key) {
-            if let Presence::Here(stat) = presence {
-                return Some((stat, floor.level.tier().kind()));
-            }
+        if let Some((floor, stat)) = self.tiers.holders(bucket, key).next() {
+            return Some((stat, floor.level.tier().kind()));
         }
         let asked = self.ask_tiers(bucket, &[key], 0, until).await;
         asked.found(0).map(|found| (found.stat, found.floor.level.tier().kind()))

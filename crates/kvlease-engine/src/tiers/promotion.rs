@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use kvlease_tier::{Destination, Loaded, Name, Presence, Stat};
+use kvlease_tier::{Destination, Loaded, Name, Stat};
 use kvlease_types::{BucketName, ByteSize, Caller, Key, Miss, Mode, WriteRefused};
 
 use super::{
@@ -102,12 +102,8 @@ impl Shared {
     /// The same for a tier that need not be asked; `None` if no such tier has the object. `again` if
     /// the request looked for room before.
     fn promote_known(self: &Arc<Self>, bucket: &str, key: &str, again: bool) -> Option<Miss> {
-        let here = |(floor, presence): (_, Presence)| match presence {
-            Presence::Here(stat) => Some((floor, stat)),
-            Presence::Unknown | Presence::Absent => None,
-        };
-        let mut holders = self.tiers.holders(bucket, key).filter_map(here);
-        let (floor, stat) = holders.find(|(floor, _): &(&Floor, Stat)| floor.level.admits(true))?;
+        let mut holders = self.tiers.holders(bucket, key);
+        let (floor, stat) = holders.find(|(floor, _)| floor.level.admits(true))?;
         Some(self.start_promotion(floor, bucket, key, stat, again))
     }
 

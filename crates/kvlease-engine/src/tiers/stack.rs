@@ -103,27 +103,23 @@ impl Tiers {
         self.floors.iter().find(|floor| floor.level.tier().kind() == kind)
     }
 
-    /// Tiers that have the object, or may have it, with what they know.
-    pub(crate) fn holders(
-        &self,
-        bucket: &str,
-        key: &str,
-    ) -> impl Iterator<Item = (&Floor, Presence)> {
-        let presence = move |floor: &Floor| floor.level.tier().presence(bucket, key);
-        let known = self.floors.iter().map(move |floor| (floor, presence(floor)));
-        known.filter(|(_, presence)| *presence != Presence::Absent)
+    /// Tiers that know by themselves that they have the object, with its length and checksum.
+    pub(crate) fn holders(&self, bucket: &str, key: &str) -> impl Iterator<Item = (&Floor, Stat)> {
+        self.floors.iter().filter_map(move |floor| match floor.level.tier().presence(bucket, key) {
+            Presence::Here(stat) => Some((floor, stat)),
+            Presence::Unknown | Presence::Absent => None,
+        })
     }
 
     /// Whether a tier that works is known to have the object.
     pub(crate) fn hold(&self, bucket: &str, key: &str) -> bool {
-        self.holders(bucket, key).any(|(floor, presence)| {
-            matches!(presence, Presence::Here(_)) && !floor.level.is_broken()
-        })
+        self.holders(bucket, key).any(|(floor, _)| !floor.level.is_broken())
     }
 
     /// Whether a tier does not know by itself whether it has the object.
     pub(crate) fn has_to_be_asked(&self, bucket: &str, key: &str) -> bool {
-        self.holders(bucket, key).any(|(_, presence)| presence == Presence::Unknown)
+        let presence = |floor: &Floor| floor.level.tier().presence(bucket, key);
+        self.floors.iter().any(|floor| presence(floor) == Presence::Unknown)
     }
 
     /// Queues an object that was stored, or taken over, for the tiers that are written through and are
