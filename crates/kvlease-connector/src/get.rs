@@ -148,7 +148,9 @@ async fn read_whole(opened: Opened) -> Result<Option<Vec<u8>>, Error> {
     let Some(object) = opened? else { return Ok(None) };
     // The length was checked against the segment, or is that of a stream of this length.
     let (buffer, memory) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
-    object.read_rest(buffer).await?;
+    if !object.read_while_there(buffer).await? {
+        return Ok(None);
+    }
     Ok(Some(memory.take_back().expect("a read that is over has given its buffer up")))
 }
 
@@ -160,6 +162,5 @@ async fn read_whole_into(opened: Opened, into: ExternalBuffer) -> Result<bool, E
         let (key, object) = (object.key().clone(), object.len());
         return Err(Error::LengthMismatch { key, object, buffer });
     }
-    object.read_rest(into).await?;
-    Ok(true)
+    object.read_while_there(into).await
 }

@@ -126,6 +126,12 @@ impl OpenObject {
     ///
     /// Those of [`Self::read_rest_here`] and of any call.
     pub async fn read_rest(self, into: ExternalBuffer) -> Result<(), Error> {
+        let key = self.key.clone();
+        if self.read_while_there(into).await? { Ok(()) } else { Err(Error::LeaseEnded { key }) }
+    }
+
+    /// As [`Self::read_rest`]. Returns false if the object has left meanwhile.
+    pub(super) async fn read_while_there(self, into: ExternalBuffer) -> Result<bool, Error> {
         self.ensure_rest(into.len())?;
         let Self { reading, key, len, head, mut source } = self;
         let (context, wanted) = (&reading.context, head.len() + into.len());
@@ -144,10 +150,10 @@ impl OpenObject {
                     let again = Box::pin(open_again(context, &key, head.len())).await?;
                     // The head that was handed out decides which bytes may follow it.
                     let again = again.filter(|again| again.len == len && again.head == head);
-                    let Some(again) = again else { return Err(Error::LeaseEnded { key }) };
+                    let Some(again) = again else { return Ok(false) };
                     (source, into, is_again) = (again.source, back, true);
                 }
-                (_, read) => return read,
+                (_, read) => return read.map(|()| true),
             }
         }
     }
