@@ -30,6 +30,8 @@ mod pool;
 mod put;
 mod reads;
 mod renewals;
+#[cfg(test)]
+mod replay;
 mod report;
 mod session;
 mod sync;

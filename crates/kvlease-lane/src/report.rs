@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::lane_core::LaneCore;
 
 /// Time from a read to the report of it.
-const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Time that a report may take.
 const REPORT_LIMIT: Duration = Duration::from_secs(1);
