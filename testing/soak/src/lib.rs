@@ -8,6 +8,7 @@
 //! | [`interference`] | calls over HTTP, timed beside many clients of the fast lane |
 //! | [`drill`] | single processes that the drills in this package's tests kill |
 //! | [`world`] | two daemons, clients of all kinds and strangers, in any order of starts and stops |
+//! | [`scribble`] | a client that writes garbage all over the arena, while others store and read |
 //! | [`neighbour`] | processes of another user that attack a daemon and its clients |
 //!
 //! Two questions are the same in all of them: was any byte wrong that a reader was entitled to, and
@@ -27,6 +28,7 @@ mod limits;
 pub mod neighbour;
 mod output;
 pub mod restarts;
+pub mod scribble;
 pub mod soak;
 mod stores;
 pub mod tiers;

@@ -16,6 +16,7 @@ use kvlease_soak::{
     interference::{self, InterferenceArgs},
     neighbour::{self, Attack},
     restarts::{self, RestartsArgs},
+    scribble::{self, ScribbleArgs},
     soak::{self, ClientArgs, Role, SoakArgs},
     tiers::{self, TiersArgs},
     world::{self, WorldArgs},
@@ -52,6 +53,8 @@ enum Part {
     Restarts(RestartsArgs),
     /// Kills the daemon and reboots over a tier on disk, while objects go there and come back
     Tiers(TiersArgs),
+    /// Lets a client write garbage all over the arena, while others store and read
+    Scribble(ScribbleArgs),
     /// Lets two daemons, clients of all kinds and strangers go on in any order, from one seed
     World(WorldArgs),
     /// A client of a soak
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Some(Part::Interference(args)) => run_interference(args, cli.json),
         Some(Part::Restarts(args)) => run_restarts(args, cli.json),
         Some(Part::Tiers(args)) => run_tiers(args, cli.json),
+        Some(Part::Scribble(args)) => run_scribble(args, cli.json),
         Some(Part::World(args)) => run_world(args, cli.json),
         Some(Part::Client { role, args }) => {
             soak::run_client(*role, args).map(|()| ExitCode::SUCCESS)
@@ -114,6 +118,11 @@ fn run_restarts(args: &RestartsArgs, json: bool) -> anyhow::Result<ExitCode> {
 
 fn run_tiers(args: &TiersArgs, json: bool) -> anyhow::Result<ExitCode> {
     let report = tiers::run(args, seed(args.seed))?;
+    print(&report, &report.faults(), json)
+}
+
+fn run_scribble(args: &ScribbleArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let report = scribble::run(args, seed(args.seed))?;
     print(&report, &report.faults(), json)
 }
 

@@ -50,6 +50,9 @@ fn what_was_stored_is_there_and_what_was_removed_is_not_however_often_the_daemon
         ("an object that was taken over", report.restored),
         ("an eviction", report.evictions),
         ("a store that was cut off", report.stores_cut_off.iter().sum()),
+        ("a read by the index alone", report.index_reads),
+        ("one while the daemon was dead or started", report.index_reads_while_dead),
+        ("an object that a connector found in the index", report.index_hits_of_connectors),
     ] {
         assert!(count > 0, "never happened: {what}");
     }

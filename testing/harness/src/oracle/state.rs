@@ -53,6 +53,11 @@ impl KeyState {
         self.promised
     }
 
+    /// Last version whose store was begun; 0 for none.
+    pub const fn latest(&self) -> u64 {
+        self.begun
+    }
+
     /// True if the last store has not been answered.
     pub const fn is_storing(&self) -> bool {
         self.storing

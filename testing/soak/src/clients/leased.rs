@@ -33,7 +33,7 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    pub(super) fn of(key: &Key, bytes: &[u8]) -> Self {
+    pub(crate) fn of(key: &Key, bytes: &[u8]) -> Self {
         Payload::verify(key.as_str(), bytes).map_or_else(Self::WrongBytes, Self::Version)
     }
 }

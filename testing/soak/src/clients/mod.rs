@@ -3,21 +3,23 @@
 //! It gives them leases and removals that are the same over HTTP and over the fast lane, and reads
 //! that check every byte.
 
+mod connector;
 mod leased;
 mod place;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use kvlease_client::{Client, ClientConfig, Timeouts, TrustedUsers, lane::AcquireOutcome};
-use kvlease_harness::Endpoint;
+use kvlease_client::{Client, TrustedUsers, lane::AcquireOutcome};
 use kvlease_types::{BucketName, Key};
 
 use crate::limits::CALL_WITHIN;
+use connector::client_config;
 use leased::Grant;
 
+pub(crate) use connector::connector_config;
 pub(crate) use kvlease_client::{
-    Error, ErrorCode, PutBody, PutOutcome,
+    Connector, Error, ErrorCode, ExternalBuffer, PutBody, PutOutcome, blocking,
     lane::{Lane, LanePut, Reservation},
 };
 pub(crate) use leased::{Leased, Seen};
@@ -43,16 +45,8 @@ pub(crate) struct Clients {
 impl Clients {
     /// Clients over HTTP and, unless HTTP is the only way, over the fast lane.
     pub(crate) async fn open(place: &Place, bucket: &str, way: Way) -> anyhow::Result<Self> {
+        let config = client_config(place, bucket, CALL_WITHIN)?;
         let bucket = BucketName::new(bucket)?;
-        let mut config = ClientConfig::new(Endpoint::at(place.address).url().parse()?);
-        config.bucket = bucket.clone();
-        config.shared_memory_name = Some(place.segment.clone());
-        config.timeouts = Timeouts {
-            connect: CALL_WITHIN,
-            call: CALL_WITHIN,
-            transfer: CALL_WITHIN,
-            stall: CALL_WITHIN,
-        };
         let lane = match way {
             Way::Http => None,
             Way::Lane => {

@@ -24,11 +24,14 @@ pub(super) struct Common {
     /// Longest lease.
     pub(super) ttl_max: Duration,
     pub(super) clients: usize,
+    /// Readers that read by the index all the time.
+    pub(super) readers: usize,
     pub(super) seed: u64,
     pub(super) objects: Objects,
     pub(super) oracle: Oracle,
     pub(super) gate: Gate,
     pub(super) counts: Counts,
+    pub(super) by_index: ByIndex,
     pub(super) faults: Faults,
 }
 
@@ -70,6 +73,19 @@ impl Faults {
     pub(super) fn take(&self) -> (u64, Vec<String>) {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Counts of the readers that read all the time.
+#[derive(Default, Debug)]
+pub(super) struct ByIndex {
+    /// Reads by the index alone, with every byte right.
+    pub(super) reads: AtomicU64,
+    /// Of these, reads while the daemon was dead or started.
+    pub(super) while_dead: AtomicU64,
+    /// Keys that the index did not name.
+    pub(super) unnamed: AtomicU64,
+    /// Objects that connectors found in the index.
+    pub(super) connector_hits: AtomicU64,
 }
 
 /// Counts of all clients together.

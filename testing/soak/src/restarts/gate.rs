@@ -69,7 +69,18 @@ impl Gate {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.lock().place.is_some()
+        self.look().is_some()
+    }
+
+    /// The turn, and the place of the daemon that works; `None` while the gate is closed.
+    pub(super) fn look(&self) -> Option<(u64, Place)> {
+        let state = self.lock();
+        state.place.clone().map(|place| (state.turn, place))
+    }
+
+    /// Whether there will be no further turn.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
     }
 
     /// Lets all clients end.

@@ -7,6 +7,8 @@
 //!
 //! * Every byte that a client reads under a lease or over HTTP is right, always, also under the
 //!   leases of killed daemons, and while clients write on into the reservations of killed daemons.
+//!   So is every byte that readers read by the published index alone, all the time, with the mappings
+//!   of killed daemons as well.
 //! * An object whose removal was answered never comes back. Nor does a store that was cut off and
 //!   not found by the audit after it.
 //! * An object whose store was answered is there, unless its removal was requested or it was
@@ -33,13 +35,17 @@ mod client;
 mod common;
 mod gate;
 mod objects;
+mod reader;
 mod report;
 mod scale;
 mod series;
 mod spans;
 mod store;
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use kvlease_harness::{Daemon, oracle::Oracle};
 use kvlease_testing::{Draws, mix};
@@ -72,49 +78,76 @@ const ROOMY_LEASES: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 const CRAMPED_LEASES: (Duration, Duration) =
     (Duration::from_millis(150), Duration::from_millis(150));
 
-/// Party whose draws decide when the daemon is killed; clients count from 0.
+/// First party whose draws decide when a daemon is killed, counted down; clients count from 0.
 const KILLER: u64 = u64::MAX;
 
-/// Kills the daemon as often as configured, or until an interrupt.
+/// Kills daemons as often as configured, or until an interrupt.
 ///
 /// # Errors
 ///
 /// Whatever keeps it from a verdict: a daemon that ended by itself or does not start.
 pub fn run(args: &RestartsArgs, seed: u64) -> anyhow::Result<RestartsReport> {
-    let interrupt = Interrupt::listen()?;
-    let (mut draws, mut findings) = (Draws::of(seed, KILLER), Findings::default());
+    let interrupt = &Interrupt::listen()?;
     let started = Instant::now();
-    let mut left = args.kills;
+    let worlds = u64::from(args.worlds).min(args.kills);
+    let of_each: Vec<anyhow::Result<Findings>> = thread::scope(|scope| {
+        let world = |number: u64| {
+            // The first ones have the rest.
+            let kills = args.kills / worlds + u64::from(number < args.kills % worlds);
+            scope.spawn(move || kill(args, kills, (seed, number), interrupt))
+        };
+        let threads: Vec<_> = (0..worlds).map(world).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a world does not panic")).collect()
+    });
+    let mut findings = Findings::default();
+    for of_one in of_each {
+        findings.add(of_one?);
+    }
+    findings.report.seed = seed;
+    findings.report.seconds = started.elapsed().as_secs_f64();
+    Ok(findings.report())
+}
+
+/// Kills the daemons of one world, on one segment after the other.
+fn kill(
+    args: &RestartsArgs,
+    kills: u64,
+    (seed, world): (u64, u64),
+    interrupt: &Interrupt,
+) -> anyhow::Result<Findings> {
+    let (mut draws, mut findings) = (Draws::of(seed, KILLER - world), Findings::default());
+    let mut left = kills;
     while left > 0 && interrupt.check().is_ok() {
         let number = findings.report.segments;
         let kills = left.min(KILLS_PER_SEGMENT);
-        let (roomy, eviction) = (number % 2 == 0, ["lru", "s3-fifo"][number as usize / 2 % 2]);
+        let kind = number + world;
+        let (roomy, eviction) = (kind % 2 == 0, ["lru", "s3-fifo"][kind as usize / 2 % 2]);
         let arena = args.capacity.bytes() / if roomy { 1 } else { CRAMPED };
         let bytes = if roomy { arena / ROOM } else { arena * OVERCOMMIT };
         let (ttl_max, grace) = if roomy { ROOMY_LEASES } else { CRAMPED_LEASES };
-        let seed = mix(seed ^ mix(number));
+        let seed = mix(seed ^ mix(number | world << 32));
         let objects = Objects::new(seed, bytes);
         let common = Common {
             roomy,
             ttl_max,
             clients: args.clients.into(),
+            readers: args.readers.into(),
             seed,
             oracle: Oracle::new(objects.count()),
             objects,
             gate: gate::Gate::default(),
             counts: common::Counts::default(),
+            by_index: common::ByIndex::default(),
             faults: common::Faults::default(),
         };
         let settings = settings(eviction, ttl_max, grace);
         let launch = launch(args.daemon.as_deref(), ByteSize::new(arena), settings)?;
         let daemon = Daemon::new(launch)?;
         let end = ttl_max + grace;
-        Series::new(&common, daemon, end, &interrupt, &mut draws, &mut findings)?.run(kills)?;
+        Series::new(&common, daemon, end, interrupt, &mut draws, &mut findings)?.run(kills)?;
         left -= kills;
     }
-    findings.report.seed = seed;
-    findings.report.seconds = started.elapsed().as_secs_f64();
-    Ok(findings.report())
+    Ok(findings)
 }
 
 fn settings(eviction: &str, ttl_max: Duration, grace: Duration) -> [String; 5] {

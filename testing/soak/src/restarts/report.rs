@@ -1,6 +1,10 @@
 //! Report of a campaign.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +51,14 @@ pub struct RestartsReport {
     pub stores_cut_off: [u64; 2],
     /// Removals without an answer at a kill: done, not done.
     pub removals_cut_off: [u64; 2],
+    /// Reads by the index alone, by readers that read all the time, with every byte right.
+    pub index_reads: u64,
+    /// Of these, reads while the daemon was dead or started.
+    pub index_reads_while_dead: u64,
+    /// Keys that the index did not name to them.
+    pub index_unnamed: u64,
+    /// Objects that connectors found in the index meanwhile.
+    pub index_hits_of_connectors: u64,
     /// From the kill to the start of the process, in milliseconds like all that follow.
     pub kill_to_start: Summary,
     /// From the start of the process to 200 from `/readyz`.
@@ -106,10 +118,26 @@ impl Findings {
         for (total, count) in self.counts.iter_mut().zip(common.counts.all()) {
             *total += count;
         }
+        let by_index = |count: &AtomicU64| count.load(Relaxed);
+        self.report.index_reads += by_index(&common.by_index.reads);
+        self.report.index_reads_while_dead += by_index(&common.by_index.while_dead);
+        self.report.index_unnamed += by_index(&common.by_index.unnamed);
+        self.report.index_hits_of_connectors += by_index(&common.by_index.connector_hits);
         let (count, texts) = common.faults.take();
         self.report.segments += 1;
         self.report.fault_count += count;
         self.report.fault_texts.extend(texts);
+    }
+
+    /// Adds the findings of other daemons.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { report, times, counts } = other;
+        self.report.add(report);
+        self.times.add(times);
+        self.counts.resize(Count::ALL.len(), 0);
+        for (total, count) in self.counts.iter_mut().zip(counts) {
+            *total += count;
+        }
     }
 
     pub(super) fn report(self) -> RestartsReport {
@@ -126,7 +154,46 @@ impl Findings {
     }
 }
 
+impl Times {
+    fn add(&mut self, other: Self) {
+        self.kill_to_start.add_all(other.kill_to_start);
+        self.start_to_ready.add_all(other.start_to_ready);
+        self.start_to_read.add_all(other.start_to_read);
+        self.kill_to_read.add_all(other.kill_to_read);
+        self.recovery.add_all(other.recovery);
+    }
+}
+
 impl RestartsReport {
+    /// Adds what is counted on the way.
+    fn add(&mut self, other: Self) {
+        let pairs = [
+            (&mut self.kills, other.kills),
+            (&mut self.kills_early, other.kills_early),
+            (&mut self.kills_held, other.kills_held),
+            (&mut self.kills_unaudited, other.kills_unaudited),
+            (&mut self.segments, other.segments),
+            (&mut self.restored, other.restored),
+            (&mut self.found, other.found),
+            (&mut self.evictions, other.evictions),
+            (&mut self.missing, other.missing),
+            (&mut self.index_reads, other.index_reads),
+            (&mut self.index_reads_while_dead, other.index_reads_while_dead),
+            (&mut self.index_unnamed, other.index_unnamed),
+            (&mut self.index_hits_of_connectors, other.index_hits_of_connectors),
+            (&mut self.fault_count, other.fault_count),
+        ];
+        for (total, more) in pairs {
+            *total += more;
+        }
+        for place in 0..2 {
+            self.stores_cut_off[place] += other.stores_cut_off[place];
+            self.removals_cut_off[place] += other.removals_cut_off[place];
+        }
+        self.restored_max = self.restored_max.max(other.restored_max);
+        self.fault_texts.extend(other.fault_texts);
+    }
+
     /// One of the counts.
     pub fn count(&self, count: Count) -> u64 {
         self.counts.get(count.name()).copied().unwrap_or(0)
@@ -164,6 +231,10 @@ impl fmt::Display for RestartsReport {
         row("objects missing where some had to be evicted", &self.missing)?;
         row("stores cut off by a kill: there, not there", &both(self.stores_cut_off))?;
         row("removals cut off by a kill: done, not done", &both(self.removals_cut_off))?;
+        row("reads by the index alone, all the time, every byte right", &self.index_reads)?;
+        row("  while the daemon was dead or started", &self.index_reads_while_dead)?;
+        row("  of keys that the index did not name", &self.index_unnamed)?;
+        row("objects that connectors found in the index", &self.index_hits_of_connectors)?;
         for count in Count::ALL {
             if self.count(*count) > 0 {
                 row(count.about(), &self.count(*count))?;

@@ -10,7 +10,9 @@ use kvlease_harness::{Daemon, STARTS_WITHIN, until};
 use kvlease_testing::Draws;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{audit::Audit, client::Client, common::Common, gate::BUCKET, report::Findings};
+use super::{
+    audit::Audit, client::Client, common::Common, gate::BUCKET, reader::Reader, report::Findings,
+};
 use crate::{
     clients::{Clients, Place, Seen, Way},
     interrupt::Interrupt,
@@ -77,6 +79,14 @@ impl<'a> Series<'a> {
                 thread.spawn_scoped(scope, move || match client.run() {
                     Ok(()) => {}
                     Err(error) => common.faults.add(format!("a client ended: {error:?}")),
+                })?;
+            }
+            for number in 0..common.readers {
+                let thread = thread::Builder::new().name(format!("reader-{number}"));
+                let reader = Reader::new(common, number);
+                thread.spawn_scoped(scope, move || match reader.run() {
+                    Ok(()) => {}
+                    Err(error) => common.faults.add(format!("a reader ended: {error:?}")),
                 })?;
             }
             let killed = self.kill_all(kills);

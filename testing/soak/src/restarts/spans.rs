@@ -24,6 +24,10 @@ impl Spans {
         self.0.push(span);
     }
 
+    pub(super) fn add_all(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     pub(super) fn summary(&self) -> Summary {
         let mut spans = self.0.clone();
         spans.sort_unstable();
