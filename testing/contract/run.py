@@ -2,7 +2,8 @@
 """Runs the contract suite: makes its environment if need be, checks the form of its own text,
 builds the Python package into it, then calls pytest in it.
 
-    usage: run.py [--put-ceiling | --side-by-side] [arguments of pytest, or of the script so called]
+    usage: run.py [--put-ceiling | --python-calls | --side-by-side]
+                  [arguments of pytest, or of the script so called]
 
 The daemon under test is the one that KVLEASE_BIN names, by default target/release/kvlease. The
 environment is in the directory that KVLEASE_CONTRACT_ENVIRONMENT names, by default
@@ -28,6 +29,14 @@ HERE = Path(__file__).resolve().parent
 DEFAULT_BINARY = HERE.parent.parent / "target" / "release" / "kvlease"
 
 
+# Scripts that measure, and judge nothing.
+MEASUREMENTS = {
+    "--put-ceiling": "put_ceiling.py",
+    "--python-calls": "python_calls.py",
+    "--side-by-side": "side_by_side.py",
+}
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     binary = Path(os.environ.get(BINARY_VARIABLE, DEFAULT_BINARY)).absolute()
@@ -44,14 +53,12 @@ def main() -> None:
         subprocess.run([python.with_name("ruff"), *check, HERE], check=True)
     package.install(python)
     package.check(python)
-    if "--put-ceiling" in arguments:
-        arguments.remove("--put-ceiling")
-        command = [python, HERE / "put_ceiling.py", *arguments]
-    elif "--side-by-side" in arguments:
-        arguments.remove("--side-by-side")
-        command = [python, HERE / "side_by_side.py", *arguments]
-    else:
+    script = next((name for name in MEASUREMENTS if name in arguments), None)
+    if script is None:
         command = [python, "-m", "pytest", *arguments]
+    else:
+        arguments.remove(script)
+        command = [python, HERE / MEASUREMENTS[script], *arguments]
     os.chdir(HERE)
     os.execv(python, [str(part) for part in command])
 

@@ -78,7 +78,7 @@ def memory_copy(segment: Path, size: int, rounds: int) -> float:
 
 def _measure(side, operation: str, size: int, count: int, callers: int, daemon: Daemon) -> Cost:
     run = side.prepare(operation, size, count, callers)
-    clock = _cpu_clock(_process_id(daemon))
+    clock = cpu_clock(process_id(daemon))
     client, served = time.process_time(), time.clock_gettime(clock)
     wall = run()
     time.sleep(SETTLED_AFTER)
@@ -96,10 +96,12 @@ def _median(costs) -> Cost:
     return Cost(*map(statistics.median, columns))
 
 
-def _cpu_clock(process: int) -> int:
+def cpu_clock(process: int) -> int:
+    """The clock of the CPU time of all threads of a process."""
     return (~process << 3) | CPUCLOCK_SCHED
 
 
-def _process_id(daemon: Daemon) -> int:
+def process_id(daemon: Daemon) -> int:
+    """The process of the daemon that runs."""
     # docs/shared-memory.md: the running daemon writes it there.
     return int((SHM / f".kvlease.{daemon.segment}" / "lock").read_text())
