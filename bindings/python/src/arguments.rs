@@ -4,6 +4,7 @@ use kvlease_client::{ExternalBuffer, ExternalBytes, Key};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     prelude::*,
+    pybacked::PyBackedStr,
     types::PyAny,
 };
 
@@ -13,7 +14,7 @@ pub(crate) fn key(text: &str) -> PyResult<Key> {
 }
 
 /// Names of objects.
-pub(crate) fn keys(texts: &[String]) -> PyResult<Vec<Key>> {
+pub(crate) fn keys(texts: &[PyBackedStr]) -> PyResult<Vec<Key>> {
     texts.iter().map(|text| key(text)).collect()
 }
 

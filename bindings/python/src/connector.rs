@@ -7,6 +7,7 @@ use kvlease_sys::{KeepAlive, OfProcess};
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
+    pybacked::PyBackedStr,
     types::{PyBytes, PyDict, PyList, PyType},
 };
 
@@ -51,7 +52,7 @@ impl Connector {
     fn batched_put(
         &self,
         py: Python<'_>,
-        keys: Vec<String>,
+        keys: Vec<PyBackedStr>,
         data: Vec<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
@@ -73,7 +74,7 @@ impl Connector {
     }
 
     /// Reads objects.
-    fn batched_get(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
+    fn batched_get(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
         let found = shared.wait(py, shared.connector.batched_get(&keys))?;
@@ -96,7 +97,7 @@ impl Connector {
     fn batched_get_into(
         &self,
         py: Python<'_>,
-        keys: Vec<String>,
+        keys: Vec<PyBackedStr>,
         buffers: Vec<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
@@ -132,7 +133,7 @@ impl Connector {
     }
 
     /// Tells which objects there are.
-    fn batched_exists(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
+    fn batched_exists(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
         let found = shared.wait(py, shared.connector.batched_exists(&keys))?;
@@ -140,7 +141,7 @@ impl Connector {
     }
 
     /// Counts the objects before the first that is missing.
-    fn lookup_prefix(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<usize> {
+    fn lookup_prefix(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<usize> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
         let count = shared.wait(py, shared.connector.lookup_prefix(&keys))?;
@@ -165,7 +166,7 @@ impl Connector {
     }
 
     /// Removes objects, where the daemon can.
-    fn batched_remove(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyList>> {
+    fn batched_remove(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
         let removed = shared.wait(py, shared.connector.batched_remove(&keys))?;

@@ -21,6 +21,7 @@ use kvlease_sys::OfProcess;
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
+    pybacked::PyBackedStr,
     types::{PyAny, PyList},
 };
 
@@ -59,22 +60,22 @@ impl Queue {
     }
 
     /// Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`.
-    fn submit_open(&self, keys: Vec<String>, head_len: usize) -> PyResult<u64> {
+    fn submit_open(&self, keys: Vec<PyBackedStr>, head_len: usize) -> PyResult<u64> {
         self.submit(Operation::Open { keys: arguments::keys(&keys)?, head_len })
     }
 
     /// Tells which objects there are: `list[_Flag]`.
-    fn submit_exists(&self, keys: Vec<String>) -> PyResult<u64> {
+    fn submit_exists(&self, keys: Vec<PyBackedStr>) -> PyResult<u64> {
         self.submit(Operation::Exists { keys: arguments::keys(&keys)? })
     }
 
     /// Counts the objects before the first that is missing: `int`.
-    fn submit_lookup(&self, keys: Vec<String>) -> PyResult<u64> {
+    fn submit_lookup(&self, keys: Vec<PyBackedStr>) -> PyResult<u64> {
         self.submit(Operation::Lookup { keys: arguments::keys(&keys)? })
     }
 
     /// Stores objects, each a head and the bytes behind it: `list[_Flag]`, as of `put`.
-    fn submit_put(&self, keys: Vec<String>, objects: Vec<Parts<'_>>) -> PyResult<u64> {
+    fn submit_put(&self, keys: Vec<PyBackedStr>, objects: Vec<Parts<'_>>) -> PyResult<u64> {
         self.submit(Operation::put(keys, objects)?)
     }
 
@@ -82,19 +83,19 @@ impl Queue {
     fn open_or_submit(
         &self,
         py: Python<'_>,
-        keys: Vec<String>,
+        keys: Vec<PyBackedStr>,
         head_len: usize,
     ) -> PyResult<Py<PyAny>> {
         self.do_or_submit(py, Operation::Open { keys: arguments::keys(&keys)?, head_len })
     }
 
     /// As `submit_exists`, but a small call may return its answer, in a tuple.
-    fn exists_or_submit(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyAny>> {
+    fn exists_or_submit(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<Py<PyAny>> {
         self.do_or_submit(py, Operation::Exists { keys: arguments::keys(&keys)? })
     }
 
     /// As `submit_lookup`, but a small call may return its answer, in a tuple.
-    fn lookup_or_submit(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<Py<PyAny>> {
+    fn lookup_or_submit(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<Py<PyAny>> {
         self.do_or_submit(py, Operation::Lookup { keys: arguments::keys(&keys)? })
     }
 
@@ -102,7 +103,7 @@ impl Queue {
     fn put_or_submit(
         &self,
         py: Python<'_>,
-        keys: Vec<String>,
+        keys: Vec<PyBackedStr>,
         objects: Vec<Parts<'_>>,
     ) -> PyResult<Py<PyAny>> {
         self.do_or_submit(py, Operation::put(keys, objects)?)
@@ -136,19 +137,23 @@ impl Queue {
     }
 
     /// Reads objects, each into a buffer of its length, none of them shared: `list[_Flag]`.
-    fn submit_get_into(&self, keys: Vec<String>, buffers: Vec<Bound<'_, PyAny>>) -> PyResult<u64> {
+    fn submit_get_into(
+        &self,
+        keys: Vec<PyBackedStr>,
+        buffers: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<u64> {
         let keys = arguments::keys(&keys)?;
         let buffers = arguments::buffers(&keys, &buffers)?;
         self.submit(Operation::GetInto { objects: keys.into_iter().zip(buffers).collect() })
     }
 
     /// Tells which objects there are, and keeps those for a read soon after: `list[_Flag]`.
-    fn submit_hold(&self, keys: Vec<String>) -> PyResult<u64> {
+    fn submit_hold(&self, keys: Vec<PyBackedStr>) -> PyResult<u64> {
         self.submit(Operation::Hold { keys: arguments::keys(&keys)? })
     }
 
     /// Removes objects, where the daemon can: `list[_Flag]`.
-    fn submit_remove(&self, keys: Vec<String>) -> PyResult<u64> {
+    fn submit_remove(&self, keys: Vec<PyBackedStr>) -> PyResult<u64> {
         self.submit(Operation::Remove { keys: arguments::keys(&keys)? })
     }
 

@@ -2,7 +2,7 @@
 
 use kvlease_client::{Connector, Error, ExternalBuffer, ExternalBytes, Key, OpenObject, PutBody};
 use kvlease_sys::KeepAlive;
-use pyo3::prelude::*;
+use pyo3::{prelude::*, pybacked::PyBackedStr};
 use tokio::task::JoinSet;
 
 use super::outcome::Outcome;
@@ -36,7 +36,7 @@ pub(super) enum Operation {
 
 impl Operation {
     /// A put of these objects.
-    pub(super) fn put(keys: Vec<String>, objects: Vec<Parts<'_>>) -> PyResult<Self> {
+    pub(super) fn put(keys: Vec<PyBackedStr>, objects: Vec<Parts<'_>>) -> PyResult<Self> {
         let keys = arguments::keys(&keys)?;
         let (heads, data): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
         let data = arguments::payloads(&keys, &data)?;
