@@ -12,7 +12,7 @@ const DONE: [&str; 9] = [
     "bits flipped",
     "misses",
     "objects copied over others",
-    "objects found damaged",
+    "objects found corrupt",
     "objects found in the index",
     "objects read, every byte right",
     "objects stored",

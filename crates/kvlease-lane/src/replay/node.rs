@@ -137,7 +137,7 @@ impl Node {
         let items = keys.iter().map(|key| (Key::new(*key).unwrap(), BLOCK)).collect();
         let limits = ReserveLimits { reservations: keys.len(), open: ByteSize::ZERO };
         let reserved = self.engine.reserve(&CALLER, &bucket, items, limits);
-        // Nobody looks at the bytes.
+        // No reader looks at the bytes.
         let any = Digest::new().finish();
         let filled = reserved.into_iter().flatten().map(|reservation| (reservation, any)).collect();
         let stored = self.engine.commit(&CALLER, filled);

@@ -1,4 +1,4 @@
-//! Client that stores, reads and removes, and is told of damaged objects.
+//! Client that stores, reads and removes, and is told of corrupt objects.
 
 use std::slice;
 
@@ -129,7 +129,7 @@ impl<'a> Client<'a> {
                 self.common.judge(index, before, &Seen::of(&self.key(index), &bytes));
             }
             Ok(None) => self.common.count("misses", 1),
-            Err(Error::Corrupt { .. }) => self.common.count("objects found damaged", 1),
+            Err(Error::Corrupt { .. }) => self.common.count("objects found corrupt", 1),
             Err(error) => self.common.fault(format!("a read: {error:?}")),
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! * No connector returns a byte that is wrong, or a version that the
 //!   [oracle](kvlease_harness::oracle) rules out. What was scribbled on is an error or a miss.
-//! * A damaged object is found and removed, so that its key can be stored again.
+//! * A corrupt object is found and removed, so that its key can be stored again.
 //! * The daemon goes on, and ends with status 0 after `SIGTERM`.
 //!
 //! The scribbler is a thread of this process with a mapping of its own: other processes see nothing
