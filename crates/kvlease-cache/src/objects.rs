@@ -25,6 +25,9 @@ const SHARED_OVERHEAD: usize = 2 * size_of::<usize>();
 /// empty.
 const NAME_BYTES: usize = 2 * (size_of::<u32>() + 1);
 
+/// In place of the bucket of a spare object, which has no name.
+const NO_BUCKET: u32 = u32::MAX;
+
 /// One object.
 #[derive(Debug)]
 pub(crate) struct Object {
@@ -68,6 +71,11 @@ pub(crate) enum State {
 }
 
 impl Object {
+    /// Whether it has no name yet: a pending object that was reserved ahead of need.
+    pub(crate) const fn is_spare(&self) -> bool {
+        self.bucket == NO_BUCKET
+    }
+
     /// Whether it has no reader, with or without a live lease.
     pub(crate) const fn is_unread(&self) -> bool {
         self.leases == 0 && !self.in_grace
@@ -114,6 +122,8 @@ pub(crate) struct Objects {
     by_bucket: HashTable<u32>,
     bucket_bytes: usize,
     hasher: NameHasher,
+    /// In place of the keys of spare objects.
+    no_key: Key,
 }
 
 impl Objects {
@@ -141,6 +151,7 @@ impl Objects {
             by_bucket: HashTable::new(),
             bucket_bytes: 0,
             hasher: NameHasher::new(seed),
+            no_key: Key::new("-").expect("a key has at least one character"),
         }
     }
 
@@ -150,6 +161,11 @@ impl Objects {
         let shared = HEAP_OVERHEAD + SHARED_OVERHEAD;
         let list = if extents > 1 { shared + extents * size_of::<Extent>() } else { 0 };
         shared + key.as_str().len() + list
+    }
+
+    /// Memory of a spare object beside its slot: as of a key of one byte.
+    pub(crate) const fn spare_bytes() -> usize {
+        HEAP_OVERHEAD + SHARED_OVERHEAD + 1
     }
 
     /// Memory of buckets and slots, holes included.
@@ -228,11 +244,17 @@ impl Objects {
         len: u64,
         generation: u64,
     ) -> u32 {
-        let bucket = self.join_bucket(bucket, known);
-        let slot = self.slots.insert(Object {
-            bucket,
-            key,
-            hash,
+        let slot = self.insert_spare(len, generation);
+        self.name(slot, hash, (bucket, known), key);
+        slot
+    }
+
+    /// Adds a pending object without a name.
+    pub(crate) fn insert_spare(&mut self, len: u64, generation: u64) -> u32 {
+        self.slots.insert(Object {
+            bucket: NO_BUCKET,
+            key: self.no_key.clone(),
+            hash: 0,
             state: State::Pending,
             len,
             allocation: Allocation::default(),
@@ -244,13 +266,26 @@ impl Objects {
             in_grace: false,
             verified: true,
             victim: false,
-        });
-        let slots = &self.slots;
-        self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
-        slot
+        })
     }
 
-    /// Takes the name of an object out: it is free for another one.
+    /// Gives a spare object its name, as for [`insert`](Self::insert).
+    pub(crate) fn name(
+        &mut self,
+        slot: u32,
+        hash: u64,
+        (bucket, known): (&BucketName, Option<u32>),
+        key: Key,
+    ) {
+        let bucket = self.join_bucket(bucket, known);
+        let object = &mut self.slots[slot];
+        debug_assert!(object.is_spare(), "a name is given once");
+        (object.bucket, object.key, object.hash) = (bucket, key, hash);
+        let slots = &self.slots;
+        self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
+    }
+
+    /// Takes the name of an object out, if it has one: it is free for another one.
     pub(crate) fn remove_name(&mut self, slot: u32) {
         let hash = self.slots[slot].hash;
         if let Ok(entry) = self.by_name.find_entry(hash, |named| *named == slot) {
@@ -261,6 +296,9 @@ impl Objects {
     /// Takes an object out. Its name must be free already.
     pub(crate) fn remove(&mut self, slot: u32) -> Object {
         let object = self.slots.remove(slot).expect("the catalog removes an object once");
+        if object.is_spare() {
+            return object;
+        }
         let bucket = &mut self.buckets[object.bucket];
         bucket.members -= 1;
         if bucket.members == 0 {

@@ -22,7 +22,7 @@ use crate::{
     put::Put,
     read::Read,
     recovery::Recovery,
-    requests::{Renewed, ReserveLimits},
+    requests::{NotStored, Renewed, ReserveLimits, StoreItem},
     reservation::Reservation,
     shared::Shared,
     tiers::{Removed, TierStats, TierWorkers, Unanswered, Whereabouts},
@@ -255,6 +255,27 @@ impl Engine {
         limits: ReserveLimits,
     ) -> Vec<Result<Reservation, WriteRefused>> {
         self.shared.reserve(caller, bucket, items, limits)
+    }
+
+    /// Takes space ahead of need, for objects of at most these lengths whose keys come with
+    /// [`store`](Self::store). Nothing is evicted for it.
+    pub fn prepare(
+        &self,
+        caller: &Caller,
+        lens: impl ExactSizeIterator<Item = ByteSize>,
+        limits: ReserveLimits,
+    ) -> Vec<Result<Reservation, WriteRefused>> {
+        self.shared.prepare(caller, lens, limits)
+    }
+
+    /// Publishes objects that were written into spare reservations.
+    pub fn store(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        items: Vec<StoreItem>,
+    ) -> Vec<Result<Stored, NotStored>> {
+        self.shared.store_spares(caller, bucket, items)
     }
 
     /// Publishes objects with the checksums that the caller computed from the bytes it wrote. A

@@ -3,7 +3,7 @@
 //!
 //! * A [`Put`] is a pending object: dropping it leaves no trace, [`Put::seal`] publishes.
 //! * A [`Reservation`] is one that a client writes into the arena by itself: dropping it leaves no
-//!   trace, [`Engine::commit`] publishes.
+//!   trace, [`Engine::commit`] publishes. A spare one has no key before [`Engine::store`] publishes it.
 //! * [`Grants`] are leases that their client does not know of yet: dropping them releases them,
 //!   [`Grants::deliver`] hands them to the client.
 //! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
@@ -54,7 +54,7 @@ pub use log_limit::LogLimit;
 pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};
 pub use recovery::Recovery;
-pub use requests::{Renewed, ReserveLimits};
+pub use requests::{NotStored, Renewed, ReserveLimits, StoreItem};
 pub use reservation::Reservation;
 pub use tiers::{
     BucketSet, RATE_MIN_DEFAULT, Removed, TierConfig, TierSnapshot, TierStats, Unanswered,

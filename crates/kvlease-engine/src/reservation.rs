@@ -3,11 +3,11 @@
 use kvlease_cache::Extents;
 use kvlease_types::{ByteSize, Extent, Timestamp};
 
-use crate::{open_reservations::Counted, write::Write};
+use crate::{held_space::HeldSpace, open_reservations::Counted, write::Write};
 
 /// Space that one client writes one object into. The object is invisible before
-/// [`Engine::commit`](crate::Engine::commit); dropping this discards it and gives its extents to
-/// others.
+/// [`Engine::commit`](crate::Engine::commit), or [`Engine::store`](crate::Engine::store) for one that
+/// is spare; dropping this discards it and gives its extents to others.
 ///
 /// So a holder whose client may still be writing keeps it until the grace after its deadline is
 /// over: see [`Reservation::until`].
@@ -19,6 +19,8 @@ pub struct Reservation {
     pub(crate) deadline: Timestamp,
     /// Its part of what is open.
     pub(crate) _counted: Counted,
+    /// Its part of what is spare, if it is.
+    pub(crate) _spare: Option<HeldSpace>,
 }
 
 impl Reservation {

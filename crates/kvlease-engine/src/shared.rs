@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) unfilled: Arc<SpaceBudget>,
     /// Reservations that are open.
     pub(crate) reserved: Arc<OpenReservations>,
+    /// Space of spare reservations.
+    pub(crate) spare: Arc<SpaceBudget>,
     /// Of the lines that say that reservations are refused.
     pub(crate) refused_reservations: LogLimit,
     /// Of the lines that say that leases are refused.
@@ -117,6 +119,7 @@ impl Shared {
             huge_pages: AtomicBool::new(huge_pages),
             unfilled: Arc::default(),
             reserved: Arc::default(),
+            spare: Arc::default(),
             refused_reservations: LogLimit::new(REFUSALS_LOG_PAUSE),
             refused_leases: LogLimit::new(REFUSALS_LOG_PAUSE),
             name_taken: AtomicBool::new(false),

@@ -16,6 +16,8 @@ pub(crate) struct Write {
     pub(crate) caller: Caller,
     id: WriteId,
     open: bool,
+    /// Whether its name comes when it is published.
+    is_spare: bool,
 }
 
 /// A stored object.
@@ -44,7 +46,24 @@ impl Write {
         let reservation =
             state.room(|catalog| catalog.reserve_first(&bucket, &key, (first, len), now))?;
         let (shared, id) = (Arc::clone(shared), reservation.id);
-        Ok((Self { shared, caller: *caller, id, open: true }, reservation.extents))
+        Ok((Self { shared, caller: *caller, id, open: true, is_spare: false }, reservation.extents))
+    }
+
+    /// Takes space for an object of at most `len`, whose name comes later.
+    pub(crate) fn begin_spare(
+        shared: &Arc<Shared>,
+        state: &mut State,
+        caller: &Caller,
+        len: ByteSize,
+    ) -> Result<(Self, Extents), WriteRefused> {
+        let reservation = state.catalog.reserve_spare(len)?;
+        let (shared, id) = (Arc::clone(shared), reservation.id);
+        Ok((Self { shared, caller: *caller, id, open: true, is_spare: true }, reservation.extents))
+    }
+
+    /// Whether its name comes when it is published.
+    pub(crate) const fn is_spare(&self) -> bool {
+        self.is_spare
     }
 
     /// Takes space for `more` bytes.
@@ -64,6 +83,20 @@ impl Write {
         self.open = false;
         state.seal(self.id, len, checksum, now);
         Stored { len, checksum }
+    }
+
+    /// Publishes the first `len` bytes under this name. A refusal leaves the object pending.
+    pub(crate) fn seal_spare(
+        &mut self,
+        state: &mut State,
+        name: (&BucketName, &Key),
+        (len, checksum): (ByteSize, Checksum),
+        now: Timestamp,
+    ) -> Result<Stored, WriteRefused> {
+        // No reader waits for what has no name.
+        state.catalog.seal_spare(self.id, name, len, checksum, now)?;
+        self.open = false;
+        Ok(Stored { len, checksum })
     }
 
     /// Discards the object while the catalog is locked.

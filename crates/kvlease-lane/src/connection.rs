@@ -4,13 +4,18 @@
 //! still to come: the next call on the connection takes it first, and gives back what it granted.
 //! So a call that is cancelled ends no other caller's lease.
 
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Instant};
 
 use kvlease_api::lane::{ANSWER_LEN_MAX, Answer, Frame, LeaseRecord, ReservationRecord};
 use kvlease_io::LazyStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{arrived::Arrived, connection_state::ConnectionState, error::Fault};
+use super::{
+    arrived::Arrived,
+    connection_state::ConnectionState,
+    error::Fault,
+    spares::{Spare, Spares},
+};
 
 /// How much of what requests are written to is kept between calls.
 const KEPT_LEN_MAX: usize = 256 << 10;
@@ -28,6 +33,8 @@ pub(super) struct Connection {
     answered: u64,
     /// Whether part of a request was sent: then nothing else can follow.
     torn: bool,
+    /// Reservations ahead of need.
+    pub(super) spares: Spares,
 }
 
 impl Connection {
@@ -40,6 +47,7 @@ impl Connection {
             request: 0,
             answered: 0,
             torn: false,
+            spares: Spares::default(),
         })
     }
 
@@ -52,11 +60,59 @@ impl Connection {
     pub(super) async fn exchange<T>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>, u64),
-        mut read: impl FnMut(Answer<'_>, &Arc<ConnectionState>) -> Result<T, Fault>,
+        read: impl FnMut(Answer<'_>, &Arc<ConnectionState>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let number = self.request + 1;
-        self.send(number, write).await?;
-        self.request = number;
+        self.begin();
+        write(&mut self.out, number);
+        self.send(number).await?;
+        self.receive(number, read).await
+    }
+
+    /// The same, and asks for spare reservations where some are wanted. That answer comes behind the
+    /// other one and is not waited for.
+    pub(super) async fn exchange_preparing<T>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>, u64),
+        read: impl FnMut(Answer<'_>, &Arc<ConnectionState>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let number = self.request + 1;
+        self.begin();
+        write(&mut self.out, number);
+        let Self { spares, out, state, .. } = self;
+        let asks = spares.write_question(out, number + 1, Instant::now(), state);
+        self.send(number + u64::from(asks)).await?;
+        self.receive(number, read).await
+    }
+
+    /// Takes a spare reservation for an object of this length. What has arrived is looked at; nothing is
+    /// waited for.
+    pub(super) fn take_spare(&mut self, len: u64) -> Result<Option<Spare>, Fault> {
+        self.take_arrived()?;
+        Ok(self.spares.take(len, Instant::now(), &self.state))
+    }
+
+    /// Begins what is sent next with what has ended.
+    fn begin(&mut self) {
+        self.out.clear();
+        self.state.write_ended(&mut self.out);
+    }
+
+    /// Sends requests up to this number.
+    async fn send(&mut self, last: u64) -> Result<(), Fault> {
+        self.torn = true;
+        self.stream.write_all(&self.out).await?;
+        (self.request, self.torn) = (last, false);
+        self.out.shrink_to(KEPT_LEN_MAX);
+        Ok(())
+    }
+
+    /// Waits for the answer to the request of this number, and hands it to `read`.
+    async fn receive<T>(
+        &mut self,
+        number: u64,
+        mut read: impl FnMut(Answer<'_>, &Arc<ConnectionState>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         loop {
             let split = Frame::split(self.arrived.bytes(), ANSWER_LEN_MAX)?;
             let Some((frame, len)) = split else {
@@ -67,28 +123,56 @@ impl Connection {
                 }
                 continue;
             };
-            let answer = Answer::decode(&frame)?;
-            let result = if frame.request == number {
-                Some(match answer {
-                    Answer::Error(failure) => Err(Fault::Refused {
-                        text: failure.text.to_owned(),
-                        closes: failure.code.closes(),
-                    }),
-                    answer => read(answer, &self.state),
-                })
-            } else if frame.request > self.answered && frame.request < number {
-                give_back(&answer, &self.state);
-                None
-            } else {
-                let what = format!("an answer to no request, request=`{}`", frame.request);
-                return Err(Fault::Protocol(what));
-            };
-            self.answered = frame.request;
-            self.arrived.take(len);
-            if let Some(result) = result {
-                return result;
+            if frame.request != number {
+                self.pass()?;
+                continue;
             }
+            let result = match Answer::decode(&frame)? {
+                Answer::Error(failure) => Err(Fault::Refused {
+                    text: failure.text.to_owned(),
+                    closes: failure.code.closes(),
+                }),
+                answer => read(answer, &self.state),
+            };
+            self.answered = number;
+            self.arrived.take(len);
+            return result;
         }
+    }
+
+    /// Takes the answers that have arrived and that no call waits for.
+    fn take_arrived(&mut self) -> Result<(), Fault> {
+        while self.pass()? {}
+        if !self.spares.is_awaited() {
+            return Ok(());
+        }
+        let room = self.arrived.room(missing(self.arrived.bytes()));
+        match self.stream.try_read(room) {
+            Ok(0) => return Err(Fault::closed()),
+            Ok(len) => self.arrived.add(len),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        while self.pass()? {}
+        Ok(())
+    }
+
+    /// Takes the first answer that has arrived, if it is whole, which no call waits for: that about spare
+    /// reservations, or one to a call that was given up.
+    fn pass(&mut self) -> Result<bool, Fault> {
+        let split = Frame::split(self.arrived.bytes(), ANSWER_LEN_MAX)?;
+        let Some((frame, len)) = split else { return Ok(false) };
+        if frame.request <= self.answered || frame.request > self.request {
+            let what = format!("an answer to no request, request=`{}`", frame.request);
+            return Err(Fault::Protocol(what));
+        }
+        let answer = Answer::decode(&frame)?;
+        if !self.spares.take_answer(frame.request, &answer, &self.state) {
+            give_back(&answer, &self.state);
+        }
+        self.answered = frame.request;
+        self.arrived.take(len);
+        Ok(true)
     }
 
     /// Sends a message that is not answered.
@@ -96,35 +180,22 @@ impl Connection {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>, u64),
     ) -> Result<(), Fault> {
+        self.begin();
         // The number of a request that is never sent: no answer has it.
-        self.send(0, write).await
-    }
-
-    /// Sends a frame of this number, behind the releases that wait.
-    async fn send(
-        &mut self,
-        number: u64,
-        write: impl FnOnce(&mut Vec<u8>, u64),
-    ) -> Result<(), Fault> {
-        self.out.clear();
-        self.state.write_ended(&mut self.out);
-        write(&mut self.out, number);
-        self.torn = true;
-        self.stream.write_all(&self.out).await?;
-        self.torn = false;
-        self.out.shrink_to(KEPT_LEN_MAX);
-        Ok(())
+        write(&mut self.out, 0);
+        self.send(self.request).await
     }
 
     /// Sends the releases that wait, if that can be done at once. `false` if the connection is of no
     /// more use.
     pub(super) fn flush(&mut self) -> bool {
-        self.out.clear();
-        self.state.write_ended(&mut self.out);
+        self.torn |= self.take_arrived().is_err();
+        self.spares.end_idle(Instant::now(), &self.state);
+        self.begin();
         let sent =
             self.out.is_empty() || self.stream.try_write(&self.out).ok() == Some(self.out.len());
         self.torn |= !sent;
-        sent
+        !self.torn
     }
 }
 

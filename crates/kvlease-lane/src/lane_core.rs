@@ -38,6 +38,17 @@ pub(super) struct LaneCore {
     pub(super) index: OnceLock<IndexView>,
     /// Reads by the index, of which the daemon is to be told.
     pub(super) reads: Reads,
+    /// Use of spare reservations.
+    pub(super) spares: SpareUse,
+}
+
+/// Use of the spare reservations of a lane's connections.
+#[derive(Debug, Default)]
+pub(super) struct SpareUse {
+    /// Whether objects were stored since this was looked at last.
+    pub(super) used: AtomicBool,
+    /// Whether a task gives back those that are not used.
+    pub(super) watched: AtomicBool,
 }
 
 /// How many leases came over lanes that share these counts, and how many of them have ended.

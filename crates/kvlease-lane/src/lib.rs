@@ -1,7 +1,8 @@
 //! The fast lane: a daemon's Unix socket, for clients on its machine.
 //!
 //! * Many keys go in one frame; the answer names every extent.
-//! * Objects are written into the arena itself: reserved, filled, committed.
+//! * Objects are written into the arena itself: reserved, filled, committed. Small ones are written into
+//!   space that was reserved ahead of need, and committed with one exchange.
 //! * The arena and the table of generations come as descriptors: no segment's name is needed, and a
 //!   read is validated without a call, by a generation and a deadline.
 //! * Objects that the daemon's published index names are found and read without a call at all.
@@ -34,6 +35,8 @@ mod renewals;
 mod replay;
 mod report;
 mod session;
+mod spares;
+mod store;
 mod sync;
 
 pub use acquire::AcquireOutcome;

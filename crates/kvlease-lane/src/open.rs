@@ -20,7 +20,7 @@ use super::{
     connection::Connection,
     error::{Fault, LaneError},
     handshake::{Greeted, greet},
-    lane_core::{LaneCore, LaneCounts},
+    lane_core::{LaneCore, LaneCounts, SpareUse},
     pool::Pool,
     reads::Reads,
     session::Session,
@@ -90,6 +90,7 @@ impl Lane {
             counts,
             index: OnceLock::new(),
             reads: Reads::new(Handle::current()),
+            spares: SpareUse::default(),
         };
         Ok(Self { core: Arc::new(core) })
     }

@@ -15,7 +15,7 @@ use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
 use super::{
     Lane, LaneError, connection::Connection, connection_state::ConnectionState, error::Fault,
-    lane_core::LaneCore,
+    lane_core::LaneCore, session::Session,
 };
 
 /// How much is copied between two looks at the deadline.
@@ -152,7 +152,7 @@ impl Lane {
                 }
                 _ => Err(Fault::Protocol("no answer to a commit".to_owned())),
             };
-            connection.exchange(write, read).await
+            connection.exchange_preparing(write, read).await
         };
         self.core.call(Some(of), limit, commit).await
     }
@@ -197,19 +197,30 @@ impl Reservation {
     /// over or the daemon lied about the extents: nothing more is written then.
     pub fn fill<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Checksum> {
         let Group { core, deadline, extents, .. } = &*self.group;
-        let arena = core.session.writable()?;
         let extents = &extents[self.extents.start as usize..self.extents.end as usize];
-        let (mut digest, mut from) = (Digest::new(), 0);
-        for piece in parts.into_iter().flat_map(|part| part.chunks(PIECE_LEN)) {
-            if Instant::now() >= *deadline {
-                return None;
-            }
-            arena.write_part(extents, from, piece, Some(&mut digest)).ok()?;
-            from += piece.len() as u64;
-        }
-        // What was written into an arena that was truncated meanwhile is nowhere.
-        (!core.session.attachment().is_lost()).then(|| digest.finish())
+        fill(&core.session, extents, *deadline, parts)
     }
+}
+
+/// Writes an object into these extents, on this thread. `None` if the time is over or the extents are
+/// none of the arena: nothing more is written then.
+pub(super) fn fill<'a>(
+    session: &Session,
+    extents: &[Extent],
+    deadline: Instant,
+    parts: impl IntoIterator<Item = &'a [u8]>,
+) -> Option<Checksum> {
+    let arena = session.writable()?;
+    let (mut digest, mut from) = (Digest::new(), 0);
+    for piece in parts.into_iter().flat_map(|part| part.chunks(PIECE_LEN)) {
+        if Instant::now() >= deadline {
+            return None;
+        }
+        arena.write_part(extents, from, piece, Some(&mut digest)).ok()?;
+        from += piece.len() as u64;
+    }
+    // What was written into an arena that was truncated meanwhile is nowhere.
+    (!session.attachment().is_lost()).then(|| digest.finish())
 }
 
 impl Drop for Reservation {

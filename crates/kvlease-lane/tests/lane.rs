@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "an assumption that fails is a failed test")]
 
 mod peer;
+mod spares;
 
 use std::{
     io::{Read, Write},

@@ -25,6 +25,10 @@ numbered! {
         Index = 10 "INDEX",
         /// Say which objects were read without a lease.
         Used = 11 "USED",
+        /// Ask for spare reservations: space ahead of need.
+        Prepare = 12 "PREPARE",
+        /// Publish what was written into spare reservations, under keys.
+        Store = 13 "STORE",
         /// The answer to a hello.
         Welcome = 129 "WELCOME",
         /// The answer to an acquire.

@@ -28,12 +28,14 @@ mod limits;
 mod list;
 mod malformed;
 mod names;
+mod prepare;
 mod reader;
 mod records;
 mod request;
 mod reservations;
 mod reserve;
 mod status;
+mod store;
 
 pub use answer::Answer;
 pub use commit::{Commit, CommitWriter, Commits};
@@ -51,7 +53,9 @@ pub use limits::{ANSWER_LEN_MAX, EXTENTS_MAX, FRAME_LEN_MAX, HEADER_LEN, KEYS_MA
 pub use list::Full;
 pub use malformed::Malformed;
 pub use names::{Keys, KeysWriter, Unfit};
+pub use prepare::{Lengths, PrepareWriter};
 pub use request::{Acquire, Lookup, Request};
 pub use reservations::{ReservationRecord, Reservations, ReservationsWriter};
 pub use reserve::{RequestedObject, RequestedObjects, Reserve, ReserveWriter};
 pub use status::{DoneStatus, LeaseStatus, ReserveStatus};
+pub use store::{Store, StoreWriter, StoredObject, StoredObjects};

@@ -13,8 +13,10 @@ use super::{
     kind::Kind,
     malformed::Malformed,
     names::{Keys, bucket, mode, mode_number},
+    prepare::Lengths,
     reader::Reader,
     reserve::Reserve,
+    store::Store,
 };
 
 /// Request of a client, as the daemon reads it.
@@ -57,6 +59,10 @@ pub enum Request<'a> {
     Index,
     /// Take note of what was read without a lease.
     Used(Used<'a>),
+    /// Give space ahead of need, for objects of these lengths.
+    Prepare(Lengths<'a>),
+    /// Publish what was written into such space.
+    Store(Store<'a>),
 }
 
 /// An acquire.
@@ -121,6 +127,8 @@ impl<'a> Request<'a> {
                 Self::Index
             }
             Kind::Used => Self::Used(Used::decode(reader, silent)?),
+            Kind::Prepare => Self::Prepare(Lengths::decode(reader)?),
+            Kind::Store => Self::Store(Store::decode(reader)?),
             // The remaining kinds are answers.
             _ => return Err(unknown),
         })

@@ -53,8 +53,12 @@ numbered! {
         /// A reservation of the connection that ended by its deadline before. Older daemons said so of
         /// a lease, too.
         Expired = 2 "expired",
-        /// The object is pending and cannot be removed before that ends.
+        /// The object is pending: it cannot be removed, or stored again, before that ends.
         BeingWritten = 3 "being_written",
+        /// A sealed object has this name; the spare reservation is open still.
+        Exists = 4 "exists",
+        /// The catalog has no memory for the name; the spare reservation is open still.
+        MemoryShort = 5 "memory_short",
     }
 }
 
@@ -96,21 +100,22 @@ impl ReserveStatus {
 }
 
 impl DoneStatus {
-    /// The status of a reservation that is not committed.
+    /// The status of a reservation that is not committed, and of a spare one that is not stored.
     pub const fn of_commit(refused: WriteRefused) -> Self {
         use WriteRefused as Refused;
         match refused {
             Refused::Expired => Self::Expired,
+            // Only a spare reservation gets its name that late.
+            Refused::Exists => Self::Exists,
+            Refused::Pending => Self::BeingWritten,
+            Refused::MemoryShort { .. } => Self::MemoryShort,
             // No other of these ends a commit: the reservation is not the connection's any more.
             Refused::Unknown
-            | Refused::Exists
-            | Refused::Pending
             | Refused::TooLarge { .. }
             | Refused::BeyondCapacity { .. }
             | Refused::OnlyLeased
             | Refused::Fragmented
             | Refused::NotPopulated
-            | Refused::MemoryShort { .. }
             | Refused::BeyondReservation { .. }
             | Refused::TooLong { .. }
             | Refused::Incomplete { .. }

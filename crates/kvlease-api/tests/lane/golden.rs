@@ -19,6 +19,8 @@ pub(crate) fn file(kind: Kind) -> &'static str {
         Kind::Abort => include_str!("golden/abort.hex"),
         Kind::Index => include_str!("golden/index.hex"),
         Kind::Used => include_str!("golden/used.hex"),
+        Kind::Prepare => include_str!("golden/prepare.hex"),
+        Kind::Store => include_str!("golden/store.hex"),
         Kind::Welcome => include_str!("golden/welcome.hex"),
         Kind::Leases => include_str!("golden/leases.hex"),
         Kind::Done => include_str!("golden/done.hex"),

@@ -60,6 +60,10 @@ fn request(frame: &Frame<'_>) -> Option<usize> {
         Request::Reserve(reserve) => {
             reserve.objects.map(|object| assert!(!object.key.is_empty())).count()
         }
+        Request::Store(store) => {
+            store.objects.map(|object| assert!(!object.key.is_empty())).count()
+        }
+        Request::Prepare(lengths) => lengths.map(std::hint::black_box).count(),
         Request::Index => 0,
         Request::Used(used) => used.objects.map(std::hint::black_box).count(),
         Request::Commit(commits) => commits.map(std::hint::black_box).count(),

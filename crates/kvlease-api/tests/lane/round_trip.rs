@@ -13,8 +13,8 @@ use kvlease_types::Checksum;
 use crate::{
     golden::golden,
     samples::{
-        COMMITS, INDEXED, KEYS, READS, REQUEST, REQUESTED, SEQUENCES, TTL, USED, WELCOME, bucket,
-        extent, grants,
+        COMMITS, INDEXED, KEYS, LENGTHS, READS, REQUEST, REQUESTED, SEQUENCES, STORED, TTL, USED,
+        WELCOME, bucket, extent, grants,
     },
 };
 
@@ -60,6 +60,11 @@ fn the_daemon_reads_every_golden_request() {
             Request::Used(used) => {
                 assert_eq!((used.reads, used.silent), (READS, true));
                 assert!(used.objects.eq(USED));
+            }
+            Request::Prepare(lengths) => assert!(lengths.eq(LENGTHS)),
+            Request::Store(store) => {
+                assert_eq!(store.bucket, "lmcache");
+                assert!(store.objects.eq(STORED));
             }
         }
         Answer::decode(&frame).unwrap_err();

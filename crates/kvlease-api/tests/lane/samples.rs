@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use kvlease_api::lane::{
     Commit, CommitWriter, DoneStatus, Failure, FailureCode, Hello, IdsWriter, Indexed, KeysWriter,
-    Kind, LeaseGrant, LeaseStatus, LeasesWriter, Mode, RequestedObject, ReservationsWriter,
-    ReserveStatus, ReserveWriter, UsedWriter, VERSION, Welcome, write_done, write_failure,
-    write_index, write_renewed,
+    Kind, LeaseGrant, LeaseStatus, LeasesWriter, Mode, PrepareWriter, RequestedObject,
+    ReservationsWriter, ReserveStatus, ReserveWriter, StoreWriter, StoredObject, UsedWriter,
+    VERSION, Welcome, write_done, write_failure, write_index, write_renewed,
 };
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, Offset};
 
@@ -29,6 +29,25 @@ pub(crate) const REQUESTED: [RequestedObject<'_>; 2] = [
 pub(crate) const COMMITS: [Commit; 2] = [
     Commit { write: 1, checksum: Checksum::new(0x1122_3344_5566_7788) },
     Commit { write: 2, checksum: Checksum::new(0x99aa_bbcc_ddee_ff00) },
+];
+
+/// Lengths that the sample of a prepare asks for.
+pub(crate) const LENGTHS: [ByteSize; 2] = [ByteSize::mib(1), ByteSize::kib(4)];
+
+/// Objects that the sample of a store publishes.
+pub(crate) const STORED: [StoredObject<'_>; 2] = [
+    StoredObject {
+        write: 1,
+        checksum: Checksum::new(0x1122_3344_5566_7788),
+        len: ByteSize::new(1_000_000),
+        key: "large",
+    },
+    StoredObject {
+        write: 2,
+        checksum: Checksum::new(0x99aa_bbcc_ddee_ff00),
+        len: ByteSize::kib(4),
+        key: "k",
+    },
 ];
 
 pub(crate) const WELCOME: Welcome = Welcome {
@@ -111,6 +130,16 @@ pub(crate) fn sample(kind: Kind) -> Vec<u8> {
             let mut frame = UsedWriter::begin(&mut out, REQUEST, READS, true);
             USED.iter().for_each(|(slot, generation)| frame.push(*slot, *generation).unwrap());
             assert_eq!(frame.finish(), USED.len());
+        }
+        Kind::Prepare => {
+            let mut frame = PrepareWriter::begin(&mut out, REQUEST);
+            LENGTHS.iter().for_each(|len| frame.push(*len).unwrap());
+            assert_eq!(frame.finish(), LENGTHS.len());
+        }
+        Kind::Store => {
+            let mut frame = StoreWriter::begin(&mut out, REQUEST, &bucket);
+            STORED.iter().for_each(|object| frame.push(*object).unwrap());
+            assert_eq!(frame.finish(), STORED.len());
         }
         Kind::Welcome => WELCOME.write(&mut out, REQUEST),
         Kind::Leases => return leases(),

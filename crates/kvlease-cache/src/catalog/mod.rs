@@ -1,7 +1,7 @@
 //! Catalog: the table of objects, leases and free extents.
 //!
 //! One structure behind the caller's mutex. Each file beside this one is a part of its surface:
-//! [`mod@write`] (reserve, extend, seal, abort), [`lease`] (acquire, release, renew), [`remove`],
+//! [`mod@write`] (reserve, extend, seal, abort), [`spare`] (reserve now, name later), [`lease`] (acquire, release, renew), [`remove`],
 //! [`victims`] (eviction ahead of need), [`publish`] (what the change log reports, and its
 //! acknowledgement), [`reap`] (what ends by the clock), [`restore`] (objects of an earlier
 //! incarnation), [`verify`] (known bytes), [`list`], [`stats`]. [`room`] makes space and memory free
@@ -20,6 +20,7 @@ mod reap;
 mod remove;
 mod restore;
 mod room;
+mod spare;
 mod stats;
 mod tally;
 mod verify;

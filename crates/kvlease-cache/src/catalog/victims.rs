@@ -70,7 +70,7 @@ impl Catalog {
             + self.victims.chosen.units
     }
 
-    fn free_target(&self) -> u32 {
+    pub(super) fn free_target(&self) -> u32 {
         whole_units(self.config.free_target).min(self.capacity)
     }
 

@@ -37,12 +37,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Room<Reservation>, WriteRefused> {
         let hash = self.objects.hash(bucket.as_str(), key.as_str());
-        if let Some(slot) = self.objects.find_hashed(hash, bucket.as_str(), key.as_str()) {
-            return Err(match self.objects[slot].state {
-                State::Pending => WriteRefused::Pending,
-                State::Sealed | State::Removed | State::Departed => WriteRefused::Exists,
-            });
-        }
+        self.ensure_vacant(hash, bucket, key)?;
         // Refuse before anything is evicted.
         let all = self.units_within(len.max(first))?;
         let mut allocation = Allocation::default();
@@ -131,6 +126,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<(), WriteRefused> {
         let slot = self.write(id).ok_or(WriteRefused::Unknown)?;
+        assert!(!self.objects[slot].is_spare(), "a spare object is sealed with its name");
         let len = len.bytes();
         let reserved = self.objects[slot].len;
         if len > reserved {
@@ -160,20 +156,36 @@ impl Catalog {
         true
     }
 
+    /// Fails if an object has this name.
+    pub(super) fn ensure_vacant(
+        &self,
+        hash: u64,
+        bucket: &BucketName,
+        key: &Key,
+    ) -> Result<(), WriteRefused> {
+        let named = self.objects.find_hashed(hash, bucket.as_str(), key.as_str());
+        named.map_or(Ok(()), |slot| {
+            Err(match self.objects[slot].state {
+                State::Pending => WriteRefused::Pending,
+                State::Sealed | State::Removed | State::Departed => WriteRefused::Exists,
+            })
+        })
+    }
+
     /// The slot of a pending object.
-    fn write(&self, id: WriteId) -> Option<u32> {
+    pub(super) fn write(&self, id: WriteId) -> Option<u32> {
         let object = self.objects.get(id.slot)?;
         let same = object.generation == id.generation && object.state == State::Pending;
         same.then_some(id.slot)
     }
 
-    fn units_within(&self, len: ByteSize) -> Result<u32, WriteRefused> {
+    pub(super) fn units_within(&self, len: ByteSize) -> Result<u32, WriteRefused> {
         let too_large = WriteRefused::BeyondCapacity { capacity: unit_bytes(self.capacity.into()) };
         units_for(len.bytes()).filter(|units| *units <= self.capacity).ok_or(too_large)
     }
 
     /// Extents of the bytes from `from` to `to` of an object.
-    fn extents_of(&self, slot: u32, from: u64, to: u64) -> Extents {
+    pub(super) fn extents_of(&self, slot: u32, from: u64, to: u64) -> Extents {
         self.space.extents(&self.objects[slot].allocation, from, to)
     }
 }

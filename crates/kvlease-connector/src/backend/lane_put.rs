@@ -4,6 +4,8 @@
 //! commits them. Where open reservations have their share, a part of a group is refused. What was
 //! granted is committed, which makes room in the share, and the others are tried again as long as
 //! that helps; the rest is left to HTTP, which reserves nothing.
+//!
+//! A single small object goes into space that was reserved ahead of need, if there is some.
 
 use std::time::{Duration, Instant};
 
@@ -71,15 +73,23 @@ impl LaneBackend {
     ) -> PartialAnswers<PutOutcome> {
         let mut answers: PartialAnswers<_> = (0..batch_len).map(|_| None).collect();
         let count = items.len();
+        if let [item] = &items[..] {
+            match self.put_one(item).await {
+                Ok(Some(outcome)) => answers[item.place] = Some(put_outcome(outcome, item)),
+                // It goes the way of a batch.
+                Ok(None) => {}
+                Err(error) => self.fail(&error, &mut answers[..count]),
+            }
+            if answers[item.place].is_some() || self.lane.is_broken() {
+                return answers;
+            }
+        }
         for _ in 0..TRIES_MAX {
             let before = items.len();
             items = match self.put_groups(&items, &mut answers).await {
                 Ok(limited) => limited,
                 Err(error) => {
-                    let unanswered = answers[..count].iter_mut().filter(|answer| answer.is_none());
-                    let unanswered: Vec<_> = unanswered.collect();
-                    let failed = self.failed(&error, "put", unanswered.len());
-                    unanswered.into_iter().zip(failed).for_each(|(at, answer)| *at = Some(answer));
+                    self.fail(&error, &mut answers[..count]);
                     break;
                 }
             };
@@ -89,6 +99,24 @@ impl LaneBackend {
             }
         }
         answers
+    }
+
+    /// Answers the puts that the lane failed for, by time-outs or not at all.
+    fn fail(&self, error: &LaneError, answers: &mut [Option<Result<PutOutcome, Error>>]) {
+        let unanswered: Vec<_> = answers.iter_mut().filter(|answer| answer.is_none()).collect();
+        let failed = self.failed(error, "put", unanswered.len());
+        unanswered.into_iter().zip(failed).for_each(|(at, answer)| *at = Some(answer));
+    }
+
+    /// Stores one object without an exchange if the published index names it, and with one if there is
+    /// space that was reserved ahead of need. `None` if there is none.
+    async fn put_one(&self, item: &Item<'_>) -> Result<Option<LanePut>, LaneError> {
+        if self.lane.indexed_len(item.key).is_some() {
+            return Ok(Some(LanePut::Exists));
+        }
+        let parts = item.parts.each_ref().map(AsRef::as_ref);
+        let stored = self.lane.store(item.key, &parts, self.limit()).await?;
+        Ok(stored.filter(|outcome| matches!(outcome, LanePut::Stored | LanePut::Exists)))
     }
 
     /// Stores objects group by group and answers them in their places. Returns those that got no

@@ -21,7 +21,8 @@ impl Shared {
             let now = now();
             for (reservation, checksum) in items.by_ref().take(PART) {
                 let Reservation { write, len, deadline, .. } = reservation;
-                let refused = if write.caller.owner != caller.owner {
+                // A spare one has no name to be published under.
+                let refused = if write.caller.owner != caller.owner || write.is_spare() {
                     Some(WriteRefused::Unknown)
                 } else {
                     (now >= deadline).then_some(WriteRefused::Expired)

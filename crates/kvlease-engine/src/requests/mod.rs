@@ -9,10 +9,13 @@ mod commit;
 mod exists;
 mod note_reads;
 mod part;
+mod prepare;
 mod release;
 mod remove;
 mod renew;
 mod reserve;
+mod store;
 
 pub use renew::Renewed;
 pub use reserve::ReserveLimits;
+pub use store::{NotStored, StoreItem};

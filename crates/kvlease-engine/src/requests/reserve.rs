@@ -6,8 +6,12 @@ use kvlease_types::{BucketName, ByteSize, Caller, Key, Timestamp, WriteRefused};
 
 use super::part::PART;
 use crate::{
-    clock::now, drain::StateGuard, open_reservations::Shares, reservation::Reservation,
-    shared::Shared, write::Write,
+    clock::now,
+    drain::StateGuard,
+    open_reservations::{Counted, Shares},
+    reservation::Reservation,
+    shared::Shared,
+    write::Write,
 };
 
 /// Limits of a request, from the reservations that its caller has open.
@@ -19,8 +23,12 @@ pub struct ReserveLimits {
     pub open: ByteSize,
 }
 
-fn sum(a: ByteSize, b: ByteSize) -> ByteSize {
-    ByteSize::new(a.bytes().saturating_add(b.bytes()))
+impl ReserveLimits {
+    /// Takes a reservation of this length out of them.
+    pub(super) fn take(&mut self, len: ByteSize) {
+        self.reservations -= 1;
+        self.open = ByteSize::new(self.open.bytes().saturating_add(len.bytes()));
+    }
 }
 
 impl Shared {
@@ -44,19 +52,14 @@ impl Shared {
                 let outcome =
                     self.reserve_one(&mut state, caller, name, (len, now), (limits, &shares));
                 if let Ok(reservation) = &outcome {
-                    limits.reservations -= 1;
-                    limits.open = sum(limits.open, reservation.len);
+                    limits.take(reservation.len);
                 }
                 let limited = matches!(outcome, Err(WriteRefused::TooManyReservations));
                 refused += u64::from(limited);
                 outcomes.push(outcome);
             }
             drop(state);
-            // Before a client learns of the extents, the lease fence learns until when they must not
-            // be used by others, even by another incarnation of the daemon.
-            for reservation in outcomes[first..].iter().flatten() {
-                self.arena.lease_fence().raise(&reservation.extents, reservation.until());
-            }
+            self.protect(&outcomes[first..]);
         }
         if refused > 0 {
             self.report_refused_reservations(caller, refused, now);
@@ -80,12 +83,30 @@ impl Shared {
         if len > capacity {
             return Err(WriteRefused::BeyondCapacity { capacity });
         }
-        let fits = limits.reservations > 0 && shares.allow_caller(limits.open, len);
-        let counted = fits.then(|| self.reserved.count(caller.user(), len, shares)).flatten();
+        let counted = self.count_reservation(caller, len, (limits, shares));
         let counted = counted.ok_or(WriteRefused::TooManyReservations)?;
         let (write, extents) = Write::begin(self, state, caller, name, (len, len), now)?;
         let deadline = now.after(self.config.reservation_ttl);
-        Ok(Reservation { write, extents, len, deadline, _counted: counted })
+        Ok(Reservation { write, extents, len, deadline, _counted: counted, _spare: None })
+    }
+
+    /// Counts one more reservation, if the limits and shares allow it.
+    pub(super) fn count_reservation(
+        &self,
+        caller: &Caller,
+        len: ByteSize,
+        (limits, shares): (ReserveLimits, &Shares),
+    ) -> Option<Counted> {
+        let fits = limits.reservations > 0 && shares.allow_caller(limits.open, len);
+        fits.then(|| self.reserved.count(caller.user(), len, shares)).flatten()
+    }
+
+    /// Before a client learns of extents, the lease fence learns until when they must not be used by
+    /// others, even by another incarnation of the daemon.
+    pub(super) fn protect(&self, outcomes: &[Result<Reservation, WriteRefused>]) {
+        for reservation in outcomes.iter().flatten() {
+            self.arena.lease_fence().raise(&reservation.extents, reservation.until());
+        }
     }
 
     /// Warns, now and then, that clients get no reservations.

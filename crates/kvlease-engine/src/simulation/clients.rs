@@ -30,6 +30,8 @@ pub(super) struct Fill {
     pub(super) extents: Vec<Extent>,
     /// Until when it may write: the deadline, and the grace that it may be late.
     pub(super) until: Timestamp,
+    /// Whether the key is told when the object is written.
+    pub(super) is_spare: bool,
 }
 
 impl Fill {

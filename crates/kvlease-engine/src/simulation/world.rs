@@ -41,6 +41,8 @@ pub(super) const CALLER: Caller = Caller::DAEMON;
 pub(super) struct Seen {
     pub(super) sealed: u64,
     pub(super) committed: u64,
+    pub(super) committed_late: u64,
+    pub(super) spares_kept: u64,
     pub(super) refused: u64,
     pub(super) died: u64,
     pub(super) leased: u64,

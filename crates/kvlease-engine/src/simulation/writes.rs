@@ -2,13 +2,16 @@
 
 use kvlease_sys::Digest;
 use kvlease_testing::bytes;
-use kvlease_types::ByteSize;
+use kvlease_types::{ByteSize, Checksum, WriteRefused};
 
 use super::{
     clients::{Fill, Upload},
     world::{CALLER, LEN_MAX, Stored, World, names},
 };
-use crate::{Put, ReserveLimits, clock::now};
+use crate::{NotStored, Put, ReserveLimits, StoreItem, clock::now};
+
+/// Multiple that the lengths of spare reservations are rounded up to.
+const SPARE_GRAIN: u64 = 4 << 10;
 
 impl World {
     /// Another object under a key that is free.
@@ -56,7 +59,15 @@ impl World {
         let (bucket, name) = names(&key);
         let len = ByteSize::new(bytes.len() as u64);
         let limits = ReserveLimits { reservations: 1, open: ByteSize::ZERO };
-        let mut reserved = self.daemon().reserve(&CALLER, &bucket, vec![(name, len)], limits);
+        let is_spare = self.draws.one_in(2);
+        let mut reserved = match is_spare {
+            true => {
+                // The length is rounded up, as clients do.
+                let len = ByteSize::new(len.bytes().next_multiple_of(SPARE_GRAIN));
+                self.daemon().prepare(&CALLER, [len].into_iter(), limits)
+            }
+            false => self.daemon().reserve(&CALLER, &bucket, vec![(name, len)], limits),
+        };
         match reserved.remove(0) {
             Ok(reservation) => self.fills.push(Fill {
                 key,
@@ -66,6 +77,7 @@ impl World {
                 extents: reservation.extents().to_vec(),
                 until: reservation.until(),
                 reservation: Some(reservation),
+                is_spare,
             }),
             Err(_) => self.seen.refused += 1,
         }
@@ -87,10 +99,40 @@ impl World {
             return self.fills.push(fill);
         }
         let checksum = fill.checksum();
+        if fill.is_spare {
+            return self.name_fill(fill, checksum);
+        }
         let Some(reservation) = fill.reservation else { return };
         if self.daemon().commit(&CALLER, vec![(reservation, checksum)])[0].is_ok() {
             self.seen.committed += 1;
             self.store(fill.key, fill.version);
+        }
+    }
+
+    /// The end of a fill whose key comes now. If the key has an object, the extents are used for
+    /// another one.
+    fn name_fill(&mut self, mut fill: Fill, checksum: Checksum) {
+        let Some(reservation) = fill.reservation.take() else { return };
+        let (bucket, key) = names(&fill.key);
+        let len = ByteSize::new(fill.bytes.len() as u64);
+        let item = StoreItem { reservation, key, len, checksum };
+        match self.daemon().store_spares(&CALLER, &bucket, vec![item]).remove(0) {
+            Ok(_) => {
+                self.seen.committed_late += 1;
+                self.store(fill.key, fill.version);
+            }
+            Err(NotStored { refused, reservation }) => {
+                let is_taken = matches!(refused, WriteRefused::Exists | WriteRefused::Pending);
+                assert_eq!(reservation.is_some(), is_taken, "{refused}");
+                assert!(is_taken || refused == WriteRefused::Expired, "{refused}");
+                if let Some(reservation) = reservation {
+                    self.seen.spares_kept += 1;
+                    let (key, version, _) = self.new_object();
+                    let bytes = bytes(fill.bytes.len(), version);
+                    let reservation = Some(reservation);
+                    self.fills.push(Fill { reservation, key, version, bytes, written: 0, ..fill });
+                }
+            }
         }
     }
 

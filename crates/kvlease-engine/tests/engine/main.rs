@@ -13,5 +13,6 @@ mod quarantine;
 mod read;
 mod recovery;
 mod reservation;
+mod spare;
 mod tier_room;
 mod tiers;

@@ -126,6 +126,8 @@ pub(super) fn answer_len_max(request: &Result<Request<'_>, Malformed>) -> usize 
             Request::Release { ids, .. } | Request::Renew { ids, .. } | Request::Abort { ids, .. },
         ) => ids.len(),
         Ok(Request::Commit(commits)) => commits.len(),
+        Ok(Request::Prepare(lengths)) => lengths.len() * each,
+        Ok(Request::Store(store)) => store.objects.len(),
         Ok(Request::Used(used)) => used.objects.len(),
         Ok(Request::Index) => 0,
         // A refusal: its text is short, and may repeat a name.

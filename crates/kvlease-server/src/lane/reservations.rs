@@ -1,9 +1,9 @@
 //! The reservations of one connection.
 
 use kvlease_api::lane::{
-    Commits, DoneStatus, Ids, Kind, ReservationsWriter, Reserve, ReserveStatus,
+    Commits, DoneStatus, Ids, Kind, Lengths, ReservationsWriter, Reserve, ReserveStatus, Store,
 };
-use kvlease_engine::{Reservation, ReserveLimits};
+use kvlease_engine::{NotStored, Reservation, ReserveLimits, StoreItem, Stored};
 use kvlease_sys::boot_time;
 use kvlease_types::{BucketName, ByteSize, Caller, Key, Timestamp, WriteRefused};
 use tokio::time::sleep;
@@ -39,9 +39,35 @@ impl Reservations {
         request: Reserve<'_>,
         out: &mut Vec<u8>,
     ) {
+        let outcomes = self.make(context, request);
+        self.answer(context, (Kind::Reserve, number), outcomes, out);
+    }
+
+    /// Makes spare reservations of these lengths, and appends the answer.
+    pub(super) fn prepare(
+        &mut self,
+        context: &Context,
+        number: u64,
+        lengths: Lengths<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let outcomes = match self.writable {
+            true => context.engine.prepare(&self.caller, lengths, self.limits()),
+            false => lengths.map(|_| Err(WriteRefused::NotWritable)).collect(),
+        };
+        self.answer(context, (Kind::Prepare, number), outcomes, out);
+    }
+
+    fn answer(
+        &mut self,
+        context: &Context,
+        (kind, number): (Kind, u64),
+        outcomes: Vec<Result<Reservation, WriteRefused>>,
+        out: &mut Vec<u8>,
+    ) {
         let mut answer = ReservationsWriter::begin(out, number, context.config.reservation_ttl);
         let mut counts = [0; ReserveStatus::ALL.len()];
-        for outcome in self.make(context, request) {
+        for outcome in outcomes {
             let status = match outcome {
                 Ok(reservation) => {
                     answer.granted(self.open.next(), reservation.extents());
@@ -58,7 +84,7 @@ impl Reservations {
             counts[usize::from(status.number())] += 1;
         }
         answer.finish();
-        context.metrics.lane.items(Kind::Reserve, &counts);
+        context.metrics.lane.items(kind, &counts);
     }
 
     fn make(
@@ -72,9 +98,12 @@ impl Reservations {
         let bucket = BucketName::new(bucket).expect("the name was checked");
         let named = |key: &str| Key::new(key).expect("the name was checked");
         let items = objects.map(|object| (named(object.key), object.len)).collect();
+        context.engine.reserve(&self.caller, &bucket, items, self.limits())
+    }
+
+    fn limits(&self) -> ReserveLimits {
         let (reservations, open) = (OPEN_MAX - self.open.len(), ByteSize::new(self.open_len));
-        let limits = ReserveLimits { reservations, open };
-        context.engine.reserve(&self.caller, &bucket, items, limits)
+        ReserveLimits { reservations, open }
     }
 
     /// Publishes the objects that a request names, and appends their statuses.
@@ -95,13 +124,40 @@ impl Reservations {
         }
         let outcomes = context.engine.commit(&self.caller, items);
         for (place, outcome) in places.into_iter().zip(outcomes) {
-            statuses[place] = match outcome {
-                Ok(stored) => {
-                    context.metrics.lane.written(stored.len.bytes());
-                    DoneStatus::Done
+            statuses[place] = status(context, outcome);
+        }
+    }
+
+    /// Publishes what was written into spare reservations, and appends the statuses of the objects. A
+    /// reservation whose name is refused stays open.
+    pub(super) fn store(
+        &mut self,
+        context: &Context,
+        Store { bucket, objects }: Store<'_>,
+        statuses: &mut Vec<DoneStatus>,
+    ) {
+        let count = objects.len();
+        let (mut places, mut items) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (place, object) in objects.enumerate() {
+            statuses.push(DoneStatus::Unknown);
+            if let Some(reservation) = self.take(object.write) {
+                places.push((place, object.write));
+                let key = Key::new(object.key).expect("the name was checked");
+                let (len, checksum) = (object.len, object.checksum);
+                items.push(StoreItem { reservation, key, len, checksum });
+            }
+        }
+        let bucket = BucketName::new(bucket).expect("the name was checked");
+        let outcomes = context.engine.store(&self.caller, &bucket, items);
+        for ((place, name), outcome) in places.into_iter().zip(outcomes) {
+            let outcome = outcome.map_err(|NotStored { refused, reservation }| {
+                if let Some(reservation) = reservation {
+                    self.open_len += reservation.len().bytes();
+                    self.open.put_back(name, reservation);
                 }
-                Err(refused) => DoneStatus::of_commit(refused),
-            };
+                refused
+            });
+            statuses[place] = status(context, outcome);
         }
     }
 
@@ -150,5 +206,16 @@ impl Reservations {
             sleep(until.since(boot_time())).await;
             self.end_overdue();
         }
+    }
+}
+
+/// The status of a commit, which is counted.
+fn status(context: &Context, outcome: Result<Stored, WriteRefused>) -> DoneStatus {
+    match outcome {
+        Ok(stored) => {
+            context.metrics.lane.written(stored.len.bytes());
+            DoneStatus::Done
+        }
+        Err(refused) => DoneStatus::of_commit(refused),
     }
 }

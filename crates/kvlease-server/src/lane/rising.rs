@@ -56,6 +56,15 @@ impl<T> Rising<T> {
         item
     }
 
+    /// Puts an item back that was removed under this number.
+    pub(super) fn put_back(&mut self, number: u64, item: T) {
+        // Its number may be there still, or not: removals take those at the front.
+        if let Err(place) = self.order.binary_search(&number) {
+            self.order.insert(place, number);
+        }
+        self.items.insert(number, item);
+    }
+
     /// The item with the least number, and that number.
     pub(super) fn first(&self) -> Option<(u64, &T)> {
         // Each removal leaves the number of an item at the front.
@@ -86,6 +95,22 @@ mod tests {
         assert_eq!(items.remove(numbers[3]), Some("d"));
         assert_eq!((items.first(), items.len()), (None, 0));
         assert!(add(&mut items, "e") > numbers[3]);
+    }
+
+    #[test]
+    fn one_that_is_put_back_has_its_place_again() {
+        let mut items = Rising::default();
+        let numbers: Vec<_> = ["a", "b", "c"].map(|item| add(&mut items, item)).into();
+        for number in [0, 1, 2] {
+            let item = items.remove(numbers[number]).unwrap();
+            items.put_back(numbers[number], item);
+        }
+        for (number, item) in numbers.iter().zip(["a", "b", "c"]) {
+            assert_eq!(items.first(), Some((*number, &item)));
+            items.remove(*number);
+        }
+        items.put_back(numbers[1], "b");
+        assert_eq!((items.first(), items.len()), (Some((numbers[1], &"b")), 1));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use kvlease_api::lane::{
-    Acquire, DoneStatus, Failure, FailureCode, Frame, Kind, Lookup, Malformed, Request, write_done,
-    write_failure, write_renewed,
+    Acquire, DoneStatus, Failure, FailureCode, Frame, Kind, Lengths, Lookup, Malformed, Request,
+    write_done, write_failure, write_renewed,
 };
 use kvlease_types::Caller;
 use tokio::task::JoinSet;
@@ -136,6 +136,11 @@ impl Session {
                 self.context.status.check().map_err(draining)?;
                 self.reservations.reserve(&self.context, number, reserve, self.out.bytes());
             }
+            Request::Prepare(lengths) => self.prepare(number, lengths)?,
+            Request::Store(store) => {
+                self.reservations.store(&self.context, store, &mut self.statuses);
+                self.done(Kind::Store, number, false);
+            }
             Request::Commit(commits) => {
                 self.reservations.commit(&self.context, commits, &mut self.statuses);
                 self.done(Kind::Commit, number, false);
@@ -156,6 +161,13 @@ impl Session {
             }
         }
         Ok(Answered::Now)
+    }
+
+    /// Makes spare reservations, unless the daemon shuts down.
+    fn prepare(&mut self, number: u64, lengths: Lengths<'_>) -> Result<(), Refused> {
+        self.context.status.check().map_err(draining)?;
+        self.reservations.prepare(&self.context, number, lengths, self.out.bytes());
+        Ok(())
     }
 
     /// Leases what can be leased now. If the client waits for pending objects, the answer is given

@@ -201,14 +201,17 @@ fn item_names(kind: Option<Kind>) -> Vec<&'static str> {
             let misses = Miss::ALL.iter().map(|miss| miss.name());
             std::iter::once("granted").chain(misses).collect()
         }
-        Kind::Reserve => ReserveStatus::ALL.iter().map(|status| status.name()).collect(),
+        Kind::Reserve | Kind::Prepare => {
+            ReserveStatus::ALL.iter().map(|status| status.name()).collect()
+        }
         Kind::Release
         | Kind::Renew
         | Kind::Exists
         | Kind::Remove
         | Kind::Commit
         | Kind::Abort
-        | Kind::Used => DoneStatus::ALL.iter().map(|status| status.name()).collect(),
+        | Kind::Used
+        | Kind::Store => DoneStatus::ALL.iter().map(|status| status.name()).collect(),
         Kind::Hello
         | Kind::Index
         | Kind::Welcome

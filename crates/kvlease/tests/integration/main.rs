@@ -12,5 +12,6 @@ mod hostile_start;
 mod index;
 mod program;
 mod restart;
+mod spares;
 mod tier_on_disk;
 mod time_limits;

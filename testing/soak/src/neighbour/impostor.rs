@@ -173,8 +173,8 @@ impl Impostor {
                 let statuses = vec![DoneStatus::Done; ids.count()];
                 write_renewed(&mut out, frame.request, TTL, &statuses);
             }
-            // As a daemon that publishes no index: then a client asks for each object.
-            Request::Index => {
+            // As a daemon of an earlier release: then a client asks for each object.
+            Request::Index | Request::Prepare(_) | Request::Store(_) => {
                 let failure = Failure { code: FailureCode::UnknownKind, text: "no such request" };
                 write_failure(&mut out, frame.request, &failure);
             }

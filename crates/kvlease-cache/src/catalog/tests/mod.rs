@@ -1,4 +1,5 @@
 mod changes;
+mod spares;
 mod victims;
 
 use std::time::Duration;

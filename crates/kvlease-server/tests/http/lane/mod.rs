@@ -7,5 +7,6 @@ mod handshake;
 mod index;
 mod lease;
 mod memory;
+mod prepare;
 mod reserve;
 mod wait;

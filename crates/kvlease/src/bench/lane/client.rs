@@ -152,13 +152,22 @@ impl LaneClient {
         }
     }
 
-    /// Stores objects together: reserves, fills, commits.
+    /// Stores objects together: reserves, fills, commits. One object goes into space that was reserved
+    /// ahead of need, if there is some.
     pub(super) fn put<'b>(
         &self,
         keys: &[Key],
         len: usize,
         from: impl Fn(usize) -> &'b [u8],
     ) -> io::Result<()> {
+        if let [key] = keys {
+            let stored = self.wait(self.lane.store(key, &[from(0)], CALL_MAX));
+            match stored.map_err(io::Error::other)? {
+                Some(LanePut::Stored) => return Ok(()),
+                Some(outcome) => return Err(not_stored(&outcome)),
+                None => {}
+            }
+        }
         let requested: Vec<_> = keys.iter().map(|key| (key, ByteSize::new(len as u64))).collect();
         let mut stored = 0;
         while stored < keys.len() {
