@@ -2,7 +2,7 @@
 """An unmodified vLLM answers a prompt, is restarted with empty caches, and answers again with the
 prompt cached by the daemon.
 
-    usage: run.py [--stock]
+    usage: run.py [--stock] [--nvme DIRECTORY]
 
 See README.md. Run by command and not in CI: it installs about 3 GB into target/vllm-environment,
 or the directory that KVLEASE_VLLM_ENVIRONMENT names, from PyPI alone. The daemon is built here,
@@ -10,12 +10,14 @@ unless KVLEASE_BIN names one.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -30,9 +32,20 @@ from engine import STORED_WITHIN, Answer, Engine  # noqa: E402
 DIRECTORY_VARIABLE = "KVLEASE_VLLM_ENVIRONMENT"
 DEFAULT_DIRECTORY = ROOT / "target" / "vllm-environment"
 CAPACITY = "1GiB"
+# An object of LMCache has 2 MiB here, so the prompt has 10 MiB.
+SMALL_CAPACITY = "8MiB"
+TIER = """[tier.nvme]
+path = "{path}"
+capacity = "256MiB"
+write_through = "all"
+"""
 
-# LMCache stores whole runs of 256 tokens; a letter is a token. The endings are the same, so that
+TIER_OBJECTS = "kvlease_tier_objects"
+TIER_HITS = "kvlease_tier_hits_total"
+
+# LMCache stores whole runs of tokens; a letter is a token. The endings are the same, so that
 # answers can only differ by what comes before.
+OBJECT_TOKENS = 256
 BEGINNING = "kvlease keeps what an engine has read. " * 34
 OTHER_BEGINNING = "An engine forgets when it is restarted. " * 34
 ENDING = " And now, after the restart, what do you say?"
@@ -46,7 +59,14 @@ GREETING = "Hello."
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stock", action="store_true", help="with LMCache's own HyperPod adapter")
-    stock = parser.parse_args().stock
+    parser.add_argument(
+        "--nvme",
+        type=Path,
+        metavar="DIRECTORY",
+        help="a tier in this directory on a disk; the second arena is too small for the prompt",
+    )
+    arguments = parser.parse_args()
+    stock = arguments.stock
     binary = named_or_built()
     directory = Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))
     python = environment.make(directory, HERE / "requirements.txt")
@@ -55,11 +75,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = [python, HERE / "tiny_model.py", Path(folder, "model")]
         subprocess.run(model, check=True, env={**os.environ, "TQDM_DISABLE": "1"})
-        daemon = Daemon(binary, Path(folder), CAPACITY)
-        try:
-            _show(python, Path(folder), daemon.start(), stock)
-        finally:
-            daemon.destroy()
+        with _tier(arguments.nvme) as config:
+            daemon = Daemon(binary, Path(folder), CAPACITY, config)
+            try:
+                _show(python, Path(folder), daemon.start(), stock)
+            finally:
+                daemon.destroy()
+
+
+@contextlib.contextmanager
+def _tier(directory: Path | None) -> Iterator[str]:
+    """The configuration of a tier, whose files go again."""
+    if directory is None:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="kvlease-", dir=directory) as path:
+        yield TIER.format(path=path)
 
 
 def _show(python: Path, folder: Path, daemon: Daemon, stock: bool) -> None:
@@ -70,10 +101,19 @@ def _show(python: Path, folder: Path, daemon: Daemon, stock: bool) -> None:
         engine.ask(GREETING)
         before = _ask(engine, PROMPT)
         other = _ask(engine, OTHER_PROMPT)
-        wait_until(lambda: _stored_whole(daemon, before), STORED_WITHIN, "the prompt is stored")
+        # Two prompts, each in whole objects of 256 tokens.
+        wanted = 2 * (before.prompt_tokens // OBJECT_TOKENS)
+        wait_until(lambda: _objects(daemon) >= wanted, STORED_WITHIN, "the prompts are stored")
     finally:
         engine.stop()
     _say(f"both have ended, and their caches with them; the daemon has {_objects(daemon)} objects")
+    if _has_tier(daemon):
+        daemon.end()
+        # As after a reboot: an arena keeps its size as long as it is there.
+        daemon.destroy()
+        daemon.capacity = SMALL_CAPACITY
+        daemon.start()
+        _say(f"the daemon starts again with an arena of {SMALL_CAPACITY}")
     _say("starting both again")
     engine = Engine(python, folder / "model", adapter, folder / "second.log")
     try:
@@ -83,6 +123,8 @@ def _show(python: Path, folder: Path, daemon: Daemon, stock: bool) -> None:
     finally:
         engine.stop()
     _judge(before, other, after, loaded)
+    if _has_tier(daemon):
+        _judge_tier(after, int(daemon.metric(TIER_HITS)), loaded)
 
 
 def _ask(engine: Engine, prompt: str) -> Answer:
@@ -114,6 +156,16 @@ def _judge(before: Answer, other: Answer, after: Answer, loaded: int) -> None:
     )
 
 
+def _judge_tier(after: Answer, hits: int, loaded: int) -> None:
+    wanted = after.prompt_tokens // OBJECT_TOKENS
+    if hits < wanted or loaded < wanted * OBJECT_TOKENS:
+        raise SystemExit(f"error: the prompt came in part, hits=`{hits}` loaded=`{loaded}`")
+    print(
+        f"the {wanted} objects of the prompt came from the tier, through an arena of "
+        f"{SMALL_CAPACITY}, by {hits} loads"
+    )
+
+
 def _adapter(daemon: Daemon, stock: bool) -> str:
     where = f"127.0.0.1:{daemon.port}"
     if stock:
@@ -125,13 +177,15 @@ def _adapter(daemon: Daemon, stock: bool) -> str:
     return json.dumps({"type": "native_plugin", **plugin, "adapter_params": settings})
 
 
-def _stored_whole(daemon: Daemon, answer: Answer) -> bool:
-    # Two prompts, each in whole objects of 256 tokens.
-    return _objects(daemon) >= 2 * (answer.prompt_tokens // 256)
-
-
 def _objects(daemon: Daemon) -> int:
+    """Objects that the daemon has: with a tier below it, those that the tier has."""
+    if _has_tier(daemon):
+        return int(daemon.metric(TIER_OBJECTS))
     return json.loads(daemon.fetch("/v1/stats"))["objects"]
+
+
+def _has_tier(daemon: Daemon) -> bool:
+    return TIER_OBJECTS in daemon.metrics()
 
 
 def _install(python: Path) -> None:

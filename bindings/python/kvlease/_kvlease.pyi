@@ -53,7 +53,7 @@ class ClosedError(KvleaseError):
     """The connector is closed, or was made before the process forked: make a new one."""
 
 class BusyError(KvleaseError):
-    """Too many operations are pending: take their results first."""
+    """Too many operations are pending, or too much is leased: take or read that first."""
 
 # What came of one key of a batch.
 _Flag: TypeAlias = bool | KvleaseError
@@ -344,7 +344,10 @@ class Queue:
         """The descriptor, open as long as the queue lives. Only `drain` may read it."""
 
     def submit_open(self, keys: Sequence[str], head_len: int) -> int:
-        """Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`."""
+        """Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`.
+
+        `BusyError` is the value of a key to be asked for again when the others were read.
+        """
 
     def submit_read_rest(self, objects: Sequence[tuple[OpenObject, WriteableBuffer]]) -> int:
         """Copies what follows the heads until each buffer is full: `list[_Flag]`."""

@@ -43,7 +43,7 @@ create_exception!(
     kvlease,
     BusyError,
     KvleaseError,
-    "Too many operations are pending: take their results first."
+    "Too many operations are pending, or too much is leased: take or read that first."
 );
 
 /// The Python exception for an error of the client.
@@ -59,6 +59,7 @@ pub(crate) fn to_python(error: &Error) -> PyErr {
         | Error::CircuitOpen { .. } => UnavailableError::new_err(message),
         Error::Closed | Error::Forked => ClosedError::new_err(message),
         Error::Refused { .. } => RefusedError::new_err(message),
+        Error::StillWriting { .. } => BusyError::new_err(message),
         Error::LeaseEnded { .. } | Error::Corrupt { .. } | Error::OutsideSegment { .. } => {
             UnreadableError::new_err(message)
         }

@@ -90,17 +90,19 @@ impl Backends {
         }
     }
 
-    /// Objects that the published index names and that can be read without a lease, each in the place
-    /// of its key. Empty without an index.
-    pub(super) fn find_indexed(&self, keys: &[Key]) -> Vec<Option<Lease>> {
+    /// The objects of all keys, if the published index names each and they can be read without a lease.
+    /// Empty without an index, and if one has to be asked for: what comes from a tier by then takes the
+    /// place of what is not leased.
+    pub(super) fn find_indexed(&self, keys: &[&Key]) -> Vec<Option<Lease>> {
         let Some(lane) = self.indexed_lane() else { return Vec::new() };
-        let find = |key| {
+        let find = |key: &Key| {
             let object = lane.find_indexed(key)?;
             // One that is too large goes the way of all others, which counts it.
             self.terms.is_within(object.len()).then(|| Lease::Unleased(object.into()))
         };
-        let found: Vec<_> = keys.iter().map(find).collect();
-        self.terms.counters.index_hits.add(found.iter().flatten().count() as u64);
+        let found: Option<Vec<_>> = keys.iter().map(|key| find(key).map(Some)).collect();
+        let found = found.unwrap_or_default();
+        self.terms.counters.index_hits.add(found.len() as u64);
         found
     }
 

@@ -1,6 +1,6 @@
 //! Reads.
 
-use std::{iter::repeat, slice};
+use std::iter::repeat;
 
 use kvlease_http::Error;
 use kvlease_sys::ExternalBuffer;
@@ -8,14 +8,10 @@ use kvlease_types::{ByteSize, Key};
 
 use super::{
     Connector, OpenObject,
-    open::{Hold, Opened, open_shared, open_streamed},
+    open::{Hold, Opened, open_shared, open_streamed, settle},
     streamed::Next,
     window::each,
 };
-
-/// How many objects of a batch are leased at a time to be read: as many as one frame asks for, and no
-/// more than are read in a moment.
-const READ_WINDOW: usize = 128;
 
 impl Connector {
     /// Reads an object. `None` on a miss.
@@ -70,23 +66,31 @@ impl Connector {
         self.open_one(key, head_len, Hold::Leased, Next::ReadLater).await
     }
 
-    /// Finds and leases many objects.
+    /// Finds and leases many objects. One that the arena has no room for beside the others is a miss.
     pub async fn batched_open(
         &self,
         keys: &[Key],
         head_len: usize,
     ) -> Vec<Result<Option<OpenObject>, Error>> {
-        self.open_each(keys, head_len, Hold::Leased).await
+        let opened = self.open_each(keys, head_len, Hold::Leased).await.into_iter();
+        opened.map(|opened| settle(&self.inner.reads, opened)).collect()
     }
 
     /// Finds many objects to be read soon. They are not leased if the daemon's published index names
     /// them: then they have no [view](OpenObject::into_view).
+    ///
+    /// [`Error::StillWriting`] is the answer for one that may come once those that were leased have
+    /// been read: ask for it again then.
     pub async fn batched_peek(
         &self,
         keys: &[Key],
         head_len: usize,
     ) -> Vec<Result<Option<OpenObject>, Error>> {
-        self.open_each(keys, head_len, Hold::Unleased).await
+        let opened = self.open_each(keys, head_len, Hold::Unleased).await;
+        if opened.iter().flatten().flatten().any(OpenObject::is_pinned) {
+            return opened;
+        }
+        opened.into_iter().map(|opened| settle(&self.inner.reads, opened)).collect()
     }
 
     async fn open_each(
@@ -98,7 +102,8 @@ impl Connector {
         if let Some(refused) = self.refused(keys.len()) {
             return refused;
         }
-        let mut opened = open_shared(&self.inner.reads, keys, head_len, hold).await;
+        let asked: Vec<&Key> = keys.iter().collect();
+        let mut opened = open_shared(&self.inner.reads, &asked, head_len, hold).await;
         if opened.len() < keys.len() {
             let rest = &keys[opened.len()..];
             let open = |key| open_streamed(&self.inner.reads, key, head_len, Next::ReadLater);
@@ -107,37 +112,10 @@ impl Connector {
         opened
     }
 
-    /// Opens objects and reads each of them with what belongs to it.
-    async fn read_each<I, T, F: Future<Output = Result<T, Error>>>(
-        &self,
-        keys: &[Key],
-        mut items: impl Iterator<Item = I>,
-        read: impl Fn(Opened, I) -> F,
-    ) -> Vec<Result<T, Error>> {
-        let mut answers = Vec::with_capacity(keys.len());
-        while answers.len() < keys.len() {
-            let rest = &keys[answers.len()..];
-            let window = &rest[..rest.len().min(READ_WINDOW)];
-            let opened = open_shared(&self.inner.reads, window, 0, Hold::Unleased).await;
-            if opened.is_empty() {
-                break;
-            }
-            let reads = opened.into_iter().zip(items.by_ref());
-            answers.extend(each(reads, self.window(), |(opened, item)| read(opened, item)).await);
-        }
-        // A stream holds a connection until it was read: each is read before others are opened.
-        let streams = keys[answers.len()..].iter().zip(items);
-        let stream = async |(key, item)| {
-            read(open_streamed(&self.inner.reads, key, 0, Next::ReadNow).await, item).await
-        };
-        answers.extend(each(streams, self.window(), stream).await);
-        answers
-    }
-
     async fn open_one(&self, key: &Key, head_len: usize, hold: Hold, next: Next) -> Opened {
         let reads = &self.inner.reads;
-        match open_shared(reads, slice::from_ref(key), head_len, hold).await.pop() {
-            Some(opened) => opened,
+        match open_shared(reads, &[key], head_len, hold).await.pop() {
+            Some(opened) => settle(reads, opened),
             None => open_streamed(reads, key, head_len, next).await,
         }
     }

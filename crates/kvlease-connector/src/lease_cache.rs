@@ -95,8 +95,17 @@ impl LeaseCache {
         enough
     }
 
+    /// Whether each key has a lease here; nothing at all if the cache is empty.
+    pub(super) fn has_each(&self, keys: &[Key]) -> Vec<bool> {
+        let state = self.lock();
+        if state.leases.is_empty() {
+            return Vec::new();
+        }
+        keys.iter().map(|key| state.leases.contains_key(key)).collect()
+    }
+
     /// Takes the leases of keys out for use; nothing at all if the cache is empty.
-    pub(super) fn take_each(&self, keys: &[Key]) -> Vec<Option<Lease>> {
+    pub(super) fn take_each(&self, keys: &[&Key]) -> Vec<Option<Lease>> {
         let mut state = self.lock();
         if state.leases.is_empty() {
             return Vec::new();

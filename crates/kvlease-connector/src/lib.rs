@@ -32,6 +32,7 @@ mod object;
 mod open;
 mod put;
 mod releases;
+mod rounds;
 mod segment;
 mod streamed;
 mod sync;

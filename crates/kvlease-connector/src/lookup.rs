@@ -70,13 +70,13 @@ impl Connector {
         let wanted: Vec<&Key> = places.iter().map(|place| &keys[*place]).collect();
         let asked = Instant::now();
         let leases = self.inner.backends.acquire(&wanted).await;
-        // What cannot be leased, as without shared memory, can still be looked up.
-        let rest = leases.len();
-        let others = match rest < wanted.len() {
-            true => self.inner.backends.exists(&wanted[rest..]).await,
-            false => Answers::new(),
-        };
+        // What cannot be leased, as without shared memory or for want of room, can still be looked up.
+        let mut unleased = places[leases.len()..].to_vec();
         for (place, lease) in places.iter().zip(leases) {
+            if matches!(lease, Err(Error::StillWriting { .. })) {
+                unleased.push(*place);
+                continue;
+            }
             let key = &keys[*place];
             found[*place] = lease.and_then(|lease| {
                 let Some(lease) = lease else { return Ok(false) };
@@ -85,8 +85,10 @@ impl Connector {
                 Ok(true)
             });
         }
-        for (place, exists) in places[rest..].iter().zip(others) {
-            found[*place] = exists;
+        let wanted: Vec<&Key> = unleased.iter().map(|place| &keys[*place]).collect();
+        if !wanted.is_empty() {
+            let exist = self.inner.backends.exists(&wanted).await;
+            unleased.into_iter().zip(exist).for_each(|(place, exists)| found[place] = exists);
         }
         self.count_found(&found);
         found

@@ -59,6 +59,11 @@ impl OpenObject {
         matches!(self.source, Source::Leased(..))
     }
 
+    /// Whether a lease keeps it in place.
+    pub(super) fn is_pinned(&self) -> bool {
+        matches!(&self.source, Source::Leased(lease, _) if lease.pins())
+    }
+
     /// Copies what follows the head into `into`, on the calling thread, until it is full. What the
     /// object has beyond that is checked and not copied.
     ///

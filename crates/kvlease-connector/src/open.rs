@@ -7,7 +7,7 @@ use kvlease_sys::ExternalBuffer;
 use kvlease_types::Key;
 
 use super::{
-    backend::Answers,
+    backend::{Answers, or_absent},
     context::ReadContext,
     lease::Lease,
     leased_read::{LeasedRead, read_head},
@@ -23,15 +23,17 @@ pub(super) type Opened = Result<Option<OpenObject>, Error>;
 pub(super) enum Hold {
     /// It is leased.
     Leased,
-    /// It may be found in the published index. If it leaves before it was read, it is leased then.
+    /// It may be found in the published index, if all of its call are. If it leaves before it was read,
+    /// it is leased then.
     Unleased,
 }
 
 /// Opens and counts the objects that can be leased, or have a cached lease. The answers end with the
-/// first key that nothing can be leased for.
+/// first key that nothing can be leased for. [`Error::StillWriting`] is not counted: the key may be
+/// asked for again.
 pub(super) async fn open_shared(
     context: &Arc<ReadContext>,
-    keys: &[Key],
+    keys: &[&Key],
     head_len: usize,
     hold: Hold,
 ) -> Answers<Option<OpenObject>> {
@@ -42,7 +44,7 @@ pub(super) async fn open_shared(
     // One call for all keys without a cached lease.
     let mut wanted = Vec::with_capacity(keys.len());
     let is_cached = |place: usize| cached.get(place).is_some_and(Option::is_some);
-    wanted.extend(keys.iter().enumerate().filter(|(at, _)| !is_cached(*at)).map(|(_, key)| key));
+    wanted.extend(keys.iter().enumerate().filter(|(at, _)| !is_cached(*at)).map(|(_, key)| *key));
     let mut leases = match wanted.is_empty() {
         true => Answers::new(),
         false => context.backends.acquire(&wanted).await,
@@ -87,6 +89,14 @@ async fn stream(context: &Arc<ReadContext>, key: &Key, head_len: usize, next: Ne
     }))
 }
 
+/// The outcome for a key that is not asked for again; counts one that has not come as a miss.
+pub(super) fn settle(context: &ReadContext, opened: Opened) -> Opened {
+    if matches!(opened, Err(Error::StillWriting { .. })) {
+        context.terms.counters.found(false);
+    }
+    or_absent(opened)
+}
+
 /// Counts a hit or a miss.
 fn count(context: &ReadContext, opened: &Opened) {
     if let Ok(opened) = opened {
@@ -97,7 +107,7 @@ fn count(context: &ReadContext, opened: &Opened) {
 /// Opens an object whose lease ended.
 async fn open_again(context: &Arc<ReadContext>, key: &Key, head_len: usize) -> Opened {
     match context.backends.acquire(&[key]).await.pop() {
-        Some(lease) => open(context, key, lease, head_len),
+        Some(lease) => open(context, key, or_absent(lease), head_len),
         None => stream(context, key, head_len, Next::ReadNow).await,
     }
 }

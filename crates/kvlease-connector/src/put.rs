@@ -35,9 +35,9 @@ impl Connector {
         if let Some(refused) = self.refused(keys.len()) {
             return refused;
         }
-        // A cached lease would keep the bytes, and a reader would still get them.
-        drop(self.inner.cache.take_each(keys));
         let keys: Vec<&Key> = keys.iter().collect();
+        // A cached lease would keep the bytes, and a reader would still get them.
+        drop(self.inner.cache.take_each(&keys));
         self.inner.backends.remove(&keys).await
     }
 

@@ -91,6 +91,24 @@ impl Client {
         wait: Duration,
         ttl: Duration,
     ) -> Result<Option<Lease>, Error> {
+        match self.acquire(key, wait, ttl).await {
+            Err(Error::StillWriting { .. }) => Ok(None),
+            answer => answer,
+        }
+    }
+
+    /// The same, with [`Error::StillWriting`] for an object that has not come within the wait: no miss
+    /// for a caller who asks again.
+    ///
+    /// # Errors
+    ///
+    /// Those of any call; a miss is none.
+    pub async fn acquire(
+        &self,
+        key: &Key,
+        wait: Duration,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, Error> {
         let core = &self.core;
         let (timeout_ms, ttl_s) = (wait.as_millis(), ttl.as_secs_f64());
         let request = core.template.of_object(
@@ -104,7 +122,7 @@ impl Client {
         let reply = core.call(call, limit, request).await?;
         match reply.head.status {
             StatusCode::OK => {}
-            StatusCode::GATEWAY_TIMEOUT => return Ok(None),
+            StatusCode::GATEWAY_TIMEOUT => return Err(Error::StillWriting { key: key.clone() }),
             _ if reply.is_absent() => return Ok(None),
             _ => return Err(reply.refused()),
         }

@@ -186,6 +186,16 @@ pub enum Error {
         /// The object.
         key: Key,
     },
+    /// The object is still pending, or the arena has no room to load it while others are leased. Of
+    /// the calls of a connector, only one that opens objects of a batch to be read says so.
+    #[error(
+        "the object is still being written, or the arena has no room to load it: read what is \
+         leased, and ask again, key=`{key}`"
+    )]
+    StillWriting {
+        /// The object.
+        key: Key,
+    },
     /// The bytes are not those that were stored.
     #[error(
         "the object's bytes are corrupt: remove it and store it again, \

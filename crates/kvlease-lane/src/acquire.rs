@@ -19,7 +19,10 @@ use super::{
 pub enum AcquireOutcome {
     /// It is leased.
     Leased(LaneLease),
-    /// There is no such object, or it is still being written.
+    /// When the wait ended the object was still pending, or the arena had no room to load it from a
+    /// tier.
+    StillWriting,
+    /// There is no such object.
     Absent,
     /// The daemon is at a limit.
     Full,
@@ -149,7 +152,8 @@ impl AcquireOutcome {
                 Self::Leased(LaneLease::new(batch, slot))
             }
             LeaseStatus::TooManyLeases | LeaseStatus::MemoryShort => Self::Full,
-            LeaseStatus::Absent | LeaseStatus::Evicted | LeaseStatus::StillWriting => Self::Absent,
+            LeaseStatus::StillWriting => Self::StillWriting,
+            LeaseStatus::Absent | LeaseStatus::Evicted => Self::Absent,
         })
     }
 }

@@ -100,7 +100,8 @@ impl From<Error> for Failure {
             | Error::PoolTimeout { .. }
             | Error::Broken { .. }
             | Error::TimedOut { .. }
-            | Error::Protocol { .. } => Status::Unavailable,
+            | Error::Protocol { .. }
+            | Error::StillWriting { .. } => Status::Unavailable,
             Error::Attach { .. }
             | Error::OtherSegment { .. }
             | Error::TlsCaFile { .. }

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from kvlease._kvlease import OpenObject
+from kvlease._kvlease import BusyError, OpenObject
 from kvlease.lmcache.failures import Failures
 from kvlease.lmcache.header import Layout, MalformedHeader, header_len, layout_of
 from kvlease.lmcache.operations import Operations
@@ -87,16 +87,47 @@ class Reads:
     async def _window(
         self, names: list[str], prefix: bool, memory_until: float
     ) -> list[MemoryObj | None]:
+        """Reads objects round by round.
+
+        What the daemon's arena has no room for beside the others is asked for again once those
+        were read and their leases have ended, for as long as each round brings an object.
+        """
+        found: list[MemoryObj | None] = [None] * len(names)
+        places = list(range(len(names)))
+        try:
+            while places:
+                asked = [names[place] for place in places]
+                memories, late = await self._round(asked, prefix, memory_until)
+                for place, memory in zip(places, memories, strict=True):
+                    found[place] = memory
+                came = memories.count(None) < len(memories)
+                places = [places[index] for index in late] if came else []
+        except BaseException:
+            give_back(found)
+            raise
+        hits = len(found) - found.count(None)
+        self.hits += hits
+        self.misses += len(found) - hits
+        return found
+
+    async def _round(
+        self, names: list[str], prefix: bool, memory_until: float
+    ) -> tuple[list[MemoryObj | None], list[int]]:
+        """What came of each name, and which of them are to be asked for again."""
         begin = time.perf_counter()
         opened = await self._operations.run(
             "get", lambda: self._queue.open_or_submit(names, header_len())
         )
         found: list[MemoryObj | None] = [None] * len(names)
         places: list[int] = []
+        late: list[int] = []
         reads: list[Read] = []
         suspects: list[OpenObject] = []
         try:
             for index, object in enumerate(opened or ()):
+                if isinstance(object, BusyError):
+                    late.append(index)
+                    continue
                 memory = None
                 if object is not None:
                     try:
@@ -128,10 +159,7 @@ class Reads:
                 memory.ref_count_down()
                 if result is not None:
                     self._failures.say("get", result)
-        hits = len(found) - found.count(None)
-        self.hits += hits
-        self.misses += len(found) - hits
-        return found
+        return found, late
 
     async def _verify(self, suspects: list[OpenObject]) -> None:
         """Has those that do not match their checksum removed, where the daemon can."""

@@ -20,12 +20,21 @@ pub type Answers<T> = Vec<Result<T, Error>>;
 /// none.
 pub type PartialAnswers<T> = Vec<Option<Result<T, Error>>>;
 
+/// The answer for a key that is not asked for again: what has not come is a miss.
+pub(crate) fn or_absent<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(Error::StillWriting { .. }) => Ok(None),
+        answer => answer,
+    }
+}
+
 /// One way to a daemon's objects.
 pub trait Backend {
     /// Guard of one lease.
     type Lease: LeaseGuard;
 
     /// Leases objects, each of them within the limit on their length; `None` is a miss.
+    /// [`Error::StillWriting`] is the answer for an object that may come once others were released.
     fn acquire(&self, keys: &[&Key]) -> impl Future<Output = Answers<Option<Self::Lease>>> + Send;
 
     /// Extends a lease so that it lasts `ttl` from now, or as much as the daemon grants. `false` if

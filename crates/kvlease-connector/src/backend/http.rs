@@ -23,7 +23,7 @@ use super::{
         terms::Terms,
         window::each,
     },
-    api::{Answers, Backend, LeaseGuard, PartialAnswers},
+    api::{Answers, Backend, LeaseGuard, PartialAnswers, or_absent},
 };
 
 /// How many keys a prefix look-up asks for first. A cold request, whose first key is missing, costs
@@ -91,7 +91,7 @@ impl HttpBackend {
 
     async fn lease(&self, key: &Key) -> Result<Option<QueuedLease<Lease>>, Error> {
         let (wait, ttl) = (self.terms.config.lease_wait, self.terms.config.lease_ttl);
-        let Some(lease) = self.client.lease(key, wait, ttl).await? else { return Ok(None) };
+        let Some(lease) = self.client.acquire(key, wait, ttl).await? else { return Ok(None) };
         // The guard comes first, so that a lease that is too long is released as well.
         let lease = self.releases.adopt(lease);
         Ok(self.terms.accepts(lease.len()).then_some(lease))
@@ -104,7 +104,7 @@ impl HttpBackend {
             return Ok(info.is_some_and(|info| max.is_none_or(|max| info.len <= max)));
         }
         // The protocol's three calls have no other way to ask. The lease is released at once.
-        Ok(self.lease(key).await?.is_some())
+        Ok(or_absent(self.lease(key).await)?.is_some())
     }
 
     /// Looks a window of keys up side by side. The answers end with the first that is not `true`.

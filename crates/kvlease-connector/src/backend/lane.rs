@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::{
     super::{config::ConnectorConfig, copier::Copier, terms::Terms},
-    api::{Answers, Backend, LeaseGuard, PartialAnswers},
+    api::{Answers, Backend, LeaseGuard, PartialAnswers, or_absent},
 };
 
 /// Calls over an open lane. A lane that breaks leaves the rest of a batch unanswered. A daemon that
@@ -54,7 +54,15 @@ impl LaneBackend {
     fn accept(&self, outcome: AcquireOutcome) -> Option<LaneLease> {
         match outcome {
             AcquireOutcome::Leased(lease) => self.terms.accepts(lease.len()).then_some(lease),
-            AcquireOutcome::Absent | AcquireOutcome::Full => None,
+            AcquireOutcome::StillWriting | AcquireOutcome::Absent | AcquireOutcome::Full => None,
+        }
+    }
+
+    /// The same as an answer, in which an object that has not come yet is no miss.
+    fn answer(&self, key: &Key, outcome: AcquireOutcome) -> Result<Option<LaneLease>, Error> {
+        match outcome {
+            AcquireOutcome::StillWriting => Err(Error::StillWriting { key: key.clone() }),
+            outcome => Ok(self.accept(outcome)),
         }
     }
 
@@ -80,7 +88,10 @@ impl Backend for LaneBackend {
         let ConnectorConfig { lease_wait, lease_ttl, client, .. } = &self.terms.config;
         let limit = client.timeouts.lease(*lease_wait);
         match self.lane.acquire(keys, false, *lease_wait, *lease_ttl, limit).await {
-            Ok(outcomes) => outcomes.into_iter().map(|outcome| Ok(self.accept(outcome))).collect(),
+            Ok(outcomes) => {
+                let outcomes = keys.iter().zip(outcomes);
+                outcomes.map(|(key, outcome)| self.answer(key, outcome)).collect()
+            }
             Err(error) => self.failed(&error, "lease", keys.len()),
         }
     }
@@ -98,7 +109,7 @@ impl Backend for LaneBackend {
         if self.terms.config.lease_len_max.is_some() {
             // Only a lease tells the length.
             let leased = self.acquire(keys).await.into_iter();
-            return leased.map(|lease| lease.map(|lease| lease.is_some())).collect();
+            return leased.map(|lease| Ok(or_absent(lease)?.is_some())).collect();
         }
         match self.lane.exists(keys, false, self.limit()).await {
             Ok(found) => found.into_iter().map(Ok).collect(),

@@ -10,6 +10,7 @@ mod connector;
 mod encrypted;
 mod hostile_start;
 mod index;
+mod larger_batch;
 mod program;
 mod restart;
 mod spares;

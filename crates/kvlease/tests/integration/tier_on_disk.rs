@@ -13,11 +13,11 @@ const OBJECTS: u64 = 40;
 const ROOM: f64 = (1_u64 << 20) as f64;
 
 /// Directory on the disk that the project is built on: a tmpfs is no disk.
-fn disk() -> TempDir {
+pub(crate) fn disk() -> TempDir {
     TempDir::with_prefix_in("tier-", env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-fn settings(disk: &TempDir) -> [String; 3] {
+pub(crate) fn settings(disk: &TempDir) -> [String; 3] {
     [
         format!("tier.nvme.path={}", disk.path().display()),
         "tier.nvme.capacity=128MiB".to_owned(),

@@ -100,7 +100,7 @@ impl Clients {
                         AcquireOutcome::Leased(lease) => {
                             Some(Leased { key, grant: Grant::Lane(lease), arena })
                         }
-                        AcquireOutcome::Absent => None,
+                        AcquireOutcome::StillWriting | AcquireOutcome::Absent => None,
                         AcquireOutcome::Full => bail!("the daemon is at a limit of leases"),
                     });
                 }

@@ -69,7 +69,7 @@ impl LaneClient {
         let found = self.wait(call).map_err(io::Error::other)?;
         let leased = |found| match found {
             AcquireOutcome::Leased(lease) => Ok(lease),
-            AcquireOutcome::Absent | AcquireOutcome::Full => {
+            AcquireOutcome::StillWriting | AcquireOutcome::Absent | AcquireOutcome::Full => {
                 Err(io::Error::other("an object is gone or full"))
             }
         };
