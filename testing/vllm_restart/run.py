@@ -71,7 +71,7 @@ def main() -> None:
     directory = Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))
     python = environment.make(directory, HERE / "requirements.txt")
     if not stock:
-        _install(python)
+        install(python)
     with tempfile.TemporaryDirectory() as folder:
         model = [python, HERE / "tiny_model.py", Path(folder, "model")]
         subprocess.run(model, check=True, env={**os.environ, "TQDM_DISABLE": "1"})
@@ -188,7 +188,7 @@ def _has_tier(daemon: Daemon) -> bool:
     return TIER_OBJECTS in daemon.metrics()
 
 
-def _install(python: Path) -> None:
+def install(python: Path) -> None:
     _say("installing kvlease")
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     # The workspace's build folder: a second run compiles only what has changed.

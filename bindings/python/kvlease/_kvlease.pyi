@@ -211,6 +211,18 @@ class Connector:
     def exists(self, key: str) -> bool:
         """Whether there is an object."""
 
+    def is_indexed(self, key: str) -> bool:
+        """Whether the daemon's published index names an object.
+
+        It returns at once and makes no call. False says nothing: ask with `exists`.
+        """
+
+    def touch(self, keys: Sequence[str]) -> int:
+        """Tells the daemon, a moment later, that objects were used, so that it keeps them.
+
+        Those are meant that its published index names; returns how many they are, at once.
+        """
+
     def batched_exists(self, keys: Sequence[str]) -> builtins.list[_Flag]:
         """Tells which objects there are."""
 

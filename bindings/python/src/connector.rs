@@ -132,6 +132,16 @@ impl Connector {
         found.map_err(|error| to_python(&error))
     }
 
+    /// Whether the daemon's published index names an object. False says nothing: no call is made.
+    fn is_indexed(&self, key: &str) -> PyResult<bool> {
+        Ok(self.open()?.connector.is_indexed(&arguments::key(key)?))
+    }
+
+    /// Tells the daemon later that objects were used, and returns how many its index names.
+    fn touch(&self, keys: Vec<String>) -> PyResult<usize> {
+        Ok(self.open()?.connector.touch(&arguments::keys(&keys)?))
+    }
+
     /// Tells which objects there are.
     fn batched_exists(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;

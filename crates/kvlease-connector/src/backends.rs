@@ -106,6 +106,19 @@ impl Backends {
         found
     }
 
+    /// Whether the index names an object that a look-up counts. No call is made: `false` says nothing.
+    pub(super) fn finds_in_index(&self, key: &Key) -> bool {
+        let found = self.indexed_lane().is_some_and(|lane| self.is_indexed(&lane, key));
+        self.terms.counters.index_hits.add(u64::from(found));
+        found
+    }
+
+    /// Reports objects that the index names as used.
+    pub(super) fn touch(&self, keys: &[Key]) -> usize {
+        let Some(lane) = self.indexed_lane() else { return 0 };
+        keys.iter().filter(|key| lane.touch(key)).count()
+    }
+
     /// Which objects exist, without counting.
     pub(super) async fn exists(&self, keys: &[&Key]) -> Answers<bool> {
         let Some(lane) = self.indexed_lane() else { return self.ask_exists(keys).await };

@@ -27,6 +27,22 @@ impl Connector {
         self.exists_each(&keys.iter().collect::<Vec<_>>()).await
     }
 
+    /// Whether the daemon's published index names an object. No call is made, and nothing is waited
+    /// for: `false` says nothing, and is what a connector without an index says.
+    pub fn is_indexed(&self, key: &Key) -> bool {
+        let found = self.ensure_open().is_ok() && self.inner.backends.finds_in_index(key);
+        if found {
+            self.inner.terms.counters.found(true);
+        }
+        found
+    }
+
+    /// Tells the daemon, within a moment and without waiting for it, that objects were used: those that
+    /// its published index names. Returns how many they are.
+    pub fn touch(&self, keys: &[Key]) -> usize {
+        if self.ensure_open().is_ok() { self.inner.backends.touch(keys) } else { 0 }
+    }
+
     /// Which of many objects exist. The leases of those that do are kept for the reads that follow,
     /// for [`ConnectorConfig::lease_retention`](super::ConnectorConfig::lease_retention) and half
     /// the life of each lease at most.

@@ -17,7 +17,7 @@ use super::{
     error::Fault,
     handshake::{Greeted, Received, greet},
     lane_core::LaneCore,
-    report::note_read,
+    report::note_use,
 };
 
 /// Object that the published index names, to be read without a lease.
@@ -60,8 +60,19 @@ impl Lane {
     pub fn find_indexed(&self, key: &Key) -> Option<IndexedObject> {
         let core = &self.core;
         let object = core.index.get()?.find(key.as_str()).filter(|object| !object.leased_only)?;
-        let is_noted = core.is_in_place(&object) && note_read(core, object.slot, object.generation);
+        let is_noted =
+            core.is_in_place(&object) && note_use(core, object.slot, object.generation, 1);
         is_noted.then(|| IndexedObject { core: Arc::clone(core), object })
+    }
+
+    /// Reports the object to the daemon as used, within a moment, if the index names it. Returns
+    /// whether it does.
+    pub fn touch(&self, key: &Key) -> bool {
+        let core = &self.core;
+        let object = core.index.get().and_then(|index| index.find(key.as_str()));
+        object.is_some_and(|object| {
+            core.is_in_place(&object) && note_use(core, object.slot, object.generation, 0)
+        })
     }
 }
 

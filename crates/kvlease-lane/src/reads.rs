@@ -28,7 +28,7 @@ pub(super) struct Reads {
 
 #[derive(Debug)]
 struct Notes {
-    /// Slots and generations of objects, at most [`KEYS_MAX`].
+    /// Slots and generations of objects that were read or touched, at most [`KEYS_MAX`].
     objects: Vec<(u32, u64)>,
     reads: u64,
     /// Generations of objects that are named already, by their last bits.
@@ -53,11 +53,11 @@ impl Reads {
         &self.runtime
     }
 
-    /// Notes a read of the object. `None` in a forked child, which has no task to tell of it; true if a
-    /// task has to be started.
-    pub(super) fn note(&self, slot: u32, generation: u64) -> Option<bool> {
+    /// Notes that the object was used, by this number of reads. `None` in a forked child, which has no
+    /// task to tell of it; true if a task has to be started.
+    pub(super) fn note(&self, slot: u32, generation: u64, reads: u64) -> Option<bool> {
         self.process.get()?;
-        self.lock().add(slot, generation);
+        self.lock().add(slot, generation, reads);
         Some(!self.told.swap(true, Ordering::Relaxed))
     }
 
@@ -78,8 +78,8 @@ impl Reads {
 }
 
 impl Notes {
-    fn add(&mut self, slot: u32, generation: u64) {
-        self.reads += 1;
+    fn add(&mut self, slot: u32, generation: u64, reads: u64) {
+        self.reads += reads;
         let recent = &mut self.recent[generation as usize % RECENT];
         if *recent != generation && self.objects.len() < KEYS_MAX {
             *recent = generation;
@@ -91,6 +91,7 @@ impl Notes {
     fn take(&mut self) -> Option<(Vec<(u32, u64)>, u64)> {
         let reads = mem::take(&mut self.reads);
         self.recent.fill(0);
-        (reads > 0).then(|| (mem::take(&mut self.objects), reads))
+        let objects = mem::take(&mut self.objects);
+        (reads > 0 || !objects.is_empty()).then_some((objects, reads))
     }
 }

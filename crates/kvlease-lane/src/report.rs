@@ -16,9 +16,10 @@ pub(super) const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 /// Time that a report may take.
 const REPORT_LIMIT: Duration = Duration::from_secs(1);
 
-/// Notes a read, of which the daemon is told within a moment. Returns false in a forked child.
-pub(super) fn note_read(core: &Arc<LaneCore>, slot: u32, generation: u64) -> bool {
-    let Some(starts) = core.reads.note(slot, generation) else { return false };
+/// Notes that an object was used, of which the daemon is told within a moment. Returns false in a
+/// forked child.
+pub(super) fn note_use(core: &Arc<LaneCore>, slot: u32, generation: u64, reads: u64) -> bool {
+    let Some(starts) = core.reads.note(slot, generation, reads) else { return false };
     if starts {
         let task = Task { core: Arc::downgrade(core) };
         core.reads.runtime().spawn(task.run());

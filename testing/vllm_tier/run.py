@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""vLLM with kvlease as a secondary tier of its own offloading, on a CPU: three lives of an engine.
+
+    usage: run.py [--checks]
+
+See README.md. Run by command and not in CI: it needs the environment of testing/vllm_restart, which
+it makes. The daemon is built here, unless KVLEASE_BIN names one.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+# The environment, the model and the prompts are those of the restart.
+RESTART = HERE.parent / "vllm_restart"
+sys.path[:0] = [str(RESTART), str(HERE.parent / "contract")]
+
+import run as restart  # noqa: E402
+
+from daemon import BINARY_VARIABLE, Daemon, die_with_parent, named_or_built, wait_until  # noqa: E402
+from engine import VARIABLES  # noqa: E402
+
+CAPACITY = "256MiB"
+STORED_WITHIN = 60.0
+ENDED_WITHIN = 60.0
+PAGE_TOKENS = 32
+
+
+class Life:
+    """One engine, from start to end. Its own caches end with it."""
+
+    def __init__(self, python: Path, model: Path, tier: dict[str, str], log: Path) -> None:
+        variables = {
+            **os.environ,
+            **VARIABLES,
+            "VLLM_CACHE_ROOT": str(model.parent / "vllm-cache"),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))),
+            "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        with open(log, "wb") as output:
+            self._process = subprocess.Popen(
+                [str(part) for part in (python, HERE / "life.py", model, json.dumps(tier))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=variables,
+                text=True,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        self._log = log
+        try:
+            self._read()
+            self.ask(restart.GREETING)
+        except BaseException:
+            self.end()
+            raise
+
+    def ask(self, prompt: str) -> dict[str, Any]:
+        """The most likely continuation of a prompt."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(prompt) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def end(self) -> None:
+        """Ends it and all that it has started."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(ENDED_WITHIN)
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait(ENDED_WITHIN)
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"error: the engine ended, log:\n{self._log.read_text()[-4000:]}")
+        return json.loads(line)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--checks", action="store_true", help="only the checks without an engine")
+    only_checks = parser.parse_args().checks
+    binary = named_or_built()
+    directory = Path(os.environ.get(restart.DIRECTORY_VARIABLE, restart.DEFAULT_DIRECTORY))
+    python = restart.environment.make(directory, RESTART / "requirements.txt")
+    restart.install(python)
+    checks = [python, "-m", "unittest", "-v", "checks"]
+    variables = {**os.environ, **VARIABLES, BINARY_VARIABLE: str(binary)}
+    subprocess.run(checks, cwd=HERE, check=True, env=variables)
+    if only_checks:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder, "model")
+        make = [python, RESTART / "tiny_model.py", model]
+        subprocess.run(make, check=True, env={**os.environ, "TQDM_DISABLE": "1"})
+        daemon = Daemon(binary, Path(folder), CAPACITY)
+        try:
+            _show(python, model, daemon.start())
+        finally:
+            daemon.destroy()
+
+
+def _show(python: Path, model: Path, daemon: Daemon) -> None:
+    tier = {
+        "type": "KvleaseTier",
+        "module_path": "kvlease.vllm",
+        "url": f"kvlease://127.0.0.1:{daemon.port}",
+        "shared_memory_name": daemon.segment,
+    }
+    first = Life(python, model, tier, model.parent / "first.log")
+    try:
+        before, other = _ask(first, restart.PROMPT), _ask(first, restart.OTHER_PROMPT)
+        wanted = 2 * (before["prompt_tokens"] // PAGE_TOKENS)
+        wait_until(lambda: _objects(daemon) >= wanted, STORED_WITHIN, "the prompts are stored")
+    finally:
+        first.end()
+    print(f"the engine has ended; the daemon has {_objects(daemon)} chunks", flush=True)
+    second = Life(python, model, tier, model.parent / "second.log")
+    try:
+        after = _ask(second, restart.PROMPT)
+        # The engine goes on without its daemon: it computes what it cannot load.
+        daemon.end(signal.SIGKILL)
+        alone = _ask(second, restart.OTHER_PROMPT)
+    finally:
+        second.end()
+    print("an engine without a daemon", flush=True)
+    third = Life(python, model, tier, model.parent / "third.log")
+    try:
+        without = _ask(third, restart.PROMPT)
+    finally:
+        third.end()
+    _judge(before, other, after, alone, without)
+
+
+def _ask(life: Life, prompt: str) -> dict[str, Any]:
+    answer = life.ask(prompt)
+    print(
+        f"{answer['prompt_tokens']} tokens asked, {answer['cached_tokens']} of them cached: "
+        f"{prompt[:24]!r}… -> {answer['text']!r}",
+        flush=True,
+    )
+    return answer
+
+
+def _judge(
+    before: dict[str, Any],
+    other: dict[str, Any],
+    after: dict[str, Any],
+    alone: dict[str, Any],
+    without: dict[str, Any],
+) -> None:
+    if before["text"] == other["text"]:
+        raise SystemExit("error: the answer does not depend on how the prompt begins")
+    if before["cached_tokens"] or not after["cached_tokens"] or without["cached_tokens"]:
+        raise SystemExit("error: the chunks of the second life, and only those, are to be cached")
+    if not before["text"] == after["text"] == without["text"] or other["text"] != alone["text"]:
+        raise SystemExit("error: an answer changed")
+    print(
+        f"{after['cached_tokens']} of {after['prompt_tokens']} prompt tokens came from the daemon, "
+        "and all answers are the same, with the daemon and without it"
+    )
+
+
+def _objects(daemon: Daemon) -> int:
+    return json.loads(daemon.fetch("/v1/stats"))["objects"]
+
+
+if __name__ == "__main__":
+    main()
