@@ -8,7 +8,11 @@ use clap::{
 };
 use kvlease_server::ServeArgs;
 
-use crate::{arguments::DaemonArgs, bench::BenchArgs, commands};
+use crate::{
+    arguments::DaemonArgs,
+    bench::{BenchArgs, WorkerArgs},
+    commands,
+};
 
 /// Keeps the KV cache of LLM inference engines in shared memory
 #[derive(Parser, Debug)]
@@ -49,6 +53,9 @@ pub(crate) enum Command {
     Segment(commands::segment::SegmentArgs),
     /// Measure a daemon next to memcpy
     Bench(BenchArgs),
+    /// Be one client process of `bench --scale`
+    #[command(hide = true)]
+    BenchClient(WorkerArgs),
 }
 
 /// Name of the command that is a daemon and talks to none.

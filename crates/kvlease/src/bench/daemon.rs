@@ -29,26 +29,22 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// Interval of looks at it while it starts or ends.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A running daemon. Dropping it ends it and removes its segment.
 #[derive(Debug)]
 pub(super) struct Daemon {
     child: Child,
+    command: Command,
     address: Address,
     segment: SegmentName,
     log: fs::File,
 }
 
 impl Daemon {
-    /// Starts a daemon on a free loopback port and waits until it is ready.
-    pub(super) fn start(capacity: ByteSize) -> Result<Self, Failure> {
-        let failed = |error: io::Error| {
-            Failure::new(
-                Status::Io,
-                format!("cannot start a daemon: start one and name it with --url, {error}"),
-            )
-        };
+    /// Starts a daemon on a free loopback port and waits until it is ready. `catalog` is the limit of its
+    /// catalog's memory; `None` is the daemon's default.
+    pub(super) fn start(capacity: ByteSize, catalog: Option<ByteSize>) -> Result<Self, Failure> {
         let segment: SegmentName = format!("kvlease_bench_{}", std::process::id())
             .parse()
             .expect("it is short, without slashes, and starts with a letter");
@@ -65,13 +61,16 @@ impl Daemon {
             .stderr(log.try_clone().map_err(failed)?)
             // An interrupt from the terminal is the benchmark's, which then ends the daemon.
             .process_group(0);
+        if let Some(catalog) = catalog {
+            command.args(["--set", &format!("cache.catalog_memory_max={catalog}")]);
+        }
         // What is set for other daemons must not change what is measured.
         for (name, _) in env::vars_os().filter(|(name, _)| is_setting(name)) {
             command.env_remove(name);
         }
         let address = listen.parse().map_err(kvlease_client::Error::from)?;
         let child = command.spawn().map_err(failed)?;
-        let mut daemon = Self { child, address, segment, log };
+        let mut daemon = Self { child, command, address, segment, log };
         daemon.wait_until_ready()?;
         Ok(daemon)
     }
@@ -84,6 +83,17 @@ impl Daemon {
     /// Its process id.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Kills the daemon, starts another one on its segment, and returns how long that one took from its
+    /// start until it was ready.
+    pub(super) fn replace(&mut self) -> Result<Duration, Failure> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map_err(failed)?;
+        let started = Instant::now();
+        self.child = self.command.spawn().map_err(failed)?;
+        self.wait_until_ready()?;
+        Ok(started.elapsed())
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
@@ -137,6 +147,11 @@ impl Drop for Daemon {
         // No other process uses the segment: what cannot be removed was never made.
         let _ = remove_segment(Path::new(SEGMENT_DIR), &self.segment);
     }
+}
+
+fn failed(error: io::Error) -> Failure {
+    let text = format!("cannot start a daemon: start one and name it with --url, {error}");
+    Failure::new(Status::Io, text)
 }
 
 /// A free address. If another process takes it first, the daemon reports that.

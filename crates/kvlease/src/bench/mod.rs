@@ -20,11 +20,13 @@ mod figures;
 mod lane;
 mod plan;
 mod report;
+mod scale;
 mod session;
 mod transfers;
 mod wire;
 
 pub(crate) use args::BenchArgs;
+pub(crate) use scale::{WorkerArgs, run_client};
 
 use buffers::Buffers;
 use report::Report;
@@ -34,6 +36,9 @@ use crate::{arguments::DaemonArgs, failure::Failure};
 
 /// Measures the daemon that was named, or one of its own, and prints the figures.
 pub(crate) fn run(daemon: &DaemonArgs, args: BenchArgs) -> Result<(), Failure> {
+    if args.scale {
+        return scale::run(daemon, &args);
+    }
     let mut session = Session::start(daemon, &args)?;
     let report = measure(&mut session)?;
     // The daemon's memory is given back before the figures are shown.

@@ -159,16 +159,25 @@ pub(super) fn capacity(sizes: &[ByteSize], clients: &[usize]) -> Result<ByteSize
     });
     // A quarter more than is stored at a time, since freed extents are not whole at once.
     let wanted = rounds.max().unwrap_or(0).saturating_mul(5) / 4;
+    let free = free_shared_memory()?;
+    let bytes = wanted.max(CAPACITY_MIN).min(free / 2).min(available_memory()? / 3);
+    // Whole MiB are whole pages.
+    Ok(ByteSize::mib((bytes >> 20).max(1)))
+}
+
+/// Memory that a daemon and its clients may take, in bytes: half of what is free.
+pub(super) fn spare_memory() -> Result<u64, Failure> {
+    Ok(free_shared_memory()?.min(available_memory()?) / 2)
+}
+
+fn free_shared_memory() -> Result<u64, Failure> {
     let shm = statvfs(SEGMENT_DIR).map_err(|error| {
         Failure::new(
             Status::Io,
             format!("cannot look at the shared memory: mount a tmpfs there, {error}, dir=`{SEGMENT_DIR}`"),
         )
     })?;
-    let free = shm.f_bavail.saturating_mul(shm.f_frsize);
-    let bytes = wanted.max(CAPACITY_MIN).min(free / 2).min(available_memory()? / 3);
-    // Whole MiB are whole pages.
-    Ok(ByteSize::mib((bytes >> 20).max(1)))
+    Ok(shm.f_bavail.saturating_mul(shm.f_frsize))
 }
 
 /// Memory that the kernel can give without swapping, in bytes.

@@ -1,6 +1,7 @@
 //! One run of the benchmark: the daemon, its arena and what every measurement needs.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, OnceLock},
     thread,
     time::{Duration, Instant},
@@ -46,14 +47,23 @@ pub(super) struct Session {
     pub(super) attachment: Option<Arc<Attachment>>,
     pub(super) progress: ProgressBar,
     stats: StatsReply,
-    interrupted: Arc<OnceLock<Status>>,
+    interrupted: Interrupted,
+}
+
+/// Place of a daemon's fast lane, and the part of all keys that makes them a client's own.
+#[derive(Clone, Debug)]
+pub(super) struct LanePlace {
+    pub(super) address: Address,
+    pub(super) bucket: BucketName,
+    pub(super) socket: PathBuf,
+    pub(super) key_prefix: String,
 }
 
 impl Session {
     /// Finds or starts the daemon and waits until its arena is populated.
     pub(super) fn start(daemon: &DaemonArgs, args: &BenchArgs) -> Result<Self, Failure> {
         daemon.ensure_plain()?;
-        let interrupted = watch_signals()?;
+        let interrupted = Interrupted::watch()?;
         let clients: Vec<usize> = args.clients.iter().map(|count| usize::from(*count)).collect();
         let (address, own) = match daemon.named()? {
             Some(_) if args.capacity.is_some() => {
@@ -69,23 +79,46 @@ impl Session {
                     Some(capacity) => capacity,
                     None => plan::capacity(&args.sizes, &clients)?,
                 };
-                let own = Daemon::start(capacity)?;
+                let own = Daemon::start(capacity, None)?;
                 (own.address().clone(), Some(own))
             }
         };
+        let bucket = daemon.bucket()?;
+        Self::with(address, own, (&args.sizes, &clients), bucket, args.rounds, interrupted)
+    }
+
+    /// Starts a daemon with a catalog of this limit, for rows of one client with objects of these sizes.
+    pub(super) fn own(
+        (capacity, catalog): (ByteSize, Option<ByteSize>),
+        sizes: &[ByteSize],
+        bucket: BucketName,
+        rounds: u16,
+        interrupted: &Interrupted,
+    ) -> Result<Self, Failure> {
+        let own = Daemon::start(capacity, catalog)?;
+        let address = own.address().clone();
+        Self::with(address, Some(own), (sizes, &[]), bucket, rounds, interrupted.clone())
+    }
+
+    fn with(
+        address: Address,
+        daemon: Option<Daemon>,
+        (sizes, clients): (&[ByteSize], &[usize]),
+        bucket: BucketName,
+        rounds: u16,
+        interrupted: Interrupted,
+    ) -> Result<Self, Failure> {
         let stats = populated_stats(&address, &interrupted)?;
-        let capacity = ByteSize::new(stats.capacity);
-        let plan = Plan::new(&args.sizes, &clients, capacity)?;
-        let bucket = encode(daemon.bucket()?.as_str());
+        let plan = Plan::new(sizes, clients, ByteSize::new(stats.capacity))?;
         Ok(Self {
             attachment: attach(&address, &stats),
-            path_prefix: format!("/v1/kv/{bucket}/{}", key_prefix()),
-            bucket: daemon.bucket()?,
+            path_prefix: format!("/v1/kv/{}/{}", encode(bucket.as_str()), key_prefix()),
+            bucket,
             progress: ProgressBar::hidden(),
-            daemon: own,
+            daemon,
             plan,
             address,
-            rounds: usize::from(args.rounds),
+            rounds: usize::from(rounds),
             stats,
             interrupted,
         })
@@ -106,9 +139,10 @@ impl Session {
         &self.stats
     }
 
-    /// The part of all keys that makes them this run's own.
-    pub(super) fn key_prefix(&self) -> String {
-        key_prefix()
+    /// Place of the daemon's fast lane at this socket.
+    pub(super) fn lane_place(&self, socket: PathBuf) -> LanePlace {
+        let (address, bucket) = (self.address.clone(), self.bucket.clone());
+        LanePlace { address, bucket, socket, key_prefix: format!("{}-lane", key_prefix()) }
     }
 
     /// The rows of the fast lane's table.
@@ -121,6 +155,17 @@ impl Session {
         (0..clients).map(|_| Connection::open(&self.address).map_err(wire::failed)).collect()
     }
 
+    /// State of the daemon now.
+    pub(super) fn stats_now(&self) -> Result<StatsReply, Failure> {
+        self.connect(1)?.remove(0).json("GET", "/v1/stats").map_err(wire::failed)
+    }
+
+    /// Kills the daemon and returns how long another one took to take its segment over; `None` unless
+    /// the daemon is one of this run.
+    pub(super) fn replace_daemon(&mut self) -> Result<Option<Duration>, Failure> {
+        self.daemon.as_mut().map(Daemon::replace).transpose()
+    }
+
     /// The daemon's process, if it is known.
     pub(super) fn daemon_pid(&self) -> Option<u32> {
         self.daemon.as_ref().map(Daemon::pid)
@@ -128,7 +173,7 @@ impl Session {
 
     /// Fails once the run was interrupted.
     pub(super) fn check_interrupted(&self) -> Result<(), Failure> {
-        check_interrupted(&self.interrupted)
+        self.interrupted.check()
     }
 }
 
@@ -136,33 +181,37 @@ fn key_prefix() -> String {
     format!("kvlease-bench-{}", std::process::id())
 }
 
-/// Remembers the signal that asks the run to end. The run looks at it between rounds, so that it
-/// can remove its objects and its daemon.
-fn watch_signals() -> Result<Arc<OnceLock<Status>>, Failure> {
-    let ended = Arc::new(OnceLock::new());
-    let set = Arc::clone(&ended);
-    interrupt::on_signal(move |status| {
-        set.set(status).expect("it is called once");
-    })?;
-    Ok(ended)
-}
+/// The signal that asks the run to end, once there was one. The run looks at it between rounds, so that
+/// it can remove its objects and its daemon.
+#[derive(Clone, Debug)]
+pub(super) struct Interrupted(Arc<OnceLock<Status>>);
 
-fn check_interrupted(interrupted: &OnceLock<Status>) -> Result<(), Failure> {
-    match interrupted.get() {
-        None => Ok(()),
-        Some(status) => Err(Failure::new(*status, "interrupted: nothing was left behind")),
+impl Interrupted {
+    /// Watches from here on.
+    pub(super) fn watch() -> Result<Self, Failure> {
+        let ended = Arc::new(OnceLock::new());
+        let set = Arc::clone(&ended);
+        interrupt::on_signal(move |status| {
+            set.set(status).expect("it is called once");
+        })?;
+        Ok(Self(ended))
+    }
+
+    /// Fails once the run was interrupted.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self.0.get() {
+            None => Ok(()),
+            Some(status) => Err(Failure::new(*status, "interrupted: nothing was left behind")),
+        }
     }
 }
 
 /// Waits until the whole arena is populated: a half-populated one measures page faults.
-fn populated_stats(
-    address: &Address,
-    interrupted: &OnceLock<Status>,
-) -> Result<StatsReply, Failure> {
+fn populated_stats(address: &Address, interrupted: &Interrupted) -> Result<StatsReply, Failure> {
     let mut connection = Connection::open_within(address, ANSWER_MAX).map_err(wire::failed)?;
     let started = Instant::now();
     loop {
-        check_interrupted(interrupted)?;
+        interrupted.check()?;
         let stats: StatsReply = connection.json("GET", "/v1/stats").map_err(wire::failed)?;
         if stats.populated >= stats.capacity {
             return Ok(stats);

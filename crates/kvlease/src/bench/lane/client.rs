@@ -1,11 +1,6 @@
 //! One client of the fast lane on one thread, which waits for its answers where it asked.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    pin::pin,
-    time::Duration,
-};
+use std::{io, path::Path, pin::pin, time::Duration};
 
 use kvlease_client::{
     AdaptiveSpin, BucketName, ByteSize, ClientConfig, Connector, ConnectorConfig, Key,
@@ -14,7 +9,7 @@ use kvlease_client::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::super::{session::Session, wire};
+use super::super::{session::LanePlace, wire};
 use crate::failure::Failure;
 
 /// How long one call may take.
@@ -25,46 +20,49 @@ const TTL: Duration = Duration::from_secs(30);
 
 /// The lane, and a connector that takes it.
 #[derive(Debug)]
-pub(super) struct LaneClient {
+pub(in super::super) struct LaneClient {
     lane: Lane,
     connector: Connector,
     runtime: Runtime,
     spin: AdaptiveSpin,
-    key_prefix: String,
+    place: LanePlace,
 }
 
 impl LaneClient {
     /// Opens the lane at this socket; the inner error is why it cannot be used.
-    pub(super) fn open(
-        session: &Session,
-        socket: PathBuf,
-    ) -> Result<Result<Self, String>, Failure> {
+    pub(in super::super) fn open(place: LanePlace) -> Result<Result<Self, String>, Failure> {
+        let LanePlace { address, bucket, socket, .. } = place.clone();
         let runtime = Builder::new_current_thread().enable_all().build().map_err(wire::failed)?;
-        let lane = match runtime.block_on(open(&socket, session.bucket.clone())) {
+        let lane = match runtime.block_on(open(&socket, bucket.clone())) {
             Ok(lane) if lane.is_writable() => lane,
             Ok(_) => return Ok(Err("the daemon lets no client write over it".to_owned())),
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let mut config = ClientConfig::new(session.address.clone());
-        config.bucket = session.bucket.clone();
+        let mut config = ClientConfig::new(address);
+        config.bucket = bucket;
         let mut config = ConnectorConfig::new(config);
         config.socket = SocketChoice::At(socket);
         let connector = Connector::new(config);
         // A daemon before the published index has none: then all rows ask it.
         let _has_index = runtime.block_on(lane.open_index(CALL_MAX)).unwrap_or(false);
-        let key_prefix = format!("{}-lane", session.key_prefix());
         let spin = AdaptiveSpin::default();
-        Ok(Ok(Self { lane, connector, runtime, spin, key_prefix }))
+        Ok(Ok(Self { lane, connector, runtime, spin, place }))
+    }
+
+    /// Another client of the same lane, whose mapping has no pages yet.
+    pub(in super::super) fn again(&self) -> Result<Self, Failure> {
+        let opened = Self::open(self.place.clone())?;
+        opened.map_err(|why| wire::failed(io::Error::other(why)))
     }
 
     /// The keys of objects with these numbers.
-    pub(super) fn keys(&self, kind: &str, numbers: std::ops::Range<usize>) -> Vec<Key> {
-        let key = |number| Key::new(format!("{}-{kind}-{number}", self.key_prefix));
+    pub(in super::super) fn keys(&self, kind: &str, numbers: std::ops::Range<usize>) -> Vec<Key> {
+        let key = |number| Key::new(format!("{}-{kind}-{number}", self.place.key_prefix));
         numbers.map(|number| key(number).expect("keys of bench are short and plain")).collect()
     }
 
     /// Leases objects, all of which are there.
-    pub(super) fn acquire(&self, keys: &[Key]) -> io::Result<Vec<LaneLease>> {
+    pub(in super::super) fn acquire(&self, keys: &[Key]) -> io::Result<Vec<LaneLease>> {
         let call = self.lane.acquire(keys, false, Duration::ZERO, TTL, CALL_MAX);
         let found = self.wait(call).map_err(io::Error::other)?;
         let leased = |found| match found {
@@ -77,7 +75,7 @@ impl LaneClient {
     }
 
     /// Copies a leased object and checks it.
-    pub(super) fn copy(&self, lease: &LaneLease, into: &mut [u8]) -> io::Result<()> {
+    pub(in super::super) fn copy(&self, lease: &LaneLease, into: &mut [u8]) -> io::Result<()> {
         let copied = self.lane.attachment().copy_out_digested(lease.extents(), into);
         let checksum = copied.map_err(io::Error::other)?;
         match checksum == lease.checksum() && lease.is_live() {
@@ -88,7 +86,7 @@ impl LaneClient {
 
     /// Copies an object that the published index names, without a lease, and checks it. Asks the daemon
     /// for one that it does not name.
-    pub(super) fn read(&self, key: &Key, into: &mut [u8]) -> io::Result<()> {
+    pub(in super::super) fn read(&self, key: &Key, into: &mut [u8]) -> io::Result<()> {
         let Some(object) = self.lane.find_indexed(key) else {
             let leases = self.acquire(std::slice::from_ref(key))?;
             return leases.iter().try_for_each(|lease| self.copy(lease, into));
@@ -103,7 +101,7 @@ impl LaneClient {
 
     /// Counts objects with the connector, which asks the daemon for those that the published index does
     /// not name. All of them are there.
-    pub(super) fn count(&self, keys: &[Key]) -> io::Result<()> {
+    pub(in super::super) fn count(&self, keys: &[Key]) -> io::Result<()> {
         let found = match keys {
             [key] => self.wait(self.connector.exists(key)).map(usize::from),
             keys => self.wait(self.connector.lookup_prefix(keys)),
@@ -115,7 +113,7 @@ impl LaneClient {
     }
 
     /// Reads objects with the connector, which leases those that the published index does not name.
-    pub(super) fn get(&self, keys: &[Key]) -> io::Result<()> {
+    pub(in super::super) fn get(&self, keys: &[Key]) -> io::Result<()> {
         let gone = || io::Error::other("an object is gone");
         if let [key] = keys {
             let read = self.wait(self.connector.get(key)).map_err(io::Error::other)?;
@@ -128,7 +126,7 @@ impl LaneClient {
     }
 
     /// Objects where they are. All of them are looked at by their addresses, none by its bytes.
-    pub(super) fn view(&self, keys: &[Key]) -> io::Result<Vec<View>> {
+    pub(in super::super) fn view(&self, keys: &[Key]) -> io::Result<Vec<View>> {
         let opened = self.wait(self.connector.batched_open(keys, 0));
         let view = |opened: Result<Option<_>, _>| {
             let object: Option<kvlease_client::OpenObject> = opened.map_err(io::Error::other)?;
@@ -144,7 +142,7 @@ impl LaneClient {
     }
 
     /// Which of the objects are there, all of which have to be.
-    pub(super) fn look_up(&self, keys: &[Key]) -> io::Result<()> {
+    pub(in super::super) fn look_up(&self, keys: &[Key]) -> io::Result<()> {
         let found = self.wait(self.lane.exists(keys, false, CALL_MAX)).map_err(io::Error::other)?;
         match found.iter().all(|found| *found) {
             true => Ok(()),
@@ -154,7 +152,7 @@ impl LaneClient {
 
     /// Stores objects together: reserves, fills, commits. One object goes into space that was reserved
     /// ahead of need, if there is some.
-    pub(super) fn put<'b>(
+    pub(in super::super) fn put<'b>(
         &self,
         keys: &[Key],
         len: usize,
@@ -191,9 +189,19 @@ impl LaneClient {
     }
 
     /// Removes objects, whether they are there or not.
-    pub(super) fn remove(&self, keys: &[Key]) -> io::Result<()> {
+    pub(in super::super) fn remove(&self, keys: &[Key]) -> io::Result<()> {
         let removed = self.wait(self.lane.remove(keys, CALL_MAX));
         removed.map(drop).map_err(io::Error::other)
+    }
+
+    /// The part of all keys that makes them this run's own.
+    pub(in super::super) fn key_prefix(&self) -> &str {
+        &self.place.key_prefix
+    }
+
+    /// Waits for a call where no time is measured to the microsecond.
+    pub(in super::super) fn run<T>(&self, call: impl Future<Output = T>) -> T {
+        self.runtime.block_on(call)
     }
 
     /// Waits for a call as the connector without `async` does: in place for a while.

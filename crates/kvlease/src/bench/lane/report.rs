@@ -37,29 +37,31 @@ pub(super) struct LaneCallRow {
 
 /// Rates of moving objects of one size in batches; medians over rounds, with GB of 10^9 bytes.
 #[derive(Debug, Serialize)]
-pub(super) struct LaneTransferRow {
+pub(in super::super) struct LaneTransferRow {
     /// Length of an object in bytes.
-    pub(super) size: u64,
+    pub(in super::super) size: u64,
     /// Objects that are asked for, or stored, at a time.
-    pub(super) batch: usize,
+    pub(in super::super) batch: usize,
     /// Objects that a round moved.
-    pub(super) objects_per_round: usize,
+    pub(in super::super) objects_per_round: usize,
     /// libc memcpy from heap to heap, on one thread.
-    pub(super) memcpy_gb_per_s: f64,
+    pub(in super::super) memcpy_gb_per_s: f64,
     /// Acquire, copy with checksum from the arena to the heap, release; on one thread.
-    pub(super) get_gb_per_s: f64,
+    pub(in super::super) get_gb_per_s: f64,
     /// Get by memcpy of the same round.
-    pub(super) get_ratio: f64,
+    pub(in super::super) get_ratio: f64,
     /// The same without a lease, by the published index, by memcpy of the same round.
-    pub(super) index_get_ratio: f64,
+    pub(in super::super) index_get_ratio: f64,
+    /// A client's first such read of each page, by a later one of the same round.
+    pub(in super::super) first_get_ratio: f64,
     /// Reserve, copy with checksum from the heap to the arena, commit; on one thread.
-    pub(super) put_gb_per_s: f64,
+    pub(in super::super) put_gb_per_s: f64,
     /// Put by memcpy of the same round.
-    pub(super) put_ratio: f64,
+    pub(in super::super) put_ratio: f64,
     /// Processor time of daemon and client for puts; absent if the daemon's process is not known.
-    pub(super) put_cpu_ms_per_gb: Option<f64>,
+    pub(in super::super) put_cpu_ms_per_gb: Option<f64>,
     /// An object as a view, and its end.
-    pub(super) view_us_per_key: f64,
+    pub(in super::super) view_us_per_key: f64,
 }
 
 impl LaneReport {
@@ -107,19 +109,20 @@ impl LaneReport {
 
     fn write_transfers(&self, text: &mut String) {
         text.push_str(
-            "    size batch   memcpy      get    ratio  by index      put    ratio  CPU of both      view\n\
-            \x20                  GB/s     GB/s              ratio     GB/s             ms/GB put  us a key\n",
+            "    size batch   memcpy      get    ratio  by index  1st read      put    ratio  CPU of both      view\n\
+            \x20                  GB/s     GB/s              ratio  by later     GB/s             ms/GB put  us a key\n",
         );
         for row in &self.transfers {
             let _ = writeln!(
                 text,
-                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>8.2} {:>8.2} {:>12} {:>9.2}",
+                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>9.2} {:>8.2} {:>8.2} {:>12} {:>9.2}",
                 human_size(ByteSize::new(row.size)),
                 row.batch,
                 row.memcpy_gb_per_s,
                 row.get_gb_per_s,
                 row.get_ratio,
                 row.index_get_ratio,
+                row.first_get_ratio,
                 row.put_gb_per_s,
                 row.put_ratio,
                 optional(row.put_cpu_ms_per_gb, 0),

@@ -31,6 +31,8 @@ struct Round {
     get: f64,
     /// Get by the published index, without a lease.
     read: f64,
+    /// The same by a client that never read before.
+    first_read: f64,
     view_us: f64,
 }
 
@@ -48,7 +50,9 @@ pub(super) fn measure(
         session.check_interrupted()?;
         let numbers = number * cell.objects..(number + 1) * cell.objects;
         let keys = client.keys("move", numbers.clone());
-        let work = Work { session, client, cell, source, numbers, keys: &keys };
+        let newcomer = client.again()?;
+        let work =
+            Work { session, client, newcomer: &newcomer, cell, source, numbers, keys: &keys };
         let round = work.round(target);
         // Also after a failure: the objects are this run's own.
         let removed = client.remove(&keys);
@@ -66,6 +70,8 @@ pub(super) fn measure(
 struct Work<'a> {
     session: &'a Session,
     client: &'a LaneClient,
+    /// A client whose mapping of the arena has no pages yet.
+    newcomer: &'a LaneClient,
     cell: LaneCell,
     source: Source<'a>,
     /// The numbers of the objects, which go on from round to round so that the buffers rotate.
@@ -83,10 +89,11 @@ impl Work<'_> {
             after.saturating_sub(before).as_secs_f64() * 1e3 / (bytes as f64 / 1e9)
         });
         let get = gb_per_s(bytes, timed(|| self.get(target))?);
-        let read = gb_per_s(bytes, timed(|| self.read(target))?);
+        let read = gb_per_s(bytes, timed(|| self.read(self.client, target))?);
+        let first_read = gb_per_s(bytes, timed(|| self.read(self.newcomer, target))?);
         let viewed = timed(|| self.view())?;
         let view_us = viewed.as_secs_f64() * 1e6 / self.cell.objects as f64;
-        Ok(Round { memcpy, put, put_cpu, get, read, view_us })
+        Ok(Round { memcpy, put, put_cpu, get, read, first_read, view_us })
     }
 
     fn memcpy(&self, target: &mut Target<'_>) -> Duration {
@@ -118,10 +125,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn read(&self, target: &mut Target<'_>) -> io::Result<()> {
+    fn read(&self, client: &LaneClient, target: &mut Target<'_>) -> io::Result<()> {
         let len = self.len();
         let mut keys = self.numbers.clone().zip(self.keys);
-        keys.try_for_each(|(number, key)| self.client.read(key, target.object(number, len)))
+        keys.try_for_each(|(number, key)| client.read(key, target.object(number, len)))
     }
 
     fn view(&self) -> io::Result<()> {
@@ -158,6 +165,7 @@ fn summarize(cell: LaneCell, rounds: &[Round]) -> LaneTransferRow {
         get_gb_per_s: all(&|round| round.get),
         get_ratio: all(&|round| round.get / round.memcpy),
         index_get_ratio: all(&|round| round.read / round.memcpy),
+        first_get_ratio: all(&|round| round.first_read / round.read),
         put_gb_per_s: all(&|round| round.put),
         put_ratio: all(&|round| round.put / round.memcpy),
         put_cpu_ms_per_gb: of(&|round| round.put_cpu),
