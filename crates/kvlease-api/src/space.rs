@@ -115,6 +115,12 @@ pub struct TierState {
     pub queued: u64,
     /// The most that may wait.
     pub queued_max: u64,
+    /// Objects that are being copied to it, and do not wait any more.
+    #[serde(default)]
+    pub copying: u64,
+    /// Objects that gave their place to newer ones since the start, if they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<u64>,
     /// Bytes a second of its loads; absent before there were enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_rate: Option<u64>,

@@ -24,6 +24,8 @@ pub(crate) struct State {
     in_flight: HashMap<Fingerprint, InFlight>,
     /// Blocks of the objects.
     blocks: u64,
+    /// Objects whose segment was reclaimed since the start.
+    pub(crate) forgotten: u64,
     /// The error that keeps the log from going on, until a write succeeds.
     pub(crate) trouble: Option<i32>,
 }
@@ -86,7 +88,7 @@ fn blocks_of(len: u32) -> u64 {
 
 impl State {
     pub(crate) fn new(index: Index, segments: Segments) -> Self {
-        Self { index, segments, in_flight: HashMap::new(), blocks: 0, trouble: None }
+        Self { index, segments, in_flight: HashMap::new(), blocks: 0, forgotten: 0, trouble: None }
     }
 
     /// Bytes of the objects, with their headers.
@@ -246,6 +248,7 @@ impl State {
     pub(crate) fn forget(&mut self, fingerprint: Fingerprint, place: Place) {
         if self.index.get(fingerprint).is_some_and(|object| object.place == place) {
             self.remove_indexed(fingerprint);
+            self.forgotten += 1;
         }
     }
 

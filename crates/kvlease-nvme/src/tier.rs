@@ -286,6 +286,7 @@ impl Tier for NvmeTier {
             objects: Some(state.index.len() as u64),
             used: Some(state.used()),
             capacity: Some(self.shared.geometry.capacity()),
+            forgotten: Some(state.forgotten),
         }
     }
 

@@ -59,4 +59,6 @@ pub struct Usage {
     pub used: Option<ByteSize>,
     /// Bytes that the tier may take, if it has a limit.
     pub capacity: Option<ByteSize>,
+    /// Objects that gave their place to newer ones since the tier was opened, if they are counted.
+    pub forgotten: Option<u64>,
 }

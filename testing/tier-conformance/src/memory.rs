@@ -412,6 +412,7 @@ impl Tier for MemoryTier {
             objects: Some(objects),
             used: Some(ByteSize::new(used)),
             capacity: self.server.switches.borrow().capacity,
+            forgotten: None,
         }
     }
 

@@ -56,6 +56,7 @@ fn new_objects_find_room_and_objects_that_are_read_stay() {
         let usage = tier.usage();
         assert!(usage.used.unwrap() <= usage.capacity.unwrap());
         assert!(usage.objects.unwrap() > 20, "{usage:?}");
+        assert_eq!(usage.objects.unwrap() + usage.forgotten.unwrap(), 301, "{usage:?}");
         tier.close().await.unwrap();
     });
     drop(tier);

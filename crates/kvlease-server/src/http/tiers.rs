@@ -90,6 +90,8 @@ fn state(stats: TierStats) -> TierState {
         capacity: stats.usage.capacity.map(ByteSize::bytes),
         queued: stats.queued as u64,
         queued_max: stats.queued_max as u64,
+        copying: stats.copying as u64,
+        forgotten: stats.usage.forgotten,
         load_rate: stats.load_rate,
         load_rate_min: stats.load_rate_min,
         slow: stats.slow,

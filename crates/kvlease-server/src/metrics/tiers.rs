@@ -6,7 +6,7 @@ use kvlease_engine::{Engine, TierSnapshot, TierStats};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
 
@@ -79,6 +79,15 @@ impl Collector for TierCollector {
                 let labels = [(TIER, tier.kind), (WAY, way.as_str())];
                 let metric = family.encode_family(&labels)?;
                 ConstGauge::new(1_u64).encode(metric)?;
+            }
+        }
+        let help = "Objects that gave their place in the tier to newer ones";
+        let mut family =
+            encoder.encode_descriptor("tier_forgotten", help, None, MetricType::Counter)?;
+        for tier in &tiers {
+            if let Some(forgotten) = tier.usage.forgotten {
+                let labels = [(TIER, tier.kind)];
+                ConstCounter::new(forgotten).encode(family.encode_family(&labels)?)?;
             }
         }
         for row in TierSnapshot::ROWS {

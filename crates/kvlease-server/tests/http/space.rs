@@ -191,6 +191,8 @@ fn the_state_of_a_tier_is_that_of_the_metrics() {
             ("used_bytes", state.used.unwrap() as f64),
             ("capacity_bytes", state.capacity.unwrap() as f64),
             ("queued", state.queued as f64),
+            ("copying", state.copying as f64),
+            ("forgotten_total", state.forgotten.unwrap() as f64),
             ("broken", 0.0),
             ("slow", 0.0),
             ("load_rate_bytes_per_second", state.load_rate.unwrap() as f64),
