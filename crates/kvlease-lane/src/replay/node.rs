@@ -113,7 +113,7 @@ impl Node {
         let found = keys.iter().map_while(|key| {
             let object = self.index.find(key).filter(|object| !object.leased_only)?;
             let is_in_place = self.generations.get(object.slot) == object.generation;
-            is_in_place.then(|| self.reads.note(object.slot, object.generation).unwrap())
+            is_in_place.then(|| self.reads.note(object.slot, object.generation, 1).unwrap())
         });
         let starts: Vec<bool> = found.collect();
         if starts.contains(&true) {
