@@ -138,7 +138,7 @@ impl Connector {
     }
 
     /// Tells the daemon later that objects were used, and returns how many its index names.
-    fn touch(&self, keys: Vec<String>) -> PyResult<usize> {
+    fn touch(&self, keys: Vec<PyBackedStr>) -> PyResult<usize> {
         Ok(self.open()?.connector.touch(&arguments::keys(&keys)?))
     }
 
