@@ -12,9 +12,9 @@ use kvlease_client::ByteSize;
 
 use super::{
     super::{figures::median, lane, session::Session, wire::failed},
-    Sweep,
     figure::Figure,
     process,
+    sweep::Sweep,
     worker::{HOT, Line, OBJECT_LEN, OBJECTS, Operation, Order},
 };
 use crate::failure::Failure;
@@ -58,15 +58,13 @@ pub(super) fn measure(sweep: &mut Sweep<'_>) -> Result<Vec<Figure>, Failure> {
             measure_pool(sweep, pool, count, &Operation::ALL, &mut processes)?;
         }
     }
-    let before = own_kib(&session)?;
     for count in sweep.args.connections.iter().map(|count| usize::from(*count)) {
         let what = format!("{count} connections");
         sweep.step(&what)?;
         let among = count.min(CONNECTED_PROCESSES);
         if sweep.has_memory(needed(among, count), &what)? {
             let pool = Pool::start(&session, among, count)?;
-            let grown = own_kib(&session)?.saturating_sub(before);
-            memory.add("daemon's own memory", count as f64, grown as f64);
+            memory.add("daemon's own memory", count as f64, own_kib(&session)? as f64);
             measure_pool(sweep, pool, count, &[Operation::Get, Operation::Put], &mut connections)?;
         }
     }

@@ -8,9 +8,9 @@ pub(super) struct Figure {
     /// Name of the drawn file, without its ending.
     pub(super) name: &'static str,
     pub(super) title: &'static str,
-    /// What was varied.
+    /// The varied quantity.
     pub(super) x: &'static str,
-    /// What was measured, with its unit.
+    /// The measured quantity, with its unit.
     pub(super) y: &'static str,
     pub(super) series: Vec<Series>,
 }
@@ -53,7 +53,7 @@ impl Figure {
 }
 
 impl Series {
-    /// What was measured at a place.
+    /// Value at a place.
     pub(super) fn at(&self, x: f64) -> Option<f64> {
         self.points.iter().find(|point| point.0 == x).map(|point| point.1)
     }

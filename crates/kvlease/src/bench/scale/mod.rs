@@ -11,17 +11,12 @@ mod plot;
 mod process;
 mod report;
 mod sizes;
+mod sweep;
 mod worker;
 
 pub(crate) use worker::{WorkerArgs, run as run_client};
 
-use indicatif::ProgressBar;
-use kvlease_client::{BucketName, ByteSize};
-
-use super::{
-    BenchArgs, plan,
-    session::{Interrupted, Session},
-};
+use super::{args::BenchArgs, session::Interrupted};
 use crate::{
     arguments::DaemonArgs,
     failure::{Failure, Status},
@@ -29,15 +24,7 @@ use crate::{
 };
 use figure::Figure;
 use report::ScaleReport;
-
-/// A sweep under way.
-struct Sweep<'a> {
-    args: &'a BenchArgs,
-    bucket: BucketName,
-    interrupted: Interrupted,
-    progress: ProgressBar,
-    left_out: Vec<String>,
-}
+use sweep::Sweep;
 
 /// Measures all sections and shows them.
 pub(super) fn run(daemon: &DaemonArgs, args: &BenchArgs) -> Result<(), Failure> {
@@ -73,42 +60,4 @@ pub(super) fn run(daemon: &DaemonArgs, args: &BenchArgs) -> Result<(), Failure> 
         plot::draw(dir, &report)?;
     }
     report.print(args.json)
-}
-
-impl Sweep<'_> {
-    /// A daemon with this arena and this limit of its catalog, for rows of these sizes.
-    fn session(
-        &self,
-        capacity: ByteSize,
-        catalog: Option<ByteSize>,
-        sizes: &[ByteSize],
-    ) -> Result<Session, Failure> {
-        let bucket = self.bucket.clone();
-        let daemon = (capacity, catalog);
-        Session::own(daemon, sizes, bucket, self.args.rounds, &self.interrupted)
-    }
-
-    /// Begins a step. Fails once the run was interrupted.
-    fn step(&self, what: &str) -> Result<(), Failure> {
-        self.progress.inc(1);
-        self.progress.set_message(what.to_owned());
-        self.interrupted.check()
-    }
-
-    /// Notes that something is not measured, with the reason.
-    fn leave_out(&mut self, why: &str) {
-        self.left_out.push(why.to_owned());
-    }
-
-    /// Whether the machine has this memory to spare. Notes the point if it has not.
-    fn has_memory(&mut self, needed: ByteSize, what: &str) -> Result<bool, Failure> {
-        let spare = plan::spare_memory()?;
-        if needed.bytes() <= spare {
-            return Ok(true);
-        }
-        let spare = ByteSize::mib(spare >> 20);
-        let needed = ByteSize::mib(needed.bytes() >> 20);
-        self.leave_out(&format!("{what}, which take {needed}, with {spare} to spare"));
-        Ok(false)
-    }
 }

@@ -15,9 +15,9 @@ use super::{
         session::Session,
         wire::failed,
     },
-    Sweep,
     figure::Figure,
     process,
+    sweep::Sweep,
 };
 use crate::failure::Failure;
 

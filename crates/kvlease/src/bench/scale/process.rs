@@ -7,7 +7,7 @@ use kvlease_client::ByteSize;
 /// Memory of a process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
-    /// What it shares with no other: heap and stacks.
+    /// Memory that it shares with no other process: heap and stacks.
     pub(super) own: ByteSize,
     /// Mapped files of a tmpfs: the arena and the tables beside it.
     pub(super) shared: ByteSize,

@@ -2,8 +2,8 @@
 
 use super::{
     super::{buffers::Buffers, lane, plan},
-    Sweep,
     figure::Figure,
+    sweep::Sweep,
 };
 use crate::failure::Failure;
 

@@ -43,7 +43,7 @@ pub(crate) struct WorkerArgs {
     number: usize,
 }
 
-/// What a process does.
+/// Work of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub(super) enum Operation {
     /// Leases a hot object, copies it, and releases it.
@@ -66,7 +66,7 @@ pub(super) struct Order {
 pub(super) enum Line {
     /// It is connected and waits for an order.
     Ready,
-    /// What it did.
+    /// Report on an order that was followed.
     Done {
         /// Calls.
         calls: u64,
