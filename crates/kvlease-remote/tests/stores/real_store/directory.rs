@@ -62,8 +62,10 @@ async fn nodes_share_what_they_store_in_s3() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_no_node_stored_is_absent_though_the_store_is_silent() {
     let server = ValkeyServer::start();
+    server.proxy.set(Fault::Silence);
     let tier = server.tier_of("one");
     assert_eq!(tier.presence("bucket", "never"), Presence::Unknown, "nothing was read yet");
+    server.proxy.set(Fault::None);
     expect(&*tier, &sample("never"), Presence::Absent).await;
     server.proxy.set(Fault::Silence);
     assert_eq!(tier.presence("bucket", "another"), Presence::Absent);

@@ -2,7 +2,8 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -11,6 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Time within which a server listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Ports of servers: below those that the kernel chooses for connections and for tests that ask it.
+const PORTS_FROM: u16 = 16_384;
+const PORTS: u16 = 16_384;
 
 /// Starts of a server until its port is not taken by another process.
 const STARTS_MAX: usize = 5;
@@ -72,8 +77,17 @@ impl Drop for Process {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and that no other test of this process gets. The kernel does not give it away
+/// meanwhile: those that it chooses are higher.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("a listener has an address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (process::id() % u32::from(PORTS)) as u16;
+    loop {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(turn < PORTS, "no port is free");
+        let port = PORTS_FROM + (first + turn) % PORTS;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
