@@ -132,12 +132,16 @@ impl Connector {
         found.map_err(|error| to_python(&error))
     }
 
-    /// Whether the daemon's published index names an object. False says nothing: no call is made.
+    /// Whether the daemon's published index names an object.
+    ///
+    /// It returns at once and makes no call. False says nothing: ask with `exists`.
     fn is_indexed(&self, key: &str) -> PyResult<bool> {
         Ok(self.open()?.connector.is_indexed(&arguments::key(key)?))
     }
 
-    /// Tells the daemon later that objects were used, and returns how many its index names.
+    /// Tells the daemon, a moment later, that objects were used, so that it keeps them.
+    ///
+    /// Those are meant that its published index names; returns how many they are, at once.
     fn touch(&self, keys: Vec<PyBackedStr>) -> PyResult<usize> {
         Ok(self.open()?.connector.touch(&arguments::keys(&keys)?))
     }

@@ -60,6 +60,8 @@ impl Queue {
     }
 
     /// Finds objects and reads their first bytes: `list[OpenObject | None | KvleaseError]`.
+    ///
+    /// `BusyError` is the value of a key to be asked for again when the others were read.
     fn submit_open(&self, keys: Vec<PyBackedStr>, head_len: usize) -> PyResult<u64> {
         self.submit(Operation::Open { keys: arguments::keys(&keys)?, head_len })
     }
