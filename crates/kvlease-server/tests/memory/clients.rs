@@ -17,13 +17,7 @@ use std::{
 
 use kvlease_api::lane::{Hello, VERSION};
 use kvlease_harness::Daemon;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::nice,
-};
-
-/// The lowest priority of a thread.
-const NICE_MAX: i32 = 19;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Pause between two looks at all clients.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -66,12 +60,7 @@ impl Load {
             group.look(&place).unwrap();
         }
         let (end, ended) = channel();
-        let renewal = thread::spawn(move || {
-            // The load is what the daemon does for these clients. Elsewhere they take other processors;
-            // here they take what the daemon and the timed clients leave.
-            nice(NICE_MAX).expect("a thread may lower its own priority");
-            renew(&mut groups, &place, &ended)
-        });
+        let renewal = thread::spawn(move || renew(&mut groups, &place, &ended));
         Self { end, renewal }
     }
 
