@@ -25,12 +25,8 @@ pub struct Commit {
 pub struct Commits<'a>(std::slice::Iter<'a, [u8; ITEM_LEN]>);
 
 impl<'a> Commits<'a> {
-    pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
-        let count = reader.count()?;
-        reader.reserved::<4>()?;
-        let items = reader.items(count)?;
-        reader.end()?;
-        Ok(Self(items.iter()))
+    pub(super) fn decode(reader: Reader<'a>) -> Result<Self, Malformed> {
+        reader.counted_items().map(Self)
     }
 }
 

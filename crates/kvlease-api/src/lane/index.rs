@@ -75,14 +75,11 @@ pub struct UsedObjects<'a>(std::slice::Iter<'a, [u8; USED_LEN]>);
 impl<'a> Used<'a> {
     pub(super) fn decode(mut reader: Reader<'a>, silent: bool) -> Result<Self, Malformed> {
         let reads = reader.u64()?;
-        let count = reader.count()?;
-        reader.reserved::<4>()?;
-        let items = reader.items(count)?;
-        reader.end()?;
-        let is_reserved = |item: &&[u8; USED_LEN]| u32_at(item, 4) != 0;
-        match items.iter().find(is_reserved) {
-            Some(_) => Err(Malformed::Reserved),
-            None => Ok(Self { reads, silent, objects: UsedObjects(items.iter()) }),
+        let items = reader.counted_items()?;
+        let is_reserved = |item: &[u8; USED_LEN]| u32_at(item, 4) != 0;
+        match items.clone().any(is_reserved) {
+            true => Err(Malformed::Reserved),
+            false => Ok(Self { reads, silent, objects: UsedObjects(items) }),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Frames that name objects of one bucket: acquire, exists, remove.
 
-use std::time::Duration;
+use std::{time::Duration, vec};
 
 use kvlease_types::{BucketName, Key, Mode, NameError};
 
@@ -15,7 +15,7 @@ use super::{
 
 /// The keys of a frame, each of them valid, in their order.
 #[derive(Clone, Debug)]
-pub struct Keys<'a>(std::vec::IntoIter<&'a str>);
+pub struct Keys<'a>(vec::IntoIter<&'a str>);
 
 impl<'a> Keys<'a> {
     /// Reads `count` keys; nothing may follow them.
@@ -49,6 +49,23 @@ impl<'a> Iterator for Keys<'a> {
 }
 
 impl ExactSizeIterator for Keys<'_> {}
+
+/// Reads the bucket of a frame and its objects, behind their number and four reserved bytes; nothing may
+/// follow them.
+pub(super) fn objects<'a, T>(
+    mut reader: Reader<'a>,
+    object: impl Fn(&mut Reader<'a>) -> Result<T, Malformed>,
+) -> Result<(&'a str, vec::IntoIter<T>), Malformed> {
+    let count = reader.count()?;
+    reader.reserved::<4>()?;
+    let bucket = bucket(&mut reader)?;
+    let mut objects = Vec::with_capacity(count);
+    for _ in 0..count {
+        objects.push(object(&mut reader)?);
+    }
+    reader.end()?;
+    Ok((bucket, objects.into_iter()))
+}
 
 /// Reads a key and checks it.
 pub(super) fn key<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {

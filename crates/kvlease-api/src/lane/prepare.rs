@@ -16,12 +16,8 @@ const ITEM_LEN: usize = 8;
 pub struct Lengths<'a>(std::slice::Iter<'a, [u8; ITEM_LEN]>);
 
 impl<'a> Lengths<'a> {
-    pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
-        let count = reader.count()?;
-        reader.reserved::<4>()?;
-        let items = reader.items(count)?;
-        reader.end()?;
-        Ok(Self(items.iter()))
+    pub(super) fn decode(reader: Reader<'a>) -> Result<Self, Malformed> {
+        reader.counted_items().map(Self)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reading the fields of a payload.
 
+use std::slice;
+
 use super::{limits::KEYS_MAX, malformed::Malformed};
 
 /// Rest of a payload.
@@ -54,6 +56,17 @@ impl<'a> Reader<'a> {
         count: usize,
     ) -> Result<&'a [[u8; LEN]], Malformed> {
         Ok(self.take(count * LEN)?.as_chunks().0)
+    }
+
+    /// The rest, if it is items of `LEN` bytes each behind their number and four reserved bytes.
+    pub(super) fn counted_items<const LEN: usize>(
+        mut self,
+    ) -> Result<slice::Iter<'a, [u8; LEN]>, Malformed> {
+        let count = self.count()?;
+        self.reserved::<4>()?;
+        let items = self.items(count)?;
+        self.end()?;
+        Ok(items.iter())
     }
 
     /// Bytes behind their length in two bytes.

@@ -6,7 +6,7 @@ use super::{
     kind::Kind,
     list::{ListWriter, put_name},
     malformed::Malformed,
-    names::{Unfit, bucket, key},
+    names::{Unfit, key, objects},
     reader::Reader,
 };
 
@@ -29,36 +29,14 @@ pub struct RequestedObject<'a> {
 }
 
 /// The objects of a reserve, in their order.
-#[derive(Clone, Debug)]
-pub struct RequestedObjects<'a>(std::vec::IntoIter<RequestedObject<'a>>);
+pub type RequestedObjects<'a> = std::vec::IntoIter<RequestedObject<'a>>;
 
 impl<'a> Reserve<'a> {
-    pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
-        let count = reader.count()?;
-        reader.reserved::<4>()?;
-        let bucket = bucket(&mut reader)?;
-        let mut objects = Vec::with_capacity(count);
-        for _ in 0..count {
-            objects.push(requested_object(&mut reader)?);
-        }
-        reader.end()?;
-        Ok(Self { bucket, objects: RequestedObjects(objects.into_iter()) })
+    pub(super) fn decode(reader: Reader<'a>) -> Result<Self, Malformed> {
+        let (bucket, objects) = objects(reader, requested_object)?;
+        Ok(Self { bucket, objects })
     }
 }
-
-impl<'a> Iterator for RequestedObjects<'a> {
-    type Item = RequestedObject<'a>;
-
-    fn next(&mut self) -> Option<RequestedObject<'a>> {
-        self.0.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
-    }
-}
-
-impl ExactSizeIterator for RequestedObjects<'_> {}
 
 fn requested_object<'a>(reader: &mut Reader<'a>) -> Result<RequestedObject<'a>, Malformed> {
     Ok(RequestedObject { len: ByteSize::new(reader.u64()?), key: key(reader)? })

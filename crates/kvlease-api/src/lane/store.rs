@@ -6,7 +6,7 @@ use super::{
     kind::Kind,
     list::{ListWriter, put_name},
     malformed::Malformed,
-    names::{Unfit, bucket, key},
+    names::{Unfit, key, objects},
     reader::Reader,
 };
 
@@ -36,20 +36,12 @@ pub struct StoredObject<'a> {
 }
 
 /// The objects of a store, in their order.
-#[derive(Clone, Debug)]
-pub struct StoredObjects<'a>(std::vec::IntoIter<StoredObject<'a>>);
+pub type StoredObjects<'a> = std::vec::IntoIter<StoredObject<'a>>;
 
 impl<'a> Store<'a> {
-    pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, Malformed> {
-        let count = reader.count()?;
-        reader.reserved::<4>()?;
-        let bucket = bucket(&mut reader)?;
-        let mut objects = Vec::with_capacity(count);
-        for _ in 0..count {
-            objects.push(stored_object(&mut reader)?);
-        }
-        reader.end()?;
-        Ok(Self { bucket, objects: StoredObjects(objects.into_iter()) })
+    pub(super) fn decode(reader: Reader<'a>) -> Result<Self, Malformed> {
+        let (bucket, objects) = objects(reader, stored_object)?;
+        Ok(Self { bucket, objects })
     }
 }
 
@@ -58,20 +50,6 @@ fn stored_object<'a>(reader: &mut Reader<'a>) -> Result<StoredObject<'a>, Malfor
     let len = ByteSize::new(reader.u64()?);
     Ok(StoredObject { write, checksum, len, key: key(reader)? })
 }
-
-impl<'a> Iterator for StoredObjects<'a> {
-    type Item = StoredObject<'a>;
-
-    fn next(&mut self) -> Option<StoredObject<'a>> {
-        self.0.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
-    }
-}
-
-impl ExactSizeIterator for StoredObjects<'_> {}
 
 /// Writer of a store. Without [`Self::finish`] it is no frame.
 #[derive(Debug)]
