@@ -73,6 +73,19 @@ pub(super) struct CallRow {
     pub(super) p99_us: f64,
 }
 
+/// Prints a report to stdout: in JSON, or as tables.
+pub(super) fn print<R: Serialize>(
+    report: &R,
+    tables: impl Fn(&R) -> String,
+    json: bool,
+) -> Result<(), Failure> {
+    let text = match json {
+        true => serde_json::to_string_pretty(report).expect("plain numbers and texts serialise"),
+        false => tables(report),
+    };
+    writeln!(stdout(), "{}", text.trim_end()).map_err(Failure::stdout)
+}
+
 impl Report {
     /// A report without figures yet.
     pub(super) fn new(
@@ -95,11 +108,7 @@ impl Report {
 
     /// Prints it to stdout.
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
-        let text = match json {
-            true => serde_json::to_string_pretty(self).expect("plain numbers and texts serialise"),
-            false => self.table(),
-        };
-        writeln!(stdout(), "{}", text.trim_end()).map_err(Failure::stdout)
+        print(self, Self::table, json)
     }
 
     fn table(&self) -> String {

@@ -1,13 +1,13 @@
 //! The curves as tables, for people and for programs.
 
-use std::{
-    fmt::Write as _,
-    io::{Write as _, stdout},
-};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::figure::{Figure, Series};
+use super::{
+    super::report::print,
+    figure::{Figure, Series},
+};
 use crate::{failure::Failure, text::optional};
 
 /// Width of a column of figures, and of the names before them.
@@ -32,11 +32,7 @@ pub(super) struct ScaleReport {
 impl ScaleReport {
     /// Prints it to stdout.
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
-        let text = match json {
-            true => serde_json::to_string_pretty(self).expect("plain numbers and texts serialise"),
-            false => self.table(),
-        };
-        writeln!(stdout(), "{}", text.trim_end()).map_err(Failure::stdout)
+        print(self, Self::table, json)
     }
 
     fn table(&self) -> String {
