@@ -157,7 +157,7 @@ class KvleaseTier(SecondaryTierManager):
 
     def lookup(self, key: bytes, req_context: ReqContext) -> LookupResult:
         """Answers at once what the daemon's published index names; asks for the rest."""
-        if not self._verdicts.known(key) and self._connector.is_indexed(self._prefix + key.hex()):
+        if not self._verdicts.known(key) and self._connector.is_indexed(self._name(key)):
             self._counts.lookups_in_place += 1
             return LookupResult.HIT
         found = self._verdicts.ask(key, req_context.req_id)
@@ -189,7 +189,7 @@ class KvleaseTier(SecondaryTierManager):
 
     def touch(self, keys: Collection[bytes], req_context: ReqContext) -> None:
         """Tells the daemon, later, that the chunks are in use."""
-        self._connector.touch([self._prefix + key.hex() for key in keys])
+        self._connector.touch(self._names(keys))
 
     def on_request_finished(self, req_context: ReqContext) -> None:
         """Forgets what only this request asked for."""
@@ -270,8 +270,11 @@ class KvleaseTier(SecondaryTierManager):
             self._say("look-up", error)
             self._verdicts.answer(keys, [False] * len(keys))
 
-    def _names(self, keys: list[bytes]) -> list[str]:
-        return [self._prefix + key.hex() for key in keys]
+    def _name(self, key: bytes) -> str:
+        return self._prefix + key.hex()
+
+    def _names(self, keys: Iterable[bytes]) -> list[str]:
+        return [self._name(key) for key in keys]
 
     def _take_ended(self, wait_s: float) -> None:
         """Takes over what has ended; waits for the first at most this long."""
