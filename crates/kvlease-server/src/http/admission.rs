@@ -1,14 +1,15 @@
 //! Admission for connections of HTTP: ordinary ones, and a few that operators and supervisors reach
 //! when all others are taken.
 //!
-//! A connection that finds no place takes the one of the connection that has been idle for longest:
-//! between two requests, or with a head that is not whole. If none is idle it gets a reserved place,
-//! where requests of operators are answered and all others wait for an ordinary place.
+//! A connection that finds no place takes the one of the connection that has been idle for longest: one
+//! that has not sent a whole head yet, or, if there is none, one between two requests. If none is idle
+//! it gets a reserved place, where requests of operators are answered and all others wait for an ordinary
+//! place.
 
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use kvlease_types::Caller;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::AbortHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::metrics::Metrics;
@@ -26,12 +27,13 @@ use crate::metrics::Metrics;
 /// Places that are reserved for operators and supervisors.
 const RESERVED: usize = 16;
 
-/// How long a connection has to be idle before another one takes its place, so that clients at work
-/// keep theirs.
+/// How long a connection has to be idle between two requests before another one takes its place, so
+/// that clients at work keep theirs.
 const IDLE_MIN: Duration = Duration::from_secs(1);
 
-/// The same on a reserved place.
-const RESERVED_IDLE_MIN: Duration = Duration::from_millis(50);
+/// The same for a connection that has not sent a whole head yet, and for one on a reserved place. A
+/// client sends a head at once: half heads that are renewed every second must not keep others out.
+const HEADLESS_MIN: Duration = Duration::from_millis(50);
 
 /// How long a request on a reserved place waits for an ordinary one.
 const ORDINARY_WAIT: Duration = Duration::from_secs(1);
@@ -70,6 +72,8 @@ struct Connection {
     is_reserved: bool,
     /// Since when it is idle, in nanoseconds since the start; [`BUSY`] if it is not.
     idle_since: AtomicU64,
+    /// Whether a whole head has come.
+    has_asked: AtomicBool,
     /// The task that serves it, which ends when another connection needs the place, and its client.
     task: OnceLock<(AbortHandle, Caller)>,
 }
@@ -110,7 +114,7 @@ impl Admission {
         self.metrics.connections_full();
         // A request on a reserved place may wait for the same place, and comes first.
         if self.close_oldest(false)
-            && let Ok(permit) = timeout(RESERVED_IDLE_MIN, next(&self.ordinary.permits)).await
+            && let Ok(permit) = timeout(HEADLESS_MIN, next(&self.ordinary.permits)).await
         {
             return self.occupy(permit, false);
         }
@@ -123,14 +127,30 @@ impl Admission {
                 permit = next(&self.ordinary.permits) => return self.occupy(permit, false),
                 permit = next(&self.reserved) => return self.occupy(permit, true),
                 // What was busy or young may be idle by now.
-                () = tokio::time::sleep(RESERVED_IDLE_MIN) => {}
+                () = sleep(HEADLESS_MIN) => {}
             }
+        }
+    }
+
+    /// An ordinary place for a request on a reserved one, within a time.
+    async fn wait_for_ordinary(&self) -> Option<OwnedSemaphorePermit> {
+        // What was busy or young may be idle by the next time.
+        let closing = async {
+            loop {
+                self.close_oldest(false);
+                sleep(HEADLESS_MIN).await;
+            }
+        };
+        tokio::select! {
+            permit = self.ordinary.wait() => permit,
+            () = closing => None,
         }
     }
 
     fn occupy(self: &Arc<Self>, permit: OwnedSemaphorePermit, is_reserved: bool) -> Place {
         let idle_since = AtomicU64::new(self.now());
-        let connection = Arc::new(Connection { is_reserved, idle_since, task: OnceLock::new() });
+        let (has_asked, task) = (AtomicBool::new(false), OnceLock::new());
+        let connection = Arc::new(Connection { is_reserved, idle_since, has_asked, task });
         let mut open = self.open();
         open.last += 1;
         let number = open.last;
@@ -138,17 +158,13 @@ impl Admission {
         Place { admission: Arc::clone(self), number, connection, _permit: permit }
     }
 
-    /// Closes the connection of this kind that has been idle for longest, if one has for long enough.
+    /// Closes the connection of this kind that others give way to, if there is one. Returns whether
+    /// there is.
     fn close_oldest(&self, is_reserved: bool) -> bool {
-        let Some(oldest) = self.oldest(is_reserved) else { return false };
+        let Some((oldest, since)) = self.oldest(is_reserved) else { return false };
         let Some((task, caller)) = oldest.task.get() else { return false };
-        let since = oldest.idle_since.load(Relaxed);
-        let idle_min = if is_reserved { RESERVED_IDLE_MIN } else { IDLE_MIN };
-        let long = Duration::from_nanos(self.now().saturating_sub(since)) >= idle_min;
         // A request that begins meanwhile keeps its connection.
-        let closes = since != BUSY
-            && long
-            && oldest.idle_since.compare_exchange(since, BUSY, Relaxed, Relaxed).is_ok();
+        let closes = oldest.idle_since.compare_exchange(since, BUSY, Relaxed, Relaxed).is_ok();
         if closes {
             tracing::debug!(%caller, "closing an idle connection: its place is needed");
             task.abort();
@@ -156,12 +172,16 @@ impl Admission {
         closes
     }
 
-    /// The connection of this kind that is served and has been idle for longest.
-    fn oldest(&self, is_reserved: bool) -> Option<Arc<Connection>> {
+    /// The connection of this kind that has been idle for longest, of those without a head first, and
+    /// since when it is. One that has not been idle for long enough keeps its place.
+    fn oldest(&self, is_reserved: bool) -> Option<(Arc<Connection>, u64)> {
+        let now = self.now();
         let open = self.open();
         let served = open.connections.values().filter(|found| found.task.get().is_some());
         let of_kind = served.filter(|found| found.is_reserved == is_reserved);
-        of_kind.min_by_key(|found| found.idle_since.load(Relaxed)).cloned()
+        let idle = of_kind.filter_map(|found| Some((found, found.gives_way_since(now)?)));
+        let first = idle.min_by_key(|(found, since)| (found.has_asked.load(Relaxed), *since))?;
+        Some((Arc::clone(first.0), first.1))
     }
 
     fn now(&self) -> u64 {
@@ -170,6 +190,18 @@ impl Admission {
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    /// Since when it is idle, if it has been for long enough to give its place away.
+    fn gives_way_since(&self, now: u64) -> Option<u64> {
+        let since = self.idle_since.load(Relaxed);
+        let keeps_longer = !self.is_reserved && self.has_asked.load(Relaxed);
+        let idle_min = if keeps_longer { IDLE_MIN } else { HEADLESS_MIN };
+        let gives_way =
+            since != BUSY && Duration::from_nanos(now.saturating_sub(since)) >= idle_min;
+        gives_way.then_some(since)
     }
 }
 
@@ -182,6 +214,7 @@ impl Place {
     /// Marks the begin of a request.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.connection.idle_since.store(BUSY, Relaxed);
+        self.connection.has_asked.store(true, Relaxed);
         Busy { place: Arc::clone(self), ordinary: None }
     }
 
@@ -196,9 +229,8 @@ impl Busy {
     pub(super) async fn has_place(&mut self) -> bool {
         let admission = &self.place.admission;
         if self.place.is_reserved() && self.ordinary.is_none() {
-            admission.close_oldest(false);
             // Boxed, so that an answer that waits for nothing does not carry its size.
-            self.ordinary = Box::pin(admission.ordinary.wait()).await;
+            self.ordinary = Box::pin(admission.wait_for_ordinary()).await;
         }
         !self.place.is_reserved() || self.ordinary.is_some()
     }

@@ -1,6 +1,6 @@
 //! Many connections, idle ones, and readers that do not read.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use kvlease_testing::bytes;
 
@@ -63,6 +63,21 @@ fn the_connection_that_is_idle_for_longest_gives_its_place_to_the_next() {
     daemon.eventually("a place", || daemon.wire().call("GET", "/v1/kv/b/k").status == 404);
     assert!(first.rest().is_empty(), "half a head is older than an answered request");
     assert_eq!(second.call("GET", "/v1/kv/b/k").status, 404);
+}
+
+#[test]
+fn half_heads_give_way_before_a_connection_between_two_requests() {
+    let daemon = Daemon::with(|config| config.connections_max = 2);
+    let mut worker = daemon.wire();
+    assert_eq!(worker.call("GET", "/v1/kv/b/k").status, 404);
+    // Long enough for the place of the connection to be given away.
+    thread::sleep(Duration::from_millis(1_500));
+    let mut half = daemon.wire();
+    half.send("GET /v1/kv/b/k HTT");
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(daemon.wire().call("GET", "/v1/kv/b/k").status, 404);
+    assert!(half.rest().is_empty(), "the half head gave way");
+    assert_eq!(worker.call("GET", "/v1/kv/b/k").status, 404, "the older connection did not");
 }
 
 #[test]
