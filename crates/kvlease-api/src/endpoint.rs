@@ -122,7 +122,8 @@ pub(crate) fn placeholder(segment: &str) -> Option<&str> {
 fn has_shape(template: &Segments<'_>, found: &Segments<'_>) -> bool {
     let (template, found) = (template.as_slice(), found.as_slice());
     let fits = |(wanted, raw): (&&str, &&str)| placeholder(wanted).is_some() || wanted == raw;
-    template.len() == found.len() && template.iter().zip(found).all(fits)
+    // From the end, since all templates begin with the same segments.
+    template.len() == found.len() && template.iter().zip(found).rev().all(fits)
 }
 
 #[cfg(test)]

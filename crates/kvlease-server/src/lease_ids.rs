@@ -6,11 +6,8 @@
 
 use std::{fmt, io};
 
-use kvlease_types::{Epoch, LeaseId};
+use kvlease_types::{Epoch, Hex, LeaseId};
 use siphasher::sip::SipHasher24;
-
-/// Digits of a tag.
-const TAG_LEN: usize = 16;
 
 /// Makes names of leases, and reads them.
 pub(crate) struct LeaseIds {
@@ -27,15 +24,15 @@ impl LeaseIds {
 
     /// The name of a lease of this incarnation.
     pub(crate) fn name(&self, id: LeaseId) -> String {
-        format!("{id}-{:016x}", self.tag(id))
+        let (epoch, sequence) = (Hex::new(id.epoch.number()), Hex::new(id.sequence));
+        [epoch.as_str(), sequence.as_str(), Hex::new(self.tag(id)).as_str()].join("-")
     }
 
     /// The lease of this name; `None` for a name that this incarnation never gave.
     pub(crate) fn find(&self, name: &str) -> Option<LeaseId> {
         let (id, tag) = name.rsplit_once('-')?;
         let id: LeaseId = id.parse().ok().filter(|id: &LeaseId| id.epoch == self.epoch)?;
-        let digits = tag.len() == TAG_LEN && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let tag = u64::from_str_radix(tag, 16).ok().filter(|_| digits)?;
+        let tag = Hex::parse(tag)?;
         // Compared as one number: the time says nothing of how much of a guess was right.
         (tag == self.tag(id)).then_some(id)
     }

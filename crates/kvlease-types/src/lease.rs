@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::Hex;
+
 /// One incarnation of the daemon. Two incarnations never share an epoch, so an identifier made
 /// in one is never mistaken for one of the other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,7 +23,7 @@ impl Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        Hex::new(self.0).fmt(f)
     }
 }
 
@@ -29,7 +31,7 @@ impl FromStr for Epoch {
     type Err = ParseLeaseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseLeaseIdError> {
-        parse_hex16(text).map(Self)
+        Hex::parse(text).map(Self).ok_or(ParseLeaseIdError)
     }
 }
 
@@ -48,7 +50,9 @@ pub struct LeaseId {
 
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:016x}", self.epoch, self.sequence)
+        self.epoch.fmt(f)?;
+        f.write_str("-")?;
+        Hex::new(self.sequence).fmt(f)
     }
 }
 
@@ -62,16 +66,9 @@ impl FromStr for LeaseId {
 
     fn from_str(text: &str) -> Result<Self, ParseLeaseIdError> {
         let (epoch, sequence) = text.split_once('-').ok_or(ParseLeaseIdError)?;
-        Ok(Self { epoch: Epoch(parse_hex16(epoch)?), sequence: parse_hex16(sequence)? })
+        let sequence = Hex::parse(sequence).ok_or(ParseLeaseIdError)?;
+        Ok(Self { epoch: epoch.parse()?, sequence })
     }
-}
-
-fn parse_hex16(text: &str) -> Result<u64, ParseLeaseIdError> {
-    let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if text.len() != 16 || !hex {
-        return Err(ParseLeaseIdError);
-    }
-    u64::from_str_radix(text, 16).map_err(|_| ParseLeaseIdError)
 }
 
 #[cfg(test)]

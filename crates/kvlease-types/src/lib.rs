@@ -10,6 +10,7 @@
 
 mod caller;
 mod extent;
+mod hex;
 mod lease;
 mod name;
 mod object;
@@ -21,6 +22,7 @@ mod time;
 
 pub use caller::{Caller, Owner, Peer, User};
 pub use extent::{Extent, Offset};
+pub use hex::Hex;
 pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
 pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};
 pub use object::SealedObject;

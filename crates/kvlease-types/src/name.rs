@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::Hex;
+
 /// The longest bucket name, in bytes of UTF-8.
 pub const BUCKET_LEN_MAX: usize = 255;
 
@@ -117,7 +119,7 @@ impl Checksum {
 
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        Hex::new(self.0).fmt(f)
     }
 }
 
