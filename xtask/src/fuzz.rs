@@ -21,7 +21,7 @@ const SECONDS: u64 = 60;
 
 /// Looks for mistakes in the workspace, and runs every target for a while that is the same each
 /// time: from the seeds alone, and with the same draws.
-pub(crate) fn check(root: &Path) -> Result<()> {
+fn check(root: &Path) -> Result<()> {
     process::run(cargo(root).args(["fmt", "--check"]))?;
     process::run(cargo(root).args(["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
     process::run(cargo(root).args(["build", "--bins"]))?;
@@ -33,6 +33,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 
 /// Runs the target that the arguments name, or all of them, one after the other.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    if arguments == ["--check"] {
+        return check(root);
+    }
     let (named, options) = match arguments.split_first() {
         Some((target, options)) if !target.starts_with("--") => (Some(target), options),
         _ => (None, arguments),
@@ -60,7 +63,7 @@ fn limit(options: &[String]) -> Result<Limit> {
             let input = fs::canonicalize(value);
             Limit::Replay(input.with_context(|| format!("cannot read the input, path=`{value}`"))?)
         }
-        _ => bail!("write one of `--runs N`, `--seconds N` and `--replay PATH`"),
+        _ => bail!("write one of `--runs N`, `--seconds N`, `--replay PATH` and `--check` alone"),
     })
 }
 

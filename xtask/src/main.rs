@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod behind;
 mod contract;
 mod fuzz;
 mod openapi;
@@ -28,7 +29,8 @@ usage: cargo xtask COMMAND
   stores     the servers that the tests of remote tiers need: installs what is not there
   python     the Python package, built into the same environment, and its types
   fuzz       [TARGET] [--runs N | --seconds N | --replay PATH]: what parses the bytes of
-             others, with inputs that coverage guides; for a minute by default
+             others, with inputs that coverage guides; for a minute by default; --check:
+             lints, and the same runs of all targets each time
   openapi    rewrite crates/kvlease-api/openapi.json
 ";
 

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{contract, fuzz, openapi, process::cargo, stores, tidy};
+use crate::{behind::Behind, contract, openapi, process::cargo, tidy};
+
+/// Tools of the steps after the tests, and campaigns that need no processor of their own.
+const BEHIND: &[&[&str]] = &[&["stores"], &["python"], &["fuzz", "--check"]];
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     tidy::run(root)?;
@@ -18,14 +21,13 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     // The Python extension is loaded by an interpreter: its tests are the contract suite's.
     let tests = ["test", "--workspace", "--exclude", "kvlease-python"];
     let all_but_stores = ["--no-fail-fast", "--", "--skip", "real_store::"];
-    cargo(root, &[&tests[..], &all_but_stores].concat(), &[("KVLEASE_BIN", &daemon)])?;
+    let behind = Behind::start(root, BEHIND)?;
+    let tested = cargo(root, &[&tests[..], &all_but_stores].concat(), &[("KVLEASE_BIN", &daemon)]);
+    behind.finish()?;
+    tested?;
     // These wait for servers most of the time.
-    stores::prepare(root)?;
     let stores = ["--no-fail-fast", "--test", "stores", "--", "--test-threads", "8"];
     cargo(root, &[&tests[..], &stores].concat(), &[])?;
-    // It sees to Python's venv module as well.
-    contract::prepare(root)?;
     openapi::test(root)?;
-    fuzz::check(root)?;
     contract::run(root, &[])
 }
