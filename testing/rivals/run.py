@@ -25,7 +25,7 @@ from redis_bare_store import RedisBare  # noqa: E402
 from redis_store import RedisFromPython, RedisFromRust  # noqa: E402
 from rival import Rival, Site, Unavailable  # noqa: E402
 from rounds import Contest, Player  # noqa: E402
-from table import print_table  # noqa: E402
+from table import print_table, size_of  # noqa: E402
 from worker import KIB, MIB  # noqa: E402
 
 CACHE = HERE.parent.parent / "target" / "rivals"
@@ -48,7 +48,9 @@ ROUNDS = 15
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"by default {ROUNDS}")
-    parser.add_argument("--size", type=_size, nargs="+", default=SIZES, help="such as 256KiB 16MiB")
+    parser.add_argument(
+        "--size", type=size_of, nargs="+", default=SIZES, help="such as 256KiB 16MiB"
+    )
     names = [kind.name for kind in RIVALS if kind.name not in YARDSTICKS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="these stores")
     options = parser.parse_args()
@@ -88,13 +90,6 @@ def _start(kinds: list[type[Rival]], folder: Path) -> Contest:
 def _print_notes(contest: Contest) -> None:
     for player in contest.players:
         print(f"{player.rival.name}: {player.rival.describe(player.greeting)}")
-
-
-def _size(text: str) -> int:
-    for unit, factor in (("KiB", KIB), ("MiB", MIB)):
-        if text.endswith(unit):
-            return int(text.removesuffix(unit)) * factor
-    raise argparse.ArgumentTypeError(f"a size ends with KiB or MiB, size=`{text}`")
 
 
 def _say(what: str) -> None:

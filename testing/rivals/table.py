@@ -1,5 +1,6 @@
 """The printed table of the results."""
 
+from argparse import ArgumentTypeError
 from collections.abc import Mapping
 
 from rounds import Measured, Row
@@ -47,3 +48,11 @@ def _print_row(
 
 def _size(size: int) -> str:
     return f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB"
+
+
+def size_of(text: str) -> int:
+    """The bytes of a size on the command line."""
+    for unit, factor in (("KiB", KIB), ("MiB", MIB)):
+        if text.endswith(unit):
+            return int(text.removesuffix(unit)) * factor
+    raise ArgumentTypeError(f"a size ends with KiB or MiB, size=`{text}`")

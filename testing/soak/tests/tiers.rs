@@ -30,7 +30,7 @@ fn campaign(tier: &str, kills: u64) -> TiersReport {
 
 #[test]
 fn what_went_to_the_tier_comes_back_and_what_was_removed_does_not_however_often_it_is_killed() {
-    campaign("nvme", 200);
+    campaign("nvme", 500);
 }
 
 #[test]
