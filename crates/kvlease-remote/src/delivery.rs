@@ -63,17 +63,19 @@ impl Intake {
         Self { source, digest: Digest::new() }
     }
 
-    /// Appends the next `len` bytes to a buffer.
-    pub(crate) async fn take(&mut self, len: usize, into: &mut Vec<u8>) -> Result<(), TierError> {
-        let start = into.len();
-        into.resize(start + len, 0);
-        for (number, stretch) in into[start..].chunks_mut(STRETCH).enumerate() {
+    /// A buffer with these first bytes, and behind them the next `len` of the source.
+    pub(crate) async fn take(&mut self, first: &[u8], len: usize) -> Result<Vec<u8>, TierError> {
+        // Zero pages of the system are written once, by the copy. To grow a vector writes them twice.
+        let mut bytes = vec![0; first.len() + len];
+        let (start, rest) = bytes.split_at_mut(first.len());
+        start.copy_from_slice(first);
+        for (number, stretch) in rest.chunks_mut(STRETCH).enumerate() {
             if number > 0 {
                 task::yield_now().await;
             }
             self.source.read(stretch, &mut self.digest)?;
         }
-        Ok(())
+        Ok(bytes)
     }
 
     /// Says whether the bytes that were taken are the object's.

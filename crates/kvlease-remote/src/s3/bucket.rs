@@ -19,7 +19,10 @@ use object_store::{
     path::Path,
 };
 
-use super::{connector::Connector, format::PART_LEN};
+use super::{
+    connector::Connector,
+    format::{PART_LEN, put_len_max},
+};
 use crate::{
     authorities::Authorities,
     budget::Budget,
@@ -42,6 +45,8 @@ pub(crate) struct S3 {
     pub(super) store: Arc<AmazonS3>,
     pub(super) layout: Layout,
     pub(super) budget: Budget,
+    /// The largest value that is stored by one request.
+    pub(super) put_len_max: u64,
     pub(super) shown: String,
     pub(super) call_timeout: Duration,
     closed: AtomicBool,
@@ -120,6 +125,7 @@ impl S3 {
             store: Arc::new(builder.build().map_err(|error| error.to_string())?),
             layout: location.layout,
             budget: Budget::new(options.buffers, PART_LEN),
+            put_len_max: put_len_max(options.buffers),
             shown: location.shown,
             call_timeout: options.call_timeout,
             closed: AtomicBool::new(false),

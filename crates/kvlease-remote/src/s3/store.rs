@@ -35,7 +35,7 @@ impl S3 {
         let path = self.path(bucket, key)?;
         let len = head.len() as u64 + head.stat.len.bytes();
         let mut intake = Intake::new(source);
-        if len <= PART_LEN {
+        if len <= self.put_len_max {
             self.put(&path, &head, &mut intake).await?;
         } else {
             self.upload(path, &head, &mut intake).await?;
@@ -46,8 +46,7 @@ impl S3 {
     async fn put(&self, path: &Path, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
         let len = head.stat.len.bytes();
         let _share = self.budget.take(head.len() as u64 + len).await;
-        let mut value = head.encode();
-        intake.take(usize::try_from(len).unwrap_or(usize::MAX), &mut value).await?;
+        let value = intake.take(&head.encode(), usize::try_from(len).unwrap_or(usize::MAX)).await?;
         intake.check(head.stat)?;
         self.call("PUT", self.store.put(path, PutPayload::from(value))).await?;
         Ok(())
@@ -60,9 +59,9 @@ impl S3 {
         let mut parts = Parts::new(PARTS_AT_ONCE);
         for (number, from) in (0..len).step_by(PART_LEN as usize).enumerate() {
             let share = parts.and(self.budget.take(PART_LEN)).await?;
-            let mut bytes = if number == 0 { head.encode() } else { Vec::new() };
-            let wanted = (len - from).min(PART_LEN) as usize - bytes.len();
-            parts.and(intake.take(wanted, &mut bytes)).await??;
+            let first = if number == 0 { head.encode() } else { Vec::new() };
+            let wanted = (len - from).min(PART_LEN) as usize - first.len();
+            let bytes = parts.and(intake.take(&first, wanted)).await??;
             let (upload, sent) = (&upload, &sent);
             parts.add(async move {
                 let _share = share;

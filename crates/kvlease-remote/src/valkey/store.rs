@@ -55,10 +55,9 @@ impl Valkey {
     }
 
     async fn write_value(&self, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
-        let mut value = head.encode();
-        let len = head.stat.len.bytes();
-        let _share = self.budget.take(value.len() as u64 + len).await;
-        intake.take(usize::try_from(len).unwrap_or(usize::MAX), &mut value).await?;
+        let (first, len) = (head.encode(), head.stat.len.bytes());
+        let _share = self.budget.take(first.len() as u64 + len).await;
+        let value = intake.take(&first, usize::try_from(len).unwrap_or(usize::MAX)).await?;
         intake.check(head.stat)?;
         self.set(&self.head_name(head), value, false).await?;
         Ok(())
@@ -78,8 +77,7 @@ impl Valkey {
         for number in 0..head.pieces() {
             let share = parts.and(self.budget.take(PIECE_LEN)).await?;
             let left = head.stat.len.bytes() - number * PIECE_LEN;
-            let mut bytes = Vec::new();
-            parts.and(intake.take(left.min(PIECE_LEN) as usize, &mut bytes)).await??;
+            let bytes = parts.and(intake.take(&[], left.min(PIECE_LEN) as usize)).await??;
             parts.add(async move {
                 let _share = share;
                 self.set(&self.piece_name(head, number), bytes, true).await?;

@@ -48,6 +48,15 @@ async fn an_upload_that_fails_leaves_nothing() {
     assert_eq!(load(&*tier, &sample).await.unwrap(), Loaded::Absent);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_of_one_request_is_read_in_parts() {
+    let server = S3Server::start();
+    let tier = server.tier_with(Options::new(NODE));
+    let sample = Sample::new("bucket", "key", 1, LONG);
+    store(&*tier, &sample).await.unwrap();
+    assert!(matches!(load(&*tier, &sample).await.unwrap(), Loaded::Complete));
+}
+
 /// A file that the server keeps for an upload that is under way.
 fn find_part(root: &Path) -> Option<String> {
     let names = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name());

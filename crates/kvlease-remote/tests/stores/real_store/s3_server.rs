@@ -11,6 +11,7 @@ use std::{
 use kvlease_remote::{AccessKey, Options, Secret, open};
 use kvlease_tier::{Name, Tier};
 use kvlease_tier_conformance::{Damage, NotPossible, Step, Store};
+use kvlease_types::ByteSize;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -27,6 +28,9 @@ pub(crate) const ACCESS_KEY: &str = "AKIATEST";
 
 /// Bucket of the store.
 const BUCKET: &str = "kvs";
+
+/// Buffers of the tier: values above half of them are stored in parts.
+const BUFFERS: ByteSize = ByteSize::mib(16);
 
 /// The longest segment of a name: the server makes file names of whole names, and encodes them.
 pub(crate) const SEGMENT_MAX: usize = 56;
@@ -67,7 +71,7 @@ impl S3Server {
 
     /// Opens a tier.
     pub(crate) fn tier(&self) -> Arc<dyn Tier> {
-        self.tier_with(Options::new(NODE))
+        self.tier_with(Options { buffers: BUFFERS, ..Options::new(NODE) })
     }
 
     /// Opens a tier with these options.
