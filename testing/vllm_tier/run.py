@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """vLLM with kvlease as a secondary tier of its own offloading, on a CPU: three lives of an engine.
 
-    usage: run.py [--checks]
+    usage: run.py [--checks | --costs]
 
 See README.md. Run by command and not in CI: it needs the environment of testing/vllm_restart, which
 it makes. The daemon is built here, unless KVLEASE_BIN names one.
@@ -95,15 +95,16 @@ class Life:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checks", action="store_true", help="only the checks without an engine")
-    only_checks = parser.parse_args().checks
+    parser.add_argument("--costs", action="store_true", help="only what the tier costs")
+    options = parser.parse_args()
     binary = named_or_built()
     directory = Path(os.environ.get(restart.DIRECTORY_VARIABLE, restart.DEFAULT_DIRECTORY))
     python = restart.environment.make(directory, RESTART / "requirements.txt")
     restart.install(python)
-    checks = [python, "-m", "unittest", "-v", "checks"]
+    checks = [python, *(["costs.py"] if options.costs else ["-m", "unittest", "-v", "checks"])]
     variables = {**os.environ, **VARIABLES, BINARY_VARIABLE: str(binary)}
     subprocess.run(checks, cwd=HERE, check=True, env=variables)
-    if only_checks:
+    if options.checks or options.costs:
         return
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "model")
