@@ -1,13 +1,13 @@
 """Makes a Llama of some megabytes with random weights, and a tokenizer with a token a letter.
 
-    usage: tiny_model.py DIRECTORY
+    usage: tiny_model.py DIRECTORY [--hidden N] [--layers N] [--heads N]
 
 It says nothing sensible, but what it says depends on every token of the prompt, and is the same
 each time: the weights come from one seed.
 """
 
+import argparse
 import string
-import sys
 from pathlib import Path
 
 import torch
@@ -25,11 +25,17 @@ TOKENS_MAX = 4096
 
 
 def main() -> None:
-    directory = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("directory", type=Path)
+    # With 256 tokens to an object of LMCache and 4 bytes to a number, an object has 2 MiB.
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=4)
+    options = parser.parse_args()
     tokenizer = _tokenizer()
-    tokenizer.save_pretrained(directory)
+    tokenizer.save_pretrained(options.directory)
     torch.manual_seed(SEED)
-    LlamaForCausalLM(_config(len(tokenizer))).save_pretrained(directory)
+    LlamaForCausalLM(_config(len(tokenizer), options)).save_pretrained(options.directory)
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -41,15 +47,14 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=begin, eos_token=end)
 
 
-def _config(tokens: int) -> LlamaConfig:
-    # With 256 tokens to an object of LMCache and 4 bytes to a number, an object has 2 MiB.
+def _config(tokens: int, sizes: argparse.Namespace) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=tokens,
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
+        hidden_size=sizes.hidden,
+        intermediate_size=2 * sizes.hidden,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        num_key_value_heads=sizes.heads,
         max_position_embeddings=TOKENS_MAX,
         initializer_range=WEIGHTS_DEVIATE,
         bos_token_id=0,
