@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import kvlease
+import numpy
 import pytest
-from kvlease import Connector, ConnectorSettings, Queue
+from kvlease import Connector, ConnectorSettings, KvleaseError, Memory, Queue
 
 from samples import KIB, payload
 
@@ -73,6 +74,52 @@ def test_buffers_of_a_batch_that_share_memory_are_refused_before_anything_is_rea
         assert not any(buffer)
         assert connector.batched_get_into(keys, [first, second]) == [True, True]
         assert bytes(buffer) == content + content[::-1]
+
+
+@pytest.mark.parametrize("way", ({}, {"socket": "none"}, {"shared_memory_name": None}))
+def test_objects_are_gathered_from_regions_and_scattered_into_others(make_daemon, way):
+    daemon = make_daemon("64MiB")
+    way = {"shared_memory_name": daemon.segment, **way}
+    settings = ConnectorSettings(f"kvlease://127.0.0.1:{daemon.port}", **way)
+    # Four layers of K and V, and of each page a region in all of them.
+    pages, layers, length = 6, 8, 40_000
+    pool = numpy.frombuffer(payload(layers * pages * length, "pool"), "uint8")
+    pool = pool.reshape(layers, pages, length).copy()
+    other = numpy.zeros((pages, layers, length), "uint8")
+    memory = Memory([pool, other])
+    keys = [f"page{page}" for page in range(pages)]
+
+    def regions(of, page_axis):
+        page, layer = of.strides[page_axis], of.strides[1 - page_axis]
+        places = [
+            of.ctypes.data + p * page + n * layer for p in range(pages) for n in range(layers)
+        ]
+        return places, [length] * len(places)
+
+    with Connector(settings) as connector:
+        assert connector.batched_gather(keys, memory, *regions(pool, 1)) == [True] * pages
+        assert connector.batched_gather(keys[:1], memory, [pool.ctypes.data], [7]) == [False]
+        assert connector.get(keys[2]) == pool[:, 2].tobytes()
+        asked = [*keys[:3], "absent", *keys[4:]]
+        found = connector.batched_scatter(asked, memory, *regions(other, 0))
+        assert found == [True, True, True, False, True, True]
+        for page in (0, 1, 2, 4, 5):
+            assert (other[page] == pool[:, page]).all()
+        wrong = connector.batched_scatter(keys[:1], memory, [other.ctypes.data], [length])
+        assert isinstance(wrong[0], KvleaseError)
+        for places, lengths, message in (
+            ([other.ctypes.data], [other.nbytes + 1], "outside"),
+            ([1], [1], "outside"),
+            ([other.ctypes.data] * 2, [8, 8], "share memory"),
+            ([other.ctypes.data], [8, 8], "as many regions"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                connector.batched_scatter(keys[:1], memory, places, lengths)
+        with pytest.raises(ValueError, match="as many regions"):
+            connector.batched_gather(keys[:2], memory, [other.ctypes.data] * 3, [1, 1, 1])
+        assert connector.batched_gather([], memory, [], []) == []
+    with pytest.raises(BufferError, match="read-only"):
+        Memory([b"of others"])
 
 
 def test_an_interpreter_that_ends_closes_no_connector_of_another(make_daemon):

@@ -18,6 +18,7 @@ __all__ = [
     "Connector",
     "ConnectorSettings",
     "KvleaseError",
+    "Memory",
     "OpenObject",
     "Queue",
     "RefusedError",
@@ -201,6 +202,30 @@ class Connector:
     ) -> builtins.list[_Flag]:
         """Reads objects, each into its buffer. Buffers that share memory are a `ValueError`."""
 
+    def batched_gather(
+        self,
+        keys: Sequence[str],
+        memory: Memory,
+        addresses: Sequence[int],
+        lengths: Sequence[int],
+    ) -> builtins.list[_Flag]:
+        """Stores objects, each gathered from as many regions of the memory, one after the other.
+
+        A region is an address and a length. Those of the first key come first.
+        """
+
+    def batched_scatter(
+        self,
+        keys: Sequence[str],
+        memory: Memory,
+        addresses: Sequence[int],
+        lengths: Sequence[int],
+    ) -> builtins.list[_Flag]:
+        """Reads objects, each scattered into as many regions of the memory, as of `batched_gather`.
+
+        The regions of an object have its length together, and none shares bytes with another one.
+        """
+
     def view(self, key: str) -> View | None:
         """An object where it is in shared memory, not copied. None on a miss.
 
@@ -266,6 +291,17 @@ class Connector:
         trace: TracebackType | None,
         /,
     ) -> None: ...
+
+@final
+class Memory:
+    """Memory of writable buffers, which it keeps, for calls that use regions of it.
+
+    A call uses its regions until it returns: the caller leaves those alone until then, and no
+    others.
+    """
+
+    def __new__(cls, buffers: Sequence[WriteableBuffer]) -> Self:
+        """Regions are named by their addresses in memory."""
 
 @final
 class View:

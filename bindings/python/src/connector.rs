@@ -15,6 +15,7 @@ use crate::{
     arguments,
     errors::to_python,
     exit,
+    memory::{Memory, Regions},
     process::here,
     results::{is_stored, list_of},
     settings::ConnectorSettings,
@@ -107,6 +108,46 @@ impl Connector {
         let objects = keys.into_iter().zip(into).collect();
         let found =
             shared.wait_external(py, &owners, shared.connector.batched_get_into(objects))?;
+        list_of(py, found, |found| found.into_py_any(py))
+    }
+
+    /// Stores objects, each gathered from as many regions of the memory, one after the other.
+    ///
+    /// A region is an address and a length. Those of the first key come first.
+    fn batched_gather(
+        &self,
+        py: Python<'_>,
+        keys: Vec<PyBackedStr>,
+        memory: &Bound<'_, Memory>,
+        addresses: Vec<usize>,
+        lengths: Vec<usize>,
+    ) -> PyResult<Py<PyList>> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let regions = Regions::new(keys.len(), &addresses, &lengths)?;
+        let (objects, owner) = regions.gather(keys, memory.get())?;
+        let put = shared.connector.batched_put(objects);
+        let outcomes = shared.wait_external(py, owner.as_slice(), put)?;
+        list_of(py, outcomes, |stored| is_stored(stored).into_py_any(py))
+    }
+
+    /// Reads objects, each scattered into as many regions of the memory, as of `batched_gather`.
+    ///
+    /// The regions of an object have its length together, and none shares bytes with another one.
+    fn batched_scatter(
+        &self,
+        py: Python<'_>,
+        keys: Vec<PyBackedStr>,
+        memory: &Bound<'_, Memory>,
+        addresses: Vec<usize>,
+        lengths: Vec<usize>,
+    ) -> PyResult<Py<PyList>> {
+        let shared = self.open()?;
+        let keys = arguments::keys(&keys)?;
+        let regions = Regions::new(keys.len(), &addresses, &lengths)?;
+        let (objects, owner) = regions.scatter(keys, memory.get())?;
+        let read = shared.connector.batched_get_into(objects);
+        let found = shared.wait_external(py, owner.as_slice(), read)?;
         list_of(py, found, |found| found.into_py_any(py))
     }
 

@@ -12,6 +12,7 @@ mod connector;
 mod errors;
 mod exit;
 mod external;
+mod memory;
 mod object;
 mod process;
 mod queue;
@@ -31,6 +32,7 @@ mod _kvlease {
             BusyError, ClosedError, KvleaseError, RefusedError, UnavailableError, UnreadableError,
         },
         exit::close_all,
+        memory::Memory,
         object::OpenObject,
         queue::Queue,
         settings::{ConnectorSettings, remake_settings},

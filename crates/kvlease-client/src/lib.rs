@@ -34,8 +34,8 @@ pub use kvlease_api::{
 };
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{
-    CACHED_LEASES_MAX, Connector, ConnectorConfig, ConnectorStats, LISTED_OBJECTS_MAX, Notice,
-    OpenObject, Severity, SocketChoice, View, backend, blocking,
+    CACHED_LEASES_MAX, Connector, ConnectorConfig, ConnectorStats, Destination, LISTED_OBJECTS_MAX,
+    Notice, OpenObject, Severity, SocketChoice, View, backend, blocking,
 };
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -49,6 +49,6 @@ pub use kvlease_http::{
 pub use kvlease_io::AdaptiveSpin;
 pub use kvlease_lane as lane;
 pub use kvlease_lmcache as adapter;
-pub use kvlease_sys::{ExternalBuffer, ExternalBytes};
+pub use kvlease_sys::{ExternalBuffer, ExternalBytes, ExternalMemory, RegionError};
 pub use kvlease_types::SegmentName;
 pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, human_size};

@@ -9,11 +9,10 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use kvlease_api::ListedObject;
 use kvlease_http::{Error, PutBody, PutOutcome};
 use kvlease_io::AdaptiveSpin;
-use kvlease_sys::ExternalBuffer;
 use kvlease_types::Key;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::{ConnectorConfig, ConnectorStats, OpenObject, View};
+use crate::{ConnectorConfig, ConnectorStats, Destination, OpenObject, View};
 
 /// How many threads an own runtime has: they move requests, not objects.
 const RUNTIME_THREADS: usize = 1;
@@ -115,21 +114,21 @@ impl Connector {
         self.wait(self.connector.batched_get(keys))
     }
 
-    /// Reads an object into a buffer of exactly its length. `false` on a miss.
+    /// Reads an object into a buffer, or several, of exactly its length. `false` on a miss.
     ///
     /// # Errors
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
-    pub fn get_into(&self, key: &Key, into: ExternalBuffer) -> Result<bool, Error> {
+    pub fn get_into(&self, key: &Key, into: impl Into<Destination>) -> Result<bool, Error> {
         self.wait(self.connector.get_into(key, into))?
     }
 
-    /// Reads many objects, each into its buffer.
+    /// Reads many objects, each into its buffer, or its several.
     ///
     /// # Errors
     ///
     /// [`Error::InsideRuntime`] for all; else each answer is that of the asynchronous call.
-    pub fn batched_get_into(&self, objects: Vec<(Key, ExternalBuffer)>) -> Answers<bool> {
+    pub fn batched_get_into(&self, objects: Vec<(Key, impl Into<Destination>)>) -> Answers<bool> {
         self.wait(self.connector.batched_get_into(objects))
     }
 
@@ -156,7 +155,7 @@ impl Connector {
     /// # Errors
     ///
     /// [`Error::InsideRuntime`]; those of [`OpenObject::read_rest`].
-    pub fn read_rest(&self, object: OpenObject, into: ExternalBuffer) -> Result<(), Error> {
+    pub fn read_rest(&self, object: OpenObject, into: impl Into<Destination>) -> Result<(), Error> {
         self.wait(object.read_rest(into))?
     }
 

@@ -8,6 +8,7 @@ use kvlease_types::{ByteSize, Key};
 
 use super::{
     Connector, OpenObject,
+    destination::Destination,
     open::{Hold, Opened, open_shared, open_streamed, settle},
     streamed::Next,
     window::each,
@@ -32,26 +33,27 @@ impl Connector {
         self.read_each(keys, repeat(()), |opened, ()| read_whole(opened)).await
     }
 
-    /// Reads an object into a buffer of exactly its length. `false` on a miss.
+    /// Reads an object into a buffer, or several, of exactly its length. `false` on a miss.
     ///
     /// # Errors
     ///
     /// [`Error::LengthMismatch`] if the buffer has another length; those of [`Self::get`].
-    pub async fn get_into(&self, key: &Key, into: ExternalBuffer) -> Result<bool, Error> {
+    pub async fn get_into(&self, key: &Key, into: impl Into<Destination>) -> Result<bool, Error> {
         self.ensure_open()?;
+        let into = into.into();
         read_whole_into(self.open_one(key, 0, Hold::Unleased, Next::ReadNow).await, into).await
     }
 
-    /// Reads many objects, each into its buffer.
+    /// Reads many objects, each into its buffer, or its several.
     pub async fn batched_get_into(
         &self,
-        objects: Vec<(Key, ExternalBuffer)>,
+        objects: Vec<(Key, impl Into<Destination>)>,
     ) -> Vec<Result<bool, Error>> {
         let (keys, buffers): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
         if let Some(refused) = self.refused(keys.len()) {
             return refused;
         }
-        self.read_each(&keys, buffers.into_iter(), read_whole_into).await
+        self.read_each(&keys, buffers.into_iter().map(Into::into), read_whole_into).await
     }
 
     /// Finds an object, leases it, and reads its first `head_len` bytes, or all if it has fewer. `None`
@@ -126,14 +128,14 @@ async fn read_whole(opened: Opened) -> Result<Option<Vec<u8>>, Error> {
     let Some(object) = opened? else { return Ok(None) };
     // The length was checked against the segment, or is that of a stream of this length.
     let (buffer, memory) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
-    if !object.read_while_there(buffer).await? {
+    if !object.read_while_there(buffer.into()).await? {
         return Ok(None);
     }
     Ok(Some(memory.take_back().expect("a read that is over has given its buffer up")))
 }
 
-/// Reads an open object into a buffer of exactly its length.
-async fn read_whole_into(opened: Opened, into: ExternalBuffer) -> Result<bool, Error> {
+/// Reads an open object into memory of exactly its length.
+async fn read_whole_into(opened: Opened, into: Destination) -> Result<bool, Error> {
     let Some(object) = opened? else { return Ok(false) };
     let buffer = ByteSize::new(into.len() as u64);
     if object.len() != buffer {

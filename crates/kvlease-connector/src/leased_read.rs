@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use kvlease_attach::{ObjectCopy, OutOfBounds};
+use kvlease_attach::{Attachment, ObjectCopy, OutOfBounds};
 use kvlease_http::Error;
-use kvlease_sys::{Digest, ExternalBuffer};
-use kvlease_types::Key;
+use kvlease_sys::Digest;
+use kvlease_types::{Checksum, Extent, Key};
 
 use super::{
     context::{ReadContext, Reading},
+    destination::Destination,
     lease::Lease,
 };
 
@@ -65,33 +66,30 @@ pub(super) struct LeasedRead<'a> {
 
 impl LeasedRead<'_> {
     /// Reads on this thread.
-    pub(super) fn here(mut self, context: &ReadContext, into: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn here<'b>(
+        mut self,
+        context: &ReadContext,
+        into: impl Iterator<Item = &'b mut [u8]>,
+    ) -> Result<(), Error> {
         self.lease.ensure_unexpired(self.key)?;
-        let mut digest = self.digest();
+        let digest = self.digest();
         let (attachment, extents) = (self.lease.attachment(), self.lease.extents());
-        let (from, end) = (self.from as u64, (self.from + into.len()) as u64);
-        let copied = attachment.copy_part(extents, from, into, digest.as_deref_mut());
-        copied.map_err(|source| outside(self.key, source))?;
-        if let Some(digest) = &mut digest {
-            // What the object has beyond the buffer is summed as well.
-            let summed = attachment.digest_rest(extents, end, digest);
-            summed.map_err(|source| outside(self.key, source))?;
-        }
-        let actual = digest.map(|digest| digest.finish());
+        let actual = copy_parts(attachment, extents, self.from as u64, into, digest);
+        let actual = actual.map_err(|source| outside(self.key, source))?;
         context.judge(self.key, &self.lease, actual)
     }
 
-    /// Reads on the threads for copies if the rest is long. Gives the buffer back, if nothing is
-    /// written into it any more.
+    /// Reads on the threads for copies if the rest is long. Gives the buffers back, if nothing is
+    /// written into them any more.
     pub(super) async fn anywhere(
         mut self,
         reading: &Reading,
-        mut into: ExternalBuffer,
-    ) -> (Option<ExternalBuffer>, Result<(), Error>) {
+        mut into: Destination,
+    ) -> (Option<Destination>, Result<(), Error>) {
         let context = &*reading.context;
         let here_max = if reading.is_alone() { COPY_ALONE_LEN_MAX } else { COPY_AMONG_LEN_MAX };
         if self.len_to_read(into.len()) <= here_max as u64 {
-            let read = self.here(context, into.as_mut());
+            let read = self.here(context, into.parts());
             return (Some(into), read);
         }
         if let Err(ended) = self.lease.ensure_unexpired(self.key) {
@@ -99,13 +97,28 @@ impl LeasedRead<'_> {
         }
         let (attachment, extents) =
             (Arc::clone(self.lease.attachment()), self.lease.extents().to_vec());
-        let copy = ObjectCopy::new(attachment, extents, self.from as u64, into, self.digest());
-        let copy = match copy {
-            Ok(copy) => copy,
-            Err(source) => return (None, Err(outside(self.key, source))),
+        let (from, digest) = (self.from as u64, self.digest());
+        let (back, copied) = match into {
+            Destination::Whole(into) => {
+                match ObjectCopy::new(attachment, extents, from, into, digest) {
+                    Err(source) => (None, Err(source)),
+                    Ok(copy) => {
+                        let outcome = context.copier.copy(copy).await;
+                        (Some(outcome.buffer.into()), Ok(outcome.checksum))
+                    }
+                }
+            }
+            // The parts of one object belong to one thread, as its checksum does.
+            Destination::Scattered(_) => {
+                let copy = move || {
+                    let copied = copy_parts(&attachment, &extents, from, into.parts(), digest);
+                    (Some(into), copied)
+                };
+                context.copier.run(copy).await
+            }
         };
-        let outcome = context.copier.copy(copy).await;
-        (Some(outcome.buffer), context.judge(self.key, &self.lease, outcome.checksum))
+        let judge = |actual| context.judge(self.key, &self.lease, actual);
+        (back, copied.map_err(|source| outside(self.key, source)).and_then(judge))
     }
 
     /// Digest to go on with, if the daemon sends a checksum.
@@ -121,6 +134,26 @@ impl LeasedRead<'_> {
             None => into_len as u64,
         }
     }
+}
+
+/// Copies what follows an object's first `from` bytes into the parts, until all are full. With a
+/// digest of those first bytes the whole object is summed, what it has beyond the parts as well.
+fn copy_parts<'b>(
+    attachment: &Attachment,
+    extents: &[Extent],
+    mut from: u64,
+    into: impl Iterator<Item = &'b mut [u8]>,
+    mut digest: HeadDigest,
+) -> Result<Option<Checksum>, OutOfBounds> {
+    for part in into {
+        let len = part.len() as u64;
+        attachment.copy_part(extents, from, part, digest.as_deref_mut())?;
+        from += len;
+    }
+    if let Some(digest) = &mut digest {
+        attachment.digest_rest(extents, from, digest)?;
+    }
+    Ok(digest.map(|digest| digest.finish()))
 }
 
 fn outside(key: &Key, source: OutOfBounds) -> Error {

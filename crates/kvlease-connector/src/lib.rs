@@ -19,6 +19,7 @@ mod config;
 mod context;
 mod copier;
 mod counters;
+mod destination;
 mod get;
 mod lane_manager;
 mod lease;
@@ -42,6 +43,7 @@ mod window;
 
 pub use config::{ConnectorConfig, SocketChoice};
 pub use counters::ConnectorStats;
+pub use destination::Destination;
 pub use lease_cache::CACHED_LEASES_MAX;
 pub use notice::{Notice, Severity};
 pub use object::OpenObject;

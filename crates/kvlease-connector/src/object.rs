@@ -1,5 +1,7 @@
 //! Open objects: found, and their rest not read yet.
 
+use std::iter;
+
 use kvlease_http::Error;
 use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
@@ -77,8 +79,8 @@ impl OpenObject {
         let Self { reading, key, head, source, .. } = self;
         let Source::Leased(lease, digest) = source else { return Err(Error::NoSharedMemory) };
         let read = LeasedRead { key: &key, lease, from: head.len(), head: digest };
-        let read = read.here(&reading.context, into.as_mut());
-        reading.context.count(head.len() + into.len(), read)
+        let wanted = head.len() + into.len();
+        reading.context.count(wanted, read.here(&reading.context, iter::once(into.as_mut())))
     }
 
     /// The object where it is, instead of a copy; the object itself if it comes over HTTP.

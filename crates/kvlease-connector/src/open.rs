@@ -9,6 +9,7 @@ use kvlease_types::Key;
 use super::{
     backend::{Answers, or_absent},
     context::ReadContext,
+    destination::Destination,
     lease::Lease,
     leased_read::{LeasedRead, read_head},
     object::{OpenObject, Source},
@@ -135,13 +136,17 @@ impl OpenObject {
     /// # Errors
     ///
     /// Those of [`Self::read_rest_here`] and of any call.
-    pub async fn read_rest(self, into: ExternalBuffer) -> Result<(), Error> {
+    pub async fn read_rest(self, into: impl Into<Destination>) -> Result<(), Error> {
         let key = self.key.clone();
-        if self.read_while_there(into).await? { Ok(()) } else { Err(Error::LeaseEnded { key }) }
+        if self.read_while_there(into.into()).await? {
+            Ok(())
+        } else {
+            Err(Error::LeaseEnded { key })
+        }
     }
 
     /// As [`Self::read_rest`]. Returns false if the object has left meanwhile.
-    pub(super) async fn read_while_there(self, into: ExternalBuffer) -> Result<bool, Error> {
+    pub(super) async fn read_while_there(self, into: Destination) -> Result<bool, Error> {
         self.ensure_rest(into.len())?;
         let Self { reading, key, len, head, mut source } = self;
         let (context, wanted) = (&reading.context, head.len() + into.len());

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kvlease_http::{Client, Error, ObjectStream};
-use kvlease_sys::ExternalBuffer;
 use kvlease_types::{ByteSize, Key};
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
-use super::context::ReadContext;
+use super::{context::ReadContext, destination::Destination};
 
 /// The rest of an object that comes over HTTP.
 #[derive(Debug)]
@@ -60,20 +59,20 @@ impl Streamed {
         Ok(Some((len, head, Self { open: keep.then_some(open) })))
     }
 
-    /// Reads what follows the head into the buffer, and the stream to its end.
+    /// Reads what follows the head into the buffers, and the stream to its end.
     pub(super) async fn read(
         self: Box<Self>,
         context: &ReadContext,
         key: &Key,
         head: &[u8],
-        mut into: ExternalBuffer,
-    ) -> (Option<ExternalBuffer>, Result<(), Error>) {
+        mut into: Destination,
+    ) -> (Option<Destination>, Result<(), Error>) {
         let open = match self.open {
             Some(open) => Ok(open),
             None => Self::reopen(&context.backends.http.client, key, head, into.len()).await,
         };
         let read = match open {
-            Ok(open) => open.read_rest(key, into.as_mut()).await,
+            Ok(open) => open.read_rest(key, into.parts()).await,
             Err(error) => Err(error),
         };
         if matches!(read, Err(Error::Corrupt { .. })) {
@@ -111,18 +110,23 @@ impl Open {
         Ok(head)
     }
 
-    async fn read_rest(mut self, key: &Key, mut into: &mut [u8]) -> Result<(), Error> {
-        loop {
-            let taken = self.pending.len().min(into.len());
-            let (part, rest) = into.split_at_mut(taken);
-            part.copy_from_slice(&self.pending[..taken]);
-            into = rest;
-            // What the object has beyond the buffer is summed by the stream and left.
-            match self.stream.next().await? {
-                Some(bytes) => self.pending = bytes,
-                None if into.is_empty() => return Ok(()),
-                None => return Err(Error::LeaseEnded { key: key.clone() }),
+    async fn read_rest<'b>(
+        mut self,
+        key: &Key,
+        parts: impl Iterator<Item = &'b mut [u8]>,
+    ) -> Result<(), Error> {
+        for mut into in parts {
+            while !into.is_empty() {
+                if self.pending.is_empty() {
+                    let ended = || Error::LeaseEnded { key: key.clone() };
+                    self.pending = self.stream.next().await?.ok_or_else(ended)?;
+                }
+                let part = self.pending.split_to(self.pending.len().min(into.len()));
+                into.split_off_mut(..part.len()).expect("no longer than it").copy_from_slice(&part);
             }
         }
+        // What the object has beyond the buffers is summed by the stream and left.
+        while self.stream.next().await?.is_some() {}
+        Ok(())
     }
 }

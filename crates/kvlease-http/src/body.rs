@@ -14,6 +14,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use kvlease_sys::ExternalBytes;
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Room for the length in front of a piece of unknown context: 16 hexadecimal digits and CRLF.
@@ -25,10 +26,15 @@ const FRAME_TAIL: &[u8] = b"\r\n";
 /// End of a framed body: a piece of length 0, and no trailers.
 const FRAMES_END: &[u8] = b"0\r\n\r\n";
 
+/// The bytes of an object in memory: parts in their order, most often one or two.
+pub type PutParts = SmallVec<[Bytes; 2]>;
+
 /// The bytes of an object to store.
 pub struct PutBody {
-    /// Sent in this order, both before the source.
-    parts: [Bytes; 2],
+    /// Sent in this order, if there is no source.
+    parts: PutParts,
+    /// The first part that was not sent to its end.
+    next: usize,
     source: Option<Box<Source>>,
 }
 
@@ -53,7 +59,7 @@ impl PutBody {
             piece: Vec::new(),
             unsent: 0..0,
         };
-        Self { parts: Default::default(), source: Some(Box::new(source)) }
+        Self { source: Some(Box::new(source)), ..Self::empty() }
     }
 
     /// External memory, which is sent from where it is.
@@ -64,7 +70,13 @@ impl PutBody {
     /// A head of its own and bytes that stay where they are, sent one after the other: what stores
     /// both as one object without joining them in memory.
     pub fn headed(head: impl Into<Bytes>, rest: ExternalBytes) -> Self {
-        Self { parts: [head.into(), Bytes::from_owner(rest)], source: None }
+        Self::of_parts([head.into(), Bytes::from_owner(rest)].into())
+    }
+
+    /// Regions of external memory, which are sent from where they are, one after the other: what
+    /// stores all of them as one object.
+    pub fn gathered(regions: impl IntoIterator<Item = ExternalBytes>) -> Self {
+        Self::of_parts(regions.into_iter().map(Bytes::from_owner).collect())
     }
 
     /// Takes the body out, and leaves an empty one.
@@ -74,11 +86,15 @@ impl PutBody {
 
     /// No body at all.
     pub(crate) fn empty() -> Self {
-        Self { parts: Default::default(), source: None }
+        Self::of_parts(PutParts::new())
+    }
+
+    fn of_parts(parts: PutParts) -> Self {
+        Self { parts, next: 0, source: None }
     }
 
     /// All bytes that are to come, if they are in memory.
-    pub fn in_memory(&self) -> Option<[Bytes; 2]> {
+    pub fn in_memory(&self) -> Option<PutParts> {
         self.source.is_none().then(|| self.parts.clone())
     }
 
@@ -100,7 +116,7 @@ impl PutBody {
     ) -> Poll<io::Result<bool>> {
         match &mut self.source {
             Some(source) => source.poll_unsent(context, piece_len),
-            None => Poll::Ready(Ok(self.parts.iter().any(|part| !part.is_empty()))),
+            None => Poll::Ready(Ok(self.rest().next().is_some())),
         }
     }
 
@@ -109,9 +125,11 @@ impl PutBody {
         if let Some(source) = &self.source {
             return [&source.piece[source.unsent.clone()], &[]];
         }
-        let first = self.parts[0].len().min(write_len);
-        let second = self.parts[1].len().min(write_len - first);
-        [&self.parts[0][..first], &self.parts[1][..second]]
+        let mut rest = self.rest();
+        let mut at_most =
+            |len: usize| rest.next().map_or([].as_slice(), |part| &part[..part.len().min(len)]);
+        let first = at_most(write_len);
+        [first, at_most(write_len - first.len())]
     }
 
     /// Takes `len` bytes off what is to be written.
@@ -120,15 +138,25 @@ impl PutBody {
             source.unsent.start += len;
             return;
         }
-        let first = self.parts[0].len().min(len);
-        self.parts[0].advance(first);
-        self.parts[1].advance(len - first);
+        let mut len = len;
+        while len > 0 {
+            let part = &mut self.parts[self.next];
+            let taken = part.len().min(len);
+            part.advance(taken);
+            len -= taken;
+            self.next += usize::from(part.is_empty());
+        }
+    }
+
+    /// The parts, or what is left of them, that are still to be sent.
+    fn rest(&self) -> impl Iterator<Item = &Bytes> {
+        self.parts[self.next..].iter().filter(|part| !part.is_empty())
     }
 }
 
 impl<T: Into<Bytes>> From<T> for PutBody {
     fn from(bytes: T) -> Self {
-        Self { parts: [bytes.into(), Bytes::new()], source: None }
+        Self::of_parts([bytes.into()].into_iter().collect())
     }
 }
 
@@ -223,13 +251,16 @@ mod tests {
     async fn bytes_are_written_in_pieces_however_little_the_connection_takes() {
         let bytes = some_bytes(3 * PIECE_LEN + 17);
         for write_len in [1, 999, 1000, usize::MAX] {
-            let body = PutBody { parts: [bytes.clone().into(), Bytes::new()], source: None };
-            assert!(written(body, write_len).await.unwrap() == bytes);
-            let (head, rest) = (bytes[..28].to_vec(), bytes[28..].to_vec());
-            let body = PutBody { parts: [head.into(), rest.into()], source: None };
-            assert_eq!(body.len(), Some(bytes.len() as u64));
-            assert!(body.unsent(PIECE_LEN).concat().len() <= PIECE_LEN);
-            assert!(written(body, write_len).await.unwrap() == bytes);
+            assert!(written(PutBody::from(bytes.clone()), write_len).await.unwrap() == bytes);
+            for cuts in [vec![28], vec![0, 1, 1, 700, 700, 2900], (0..bytes.len()).collect()] {
+                let starts = [0].into_iter().chain(cuts.iter().copied());
+                let ends = cuts.iter().copied().chain([bytes.len()]);
+                let part = |(start, end): (usize, usize)| bytes[start..end].to_vec().into();
+                let body = PutBody::of_parts(starts.zip(ends).map(part).collect());
+                assert_eq!(body.len(), Some(bytes.len() as u64));
+                assert!(body.unsent(PIECE_LEN).concat().len() <= PIECE_LEN);
+                assert!(written(body, write_len).await.unwrap() == bytes);
+            }
         }
         assert!(written(PutBody::empty(), 1).await.unwrap().is_empty());
     }

@@ -50,7 +50,7 @@ mod zone;
 
 pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use announcement::Announcement;
-pub use body::PutBody;
+pub use body::{PutBody, PutParts};
 pub use breaker::{BreakerState, OPEN_AFTER, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
 pub use client::{Client, ObjectInfo, PutOutcome};
 pub use config::{

@@ -87,6 +87,11 @@ impl ExternalBuffer {
         Arc::clone(&self.keep_alive)
     }
 
+    /// The first byte.
+    pub(crate) fn address(&self) -> *mut u8 {
+        self.address
+    }
+
     /// Takes the first `len` bytes off: the buffer keeps what follows them.
     ///
     /// # Panics

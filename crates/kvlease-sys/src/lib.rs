@@ -7,7 +7,8 @@
 //! * Every byte that enters or leaves shared memory goes through the [`copy`] module.
 //! * [`Digest`] is the checksum of objects, XXH3-64, in a form that a copy carries along.
 //! * [`IoBuffer`] is memory for direct I/O, and [`Ring`] moves it to and from a file with io_uring.
-//! * [`ExternalBytes`] and [`ExternalBuffer`] are memory of a caller with a [`KeepAlive`].
+//! * [`ExternalBytes`] and [`ExternalBuffer`] are memory of a caller with a [`KeepAlive`], and
+//!   [`ExternalMemory`] is memory that many calls borrow regions of.
 //!
 //! Bytes of shared memory are hostile: clients may write to them at any time. Nothing may be parsed
 //! from them, and a caller that copies bytes out compares their checksum.
@@ -20,6 +21,7 @@ pub mod copy;
 mod descriptor;
 mod digest;
 mod external;
+mod external_memory;
 #[cfg(feature = "python")]
 mod external_python;
 mod fingerprint;
@@ -44,6 +46,7 @@ pub use clock::{boot_id, boot_time, boot_time_shift_nanos};
 pub use descriptor::reopen;
 pub use digest::Digest;
 pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
+pub use external_memory::{ExternalMemory, RegionError};
 pub use fingerprint::{Fingerprint, FingerprintKey, KeyFingerprints};
 pub use generations::GenerationTable;
 pub use heap::trim_heap;

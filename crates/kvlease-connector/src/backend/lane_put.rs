@@ -9,11 +9,11 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use kvlease_api::{ErrorCode, lane::ReserveStatus};
-use kvlease_http::{Error, PutBody, PutOutcome};
+use kvlease_http::{Error, PutBody, PutOutcome, PutParts};
 use kvlease_lane::{LaneError, LanePut, Reservation};
 use kvlease_types::{ByteSize, Checksum, Key};
+use smallvec::SmallVec;
 
 use super::{api::PartialAnswers, lane::LaneBackend};
 
@@ -32,16 +32,13 @@ const COMMIT_PART: u32 = 4;
 /// How often an object is tried that is refused for the share of open reservations.
 const TRIES_MAX: usize = 4;
 
-/// The bytes of an object, in two parts.
-type Parts = [Bytes; 2];
-
 /// Object of a batch.
 #[derive(Clone)]
 struct Item<'k> {
     /// Its place in the batch.
     place: usize,
     key: &'k Key,
-    parts: Parts,
+    parts: PutParts,
 }
 
 impl Item<'_> {
@@ -114,7 +111,7 @@ impl LaneBackend {
         if self.lane.indexed_len(item.key).is_some() {
             return Ok(Some(LanePut::Exists));
         }
-        let parts = item.parts.each_ref().map(AsRef::as_ref);
+        let parts: SmallVec<[&[u8]; 2]> = item.parts.iter().map(AsRef::as_ref).collect();
         let stored = self.lane.store(item.key, &parts, self.limit()).await?;
         Ok(stored.filter(|outcome| matches!(outcome, LanePut::Stored | LanePut::Exists)))
     }
@@ -186,7 +183,7 @@ impl LaneBackend {
     /// reservation of an object that was not copied in time is gone.
     async fn fill(
         &self,
-        objects: Vec<(Reservation, Parts)>,
+        objects: Vec<(Reservation, PutParts)>,
     ) -> Vec<Option<(Reservation, Checksum)>> {
         let len: u64 = objects.iter().map(|(_, parts)| len_of(parts).bytes()).sum();
         if len <= COPY_HERE_LEN_MAX {
@@ -197,7 +194,7 @@ impl LaneBackend {
     }
 }
 
-fn fill((reservation, parts): (Reservation, Parts)) -> Option<(Reservation, Checksum)> {
+fn fill((reservation, parts): (Reservation, PutParts)) -> Option<(Reservation, Checksum)> {
     let checksum = reservation.fill(parts.iter().map(AsRef::as_ref))?;
     Some((reservation, checksum))
 }
@@ -213,7 +210,7 @@ fn group<'a, 'k>(items: &'a [Item<'k>]) -> &'a [Item<'k>] {
     &items[..count.max(1)]
 }
 
-fn len_of(parts: &Parts) -> ByteSize {
+fn len_of(parts: &PutParts) -> ByteSize {
     ByteSize::new(parts.iter().map(|part| part.len() as u64).sum())
 }
 

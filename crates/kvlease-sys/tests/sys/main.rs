@@ -2,3 +2,4 @@
 
 mod copy;
 mod external;
+mod external_memory;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kvlease_client::{
-    ClientConfig, Connector, ConnectorConfig, Error, ExternalBuffer, Key, PutBody, PutOutcome,
-    SocketChoice,
+    ClientConfig, Connector, ConnectorConfig, Destination, Error, ExternalBuffer, ExternalMemory,
+    Key, PutBody, PutOutcome, SocketChoice,
 };
 use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
@@ -84,9 +84,63 @@ async fn reads_everything(connector: Connector) {
     let (short, _) = ExternalBuffer::of_vec(vec![0; 4096]);
     let error = connector.get_into(&keys[3], short).await.unwrap_err();
     assert!(matches!(error, Error::LengthMismatch { .. }), "{error:?}");
+    gathers_and_scatters(&connector).await;
     no_lease_left(&connector).await;
     connector.close().await;
     assert!(matches!(connector.get(&keys[0]).await, Err(Error::Closed)));
+}
+
+/// Objects made of regions of one memory, and read into regions of another cut.
+async fn gathers_and_scatters(connector: &Connector) {
+    let pool = |content: Vec<u8>| {
+        let (block, vector) = ExternalBuffer::of_vec(content);
+        let base = block.as_ref().as_ptr() as usize;
+        (ExternalMemory::new(vec![block]), base, vector)
+    };
+    // Of each object as many regions as a page has layers, far apart, one of them empty.
+    let region_lens = [0, 1, 4097, 70_000, 1 << 20];
+    let keys: Vec<Key> = region_lens.iter().map(|len| key(&format!("page@{len}"))).collect();
+    let page_len: usize = region_lens.iter().sum();
+    let content = bytes(keys.len() * page_len, 77);
+    let (from, base, _content) = pool(content.clone());
+    let regions_of = |base: usize, object: usize, lens: &[usize]| -> Vec<(usize, usize)> {
+        let start = |part: usize| lens[..part].iter().sum::<usize>() * keys.len();
+        let place = |(part, len): (usize, &usize)| (base + start(part) + object * len, *len);
+        lens.iter().enumerate().map(place).collect()
+    };
+    let mut bodies = Vec::new();
+    let mut wanted = Vec::new();
+    for (object, key) in keys.iter().enumerate() {
+        let regions = from.bytes(&regions_of(base, object, &region_lens)).unwrap();
+        wanted.push(regions.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat());
+        bodies.push((key.clone(), PutBody::gathered(regions)));
+    }
+    for outcome in connector.batched_put(bodies).await {
+        assert_eq!(outcome.unwrap(), PutOutcome::Stored);
+    }
+    for (read, wanted) in connector.batched_get(&keys).await.into_iter().zip(&wanted) {
+        assert!(read.unwrap().as_ref() == Some(wanted));
+    }
+    for lens in [vec![page_len], vec![1 << 20, 70_000, 4097, 1, 0], vec![page_len - 1, 1]] {
+        let (into, base, memory) = pool(vec![0; content.len()]);
+        let absent = (key("absent"), Destination::from(Vec::new()));
+        let place = |(object, key): (usize, &Key)| {
+            (key.clone(), into.buffers(&regions_of(base, object, &lens)).unwrap().into())
+        };
+        let asked = keys.iter().enumerate().map(place).chain([absent]).collect();
+        let found = connector.batched_get_into(asked).await.into_iter().map(Result::unwrap);
+        assert_eq!(found.collect::<Vec<_>>(), [true, true, true, true, true, false]);
+        for (object, wanted) in wanted.iter().enumerate() {
+            let regions = into.bytes(&regions_of(base, object, &lens)).unwrap();
+            let arrived: Vec<&[u8]> = regions.iter().map(AsRef::as_ref).collect();
+            assert!(arrived.concat() == *wanted, "{object} {lens:?}");
+        }
+        let short = into.buffers(&[(base, 10), (base + 10, page_len - 11)]).unwrap();
+        let error = connector.get_into(&keys[0], short).await.unwrap_err();
+        assert!(matches!(error, Error::LengthMismatch { .. }), "{error:?}");
+        drop(into);
+        assert!(memory.take_back().is_some(), "nothing keeps the memory of a call that is over");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
