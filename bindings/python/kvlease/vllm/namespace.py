@@ -1,21 +1,15 @@
-"""Names of chunks in the daemon.
+"""Everything that decides what the bytes of a chunk of vLLM mean.
 
-A key of vLLM is the hash of a chunk's tokens and the number of its group. It does not say which
-model, which data type, which parallelism or which layout the bytes have. Two engines that differ in
-one of these must not read each other's chunks, so each has a namespace of its own.
+A key of vLLM is the hash of a chunk's tokens and the number of its group, and says nothing of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from typing import Any
 
-# Characters of a model's name in the keys of its chunks, for people who list them.
-MODEL_LEN_MAX = 48
-# Hexadecimal digits of the namespace's digest.
-DIGEST_LEN = 16
+from kvlease.namespace import prefix_of
+
+__all__ = ["fields_of", "prefix_of"]
 
 
 def fields_of(config: Any, row_len: int) -> dict[str, Any]:
@@ -41,11 +35,3 @@ def fields_of(config: Any, row_len: int) -> dict[str, Any]:
         "kv_cache_layout": getattr(config, "kv_cache_layout", None),
         "row_len": row_len,
     }
-
-
-def prefix_of(fields: dict[str, Any]) -> str:
-    """What the names of all chunks of a namespace begin with."""
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LEN]
-    model = re.sub(r"[^A-Za-z0-9._-]", "_", str(fields["model"]).rsplit("/", 1)[-1])
-    return f"vllm@{model[:MODEL_LEN_MAX]}@{digest}@"

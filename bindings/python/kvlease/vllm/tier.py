@@ -23,7 +23,8 @@ from vllm.v1.kv_offload.base import (
 )
 from vllm.v1.kv_offload.tiering.base import JobResult, SecondaryTierManager
 
-from kvlease._kvlease import Connector, ConnectorSettings, KvleaseError, Queue
+from kvlease._kvlease import KvleaseError, Queue
+from kvlease.engine import Warnings, connect, open_lane
 from kvlease.vllm.metrics import Counts, definitions
 from kvlease.vllm.namespace import fields_of, prefix_of
 from kvlease.vllm.verdicts import Verdicts
@@ -48,29 +49,8 @@ BUCKET = "vllm"
 OWNERSHIP = "kvlease"
 # Seconds between two looks for finished jobs of a caller that waits for all of them.
 DRAIN_POLL_S = 0.1
-# Seconds between two warnings of one kind, at least.
-WARNING_INTERVAL_S = 10.0
 # What a submission may raise: the queue does not take it, or not these arguments.
 REFUSALS = (KvleaseError, BufferError, TypeError, ValueError)
-# Settings of the connector that the tier's configuration may have.
-SETTINGS = frozenset(
-    {
-        "shared_memory_name",
-        "shared_memory_dir",
-        "socket",
-        "index",
-        "max_concurrent_requests",
-        "max_connections",
-        "max_connections_per_host",
-        "timeout_ms",
-        "lease_wait_timeout_ms",
-        "lease_ttl_ms",
-        "copy_threads",
-        "daemon_uid",
-        "use_https",
-        "tls_ca_file",
-    }
-)
 
 
 class _Job(NamedTuple):
@@ -122,19 +102,12 @@ class KvleaseTier(SecondaryTierManager):
             backpressure_detector=backpressure_detector,
         )
         self.locality = None if locality is None else Locality(locality)
-        unknown = sorted(set(others) - SETTINGS)
-        if unknown:
-            logger.warning("the tier leaves settings unused that it does not know: %s", unknown)
-        own = {name: value for name, value in others.items() if name in SETTINGS}
-        settings = ConnectorSettings.for_mp(url, bucket=bucket, **own)
-        for warning in settings.warnings:
-            logger.warning("%s", warning)
+        self._connector = connect(url, bucket, others, logger)
         row_len = primary_kv_view.strides[0] if primary_kv_view.strides else 0
         self._row_len = row_len
         # A view of two dimensions has no slices: rows are slices of the flat one.
         self._rows = primary_kv_view.cast("B")
         self._prefix = prefix_of(fields_of(offloading_spec.config, row_len))
-        self._connector = Connector(settings)
         self._queue = Queue(self._connector)
         self._verdicts = Verdicts()
         self._counts = Counts()
@@ -144,9 +117,9 @@ class KvleaseTier(SecondaryTierManager):
         self._results: list[JobResult] = []
         wants = enable_kv_events and offloading_spec.kv_events_config.enable_kv_cache_events
         self._events: list[OffloadingEvent] | None = [] if wants else None
-        self._said_at: dict[str, float] = {}
-        self._open_lane()
-        logger.info("kvlease tier opened: %r, keys begin with %s", settings, self._prefix)
+        self._warnings = Warnings(logger)
+        open_lane(self._connector, self._warnings)
+        logger.info("kvlease tier opened: keys begin with %s", self._prefix)
 
     # What the scheduler asks.
 
@@ -239,17 +212,6 @@ class KvleaseTier(SecondaryTierManager):
 
     # How it is done.
 
-    def _open_lane(self) -> None:
-        """Opens the fast lane and its index, so that the first look-up of the engine has them.
-
-        The first answer tells where the lane is, and the second call opens it. Both are bounded.
-        """
-        try:
-            self._connector.ping()
-            self._connector.exists(self._prefix)
-        except KvleaseError as error:
-            self._say("first call", error)
-
     def _job(self, metadata: TransferJob, keys: list[bytes], *, is_load: bool) -> _Job:
         request = metadata.req_context.req_id
         return _Job(metadata.job_id, keys, is_load, request, time.monotonic())
@@ -267,7 +229,7 @@ class KvleaseTier(SecondaryTierManager):
         try:
             self._lookups[self._queue.submit_exists(self._names(keys))] = keys
         except REFUSALS as error:
-            self._say("look-up", error)
+            self._warnings.say("look-up", error)
             self._verdicts.answer(keys, [False] * len(keys))
 
     def _name(self, key: bytes) -> str:
@@ -292,7 +254,7 @@ class KvleaseTier(SecondaryTierManager):
         flags = result if isinstance(result, list) else [result] * len(keys)
         for flag in flags:
             if isinstance(flag, Exception):
-                self._say("call", flag)
+                self._warnings.say("call", flag)
         return flags
 
     def _end(self, job: _Job, flags: list[Any]) -> None:
@@ -332,10 +294,3 @@ class KvleaseTier(SecondaryTierManager):
             locality=self.locality,
             ownership=OWNERSHIP,
         )
-
-    def _say(self, operation: str, error: object) -> None:
-        """Warns that an operation failed, unless that was said just before."""
-        now = time.monotonic()
-        if now - self._said_at.get(operation, -WARNING_INTERVAL_S) >= WARNING_INTERVAL_S:
-            self._said_at[operation] = now
-            logger.warning("kvlease: a %s failed: %s", operation, error)
