@@ -1,8 +1,8 @@
 //! One connection: frames out, and the answers to them.
 //!
 //! A call has a connection for itself while it runs. When it is dropped half way, its answer is
-//! still to come: the next call on the connection takes it first, and gives back what it granted.
-//! So a call that is cancelled ends no other caller's lease.
+//! still to come, before or behind that of the next call: a later call takes it and gives back what it
+//! granted. So a call that is cancelled ends no other caller's lease.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -15,6 +15,7 @@ use super::{
     connection_state::ConnectionState,
     error::Fault,
     spares::{Spare, Spares},
+    unanswered::Unanswered,
 };
 
 /// How much of what requests are written to is kept between calls.
@@ -29,8 +30,8 @@ pub(super) struct Connection {
     arrived: Arrived,
     /// The number of the last request.
     request: u64,
-    /// The last request whose answer was taken. Answers come in their order.
-    answered: u64,
+    /// Requests whose answers are to come.
+    unanswered: Unanswered,
     /// Whether part of a request was sent: then nothing else can follow.
     torn: bool,
     /// Reservations ahead of need.
@@ -45,7 +46,7 @@ impl Connection {
             out: Vec::new(),
             arrived: Arrived::default(),
             request: 0,
-            answered: 0,
+            unanswered: Unanswered::default(),
             torn: false,
             spares: Spares::default(),
         })
@@ -102,6 +103,7 @@ impl Connection {
     async fn send(&mut self, last: u64) -> Result<(), Fault> {
         self.torn = true;
         self.stream.write_all(&self.out).await?;
+        (self.request + 1..=last).for_each(|request| self.unanswered.push(request));
         (self.request, self.torn) = (last, false);
         self.out.shrink_to(KEPT_LEN_MAX);
         Ok(())
@@ -134,7 +136,7 @@ impl Connection {
                 }),
                 answer => read(answer, &self.state),
             };
-            self.answered = number;
+            self.unanswered.take(number);
             self.arrived.take(len);
             return result;
         }
@@ -143,7 +145,7 @@ impl Connection {
     /// Takes the answers that have arrived and that no call waits for.
     fn take_arrived(&mut self) -> Result<(), Fault> {
         while self.pass()? {}
-        if !self.spares.is_awaited() {
+        if self.unanswered.is_empty() {
             return Ok(());
         }
         let room = self.arrived.room(missing(self.arrived.bytes()));
@@ -162,7 +164,7 @@ impl Connection {
     fn pass(&mut self) -> Result<bool, Fault> {
         let split = Frame::split(self.arrived.bytes(), ANSWER_LEN_MAX)?;
         let Some((frame, len)) = split else { return Ok(false) };
-        if frame.request <= self.answered || frame.request > self.request {
+        if !self.unanswered.take(frame.request) {
             let what = format!("an answer to no request, request=`{}`", frame.request);
             return Err(Fault::Protocol(what));
         }
@@ -170,7 +172,6 @@ impl Connection {
         if !self.spares.take_answer(frame.request, &answer, &self.state) {
             give_back(&answer, &self.state);
         }
-        self.answered = frame.request;
         self.arrived.take(len);
         Ok(true)
     }

@@ -38,6 +38,7 @@ mod session;
 mod spares;
 mod store;
 mod sync;
+mod unanswered;
 
 pub use acquire::AcquireOutcome;
 pub use error::LaneError;

@@ -160,11 +160,6 @@ impl Spares {
         true
     }
 
-    /// Whether the answer to a question is to come.
-    pub(super) const fn is_awaited(&self) -> bool {
-        self.asked.is_some()
-    }
-
     /// Takes the answer to a question. Returns false if it is that of another request.
     pub(super) fn take_answer(
         &mut self,
