@@ -123,6 +123,23 @@ def _put(size: int) -> Callable[[Side], float]:
     return run
 
 
+def _post(size: int) -> Callable[[Side], float]:
+    """Posts, and the flush behind them."""
+    data = [os.urandom(size) for _ in range(PUT_CALLS)]
+    keys = [f"org/model@1@0@post{size:x}{number:08x}" for number in range(PUT_CALLS)]
+
+    def run(side: Side) -> float:
+        side.connector.batched_remove(keys)
+        post = side.connector.post
+        started = time.perf_counter()
+        for key, bytes_ in zip(keys, data, strict=True):
+            post(key, bytes_)
+        assert side.connector.flush_posts() == []
+        return (time.perf_counter() - started) / PUT_CALLS
+
+    return run
+
+
 def _rows() -> list[Row]:
     large = 256 * KIB
     large_calls = OBJECTS[large]
@@ -135,6 +152,8 @@ def _rows() -> list[Row]:
         Row("get_into 256 KiB", large, large_calls, "", _get_into(large, large_calls)),
         Row("put 1 KiB", 0, PUT_CALLS, "", _put(KIB)),
         Row("put 256 KiB", large, PUT_CALLS, "", _put(large)),
+        Row("post 1 KiB", 0, PUT_CALLS, "", _post(KIB)),
+        Row("post 256 KiB", large, PUT_CALLS, "", _post(large)),
     ]
 
 

@@ -180,6 +180,19 @@ class Connector:
     def put(self, key: str, data: ReadableBuffer) -> bool:
         """Stores an object. False if the key had one, which stays as it is."""
 
+    def post(self, key: str, data: ReadableBuffer) -> None:
+        """Stores an object, and returns when its bytes are copied: `flush_posts` tells the outcome.
+
+        Small objects are posted over the fast lane, a bounded number at a time; all others are
+        stored as by `put`. The object is visible after the next flush, and most often at once.
+        """
+
+    def flush_posts(self) -> builtins.list[tuple[str, KvleaseError]]:
+        """Waits for what was posted. Key and error of each post that failed since the last flush.
+
+        They come in the order of the posts. `close` flushes as well, and logs what failed.
+        """
+
     def batched_put(
         self, keys: Sequence[str], data: Sequence[ReadableBuffer]
     ) -> builtins.list[_Flag]:

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kvlease_client::{Error, ExternalBuffer, ExternalBytes, PutBody};
+use kvlease_client::{Error, ExternalBuffer, ExternalBytes, PostReport, PutBody};
 use kvlease_sys::{KeepAlive, OfProcess};
 use pyo3::{
     IntoPyObjectExt,
@@ -19,7 +19,7 @@ use crate::{
     process::here,
     results::{is_stored, list_of},
     settings::ConnectorSettings,
-    shared::Shared,
+    shared::{Shared, say_failed_posts},
     view::View,
 };
 
@@ -47,6 +47,31 @@ impl Connector {
         let put = shared.connector.put(&key, PutBody::external(data));
         let stored = shared.wait_external(py, &owners, put)?;
         stored.map(is_stored).map_err(|error| to_python(&error))
+    }
+
+    /// Stores an object, and returns when its bytes are copied: `flush_posts` tells the outcome.
+    fn post(&self, py: Python<'_>, key: &str, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let shared = self.open()?;
+        let data = arguments::bytes(data, key)?;
+        let key = arguments::key(key)?;
+        let (owners, len) = ([data.keep_alive()], data.len());
+        let post = shared.posts.post(&key, PutBody::external(data));
+        let posted = shared.wait_external_spinning(py, &owners, len, post)?;
+        posted.map_err(|error| to_python(&error))
+    }
+
+    /// Waits for what was posted. Key and error of each post that failed since the last flush.
+    fn flush_posts(&self, py: Python<'_>) -> PyResult<Vec<(String, Py<PyAny>)>> {
+        let shared = here(&self.shared)?;
+        let PostReport { errors, more_errors, .. } =
+            shared.wait_spinning(py, shared.posts.flush())?;
+        if more_errors > 0 {
+            say_failed_posts(py, more_errors, errors.last());
+        }
+        let failed = errors.into_iter();
+        let failed =
+            failed.map(|(key, error)| Ok((key.to_string(), to_python(&error).into_py_any(py)?)));
+        failed.collect()
     }
 
     /// Stores objects.
@@ -273,7 +298,9 @@ impl Connector {
     /// Later calls raise `ClosedError`; a second close does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let shared = here(&self.shared)?;
-        shared.wait(py, shared.close())
+        shared.wait(py, shared.close())?;
+        shared.say_untold(py);
+        Ok(())
     }
 
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {

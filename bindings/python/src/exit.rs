@@ -58,11 +58,13 @@ pub(crate) fn close_all(py: Python<'_>) -> PyResult<()> {
     py.detach(|| {
         runtime.block_on(async {
             let mut closing = JoinSet::new();
-            for connector in open {
+            for connector in &open {
+                let connector = Arc::clone(connector);
                 closing.spawn(async move { connector.close().await });
             }
             while closing.join_next().await.is_some() {}
         });
     });
+    open.iter().for_each(|connector| connector.say_untold(py));
     Ok(())
 }

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use kvlease_client::{AdaptiveSpin, Connector, ConnectorConfig, Notice, Severity};
+use kvlease_client::{
+    AdaptiveSpin, Connector, ConnectorConfig, Error, Key, Notice, PostReport, Posts, Severity,
+};
 use kvlease_sys::KeepAlive;
 use pyo3::prelude::*;
 use tokio::{runtime::Runtime, sync::OnceCell, time};
@@ -28,13 +30,19 @@ const LOGGER: &str = "kvlease";
 /// How often a blocking call looks whether the user has interrupted the program.
 const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 
+/// The longest object whose put is waited for in place: with a longer one the copy takes most of the time.
+const SPIN_LEN_MAX: usize = 256 << 10;
+
 /// One connector of this process, shared by its faces.
 pub(crate) struct Shared {
     pub(crate) connector: Connector,
+    pub(crate) posts: Posts,
     pub(crate) runtime: &'static Runtime,
     spin: AdaptiveSpin,
     closed: AtomicBool,
     closing: OnceCell<()>,
+    /// Outcomes that no `flush_posts` had told of when the connector was closed.
+    untold: Mutex<PostReport>,
     queues: Mutex<Vec<Weak<State>>>,
 }
 
@@ -45,11 +53,13 @@ impl Shared {
         let _entered = runtime.enter();
         let connector = Connector::new(config);
         Ok(Arc::new(Self {
+            posts: connector.posts(),
             connector,
             runtime,
             spin: AdaptiveSpin::default(),
             closed: AtomicBool::new(false),
             closing: OnceCell::new(),
+            untold: Mutex::default(),
             queues: Mutex::default(),
         }))
     }
@@ -60,7 +70,7 @@ impl Shared {
     }
 
     /// Ends the connector's queues, then what it holds at the daemon. A second call waits for the
-    /// first.
+    /// first. [`Self::say_untold`] follows.
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         let close = async || {
@@ -69,6 +79,7 @@ impl Shared {
                 queue.close().await;
             }
             self.connector.close().await;
+            *lock(&self.untold) = self.posts.flush().await;
         };
         self.closing.get_or_init(close).await;
     }
@@ -86,6 +97,15 @@ impl Shared {
             if let Err(error) = log(py, &notice) {
                 error.write_unraisable(py, None);
             }
+        }
+    }
+
+    /// Says that posts failed of which the program did not ask, once the connector was closed.
+    pub(crate) fn say_untold(&self, py: Python<'_>) {
+        let PostReport { errors, more_errors, .. } = std::mem::take(&mut *lock(&self.untold));
+        let count = errors.len() as u64 + more_errors;
+        if count > 0 {
+            say_failed_posts(py, count, errors.last());
         }
     }
 
@@ -120,6 +140,19 @@ impl Shared {
         done.map_or_else(|| self.wait(py, operation), Ok)
     }
 
+    /// The same for a put of external memory of this length, whose answer is waited for in place first if
+    /// the copy leaves time for that.
+    pub(crate) fn wait_external_spinning<T: Send>(
+        &self,
+        py: Python<'_>,
+        owners: &[KeepAlive],
+        len: usize,
+        put: impl Future<Output = T> + Send,
+    ) -> PyResult<T> {
+        let put = giving_back(owners, put);
+        if len <= SPIN_LEN_MAX { self.wait_spinning(py, put) } else { self.wait(py, put) }
+    }
+
     /// The same for an operation on external memory, which is the caller's again when it returns.
     pub(crate) fn wait_external<T: Send>(
         &self,
@@ -127,11 +160,27 @@ impl Shared {
         owners: &[KeepAlive],
         operation: impl Future<Output = T> + Send,
     ) -> PyResult<T> {
-        self.wait(py, async {
-            let result = operation.await;
-            returned(owners).await;
-            result
-        })
+        self.wait(py, giving_back(owners, operation))
+    }
+}
+
+/// Does an operation on external memory, and waits until that is the caller's again.
+async fn giving_back<T>(owners: &[KeepAlive], operation: impl Future<Output = T>) -> T {
+    let result = operation.await;
+    returned(owners).await;
+    result
+}
+
+/// Says that posted puts failed, with the last of them.
+pub(crate) fn say_failed_posts(py: Python<'_>, count: u64, last: Option<&(Key, Error)>) {
+    let last = last.map(|(key, error)| format!(", the last one: {error}, key=`{key}`"));
+    let text = format!(
+        "posted puts failed of which the program was not told: call flush_posts before close, and \
+         more often, puts=`{count}`{}",
+        last.unwrap_or_default()
+    );
+    if let Err(error) = log(py, &Notice { severity: Severity::Warning, text }) {
+        error.write_unraisable(py, None);
     }
 }
 

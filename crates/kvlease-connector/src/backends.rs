@@ -3,10 +3,13 @@
 //! The fast lane is asked first, if it is open. HTTP is asked for everything that the lane leaves
 //! unanswered, as when it breaks on the way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use kvlease_http::{Error, PutBody, PutOutcome};
-use kvlease_lane::Lane;
+use kvlease_http::{Error, PutBody, PutOutcome, PutParts};
+use kvlease_lane::{Lane, LaneError, Post, WeakLane};
 use kvlease_types::Key;
 use tokio::runtime::Handle;
 
@@ -24,6 +27,8 @@ use super::{
 pub(super) struct Backends {
     pub(super) http: HttpBackend,
     lane: LaneManager,
+    /// Lanes that puts were posted over, most often one. Never locked across an await.
+    posting: Mutex<Vec<WeakLane>>,
     terms: Arc<Terms>,
     copier: Arc<Copier>,
 }
@@ -52,6 +57,7 @@ impl Backends {
         Self {
             http: HttpBackend::with_terms(terms),
             lane: LaneManager::default(),
+            posting: Mutex::default(),
             terms: Arc::clone(terms),
             copier: Arc::clone(copier),
         }
@@ -188,6 +194,44 @@ impl Backends {
             answer.unwrap_or_else(|| over_http.next().expect("every put over HTTP is answered"))
         };
         answers.into_iter().map(answered).collect()
+    }
+
+    /// Posts one object over the lane. False if it is to be stored as others are.
+    pub(super) async fn post(
+        &self,
+        key: &Key,
+        parts: PutParts,
+        post: Post<'_>,
+    ) -> Result<bool, Error> {
+        let Some(lane) = self.lane().await else { return Ok(false) };
+        self.note_posting(lane.lane());
+        lane.post(key, &parts, post).await
+    }
+
+    /// Waits for the answers to posted puts over all lanes. Returns whether some did not come in time.
+    pub(super) async fn flush_posted(&self) -> bool {
+        let limit = self.terms.config.client.timeouts.call;
+        let lanes: Vec<_> = self.lock_posting().iter().filter_map(WeakLane::upgrade).collect();
+        let mut timed_out = false;
+        for lane in lanes {
+            let flushed = lane.flush_posted(limit).await;
+            timed_out |= matches!(flushed, Err(LaneError::TimedOut { .. }));
+        }
+        timed_out
+    }
+
+    /// Notes that puts are posted over a lane.
+    fn note_posting(&self, lane: &Lane) {
+        let mut posting = self.lock_posting();
+        if !posting.last().is_some_and(|last| last.is(lane)) {
+            posting.retain(|other| !other.is(lane) && other.upgrade().is_some());
+            posting.push(lane.downgrade());
+        }
+    }
+
+    fn lock_posting(&self) -> MutexGuard<'_, Vec<WeakLane>> {
+        // Nothing in the sections can panic half way.
+        self.posting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes objects; `false` for what was not there, and for a daemon that removes none.

@@ -12,10 +12,14 @@ use kvlease_io::AdaptiveSpin;
 use kvlease_types::Key;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::{ConnectorConfig, ConnectorStats, Destination, OpenObject, View};
+use crate::{ConnectorConfig, ConnectorStats, Destination, OpenObject, PostReport, View};
 
 /// How many threads an own runtime has: they move requests, not objects.
 const RUNTIME_THREADS: usize = 1;
+
+/// The longest object whose put is waited for in place: with a longer one the copy takes most of the time,
+/// and the time for that would be over before the answer comes.
+const SPIN_LEN_MAX: u64 = 256 << 10;
 
 /// The answers of a batch, one for each key in the order of the keys, unless none was asked for.
 pub type Answers<T> = Result<Vec<Result<T, Error>>, Error>;
@@ -85,6 +89,11 @@ impl Connector {
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn put(&self, key: &Key, body: impl Into<PutBody>) -> Result<PutOutcome, Error> {
         self.wait(self.connector.put(key, body))?
+    }
+
+    /// Handle for posted puts.
+    pub fn posts(&self) -> Posts {
+        Posts { posts: self.connector.posts(), connector: self.clone() }
     }
 
     /// Stores many objects.
@@ -256,11 +265,48 @@ impl Connector {
         Ok(answer.unwrap_or_else(|| self.handle.block_on(call)))
     }
 
+    /// The same for the put of a body of this length.
+    fn wait_body<T>(&self, len: Option<u64>, call: impl Future<Output = T>) -> Result<T, Error> {
+        if len.is_some_and(|len| len <= SPIN_LEN_MAX) {
+            self.wait_spinning(call)
+        } else {
+            self.wait(call)
+        }
+    }
+
     fn ensure_own_thread(&self) -> Result<(), Error> {
         if Handle::try_current().is_ok() {
             return Err(Error::InsideRuntime);
         }
         // A forked child has none of the runtime's threads: it would wait for ever.
         self.connector.ensure_own_process()
+    }
+}
+
+/// The calls of a handle for posted puts, each of which returns when it is done.
+#[derive(Debug)]
+pub struct Posts {
+    posts: crate::Posts,
+    connector: Connector,
+}
+
+impl Posts {
+    /// Stores an object, and returns when its bytes are copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`]; those of the asynchronous call.
+    pub fn post(&self, key: &Key, body: impl Into<PutBody>) -> Result<(), Error> {
+        let body = body.into();
+        self.connector.wait_body(body.len(), self.posts.post(key, body))?
+    }
+
+    /// Waits for the outcomes of all puts that were posted before, and tells of all since the last flush.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideRuntime`].
+    pub fn flush(&self) -> Result<PostReport, Error> {
+        self.connector.wait_spinning(self.posts.flush())
     }
 }

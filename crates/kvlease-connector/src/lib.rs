@@ -31,6 +31,7 @@ mod models;
 mod notice;
 mod object;
 mod open;
+mod posts;
 mod put;
 mod releases;
 mod rounds;
@@ -47,6 +48,7 @@ pub use destination::Destination;
 pub use lease_cache::CACHED_LEASES_MAX;
 pub use notice::{Notice, Severity};
 pub use object::OpenObject;
+pub use posts::{POST_ERRORS_MAX, PostReport, Posts};
 pub use view::View;
 
 use std::{
@@ -149,13 +151,15 @@ impl Connector {
         self.inner.backends.http.client.ping().await
     }
 
-    /// Releases the connector's leases, and waits for that, at most as long as a call may take; then
-    /// closes its connections and unmaps the segment. Calls that are under way go on; later ones
-    /// fail.
+    /// Waits for the answers to posted puts, releases the connector's leases and waits for that, each at
+    /// most as long as a call may take; then closes its connections and unmaps the segment. Calls that are
+    /// under way go on; later ones fail, but for a [flush](Posts::flush), which tells of the posted puts.
     pub async fn close(&self) {
         let Inner { terms, backends, cache, closed, .. } = &*self.inner;
         closed.store(true, Ordering::Relaxed);
         drop(cache.take_all());
+        // What did not come in time is told by the flush of its handle.
+        let _ = backends.flush_posted().await;
         // Best effort: what is not released in time ends by its time to live.
         let released = backends.http.released(DRAIN_POLL);
         let _ = tokio::time::timeout(terms.config.client.timeouts.call, released).await;

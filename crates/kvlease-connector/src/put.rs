@@ -41,7 +41,10 @@ impl Connector {
         self.inner.backends.remove(&keys).await
     }
 
-    async fn put_each(&self, objects: &mut [(&Key, PutBody)]) -> Vec<Result<PutOutcome, Error>> {
+    pub(super) async fn put_each(
+        &self,
+        objects: &mut [(&Key, PutBody)],
+    ) -> Vec<Result<PutOutcome, Error>> {
         // A body that was sent does not know its length any more.
         let lens: Vec<_> = objects.iter().map(|(_, body)| body.len()).collect();
         let stored = self.inner.backends.put(objects).await;

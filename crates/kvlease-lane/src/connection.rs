@@ -14,6 +14,7 @@ use super::{
     arrived::Arrived,
     connection_state::ConnectionState,
     error::Fault,
+    posted::{Posted, PostedQueue},
     spares::{Spare, Spares},
     unanswered::Unanswered,
 };
@@ -36,6 +37,8 @@ pub(super) struct Connection {
     torn: bool,
     /// Reservations ahead of need.
     pub(super) spares: Spares,
+    /// Posted puts whose answers are to come.
+    pub(super) posted: PostedQueue,
 }
 
 impl Connection {
@@ -49,6 +52,7 @@ impl Connection {
             unanswered: Unanswered::default(),
             torn: false,
             spares: Spares::default(),
+            posted: PostedQueue::default(),
         })
     }
 
@@ -77,13 +81,75 @@ impl Connection {
         write: impl FnOnce(&mut Vec<u8>, u64),
         read: impl FnMut(Answer<'_>, &Arc<ConnectionState>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        let number = self.send_preparing(write).await?;
+        self.receive(number, read).await
+    }
+
+    /// Sends a request that is the commit of a posted put, and asks for spare reservations where some are
+    /// wanted. No answer is waited for. Returns whether the connection has no other posted put.
+    pub(super) async fn post(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>, u64),
+        posted: impl FnOnce(u64) -> Posted,
+    ) -> Result<bool, Fault> {
+        let number = self.send_preparing(write).await?;
+        Ok(self.posted.push(posted(number)))
+    }
+
+    /// Sends a request, and behind it a question for spare reservations where some are wanted. Returns the
+    /// request's number.
+    async fn send_preparing(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>, u64),
+    ) -> Result<u64, Fault> {
         let number = self.request + 1;
         self.begin();
         write(&mut self.out, number);
         let Self { spares, out, state, .. } = self;
         let asks = spares.write_question(out, number + 1, Instant::now(), state);
         self.send(number + u64::from(asks)).await?;
-        self.receive(number, read).await
+        Ok(number)
+    }
+
+    /// Takes a spare reservation for a posted put of this length. Waits until there is room for one more of
+    /// them, and for spare reservations that are to come or that posted puts may leave over.
+    pub(super) async fn await_spare(&mut self, len: u64) -> Result<Option<Spare>, Fault> {
+        self.take_arrived()?;
+        if self.spares.awaits(len) {
+            self.spares.want_more(len);
+        }
+        let comes = |this: &Self| {
+            this.spares.awaits(len) || this.spares.lacks(len) && !this.posted.is_empty()
+        };
+        while !self.posted.has_room(len) || comes(self) {
+            self.await_passed().await?;
+        }
+        Ok(self.spares.take(len, Instant::now(), &self.state))
+    }
+
+    /// Waits for the answers to all posted puts.
+    pub(super) async fn await_posted(&mut self) -> Result<(), Fault> {
+        while !self.posted.is_empty() {
+            self.await_passed().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one answer that no call waits for, or waits for bytes.
+    async fn await_passed(&mut self) -> Result<(), Fault> {
+        if self.pass()? { Ok(()) } else { self.read().await }
+    }
+
+    /// Waits for bytes.
+    async fn read(&mut self) -> Result<(), Fault> {
+        let room = self.arrived.room(missing(self.arrived.bytes()));
+        match self.stream.read(room).await? {
+            0 => Err(Fault::closed()),
+            len => {
+                self.arrived.add(len);
+                Ok(())
+            }
+        }
     }
 
     /// Takes a spare reservation for an object of this length. What has arrived is looked at; nothing is
@@ -118,11 +184,7 @@ impl Connection {
         loop {
             let split = Frame::split(self.arrived.bytes(), ANSWER_LEN_MAX)?;
             let Some((frame, len)) = split else {
-                let room = self.arrived.room(missing(self.arrived.bytes()));
-                match self.stream.read(room).await? {
-                    0 => return Err(Fault::closed()),
-                    len => self.arrived.add(len),
-                }
+                self.read().await?;
                 continue;
             };
             if frame.request != number {
@@ -159,8 +221,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes the first answer that has arrived, if it is whole, which no call waits for: that about spare
-    /// reservations, or one to a call that was given up.
+    /// Takes the first answer that has arrived, if it is whole, which no call waits for: that to a posted
+    /// put, that about spare reservations, or one to a call that was given up.
     fn pass(&mut self) -> Result<bool, Fault> {
         let split = Frame::split(self.arrived.bytes(), ANSWER_LEN_MAX)?;
         let Some((frame, len)) = split else { return Ok(false) };
@@ -169,8 +231,11 @@ impl Connection {
             return Err(Fault::Protocol(what));
         }
         let answer = Answer::decode(&frame)?;
-        if !self.spares.take_answer(frame.request, &answer, &self.state) {
-            give_back(&answer, &self.state);
+        let Self { spares, posted, state, .. } = self;
+        match posted.take(frame.request) {
+            Some(posted) => posted.settle(&answer, spares, state),
+            None if spares.take_answer(frame.request, &answer, state) => {}
+            None => give_back(&answer, state),
         }
         self.arrived.take(len);
         Ok(true)

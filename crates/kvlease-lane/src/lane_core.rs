@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,6 +19,7 @@ use super::{
     error::{Fault, LaneError},
     handshake::{Greeted, greet},
     pool::{Pool, PooledConnection},
+    posted::Posting,
     reads::Reads,
     session::Session,
 };
@@ -40,6 +41,8 @@ pub(super) struct LaneCore {
     pub(super) reads: Reads,
     /// Use of spare reservations.
     pub(super) spares: SpareUse,
+    /// Connections that have posted puts. Never locked across an await.
+    pub(super) posting: Mutex<Vec<Posting>>,
 }
 
 /// Use of the spare reservations of a lane's connections.

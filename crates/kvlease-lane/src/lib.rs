@@ -2,7 +2,8 @@
 //!
 //! * Many keys go in one frame; the answer names every extent.
 //! * Objects are written into the arena itself: reserved, filled, committed. Small ones are written into
-//!   space that was reserved ahead of need, and committed with one exchange.
+//!   space that was reserved ahead of need, and committed with one exchange, whose answer a caller need
+//!   not wait for.
 //! * The arena and the table of generations come as descriptors: no segment's name is needed, and a
 //!   read is validated without a call, by a generation and a deadline.
 //! * Objects that the daemon's published index names are found and read without a call at all.
@@ -27,7 +28,9 @@ mod lease;
 #[cfg(test)]
 mod models;
 mod open;
+mod outcome;
 mod pool;
+mod posted;
 mod put;
 mod reads;
 mod renewals;
@@ -45,5 +48,7 @@ pub use error::LaneError;
 pub use index::IndexedObject;
 pub use lane_core::LaneCounts;
 pub use lease::LaneLease;
-pub use open::{LANE_CONNECTIONS_MAX, Lane};
-pub use put::{LanePut, Reservation};
+pub use open::{LANE_CONNECTIONS_MAX, Lane, WeakLane};
+pub use outcome::LanePut;
+pub use posted::{Post, PostObserver};
+pub use put::Reservation;

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -33,6 +33,22 @@ pub const LANE_CONNECTIONS_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Lane {
     pub(super) core: Arc<LaneCore>,
+}
+
+/// A lane, if something else keeps it.
+#[derive(Clone, Debug)]
+pub struct WeakLane(Weak<LaneCore>);
+
+impl WeakLane {
+    /// The lane; `None` if it is gone, with its connections.
+    pub fn upgrade(&self) -> Option<Lane> {
+        Some(Lane { core: self.0.upgrade()? })
+    }
+
+    /// Whether it is this lane.
+    pub fn is(&self, lane: &Lane) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&lane.core))
+    }
 }
 
 impl Lane {
@@ -91,8 +107,14 @@ impl Lane {
             index: OnceLock::new(),
             reads: Reads::new(Handle::current()),
             spares: SpareUse::default(),
+            posting: Mutex::default(),
         };
         Ok(Self { core: Arc::new(core) })
+    }
+
+    /// A reference that does not keep the lane.
+    pub fn downgrade(&self) -> WeakLane {
+        WeakLane(Arc::downgrade(&self.core))
     }
 
     /// The socket.

@@ -15,24 +15,11 @@ use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
 use super::{
     Lane, LaneError, connection::Connection, connection_state::ConnectionState, error::Fault,
-    lane_core::LaneCore, session::Session,
+    lane_core::LaneCore, outcome::LanePut, session::Session,
 };
 
 /// How much is copied between two looks at the deadline.
 const PIECE_LEN: usize = 4 << 20;
-
-/// Outcome of a put for one object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LanePut {
-    /// It is stored and visible.
-    Stored,
-    /// Its key has an object already, or one that is being written.
-    Exists,
-    /// The daemon has no room for it, it is too large, or this client may not write.
-    Refused(ReserveStatus),
-    /// Its reservation expired before it was filled and committed: it is not stored.
-    Expired,
-}
 
 /// Extents of the arena to write one object into. Dropping it gives them back, and ends the right to
 /// write there.

@@ -72,6 +72,8 @@ pub(super) struct Spare {
 struct Asked {
     request: u64,
     len: u64,
+    /// How many of this length there were.
+    held: usize,
     /// When it left.
     at: Instant,
 }
@@ -88,16 +90,30 @@ impl Spares {
             return None;
         }
         self.end_idle(now, state);
-        let class = self.use_class(len.next_multiple_of(GRAIN), now, state)?;
+        let class = self.use_class(rounded(len), now, state)?;
         while let Some(spare) = class.spares.pop() {
             if spare.deadline > now + LEFT_MIN {
                 return Some(spare);
             }
             state.give_up(spare.write);
         }
-        let most = SPARES_MAX.min((SPARES_LEN_MAX / class.len) as usize);
-        class.wanted = (2 * class.wanted).clamp(1, most);
+        class.want_more();
         None
+    }
+
+    /// Whether there is none for an object of this length, which was used lately.
+    pub(super) fn lacks(&self, len: u64) -> bool {
+        self.classes.iter().any(|class| class.len == rounded(len) && class.spares.is_empty())
+    }
+
+    /// The same, and some are to come.
+    pub(super) fn awaits(&self, len: u64) -> bool {
+        self.lacks(len) && self.asked.as_ref().is_some_and(|asked| asked.len == rounded(len))
+    }
+
+    /// A put waits for those that are to come: more of them would be of use.
+    pub(super) fn want_more(&mut self, len: u64) {
+        self.class_mut(len).into_iter().for_each(Class::want_more);
     }
 
     /// The spare reservations of a length that is used now; `None` if it was not used lately.
@@ -119,8 +135,7 @@ impl Spares {
 
     /// Puts one back that was not used.
     pub(super) fn put_back(&mut self, len: u64, spare: Spare, state: &ConnectionState) {
-        let len = len.next_multiple_of(GRAIN);
-        match self.classes.iter_mut().find(|class| class.len == len) {
+        match self.class_mut(len) {
             Some(class) => class.spares.push(spare),
             None => state.give_up(spare.write),
         }
@@ -144,7 +159,8 @@ impl Spares {
         if class.spares.len() > class.wanted / 2 {
             return false;
         }
-        let (len, count) = (class.len, class.wanted - class.spares.len());
+        let (len, held) = (class.len, class.spares.len());
+        let count = class.wanted.saturating_sub(held);
         if count == 0 {
             return false;
         }
@@ -156,7 +172,7 @@ impl Spares {
             frame.push(ByteSize::new(len)).expect("fewer are wanted than a frame has room for");
         }
         frame.finish();
-        self.asked = Some(Asked { request, len, at: now });
+        self.asked = Some(Asked { request, len, held, at: now });
         true
     }
 
@@ -173,22 +189,26 @@ impl Spares {
         match answer {
             Answer::Reservations(records) => {
                 let deadline = asked.at.checked_add(records.ttl).unwrap_or(asked.at);
-                let mut is_full = false;
+                let (mut granted, mut is_full, mut is_limited) = (0, false, false);
                 for record in records.clone() {
                     match record {
                         ReservationRecord::Granted { write, extents } => {
+                            granted += 1;
                             let extents = extents.iter().collect();
                             self.put_back(asked.len, Spare { write, extents, deadline }, state);
                         }
-                        ReservationRecord::Refused(status) => {
-                            is_full |= status != ReserveStatus::TooManyReservations;
-                            self.paused = Some(Instant::now() + PAUSE);
+                        ReservationRecord::Refused(ReserveStatus::TooManyReservations) => {
+                            is_limited = true;
                         }
+                        ReservationRecord::Refused(_) => is_full = true,
                     }
                 }
                 if is_full {
                     // What is spare here is missing there.
                     self.give_back(state);
+                    self.paused = Some(Instant::now() + PAUSE);
+                } else if is_limited {
+                    self.limit(asked.len, asked.held + granted);
                 }
             }
             Answer::Error(failure) if failure.code == FailureCode::UnknownKind => {
@@ -197,6 +217,16 @@ impl Spares {
             _ => self.paused = Some(Instant::now() + PAUSE),
         }
         true
+    }
+
+    /// The daemon has a share for spare reservations, and grants no more than these of a length.
+    fn limit(&mut self, len: u64, most: usize) {
+        if most == 0 {
+            self.paused = Some(Instant::now() + PAUSE);
+        }
+        if let Some(class) = self.class_mut(len) {
+            class.wanted = most.max(1);
+        }
     }
 
     /// Gives back those of lengths that were not used lately.
@@ -219,8 +249,25 @@ impl Spares {
         spares.into_iter().flatten().for_each(|spare| state.give_up(spare.write));
     }
 
+    fn class_mut(&mut self, len: u64) -> Option<&mut Class> {
+        self.classes.iter_mut().find(|class| class.len == rounded(len))
+    }
+
     /// Bytes of all of them.
     fn held(&self) -> u64 {
         self.classes.iter().map(|class| class.len * class.spares.len() as u64).sum()
     }
+}
+
+impl Class {
+    /// Doubles how many of them there should be, up to the most.
+    fn want_more(&mut self) {
+        let most = SPARES_MAX.min((SPARES_LEN_MAX / self.len) as usize);
+        self.wanted = (2 * self.wanted).clamp(1, most);
+    }
+}
+
+/// The length of the reservation for an object of this length.
+const fn rounded(len: u64) -> u64 {
+    len.next_multiple_of(GRAIN)
 }

@@ -2,11 +2,11 @@
 //! commit.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering::SeqCst},
-    time::Duration,
+    sync::{Arc, MutexGuard, PoisonError, Weak, atomic::Ordering::SeqCst},
+    time::{Duration, Instant},
 };
 
-use kvlease_api::lane::{Answer, DoneStatus, ReserveStatus, StoreWriter, StoredObject};
+use kvlease_api::lane::{Answer, DoneStatus, StoreWriter, StoredObject};
 use kvlease_types::{ByteSize, Checksum, Key};
 use tokio::time::sleep;
 
@@ -16,6 +16,7 @@ use super::{
     connection_state::ConnectionState,
     error::Fault,
     lane_core::{LaneCore, SpareUse},
+    posted::{Post, Posted, Posting, store_status},
     put::fill,
     spares::{IDLE, SPARE_LEN_MAX, Spare},
 };
@@ -34,17 +35,12 @@ impl Lane {
         parts: &[&[u8]],
         limit: Duration,
     ) -> Result<Option<LanePut>, LaneError> {
-        let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
-        if len == 0 || len > SPARE_LEN_MAX || !self.is_writable() {
-            return Ok(None);
-        }
+        let Some(len) = self.len_to_store(parts) else { return Ok(None) };
         let core = &self.core;
         let store = async |connection: &mut Connection| {
-            let Some(spare) = connection.take_spare(len)? else { return Ok(None) };
-            let mut taken = Taken::new(spare, &connection.state);
-            let (extents, deadline) = (&taken.spare().extents, taken.spare().deadline);
-            let Some(checksum) = fill(&core.session, extents, deadline, parts.iter().copied())
-            else {
+            let spare = connection.take_spare(len)?;
+            let Some(mut taken) = Taken::new(spare, connection) else { return Ok(None) };
+            let Some(checksum) = taken.fill(core, parts) else {
                 return Ok(Some(LanePut::Expired));
             };
             let object = Named { core, key, len, checksum };
@@ -54,6 +50,84 @@ impl Lane {
         let stored = core.call(None, limit, store).await;
         end_idle_later(core);
         stored
+    }
+
+    /// As [`Self::store`], without waiting for the answer, which the observer of the post gets. The parts
+    /// are read before this returns. False, and the observer gets nothing, if there is no space that was
+    /// reserved ahead of need.
+    ///
+    /// The posted puts of a connection, and their bytes, are bounded: one more waits for the first of them.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LaneError`]. Then it is not known whether the object was stored, and the observer gets nothing.
+    pub async fn post(
+        &self,
+        key: &Key,
+        parts: &[&[u8]],
+        post: Post<'_>,
+        limit: Duration,
+    ) -> Result<bool, LaneError> {
+        let Some(len) = self.len_to_store(parts) else { return Ok(false) };
+        let core = &self.core;
+        let send = async |connection: &mut Connection| {
+            let spare = connection.await_spare(len).await?;
+            let Some(taken) = Taken::new(spare, connection) else { return Ok(false) };
+            let Some(checksum) = taken.fill(core, parts) else { return Ok(false) };
+            let object = Named { core, key, len, checksum };
+            let frame = object.frame(taken.spare().write);
+            let posted = |request| Posted::new(request, len, taken.into_sent(), post);
+            if connection.post(frame, posted).await? {
+                core.note_posting(connection.posted.posting(&connection.state));
+            }
+            Ok(true)
+        };
+        let posted = core.call(None, limit, send).await;
+        end_idle_later(core);
+        posted
+    }
+
+    /// Waits for the answers to all puts that were posted before.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LaneError`]; then some answers may not have come.
+    pub async fn flush_posted(&self, limit: Duration) -> Result<(), LaneError> {
+        let deadline = Instant::now().checked_add(limit);
+        let mut flushed = Ok(());
+        for posting in self.core.posting() {
+            let left =
+                deadline.map_or(limit, |until| until.saturating_duration_since(Instant::now()));
+            let wait = async |connection: &mut Connection| connection.await_posted().await;
+            let answered = self.core.call(Some(&posting.of), left, wait).await;
+            flushed = flushed.and(answered);
+        }
+        flushed
+    }
+
+    /// The length of an object, if it may be written into space that was reserved ahead of need.
+    fn len_to_store(&self, parts: &[&[u8]]) -> Option<u64> {
+        let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        (len > 0 && len <= SPARE_LEN_MAX && self.is_writable()).then_some(len)
+    }
+}
+
+impl LaneCore {
+    /// Notes that a connection has posted puts.
+    fn note_posting(&self, posting: Posting) {
+        let mut all = self.lock_posting();
+        all.retain(|other| other.is_pending() && !Arc::ptr_eq(&other.of, &posting.of));
+        all.push(posting);
+    }
+
+    /// The connections that have posted puts.
+    fn posting(&self) -> Vec<Posting> {
+        self.lock_posting().iter().filter(|posting| posting.is_pending()).cloned().collect()
+    }
+
+    fn lock_posting(&self) -> MutexGuard<'_, Vec<Posting>> {
+        // Nothing in the sections can panic half way.
+        self.posting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,25 +142,25 @@ struct Named<'a> {
 impl Named<'_> {
     /// Publishes it, and asks for more spare reservations on the way.
     async fn commit(&self, write: u64, connection: &mut Connection) -> Result<DoneStatus, Fault> {
+        let read = |answer: Answer<'_>, _: &_| {
+            store_status(&answer).ok_or_else(|| Fault::Protocol("no answer to a store".to_owned()))
+        };
+        connection.exchange_preparing(self.frame(write), read).await
+    }
+
+    /// Writer of the frame that publishes it.
+    fn frame(&self, write: u64) -> impl FnOnce(&mut Vec<u8>, u64) {
         let object = StoredObject {
             write,
             checksum: self.checksum,
             len: ByteSize::new(self.len),
             key: self.key.as_str(),
         };
-        let write = |out: &mut Vec<u8>, request| {
+        move |out, request| {
             let mut frame = StoreWriter::begin(out, request, &self.core.bucket);
             frame.push(object).expect("one object fits, and its key was checked when it was made");
             frame.finish();
-        };
-        let read = |answer: Answer<'_>, _: &_| {
-            let status = match answer {
-                Answer::Done(mut statuses) => statuses.next(),
-                _ => None,
-            };
-            status.ok_or_else(|| Fault::Protocol("no answer to a store".to_owned()))
-        };
-        connection.exchange_preparing(write, read).await
+        }
     }
 }
 
@@ -97,8 +171,21 @@ struct Taken {
 }
 
 impl Taken {
-    fn new(spare: Spare, state: &Arc<ConnectionState>) -> Self {
-        Self { spare: Some(spare), state: Arc::clone(state) }
+    /// One of the connection's, if there is one.
+    fn new(spare: Option<Spare>, connection: &Connection) -> Option<Self> {
+        let spare = Some(spare?);
+        Some(Self { spare, state: Arc::clone(&connection.state) })
+    }
+
+    /// Writes the object. `None` if that was not done in time.
+    fn fill(&self, core: &LaneCore, parts: &[&[u8]]) -> Option<Checksum> {
+        let Spare { extents, deadline, .. } = self.spare();
+        fill(&core.session, extents, *deadline, parts.iter().copied())
+    }
+
+    /// The reservation, whose commit was sent.
+    fn into_sent(mut self) -> Spare {
+        self.spare.take().expect("present until it is settled")
     }
 
     fn spare(&self) -> &Spare {
@@ -108,23 +195,11 @@ impl Taken {
     /// The outcome by the daemon's status. What the daemon has left open can be used again.
     fn settle(&mut self, status: DoneStatus, len: u64, connection: &mut Connection) -> LanePut {
         let spare = self.spare.take();
-        let put_back = || {
-            if let Some(spare) = spare {
-                connection.spares.put_back(len, spare, &self.state);
-            }
-        };
-        match status {
-            DoneStatus::Done => LanePut::Stored,
-            DoneStatus::Exists | DoneStatus::BeingWritten => {
-                put_back();
-                LanePut::Exists
-            }
-            DoneStatus::MemoryShort => {
-                put_back();
-                LanePut::Refused(ReserveStatus::MemoryShort)
-            }
-            DoneStatus::Expired | DoneStatus::Unknown => LanePut::Expired,
+        let outcome = LanePut::of_store(status);
+        if let Some(spare) = spare.filter(|_| outcome.keeps_spare()) {
+            connection.spares.put_back(len, spare, &self.state);
         }
+        outcome
     }
 }
 

@@ -45,6 +45,11 @@ impl LaneBackend {
         Self { lane, terms, copier }
     }
 
+    /// The lane.
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
     /// Time limit of a call.
     pub(super) fn limit(&self) -> Duration {
         self.terms.config.client.timeouts.call

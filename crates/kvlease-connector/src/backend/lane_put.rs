@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use kvlease_api::{ErrorCode, lane::ReserveStatus};
 use kvlease_http::{Error, PutBody, PutOutcome, PutParts};
-use kvlease_lane::{LaneError, LanePut, Reservation};
+use kvlease_lane::{LaneError, LanePut, Post, Reservation};
 use kvlease_types::{ByteSize, Checksum, Key};
 use smallvec::SmallVec;
 
@@ -45,6 +45,10 @@ impl Item<'_> {
     fn len(&self) -> ByteSize {
         len_of(&self.parts)
     }
+
+    fn answer(&self, outcome: LanePut) -> Result<PutOutcome, Error> {
+        put_outcome(outcome, self.key, self.len())
+    }
 }
 
 impl LaneBackend {
@@ -72,7 +76,7 @@ impl LaneBackend {
         let count = items.len();
         if let [item] = &items[..] {
             match self.put_one(item).await {
-                Ok(Some(outcome)) => answers[item.place] = Some(put_outcome(outcome, item)),
+                Ok(Some(outcome)) => answers[item.place] = Some(item.answer(outcome)),
                 // It goes the way of a batch.
                 Ok(None) => {}
                 Err(error) => self.fail(&error, &mut answers[..count]),
@@ -116,6 +120,23 @@ impl LaneBackend {
         Ok(stored.filter(|outcome| matches!(outcome, LanePut::Stored | LanePut::Exists)))
     }
 
+    /// Posts one object, if there is space that was reserved ahead of need and the published index does
+    /// not name the key. False if it is to be stored as others are.
+    pub(crate) async fn post(
+        &self,
+        key: &Key,
+        parts: &[Bytes; 2],
+        post: Post<'_>,
+    ) -> Result<bool, Error> {
+        if self.lane.indexed_len(key).is_some() {
+            return Ok(false);
+        }
+        let parts = parts.each_ref().map(AsRef::as_ref);
+        let posted = self.lane.post(key, &parts, post, self.limit()).await;
+        // A lane that broke leaves the object to the next backend, as for a put.
+        posted.or_else(|error| self.failed(&error, "put", 1).pop().unwrap_or(Ok(false)))
+    }
+
     /// Stores objects group by group and answers them in their places. Returns those that got no
     /// reservation; fails if the lane broke.
     async fn put_groups<'k>(
@@ -133,7 +154,7 @@ impl LaneBackend {
                     LanePut::Refused(ReserveStatus::TooManyReservations) => {
                         limited.push(item.clone());
                     }
-                    outcome => answers[item.place] = Some(put_outcome(outcome, item)),
+                    outcome => answers[item.place] = Some(item.answer(outcome)),
                 }
             }
             rest = behind;
@@ -215,7 +236,7 @@ fn len_of(parts: &PutParts) -> ByteSize {
 }
 
 /// The answer that HTTP gives to the same put.
-fn put_outcome(outcome: LanePut, item: &Item<'_>) -> Result<PutOutcome, Error> {
+pub(crate) fn put_outcome(outcome: LanePut, key: &Key, len: ByteSize) -> Result<PutOutcome, Error> {
     let (code, what) = match outcome {
         LanePut::Stored => return Ok(PutOutcome::Stored),
         LanePut::Exists => return Ok(PutOutcome::Exists),
@@ -232,6 +253,6 @@ fn put_outcome(outcome: LanePut, item: &Item<'_>) -> Result<PutOutcome, Error> {
         ),
         LanePut::Refused(_) => (ErrorCode::Unavailable, "the daemon is at a limit"),
     };
-    let message = format!("{what}, key=`{}` len=`{}`", item.key, item.len());
+    let message = format!("{what}, key=`{key}` len=`{len}`");
     Err(Error::Refused { operation: "put", status: code.status(), code: Some(code), message })
 }

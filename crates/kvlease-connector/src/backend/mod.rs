@@ -14,3 +14,4 @@ pub use api::{Answers, Backend, LeaseGuard, PartialAnswers};
 pub use http::{HttpBackend, HttpLease};
 pub use index::UnleasedObject;
 pub use lane::LaneBackend;
+pub(crate) use lane_put::put_outcome;

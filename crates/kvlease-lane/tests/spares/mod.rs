@@ -1,5 +1,7 @@
 //! Reservations ahead of need: how many exchanges a put takes, and when they are given back.
 
+mod posted;
+
 use std::{
     io::{Read, Write},
     sync::mpsc::{Receiver, channel},
@@ -15,12 +17,14 @@ use kvlease_types::{ByteSize, Extent, Key, Offset};
 
 use super::{
     open,
-    peer::{LIMIT, Peer, greet},
+    peer::{CAPACITY, LIMIT, Peer, greet},
 };
 
 const LEN: usize = 5_000;
 /// Length of what the daemon gives out, at least.
 const ROUNDED: u64 = 16 << 10;
+/// Number of places for objects in the arena.
+const PLACES: u64 = CAPACITY / ROUNDED;
 
 /// Answers of the daemon to questions for spare reservations.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,22 +34,54 @@ enum Answers {
     RunsOut,
     /// It is of a release before.
     Unknown,
+    /// At most [`SHARE`] are open.
+    Limited,
+    /// The daemon closes the connection when it is to store an object.
+    Closes,
+}
+
+/// Spare reservations that a limited daemon has for its client.
+const SHARE: u64 = 3;
+
+/// Reservations of the daemon.
+#[derive(Default)]
+struct Reserved {
+    /// Number of the last one.
+    last: u64,
+    /// Number of open spare reservations.
+    spares: u64,
 }
 
 /// Peer that grants what it is asked for, and tells of each request.
 fn daemon(answers: Answers, stores: DoneStatus) -> (Peer, Receiver<String>) {
+    daemon_that_waits(answers, stores, channel().1)
+}
+
+/// The same, which waits for `go` before it answers a request to store a held object.
+fn daemon_that_waits(
+    answers: Answers,
+    stores: DoneStatus,
+    go: Receiver<()>,
+) -> (Peer, Receiver<String>) {
     let (tell, told) = channel();
     let peer = Peer::serving(move |stream| {
         greet(&stream, &Generations::create(8).unwrap());
-        let (mut reserved, mut arrived) = (0, Vec::new());
+        let (mut reserved, mut arrived) = (Reserved::default(), Vec::new());
         let mut bytes = vec![0; FRAME_LEN_MAX];
         // As the daemon does: what arrived together is answered together.
         while let Ok(len @ 1..) = (&stream).read(&mut bytes) {
             arrived.extend(&bytes[..len]);
             let mut out = Vec::new();
             while let Some((frame, len)) = Frame::split(&arrived, FRAME_LEN_MAX).unwrap() {
+                let request = answer(&frame, (answers, stores), &mut reserved, &mut out);
+                if answers == Answers::Closes && request.starts_with("store") {
+                    return;
+                }
+                if request.starts_with("store held") {
+                    go.recv_timeout(LIMIT).unwrap();
+                }
                 // The test may have ended by now.
-                let _ = tell.send(answer(&frame, (answers, stores), &mut reserved, &mut out));
+                let _ = tell.send(request);
                 arrived.drain(..len);
             }
             let _ = (&stream).write_all(&out);
@@ -58,13 +94,15 @@ fn daemon(answers: Answers, stores: DoneStatus) -> (Peer, Receiver<String>) {
 fn answer(
     frame: &Frame<'_>,
     (answers, stores): (Answers, DoneStatus),
-    reserved: &mut u64,
+    Reserved { last, spares }: &mut Reserved,
     out: &mut Vec<u8>,
 ) -> String {
-    let is_first = *reserved <= 2;
+    let is_first = *last <= 2;
     let mut granted = |answer: &mut ReservationsWriter<'_>, len: ByteSize| {
-        *reserved += 1;
-        answer.granted(*reserved, &[Extent::new(Offset::new(*reserved * ROUNDED), len)]);
+        *last += 1;
+        // The arena has room for some of them: nothing is read.
+        let at = Offset::new(*last % PLACES * ROUNDED);
+        answer.granted(*last, &[Extent::new(at, len)]);
     };
     match Request::decode(frame).unwrap() {
         Request::Reserve(reserve) => {
@@ -87,9 +125,15 @@ fn answer(
             let mut answer = ReservationsWriter::begin(out, frame.request, LIMIT);
             for len in lengths {
                 assert_eq!(len.bytes() % 4_096, 0);
-                match answers == Answers::RunsOut && !is_first {
-                    true => answer.refused(ReserveStatus::NoSpace),
-                    false => granted(&mut answer, len),
+                match answers {
+                    Answers::RunsOut if !is_first => answer.refused(ReserveStatus::NoSpace),
+                    Answers::Limited if *spares >= SHARE => {
+                        answer.refused(ReserveStatus::TooManyReservations);
+                    }
+                    _ => {
+                        *spares += 1;
+                        granted(&mut answer, len);
+                    }
                 }
             }
             answer.finish();
@@ -98,7 +142,9 @@ fn answer(
         Request::Store(mut store) => {
             let object = store.objects.next().unwrap();
             assert_eq!(store.bucket, "b");
-            write_done(out, frame.request, &[stores]);
+            let status = if object.key.starts_with("late") { DoneStatus::Expired } else { stores };
+            *spares -= u64::from(!matches!(status, DoneStatus::Exists));
+            write_done(out, frame.request, &[status]);
             format!("store {} {}", object.key, object.write)
         }
         Request::Abort { ids, silent: true } => format!("abort {:?}", ids.collect::<Vec<_>>()),

@@ -82,6 +82,7 @@ fn lane(lane: &Value) {
         let ratios = ["get_ratio", "index_get_ratio", "first_get_ratio", "put_ratio"];
         let rates = ["memcpy_gb_per_s", "get_gb_per_s", "put_gb_per_s", "view_us_per_key"];
         ratios.into_iter().chain(rates).for_each(|figure| positive(row, figure));
+        assert_eq!(row["post_ratio"].is_number(), row["batch"] == 1, "{row}");
     }
 }
 

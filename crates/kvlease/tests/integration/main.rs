@@ -12,6 +12,7 @@ mod hostile_start;
 mod huge_pages;
 mod index;
 mod larger_batch;
+mod posts;
 mod program;
 mod restart;
 mod scale;

@@ -1,11 +1,20 @@
 //! One client of the fast lane on one thread, which waits for its answers where it asked.
 
-use std::{io, path::Path, pin::pin, time::Duration};
+use std::{
+    io,
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use kvlease_client::{
     AdaptiveSpin, BucketName, ByteSize, ClientConfig, Connector, ConnectorConfig, Key,
     SocketChoice, TrustedUsers, View,
-    lane::{AcquireOutcome, Lane, LaneLease, LanePut},
+    lane::{AcquireOutcome, Lane, LaneLease, LanePut, Post, PostObserver},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -188,6 +197,26 @@ impl LaneClient {
         Ok(())
     }
 
+    /// Stores one object without waiting for the answer, where there is space that was reserved ahead of
+    /// need.
+    pub(super) fn post(&self, key: &Key, bytes: &[u8], posts: &LanePosts) -> io::Result<()> {
+        let post = Post { observer: &posts.observer, number: 0 };
+        let posted = self.wait(self.lane.post(key, &[bytes], post, CALL_MAX));
+        match posted.map_err(io::Error::other)? {
+            true => Ok(()),
+            false => self.put(std::slice::from_ref(key), bytes.len(), |_| bytes),
+        }
+    }
+
+    /// Waits for the answers to posted puts, all of which have to be stored.
+    pub(super) fn flush(&self, posts: &LanePosts) -> io::Result<()> {
+        self.wait(self.lane.flush_posted(CALL_MAX)).map_err(io::Error::other)?;
+        match posts.failures.0.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            failures => Err(io::Error::other(format!("posts failed, posts=`{failures}`"))),
+        }
+    }
+
     /// Removes objects, whether they are there or not.
     pub(in super::super) fn remove(&self, keys: &[Key]) -> io::Result<()> {
         let removed = self.wait(self.lane.remove(keys, CALL_MAX));
@@ -220,4 +249,30 @@ async fn open(socket: &Path, bucket: BucketName) -> Result<Lane, kvlease_client:
 
 fn not_stored(outcome: &LanePut) -> io::Error {
     io::Error::other(format!("an object was not stored, outcome=`{outcome:?}`"))
+}
+
+/// Outcomes of posted puts.
+#[derive(Debug)]
+pub(super) struct LanePosts {
+    failures: Arc<Failures>,
+    observer: Arc<dyn PostObserver>,
+}
+
+/// Number of those that stored nothing.
+#[derive(Debug, Default)]
+struct Failures(AtomicUsize);
+
+impl Default for LanePosts {
+    fn default() -> Self {
+        let failures = Arc::<Failures>::default();
+        Self { observer: Arc::clone(&failures) as Arc<dyn PostObserver>, failures }
+    }
+}
+
+impl PostObserver for Failures {
+    fn settle(&self, _number: u64, outcome: Option<LanePut>) {
+        if outcome != Some(LanePut::Stored) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }

@@ -58,6 +58,8 @@ pub(in super::super) struct LaneTransferRow {
     pub(in super::super) put_gb_per_s: f64,
     /// Put by memcpy of the same round.
     pub(in super::super) put_ratio: f64,
+    /// The same without waiting for the answers, with a wait for all at the end; absent for batches.
+    pub(in super::super) post_ratio: Option<f64>,
     /// Processor time of daemon and client for puts; absent if the daemon's process is not known.
     pub(in super::super) put_cpu_ms_per_gb: Option<f64>,
     /// An object as a view, and its end.
@@ -109,13 +111,13 @@ impl LaneReport {
 
     fn write_transfers(&self, text: &mut String) {
         text.push_str(
-            "    size batch   memcpy      get    ratio  by index  1st read      put    ratio  CPU of both      view\n\
-            \x20                  GB/s     GB/s              ratio  by later     GB/s             ms/GB put  us a key\n",
+            "    size batch   memcpy      get    ratio  by index  1st read      put    ratio  posted  CPU of both      view\n\
+            \x20                  GB/s     GB/s              ratio  by later     GB/s            ratio    ms/GB put  us a key\n",
         );
         for row in &self.transfers {
             let _ = writeln!(
                 text,
-                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>9.2} {:>8.2} {:>8.2} {:>12} {:>9.2}",
+                "{:>8} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>9.2} {:>9.2} {:>8.2} {:>8.2} {:>7} {:>12} {:>9.2}",
                 human_size(ByteSize::new(row.size)),
                 row.batch,
                 row.memcpy_gb_per_s,
@@ -125,6 +127,7 @@ impl LaneReport {
                 row.first_get_ratio,
                 row.put_gb_per_s,
                 row.put_ratio,
+                optional(row.post_ratio, 2),
                 optional(row.put_cpu_ms_per_gb, 0),
                 row.view_us_per_key,
             );

@@ -18,7 +18,7 @@ use super::{
         session::Session,
         wire::failed,
     },
-    client::LaneClient,
+    client::{LaneClient, LanePosts},
     report::LaneTransferRow,
 };
 use crate::failure::Failure;
@@ -28,6 +28,8 @@ struct Round {
     memcpy: f64,
     put: f64,
     put_cpu: Option<f64>,
+    /// Put without waiting for the answers, one by one.
+    post: Option<f64>,
     get: f64,
     /// Get by the published index, without a lease.
     read: f64,
@@ -88,12 +90,19 @@ impl Work<'_> {
         let put_cpu = before.zip(self.cpu()).map(|(before, after)| {
             after.saturating_sub(before).as_secs_f64() * 1e3 / (bytes as f64 / 1e9)
         });
+        let post = match self.cell.batch {
+            1 => {
+                self.client.remove(self.keys)?;
+                Some(gb_per_s(bytes, timed(|| self.post())?))
+            }
+            _ => None,
+        };
         let get = gb_per_s(bytes, timed(|| self.get(target))?);
         let read = gb_per_s(bytes, timed(|| self.read(self.client, target))?);
         let first_read = gb_per_s(bytes, timed(|| self.read(self.newcomer, target))?);
         let viewed = timed(|| self.view())?;
         let view_us = viewed.as_secs_f64() * 1e6 / self.cell.objects as f64;
-        Ok(Round { memcpy, put, put_cpu, get, read, first_read, view_us })
+        Ok(Round { memcpy, put, put_cpu, post, get, read, first_read, view_us })
     }
 
     fn memcpy(&self, target: &mut Target<'_>) -> Duration {
@@ -112,6 +121,14 @@ impl Work<'_> {
             number += batch.len();
         }
         Ok(())
+    }
+
+    fn post(&self) -> io::Result<()> {
+        let (len, posts) = (self.len(), LanePosts::default());
+        for (number, key) in self.numbers.clone().zip(self.keys) {
+            self.client.post(key, self.source.object(0, number, len), &posts)?;
+        }
+        self.client.flush(&posts)
     }
 
     fn get(&self, target: &mut Target<'_>) -> io::Result<()> {
@@ -168,6 +185,7 @@ fn summarize(cell: LaneCell, rounds: &[Round]) -> LaneTransferRow {
         first_get_ratio: all(&|round| round.first_read / round.read),
         put_gb_per_s: all(&|round| round.put),
         put_ratio: all(&|round| round.put / round.memcpy),
+        post_ratio: of(&|round| round.post.map(|post| post / round.memcpy)),
         put_cpu_ms_per_gb: of(&|round| round.put_cpu),
         view_us_per_key: all(&|round| round.view_us),
     }
