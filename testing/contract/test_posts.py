@@ -76,3 +76,22 @@ def test_no_error_of_a_posted_put_is_lost(daemon, connector_to, caplog):
     assert writer.flush_posts() == []
     with pytest.raises(ClosedError):
         writer.post("k", b"closed")
+
+
+@pytest.mark.parametrize("index", ("auto", "none"))
+def test_new_bytes_have_the_object_whatever_its_length(daemon, connector_to, index):
+    connector = connector_to(daemon, index=index)
+    sizes = (0, 1, KIB, 256 * KIB, 3 * MIB)
+    contents = [payload(size, "new bytes", size) for size in sizes]
+    for size, content in zip(sizes, contents, strict=True):
+        connector.put(f"of {size}", content)
+    keys = [f"of {size}" for size in sizes]
+    for key, content in zip(keys, contents, strict=True):
+        read = connector.get(key)
+        assert type(read) is bytes
+        assert (read, hash(read)) == (content, hash(content))
+    assert connector.batched_get([*keys, "absent"]) == [*contents, None]
+    assert connector.get("absent") is None
+    # An object that has another length by now.
+    assert connector.remove("of 1024") and connector.put("of 1024", b"shorter")
+    assert connector.get("of 1024") == b"shorter"

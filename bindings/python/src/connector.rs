@@ -17,6 +17,7 @@ use crate::{
     exit,
     memory::{Memory, Regions},
     process::here,
+    read_memory::Prepared,
     results::{is_stored, list_of},
     settings::ConnectorSettings,
     shared::{Shared, say_failed_posts},
@@ -94,17 +95,21 @@ impl Connector {
     fn get<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let shared = self.open()?;
         let key = arguments::key(key)?;
-        let found = shared.wait_spinning(py, shared.connector.get(&key))?;
-        let found = found.map_err(|error| to_python(&error))?;
-        Ok(found.map(|bytes| PyBytes::new(py, &bytes)))
+        let prepared = Prepared::new(py, &shared.connector, &key)?;
+        let read = shared.connector.get_with(&key, |len| prepared.of_len(len));
+        let found = shared.wait_spinning(py, read)?.map_err(|error| to_python(&error))?;
+        Ok(found.map(|memory| memory.into_bytes(py)))
     }
 
     /// Reads objects.
     fn batched_get(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<Py<PyList>> {
         let shared = self.open()?;
         let keys = arguments::keys(&keys)?;
-        let found = shared.wait(py, shared.connector.batched_get(&keys))?;
-        list_of(py, found, |found| found.map(|bytes| PyBytes::new(py, &bytes)).into_py_any(py))
+        let prepare = |key| Prepared::new(py, &shared.connector, key);
+        let prepared: Vec<Prepared> = keys.iter().map(prepare).collect::<PyResult<_>>()?;
+        let memories = prepared.into_iter().map(|prepared| move |len| prepared.of_len(len));
+        let found = shared.wait(py, shared.connector.batched_get_with(&keys, memories))?;
+        list_of(py, found, |found| found.map(|memory| memory.into_bytes(py)).into_py_any(py))
     }
 
     /// Reads an object into a buffer of its length. False on a miss.
@@ -223,9 +228,15 @@ impl Connector {
     /// Counts the objects before the first that is missing.
     fn lookup_prefix(&self, py: Python<'_>, keys: Vec<PyBackedStr>) -> PyResult<usize> {
         let shared = self.open()?;
-        let keys = arguments::keys(&keys)?;
-        let count = shared.wait(py, shared.connector.lookup_prefix(&keys))?;
-        count.map_err(|error| to_python(&error))
+        // Names of the index need not be copied to be found.
+        let names = keys.iter().map(|key| &**key);
+        let indexed = py.detach(|| shared.connector.indexed_prefix(names));
+        let rest = arguments::keys(&keys[indexed..])?;
+        if rest.is_empty() {
+            return Ok(indexed);
+        }
+        let count = shared.wait(py, shared.connector.lookup_prefix(&rest))?;
+        count.map(|count| indexed + count).map_err(|error| to_python(&error))
     }
 
     /// The keys of all objects that start so, where the daemon can tell.

@@ -15,6 +15,7 @@ mod external;
 mod memory;
 mod object;
 mod process;
+mod read_memory;
 mod queue;
 mod results;
 mod settings;

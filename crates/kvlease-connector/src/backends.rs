@@ -10,7 +10,7 @@ use std::{
 
 use kvlease_http::{Error, PutBody, PutOutcome, PutParts};
 use kvlease_lane::{Lane, LaneError, Post, WeakLane};
-use kvlease_types::Key;
+use kvlease_types::{ByteSize, Key};
 use tokio::runtime::Handle;
 
 use super::{
@@ -114,9 +114,23 @@ impl Backends {
 
     /// Whether the index names an object that a look-up counts. No call is made: `false` says nothing.
     pub(super) fn finds_in_index(&self, key: &Key) -> bool {
-        let found = self.indexed_lane().is_some_and(|lane| self.is_indexed(&lane, key));
+        let found = self.indexed_len(key).is_some();
         self.terms.counters.index_hits.add(u64::from(found));
         found
+    }
+
+    /// Length of an object that a look-up counts, if the index names it.
+    pub(super) fn indexed_len(&self, key: &Key) -> Option<ByteSize> {
+        let len = self.indexed_lane()?.indexed_len(key.as_str())?;
+        self.terms.is_within(len).then_some(len)
+    }
+
+    /// How many of the keys the index names, as objects that a look-up counts, before the first other one.
+    pub(super) fn count_indexed<'k>(&self, keys: impl Iterator<Item = &'k str>) -> usize {
+        let indexed = |lane: Lane| keys.take_while(|key| self.is_indexed(&lane, key)).count();
+        let indexed = self.indexed_lane().map_or(0, indexed);
+        self.terms.counters.index_hits.add(indexed as u64);
+        indexed
     }
 
     /// Reports objects that the index names as used.
@@ -129,7 +143,7 @@ impl Backends {
     pub(super) async fn exists(&self, keys: &[&Key]) -> Answers<bool> {
         let Some(lane) = self.indexed_lane() else { return self.ask_exists(keys).await };
         let mut found: Answers<bool> = Vec::with_capacity(keys.len());
-        found.extend(keys.iter().map(|key| Ok(self.is_indexed(&lane, key))));
+        found.extend(keys.iter().map(|key| Ok(self.is_indexed(&lane, key.as_str()))));
         let unknown = |place: &usize| matches!(found[*place], Ok(false));
         let unknown: Vec<usize> = (0..keys.len()).filter(unknown).collect();
         self.terms.counters.index_hits.add((keys.len() - unknown.len()) as u64);
@@ -144,10 +158,7 @@ impl Backends {
 
     /// How many objects exist before the first one that does not, without counting.
     pub(super) async fn count_prefix(&self, keys: &[Key]) -> Result<usize, Error> {
-        let indexed = self
-            .indexed_lane()
-            .map_or(0, |lane| keys.iter().take_while(|key| self.is_indexed(&lane, key)).count());
-        self.terms.counters.index_hits.add(indexed as u64);
+        let indexed = self.count_indexed(keys.iter().map(Key::as_str));
         let rest = &keys[indexed..];
         if rest.is_empty() {
             return Ok(indexed);
@@ -171,7 +182,7 @@ impl Backends {
     }
 
     /// Whether the index names an object that a look-up counts.
-    fn is_indexed(&self, lane: &Lane, key: &Key) -> bool {
+    fn is_indexed(&self, lane: &Lane, key: &str) -> bool {
         lane.indexed_len(key).is_some_and(|len| self.terms.is_within(len))
     }
 

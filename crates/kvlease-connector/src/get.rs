@@ -1,9 +1,7 @@
 //! Reads.
 
-use std::iter::repeat;
-
 use kvlease_http::Error;
-use kvlease_sys::ExternalBuffer;
+use kvlease_sys::{ExternalBuffer, ExternalVec};
 use kvlease_types::{ByteSize, Key};
 
 use super::{
@@ -21,16 +19,41 @@ impl Connector {
     ///
     /// Those of [`OpenObject::read_rest`]; [`Error::Closed`].
     pub async fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.get_with(key, of_vec).await?.map(take_back))
+    }
+
+    /// Reads an object into memory that `memory` makes for its length. Returns what was made beside the
+    /// buffer, with the object in it; `None` on a miss. The buffer is gone by then.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::get`].
+    pub async fn get_with<M>(
+        &self,
+        key: &Key,
+        memory: impl FnOnce(usize) -> (ExternalBuffer, M),
+    ) -> Result<Option<M>, Error> {
         self.ensure_open()?;
-        read_whole(self.open_one(key, 0, Hold::Unleased, Next::ReadNow).await).await
+        read_whole(self.open_one(key, 0, Hold::Unleased, Next::ReadNow).await, memory).await
     }
 
     /// Reads many objects.
     pub async fn batched_get(&self, keys: &[Key]) -> Vec<Result<Option<Vec<u8>>, Error>> {
+        let read = self.batched_get_with(keys, keys.iter().map(|_| of_vec)).await;
+        read.into_iter().map(|read| Ok(read?.map(take_back))).collect()
+    }
+
+    /// Reads many objects, each into memory that its item of `memories` makes for its length, as
+    /// [`Self::get_with`].
+    pub async fn batched_get_with<M, F: FnOnce(usize) -> (ExternalBuffer, M)>(
+        &self,
+        keys: &[Key],
+        memories: impl Iterator<Item = F>,
+    ) -> Vec<Result<Option<M>, Error>> {
         if let Some(refused) = self.refused(keys.len()) {
             return refused;
         }
-        self.read_each(keys, repeat(()), |opened, ()| read_whole(opened)).await
+        self.read_each(keys, memories, read_whole).await
     }
 
     /// Reads an object into a buffer, or several, of exactly its length. `false` on a miss.
@@ -124,14 +147,24 @@ impl Connector {
 }
 
 /// Reads an open object into memory of its own.
-async fn read_whole(opened: Opened) -> Result<Option<Vec<u8>>, Error> {
+async fn read_whole<M>(
+    opened: Opened,
+    memory: impl FnOnce(usize) -> (ExternalBuffer, M),
+) -> Result<Option<M>, Error> {
     let Some(object) = opened? else { return Ok(None) };
     // The length was checked against the segment, or is that of a stream of this length.
-    let (buffer, memory) = ExternalBuffer::of_vec(vec![0; object.len().bytes() as usize]);
-    if !object.read_while_there(buffer.into()).await? {
-        return Ok(None);
-    }
-    Ok(Some(memory.take_back().expect("a read that is over has given its buffer up")))
+    let (buffer, memory) = memory(object.len().bytes() as usize);
+    Ok(object.read_while_there(buffer.into()).await?.then_some(memory))
+}
+
+/// A vector of this length.
+fn of_vec(len: usize) -> (ExternalBuffer, ExternalVec) {
+    ExternalBuffer::of_vec(vec![0; len])
+}
+
+/// The vector that an object was read into.
+fn take_back(memory: ExternalVec) -> Vec<u8> {
+    memory.take_back().expect("a read that is over has given its buffer up")
 }
 
 /// Reads an open object into memory of exactly its length.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use kvlease_http::Error;
-use kvlease_types::Key;
+use kvlease_types::{ByteSize, Key};
 
 use super::{Connector, backend::Answers, lease_cache::CACHED_LEASES_MAX};
 
@@ -35,6 +35,25 @@ impl Connector {
             self.inner.terms.counters.found(true);
         }
         found
+    }
+
+    /// Length of an object that the daemon's published index names. As of [`Self::is_indexed`], `None` says
+    /// nothing; the object is not counted as found.
+    pub fn indexed_len(&self, key: &Key) -> Option<ByteSize> {
+        self.ensure_open().ok()?;
+        self.inner.backends.indexed_len(key)
+    }
+
+    /// How many of the keys name objects of the daemon's published index, before the first that does not.
+    /// They are counted as found. No call is made: ask for the keys behind them with
+    /// [`Self::lookup_prefix`].
+    pub fn indexed_prefix<'k>(&self, keys: impl Iterator<Item = &'k str>) -> usize {
+        if self.ensure_open().is_err() {
+            return 0;
+        }
+        let count = self.inner.backends.count_indexed(keys);
+        self.inner.terms.counters.hits.add(count as u64);
+        count
     }
 
     /// Tells the daemon, within a moment and without waiting for it, that objects were used: those that

@@ -49,9 +49,9 @@ impl Lane {
     }
 
     /// Length of the object, if the index names it. `None` says nothing: the daemon has to be asked.
-    pub fn indexed_len(&self, key: &Key) -> Option<ByteSize> {
+    pub fn indexed_len(&self, key: &str) -> Option<ByteSize> {
         let index = self.core.index.get()?;
-        let object = index.find(key.as_str())?;
+        let object = index.find(key)?;
         index.is_current().then(|| object.len())
     }
 

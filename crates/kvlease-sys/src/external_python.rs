@@ -3,9 +3,12 @@
 //! The protocol keeps the memory in place until the buffer is released, which needs the
 //! interpreter. A value that is dropped while the interpreter is ending leaks its buffer instead.
 
-use std::{mem::ManuallyDrop, sync::Arc};
+use std::{mem::ManuallyDrop, ptr, sync::Arc};
 
-use pyo3::{PyResult, Python, buffer::PyUntypedBuffer, exceptions::PyBufferError, prelude::*};
+use pyo3::{
+    PyResult, Python, buffer::PyUntypedBuffer, exceptions::PyBufferError, ffi, prelude::*,
+    types::PyBytes,
+};
 
 use crate::{ExternalBuffer, ExternalBytes, KeepAlive};
 
@@ -48,6 +51,59 @@ impl ExternalBuffer {
         let (address, len, keep_alive) = export(object, true)?;
         // SAFETY: the buffer protocol keeps the memory in place while the keep-alive holds the buffer.
         Ok(unsafe { Self::new(address, len, keep_alive) })
+    }
+}
+
+impl ExternalBuffer {
+    /// The bytes of a new Python `bytes` object, with the object, which nothing else has. They have any
+    /// content until they are written to.
+    ///
+    /// # Errors
+    ///
+    /// `MemoryError`.
+    pub fn of_new_bytes(py: Python<'_>, len: usize) -> PyResult<(Self, NewBytes)> {
+        let signed = ffi::Py_ssize_t::try_from(len)?;
+        // SAFETY: the thread is attached to the interpreter. Without a pointer the object is made with
+        // memory for its bytes, which are the caller's to write until others get to know the object.
+        let object = unsafe {
+            let object = ffi::PyBytes_FromStringAndSize(ptr::null(), signed);
+            Bound::from_owned_ptr_or_err(py, object)?
+        };
+        let bytes = object.cast_into::<PyBytes>()?;
+        // SAFETY: it is a `bytes` object.
+        let address = unsafe { ffi::PyBytes_AsString(bytes.as_ptr()) }.cast();
+        let unread = Arc::new(Unread(ManuallyDrop::new(bytes.unbind())));
+        // SAFETY: the keep-alive holds the object, which never moves, and only the buffer and its parts,
+        // which share no byte, reach its memory until the last keep-alive is gone. Memory that comes
+        // from foreign code has some content, whatever it is.
+        let buffer = unsafe { Self::new(address, len, Arc::clone(&unread) as KeepAlive) };
+        Ok((buffer, NewBytes(unread)))
+    }
+}
+
+/// Python `bytes` object whose memory an [`ExternalBuffer`] uses.
+pub struct NewBytes(Arc<Unread>);
+
+impl NewBytes {
+    /// The object with its new content; `None` while the buffer or a part of it lives.
+    pub fn take(self, py: Python<'_>) -> Option<Bound<'_, PyBytes>> {
+        let mut unread = ManuallyDrop::new(Arc::into_inner(self.0)?);
+        // SAFETY: the value is taken once: here, without `drop`.
+        Some(unsafe { ManuallyDrop::take(&mut unread.0) }.into_bound(py))
+    }
+}
+
+/// Object that is dropped on a thread that is attached to the interpreter.
+struct Unread(ManuallyDrop<Py<PyBytes>>);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // SAFETY: the value is taken once, here, and not used afterwards; `take` never comes here.
+        let bytes = unsafe { ManuallyDrop::take(&mut self.0) };
+        let mut bytes = Some(bytes);
+        if Python::try_attach(|_| drop(bytes.take())).is_none() {
+            std::mem::forget(bytes);
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub use descriptor::reopen;
 pub use digest::Digest;
 pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
 pub use external_memory::{ExternalMemory, RegionError};
+#[cfg(feature = "python")]
+pub use external_python::NewBytes;
 pub use fingerprint::{Fingerprint, FingerprintKey, KeyFingerprints};
 pub use generations::GenerationTable;
 pub use heap::trim_heap;

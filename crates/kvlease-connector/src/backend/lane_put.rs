@@ -112,7 +112,7 @@ impl LaneBackend {
     /// Stores one object without an exchange if the published index names it, and with one if there is
     /// space that was reserved ahead of need. `None` if there is none.
     async fn put_one(&self, item: &Item<'_>) -> Result<Option<LanePut>, LaneError> {
-        if self.lane.indexed_len(item.key).is_some() {
+        if self.lane.indexed_len(item.key.as_str()).is_some() {
             return Ok(Some(LanePut::Exists));
         }
         let parts: SmallVec<[&[u8]; 2]> = item.parts.iter().map(AsRef::as_ref).collect();
@@ -125,13 +125,13 @@ impl LaneBackend {
     pub(crate) async fn post(
         &self,
         key: &Key,
-        parts: &[Bytes; 2],
+        parts: &PutParts,
         post: Post<'_>,
     ) -> Result<bool, Error> {
-        if self.lane.indexed_len(key).is_some() {
+        if self.lane.indexed_len(key.as_str()).is_some() {
             return Ok(false);
         }
-        let parts = parts.each_ref().map(AsRef::as_ref);
+        let parts: SmallVec<[&[u8]; 2]> = parts.iter().map(AsRef::as_ref).collect();
         let posted = self.lane.post(key, &parts, post, self.limit()).await;
         // A lane that broke leaves the object to the next backend, as for a put.
         posted.or_else(|error| self.failed(&error, "put", 1).pop().unwrap_or(Ok(false)))
