@@ -44,9 +44,9 @@ impl Connector {
         let shared = self.open()?;
         let data = arguments::bytes(data, key)?;
         let key = arguments::key(key)?;
-        let owners = [data.keep_alive()];
+        let (owners, len) = ([data.keep_alive()], data.len());
         let put = shared.connector.put(&key, PutBody::external(data));
-        let stored = shared.wait_external(py, &owners, put)?;
+        let stored = shared.wait_external_spinning(py, &owners, len, put)?;
         stored.map(is_stored).map_err(|error| to_python(&error))
     }
 

@@ -88,7 +88,8 @@ impl Connector {
     ///
     /// [`Error::InsideRuntime`]; those of the asynchronous call.
     pub fn put(&self, key: &Key, body: impl Into<PutBody>) -> Result<PutOutcome, Error> {
-        self.wait(self.connector.put(key, body))?
+        let body = body.into();
+        self.wait_body(body.len(), self.connector.put(key, body))?
     }
 
     /// Handle for posted puts.
