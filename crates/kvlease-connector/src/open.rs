@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use kvlease_http::Error;
+use kvlease_http::{Error, or_absent};
 use kvlease_sys::ExternalBuffer;
 use kvlease_types::Key;
 
 use super::{
-    backend::{Answers, or_absent},
+    backend::Answers,
     context::ReadContext,
     destination::Destination,
     lease::Lease,

@@ -16,6 +16,7 @@ use crate::{
     call::{Limit, Opened},
     core::Core,
     operation::Operation,
+    or_absent,
     reply::{Call, checksum_header},
 };
 
@@ -91,10 +92,7 @@ impl Client {
         wait: Duration,
         ttl: Duration,
     ) -> Result<Option<Lease>, Error> {
-        match self.acquire(key, wait, ttl).await {
-            Err(Error::StillWriting { .. }) => Ok(None),
-            answer => answer,
-        }
+        or_absent(self.acquire(key, wait, ttl).await)
     }
 
     /// The same, with [`Error::StillWriting`] for an object that has not come within the wait: no miss

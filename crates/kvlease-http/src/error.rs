@@ -240,3 +240,15 @@ impl Error {
         matches!(self, Self::Refused { status: 404 | 405 | 501, code: None, .. })
     }
 }
+
+/// The answer for a key that is not asked for again: what has not come within the wait is a miss.
+///
+/// # Errors
+///
+/// Those of the answer but [`Error::StillWriting`].
+pub fn or_absent<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(Error::StillWriting { .. }) => Ok(None),
+        answer => answer,
+    }
+}

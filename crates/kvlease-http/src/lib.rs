@@ -58,7 +58,7 @@ pub use config::{
     DEFAULT_PUT_PIECE_LEN, DEFAULT_REQUESTS_MAX, Timeouts,
 };
 pub use counters::Counters;
-pub use error::Error;
+pub use error::{Error, or_absent};
 pub use lease::Lease;
 pub use listing::Listing;
 pub use stream::{ObjectStream, check_sum};

@@ -20,14 +20,6 @@ pub type Answers<T> = Vec<Result<T, Error>>;
 /// none.
 pub type PartialAnswers<T> = Vec<Option<Result<T, Error>>>;
 
-/// The answer for a key that is not asked for again: what has not come is a miss.
-pub(crate) fn or_absent<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
-    match answer {
-        Err(Error::StillWriting { .. }) => Ok(None),
-        answer => answer,
-    }
-}
-
 /// One way to a daemon's objects.
 pub trait Backend {
     /// Guard of one lease.

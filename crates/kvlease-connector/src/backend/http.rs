@@ -10,7 +10,7 @@ use std::{
 };
 
 use kvlease_attach::Attachment;
-use kvlease_http::{Client, Error, Lease, PutBody, PutOutcome};
+use kvlease_http::{Client, Error, Lease, PutBody, PutOutcome, or_absent};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::runtime::Handle;
 
@@ -23,7 +23,7 @@ use super::{
         terms::Terms,
         window::each,
     },
-    api::{Answers, Backend, LeaseGuard, PartialAnswers, or_absent},
+    api::{Answers, Backend, LeaseGuard, PartialAnswers},
 };
 
 /// How many keys a prefix look-up asks for first. A cold request, whose first key is missing, costs

@@ -7,14 +7,14 @@ use std::{
 };
 
 use kvlease_attach::Attachment;
-use kvlease_http::{Error, PutBody, PutOutcome};
+use kvlease_http::{Error, PutBody, PutOutcome, or_absent};
 use kvlease_lane::{AcquireOutcome, Lane, LaneError, LaneLease};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::runtime::Handle;
 
 use super::{
     super::{config::ConnectorConfig, copier::Copier, terms::Terms},
-    api::{Answers, Backend, LeaseGuard, PartialAnswers, or_absent},
+    api::{Answers, Backend, LeaseGuard, PartialAnswers},
 };
 
 /// Calls over an open lane. A lane that breaks leaves the rest of a batch unanswered. A daemon that

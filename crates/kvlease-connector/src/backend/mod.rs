@@ -9,7 +9,6 @@ mod index;
 mod lane;
 mod lane_put;
 
-pub(crate) use api::or_absent;
 pub use api::{Answers, Backend, LeaseGuard, PartialAnswers};
 pub use http::{HttpBackend, HttpLease};
 pub use index::UnleasedObject;
