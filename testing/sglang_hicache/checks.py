@@ -373,7 +373,10 @@ class Names(Checks):
             quarters = [page[part * len(page) // 4 :][: len(page) // 4] for part in range(4)]
             self.assertEqual(read[0][number], quarters[0] + quarters[2])
             self.assertEqual(read[1][number], quarters[1] + quarters[3])
+        # A page is there if all its parts are.
+        operation = whole.find(tokens)
         halves[1].backend._connector.remove(halves[1].names(tokens)[7])
+        self.assertEqual(whole.transfer(operation, 20), pages[:7])
         self.assertEqual(whole.read(tokens, 7), pages[:7])
 
     def test_clearing_removes_this_engines_pages_and_no_others(self) -> None:

@@ -172,13 +172,48 @@ impl Attachment {
         extents: &[Extent],
         from: u64,
         into: &mut [u8],
+        digest: Option<&mut Digest>,
+    ) -> Result<(), OutOfBounds> {
+        let whole = into.len();
+        self.copy_piece(extents, from, into, whole, digest)
+    }
+
+    /// Copies what follows an object's first `from` bytes into the parts, until all are full; as
+    /// [`Self::copy_part`] does for one. Returns the end of what was copied.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::copy_part`]. Some of the parts may be full then.
+    pub fn copy_parts<'a>(
+        &self,
+        extents: &[Extent],
+        mut from: u64,
+        parts: impl Iterator<Item = &'a mut [u8]>,
+        mut digest: Option<&mut Digest>,
+    ) -> Result<u64, OutOfBounds> {
+        // No longer than the mapping, which is in memory.
+        let whole = self.measure(extents)?.bytes().saturating_sub(from) as usize;
+        for part in parts {
+            let len = part.len();
+            self.copy_piece(extents, from, part, whole, digest.as_deref_mut())?;
+            from += len as u64;
+        }
+        Ok(from)
+    }
+
+    fn copy_piece(
+        &self,
+        extents: &[Extent],
+        from: u64,
+        into: &mut [u8],
+        whole: usize,
         mut digest: Option<&mut Digest>,
     ) -> Result<(), OutOfBounds> {
         let part = self.part(extents, from, into.len() as u64)?;
         let mut rest = into;
         for extent in part {
             let (into, after) = rest.split_at_mut(extent.len.bytes() as usize);
-            self.mapping.copy_out(extent, into, digest.as_deref_mut());
+            self.mapping.copy_out_piece(extent, into, whole, digest.as_deref_mut());
             rest = after;
         }
         Ok(())

@@ -141,17 +141,13 @@ impl LeasedRead<'_> {
 fn copy_parts<'b>(
     attachment: &Attachment,
     extents: &[Extent],
-    mut from: u64,
+    from: u64,
     into: impl Iterator<Item = &'b mut [u8]>,
     mut digest: HeadDigest,
 ) -> Result<Option<Checksum>, OutOfBounds> {
-    for part in into {
-        let len = part.len() as u64;
-        attachment.copy_part(extents, from, part, digest.as_deref_mut())?;
-        from += len;
-    }
+    let end = attachment.copy_parts(extents, from, into, digest.as_deref_mut())?;
     if let Some(digest) = &mut digest {
-        attachment.digest_rest(extents, from, digest)?;
+        attachment.digest_rest(extents, end, digest)?;
     }
     Ok(digest.map(|digest| digest.finish()))
 }

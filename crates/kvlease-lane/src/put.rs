@@ -198,11 +198,16 @@ pub(super) fn fill<'a>(
     parts: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<Checksum> {
     let arena = session.writable()?;
-    let (mut digest, mut from) = (Digest::new(), 0);
+    // How much is left until the next look at the clock.
+    let (mut digest, mut from, mut left) = (Digest::new(), 0, 0);
     for piece in parts.into_iter().flat_map(|part| part.chunks(PIECE_LEN)) {
-        if Instant::now() >= deadline {
-            return None;
+        if piece.len() > left {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            left = PIECE_LEN;
         }
+        left -= piece.len();
         arena.write_part(extents, from, piece, Some(&mut digest)).ok()?;
         from += piece.len() as u64;
     }

@@ -66,7 +66,7 @@ fn reading() -> Vec<(String, Copy)> {
     let mut all = engines();
     // SAFETY: the pools are as long as the table says, and disjoint.
     let copy =
-        |from, to, len| digested(|digest| unsafe { copy_from_shared(from, to, len, digest) });
+        |from, to, len| digested(|digest| unsafe { copy_from_shared(from, to, len, len, digest) });
     all.push(("engine + digest".into(), Box::new(copy)));
     all
 }

@@ -143,6 +143,23 @@ impl Mapping {
     ///
     /// If the extent is outside or its length is not that of `into`.
     pub fn copy_out(&self, extent: Extent, into: &mut [u8], digest: Option<&mut Digest>) {
+        let whole = into.len();
+        self.copy_out_piece(extent, into, whole, digest);
+    }
+
+    /// As [`Self::copy_out`], for a piece of `whole` bytes that are copied together: the pieces of a
+    /// large copy go around the caches, as it would.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::copy_out`].
+    pub fn copy_out_piece(
+        &self,
+        extent: Extent,
+        into: &mut [u8],
+        whole: usize,
+        digest: Option<&mut Digest>,
+    ) {
         let source = self.place(extent);
         assert_eq!(extent.len.bytes(), into.len() as u64, "an extent and a buffer of its length");
         let (target, len) = (into.as_mut_ptr(), into.len());
@@ -150,7 +167,7 @@ impl Mapping {
             // SAFETY: the source has as many mapped bytes as `into`, which is private memory.
             None => unsafe { copy::copy(source, target, len) },
             // SAFETY: likewise.
-            Some(digest) => unsafe { copy::copy_from_shared(source, target, len, digest) },
+            Some(digest) => unsafe { copy::copy_from_shared(source, target, len, whole, digest) },
         }
     }
 

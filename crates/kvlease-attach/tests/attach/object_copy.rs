@@ -103,3 +103,37 @@ fn what_follows_the_first_bytes_is_summed_where_it_is() {
     }
     assert!(attachment.digest_rest(&extents, 100_001, &mut Digest::new()).is_err());
 }
+
+#[test]
+fn parts_of_any_cut_are_filled_in_their_order() {
+    let mut draws = Draws::seeded(9);
+    for round in 0..ROUNDS {
+        let len = draws.index(OBJECT_LEN_MAX);
+        let object = draws.bytes(len);
+        let fixture = Fixture::new();
+        let (attachment, extents) = stored(&fixture, &object);
+        let from = draws.index(object.len().min(5_000) + 1);
+        let mut arrived = vec![0; object.len() - from];
+        // Some parts are long enough to go around the caches, and some are empty.
+        let part_max = [3, 100, 5_000, 300_000][round % 4];
+        let mut parts = Vec::new();
+        let mut rest = arrived.as_mut_slice();
+        while !rest.is_empty() {
+            let len = draws.index(rest.len().min(part_max) + 1);
+            parts.push(rest.split_off_mut(..len).unwrap());
+        }
+        let mut digest = Digest::new();
+        digest.update(&object[..from]);
+        let end = attachment
+            .copy_parts(&extents, from as u64, parts.into_iter(), Some(&mut digest))
+            .unwrap();
+        assert_eq!(end, object.len() as u64);
+        assert_eq!(digest.finish(), Digest::of(&object), "len={len} from={from}");
+        assert!(arrived == object[from..], "len={len} from={from}");
+    }
+    let fixture = Fixture::new();
+    let (attachment, extents) = stored(&fixture, &[7; 10]);
+    let (mut first, mut second) = ([0; 6], [0; 5]);
+    let parts = [first.as_mut_slice(), second.as_mut_slice()].into_iter();
+    assert!(attachment.copy_parts(&extents, 0, parts, None).is_err());
+}

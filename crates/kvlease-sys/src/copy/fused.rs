@@ -3,9 +3,10 @@
 use super::{Engine, STREAM_MIN};
 use crate::{Digest, digest::Delivery};
 
-/// Smallest piece, in bytes, that is copied to shared memory with non-temporal stores. It is smaller
-/// than [`STREAM_MIN`], since the reader is another process.
-const STREAM_TO_SHARED_MIN: usize = 4 << 10;
+/// Smallest piece, in bytes, that is copied to shared memory with non-temporal stores, or to one of
+/// several regions of a large copy. It is smaller than [`STREAM_MIN`], since the reader is another
+/// process, or reads the piece after many others.
+const STREAM_PIECE_MIN: usize = 4 << 10;
 
 /// Copies bytes to shared memory and takes them into the digest.
 ///
@@ -14,10 +15,11 @@ const STREAM_TO_SHARED_MIN: usize = 4 << 10;
 /// That of [`super::copy`].
 pub unsafe fn copy_to_shared(source: *const u8, target: *mut u8, len: usize, digest: &mut Digest) {
     // SAFETY: the caller's promise is the same one.
-    unsafe { copy_digested(source, target, len, digest, STREAM_TO_SHARED_MIN) };
+    unsafe { copy_digested(source, target, len, digest, STREAM_PIECE_MIN) };
 }
 
-/// Copies shared bytes to private memory and takes the bytes that arrived into the digest.
+/// Copies shared bytes to private memory and takes the bytes that arrived into the digest. They are
+/// one piece of `whole` bytes that are copied together.
 ///
 /// # Safety
 ///
@@ -26,10 +28,12 @@ pub unsafe fn copy_from_shared(
     source: *const u8,
     target: *mut u8,
     len: usize,
+    whole: usize,
     digest: &mut Digest,
 ) {
+    let stream_min = if whole < STREAM_MIN { STREAM_MIN } else { STREAM_PIECE_MIN };
     // SAFETY: the caller's promise is the same one.
-    unsafe { copy_digested(source, target, len, digest, STREAM_MIN) };
+    unsafe { copy_digested(source, target, len, digest, stream_min) };
 }
 
 /// Takes shared bytes into the digest.
