@@ -35,6 +35,19 @@ impl WritableAttachment {
         &self.reader
     }
 
+    /// Maps the pages of an object ahead of writes to many small parts of it: each part alone may be
+    /// shorter than what is mapped at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`] if an extent is outside.
+    pub fn prefault(&self, extents: &[Extent]) -> Result<(), OutOfBounds> {
+        self.reader.measure(extents)?;
+        let mapping = self.reader.mapping();
+        extents.iter().for_each(|extent| self.prefaulted.prefault(mapping, *extent));
+        Ok(())
+    }
+
     /// Writes the part of an object that begins `from` bytes after its start; takes the bytes into
     /// `digest` on the way, if there is one.
     ///

@@ -198,6 +198,7 @@ pub(super) fn fill<'a>(
     parts: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<Checksum> {
     let arena = session.writable()?;
+    arena.prefault(extents).ok()?;
     // How much is left until the next look at the clock.
     let (mut digest, mut from, mut left) = (Digest::new(), 0, 0);
     for piece in parts.into_iter().flat_map(|part| part.chunks(PIECE_LEN)) {

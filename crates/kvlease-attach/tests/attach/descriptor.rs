@@ -71,6 +71,7 @@ fn parts_that_a_writer_writes_in_any_order_make_the_object() {
     let extents =
         [extent(4 << 20, 200_000), extent(4096, 7), extent(1 << 20, 0), extent(65_536, 99_993)];
     let object = draws.bytes(300_000);
+    writer.prefault(&extents).unwrap();
     let mut parts: Vec<_> = (0..object.len()).step_by(33_333).collect();
     while !parts.is_empty() {
         let from = parts.swap_remove(draws.index(parts.len()));
@@ -102,6 +103,7 @@ fn what_would_land_outside_is_refused_before_a_byte_is_written() {
     {
         let error = writer.write_part(&[extent(0, 64), outside], 0, &[7; 65], None).unwrap_err();
         assert_eq!(error, OutOfBounds::Segment { extent: outside, segment: CAPACITY });
+        assert_eq!(writer.prefault(&[extent(0, 64), outside]).unwrap_err(), error);
     }
     for (from, len) in [(0, 65), (1, 64), (64, 1), (u64::MAX, 1), (65, 0)] {
         let error = writer.write_part(&[extent(0, 64)], from, &vec![7; len], None).unwrap_err();
