@@ -14,7 +14,7 @@ use tokio::sync::watch;
 pub(crate) struct State {
     pub(crate) catalog: Catalog,
     /// Writes that readers wait for: an entry is made by the first of them. The value says whether the
-    /// object was published.
+    /// write was a load from a tier that failed.
     awaited: HashMap<WriteId, watch::Sender<bool>>,
 }
 
@@ -24,7 +24,8 @@ impl State {
     }
 
     /// The end of the write that is pending under this name: the receiver wakes when it comes, either
-    /// way, and has then whether the object was published. `None` if no write is pending.
+    /// way, and has then whether the write was a load from a tier that failed. `None` if no write is
+    /// pending.
     pub(crate) fn end_of_write(
         &mut self,
         bucket: &str,
@@ -40,20 +41,21 @@ impl State {
         self.catalog
             .seal(id, len, checksum, now)
             .expect("a write is known, with its space, until its guard seals or aborts it");
-        self.wake(id, true);
-    }
-
-    /// Discards an object, and wakes all readers that wait for it.
-    pub(crate) fn abort(&mut self, id: WriteId) {
-        self.catalog.abort(id);
         self.wake(id, false);
     }
 
+    /// Discards an object, and wakes all readers that wait for it. `is_load` says whether it was to come
+    /// from a tier.
+    pub(crate) fn abort(&mut self, id: WriteId, is_load: bool) {
+        self.catalog.abort(id);
+        self.wake(id, is_load);
+    }
+
     /// Wakes by dropping the sender.
-    fn wake(&mut self, id: WriteId, published: bool) {
+    fn wake(&mut self, id: WriteId, load_failed: bool) {
         if let Some(end) = self.awaited.remove(&id) {
             end.send_if_modified(|value| {
-                *value = published;
+                *value = load_failed;
                 false
             });
         }
@@ -125,7 +127,7 @@ mod tests {
                 let mut writer = state.lock().unwrap();
                 match sealed {
                     true => writer.seal(id, ByteSize::new(1), Checksum::new(0), now()),
-                    false => writer.abort(id),
+                    false => writer.abort(id, false),
                 }
                 drop(writer);
                 assert_eq!(reader.join().unwrap(), sealed);
@@ -142,7 +144,7 @@ mod tests {
                 let state = Arc::clone(&state);
                 thread::spawn(move || is_there(&state))
             };
-            state.lock().unwrap().abort(id);
+            state.lock().unwrap().abort(id, false);
             let id = begin(&state);
             state.lock().unwrap().seal(id, ByteSize::new(1), Checksum::new(0), now());
             // It may have come between the two.

@@ -102,14 +102,19 @@ impl Write {
     /// Discards the object while the catalog is locked.
     pub(crate) fn abort(mut self, state: &mut State) {
         self.open = false;
-        state.abort(self.id);
+        state.abort(self.id, self.is_load());
+    }
+
+    /// Whether the daemon writes it, which it does to load an object from a tier.
+    fn is_load(&self) -> bool {
+        self.caller == Caller::DAEMON
     }
 }
 
 impl Drop for Write {
     fn drop(&mut self) {
         if self.open {
-            self.shared.state().abort(self.id);
+            self.shared.state().abort(self.id, self.is_load());
         }
     }
 }

@@ -42,7 +42,7 @@ impl Shared {
     ) {
         let started = Instant::now();
         let (mut index, mut asked) = (0, Asked::default());
-        // Writes of one key that failed, and its place.
+        // Loads of one key that failed, and its place.
         let (mut failed, mut of_place) = (0, 0);
         while let Some(place) = grants.next_awaited(index) {
             // Past the deadline the rest is looked at once more, without a wait.
@@ -56,9 +56,9 @@ impl Shared {
                 if comes || full && self.may_get_room(grants, until).await {
                     index = place;
                 }
-            } else if let Some(published) = self.write_ends(bucket, keys[place], until).await {
+            } else if let Some(load_failed) = self.write_ends(bucket, keys[place], until).await {
                 let before = if of_place == place { failed } else { 0 };
-                (failed, of_place) = (before + usize::from(!published), place);
+                (failed, of_place) = (before + usize::from(load_failed), place);
                 self.acquire_again(grants, bucket, keys, mode, place, failed < LOADS_MAX);
                 // A next write of the same key may have begun.
                 index = place;
@@ -116,8 +116,8 @@ impl Shared {
         true
     }
 
-    /// Waits until the write under this name has ended, either way. Returns whether its object was
-    /// published, as far as that is known; `None` if it has not ended.
+    /// Waits until the write under this name has ended, either way. Returns whether it was a load that
+    /// failed, as far as that is known; `None` if it has not ended.
     async fn write_ends(&self, bucket: &str, key: &str, until: Instant) -> Option<bool> {
         let end = self.state().end_of_write(bucket, key);
         match end {
@@ -126,7 +126,7 @@ impl Shared {
                 Some(*end.borrow())
             }
             // It was quicker: the object may have come, and left again.
-            None => Some(true),
+            None => Some(false),
         }
     }
 

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use kvlease_engine::{BucketSet, Grants, TierConfig};
 use kvlease_tier::Tier;
-use kvlease_types::{ByteSize, LeaseId, Miss, Mode};
+use kvlease_types::{BucketName, ByteSize, Caller, Key, LeaseId, Miss, Mode};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    fixture::{CALLER, Place, lease, store, until},
+    fixture::{CALLER, Place, begin, lease, store, until},
     tiers::{LEN, Tiered, WAIT, content, key},
 };
 
@@ -72,6 +72,30 @@ async fn a_reader_waits_for_room_and_is_told_to_ask_again() {
     let (found, ()) = tokio::join!(tiered.read(0, WAIT), room);
     assert_eq!(found, Ok(content(0)));
     assert_eq!(tiered.read(0, Duration::ZERO).await, Ok(content(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_waits_for_room_outlasts_writes_of_its_key_that_fail() {
+    let tiered = Tiered::new();
+    tiered.fill(0..12);
+    // Space for a short object, and none for a load: what is free by then is less than one.
+    let _short = begin(&tiered.engine, "short", Some(1)).unwrap();
+    let leases = lease_all(&tiered).await;
+    assert!(!tiered.is_near(0) && tiered.in_tier(0));
+    let (before, client) = (tiered.counters().no_room, Caller::lane(1, 0, 0, None));
+    let writes = async {
+        until("a reader that waits", || tiered.counters().no_room > before);
+        for _ in 0..4 {
+            let (bucket, key) = (BucketName::new("b").unwrap(), Key::new(key(0)).unwrap());
+            let write = tiered.engine.put(&client, bucket, key, Some(ByteSize::new(1))).unwrap();
+            // Some looks of the reader, which then waits for the write.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(write);
+        }
+        tiered.engine.release(&CALLER, &leases);
+    };
+    let (found, ()) = tokio::join!(tiered.read(0, WAIT), writes);
+    assert_eq!(found.map(|read| read == content(0)), Ok(true), "the tier has it all the time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
