@@ -55,6 +55,8 @@ pub(crate) struct Object {
     pub(crate) verified: bool,
     /// Whether it was chosen for eviction: the policy has forgotten it, and it still serves.
     pub(crate) victim: bool,
+    /// Whether eviction never takes it: the policy has it pinned for as long as it is sealed.
+    pub(crate) retained: bool,
 }
 
 /// Where an object is in its life.
@@ -82,7 +84,7 @@ impl Object {
     }
 
     pub(crate) fn is_evictable(&self) -> bool {
-        self.state == State::Sealed && self.is_unread()
+        self.state == State::Sealed && self.is_unread() && !self.retained
     }
 
     /// Memory beside the slot, for the accounting. A pending object keeps room for the block that
@@ -266,6 +268,7 @@ impl Objects {
             in_grace: false,
             verified: true,
             victim: false,
+            retained: false,
         })
     }
 
@@ -277,10 +280,12 @@ impl Objects {
         (bucket, known): (&BucketName, Option<u32>),
         key: Key,
     ) {
+        let retained = bucket.is_retained();
         let bucket = self.join_bucket(bucket, known);
         let object = &mut self.slots[slot];
         debug_assert!(object.is_spare(), "a name is given once");
         (object.bucket, object.key, object.hash) = (bucket, key, hash);
+        object.retained = retained;
         let slots = &self.slots;
         self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
     }

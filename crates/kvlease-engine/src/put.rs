@@ -53,13 +53,19 @@ impl Put {
         key: Key,
         len: Option<ByteSize>,
     ) -> Result<Self, WriteRefused> {
-        let object_len_max = shared.config.object_len_max;
+        let object_len_max = shared.len_max(&bucket);
         if len.is_some_and(|len| len > object_len_max) {
             return Err(WriteRefused::TooLarge { object_len_max });
         }
         let mut unfilled = HeldSpace::none(&shared.unfilled);
         let all = len.unwrap_or(UNSIZED_FIRST.min(object_len_max));
-        let first = ByteSize::new(take_step(&mut unfilled, shared, all.bytes(), STEP_MIN));
+        let first = if bucket.is_retained() {
+            // Within a quota of its own. What would not fit is refused before any byte of it comes.
+            unfilled.take(all.bytes());
+            all
+        } else {
+            ByteSize::new(take_step(&mut unfilled, shared, all.bytes(), STEP_MIN))
+        };
         // What cannot be had as a whole is refused before any of it comes.
         let lens = (first, len.unwrap_or(first));
         let (write, extents) =

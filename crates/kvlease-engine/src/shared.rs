@@ -10,7 +10,7 @@ use std::{
 
 use kvlease_arena::{Arena, ArenaError, Generations, LinkStatus, ManifestFile, PublishedIndex};
 use kvlease_cache::Catalog;
-use kvlease_types::{ByteSize, Epoch};
+use kvlease_types::{BucketName, ByteSize, Epoch};
 
 use crate::{
     clock::now,
@@ -151,6 +151,11 @@ impl Shared {
         if state.catalog.stats(now).is_idle() {
             self.arena.lease_fence().lower(now);
         }
+    }
+
+    /// The largest object of a bucket. Retained ones have a quota in place of this limit.
+    pub(crate) fn len_max(&self, bucket: &BucketName) -> ByteSize {
+        if bucket.is_retained() { self.arena.capacity() } else { self.config.object_len_max }
     }
 
     /// Time to live that is granted to a caller that asks for `requested`.

@@ -39,7 +39,7 @@ impl Write {
         (first, len): (ByteSize, ByteSize),
         now: Timestamp,
     ) -> Result<(Self, Extents), WriteRefused> {
-        let object_len_max = shared.config.object_len_max;
+        let object_len_max = shared.len_max(&bucket);
         if len > object_len_max {
             return Err(WriteRefused::TooLarge { object_len_max });
         }

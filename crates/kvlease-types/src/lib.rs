@@ -24,7 +24,9 @@ pub use caller::{Caller, Owner, Peer, User};
 pub use extent::{Extent, Offset};
 pub use hex::Hex;
 pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
-pub use name::{BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError};
+pub use name::{
+    BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError, RETAINED_PREFIX,
+};
 pub use object::SealedObject;
 pub use outcome::{Miss, Mode, RemoveRefused, WriteRefused};
 pub use segment_name::{DEFAULT_SEGMENT_DIR, SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};

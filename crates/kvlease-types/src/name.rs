@@ -7,6 +7,10 @@ use crate::Hex;
 /// The longest bucket name, in bytes of UTF-8.
 pub const BUCKET_LEN_MAX: usize = 255;
 
+/// First characters of the names of buckets that hold the daemon's own objects, which eviction never
+/// takes. No client can name such a bucket.
+pub const RETAINED_PREFIX: &str = "kvlease:checkpoint:";
+
 /// The longest key, in bytes of UTF-8 after percent-decoding.
 pub const KEY_LEN_MAX: usize = 2048;
 
@@ -22,6 +26,11 @@ pub enum NameError {
         /// Its length in bytes.
         len: usize,
     },
+    /// The bucket name begins with [`RETAINED_PREFIX`].
+    #[error(
+        "bucket names that begin with `{RETAINED_PREFIX}` are the daemon's: choose another name"
+    )]
+    BucketRetained,
     /// The key is empty.
     #[error("the key is empty: give it at least one character")]
     KeyEmpty,
@@ -51,8 +60,30 @@ impl BucketName {
         match name.len() {
             0 => Err(NameError::BucketEmpty),
             len if len > BUCKET_LEN_MAX => Err(NameError::BucketTooLong { len }),
+            _ if name.starts_with(RETAINED_PREFIX) => Err(NameError::BucketRetained),
             _ => Ok(()),
         }
+    }
+
+    /// The bucket of the daemon's own objects with this name.
+    pub fn retained(name: &str) -> Result<Self, NameError> {
+        match name.len() {
+            0 => Err(NameError::BucketEmpty),
+            len if len > BUCKET_LEN_MAX - RETAINED_PREFIX.len() => {
+                Err(NameError::BucketTooLong { len })
+            }
+            _ => Ok(Self(format!("{RETAINED_PREFIX}{name}").into())),
+        }
+    }
+
+    /// The bucket of an object that an earlier daemon stored: a client's, or a retained one.
+    pub fn restored(name: &str) -> Result<Self, NameError> {
+        name.strip_prefix(RETAINED_PREFIX).map_or_else(|| Self::new(name), Self::retained)
+    }
+
+    /// Whether eviction never takes its objects.
+    pub fn is_retained(&self) -> bool {
+        self.0.starts_with(RETAINED_PREFIX)
     }
 
     /// The name.
@@ -138,7 +169,21 @@ mod tests {
             BucketName::new("b".repeat(too_long)),
             Err(NameError::BucketTooLong { len: too_long })
         );
+        let longest = BUCKET_LEN_MAX - RETAINED_PREFIX.len();
+        assert!(BucketName::retained(&"b".repeat(longest)).is_ok());
+        assert!(BucketName::retained(&"b".repeat(longest + 1)).is_err());
         let too_long = KEY_LEN_MAX + 1;
         assert_eq!(Key::new("k".repeat(too_long)), Err(NameError::KeyTooLong { len: too_long }));
+    }
+
+    #[test]
+    fn clients_cannot_name_a_retained_bucket() {
+        let retained = BucketName::retained("job").unwrap();
+        assert!(retained.is_retained());
+        assert_eq!(BucketName::new(retained.as_str()), Err(NameError::BucketRetained));
+        assert_eq!(BucketName::restored(retained.as_str()), Ok(retained));
+        let plain = BucketName::restored("b").unwrap();
+        assert_eq!((plain.as_str(), plain.is_retained()), ("b", false));
+        assert_eq!(BucketName::restored(RETAINED_PREFIX), Err(NameError::BucketEmpty));
     }
 }

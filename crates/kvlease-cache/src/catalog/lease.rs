@@ -228,6 +228,7 @@ impl Catalog {
             return;
         }
         match object.state {
+            State::Sealed if object.retained => {}
             State::Sealed => {
                 self.evictable.add(object);
                 self.policy.unpin(slot);

@@ -53,6 +53,9 @@ impl Catalog {
         let object = &self.objects[slot];
         self.sealed.add(object);
         self.policy.insert(slot, object.hash, object.allocation.units);
+        if object.retained {
+            self.policy.pin(slot);
+        }
         let (bucket, len) = (object.bucket, object.len);
         let bucket = self.objects.bucket_mut(bucket);
         bucket.objects += 1;

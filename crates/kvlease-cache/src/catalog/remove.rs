@@ -27,8 +27,10 @@ impl Catalog {
             self.policy.remove(slot);
         }
         self.unpublish(slot);
-        if self.objects[slot].is_unread() {
+        if self.objects[slot].is_evictable() {
             self.evictable.subtract(&self.objects[slot]);
+        }
+        if self.objects[slot].is_unread() {
             self.depart(slot, kind);
         } else {
             self.append_change(slot, kind, false);

@@ -98,7 +98,7 @@ impl Candidate {
             && extents.len() <= EXTENTS_PER_OBJECT_MAX
             && extents.iter().all(|extent| Piece::of(extent).is_some());
         sound.then_some(Self {
-            bucket: BucketName::new(object.bucket).ok()?,
+            bucket: BucketName::restored(object.bucket).ok()?,
             key: Key::new(object.key).ok()?,
             extents: extents.to_vec(),
             len,
@@ -152,8 +152,8 @@ impl Catalog {
         assert_eq!(self.space.populated(), 0, "restoring comes before everything else");
         let populated = whole_units(populated).min(self.capacity);
         let Restoration { mut candidates, impossible } = restoration;
-        // The newest first: what does not fit any more is old.
-        candidates.sort_by_key(|c| Reverse((c.created, c.generation)));
+        // The newest first: what does not fit any more is old. Retained ones before all others.
+        candidates.sort_by_key(|c| Reverse((c.bucket.is_retained(), c.created, c.generation)));
         let mut outcome = Restored { impossible, ..Restored::default() };
         let mut admitted = Admitted::default();
         for candidate in candidates {
@@ -175,11 +175,14 @@ impl Catalog {
             self.unverified += 1;
             outcome.objects += 1;
             outcome.bytes += self.objects[slot].len;
+            let retained = self.objects[slot].retained;
             if until > now {
-                self.policy.pin(slot);
+                if !retained {
+                    self.policy.pin(slot);
+                }
                 self.objects[slot].in_grace = true;
                 self.grace_deadlines.set(slot, until);
-            } else {
+            } else if !retained {
                 self.evictable.add(&self.objects[slot]);
             }
         }

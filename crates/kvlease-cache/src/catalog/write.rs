@@ -140,7 +140,9 @@ impl Catalog {
         (object.state, object.created) = (State::Sealed, now);
         (object.len, object.checksum, object.extents) = (len, checksum, extents);
         self.publish(slot, ChangeKind::Sealed);
-        self.evictable.add(&self.objects[slot]);
+        if !self.objects[slot].retained {
+            self.evictable.add(&self.objects[slot]);
+        }
         self.gone.take(self.objects[slot].hash);
         self.totals.sealed += 1;
         Ok(())

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use kvlease_cache::{EXTENTS_PER_OBJECT_MAX, ObjectInfo, UNIT, WriteId};
-use kvlease_types::{Extent, LeaseId, Timestamp};
+use kvlease_types::{Extent, LeaseId, RETAINED_PREFIX, Timestamp};
 
 /// Owner of a unit: an object by its number in the model, or the quarantine until a moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +31,13 @@ pub(crate) struct Object {
     pub(crate) extents: Vec<Extent>,
     /// 0 until it is sealed.
     pub(crate) generation: u64,
+}
+
+impl Object {
+    /// Whether no eviction may take it.
+    pub(crate) fn is_retained(&self) -> bool {
+        self.name.0.starts_with(RETAINED_PREFIX) && matches!(self.state, State::Sealed(_))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +187,7 @@ impl Model {
             .iter()
             .map(|(number, object)| {
                 let pending = matches!(object.state, State::Pending(_));
-                (*number, pending || self.is_read(*number))
+                (*number, pending || object.is_retained() || self.is_read(*number))
             })
             .collect();
         let usable = |owner: &Option<Owner>| match owner {

@@ -123,6 +123,7 @@ impl Run {
             if let Some(object) = self.model.objects.get_mut(&number) {
                 object.generation = info.generation;
                 object.state = State::Sealed(info);
+                self.reached.retained_restored += u64::from(object.is_retained());
             }
         }
         for (unit, until) in pending {

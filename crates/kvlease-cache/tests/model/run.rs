@@ -36,6 +36,8 @@ macro_rules! reached {
 
 reached!(
     sealed,
+    retained,
+    retained_restored,
     evicted,
     fragmented_objects,
     refused_only_leased,
@@ -86,6 +88,8 @@ pub(crate) struct Run {
     pub(crate) object_units_max: u64,
     /// Begins with every second unit leased, and now and then asks for much: what fragments most.
     pub(crate) splintered: bool,
+    /// Stores retained objects among others.
+    pub(crate) retains: bool,
     pub(crate) reached: Reached,
     pub(crate) checksum: u64,
     /// Ranges in quarantine, overlapping ones joined.
@@ -105,6 +109,7 @@ impl Run {
         let tight = !splintered && draws.one_in(2);
         let few_leases = !splintered && draws.one_in(4);
         let ahead = draws.one_in(2);
+        let retains = draws.one_in(3);
         let config = CatalogConfig {
             capacity: ByteSize::new(units * UNIT.bytes()),
             memory_max: if tight { ByteSize::kib(8 + draws.below(24)) } else { ByteSize::mib(64) },
@@ -134,6 +139,7 @@ impl Run {
             config,
             object_units_max,
             splintered,
+            retains,
             reached,
             checksum: 0,
             stretches: Vec::new(),
@@ -248,6 +254,7 @@ impl Run {
             ChangeKind::Evicted { copied } => {
                 assert!(matches!(object.state, State::Sealed(_)), "only the sealed are evicted");
                 assert!(!is_read, "object {number} was evicted while being read");
+                assert!(!object.is_retained(), "object {number} was evicted and is retained");
                 assert!(change.freed, "what is evicted has no reader");
                 self.chosen.remove(&change.generation);
                 self.model.named.remove(&name);
@@ -313,6 +320,7 @@ impl Run {
             let described = self.catalog.victim(&victim).expect("it is a victim");
             assert_eq!(described, *info);
             assert!(!self.model.is_read(number), "a victim has no reader");
+            assert!(!self.model.objects[&number].is_retained(), "a victim is not retained");
             let before = self.chosen.insert(victim.generation, number);
             assert_eq!(before, None, "a victim is handed over once");
             self.handed_over.push((victim, described));

@@ -1,7 +1,7 @@
 //! Writes, on the catalog and its model.
 
 use kvlease_cache::{Room, UNIT};
-use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, WriteRefused};
+use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, RETAINED_PREFIX, WriteRefused};
 
 use crate::{naive::State, run::Run};
 
@@ -9,9 +9,15 @@ use crate::{naive::State, run::Run};
 /// units, and some to clear a stretch, each of which may fill the log.
 const DRAINS_MAX: u32 = 40;
 
+/// One of this many objects is retained, in the runs that have any: they leave by removal alone.
+const RETAINED_ONE_IN: u64 = 20;
+
 impl Run {
     fn name(&mut self) -> (String, String) {
-        let bucket = format!("b{}", self.draws.below(3));
+        let bucket = match self.retains && self.draws.one_in(RETAINED_ONE_IN) {
+            true => format!("{RETAINED_PREFIX}b"),
+            false => format!("b{}", self.draws.below(3)),
+        };
         // Long keys make memory the limit where it is small.
         let width = if self.draws.one_in(8) { 300 } else { 1 };
         (bucket, format!("{:0width$}", self.draws.below(400)))
@@ -43,7 +49,7 @@ impl Run {
     }
 
     pub(crate) fn reserve_as(&mut self, name: (String, String), first: u64, len: u64) {
-        let (bucket, key) = (BucketName::new(&*name.0).unwrap(), Key::new(&*name.1).unwrap());
+        let (bucket, key) = (BucketName::restored(&name.0).unwrap(), Key::new(&*name.1).unwrap());
         let known = self.model.named.get(&name).copied();
         let lens = (ByteSize::new(first), ByteSize::new(len));
         for drains in 0.. {
@@ -161,6 +167,7 @@ impl Run {
         assert!(self.catalog.seal(id, ByteSize::new(len), checksum, self.model.now).is_err());
         self.checksum += 1;
         self.reached.sealed += 1;
+        self.reached.retained += u64::from(bucket.starts_with(RETAINED_PREFIX));
         let info = self.catalog.stat(&bucket, &key).expect("a sealed object is visible");
         assert_eq!((info.len.bytes(), info.checksum), (len, checksum));
         assert_eq!(bytes(&info.extents), bytes(&cut(&object.extents, len)), "nothing has moved");

@@ -125,7 +125,8 @@ impl Tiers {
     /// Queues an object that was stored, or taken over, for the tiers that are written through and are
     /// not known to have it.
     pub(crate) fn note_change(&self, change: &Change) {
-        if !change.kind.publishes() {
+        // Retained objects leave the arena by removal alone: no tier gets a copy.
+        if !change.kind.publishes() || change.bucket.is_retained() {
             return;
         }
         let stat = Stat { len: change.len, checksum: change.checksum };

@@ -1,4 +1,5 @@
 mod changes;
+mod retained;
 mod spares;
 mod victims;
 
