@@ -69,6 +69,22 @@ endpoints! {
     Renew "POST" "/v1/leases/{id}/renew" "renew",
     /// Lists a bucket.
     List "GET" "/v1/kv/{bucket}" "list",
+    /// Describes a namespace of checkpoints.
+    Namespace "GET" "/v1/cp/namespaces/{namespace}" "checkpoint",
+    /// Makes a namespace of checkpoints.
+    CreateNamespace "POST" "/v1/cp/namespaces/{namespace}" "checkpoint",
+    /// Removes a namespace of checkpoints.
+    RemoveNamespace "DELETE" "/v1/cp/namespaces/{namespace}" "checkpoint",
+    /// Streams a shard.
+    GetShard "GET" "/v1/cp/checkpoints/{namespace}/{rank}/{step}" "get_shard",
+    /// Stores a shard.
+    PutShard "POST" "/v1/cp/checkpoints/{namespace}/{rank}/{step}" "put_shard",
+    /// Removes a shard.
+    RemoveShard "DELETE" "/v1/cp/checkpoints/{namespace}/{rank}/{step}" "checkpoint",
+    /// Lists the newest whole steps of a namespace.
+    LatestSteps "GET" "/v1/cp/checkpoints/{namespace}/latest" "checkpoint",
+    /// Removes all namespaces of checkpoints.
+    ResetCheckpoints "POST" "/v1/cp/cluster/reset" "checkpoint",
     /// Reports the state of the daemon.
     Stats "GET" "/v1/stats" "admin",
     /// Reports that the process serves.

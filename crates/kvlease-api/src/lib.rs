@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod checkpoint;
 mod endpoint;
 mod error;
 pub mod lane;
@@ -23,6 +24,7 @@ pub use body::{
     BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, Location, LocationsReply, RenewReply,
     StatsReply, StoredReply,
 };
+pub use checkpoint::{LatestQuery, NamespaceQuery, NamespaceReply, SHARD_META_HEADER};
 pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
 pub use openapi::openapi_document;

@@ -13,8 +13,8 @@ use crate::{
         self, BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting,
         TooLarge, Unavailable,
     },
-    JSON, LeaseReply, ListReply, LocationsReply, OCTETS, RenewReply, SEGMENT_HEADER, SOCKET_HEADER,
-    StatsReply, StoredReply, TiersReply,
+    JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, RenewReply,
+    SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply, TiersReply,
     endpoint::{Endpoint, placeholder},
 };
 
@@ -67,7 +67,7 @@ fn without_bodies(mut operation: Value) -> Value {
 struct Documentation {
     summary: &'static str,
     addition: bool,
-    /// Parameters of the query; those of the path are in its template.
+    /// Parameters of the query and headers; those of the path are in its template.
     query: &'static [Parameter],
     body: bool,
     success: Success,
@@ -86,6 +86,7 @@ struct Parameter {
 enum Success {
     Json(fn(&mut SchemaGenerator) -> Value),
     Octets,
+    Shard,
     Empty,
     Text,
 }
@@ -102,7 +103,7 @@ impl Documentation {
         Self { addition: true, ..Self::of(summary) }
     }
 
-    /// Adds the parameters of the query.
+    /// Adds the parameters of the query, and headers.
     const fn query(self, query: &'static [Parameter]) -> Self {
         Self { query, ..self }
     }
@@ -207,6 +208,14 @@ impl Success {
                 },
                 "content": { OCTETS: { "schema": {} } },
             }),
+            Self::Shard => {
+                let mut document = Self::Octets.body(schemas);
+                document["headers"][SHARD_META_HEADER] = json!({
+                    "description": "what the client sent with the shard, if it did",
+                    "schema": { "type": "string" },
+                });
+                document
+            }
             Self::Empty => json!({ "description": "done" }),
             Self::Text => json!({
                 "description": "done",
@@ -221,7 +230,7 @@ fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
 }
 
 fn path_parameter(name: &str) -> &'static Parameter {
-    let known = [&BUCKET, &KEY, &LEASE];
+    let known = [&BUCKET, &KEY, &LEASE, &NAMESPACE, &RANK, &STEP];
     known.into_iter().find(|parameter| parameter.name == name).expect("each name is documented")
 }
 
@@ -246,6 +255,48 @@ const LEASE: Parameter = Parameter {
     place: "path",
     schema: r#"{"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"}"#,
     description: "the `id` of the lease reply",
+};
+const NAMESPACE: Parameter = Parameter {
+    name: "namespace",
+    place: "path",
+    schema: r#"{"type": "string", "minLength": 1, "maxLength": 236}"#,
+    description: "a namespace of checkpoints, percent-encoded",
+};
+const RANK: Parameter = Parameter {
+    name: "rank",
+    place: "path",
+    schema: r#"{"type": "integer", "minimum": 0, "maximum": 4294967295}"#,
+    description: "the rank that wrote the shard; the last one has the metadata",
+};
+const STEP: Parameter = Parameter {
+    name: "step",
+    place: "path",
+    schema: r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
+    description: "the step of the training",
+};
+const NUM_RANKS: Parameter = Parameter {
+    name: "num_ranks",
+    place: "query",
+    schema: r#"{"type": "integer", "minimum": 1, "maximum": 4294967295}"#,
+    description: "shards of a step, the one with the metadata included; to be given",
+};
+const STEPS_RETAINED: Parameter = Parameter {
+    name: "steps_retained",
+    place: "query",
+    schema: r#"{"type": "integer", "minimum": 1, "maximum": 4294967295, "default": 3}"#,
+    description: "steps that each rank keeps",
+};
+const LATEST_LIMIT: Parameter = Parameter {
+    name: "limit",
+    place: "query",
+    schema: r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 5}"#,
+    description: "the most steps to name, 1 to 10000; 5 unless given",
+};
+const SHARD_META: Parameter = Parameter {
+    name: SHARD_META_HEADER,
+    place: "header",
+    schema: r#"{"type": "string", "maxLength": 1024, "pattern": "^[ -~]*$"}"#,
+    description: "description of the bytes, for readers",
 };
 const TTL: Parameter = Parameter {
     name: "ttl_s",
@@ -311,9 +362,11 @@ const REPORT: &str = "Reports that an object's bytes did not match its checksum.
 const PUT_ERRORS: [ErrorCode; 7] =
     [Invalid, BodyIncomplete, Exists, LengthRequired, TooLarge, Unavailable, NoSpace];
 
+const PUT_SHARD_ERRORS: [ErrorCode; 5] =
+    [Invalid, NotFound, BodyIncomplete, LengthRequired, NoSpace];
+
 /// Documentation of an endpoint beside its method and path.
 fn documentation(endpoint: Endpoint) -> Documentation {
-    use Success::{Json, Octets, Text};
     match endpoint {
         Endpoint::Put => {
             Documentation::of("Stores an object. It is immutable; it is visible once it is whole.")
@@ -322,7 +375,7 @@ fn documentation(endpoint: Endpoint) -> Documentation {
                 .errors(&PUT_ERRORS)
         }
         Endpoint::Get => Documentation::of("Streams an object, for clients without shared memory.")
-            .success(Octets)
+            .success(Success::Octets)
             .errors(&[Invalid, NotFound, Unavailable]),
         Endpoint::Head => Documentation::of("Tells whether an object exists, and its length.")
             .errors(&[Invalid, NotFound]),
@@ -361,6 +414,26 @@ fn documentation(endpoint: Endpoint) -> Documentation {
             .query(&[PREFIX, CURSOR, LIMIT, TIER])
             .json::<ListReply>()
             .errors(&[Invalid, Unavailable]),
+        Endpoint::Namespace
+        | Endpoint::CreateNamespace
+        | Endpoint::RemoveNamespace
+        | Endpoint::GetShard
+        | Endpoint::PutShard
+        | Endpoint::RemoveShard
+        | Endpoint::LatestSteps
+        | Endpoint::ResetCheckpoints => of_checkpoints(endpoint),
+        Endpoint::Stats
+        | Endpoint::Health
+        | Endpoint::Ready
+        | Endpoint::Metrics
+        | Endpoint::OpenApi => of_operators(endpoint),
+    }
+}
+
+/// Documentation of an endpoint of operators and supervisors.
+fn of_operators(endpoint: Endpoint) -> Documentation {
+    use Success::{Json, Text};
+    match endpoint {
         Endpoint::Stats => {
             Documentation::addition("The state of the daemon in numbers, its buckets page by page.")
                 .query(&[BUCKETS_AFTER, BUCKETS_LIMIT])
@@ -380,6 +453,46 @@ fn documentation(endpoint: Endpoint) -> Documentation {
             .success(Text)
             .errors(&[Unavailable]),
         Endpoint::OpenApi => Documentation::addition("This document.").success(Json(any_json)),
+        other => unreachable!("{other:?} is no endpoint of operators"),
+    }
+}
+
+/// Documentation of an endpoint of checkpoints.
+fn of_checkpoints(endpoint: Endpoint) -> Documentation {
+    match endpoint {
+        Endpoint::Namespace => Documentation::of("Describes a namespace of checkpoints.")
+            .json::<NamespaceReply>()
+            .errors(&[Invalid, NotFound]),
+        Endpoint::CreateNamespace => Documentation::of(
+            "Makes a namespace of checkpoints. One of this shape may be there already.",
+        )
+        .query(&[NUM_RANKS, STEPS_RETAINED])
+        .errors(&[Invalid, Exists, NoSpace]),
+        Endpoint::RemoveNamespace => {
+            Documentation::of("Removes a namespace of checkpoints with all of its shards.")
+                .errors(&[Invalid, NotFound])
+        }
+        Endpoint::GetShard => Documentation::of("Streams a shard.")
+            .success(Success::Shard)
+            .errors(&[Invalid, NotFound, Unavailable]),
+        Endpoint::PutShard => {
+            Documentation::of("Stores a shard, in place of the one that is there.")
+                .query(&[SHARD_META])
+                .takes_octets()
+                .json::<StoredReply>()
+                .errors(&PUT_SHARD_ERRORS)
+        }
+        Endpoint::RemoveShard => Documentation::of("Removes a shard.").errors(&[Invalid, NotFound]),
+        Endpoint::LatestSteps => Documentation::of(
+            "The newest steps of a namespace that have all of their shards, newest first.",
+        )
+        .query(&[LATEST_LIMIT])
+        .json::<Vec<u64>>()
+        .errors(&[Invalid, NotFound]),
+        Endpoint::ResetCheckpoints => {
+            Documentation::of("Removes all namespaces of checkpoints of this daemon.")
+        }
+        other => unreachable!("{other:?} is no endpoint of checkpoints"),
     }
 }
 

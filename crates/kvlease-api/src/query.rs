@@ -255,7 +255,10 @@ fn ttl(raw_query: Option<&str>) -> Result<Option<Duration>, QueryError> {
     }
 }
 
-fn parameter(raw_query: Option<&str>, name: &'static str) -> Result<Option<String>, QueryError> {
+pub(crate) fn parameter(
+    raw_query: Option<&str>,
+    name: &'static str,
+) -> Result<Option<String>, QueryError> {
     let pairs = raw_query.unwrap_or_default().split('&');
     let value = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
     value
@@ -263,7 +266,7 @@ fn parameter(raw_query: Option<&str>, name: &'static str) -> Result<Option<Strin
         .transpose()
 }
 
-fn bad(name: &'static str, expected: &'static str, value: String) -> QueryError {
+pub(crate) fn bad(name: &'static str, expected: &'static str, value: String) -> QueryError {
     QueryError::Value { name, expected, value }
 }
 

@@ -1,5 +1,7 @@
 //! Paths, parsed from their raw form.
 
+use std::str::FromStr;
+
 use kvlease_types::{BucketName, Key, NameError};
 
 use crate::{
@@ -27,6 +29,12 @@ pub struct Names {
     pub key: Option<Key>,
     /// `{id}`, decoded and not judged.
     pub id: Option<String>,
+    /// `{namespace}`, as the bucket of its checkpoints.
+    pub namespace: Option<BucketName>,
+    /// `{rank}`
+    pub rank: Option<u32>,
+    /// `{step}`
+    pub step: Option<u64>,
 }
 
 /// Reason why a path names nothing.
@@ -41,6 +49,14 @@ pub enum RouteError {
     /// A bucket or a key is empty or too long.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A segment is no number, or one that is too large.
+    #[error("the {name} must be a whole number of at most {max}")]
+    Number {
+        /// Which of them.
+        name: &'static str,
+        /// The largest.
+        max: u64,
+    },
 }
 
 impl Route {
@@ -55,6 +71,9 @@ impl Route {
                 Some("bucket") => names.bucket = Some(BucketName::new(decode(raw)?)?),
                 Some("key") => names.key = Some(Key::new(decode(raw)?)?),
                 Some("id") => names.id = Some(decode(raw)?),
+                Some("namespace") => names.namespace = Some(BucketName::retained(&decode(raw)?)?),
+                Some("rank") => names.rank = Some(number(raw, "rank", u32::MAX.into())?),
+                Some("step") => names.step = Some(number(raw, "step", u64::MAX)?),
                 Some(other) => unreachable!("no template has a {other}"),
             }
         }
@@ -94,7 +113,25 @@ impl Route {
     }
 }
 
+/// A number in a path: digits, and nothing else.
+fn number<T: FromStr>(raw: &str, name: &'static str, max: u64) -> Result<T, RouteError> {
+    let text = decode(raw)?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or(RouteError::Number { name, max })
+}
+
 impl Names {
+    /// The bucket of a template that has a namespace.
+    pub fn namespace(&self) -> &BucketName {
+        self.namespace.as_ref().expect("the template has a namespace")
+    }
+
+    /// Rank and step of a template that has both.
+    pub fn shard(&self) -> (u32, u64) {
+        let rank = self.rank.expect("the template of a shard has a rank");
+        (rank, self.step.expect("the template of a shard has a step"))
+    }
+
     /// The bucket and the key of a template that has both.
     pub fn object(&self) -> (&BucketName, &Key) {
         let key = self.key.as_ref().expect("the template of an object has a key");
@@ -125,12 +162,16 @@ mod tests {
     /// The template that a path has the shape of, with its names in place.
     fn parsed(path: &str) -> String {
         let route = Route::parse(path).unwrap();
-        let Names { bucket, key, id } = route.names();
+        let Names { bucket, key, id, namespace, rank, step } = route.names();
+        let [rank, step] = [rank.map(u64::from), *step].map(|number| number.map(|n| n.to_string()));
         let mut text = route.template().to_owned();
         for (name, value) in [
             ("{bucket}", bucket.as_ref().map(BucketName::as_str)),
             ("{key}", key.as_ref().map(Key::as_str)),
             ("{id}", id.as_deref()),
+            ("{namespace}", namespace.as_ref().map(BucketName::as_str)),
+            ("{rank}", rank.as_deref()),
+            ("{step}", step.as_deref()),
         ] {
             assert_eq!(text.contains(name), value.is_some(), "{path}");
             text = text.replace(name, &format!("<{}>", value.unwrap_or_default()));
@@ -156,6 +197,24 @@ mod tests {
     fn a_lease_id_is_decoded_but_not_judged() {
         assert_eq!(parsed("/v1/leases/a%2Fb/release"), "/v1/leases/<a/b>/release");
         assert_eq!(parsed("/v1/leases/x/renew"), "/v1/leases/<x>/renew");
+    }
+
+    #[test]
+    fn a_shard_is_named_by_numbers_and_a_namespace_by_its_bucket() {
+        let path = "/v1/cp/checkpoints/a%2Fb/4294967295/18446744073709551615";
+        let bucket = "<kvlease:checkpoint:a/b>";
+        let numbers = "<4294967295>/<18446744073709551615>";
+        assert_eq!(parsed(path), format!("/v1/cp/checkpoints/{bucket}/{numbers}"));
+        let latest = format!("/v1/cp/checkpoints/{bucket}/latest");
+        assert_eq!(parsed("/v1/cp/checkpoints/a%2fb/latest"), latest);
+        for path in
+            ["a/4294967296/1", "a/-1/1", "a/+1/1", "a/1/18446744073709551616", "a/1/", "a//1"]
+        {
+            let parsed = Route::parse(&format!("/v1/cp/checkpoints/{path}"));
+            assert!(matches!(parsed, Err(RouteError::Number { .. })), "{path}: {parsed:?}");
+        }
+        let taken = Route::parse("/v1/kv/kvlease%3Acheckpoint:job/k");
+        assert_eq!(taken, Err(RouteError::Name(NameError::BucketRetained)));
     }
 
     #[test]

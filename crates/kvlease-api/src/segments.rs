@@ -1,7 +1,7 @@
 //! Segments of a path, split once.
 
 /// Segments of the longest template: what is before the first slash is one.
-const SEGMENTS_MAX: usize = 6;
+const SEGMENTS_MAX: usize = 7;
 
 /// Segments of a path or of a template.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,6 @@ mod tests {
             assert_eq!(Segments::of(path).unwrap().as_slice(), expected, "{path}");
             assert_eq!(Segments::of_template(path).as_slice(), expected, "{path}");
         }
-        assert!(Segments::of("/1/2/3/4/5/").is_none());
+        assert!(Segments::of("/1/2/3/4/5/6/").is_none());
     }
 }

@@ -139,6 +139,7 @@ impl Side {
             object_len_max: CAPACITY,
             lease_ttl_default: TTL,
             lease_ttl_max: TTL,
+            checkpoint_max: ByteSize::ZERO,
             reservation_ttl: RESERVATION_TTL_DEFAULT,
             cold: true,
             scrub_rate: None,

@@ -74,6 +74,7 @@ fn engine(dir: &TempDir) -> Engine {
         object_len_max: CAPACITY,
         lease_ttl_default: TTL,
         lease_ttl_max: TTL,
+        checkpoint_max: ByteSize::ZERO,
         reservation_ttl: RESERVATION_TTL_DEFAULT,
         cold: true,
         scrub_rate: None,

@@ -25,6 +25,8 @@ pub struct EngineConfig {
     pub lease_ttl_default: Duration,
     /// The longest time to live that is granted; longer requests are cut to it.
     pub lease_ttl_max: Duration,
+    /// The most that shards of checkpoints may take of the arena; zero for no checkpoints.
+    pub checkpoint_max: ByteSize,
     /// How long a client may write into a [`Reservation`](crate::Reservation) before it must be
     /// committed.
     pub reservation_ttl: Duration,

@@ -13,6 +13,7 @@ use kvlease_types::{
 use tokio::time::Instant;
 
 use crate::{
+    checkpoints::{CheckpointStats, Checkpoints},
     clock::now,
     config::EngineConfig,
     counters::CountersSnapshot,
@@ -39,6 +40,7 @@ pub struct Engine {
     maintenance: Maintenance,
     tier_workers: TierWorkers,
     recovery: Recovery,
+    checkpoints: Arc<Checkpoints>,
 }
 
 /// The state of the engine in numbers.
@@ -52,6 +54,8 @@ pub struct EngineStats {
     pub huge_pages: bool,
     /// Objects that this incarnation took over from the one before it.
     pub recovery: Recovery,
+    /// Checkpoints of training jobs.
+    pub checkpoints: CheckpointStats,
 }
 
 impl Engine {
@@ -59,9 +63,11 @@ impl Engine {
     /// usable, and goes on with the rest in the background. Fails when not even the first part can
     /// be had.
     pub fn start(arena: Arena, config: EngineConfig, epoch: Epoch) -> Result<Self, StartError> {
-        let (shared, recovery) = Shared::open(arena, config, epoch)?;
+        let (shared, recovery, retained) = Shared::open(arena, config, epoch)?;
+        let checkpoints = Checkpoints::load(&shared, retained);
         let tier_workers = TierWorkers::start(&shared)?;
-        Ok(Self { maintenance: Maintenance::start(&shared)?, tier_workers, shared, recovery })
+        let maintenance = Maintenance::start(&shared)?;
+        Ok(Self { maintenance, tier_workers, shared, recovery, checkpoints })
     }
 
     /// Leases objects of a bucket for `ttl`, or for the default time. Never waits: a pending
@@ -245,6 +251,11 @@ impl Engine {
         Put::begin(&self.shared, caller, bucket, key, len)
     }
 
+    /// Checkpoints of training jobs, in the same arena.
+    pub fn checkpoints(&self) -> &Arc<Checkpoints> {
+        &self.checkpoints
+    }
+
     /// Takes space for objects of exact lengths, which the caller's client writes by itself.
     /// Refuses what is beyond the limits.
     pub fn reserve(
@@ -367,6 +378,7 @@ impl Engine {
             counters: self.shared.counts(),
             huge_pages: self.shared.has_huge_pages(),
             recovery: self.recovery,
+            checkpoints: self.checkpoints.stats(),
         }
     }
 

@@ -7,6 +7,7 @@
 //! * [`Grants`] are leases that their client does not know of yet: dropping them releases them,
 //!   [`Grants::deliver`] hands them to the client.
 //! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
+//! * [`Checkpoints`] keep shards of training jobs in objects that eviction never takes.
 //!
 //! One mutex guards the catalog together with the writers that others wait for. It is never held
 //! across an `await`, a copy, or a system call.
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod bucket_totals;
+mod checkpoints;
 mod clock;
 mod config;
 mod counters;
@@ -45,6 +47,10 @@ mod tiers;
 mod verify;
 mod write;
 
+pub use checkpoints::{
+    CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX,
+    ShardPlace, ShardPut,
+};
 pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
 pub use counters::{CounterRow, CounterUnit, CountersSnapshot};
 pub use engine::{Engine, EngineStats};

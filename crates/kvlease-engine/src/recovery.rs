@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use kvlease_arena::{Arena, LeaseFenceOrigin, ManifestOrigin, StoredManifest};
 use kvlease_cache::{Catalog, Restoration, Restored};
+use kvlease_types::{BucketName, ByteSize, Key};
 
 use crate::{clock::now, readers::Readers};
 
@@ -22,9 +23,18 @@ pub struct Recovery {
     pub took: Duration,
 }
 
+/// A retained object that was taken over.
+#[derive(Debug)]
+pub(crate) struct RestoredName {
+    pub(crate) bucket: BucketName,
+    pub(crate) key: Key,
+    pub(crate) len: ByteSize,
+}
+
 /// Fills an empty catalog with the objects in the arena, unless it is to start `cold`, and reports
 /// them to the required readers. `started` is when the manifest began to be read. Space that clients
-/// may still be reading under leases of an earlier incarnation is not free.
+/// may still be reading under leases of an earlier incarnation is not free. Returns the retained objects
+/// as well.
 pub(crate) fn recover(
     arena: &Arena,
     stored: &StoredManifest,
@@ -32,7 +42,7 @@ pub(crate) fn recover(
     readers: &mut Readers,
     cold: bool,
     started: Instant,
-) -> Recovery {
+) -> (Recovery, Vec<RestoredName>) {
     if let Some(shrunk_to) = arena.was_shrunk_to() {
         tracing::error!(
             %shrunk_to,
@@ -58,12 +68,18 @@ pub(crate) fn recover(
             restoration.add(object, fence.leased_until(object.extents));
         }),
     };
-    let restored = catalog
-        .restore(restoration, arena.populated(), now, |change| readers.apply_restored(change));
+    let mut retained = Vec::new();
+    let restored = catalog.restore(restoration, arena.populated(), now, |change| {
+        readers.apply_restored(change);
+        if change.bucket.is_retained() {
+            let (bucket, key) = (change.bucket.clone(), change.key.clone());
+            retained.push(RestoredName { bucket, key, len: change.len });
+        }
+    });
     let recovery =
         Recovery { origin: stored.origin(), cold, restored, broken, took: started.elapsed() };
     recovery.log();
-    recovery
+    (recovery, retained)
 }
 
 impl Recovery {

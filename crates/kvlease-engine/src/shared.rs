@@ -21,7 +21,7 @@ use crate::{
     log_limit::LogLimit,
     open_reservations::OpenReservations,
     readers::Readers,
-    recovery::{Recovery, recover},
+    recovery::{Recovery, RestoredName, recover},
     report_queue::Reports,
     room_signal::RoomSignal,
     state::State,
@@ -72,12 +72,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Takes the arena with what an earlier incarnation stored, and makes its first part usable.
+    /// Takes the arena with what an earlier incarnation stored, and makes its first part usable. Returns
+    /// the retained objects that were taken over as well.
     pub(crate) fn open(
         arena: Arena,
         config: EngineConfig,
         epoch: Epoch,
-    ) -> Result<(Arc<Self>, Recovery), StartError> {
+    ) -> Result<(Arc<Self>, Recovery, Vec<RestoredName>), StartError> {
         // Before the first byte is written: readers of an earlier incarnation hold no lease.
         arena.incarnation().begin(epoch);
         let mut catalog = Catalog::new(config.catalog.clone(), epoch);
@@ -99,7 +100,8 @@ impl Shared {
             Arc::clone(&counters),
             Arc::clone(&tiers),
         );
-        let recovery = recover(&arena, &stored, &mut catalog, &mut readers, config.cold, started);
+        let (recovery, retained) =
+            recover(&arena, &stored, &mut catalog, &mut readers, config.cold, started);
         drop(stored);
         arena.publish_manifest()?;
         // What an earlier incarnation populated can be used at once.
@@ -130,7 +132,7 @@ impl Shared {
             readers: Mutex::new(readers),
             state: Mutex::new(State::new(catalog)),
         };
-        Ok((Arc::new(shared), recovery))
+        Ok((Arc::new(shared), recovery, retained))
     }
 
     /// Checks the public name of the segment, and counts and logs when it had to be put back.

@@ -322,6 +322,7 @@ fn engine_config(
         object_len_max: config.object_len_max,
         lease_ttl_default: config.lease_ttl_default,
         lease_ttl_max: config.lease_ttl_max,
+        checkpoint_max: sizing::checkpoints(config.checkpoint_capacity, capacity),
         reservation_ttl: config.reservation_ttl,
         cold: config.cold,
         scrub_rate: config.scrub_rate,

@@ -85,6 +85,9 @@ pub(crate) fn beside_arena(catalog: ByteSize, connections: ByteSize) -> ByteSize
     ByteSize::new(2 * catalog.bytes() + connections.bytes() + PROCESS_MEMORY.bytes())
 }
 
+/// The part of the arena that checkpoints may take without being asked for.
+const CHECKPOINTS_SHARE: u64 = 2;
+
 /// The most leases that live at once without being asked for.
 const LEASES_AUTO_MAX: usize = 262_144;
 
@@ -115,6 +118,11 @@ pub(crate) fn capacity(free: ByteSize) -> ByteSize {
 /// The most memory that the catalog of an arena of this size may use.
 pub(crate) fn catalog_memory(capacity: ByteSize) -> ByteSize {
     ByteSize::new(capacity.bytes() / CATALOG_MEMORY_SHARE).max(CATALOG_MEMORY_MIN)
+}
+
+/// The part of the arena that checkpoints may take: as much as configured, or half of it.
+pub(crate) fn checkpoints(configured: Option<ByteSize>, capacity: ByteSize) -> ByteSize {
+    configured.unwrap_or_else(|| ByteSize::new(capacity.bytes() / CHECKPOINTS_SHARE)).min(capacity)
 }
 
 /// Memory of a daemon on an arena that exists.

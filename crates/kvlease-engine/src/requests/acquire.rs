@@ -11,7 +11,7 @@ use crate::{clock::now, grants::Grants, shared::Shared, tiers::Asked};
 
 /// Time between two looks for room in the arena. Leases and quarantines end by the clock too, so no
 /// event tells of all room.
-const ROOM_PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const ROOM_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often a request has an object loaded in vain, whatever the tier says of it.
 const LOADS_MAX: usize = 2;

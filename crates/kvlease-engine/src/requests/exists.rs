@@ -35,6 +35,15 @@ impl Shared {
         found
     }
 
+    /// Whether the arena has each object, in order, whatever tiers have.
+    pub(crate) fn are_in_arena(&self, bucket: &str, keys: &[&str]) -> Vec<bool> {
+        let mut found = Vec::with_capacity(keys.len());
+        for part in keys.chunks(PART) {
+            self.state().catalog.contains_many(bucket, part, |there| found.push(there));
+        }
+        found
+    }
+
     /// Whether a tier has to be asked to know more than [`exists`](Self::exists) `found` of these keys.
     pub(crate) fn has_to_ask(&self, bucket: &str, keys: &[&str], found: &[bool]) -> bool {
         let missing = keys.iter().zip(found).filter(|(_, there)| !**there);

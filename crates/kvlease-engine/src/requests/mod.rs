@@ -16,6 +16,7 @@ mod renew;
 mod reserve;
 mod store;
 
+pub(crate) use acquire::ROOM_PAUSE;
 pub use renew::Renewed;
 pub use reserve::ReserveLimits;
 pub use store::{NotStored, StoreItem};

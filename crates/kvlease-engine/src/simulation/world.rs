@@ -332,6 +332,7 @@ fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
         object_len_max: CAPACITY,
         lease_ttl_default: TTL,
         lease_ttl_max: TTL,
+        checkpoint_max: ByteSize::ZERO,
         reservation_ttl: TTL,
         cold: false,
         scrub_rate: None,
@@ -339,7 +340,7 @@ fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
         tiers: Vec::new(),
     };
     let arena = Arena::open(&options).unwrap();
-    let (shared, recovery) = Shared::open(arena, config, Epoch::new(epoch)).unwrap();
+    let (shared, recovery, _) = Shared::open(arena, config, Epoch::new(epoch)).unwrap();
     let expected = if epoch == 0 { ManifestOrigin::Created } else { ManifestOrigin::Kept };
     assert_eq!((recovery.origin, recovery.dropped()), (expected, 0));
     while !shared.arena.populate_next().unwrap().is_complete() {}

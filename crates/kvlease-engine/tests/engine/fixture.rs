@@ -73,6 +73,7 @@ impl Place {
             object_len_max: CAPACITY,
             lease_ttl_default: TTL,
             lease_ttl_max: TTL,
+            checkpoint_max: CAPACITY,
             reservation_ttl: RESERVATION_TTL,
             cold: false,
             scrub_rate: None,

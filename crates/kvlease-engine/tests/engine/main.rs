@@ -4,6 +4,7 @@
 
 mod batch;
 mod changes;
+mod checkpoints;
 mod exhaustion;
 mod fixture;
 mod index;

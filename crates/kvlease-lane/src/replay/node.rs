@@ -155,6 +155,7 @@ fn engine(dir: &TempDir, capacity: ByteSize, eviction: EvictionKind) -> Engine {
         object_len_max: capacity,
         lease_ttl_default: TTL,
         lease_ttl_max: TTL,
+        checkpoint_max: ByteSize::ZERO,
         reservation_ttl: RESERVATION_TTL_DEFAULT,
         cold: true,
         scrub_rate: None,

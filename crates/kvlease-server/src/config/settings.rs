@@ -55,6 +55,7 @@ pub struct Config {
     pub lease_wait_max: Duration,
     pub leases_max: Option<usize>,
     pub reservation_ttl: Duration,
+    pub checkpoint_capacity: Option<ByteSize>,
     pub nvme_path: Option<PathBuf>,
     pub nvme_capacity: Option<ByteSize>,
     pub nvme_write_through: BucketSet,
@@ -120,6 +121,7 @@ impl Default for Config {
             lease_wait_max: Duration::from_secs(30),
             leases_max: None,
             reservation_ttl: RESERVATION_TTL_DEFAULT,
+            checkpoint_capacity: None,
             nvme_path: None,
             nvme_capacity: None,
             nvme_write_through: BucketSet::NONE,
@@ -255,6 +257,8 @@ pub const SETTINGS: &[Setting] = &[
         "limit of leases that are live at the same time; at most as many as fit into an eighth of cache.catalog_memory_max; `auto` is that, and at most 262144; a connection of the fast lane, and all clients of HTTP together, may have half of them, or 16384 if that is more; all connections of one user may have 7/8 of them"),
     setting!("lease.reservation_ttl_s", "KVLEASE_LEASE_RESERVATION_TTL_S", reservation_ttl, false, value::seconds, seconds,
         "seconds within which a client of the fast lane must commit a reservation"),
+    setting!("checkpoint.capacity", "KVLEASE_CHECKPOINT_CAPACITY", checkpoint_capacity, true, checkpoint_capacity, |v: &Option<ByteSize>| match v { Some(ByteSize::ZERO) => "none".into(), size => value::or_auto(*size) },
+        "part of the arena that checkpoints of training jobs may take, which eviction never does; `auto` is half of the arena, `none` refuses checkpoints"),
     setting!("tier.nvme.path", "KVLEASE_TIER_NVME_PATH", nvme_path, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
         "directory on a local disk for the objects that are evicted; `none` for no such tier"),
     setting!("tier.nvme.capacity", "KVLEASE_TIER_NVME_CAPACITY", nvme_capacity, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
@@ -308,6 +312,11 @@ fn connection_memory(text: &str) -> Result<Option<ByteSize>, String> {
 
 fn catalog_memory(text: &str) -> Result<Option<ByteSize>, String> {
     memory_or_auto(text, CATALOG_MEMORY_FLOOR)
+}
+
+/// A size, zero for `none`, or `None` for `auto`.
+fn checkpoint_capacity(text: &str) -> Result<Option<ByteSize>, String> {
+    if text == "none" { Ok(Some(ByteSize::ZERO)) } else { value::size_or_auto(text) }
 }
 
 /// A size of at least `least`, or `None` for `auto`.

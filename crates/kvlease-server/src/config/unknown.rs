@@ -100,7 +100,10 @@ mod tests {
             ("cache.capasity", "did you mean `cache.capacity`?"),
             ("cahce.capacity", "did you mean `cache.capacity`?"),
             ("lease.ttl_max", "did you mean `lease.ttl_max_s`?"),
-            ("capacity", "did you mean `capacity` in the section [cache] or [tier.nvme]?"),
+            (
+                "capacity",
+                "did you mean `capacity` in the section [cache] or [checkpoint] or [tier.nvme]?",
+            ),
             ("segment_mod", "did you mean `segment_mode` in the section [cache]?"),
             ("adress", "did you mean `address` in the section [server]?"),
         ] {
@@ -120,7 +123,8 @@ mod tests {
         assert!(line.contains("in cache there are capacity, shared_memory_name"), "{line}");
         for line in [path("transfer.a", "1", "file"), section("transfer", "file")] {
             assert!(
-                line.to_string().contains("server, cache, lease, tier.nvme, tier.remote, log"),
+                line.to_string()
+                    .contains("server, cache, lease, checkpoint, tier.nvme, tier.remote, log"),
                 "{line}"
             );
         }

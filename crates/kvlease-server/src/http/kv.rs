@@ -16,7 +16,7 @@ use crate::{connection_memory::Purpose, context::Context};
 
 /// The most bytes of an object that wait to be sent: hyper takes a second piece before it has sent
 /// the first.
-const PIECES_LEN_MAX: usize = 2 * READ_PIECE_MAX;
+pub(super) const PIECES_LEN_MAX: usize = 2 * READ_PIECE_MAX;
 
 pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
     let read = match read_now(context, caller, names)? {
@@ -107,7 +107,7 @@ pub(super) fn report(
     if is_known { Ok(reply::empty()) } else { Err(absent()) }
 }
 
-fn object(body: Body, checksum: Checksum) -> Reply {
+pub(super) fn object(body: Body, checksum: Checksum) -> Reply {
     const NAME: HeaderName = HeaderName::from_static(CHECKSUM_HEADER);
     let checksum = HeaderValue::try_from(checksum.to_string()).expect("hexadecimal digits");
     Reply::new(Some(OCTETS), body).with(NAME, checksum)

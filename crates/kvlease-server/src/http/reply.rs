@@ -175,7 +175,17 @@ pub(crate) async fn memory(
     purpose: Purpose,
     len: usize,
 ) -> Result<Held, Refusal> {
-    context.memory.take(purpose, len, MEMORY_WAIT).await.ok_or_else(|| {
+    memory_within(context, purpose, len, MEMORY_WAIT).await
+}
+
+/// As [`memory`], and waits for it as long as this.
+pub(crate) async fn memory_within(
+    context: &Context,
+    purpose: Purpose,
+    len: usize,
+    wait: Duration,
+) -> Result<Held, Refusal> {
+    context.memory.take(purpose, len, wait).await.ok_or_else(|| {
         let text = "the memory for replies is taken by other clients: try again, or raise \
             server.connection_memory_max";
         Refusal::new(ErrorCode::Unavailable, text)

@@ -11,6 +11,7 @@ use super::{
     admin,
     admission::Busy,
     body::Body,
+    checkpoint,
     connection::Socket,
     kv, lease, list, put,
     reply::{Answer, Refusal},
@@ -86,6 +87,18 @@ async fn dispatch(
         Endpoint::Tiers => Box::pin(tiers::find(context, &names)).await,
         Endpoint::Locations => kv::locations(context, &names),
         Endpoint::List => Box::pin(list::list(context, &names, query)).await,
+        Endpoint::Namespace => checkpoint::namespace(context, &names),
+        Endpoint::CreateNamespace => checkpoint::create(context, caller, &names, query),
+        Endpoint::RemoveNamespace => checkpoint::remove_namespace(context, caller, &names),
+        Endpoint::GetShard => {
+            Box::pin(checkpoint::get(context, caller, &names, request.method())).await
+        }
+        Endpoint::PutShard => {
+            Box::pin(checkpoint::put(context, caller, &names, request, socket)).await
+        }
+        Endpoint::RemoveShard => checkpoint::remove(context, caller, &names),
+        Endpoint::LatestSteps => checkpoint::latest(context, &names, query),
+        Endpoint::ResetCheckpoints => checkpoint::reset(context, caller),
         Endpoint::Stats => Box::pin(admin::stats(context, query)).await,
         Endpoint::Report => kv::report(context, caller, &names, query),
         Endpoint::Health => admin::health(),
@@ -104,6 +117,8 @@ fn no_place() -> Refusal {
 fn refusal_of(error: RouteError) -> Refusal {
     match error {
         RouteError::Unknown => Refusal::new(ErrorCode::NoRoute, error),
-        RouteError::Decode(_) | RouteError::Name(_) => Refusal::invalid(error),
+        RouteError::Decode(_) | RouteError::Name(_) | RouteError::Number { .. } => {
+            Refusal::invalid(error)
+        }
     }
 }

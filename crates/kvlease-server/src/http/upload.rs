@@ -29,7 +29,10 @@ const ENDLESS_LEN_MAX: u64 = 64 << 20;
 /// shorter, and its clients count a connection that is closed under them as a failure.
 const SIZED_LEN_MAX: u64 = 1 << 30;
 
-/// How long the next bytes of such a body may take.
+/// The longest body that is taken in after an early refusal, so that the connection can be kept.
+const EARLY_LEN_MAX: u64 = 8 << 20;
+
+/// How long the next bytes of an endless body may take.
 const ENDLESS_STALL: Duration = Duration::from_secs(1);
 
 /// Refuses a request for its method or path; it may have a body all the same.
@@ -148,6 +151,16 @@ impl<'a> Upload<'a> {
             return Err(refusal);
         }
         while self.next().await?.is_some() {}
+        Err(refusal)
+    }
+
+    /// Refuses an upload before its body, which may be long: the connection ends with the answer then, so
+    /// that the client can go elsewhere at once.
+    pub(super) async fn refuse_early(&mut self, mut refusal: Refusal) -> Answer {
+        if self.body.size_hint().exact().is_some_and(|left| left <= EARLY_LEN_MAX) {
+            return self.finish(Err(refusal)).await;
+        }
+        refusal.close = true;
         Err(refusal)
     }
 

@@ -49,6 +49,7 @@ fn every_documented_operation_is_served() {
     let mut wire = daemon.wire();
     for (method, path) in documented().keys() {
         let path = path.replace("{bucket}", "b").replace("{key}", "k").replace("{id}", "x");
+        let path = path.replace("{namespace}", "n").replace("{rank}", "0").replace("{step}", "1");
         let reply = if method == "PUT" { wire.put(&path, b"1") } else { wire.call(method, &path) };
         if method != "HEAD" && reply.status != 200 {
             let (_, code) = reply.refusal();
@@ -146,6 +147,58 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
     }
 }
 
+const SHARD: &str = "/v1/cp/checkpoints/{namespace}/{rank}/{step}";
+const NAMESPACE: &str = "/v1/cp/namespaces/{namespace}";
+const LATEST: &str = "/v1/cp/checkpoints/{namespace}/latest";
+
+fn provoke_checkpoints(provoked: &mut Provoked, daemon: &Daemon) {
+    let mut wire = daemon.wire();
+    for (method, query) in [
+        ("POST", "?num_ranks=1"),
+        ("POST", "?num_ranks=2"),
+        ("POST", ""),
+        ("GET", ""),
+        ("GET", "%"),
+    ] {
+        provoked.call(&mut wire, method, NAMESPACE, &format!("/v1/cp/namespaces/n{query}"));
+    }
+    let mut post = |target: &str, body: &[u8]| {
+        let head =
+            format!("POST {target} HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n", body.len());
+        wire.send(head);
+        wire.send(body);
+        let reply = wire.reply();
+        provoked.note("POST", SHARD, &reply);
+    };
+    post("/v1/cp/checkpoints/n/0/1", b"shard");
+    post("/v1/cp/checkpoints/absent/0/1", b"shard");
+    post("/v1/cp/checkpoints/n/x/1", b"shard");
+    post("/v1/cp/checkpoints/n/0/2", &bytes(3 << 20, 1));
+    provoked.call(&mut wire, "POST", SHARD, "/v1/cp/checkpoints/n/0/1");
+    let mut stalled = daemon.wire();
+    stalled.send("POST /v1/cp/checkpoints/n/0/3 HTTP/1.1\r\nHost: d\r\nContent-Length: 9\r\n\r\n");
+    provoked.note("POST", SHARD, &stalled.reply());
+    for name in ["n/latest", "absent/latest", "n/latest?limit=0"] {
+        provoked.call(&mut wire, "GET", LATEST, &format!("/v1/cp/checkpoints/{name}"));
+    }
+    for method in ["GET", "DELETE"] {
+        for name in ["n/0/1", "n/0/9", "n/0/x"] {
+            provoked.call(&mut wire, method, SHARD, &format!("/v1/cp/checkpoints/{name}"));
+        }
+    }
+    // No room for another namespace than those that fill the quota.
+    for n in 0..32 {
+        let target = format!("/v1/cp/namespaces/m{n}?num_ranks=1");
+        provoked.call(&mut wire, "POST", NAMESPACE, &target);
+    }
+    for name in ["n", "n", "%"] {
+        provoked.call(&mut wire, "DELETE", NAMESPACE, &format!("/v1/cp/namespaces/{name}"));
+    }
+    provoked.call(&mut wire, "GET", NAMESPACE, "/v1/cp/namespaces/n");
+    let reset = "/v1/cp/cluster/reset";
+    provoked.call(&mut wire, "POST", reset, reset);
+}
+
 /// A removal and a question that a tier does not answer: nothing listens there.
 fn provoke_a_tier(provoked: &mut Provoked) {
     let daemon =
@@ -170,6 +223,13 @@ fn every_status_is_documented_and_every_documented_status_occurs() {
     provoke_leases(&mut provoked, &daemon);
     provoke_the_rest(&mut provoked, &daemon);
     provoke_a_tier(&mut provoked);
+    provoke_checkpoints(
+        &mut provoked,
+        &Daemon::with(|config| {
+            config.capacity = Some(ByteSize::mib(4));
+            config.put_stall_timeout = Duration::from_millis(1_500);
+        }),
+    );
     let mut wire = daemon.wire();
     assert_eq!(wire.call("GET", "/healthz").status, 200);
     let stopped = daemon.begin_shutdown();
@@ -188,7 +248,7 @@ fn every_status_is_documented_and_every_documented_status_occurs() {
 }
 
 /// Paths that answer 503 when the memory for replies is taken, see `memory.rs`.
-const FOR_LACK_OF_MEMORY: [&str; 3] = ["/v1/kv/{bucket}", "/v1/stats", "/metrics"];
+const FOR_LACK_OF_MEMORY: [&str; 4] = ["/v1/kv/{bucket}", "/v1/stats", "/metrics", SHARD];
 
 fn wire_status(daemon: &Daemon, path: &str) -> u16 {
     daemon.wire().call("GET", path).status

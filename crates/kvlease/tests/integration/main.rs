@@ -4,6 +4,7 @@
 
 mod backends;
 mod bench;
+mod checkpoints;
 mod client;
 mod commands;
 mod connector;

@@ -1,0 +1,39 @@
+//! Reasons why a request for checkpoints is refused.
+
+use kvlease_types::{ByteSize, Miss, WriteRefused};
+
+use super::name::NamespaceShape;
+
+/// Reason why a request for checkpoints is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CheckpointRefused {
+    /// There is no such namespace.
+    #[error("no such namespace: create it first")]
+    NoNamespace,
+    /// There is no such shard.
+    #[error("no such shard")]
+    NoShard,
+    /// The namespace is there with another shape.
+    #[error(
+        "the namespace exists with another shape: use it as it is or remove it first, \
+         num_ranks=`{}` steps_retained=`{}`", .0.num_ranks, .0.steps_retained
+    )]
+    OtherShape(NamespaceShape),
+    /// The quota has no room, whatever steps may leave.
+    #[error(
+        "checkpoints have no room for it: remove the namespaces of jobs that ended or raise \
+         checkpoint.capacity, checkpoint.capacity=`{capacity}` taken=`{taken}`"
+    )]
+    NoRoom {
+        /// The quota.
+        capacity: ByteSize,
+        /// Part of it that is taken.
+        taken: ByteSize,
+    },
+    /// The arena does not take the bytes.
+    #[error(transparent)]
+    Write(#[from] WriteRefused),
+    /// The shard is there and cannot be read now.
+    #[error(transparent)]
+    Miss(#[from] Miss),
+}

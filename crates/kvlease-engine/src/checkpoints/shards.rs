@@ -1,0 +1,75 @@
+//! Shards: read, listed by step and removed.
+
+use std::sync::Arc;
+
+use kvlease_types::{BucketName, Caller};
+use tokio::time::{Instant, sleep};
+
+use super::{handle::Checkpoints, name::ShardPlace, refused::CheckpointRefused, table::Table};
+use crate::{read::Read, requests::ROOM_PAUSE};
+
+impl Checkpoints {
+    /// Starts to read a shard, with its client's description of the bytes. Waits until `until` where
+    /// all leases are taken.
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        place: ShardPlace,
+        until: Instant,
+    ) -> Result<(Read, Option<Arc<str>>), CheckpointRefused> {
+        loop {
+            let found = self.table().shard(bucket, place).map(|s| (s.key.clone(), s.meta.clone()));
+            let (key, meta) = found.ok_or(CheckpointRefused::NoShard)?;
+            match Read::new(self.shared.acquire_for_read(caller, bucket.as_str(), key.as_str())) {
+                Ok(read) => return Ok((read, meta)),
+                // Rewritten since the look at the table, or found corrupt.
+                Err(miss) if miss.is_absence() => self.table().forget(bucket, place, &key),
+                Err(miss) if miss.is_limit() && Instant::now() < until => sleep(ROOM_PAUSE).await,
+                Err(miss) => return Err(miss.into()),
+            }
+        }
+    }
+
+    /// Removes a shard.
+    pub fn remove(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        place: ShardPlace,
+    ) -> Result<(), CheckpointRefused> {
+        let mut table = self.table();
+        let shard = table.remove_shard(bucket, place).ok_or(CheckpointRefused::NoShard)?;
+        self.remove_objects(caller, bucket, &[shard.key]);
+        Ok(())
+    }
+
+    /// The newest steps of a namespace that have all of their shards, newest first, at most `limit`;
+    /// `None` if there is no such namespace.
+    pub fn latest(&self, bucket: &BucketName, limit: usize) -> Option<Vec<u64>> {
+        let mut table = self.table();
+        let whole = table.namespace(bucket)?.whole_steps();
+        let mut latest = Vec::new();
+        for step in whole {
+            if latest.len() == limit {
+                break;
+            }
+            if self.has_objects(&mut table, bucket, step) {
+                latest.push(step);
+            }
+        }
+        Some(latest)
+    }
+
+    /// Whether the arena has every shard of a step. Those that are gone, since their bytes were found
+    /// corrupt, are forgotten.
+    fn has_objects(&self, table: &mut Table, bucket: &BucketName, step: u64) -> bool {
+        let shards = table.shards_of(bucket, step);
+        let keys: Vec<&str> = shards.iter().map(|(_, key)| key.as_str()).collect();
+        let there = self.shared.are_in_arena(bucket.as_str(), &keys);
+        for ((place, key), _) in shards.iter().zip(&there).filter(|(_, there)| !**there) {
+            table.forget(bucket, *place, key);
+        }
+        there.iter().all(|there| *there)
+    }
+}
