@@ -25,7 +25,7 @@ use std::{
 
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::CatalogConfig;
-use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT, TierConfig};
+use kvlease_engine::{Engine, EngineConfig, TierConfig};
 use kvlease_nvme::{NvmeConfig, NvmeTier};
 use kvlease_sys::{Access, FingerprintKey, Mapping};
 use kvlease_testing::{bytes, median};
@@ -134,18 +134,8 @@ impl Side {
         // Victims are chosen ahead of need on both sides.
         let free_target = ByteSize::new(CAPACITY.bytes() / FREE_PART);
         let catalog = CatalogConfig { capacity: CAPACITY, free_target, ..CatalogConfig::default() };
-        let config = EngineConfig {
-            catalog,
-            object_len_max: CAPACITY,
-            lease_ttl_default: TTL,
-            lease_ttl_max: TTL,
-            checkpoint_max: ByteSize::ZERO,
-            reservation_ttl: RESERVATION_TTL_DEFAULT,
-            cold: true,
-            scrub_rate: None,
-            index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
-            tiers,
-        };
+        let key = FingerprintKey::new([7; FingerprintKey::LEN]);
+        let config = EngineConfig { cold: true, tiers, ..EngineConfig::new(catalog, TTL, key) };
         let engine = Engine::start(Arena::open(&options).unwrap(), config, Epoch::new(1)).unwrap();
         while engine.stats().catalog.populated < CAPACITY {
             thread::sleep(Duration::from_millis(1));

@@ -8,7 +8,7 @@ use std::{
 
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::CatalogConfig;
-use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT};
+use kvlease_engine::{Engine, EngineConfig};
 use kvlease_sys::FingerprintKey;
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, LeaseId, Mode};
@@ -69,18 +69,9 @@ fn engine(dir: &TempDir) -> Engine {
         dir: dir.path().to_owned(),
         ..SegmentOptions::new(name, CAPACITY, TTL + GRACE)
     };
-    let config = EngineConfig {
-        catalog: CatalogConfig { capacity: CAPACITY, ..CatalogConfig::default() },
-        object_len_max: CAPACITY,
-        lease_ttl_default: TTL,
-        lease_ttl_max: TTL,
-        checkpoint_max: ByteSize::ZERO,
-        reservation_ttl: RESERVATION_TTL_DEFAULT,
-        cold: true,
-        scrub_rate: None,
-        index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
-        tiers: Vec::new(),
-    };
+    let catalog = CatalogConfig { capacity: CAPACITY, ..CatalogConfig::default() };
+    let key = FingerprintKey::new([7; FingerprintKey::LEN]);
+    let config = EngineConfig { cold: true, ..EngineConfig::new(catalog, TTL, key) };
     let arena = Arena::open(&options).expect("there is room in /dev/shm");
     Engine::start(arena, config, Epoch::new(1)).expect("the arena can be populated")
 }

@@ -39,3 +39,23 @@ pub struct EngineConfig {
     /// Tiers below the arena, fastest first.
     pub tiers: Vec<TierConfig>,
 }
+
+impl EngineConfig {
+    /// A configuration with this catalog and this secret of the published index, in which all leases live
+    /// for `ttl` and an object may be as large as the arena: without checkpoints, a
+    /// scrubber and tiers.
+    pub fn new(catalog: CatalogConfig, ttl: Duration, index_key: FingerprintKey) -> Self {
+        Self {
+            object_len_max: catalog.capacity,
+            catalog,
+            lease_ttl_default: ttl,
+            lease_ttl_max: ttl,
+            checkpoint_max: ByteSize::ZERO,
+            reservation_ttl: RESERVATION_TTL_DEFAULT,
+            cold: false,
+            scrub_rate: None,
+            index_key,
+            tiers: Vec::new(),
+        }
+    }
+}

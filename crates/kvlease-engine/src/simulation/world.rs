@@ -321,24 +321,15 @@ fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
         dir: dir.path().to_owned(),
         ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
     };
-    let config = EngineConfig {
-        catalog: CatalogConfig {
-            capacity: CAPACITY,
-            lease_grace: GRACE,
-            eviction,
-            free_target: FREE_TARGET,
-            ..CatalogConfig::default()
-        },
-        object_len_max: CAPACITY,
-        lease_ttl_default: TTL,
-        lease_ttl_max: TTL,
-        checkpoint_max: ByteSize::ZERO,
-        reservation_ttl: TTL,
-        cold: false,
-        scrub_rate: None,
-        index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
-        tiers: Vec::new(),
+    let catalog = CatalogConfig {
+        capacity: CAPACITY,
+        lease_grace: GRACE,
+        eviction,
+        free_target: FREE_TARGET,
+        ..CatalogConfig::default()
     };
+    let key = FingerprintKey::new([7; FingerprintKey::LEN]);
+    let config = EngineConfig { reservation_ttl: TTL, ..EngineConfig::new(catalog, TTL, key) };
     let arena = Arena::open(&options).unwrap();
     let (shared, recovery, _) = Shared::open(arena, config, Epoch::new(epoch)).unwrap();
     let expected = if epoch == 0 { ManifestOrigin::Created } else { ManifestOrigin::Kept };

@@ -64,22 +64,12 @@ impl Place {
             dir: self.dir.clone(),
             ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
         };
-        let mut config = EngineConfig {
-            catalog: CatalogConfig {
-                capacity: CAPACITY,
-                lease_grace: GRACE,
-                ..CatalogConfig::default()
-            },
-            object_len_max: CAPACITY,
-            lease_ttl_default: TTL,
-            lease_ttl_max: TTL,
-            checkpoint_max: CAPACITY,
-            reservation_ttl: RESERVATION_TTL,
-            cold: false,
-            scrub_rate: None,
-            index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
-            tiers: Vec::new(),
-        };
+        let catalog =
+            CatalogConfig { capacity: CAPACITY, lease_grace: GRACE, ..CatalogConfig::default() };
+        let key = FingerprintKey::new([7; FingerprintKey::LEN]);
+        let mut config = EngineConfig::new(catalog, TTL, key);
+        config.reservation_ttl = RESERVATION_TTL;
+        config.checkpoint_max = CAPACITY;
         change(&mut config);
         Engine::start(Arena::open(&options).unwrap(), config, Epoch::new(epoch)).unwrap()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_attach::{GenerationsView, IndexView};
 use kvlease_cache::{CatalogConfig, EvictionKind};
-use kvlease_engine::{Engine, EngineConfig, RESERVATION_TTL_DEFAULT, ReserveLimits};
+use kvlease_engine::{Engine, EngineConfig, ReserveLimits};
 use kvlease_sys::{Digest, FingerprintKey};
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, LeaseId, Mode};
 use tempfile::TempDir;
@@ -150,17 +150,8 @@ fn engine(dir: &TempDir, capacity: ByteSize, eviction: EvictionKind) -> Engine {
         dir: dir.path().to_owned(),
         ..SegmentOptions::new("segment".parse().unwrap(), capacity, TTL)
     };
-    let config = EngineConfig {
-        catalog: CatalogConfig { capacity, eviction, ..CatalogConfig::default() },
-        object_len_max: capacity,
-        lease_ttl_default: TTL,
-        lease_ttl_max: TTL,
-        checkpoint_max: ByteSize::ZERO,
-        reservation_ttl: RESERVATION_TTL_DEFAULT,
-        cold: true,
-        scrub_rate: None,
-        index_key: FingerprintKey::new([7; FingerprintKey::LEN]),
-        tiers: Vec::new(),
-    };
+    let catalog = CatalogConfig { capacity, eviction, ..CatalogConfig::default() };
+    let key = FingerprintKey::new([7; FingerprintKey::LEN]);
+    let config = EngineConfig { cold: true, ..EngineConfig::new(catalog, TTL, key) };
     Engine::start(Arena::open(&segment).unwrap(), config, EPOCH).unwrap()
 }
