@@ -51,6 +51,9 @@ impl Connector {
     }
 
     /// Stores an object, and returns when its bytes are copied: `flush_posts` tells the outcome.
+    ///
+    /// Small objects are posted over the fast lane, a bounded number at a time; all others are
+    /// stored as by `put`. The object is visible after the next flush, and most often at once.
     fn post(&self, py: Python<'_>, key: &str, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let shared = self.open()?;
         let data = arguments::bytes(data, key)?;
@@ -62,6 +65,8 @@ impl Connector {
     }
 
     /// Waits for what was posted. Key and error of each post that failed since the last flush.
+    ///
+    /// They come in the order of the posts. `close` flushes as well, and logs what failed.
     fn flush_posts(&self, py: Python<'_>) -> PyResult<Vec<(String, Py<PyAny>)>> {
         let shared = here(&self.shared)?;
         let PostReport { errors, more_errors, .. } =
