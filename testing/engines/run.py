@@ -51,6 +51,9 @@ class Life:
 
     def __init__(self, contender: Contender, site: Site, model: Path) -> None:
         self._ends = ExitStack()
+        # An engine that is killed leaves its CPU tier in memory.
+        before = set(_cpu_tiers())
+        self._ends.callback(lambda: [path.unlink() for path in set(_cpu_tiers()) - before])
         try:
             contender.start_beside(site, self._ends)
             command = [site.python, HERE / "life.py", model, json.dumps(contender.transfer())]
@@ -222,6 +225,11 @@ def _install(python: Path) -> None:
     root = HERE.parent.parent
     variables = {"CARGO_TARGET_DIR": str(root / "target"), **os.environ}
     subprocess.run([*pip, "--no-deps", "--force-reinstall", root], check=True, env=variables)
+
+
+def _cpu_tiers() -> list[Path]:
+    """Files of vLLM's CPU tiers."""
+    return list(Path("/dev/shm").glob("vllm_offload_*.mmap"))
 
 
 def _processor() -> str:
