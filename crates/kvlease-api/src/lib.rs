@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 pub mod lane;
 mod openapi;
+mod parameters;
 mod percent;
 mod query;
 mod route;

@@ -16,6 +16,10 @@ use crate::{
     JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, RenewReply,
     SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply, TiersReply,
     endpoint::{Endpoint, placeholder},
+    parameters::{
+        BUCKETS_AFTER, BUCKETS_LIMIT, CURSOR, GENERATION, LATEST_LIMIT, LIMIT, NUM_RANKS, PREFIX,
+        Parameter, SHARD_META, STEPS_RETAINED, TIER, TIMEOUT, TTL,
+    },
 };
 
 /// The document as it is served and checked in, pretty-printed, with a line end behind it.
@@ -72,14 +76,6 @@ struct Documentation {
     body: bool,
     success: Success,
     errors: &'static [ErrorCode],
-}
-
-struct Parameter {
-    name: &'static str,
-    place: &'static str,
-    /// Schema in JSON.
-    schema: &'static str,
-    description: &'static str,
 }
 
 #[derive(Clone, Copy)]
@@ -149,7 +145,7 @@ impl Documentation {
         // hyper answers heads that are too long.
         let text = "the head of the request is too long; without a body";
         responses.insert(HEAD_TOO_LONG.into(), json!({ "description": text }));
-        let in_path = path.split('/').filter_map(placeholder).map(path_parameter);
+        let in_path = path.split('/').filter_map(placeholder).map(Parameter::in_path);
         let parameters = in_path.chain(self.query);
         let mut document = json!({
             "summary": self.summary,
@@ -163,18 +159,6 @@ impl Documentation {
                 json!({ "required": false, "content": { OCTETS: { "schema": {} } } });
         }
         document
-    }
-}
-
-impl Parameter {
-    fn document(&self) -> Value {
-        json!({
-            "name": self.name,
-            "in": self.place,
-            "required": self.place == "path",
-            "description": self.description,
-            "schema": serde_json::from_str::<Value>(self.schema).expect("schemas are JSON"),
-        })
     }
 }
 
@@ -229,133 +213,10 @@ fn schema<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
     schemas.subschema_for::<T>().to_value()
 }
 
-fn path_parameter(name: &str) -> &'static Parameter {
-    let known = [&BUCKET, &KEY, &LEASE, &NAMESPACE, &RANK, &STEP];
-    known.into_iter().find(|parameter| parameter.name == name).expect("each name is documented")
-}
-
 fn any_json(_: &mut SchemaGenerator) -> Value {
     json!({ "type": "object" })
 }
 
-const BUCKET: Parameter = Parameter {
-    name: "bucket",
-    place: "path",
-    schema: r#"{"type": "string", "minLength": 1, "maxLength": 255}"#,
-    description: "a namespace of keys, percent-encoded; `lmcache` unless clients say otherwise",
-};
-const KEY: Parameter = Parameter {
-    name: "key",
-    place: "path",
-    schema: r#"{"type": "string", "minLength": 1, "maxLength": 2048}"#,
-    description: "percent-encoded; `/` inside a key is `%2F`",
-};
-const LEASE: Parameter = Parameter {
-    name: "id",
-    place: "path",
-    schema: r#"{"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"}"#,
-    description: "the `id` of the lease reply",
-};
-const NAMESPACE: Parameter = Parameter {
-    name: "namespace",
-    place: "path",
-    schema: r#"{"type": "string", "minLength": 1, "maxLength": 236}"#,
-    description: "a namespace of checkpoints, percent-encoded",
-};
-const RANK: Parameter = Parameter {
-    name: "rank",
-    place: "path",
-    schema: r#"{"type": "integer", "minimum": 0, "maximum": 4294967295}"#,
-    description: "the rank that wrote the shard; the last one has the metadata",
-};
-const STEP: Parameter = Parameter {
-    name: "step",
-    place: "path",
-    schema: r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
-    description: "the step of the training",
-};
-const NUM_RANKS: Parameter = Parameter {
-    name: "num_ranks",
-    place: "query",
-    schema: r#"{"type": "integer", "minimum": 1, "maximum": 4294967295}"#,
-    description: "shards of a step, the one with the metadata included; to be given",
-};
-const STEPS_RETAINED: Parameter = Parameter {
-    name: "steps_retained",
-    place: "query",
-    schema: r#"{"type": "integer", "minimum": 1, "maximum": 4294967295, "default": 3}"#,
-    description: "steps that each rank keeps",
-};
-const LATEST_LIMIT: Parameter = Parameter {
-    name: "limit",
-    place: "query",
-    schema: r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 5}"#,
-    description: "the most steps to name, 1 to 10000; 5 unless given",
-};
-const SHARD_META: Parameter = Parameter {
-    name: SHARD_META_HEADER,
-    place: "header",
-    schema: r#"{"type": "string", "maxLength": 1024, "pattern": "^[ -~]*$"}"#,
-    description: "description of the bytes, for readers",
-};
-const TTL: Parameter = Parameter {
-    name: "ttl_s",
-    place: "query",
-    schema: r#"{"type": "number", "exclusiveMinimum": 0}"#,
-    description: "the time to live to grant, in seconds; the daemon caps it",
-};
-const TIMEOUT: Parameter = Parameter {
-    name: "timeout_ms",
-    place: "query",
-    schema: r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
-    description: "how long the client waits; an object that is being written is waited for a \
-        little less than that",
-};
-const GENERATION: Parameter = Parameter {
-    name: "generation",
-    place: "query",
-    schema: r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
-    description: "`generation` of the lease reply; without it the object that has the key now is meant",
-};
-const PREFIX: Parameter = Parameter {
-    name: "prefix",
-    place: "query",
-    schema: r#"{"type": "string", "maxLength": 2048}"#,
-    description: "only keys that start with it",
-};
-const CURSOR: Parameter = Parameter {
-    name: "cursor",
-    place: "query",
-    schema: r#"{"type": "string", "maxLength": 4096}"#,
-    description: "`next` of the page before, with the same bucket, prefix and tier; or its \
-        `next_cursor`, a number from 0 on, to list memory alone",
-};
-const TIER: Parameter = Parameter {
-    name: "tier",
-    place: "query",
-    schema: r#"{"type": "string", "enum": ["local", "memory", "nvme", "remote", "all"], "default": "local"}"#,
-    description: "what is listed: `local` is memory and the tier on the node's disk; a shared store \
-        is listed by `remote` and by `all`",
-};
-const LIMIT: Parameter = Parameter {
-    name: "limit",
-    place: "query",
-    schema: r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000}"#,
-    description: "the most objects to return, 1 to 10000; 1000 unless given",
-};
-
-const BUCKETS_AFTER: Parameter = Parameter {
-    name: "buckets_after",
-    place: "query",
-    schema: r#"{"type": "string", "maxLength": 255}"#,
-    description: "`next_buckets_after` of the page before",
-};
-const BUCKETS_LIMIT: Parameter = Parameter {
-    name: "buckets_limit",
-    place: "query",
-    schema: r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000}"#,
-    description: "the most buckets to return, 1 to 10000; 1000 unless given",
-};
 const REPORT: &str = "Reports that an object's bytes did not match its checksum. The daemon looks \
     itself, and removes the object only if it finds it corrupt.";
 

@@ -1,0 +1,160 @@
+//! Parameters of the operations: in paths, queries and headers.
+
+use serde_json::{Value, json};
+
+use crate::SHARD_META_HEADER;
+
+/// A parameter as the OpenAPI document has it.
+pub(crate) struct Parameter {
+    place: &'static str,
+    pub(crate) name: &'static str,
+    /// Schema in JSON.
+    pub(crate) schema: &'static str,
+    description: &'static str,
+}
+
+impl Parameter {
+    const fn new(
+        place: &'static str,
+        name: &'static str,
+        schema: &'static str,
+        description: &'static str,
+    ) -> Self {
+        Self { place, name, schema, description }
+    }
+
+    /// The one that a template of a path names.
+    pub(crate) fn in_path(name: &str) -> &'static Self {
+        let known = [&BUCKET, &KEY, &LEASE, &NAMESPACE, &RANK, &STEP];
+        known.into_iter().find(|parameter| parameter.name == name).expect("each name is documented")
+    }
+
+    pub(crate) fn document(&self) -> Value {
+        json!({
+            "name": self.name,
+            "in": self.place,
+            "required": self.place == "path",
+            "description": self.description,
+            "schema": serde_json::from_str::<Value>(self.schema).expect("schemas are JSON"),
+        })
+    }
+}
+
+const BUCKET: Parameter = Parameter::new(
+    "path",
+    "bucket",
+    r#"{"type": "string", "minLength": 1, "maxLength": 255}"#,
+    "a namespace of keys, percent-encoded; `lmcache` unless clients say otherwise",
+);
+const KEY: Parameter = Parameter::new(
+    "path",
+    "key",
+    r#"{"type": "string", "minLength": 1, "maxLength": 2048}"#,
+    "percent-encoded; `/` inside a key is `%2F`",
+);
+const LEASE: Parameter = Parameter::new(
+    "path",
+    "id",
+    r#"{"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"}"#,
+    "the `id` of the lease reply",
+);
+const NAMESPACE: Parameter = Parameter::new(
+    "path",
+    "namespace",
+    r#"{"type": "string", "minLength": 1, "maxLength": 236}"#,
+    "a namespace of checkpoints, percent-encoded",
+);
+const RANK: Parameter = Parameter::new(
+    "path",
+    "rank",
+    r#"{"type": "integer", "minimum": 0, "maximum": 4294967295}"#,
+    "the rank that wrote the shard; the last one has the metadata",
+);
+const STEP: Parameter = Parameter::new(
+    "path",
+    "step",
+    r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
+    "the step of the training",
+);
+pub(crate) const NUM_RANKS: Parameter = Parameter::new(
+    "query",
+    "num_ranks",
+    r#"{"type": "integer", "minimum": 1, "maximum": 4294967295}"#,
+    "shards of a step, the one with the metadata included; to be given",
+);
+pub(crate) const STEPS_RETAINED: Parameter = Parameter::new(
+    "query",
+    "steps_retained",
+    r#"{"type": "integer", "minimum": 1, "maximum": 4294967295, "default": 3}"#,
+    "steps that each rank keeps",
+);
+pub(crate) const LATEST_LIMIT: Parameter = Parameter::new(
+    "query",
+    "limit",
+    r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 5}"#,
+    "the most steps to name, 1 to 10000; 5 unless given",
+);
+pub(crate) const SHARD_META: Parameter = Parameter::new(
+    "header",
+    SHARD_META_HEADER,
+    r#"{"type": "string", "maxLength": 1024, "pattern": "^[ -~]*$"}"#,
+    "description of the bytes, for readers",
+);
+pub(crate) const TTL: Parameter = Parameter::new(
+    "query",
+    "ttl_s",
+    r#"{"type": "number", "exclusiveMinimum": 0}"#,
+    "the time to live to grant, in seconds; the daemon caps it",
+);
+pub(crate) const TIMEOUT: Parameter = Parameter::new(
+    "query",
+    "timeout_ms",
+    r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
+    "how long the client waits; an object that is being written is waited for a \
+        little less than that",
+);
+pub(crate) const GENERATION: Parameter = Parameter::new(
+    "query",
+    "generation",
+    r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
+    "`generation` of the lease reply; without it the object that has the key now is meant",
+);
+pub(crate) const PREFIX: Parameter = Parameter::new(
+    "query",
+    "prefix",
+    r#"{"type": "string", "maxLength": 2048}"#,
+    "only keys that start with it",
+);
+pub(crate) const CURSOR: Parameter = Parameter::new(
+    "query",
+    "cursor",
+    r#"{"type": "string", "maxLength": 4096}"#,
+    "`next` of the page before, with the same bucket, prefix and tier; or its \
+        `next_cursor`, a number from 0 on, to list memory alone",
+);
+pub(crate) const TIER: Parameter = Parameter::new(
+    "query",
+    "tier",
+    r#"{"type": "string", "enum": ["local", "memory", "nvme", "remote", "all"], "default": "local"}"#,
+    "what is listed: `local` is memory and the tier on the node's disk; a shared store \
+        is listed by `remote` and by `all`",
+);
+pub(crate) const LIMIT: Parameter = Parameter::new(
+    "query",
+    "limit",
+    r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000}"#,
+    "the most objects to return, 1 to 10000; 1000 unless given",
+);
+
+pub(crate) const BUCKETS_AFTER: Parameter = Parameter::new(
+    "query",
+    "buckets_after",
+    r#"{"type": "string", "maxLength": 255}"#,
+    "`next_buckets_after` of the page before",
+);
+pub(crate) const BUCKETS_LIMIT: Parameter = Parameter::new(
+    "query",
+    "buckets_limit",
+    r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000}"#,
+    "the most buckets to return, 1 to 10000; 1000 unless given",
+);
