@@ -23,6 +23,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "contract"))
 
+from machine import processors  # noqa: E402
+
 import installs  # noqa: E402
 from daemon import die_with_parent  # noqa: E402
 from rival import Command, Unavailable  # noqa: E402
@@ -136,9 +138,7 @@ def main() -> None:
                 except Unavailable as reason:
                     absent[store.name] = str(reason)
                     stores.remove(store)
-            print(
-                f"{os.cpu_count()} x {_processor()}; medians of {options.rounds} rounds, [ratio in"
-            )
+            print(f"{processors()}; medians of {options.rounds} rounds, [ratio in")
             print("the rounds: median, lowest to highest], CPU of the store's process in ms/GB")
             for size in options.size:
                 _measure(stores, size, options.rounds, absent)
@@ -251,13 +251,6 @@ def _raw_block(python: Path) -> Path:
         made.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(folder) / "target" / "release" / f"lib{EXTENSION}.so", library)
     return made
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return "unknown processor"
 
 
 if __name__ == "__main__":

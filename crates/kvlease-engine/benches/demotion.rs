@@ -12,7 +12,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
 use std::{
-    fs::{self, File},
+    fs::File,
     os::fd::AsFd,
     path::Path,
     sync::{
@@ -28,7 +28,7 @@ use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig, TierConfig};
 use kvlease_nvme::{NvmeConfig, NvmeTier};
 use kvlease_sys::{Access, FingerprintKey, Mapping};
-use kvlease_testing::{bytes, median};
+use kvlease_testing::{bytes, median, processors};
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Mode};
 use tempfile::TempDir;
 
@@ -61,7 +61,7 @@ fn main() {
     // Once around the log: blocks that were never written cost more.
     let laps = TIER_CAPACITY.bytes() * 3 / 2 / COLD_LEN as u64;
     let rate = with.full_rate(laps as usize);
-    println!("{}; {way}; {ROUNDS} rounds", processor());
+    println!("{}; {way}; {ROUNDS} rounds", processors());
     println!(
         "the disk takes {:.2} GB/s of demotions; hits of 1 MiB, copied; times in microseconds\n",
         rate / 1e9
@@ -101,13 +101,6 @@ fn ratio(name: &str, of: &[Turn], to: &[Turn]) {
         .clone()
         .fold((f64::MAX, 0_f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
     println!("{name}: {:.2} ({least:.2} to {most:.2})", median(ratios));
-}
-
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let count = thread::available_parallelism().map_or(1, usize::from);
-    format!("{count} x {}", model.unwrap_or("unknown processor"))
 }
 
 /// Latencies of a turn in microseconds, and the rate of its demotions in bytes per second.

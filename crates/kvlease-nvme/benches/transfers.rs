@@ -15,7 +15,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::Path,
     sync::Arc,
@@ -26,7 +26,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use kvlease_nvme::{DEPTH, NvmeConfig, NvmeTier, WORKERS};
 use kvlease_sys::{Access, Digest, IoBuffer, MappedExtent, Mapping, Ring};
-use kvlease_testing::median;
+use kvlease_testing::{median, processors};
 use kvlease_tier::{Destination, Name, Object, Source, SourceChanged, Stat, Tier};
 use kvlease_types::{BucketName, ByteSize, Extent, Key, Offset};
 use rustix::{
@@ -56,7 +56,7 @@ fn main() {
     let (tier, _) = NvmeTier::open(config).unwrap();
     let arena = arena();
     let pages = if arena.in_place { "an arena of huge pages" } else { "an arena of 4 KiB pages" };
-    println!("{}; {}; {pages}; {ROUNDS} rounds", processor(), tier.way());
+    println!("{}; {}; {pages}; {ROUNDS} rounds", processors(), tier.way());
     println!("rates in GB/s, [x device lowest-highest], CPU in ms/GB\n");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     // Blocks that were never written cost more, for the device as well.
@@ -116,13 +116,6 @@ fn row(tier: &[Turn], device: &[Turn]) -> String {
 fn sizes() -> Vec<u64> {
     let only = std::env::var("KVLEASE_BENCH_MIB").ok();
     only.map_or(SIZES.to_vec(), |size| vec![size.parse::<u64>().unwrap() * MIB])
-}
-
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let count = thread::available_parallelism().map_or(1, usize::from);
-    format!("{count} x {}", model.unwrap_or("unknown processor"))
 }
 
 /// Memory as the arena's is: shared.

@@ -14,6 +14,6 @@ mod seccomp;
 mod tmpfs;
 
 pub use draws::{Draws, STEP, bytes, mix, rounds, test_seed};
-pub use figures::median;
+pub use figures::{median, processors};
 pub use seccomp::without_io_uring;
 pub use tmpfs::in_tmpfs_of;

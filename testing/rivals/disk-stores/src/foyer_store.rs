@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use foyer::{
-    BlockEngineConfig, DeviceBuilder, FsDeviceBuilder, HybridCache, HybridCacheBuilder, IoEngineConfig,
-    PsyncIoEngineConfig, UringIoEngineConfig,
+    BlockEngineConfig, DeviceBuilder, FsDeviceBuilder, HybridCache, HybridCacheBuilder,
+    IoEngineConfig, PsyncIoEngineConfig, UringIoEngineConfig,
 };
 use futures_util::{StreamExt, stream};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{CAPACITY, Outcome, Store, TURN, at_a_time, fill};
+use crate::{CAPACITY, Outcome, Store, TURN, arena::filled, at_a_time};
 
 /// As long as its longest entry has to fit.
 const BLOCK_LEN: usize = 128 << 20;
@@ -43,8 +43,7 @@ impl Foyer {
             false => builder.with_io_engine_config(PsyncIoEngineConfig::new()),
         };
         let cache = runtime.block_on(async { builder.build().await })?;
-        let mut source = vec![0; TURN];
-        fill(&mut source);
+        let source = filled(TURN);
         Ok(Self { cache, source, runtime, io: if with_uring { "io_uring" } else { "psync" } })
     }
 }

@@ -3,6 +3,8 @@
 //! Orders are lines, `put SIZE FIRST COUNT` and `get SIZE FIRST COUNT`. Each is answered by `ok SECONDS
 //! CPU_SECONDS`: the time of all objects together, and the processor time of this whole process meanwhile.
 
+#[path = "../../arena.rs"]
+mod arena;
 mod device;
 mod foyer_store;
 mod tier;
@@ -87,15 +89,4 @@ fn cpu_seconds() -> f64 {
 /// Objects that are under way at a time.
 pub(crate) fn at_a_time(size: usize) -> usize {
     (UNDER_WAY / size).max(2)
-}
-
-/// Bytes that differ from object to object.
-pub(crate) fn fill(bytes: &mut [u8]) {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for word in bytes.chunks_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
-    }
 }

@@ -9,13 +9,7 @@ use object_store::{
 };
 use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
 
-use crate::{Client, Outcome, TURN, UNDER_WAY, fill, servers};
-
-fn bytes() -> Bytes {
-    let mut bytes = vec![0; TURN];
-    fill(&mut bytes);
-    bytes.into()
-}
+use crate::{Client, Outcome, TURN, UNDER_WAY, arena::filled, servers};
 
 fn expect_len(found: usize, size: usize) -> Outcome<()> {
     if found == size { Ok(()) } else { Err(format!("a value of {found} bytes came back").into()) }
@@ -34,7 +28,7 @@ impl Valkey {
         for _ in 0..UNDER_WAY {
             connections.push(client.get_multiplexed_async_connection().await?);
         }
-        Ok(Self { connections, bytes: bytes() })
+        Ok(Self { connections, bytes: filled(TURN).into() })
     }
 
     fn connection(&self, number: usize) -> MultiplexedConnection {
@@ -86,7 +80,7 @@ impl S3 {
             // As the tier does: otherwise the library hashes all bytes to sign them.
             .with_unsigned_payload(true)
             .build()?;
-        Ok(Self { store, bytes: bytes() })
+        Ok(Self { store, bytes: filled(TURN).into() })
     }
 }
 

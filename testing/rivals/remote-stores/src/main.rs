@@ -8,14 +8,16 @@
 //! checksum; the library sends bytes that it has, and gets bytes of its own. The ratio is the median of
 //! the rounds' ratios, with the lowest and the highest of them.
 
+#[path = "../../arena.rs"]
+mod arena;
 mod library;
 mod servers;
 mod tier;
 
-use std::{env, error::Error, fs, thread, time::Instant};
+use std::{env, error::Error, time::Instant};
 
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
-use kvlease_testing::median;
+use kvlease_testing::{median, processors};
 use rustix::time::{ClockId, clock_gettime};
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -60,7 +62,7 @@ fn main() -> Outcome<()> {
         _ => return Err("usage: remote-stores S3_SERVER [ROUNDS]".into()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    println!("{}; medians of {rounds} rounds; rates in GB/s", processor());
+    println!("{}; medians of {rounds} rounds; rates in GB/s", processors());
     println!("[tier / library: median, lowest to highest], CPU of the client in ms/GB\n");
     runtime.block_on(async {
         let valkey = servers::valkey()?;
@@ -141,22 +143,4 @@ fn row(tier: &[Turn], library: &[Turn]) -> String {
 fn cpu_seconds() -> f64 {
     let now = clock_gettime(ClockId::ProcessCPUTime);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
-}
-
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let count = thread::available_parallelism().map_or(1, usize::from);
-    format!("{count} x {}", model.unwrap_or("unknown processor"))
-}
-
-/// Bytes that differ from place to place.
-pub(crate) fn fill(bytes: &mut [u8]) {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for word in bytes.chunks_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
-    }
 }
