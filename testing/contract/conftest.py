@@ -15,6 +15,7 @@ os.environ["LMCACHE_TRACK_USAGE"] = "false"
 os.environ.setdefault("LMCACHE_LOG_LEVEL", "CRITICAL")
 
 import pytest
+from kvlease import Connector, ConnectorSettings
 
 import samples
 from daemon import BINARY_VARIABLE, UNSCRUBBED, Daemon
@@ -164,6 +165,22 @@ def multi_process_of():
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def connector_to():
+    """Makes connectors that end with the test: `connector_to(daemon, **options)`."""
+    connectors = []
+
+    def make(daemon: Daemon | FakeDaemon, **options: object) -> Connector:
+        options = {"shared_memory_name": daemon.segment, **options}
+        url = f"kvlease://127.0.0.1:{daemon.port}"
+        connectors.append(Connector(ConnectorSettings(url, **options)))
+        return connectors[-1]
+
+    yield make
+    for connector in connectors:
+        connector.close()
 
 
 @pytest.fixture

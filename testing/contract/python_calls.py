@@ -107,33 +107,19 @@ def _get_into(size: int, calls: int) -> Callable[[Side], float]:
     return run
 
 
-def _put(size: int) -> Callable[[Side], float]:
+def _put(size: int, call: str = "put") -> Callable[[Side], float]:
+    """Puts, or posts and the flush behind them."""
     data = [os.urandom(size) for _ in range(PUT_CALLS)]
     # The same keys in every round: a daemon gets no larger on the way.
-    keys = [f"org/model@1@0@put{size:x}{number:08x}" for number in range(PUT_CALLS)]
+    keys = [f"org/model@1@0@{call}{size:x}{number:08x}" for number in range(PUT_CALLS)]
 
     def run(side: Side) -> float:
         side.connector.batched_remove(keys)
-        put = side.connector.put
+        store = getattr(side.connector, call)
         started = time.perf_counter()
         for key, bytes_ in zip(keys, data, strict=True):
-            put(key, bytes_)
-        return (time.perf_counter() - started) / PUT_CALLS
-
-    return run
-
-
-def _post(size: int) -> Callable[[Side], float]:
-    """Posts, and the flush behind them."""
-    data = [os.urandom(size) for _ in range(PUT_CALLS)]
-    keys = [f"org/model@1@0@post{size:x}{number:08x}" for number in range(PUT_CALLS)]
-
-    def run(side: Side) -> float:
-        side.connector.batched_remove(keys)
-        post = side.connector.post
-        started = time.perf_counter()
-        for key, bytes_ in zip(keys, data, strict=True):
-            post(key, bytes_)
+            store(key, bytes_)
+        # Of puts there is nothing to flush.
         assert side.connector.flush_posts() == []
         return (time.perf_counter() - started) / PUT_CALLS
 
@@ -152,8 +138,8 @@ def _rows() -> list[Row]:
         Row("get_into 256 KiB", large, large_calls, "", _get_into(large, large_calls)),
         Row("put 1 KiB", 0, PUT_CALLS, "", _put(KIB)),
         Row("put 256 KiB", large, PUT_CALLS, "", _put(large)),
-        Row("post 1 KiB", 0, PUT_CALLS, "", _post(KIB)),
-        Row("post 256 KiB", large, PUT_CALLS, "", _post(large)),
+        Row("post 1 KiB", 0, PUT_CALLS, "", _put(KIB, "post")),
+        Row("post 256 KiB", large, PUT_CALLS, "", _put(large, "post")),
     ]
 
 

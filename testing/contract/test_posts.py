@@ -4,7 +4,7 @@ import logging
 import signal
 
 import pytest
-from kvlease import ClosedError, Connector, ConnectorSettings, KvleaseError
+from kvlease import ClosedError, KvleaseError
 
 from samples import KIB, MIB, NATIVE, payload
 
@@ -20,22 +20,13 @@ def daemon(make_daemon):
 
 
 @pytest.fixture
-def connector_to():
-    """`connector_to(daemon, …)` is a connector on its fast lane, which is closed afterwards."""
-    connectors = []
-
-    def make(daemon, **options: object) -> Connector:
-        url = f"kvlease://127.0.0.1:{daemon.port}"
-        connectors.append(Connector(ConnectorSettings(url, socket=str(daemon.socket), **options)))
-        return connectors[-1]
-
-    yield make
-    for connector in connectors:
-        connector.close()
+def on_lane(connector_to):
+    """Makes connectors that use the fast lane from their first call on."""
+    return lambda daemon, **options: connector_to(daemon, socket=str(daemon.socket), **options)
 
 
-def test_what_is_posted_is_there_after_a_flush_and_its_buffer_is_free_at_once(daemon, connector_to):
-    writer, reader = connector_to(daemon), connector_to(daemon)
+def test_what_is_posted_is_there_after_a_flush_and_its_buffer_is_free_at_once(daemon, on_lane):
+    writer, reader = on_lane(daemon), on_lane(daemon)
     contents = [payload(SIZE, "posted", number) for number in range(COUNT)]
     buffer = bytearray(SIZE)
     for number, content in enumerate(contents):
@@ -53,8 +44,8 @@ def test_what_is_posted_is_there_after_a_flush_and_its_buffer_is_free_at_once(da
     assert daemon.metric("kvlease_lane_requests_total", kind="store") >= COUNT - 2
 
 
-def test_no_error_of_a_posted_put_is_lost(daemon, connector_to, caplog):
-    writer = connector_to(daemon)
+def test_no_error_of_a_posted_put_is_lost(daemon, on_lane, caplog):
+    writer = on_lane(daemon)
     for number in range(COUNT):
         writer.post(f"k{number}", payload(SIZE, number))
     assert writer.flush_posts() == []
@@ -79,8 +70,8 @@ def test_no_error_of_a_posted_put_is_lost(daemon, connector_to, caplog):
 
 
 @pytest.mark.parametrize("index", ("auto", "none"))
-def test_new_bytes_have_the_object_whatever_its_length(daemon, connector_to, index):
-    connector = connector_to(daemon, index=index)
+def test_new_bytes_have_the_object_whatever_its_length(daemon, on_lane, index):
+    connector = on_lane(daemon, index=index)
     sizes = (0, 1, KIB, 256 * KIB, 3 * MIB)
     contents = [payload(size, "new bytes", size) for size in sizes]
     for size, content in zip(sizes, contents, strict=True):

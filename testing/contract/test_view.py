@@ -5,7 +5,7 @@ import mmap
 
 import numpy
 import pytest
-from kvlease import ClosedError, Connector, ConnectorSettings, KvleaseError, UnreadableError
+from kvlease import ClosedError, KvleaseError, UnreadableError
 
 from daemon import LEASES_LIVE, UNSCRUBBED, wait_until
 from fake_daemon import CUTS
@@ -17,23 +17,6 @@ RELEASED_WITHIN = 20.0
 @pytest.fixture
 def daemon(make_daemon):
     return make_daemon("64MiB")
-
-
-@pytest.fixture
-def connector_to():
-    """Makes connectors that end with the test: `connector_to(daemon, **options)`."""
-    connectors = []
-
-    def make(daemon, **options: object) -> Connector:
-        options = {"shared_memory_name": daemon.segment, **options}
-        connectors.append(
-            Connector(ConnectorSettings(f"kvlease://127.0.0.1:{daemon.port}", **options))
-        )
-        return connectors[-1]
-
-    yield make
-    for connector in connectors:
-        connector.close()
 
 
 @pytest.mark.parametrize("size", (1, 4 * KIB + 1, 3 * MIB))

@@ -12,16 +12,27 @@ use pyo3::{
 
 use crate::{ExternalBuffer, ExternalBytes, KeepAlive};
 
-/// Buffer that is released on a thread that is attached to the interpreter.
-struct Exported(ManuallyDrop<PyUntypedBuffer>);
+/// Value that is dropped on a thread that is attached to the interpreter, as a buffer has to be.
+struct Attached<T>(ManuallyDrop<T>);
 
-impl Drop for Exported {
+impl<T> Attached<T> {
+    const fn new(value: T) -> Self {
+        Self(ManuallyDrop::new(value))
+    }
+
+    fn into_inner(self) -> T {
+        let mut kept = ManuallyDrop::new(self);
+        // SAFETY: the value is taken once: here, without `drop`.
+        unsafe { ManuallyDrop::take(&mut kept.0) }
+    }
+}
+
+impl<T> Drop for Attached<T> {
     fn drop(&mut self) {
-        // SAFETY: the value is taken once, here, and not used afterwards.
-        let buffer = unsafe { ManuallyDrop::take(&mut self.0) };
-        let mut buffer = Some(buffer);
-        if Python::try_attach(|_| drop(buffer.take())).is_none() {
-            std::mem::forget(buffer);
+        // SAFETY: the value is taken once, here, and not used afterwards; `into_inner` never comes here.
+        let mut value = Some(unsafe { ManuallyDrop::take(&mut self.0) });
+        if Python::try_attach(|_| drop(value.take())).is_none() {
+            std::mem::forget(value);
         }
     }
 }
@@ -52,9 +63,7 @@ impl ExternalBuffer {
         // SAFETY: the buffer protocol keeps the memory in place while the keep-alive holds the buffer.
         Ok(unsafe { Self::new(address, len, keep_alive) })
     }
-}
 
-impl ExternalBuffer {
     /// The bytes of a new Python `bytes` object, with the object, which nothing else has. They have any
     /// content until they are written to.
     ///
@@ -72,7 +81,7 @@ impl ExternalBuffer {
         let bytes = object.cast_into::<PyBytes>()?;
         // SAFETY: it is a `bytes` object.
         let address = unsafe { ffi::PyBytes_AsString(bytes.as_ptr()) }.cast();
-        let unread = Arc::new(Unread(ManuallyDrop::new(bytes.unbind())));
+        let unread = Arc::new(Attached::new(bytes.unbind()));
         // SAFETY: the keep-alive holds the object, which never moves, and only the buffer and its parts,
         // which share no byte, reach its memory until the last keep-alive is gone. Memory that comes
         // from foreign code has some content, whatever it is.
@@ -82,28 +91,12 @@ impl ExternalBuffer {
 }
 
 /// Python `bytes` object whose memory an [`ExternalBuffer`] uses.
-pub struct NewBytes(Arc<Unread>);
+pub struct NewBytes(Arc<Attached<Py<PyBytes>>>);
 
 impl NewBytes {
     /// The object with its new content; `None` while the buffer or a part of it lives.
     pub fn take(self, py: Python<'_>) -> Option<Bound<'_, PyBytes>> {
-        let mut unread = ManuallyDrop::new(Arc::into_inner(self.0)?);
-        // SAFETY: the value is taken once: here, without `drop`.
-        Some(unsafe { ManuallyDrop::take(&mut unread.0) }.into_bound(py))
-    }
-}
-
-/// Object that is dropped on a thread that is attached to the interpreter.
-struct Unread(ManuallyDrop<Py<PyBytes>>);
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        // SAFETY: the value is taken once, here, and not used afterwards; `take` never comes here.
-        let bytes = unsafe { ManuallyDrop::take(&mut self.0) };
-        let mut bytes = Some(bytes);
-        if Python::try_attach(|_| drop(bytes.take())).is_none() {
-            std::mem::forget(bytes);
-        }
+        Some(Arc::into_inner(self.0)?.into_inner().into_bound(py))
     }
 }
 
@@ -116,5 +109,5 @@ fn export(object: &Bound<'_, PyAny>, writable: bool) -> PyResult<(*mut u8, usize
         return Err(PyBufferError::new_err("the buffer is read-only: pass a writable one"));
     }
     let (address, len) = (buffer.buf_ptr().cast(), buffer.len_bytes());
-    Ok((address, len, Arc::new(Exported(ManuallyDrop::new(buffer)))))
+    Ok((address, len, Arc::new(Attached::new(buffer))))
 }
