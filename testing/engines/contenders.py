@@ -3,13 +3,18 @@
 import json
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import run as restart
+from lives import offloading
+
 from daemon import Daemon, die_with_parent, free_port, wait_until
+from engine import server_command, through_server
 
 STARTS_WITHIN = 120.0
 ENDS_WITHIN = 30.0
@@ -58,17 +63,7 @@ class _Offloading(Contender):
         raise NotImplementedError
 
     def transfer(self) -> Transfer:
-        extra = {
-            "spec_name": "CopyingSpec",
-            "spec_module_path": "copying_spec",
-            "cpu_bytes_to_use": CPU_TIER_LEN,
-            "secondary_tiers": [self.tier()],
-        }
-        return {
-            "kv_connector": "OffloadingConnector",
-            "kv_role": "kv_both",
-            "kv_connector_extra_config": extra,
-        }
+        return offloading(self.tier(), CPU_TIER_LEN)
 
 
 class FileTier(_Offloading):
@@ -111,28 +106,15 @@ class LMCache(Contender):
 
     def start_beside(self, site: Site, ends: ExitStack) -> None:
         self._port, status = free_port(), free_port()
-        command = [site.python.with_name("lmcache"), "server", "--host", "127.0.0.1"]
-        command += ["--port", self._port, "--http-port", status, "--disable-metrics"]
-        command += ["--l1-size-gb", 1, "--l1-init-size-gb", 1, "--eviction-policy", "LRU"]
-        # vLLM on a CPU moves its pages itself.
-        command += ["--supported-transfer-mode", "auto"]
-        adapter = self.adapter()
-        if adapter is not None:
-            command += ["--l2-adapter", json.dumps(adapter)]
+        command = server_command(site.python, self._port, status, self.adapter())
         _serve(site, ends, command, f"http://127.0.0.1:{status}/healthcheck")
 
-    def adapter(self) -> dict[str, Any] | None:
+    def adapter(self) -> str | None:
+        """The value of `--l2-adapter`."""
         return None
 
     def transfer(self) -> Transfer:
-        return {
-            "kv_connector": "LMCacheMPConnector",
-            "kv_role": "kv_both",
-            "kv_connector_extra_config": {
-                "lmcache.mp.host": "tcp://127.0.0.1",
-                "lmcache.mp.port": self._port,
-            },
-        }
+        return through_server(self._port)
 
 
 class LMCacheRedis(LMCache):
@@ -144,8 +126,8 @@ class LMCacheRedis(LMCache):
         _serve(site, ends, [*command, "--save", "", "--appendonly", "no"], None)
         wait_until(lambda: self._ask("PING") == "PONG", STARTS_WITHIN, "redis-server answers")
 
-    def adapter(self) -> dict[str, Any] | None:
-        return {"type": "resp", "host": "127.0.0.1", "port": self._redis}
+    def adapter(self) -> str | None:
+        return json.dumps({"type": "resp", "host": "127.0.0.1", "port": self._redis})
 
     def stored(self) -> int:
         return int(self._ask("DBSIZE"))
@@ -161,14 +143,8 @@ class LMCacheKvlease(LMCache):
     def start(self, site: Site, ends: ExitStack) -> None:
         self._daemon = _daemon(site, ends)
 
-    def adapter(self) -> dict[str, Any] | None:
-        url = f"kvlease://127.0.0.1:{self._daemon.port}"
-        return {
-            "type": "native_plugin",
-            "module_path": "kvlease.lmcache",
-            "class_name": "NativeClient",
-            "adapter_params": {"url": url, "shared_memory_name": self._daemon.segment},
-        }
+    def adapter(self) -> str | None:
+        return restart.adapter_to(self._daemon, stock=False)
 
     def stored(self) -> int:
         return _objects(self._daemon)
@@ -196,8 +172,6 @@ def _objects(daemon: Daemon) -> int:
 
 def _serve(site: Site, ends: ExitStack, command: list[object], health: str | None) -> None:
     """Starts a server, which ends with `ends`."""
-    import urllib.request
-
     with open(site.folder / "servers.log", "ab") as log:
         process = subprocess.Popen(
             [str(part) for part in command],

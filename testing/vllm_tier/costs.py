@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from checks import BUCKET, CONFIG, STEP, key_of
+from machine import processors
 from vllm.v1.kv_offload.base import LookupResult, OffloadingKVEventsConfig, ReqContext
 from vllm.v1.kv_offload.cpu.shared_offload_region import SharedOffloadRegion
 from vllm.v1.kv_offload.tiering.base import TransferJob
@@ -152,7 +153,7 @@ def measure(daemon: Daemon, folder: Path, rounds: int) -> dict[str, list[float]]
 
 
 def show(times: dict[str, list[float]], rounds: int) -> None:
-    print(f"{os.cpu_count()} x {_processor()}; medians of {rounds} rounds")
+    print(f"{processors()}; medians of {rounds} rounds")
     for name in ("kvlease", "fs"):
         found, worked = (_median(times[f"{what} {name}"]) for what in ("find", "scheduler"))
         print(
@@ -174,13 +175,6 @@ def _ratio(others: list[float], ours: list[float]) -> str:
 
 def _median(figures: list[float]) -> float:
     return statistics.median(figures)
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return "unknown processor"
 
 
 def main() -> None:

@@ -23,73 +23,16 @@ RESTART = HERE.parent / "vllm_restart"
 sys.path[:0] = [str(RESTART), str(HERE.parent / "contract")]
 
 import run as restart  # noqa: E402
+from lives import Life, offloading  # noqa: E402
 
-from daemon import BINARY_VARIABLE, Daemon, die_with_parent, named_or_built, wait_until  # noqa: E402
+from daemon import BINARY_VARIABLE, Daemon, named_or_built, wait_until  # noqa: E402
 from engine import VARIABLES  # noqa: E402
 
 CAPACITY = "256MiB"
 STORED_WITHIN = 60.0
-ENDED_WITHIN = 60.0
 PAGE_TOKENS = 32
-
-
-class Life:
-    """One engine, from start to end. Its own caches end with it."""
-
-    def __init__(self, python: Path, model: Path, tier: dict[str, str], log: Path) -> None:
-        variables = {
-            **os.environ,
-            **VARIABLES,
-            "VLLM_CACHE_ROOT": str(model.parent / "vllm-cache"),
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))),
-            "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-        }
-        with open(log, "wb") as output:
-            self._process = subprocess.Popen(
-                [str(part) for part in (python, HERE / "life.py", model, json.dumps(tier))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                env=variables,
-                text=True,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        self._log = log
-        try:
-            self._read()
-            self.ask(restart.GREETING)
-        except BaseException:
-            self.end()
-            raise
-
-    def ask(self, prompt: str) -> dict[str, Any]:
-        """The most likely continuation of a prompt."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(prompt) + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def end(self) -> None:
-        """Ends it and all that it has started."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(ENDED_WITHIN)
-        except subprocess.TimeoutExpired:
-            pass
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._process.wait(ENDED_WITHIN)
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"error: the engine ended, log:\n{self._log.read_text()[-4000:]}")
-        return json.loads(line)
+ANSWER_TOKENS = 24
+CPU_TIER_LEN = 256 << 20
 
 
 def main() -> None:
@@ -124,7 +67,12 @@ def _show(python: Path, model: Path, daemon: Daemon) -> None:
         "url": f"kvlease://127.0.0.1:{daemon.port}",
         "shared_memory_name": daemon.segment,
     }
-    first = Life(python, model, tier, model.parent / "first.log")
+    transfer = offloading(tier, CPU_TIER_LEN)
+
+    def live(log: str) -> Life:
+        return Life(python, model, transfer, PAGE_TOKENS, model.parent / log)
+
+    first = live("first.log")
     try:
         before, other = _ask(first, restart.PROMPT), _ask(first, restart.OTHER_PROMPT)
         wanted = 2 * (before["prompt_tokens"] // PAGE_TOKENS)
@@ -132,7 +80,7 @@ def _show(python: Path, model: Path, daemon: Daemon) -> None:
     finally:
         first.end()
     print(f"the engine has ended; the daemon has {_objects(daemon)} chunks", flush=True)
-    second = Life(python, model, tier, model.parent / "second.log")
+    second = live("second.log")
     try:
         after = _ask(second, restart.PROMPT)
         # The engine goes on without its daemon: it computes what it cannot load.
@@ -141,7 +89,7 @@ def _show(python: Path, model: Path, daemon: Daemon) -> None:
     finally:
         second.end()
     print("an engine without a daemon", flush=True)
-    third = Life(python, model, tier, model.parent / "third.log")
+    third = live("third.log")
     try:
         without = _ask(third, restart.PROMPT)
     finally:
@@ -150,7 +98,7 @@ def _show(python: Path, model: Path, daemon: Daemon) -> None:
 
 
 def _ask(life: Life, prompt: str) -> dict[str, Any]:
-    answer = life.ask(prompt)
+    answer = life.ask(prompt, ANSWER_TOKENS)
     print(
         f"{answer['prompt_tokens']} tokens asked, {answer['cached_tokens']} of them cached: "
         f"{prompt[:24]!r}… -> {answer['text']!r}",
