@@ -54,8 +54,9 @@ pub(super) async fn close_during_calls(subject: &dyn Store) -> Result<(), NotPos
     subject.durable()?;
     let sample = |number: usize| Sample::new("bucket", &format!("key-{number}"), 1, 3 << 20);
     let samples: Vec<_> = (0..6).map(sample).collect();
+    let before = Sample::new("bucket", "before", 1, 7000);
     let tier = subject.open().await;
-    store(&*tier, &samples[0]).await;
+    store(&*tier, &before).await;
     let calls = samples.iter().cloned().map(|sample| {
         let tier = Arc::clone(&tier);
         tokio::spawn(async move {
@@ -71,7 +72,7 @@ pub(super) async fn close_during_calls(subject: &dyn Store) -> Result<(), NotPos
     let calls: Vec<_> = calls.collect();
     time::sleep(Duration::from_millis(2)).await;
     close(Arc::clone(&tier)).await;
-    let mut stored = Vec::new();
+    let mut stored = vec![before];
     for call in calls {
         stored.extend(call.await.expect("the calls end as they should"));
     }
