@@ -35,6 +35,14 @@ ROOT = HERE.parent.parent
 CACHE = ROOT / "target" / "rivals" / "disk"
 ENVIRONMENT = "KVLEASE_CONTRACT_ENVIRONMENT"
 TURN_BYTES = 256 * MIB
+# As in disk-stores.
+CAPACITY = 3 << 30
+# Stores that write one file again and again. It is filled before the rounds: the file system and many
+# a device take longer for blocks that are written for the first time.
+FILLED = ("device", "kvlease", "foyer", "foyer-uring")
+FILL_SIZE = 16 * MIB
+# Numbers of the objects that fill it, which no round has.
+FILL_FIRST = 1 << 30
 SIZES = (1 * MIB, 4 * MIB, 16 * MIB, 64 * MIB)
 ROUNDS = 7
 WARM_UP_ROUNDS = 1
@@ -140,6 +148,7 @@ def main() -> None:
                     stores.remove(store)
             print(f"{processors()}; medians of {options.rounds} rounds, [ratio in")
             print("the rounds: median, lowest to highest], CPU of the store's process in ms/GB")
+            _fill(stores, absent)
             for size in options.size:
                 _measure(stores, size, options.rounds, absent)
         finally:
@@ -151,6 +160,21 @@ def main() -> None:
         print(f"NOT AVAILABLE: {name}: {reason}")
     if absent:
         raise SystemExit(1)
+
+
+def _fill(stores: list[Store], absent: dict[str, str]) -> None:
+    filled = [store for store in stores if store.name in FILLED]
+    turns: dict[str, list[Turn]] = {store.name: [] for store in filled}
+    count = TURN_BYTES // FILL_SIZE
+    for first in range(FILL_FIRST, FILL_FIRST + CAPACITY // FILL_SIZE, count):
+        for store in [store for store in filled if store.name not in absent]:
+            try:
+                turns[store.name].append(store.play("put", FILL_SIZE, first))
+            except Unavailable as reason:
+                absent[store.name] = f"its first fill failed: {reason}"
+    _print_head("first fill, 16 MiB")
+    for store in [store for store in filled if store.name not in absent]:
+        _print_row(f"put, {store.name}", turns[store.name], turns["kvlease"])
 
 
 def _measure(stores: list[Store], size: int, rounds: int, absent: dict[str, str]) -> None:
@@ -170,11 +194,15 @@ def _measure(stores: list[Store], size: int, rounds: int, absent: dict[str, str]
                     continue
                 if number >= WARM_UP_ROUNDS:
                     turns[store.name][what].append(turn)
-    columns = f"{'GB/s':>6} {'kvlease is faster':>24} {'CPU':>6} {'of its CPU':>11}"
-    print(f"\n{size // MIB} MiB {'':<14} {columns}")
+    _print_head(f"{size // MIB} MiB")
     for what in ("put", "get"):
         for store in [store for store in stores if store.name not in absent]:
             _print_row(f"{what}, {store.name}", turns[store.name][what], turns["kvlease"][what])
+
+
+def _print_head(title: str) -> None:
+    columns = f"{'GB/s':>6} {'kvlease is faster':>24} {'CPU':>6} {'of its CPU':>11}"
+    print(f"\n{title:<20} {columns}")
 
 
 def _print_row(name: str, own: list[Turn], ours: list[Turn]) -> None:

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU8, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kvlease_sys::IoBuffer;
@@ -60,6 +60,8 @@ pub(crate) struct Maintenance {
     inbox: Receiver<()>,
     stop: Arc<Stop>,
     buffer: IoBuffer,
+    /// When the reclaim before ended, or the thread began.
+    reclaimed_at: Instant,
 }
 
 impl Maintenance {
@@ -69,7 +71,7 @@ impl Maintenance {
         stop: Arc<Stop>,
     ) -> io::Result<Self> {
         let buffer = IoBuffer::new(BUFFER_LEN)?;
-        Ok(Self { shared, inbox, stop, buffer })
+        Ok(Self { shared, inbox, stop, buffer, reclaimed_at: Instant::now() })
     }
 
     pub(crate) fn run(mut self) {

@@ -1,10 +1,17 @@
 //! Reclaim of the oldest segment: what was read since it was written is written on, the rest forgotten.
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::VecDeque,
+    io,
+    time::{Duration, Instant},
+};
+
+use kvlease_types::ByteSize;
 
 use super::Maintenance;
 use crate::{
     fingerprint::Fingerprint,
+    format::BLOCK,
     index::Indexed,
     rewrite::Record,
     segments::{Reservation, Room},
@@ -14,7 +21,13 @@ use crate::{
 };
 
 /// The part of a segment that is written on at most, so that a reclaim always gains room.
-const MOVED_PART: u64 = 2;
+const MOVED_PART_MAX: u64 = 2;
+
+/// The part of a segment that is written on however quickly reclaims follow each other.
+const MOVED_PART: u64 = 16;
+
+/// Bytes a second that are written on besides: stores have the rest of the device.
+const MOVED_RATE: ByteSize = ByteSize::mib(128);
 
 /// Objects that are looked at or forgotten in one hold of the lock: look-ups wait for it.
 const LOCKED_MAX: usize = 512;
@@ -68,16 +81,21 @@ impl Maintenance {
             }
         }
         self.shared.state().segments.end_reclaim();
+        self.reclaimed_at = Instant::now();
         Ok(true)
     }
 
     /// Writes on what was read, within the bound. Returns what is written, and not yet committed.
     fn move_read(&mut self, residents: &[Resident]) -> io::Result<Vec<Written>> {
-        let mut left = self.shared.geometry.blocks() / MOVED_PART;
+        let blocks = self.shared.geometry.blocks();
+        let mut left = moved_blocks(blocks, self.reclaimed_at.elapsed());
         let mut planned = VecDeque::new();
         for resident in residents.iter().filter(|resident| resident.object.is_read) {
-            let plan = self.plan(resident).filter(|plan| plan.record.layout.blocks <= left);
-            left -= plan.as_ref().map_or(0, |plan| plan.record.layout.blocks);
+            // One object at least, if a reclaim gains room in spite of it.
+            let most = if planned.is_empty() { blocks / MOVED_PART_MAX } else { left };
+            let plan = self.plan(resident).filter(|plan| plan.record.layout.blocks <= most);
+            let moved = plan.as_ref().map_or(0, |plan| plan.record.layout.blocks);
+            left = left.saturating_sub(moved);
             planned.extend(plan);
         }
         let mut moves = Vec::new();
@@ -113,6 +131,14 @@ impl Maintenance {
         let record = Record::read(self.shared.log(), object, position, &mut self.buffer)?;
         Some(Planned { fingerprint, record })
     }
+}
+
+/// Blocks of a segment that are written on at most, this long after the reclaim before.
+fn moved_blocks(blocks: u64, since: Duration) -> u64 {
+    let rate = u128::from(MOVED_RATE.bytes() / BLOCK as u64);
+    let by_time = rate * since.as_millis() / 1000;
+    let by_time = u64::try_from(by_time).unwrap_or(u64::MAX);
+    (blocks / MOVED_PART).saturating_add(by_time).min(blocks / MOVED_PART_MAX)
 }
 
 /// Takes planned objects from the front as long as there is room.
@@ -153,4 +179,18 @@ fn residents(shared: &Shared, segment: u32, sequence: u64) -> Vec<Resident> {
         }));
     }
     residents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reclaims_in_quick_succession_write_on_a_sixteenth_and_slow_ones_a_half() {
+        let blocks = 32_768;
+        assert_eq!(moved_blocks(blocks, Duration::ZERO), 2_048);
+        assert_eq!(moved_blocks(blocks, Duration::from_millis(50)), 2_048 + 1_638);
+        assert_eq!(moved_blocks(blocks, Duration::from_secs(1)), 16_384);
+        assert_eq!(moved_blocks(blocks, Duration::MAX), 16_384);
+    }
 }

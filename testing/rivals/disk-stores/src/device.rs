@@ -1,4 +1,5 @@
-//! The device itself: direct transfers of 1 MiB through io_uring, at the depth of kvlease's tier.
+//! The device itself: direct transfers of 1 MiB through io_uring, at the depth of kvlease's tier, in a
+//! file that is written from front to back again and again, as the log of the tier is.
 
 use std::{
     fs::{File, OpenOptions},
@@ -12,11 +13,17 @@ use kvlease_nvme::{DEPTH, WORKERS};
 use kvlease_sys::{IoBuffer, Ring};
 use rustix::fs::{FallocateFlags, OFlags, fallocate};
 
-use crate::{Outcome, Store, TURN};
+use crate::{CAPACITY, Outcome, Store, TURN};
 
 const PIECE: usize = 1 << 20;
 
-pub(crate) struct Device(Arc<File>);
+pub(crate) struct Device {
+    file: Arc<File>,
+    /// Where the next turn's puts begin.
+    next: u64,
+    /// Where the last turn's puts began.
+    last: u64,
+}
 
 impl Device {
     pub(crate) fn open(directory: &Path) -> Outcome<Self> {
@@ -24,16 +31,17 @@ impl Device {
         options.read(true).write(true).create(true).truncate(true);
         options.custom_flags(OFlags::DIRECT.bits().cast_signed());
         let file = options.open(directory.join("raw"))?;
-        fallocate(&file, FallocateFlags::empty(), 0, TURN as u64)?;
-        Ok(Self(Arc::new(file)))
+        fallocate(&file, FallocateFlags::empty(), 0, CAPACITY)?;
+        Ok(Self { file: Arc::new(file), next: 0, last: 0 })
     }
 
     /// Moves the bytes of a turn, whatever the objects are.
     fn turn(&self, is_write: bool) {
         let part = TURN / WORKERS;
+        let start = usize::try_from(self.last).expect("the file is shorter than memory can be");
         thread::scope(|scope| {
             for worker in 0..WORKERS {
-                scope.spawn(move || transfer(&self.0, part * worker, part, is_write));
+                scope.spawn(move || transfer(&self.file, start + part * worker, part, is_write));
             }
         });
     }
@@ -68,8 +76,10 @@ impl Store for Device {
     }
 
     fn put(&mut self, _size: usize, _first: usize, _count: usize) -> Outcome<()> {
+        self.last = self.next;
+        self.next = (self.next + TURN as u64) % CAPACITY;
         self.turn(true);
-        Ok(self.0.sync_data()?)
+        Ok(self.file.sync_data()?)
     }
 
     fn get(&mut self, _size: usize, _first: usize, _count: usize) -> Outcome<()> {

@@ -24,8 +24,8 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 /// Bytes of the objects that are under way at a time.
 const UNDER_WAY: usize = 64 << 20;
 
-/// Room of a store, for what a run puts and more.
-pub(crate) const CAPACITY: u64 = 4 << 30;
+/// Room of a store, for what the rounds of one size put and more. `disk.py` fills it once.
+pub(crate) const CAPACITY: u64 = 3 << 30;
 
 /// Bytes of a turn, all of which are in memory.
 pub(crate) const TURN: usize = 256 << 20;
