@@ -1,11 +1,16 @@
 //! Bytes between the tier's buffers and the arena, with their checksum.
 
+use std::io::Write;
+
 use kvlease_sys::Digest;
 use kvlease_tier::{Destination, Loaded, Source, SourceChanged, Stat, TierError};
 use tokio::task;
 
 /// Bytes that are copied at a stretch; other tasks run in between.
 const STRETCH: usize = 512 << 10;
+
+/// Length of the buffer between a source and a writer; it stays in the processor's cache.
+const BUFFER_LEN: usize = 64 << 10;
 
 /// Object on its way to its destination.
 #[derive(Debug)]
@@ -65,17 +70,28 @@ impl Intake {
 
     /// A buffer with these first bytes, and behind them the next `len` of the source.
     pub(crate) async fn take(&mut self, first: &[u8], len: usize) -> Result<Vec<u8>, TierError> {
-        // Zero pages of the system are written once, by the copy. To grow a vector writes them twice.
-        let mut bytes = vec![0; first.len() + len];
-        let (start, rest) = bytes.split_at_mut(first.len());
-        start.copy_from_slice(first);
-        for (number, stretch) in rest.chunks_mut(STRETCH).enumerate() {
-            if number > 0 {
+        let mut bytes = Vec::with_capacity(first.len() + len);
+        bytes.extend_from_slice(first);
+        self.write(&mut bytes, len).await?;
+        Ok(bytes)
+    }
+
+    /// Writes the next `len` bytes of the source into memory that is written once, from front to back.
+    pub(crate) async fn write(
+        &mut self,
+        into: &mut (impl Write + Send),
+        len: usize,
+    ) -> Result<(), TierError> {
+        let mut buffer = vec![0; len.min(BUFFER_LEN)];
+        for from in (0..len).step_by(BUFFER_LEN) {
+            if from > 0 && from.is_multiple_of(STRETCH) {
                 task::yield_now().await;
             }
-            self.source.read(stretch, &mut self.digest)?;
+            let bytes = &mut buffer[..(len - from).min(BUFFER_LEN)];
+            self.source.read(bytes, &mut self.digest)?;
+            into.write_all(bytes).expect("memory takes all bytes");
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Says whether the bytes that were taken are the object's.

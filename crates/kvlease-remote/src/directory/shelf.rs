@@ -1,6 +1,6 @@
 //! The calls that the directory makes to a store.
 
-use kvlease_tier::{Answer, Tier};
+use kvlease_tier::{Answer, Object, Source, Stored, Tier};
 
 use crate::layout::Layout;
 
@@ -8,6 +8,10 @@ use crate::layout::Layout;
 pub(crate) trait Shelf: Tier + 'static {
     /// The names of the store.
     fn layout(&self) -> &Layout;
+
+    /// Stores an object without asking whether it is there. The bytes of a name may be replaced by equal
+    /// ones.
+    fn write<'a>(&'a self, object: &'a Object, source: Box<dyn Source>) -> Answer<'a, Stored>;
 
     /// The names of all entries.
     fn entries(&self) -> Answer<'_, Vec<String>>;

@@ -92,11 +92,16 @@ impl<S: Shelf> Tier for WithDirectory<S> {
         Box::pin(async move {
             let Name { bucket, key } = &object.name;
             let fingerprint = self.fingerprint(bucket.as_str(), key.as_str());
+            let is_new = self.presence(bucket.as_str(), key.as_str()) == Presence::Absent;
             // The name is published while the bytes are on their way: to be in the directory without
             // an object costs a call.
             let ticket = self.shared.index().add(fingerprint);
             self.shared.wake.notify_one();
-            let stored = self.store.store(object, source).await?;
+            // What the directory does not know costs no look-up.
+            let stored = match is_new {
+                true => self.store.write(object, source).await?,
+                false => self.store.store(object, source).await?,
+            };
             self.shared.published(ticket).await?;
             Ok(stored)
         })

@@ -1,6 +1,6 @@
 //! Entries of the directory: each is a value of its own.
 
-use kvlease_tier::{Answer, TierError};
+use kvlease_tier::{Answer, Object, Source, Stored, TierError};
 use object_store::{
     Error, ObjectStoreExt, PutPayload,
     list::{PaginatedListOptions, PaginatedListStore},
@@ -15,6 +15,10 @@ const PAGES_MAX: usize = 1000;
 impl Shelf for S3 {
     fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    fn write<'a>(&'a self, object: &'a Object, source: Box<dyn Source>) -> Answer<'a, Stored> {
+        Box::pin(self.write_object(object, source))
     }
 
     fn entries(&self) -> Answer<'_, Vec<String>> {

@@ -21,18 +21,25 @@ impl S3 {
         source: Box<dyn Source>,
     ) -> Result<Stored, TierError> {
         self.check_open()?;
+        let head = head_of(object);
+        match self.head(head.name.bucket.as_str(), head.name.key.as_str()).await? {
+            Some((Ok(found), len)) if found == head && is_whole(&found, len) => Ok(Stored::Present),
+            _ => self.write_object(object, source).await,
+        }
+    }
+
+    /// Stores an object without asking whether it is there.
+    pub(super) async fn write_object(
+        &self,
+        object: &Object,
+        source: Box<dyn Source>,
+    ) -> Result<Stored, TierError> {
+        self.check_open()?;
         if object.stat.len > LEN_MAX {
             return Err(TierError::TooLarge { len_max: LEN_MAX });
         }
-        let head = Head { name: object.name.clone(), stat: object.stat, piece_len: 0 };
-        let (bucket, key) = (head.name.bucket.as_str(), head.name.key.as_str());
-        match self.head(bucket, key).await? {
-            Some((Ok(found), len)) if found == head && is_whole(&found, len) => {
-                return Ok(Stored::Present);
-            }
-            _ => {}
-        }
-        let path = self.path(bucket, key)?;
+        let head = head_of(object);
+        let path = self.path(head.name.bucket.as_str(), head.name.key.as_str())?;
         let len = head.len() as u64 + head.stat.len.bytes();
         let mut intake = Intake::new(source);
         if len <= self.put_len_max {
@@ -76,4 +83,8 @@ impl S3 {
         sent.sort_unstable_by_key(|(number, _)| *number);
         upload.complete(sent.into_iter().map(|(_, part)| part).collect()).await
     }
+}
+
+fn head_of(object: &Object) -> Head {
+    Head { name: object.name.clone(), stat: object.stat, piece_len: 0 }
 }

@@ -2,7 +2,7 @@
 //! whose entries the server has evicted notices it: they are in no listing.
 
 use futures_util::future::try_join_all;
-use kvlease_tier::{Answer, TierError};
+use kvlease_tier::{Answer, Object, Source, Stored, TierError};
 use redis::{Cmd, Value};
 
 use super::{
@@ -15,6 +15,10 @@ use crate::{directory::Shelf, layout::Layout};
 impl Shelf for Valkey {
     fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    fn write<'a>(&'a self, object: &'a Object, source: Box<dyn Source>) -> Answer<'a, Stored> {
+        Box::pin(self.write_object(object, source))
     }
 
     fn entries(&self) -> Answer<'_, Vec<String>> {

@@ -1,9 +1,11 @@
 //! Objects on their way into the store.
 
+use std::io::Write;
+
 use futures_util::future::try_join_all;
 use kvlease_tier::{Object, Source, Stored, TierError};
 use kvlease_types::ByteSize;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisWrite, Value};
 
 use super::{
     answer::QueryError,
@@ -13,6 +15,12 @@ use super::{
 };
 use crate::{delivery::Intake, head::Head, parts::Parts};
 
+/// Words of a command that sets a value.
+const WORDS_MAX: usize = 5;
+
+/// Length of its words beside the name and the value.
+const WORDS_LEN: usize = 32;
+
 impl Valkey {
     /// Stores an object that is not there yet.
     pub(super) async fn store_object(
@@ -21,17 +29,23 @@ impl Valkey {
         source: Box<dyn Source>,
     ) -> Result<Stored, TierError> {
         self.check_open()?;
+        if object.stat.len <= LEN_MAX && self.has(&head_of(object)).await? {
+            return Ok(Stored::Present);
+        }
+        self.write_object(object, source).await
+    }
+
+    /// Stores an object without asking whether it is there.
+    pub(super) async fn write_object(
+        &self,
+        object: &Object,
+        source: Box<dyn Source>,
+    ) -> Result<Stored, TierError> {
+        self.check_open()?;
         if object.stat.len > LEN_MAX {
             return Err(TierError::TooLarge { len_max: LEN_MAX });
         }
-        let head = Head {
-            name: object.name.clone(),
-            stat: object.stat,
-            piece_len: piece_len(object.stat),
-        };
-        if self.has(&head).await? {
-            return Ok(Stored::Present);
-        }
+        let head = head_of(object);
         let mut intake = Intake::new(source);
         if head.piece_len == 0 {
             self.write_value(&head, &mut intake).await?;
@@ -57,16 +71,19 @@ impl Valkey {
     async fn write_value(&self, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
         let (first, len) = (head.encode(), head.stat.len.bytes());
         let _share = self.budget.take(first.len() as u64 + len).await;
-        let value = intake.take(&first, usize::try_from(len).unwrap_or(usize::MAX)).await?;
+        let name = self.head_name(head);
+        let set = set(&name, &first, Some((intake, len))).await?;
         intake.check(head.stat)?;
-        self.set(&self.head_name(head), value, false).await?;
+        self.servers.query(Purpose::Transfer, &name, &set).await?;
         Ok(())
     }
 
     async fn write_pieces(&self, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
         self.send_pieces(head, intake).await?;
         intake.check(head.stat)?;
-        self.set(&self.head_name(head), head.encode(), false).await?;
+        let name = self.head_name(head);
+        let set = set(&name, &head.encode(), None).await?;
+        self.servers.query(Purpose::Transfer, &name, &set).await?;
         let persist = (0..head.pieces()).map(|piece| self.on_piece("PERSIST", head, piece));
         try_join_all(persist).await?;
         Ok(())
@@ -76,24 +93,17 @@ impl Valkey {
         let mut parts = Parts::new(PIECES_AT_ONCE);
         for number in 0..head.pieces() {
             let share = parts.and(self.budget.take(PIECE_LEN)).await?;
-            let left = head.stat.len.bytes() - number * PIECE_LEN;
-            let bytes = parts.and(intake.take(&[], left.min(PIECE_LEN) as usize)).await??;
+            let len = (head.stat.len.bytes() - number * PIECE_LEN).min(PIECE_LEN);
+            let name = self.piece_name(head, number);
+            let mut set = parts.and(set(&name, &[], Some((&mut *intake, len)))).await??;
+            set.arg("EX").arg(PIECE_TTL.as_secs());
             parts.add(async move {
                 let _share = share;
-                self.set(&self.piece_name(head, number), bytes, true).await?;
+                self.servers.query(Purpose::Transfer, &name, &set).await?;
                 Ok(())
             });
         }
         parts.finish().await
-    }
-
-    async fn set(&self, name: &str, value: Vec<u8>, expires: bool) -> Result<Value, QueryError> {
-        let mut command = Cmd::new();
-        command.arg("SET").arg(name).arg(value);
-        if expires {
-            command.arg("EX").arg(PIECE_TTL.as_secs());
-        }
-        self.servers.query(Purpose::Transfer, name, &command).await
     }
 
     async fn on_piece(&self, command: &str, head: &Head, piece: u64) -> Result<Value, QueryError> {
@@ -106,4 +116,22 @@ impl Valkey {
     fn head_name(&self, head: &Head) -> String {
         self.layout.object(head.name.bucket.as_str(), head.name.key.as_str())
     }
+}
+
+fn head_of(object: &Object) -> Head {
+    Head { name: object.name.clone(), stat: object.stat, piece_len: piece_len(object.stat) }
+}
+
+/// The command that sets a value: these first bytes, and behind them the next ones of an intake.
+async fn set(name: &str, first: &[u8], rest: Option<(&mut Intake, u64)>) -> Result<Cmd, TierError> {
+    let len = rest.as_ref().map_or(0, |(_, len)| usize::try_from(*len).unwrap_or(usize::MAX));
+    let mut command = Cmd::with_capacity(WORDS_MAX, name.len() + first.len() + len + WORDS_LEN);
+    command.arg("SET").arg(name);
+    let mut value = command.writer_for_next_arg();
+    value.write_all(first).expect("memory takes all bytes");
+    if let Some((intake, _)) = rest {
+        intake.write(&mut value, len).await?;
+    }
+    drop(value);
+    Ok(command)
 }

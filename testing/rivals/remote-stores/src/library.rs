@@ -39,7 +39,8 @@ impl Valkey {
 impl Client for Valkey {
     fn put(&self, number: usize, size: usize) -> BoxFuture<'_, Outcome<()>> {
         Box::pin(async move {
-            let value = &self.bytes[number * size..(number + 1) * size];
+            let at = number * size % TURN;
+            let value = &self.bytes[at..at + size];
             self.connection(number).set(format!("library-{size}-{number}"), value).await?;
             Ok(())
         })
@@ -87,7 +88,8 @@ impl S3 {
 impl Client for S3 {
     fn put(&self, number: usize, size: usize) -> BoxFuture<'_, Outcome<()>> {
         Box::pin(async move {
-            let value = self.bytes.slice(number * size..(number + 1) * size);
+            let at = number * size % TURN;
+            let value = self.bytes.slice(at..at + size);
             let path = Path::from(format!("library-{size}-{number}"));
             self.store.put(&path, PutPayload::from_bytes(value)).await?;
             Ok(())

@@ -14,7 +14,7 @@ mod library;
 mod servers;
 mod tier;
 
-use std::{env, error::Error, time::Instant};
+use std::{env, error::Error, ops::Range, time::Instant};
 
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use kvlease_testing::{median, processors};
@@ -44,7 +44,7 @@ pub(crate) trait Client {
     /// Gets it.
     fn get(&self, number: usize, size: usize) -> BoxFuture<'_, Outcome<()>>;
 
-    /// Removes it, for the next round to put.
+    /// Removes it, for the room.
     fn remove(&self, number: usize, size: usize) -> BoxFuture<'_, Outcome<()>>;
 }
 
@@ -94,12 +94,12 @@ async fn compare(
             for which in order {
                 let client = if which == 0 { tier } else { library };
                 for (what, is_put) in [true, false].into_iter().enumerate() {
-                    let turn = turn(client, size, is_put).await?;
+                    let turn = turn(client, size, round, is_put).await?;
                     if round > 0 {
                         turns[2 * what + which].push(turn);
                     }
                 }
-                for number in 0..TURN / size {
+                for number in numbers(size, round) {
                     client.remove(number, size).await?;
                 }
             }
@@ -112,9 +112,15 @@ async fn compare(
     Ok(())
 }
 
-async fn turn(client: &dyn Client, size: usize, is_put: bool) -> Outcome<Turn> {
+/// Numbers of the objects of a round, which no other round has.
+fn numbers(size: usize, round: usize) -> Range<usize> {
+    let count = TURN / size;
+    round * count..(round + 1) * count
+}
+
+async fn turn(client: &dyn Client, size: usize, round: usize, is_put: bool) -> Outcome<Turn> {
     let (began, cpu) = (Instant::now(), cpu_seconds());
-    let calls = (0..TURN / size).map(|number| match is_put {
+    let calls = numbers(size, round).map(|number| match is_put {
         true => client.put(number, size),
         false => client.get(number, size),
     });

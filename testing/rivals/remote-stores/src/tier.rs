@@ -33,7 +33,7 @@ impl Tiered {
 
     /// An object and its place. The warm-up makes its checksum.
     fn object(&self, number: usize, size: usize) -> Outcome<(Object, Box<Place>)> {
-        let (at, len) = ((number * size) as u64, ByteSize::new(size as u64));
+        let (at, len) = ((number * size % TURN) as u64, ByteSize::new(size as u64));
         let mut checksums = self.checksums.lock().expect("nothing panics under the lock");
         let checksum =
             *checksums.entry((at, len.bytes())).or_insert_with(|| self.arena.checksum(at, len));
