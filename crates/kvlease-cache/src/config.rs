@@ -154,17 +154,21 @@ pub enum EvictionKind {
     /// S3-FIFO: objects that were never asked for leave soon, so that a scan does not push out
     /// what is in use.
     S3Fifo,
+    /// Hit density: the objects with the fewest expected returns for the room and time that they take
+    /// leave first, learned by age and by how often an object came back.
+    HitDensity,
 }
 
 impl EvictionKind {
     /// Every kind, for messages and tests.
-    pub const ALL: [Self; 2] = [Self::Lru, Self::S3Fifo];
+    pub const ALL: [Self; 3] = [Self::Lru, Self::S3Fifo, Self::HitDensity];
 
     /// Its name in configuration files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lru => "lru",
             Self::S3Fifo => "s3-fifo",
+            Self::HitDensity => "hit-density",
         }
     }
 }
@@ -177,7 +181,7 @@ impl fmt::Display for EvictionKind {
 
 /// The text names no eviction policy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no such eviction policy: write `lru` or `s3-fifo`")]
+#[error("no such eviction policy: write `lru`, `s3-fifo` or `hit-density`")]
 pub struct ParseEvictionKindError;
 
 impl FromStr for EvictionKind {

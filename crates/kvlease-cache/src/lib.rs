@@ -51,6 +51,7 @@ pub use config::{
     FREE_TARGET_ABOVE_TIER_MAX, FREE_TARGET_CAPACITY_MIN, FREE_TARGET_MAX, LIST_SCAN_MAX,
     ParseEvictionKindError, UNIT, VICTIMS_BATCH,
 };
+pub use eviction::CacheSimulation;
 pub use extents::Extents;
 pub use outcome::{
     BucketInfo, CatalogStats, CatalogTotals, ExpiredLease, Lease, ListCursor, ObjectInfo,

@@ -12,6 +12,7 @@ use crate::{
     arguments::DaemonArgs,
     bench::{BenchArgs, WorkerArgs},
     commands,
+    replay::ReplayArgs,
 };
 
 /// Keeps the KV cache of LLM inference engines in shared memory
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Segment(commands::segment::SegmentArgs),
     /// Measure a daemon next to memcpy
     Bench(BenchArgs),
+    /// Show how many prefix hits a trace would have, by eviction policy and capacity
+    Replay(ReplayArgs),
     /// Be one client process of `bench --scale`
     #[command(hide = true)]
     BenchClient(WorkerArgs),

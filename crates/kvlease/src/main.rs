@@ -1,5 +1,5 @@
 //! The command line of kvlease: the daemon, a few commands for people who look into it or try it,
-//! and the benchmark.
+//! the benchmark, and the replay of traces.
 //!
 //! Exit statuses are in [`failure`]. A failure is one line on stderr that names the remedy; a mistake
 //! in the command line has the usage behind it.
@@ -10,9 +10,11 @@ mod arguments;
 mod bench;
 mod cli;
 mod commands;
+mod curves;
 mod failure;
 mod interrupt;
 mod progress;
+mod replay;
 mod stall;
 mod text;
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Rm(args) => commands::rm::run(&cli.daemon, args),
         Command::Segment(args) => return commands::segment::run(args),
         Command::Bench(args) => bench::run(&cli.daemon, args),
+        Command::Replay(args) => replay::run(&args),
         Command::BenchClient(args) => bench::run_client(args),
     };
     match outcome {

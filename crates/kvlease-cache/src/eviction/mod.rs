@@ -4,13 +4,16 @@
 //! the catalog decides when, and which objects are pinned: those with a lease, or in the grace
 //! after one.
 
+mod hit_density;
 mod list;
 mod lru;
 mod policy;
 mod s3_fifo;
+mod simulation;
 
 pub(crate) use list::{Links, List};
 pub(crate) use policy::EvictionPolicy;
+pub use simulation::CacheSimulation;
 
 use crate::config::EvictionKind;
 
@@ -19,8 +22,13 @@ pub(crate) fn policy(kind: EvictionKind) -> Box<dyn EvictionPolicy> {
     match kind {
         EvictionKind::Lru => Box::new(lru::Lru::default()),
         EvictionKind::S3Fifo => Box::new(s3_fifo::S3Fifo::default()),
+        EvictionKind::HitDensity => Box::new(hit_density::HitDensity::default()),
     }
 }
 
-/// Memory that any policy takes per slot, for the accounting: the larger one's.
-pub(crate) const SLOT_BYTES: usize = s3_fifo::SLOT_BYTES;
+/// Memory that any policy takes per slot, for the accounting: the largest one's.
+pub(crate) const SLOT_BYTES: usize = if s3_fifo::SLOT_BYTES > hit_density::SLOT_BYTES {
+    s3_fifo::SLOT_BYTES
+} else {
+    hit_density::SLOT_BYTES
+};

@@ -236,7 +236,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("cache.huge_pages", "KVLEASE_HUGE_PAGES", huge_pages, false, value::flag, bool::to_string,
         "request huge pages from the kernel, which grants them if the tmpfs is mounted with `huge=`"),
     setting!("cache.eviction", "KVLEASE_EVICTION", eviction, true, |text: &str| text.parse().map_err(|e: kvlease_cache::ParseEvictionKindError| e.to_string()), EvictionKind::to_string,
-        "eviction policy, the order in which unleased objects are evicted: `s3-fifo` or `lru`"),
+        "eviction policy, the order in which unleased objects are evicted: `lru`, `s3-fifo` or `hit-density`"),
     setting!("cache.catalog_memory_max", "KVLEASE_CATALOG_MEMORY_MAX", catalog_memory_max, true, catalog_memory, |v: &Option<_>| value::or_auto(*v),
         "hard limit of the catalog's memory, which is separate from the arena, of at least 1MiB; `auto` is 1/64 of the capacity, at least 32MiB"),
     setting!("cache.object_len_max", "KVLEASE_OBJECT_LEN_MAX", object_len_max, true, value::size, ByteSize::to_string,

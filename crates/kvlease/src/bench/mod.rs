@@ -26,6 +26,7 @@ mod transfers;
 mod wire;
 
 pub(crate) use args::BenchArgs;
+pub(crate) use report::print;
 pub(crate) use scale::{WorkerArgs, run_client};
 
 use buffers::Buffers;

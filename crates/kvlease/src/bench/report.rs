@@ -74,7 +74,7 @@ pub(super) struct CallRow {
 }
 
 /// Prints a report to stdout: in JSON, or as tables.
-pub(super) fn print<R: Serialize>(
+pub(crate) fn print<R: Serialize>(
     report: &R,
     tables: impl Fn(&R) -> String,
     json: bool,

@@ -15,6 +15,7 @@ mod index;
 mod larger_batch;
 mod posts;
 mod program;
+mod replay;
 mod restart;
 mod scale;
 mod spares;

@@ -12,12 +12,11 @@ use kvlease_client::ByteSize;
 
 use super::{
     super::{figures::median, lane, session::Session, wire::failed},
-    figure::Figure,
     process,
     sweep::Sweep,
     worker::{HOT, Line, OBJECT_LEN, OBJECTS, Operation, Order},
 };
-use crate::failure::Failure;
+use crate::{curves::Figure, failure::Failure};
 
 /// How long all processes work in a round.
 const ROUND: Duration = Duration::from_millis(400);

@@ -4,10 +4,7 @@
 //! tables and drawn as curves. Every point has its bytes or its time given, so a sweep takes minutes.
 
 mod clients;
-mod figure;
 mod objects;
-#[cfg(feature = "plot")]
-mod plot;
 mod process;
 mod report;
 mod sizes;
@@ -19,10 +16,10 @@ pub(crate) use worker::{WorkerArgs, run as run_client};
 use super::{args::BenchArgs, session::Interrupted};
 use crate::{
     arguments::DaemonArgs,
+    curves::{self, Figure},
     failure::{Failure, Status},
     progress,
 };
-use figure::Figure;
 use report::ScaleReport;
 use sweep::Sweep;
 
@@ -57,7 +54,8 @@ pub(super) fn run(daemon: &DaemonArgs, args: &BenchArgs) -> Result<(), Failure> 
     };
     #[cfg(feature = "plot")]
     if let Some(dir) = &args.plot {
-        plot::draw(dir, &report)?;
+        let below = format!("{} cores of {}", report.cores, report.processor);
+        curves::plot::draw(dir, &report.figures, &below)?;
     }
     report.print(args.json)
 }

@@ -15,11 +15,10 @@ use super::{
         session::Session,
         wire::failed,
     },
-    figure::Figure,
     process,
     sweep::Sweep,
 };
-use crate::failure::Failure;
+use crate::{curves::Figure, failure::Failure};
 
 /// Length of an object, which takes one unit of the arena.
 const OBJECT_LEN: usize = 1 << 10;

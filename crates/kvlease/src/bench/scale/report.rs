@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{
-    super::report::print,
-    figure::{Figure, Series},
+use super::super::report::print;
+use crate::{
+    curves::{Figure, Series},
+    failure::Failure,
+    text::optional,
 };
-use crate::{failure::Failure, text::optional};
 
 /// Width of a column of figures, and of the names before them.
 const COLUMN: usize = 10;

@@ -2,10 +2,9 @@
 
 use super::{
     super::{buffers::Buffers, lane, plan},
-    figure::Figure,
     sweep::Sweep,
 };
-use crate::failure::Failure;
+use crate::{curves::Figure, failure::Failure};
 
 /// Measures all sizes.
 pub(super) fn measure(sweep: &mut Sweep<'_>) -> Result<Vec<Figure>, Failure> {

@@ -1,41 +1,44 @@
 //! Curves: what was measured over what was varied.
 
+#[cfg(feature = "plot")]
+pub(crate) mod plot;
+
 use serde::Serialize;
 
 /// Curves over the same axis, in one unit.
 #[derive(Debug, Serialize)]
-pub(super) struct Figure {
+pub(crate) struct Figure {
     /// Name of the drawn file, without its ending.
-    pub(super) name: &'static str,
-    pub(super) title: &'static str,
+    pub(crate) name: String,
+    pub(crate) title: String,
     /// The varied quantity.
-    pub(super) x: &'static str,
+    pub(crate) x: &'static str,
     /// The measured quantity, with its unit.
-    pub(super) y: &'static str,
-    pub(super) series: Vec<Series>,
+    pub(crate) y: &'static str,
+    pub(crate) series: Vec<Series>,
 }
 
 /// One curve.
 #[derive(Debug, Serialize)]
-pub(super) struct Series {
-    pub(super) name: &'static str,
+pub(crate) struct Series {
+    pub(crate) name: &'static str,
     /// Pairs of x and y, in the order of x.
-    pub(super) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 impl Figure {
     /// A figure without curves yet.
-    pub(super) const fn new(
-        name: &'static str,
-        title: &'static str,
+    pub(crate) fn new(
+        name: impl Into<String>,
+        title: impl Into<String>,
         x: &'static str,
         y: &'static str,
     ) -> Self {
-        Self { name, title, x, y, series: Vec::new() }
+        Self { name: name.into(), title: title.into(), x, y, series: Vec::new() }
     }
 
     /// Adds a point at the end of a curve. A curve begins with its first point.
-    pub(super) fn add(&mut self, name: &'static str, x: f64, y: f64) {
+    pub(crate) fn add(&mut self, name: &'static str, x: f64, y: f64) {
         match self.series.iter_mut().find(|series| series.name == name) {
             Some(series) => series.points.push((x, y)),
             None => self.series.push(Series { name, points: vec![(x, y)] }),
@@ -43,7 +46,7 @@ impl Figure {
     }
 
     /// The places at which anything was measured, ascending.
-    pub(super) fn places(&self) -> Vec<f64> {
+    pub(crate) fn places(&self) -> Vec<f64> {
         let points = self.series.iter().flat_map(|series| &series.points);
         let mut places: Vec<f64> = points.map(|point| point.0).collect();
         places.sort_unstable_by(f64::total_cmp);
@@ -54,12 +57,12 @@ impl Figure {
 
 impl Series {
     /// Value at a place.
-    pub(super) fn at(&self, x: f64) -> Option<f64> {
+    pub(crate) fn at(&self, x: f64) -> Option<f64> {
         self.points.iter().find(|point| point.0 == x).map(|point| point.1)
     }
 
     /// Exponent of growth between the first and the last point: 0 does not grow, 1 grows as x does.
-    pub(super) fn growth(&self) -> Option<f64> {
+    pub(crate) fn growth(&self) -> Option<f64> {
         let ((x0, y0), (x1, y1)) = (*self.points.first()?, *self.points.last()?);
         let exponent = (y1 / y0).ln() / (x1 / x0).ln();
         exponent.is_finite().then_some(exponent)

@@ -12,10 +12,7 @@ use plotters::{
     style::register_font,
 };
 
-use super::{
-    figure::{Figure, Series},
-    report::ScaleReport,
-};
+use super::{Figure, Series};
 use crate::{
     failure::{Failure, Status},
     text::human_size,
@@ -30,27 +27,29 @@ const PIXEL_LEN: usize = 3;
 /// Name of the font in both drawings.
 const FONT: &str = "sans-serif";
 
+/// Labels of the axis of what was varied, so that sizes do not overlap.
+const X_LABELS: usize = 6;
+
 /// How far the axes reach beyond the points, as a factor.
 const MARGIN: f64 = 1.25;
 
 /// The axis of what was varied in bytes, whose labels are sizes.
 const BYTES: &str = "bytes";
 
-/// Draws each figure into a file of each kind.
-pub(super) fn draw(dir: &Path, report: &ScaleReport) -> Result<(), Failure> {
+/// Draws each figure into a file of each kind, with a text below the axis.
+pub(crate) fn draw(dir: &Path, figures: &[Figure], below: &str) -> Result<(), Failure> {
     fs::create_dir_all(dir).map_err(Failure::file("make the directory", dir))?;
     let font = register_font(FONT, FontStyle::Normal, UBUNTU_LIGHT);
     assert!(font.is_ok(), "the library's font is one");
-    let below = format!("{} cores of {}", report.cores, report.processor);
-    for figure in report.figures.iter().filter(|figure| Bounds::of(figure).is_some()) {
+    for figure in figures.iter().filter(|figure| Bounds::of(figure).is_some()) {
         let path = dir.join(format!("{}.svg", figure.name));
         let mut svg = String::new();
-        draw_on(SVGBackend::with_string(&mut svg, SIZE), figure, &below)?;
+        draw_on(SVGBackend::with_string(&mut svg, SIZE), figure, below)?;
         fs::write(&path, svg).map_err(Failure::file("write", &path))?;
 
         let path = dir.join(format!("{}.png", figure.name));
         let mut pixels = vec![0; SIZE.0 as usize * SIZE.1 as usize * PIXEL_LEN];
-        draw_on(BitMapBackend::with_buffer(&mut pixels, SIZE), figure, &below)?;
+        draw_on(BitMapBackend::with_buffer(&mut pixels, SIZE), figure, below)?;
         let png = encode(&pixels).map_err(failed)?;
         fs::write(&path, png).map_err(Failure::file("write", &path))?;
     }
@@ -108,6 +107,7 @@ fn draw_on<B: DrawingBackend>(backend: B, figure: &Figure, below: &str) -> Resul
     chart
         .configure_mesh()
         .x_desc(format!("{}; {below}", figure.x))
+        .x_labels(X_LABELS)
         .x_label_formatter(&x_label)
         .y_label_formatter(&|value| short(*value))
         .label_style((FONT, 16))

@@ -1,0 +1,297 @@
+//! Hit density: the objects with the fewest expected returns for the room and time that they take leave
+//! first.
+//!
+//! Beckmann, Chen and Cidon, "LHD: improving cache hit rate by maximizing hit density", NSDI 2018, rank
+//! objects by expected hits for each byte and unit of time, learned by age and class. Here a class is
+//! how often an object came back: a prefix that came back is likelier to come back again. Each class
+//! has one queue by the time of the last use, and of the queues' oldest objects the one with the lowest
+//! density leaves. So no sample punches holes into prefixes: of one prefix, the objects further back
+//! came back at most as often, and leave at the same time or before.
+//!
+//! The time until a return is estimated as Kaplan and Meier do (1958): objects that have not come back
+//! yet count for the time that they were seen. Objects that were evicted lately are watched as well, or
+//! only survivors would teach.
+
+mod departed;
+mod returns;
+
+use super::{EvictionPolicy, Links, List, list};
+use departed::Departed;
+use returns::{CLASSES, Returns, Use};
+
+/// Objects, evicted ones among them, that are counted with each use.
+const COUNTED: usize = 16;
+
+/// Memory per slot, for the accounting: node, links, and the objects that were evicted. An eighth is
+/// growth slack.
+pub(super) const SLOT_BYTES: usize =
+    (size_of::<Node>() + size_of::<list::Link>()) * 9 / 8 + departed::BYTES;
+
+/// State of one object in the policy.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    hash: u64,
+    last: Use,
+    weight: u32,
+    place: Place,
+}
+
+/// Where an object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// Not in the policy.
+    Nowhere,
+    /// In the queue of its class.
+    Queued,
+    /// In no queue.
+    Pinned,
+}
+
+const NOWHERE: Node = Node { hash: 0, last: Use::new(0, 0), weight: 0, place: Place::Nowhere };
+
+/// See the module.
+#[derive(Default, Debug)]
+pub(super) struct HitDensity {
+    nodes: Vec<Node>,
+    links: Links,
+    queues: [List; CLASSES],
+    departed: Departed,
+    /// Objects in the policy.
+    len: usize,
+    returns: Returns,
+    /// The node that is counted next; behind the nodes, the evicted object.
+    cursor: usize,
+}
+
+impl EvictionPolicy for HitDensity {
+    fn insert(&mut self, slot: u32, hash: u64, weight: u32) {
+        if slot as usize >= self.nodes.len() {
+            list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
+            self.departed.grow(self.nodes.len());
+        }
+        let last = match self.departed.take(hash) {
+            Some(last) => self.returns.again(last),
+            None => self.returns.first(),
+        };
+        self.nodes[slot as usize] =
+            Node { hash, last, weight: weight.max(1), place: Place::Pinned };
+        self.len += 1;
+        self.unpin(slot);
+        self.count();
+    }
+
+    fn touch(&mut self, slot: u32) {
+        let node = self.nodes[slot as usize];
+        let last = self.returns.again(node.last);
+        if node.place == Place::Queued {
+            self.pin(slot);
+            self.nodes[slot as usize].last = last;
+            self.unpin(slot);
+        } else {
+            self.nodes[slot as usize].last = last;
+        }
+        self.count();
+    }
+
+    fn pin(&mut self, slot: u32) {
+        let node = &mut self.nodes[slot as usize];
+        node.place = Place::Pinned;
+        self.queues[node.last.class()].unlink(&mut self.links, slot);
+    }
+
+    fn unpin(&mut self, slot: u32) {
+        let node = &mut self.nodes[slot as usize];
+        node.place = Place::Queued;
+        self.queues[node.last.class()].push_front(&mut self.links, slot);
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let node = self.nodes[slot as usize];
+        if node.place == Place::Queued {
+            self.pin(slot);
+        }
+        self.returns.lose(node.last);
+        self.forget(slot);
+    }
+
+    fn evict(&mut self) -> Option<u32> {
+        let oldest = self.queues.iter().filter_map(List::back);
+        let slot = oldest.min_by(|one, other| {
+            let (one, other) = (&self.nodes[*one as usize], &self.nodes[*other as usize]);
+            let rank = |node: &Node| self.returns.density(node.last) / f64::from(node.weight);
+            rank(one).total_cmp(&rank(other)).then(one.last.at().cmp(&other.last.at()))
+        })?;
+        self.pin(slot);
+        let Node { hash, last, .. } = self.nodes[slot as usize];
+        if let Some(replaced) = self.departed.insert(hash, last) {
+            self.returns.lose(replaced);
+        }
+        self.forget(slot);
+        Some(slot)
+    }
+
+    fn check(&self, unpinned: u64) {
+        let mut found = 0;
+        for (class, queue) in self.queues.iter().enumerate() {
+            queue.check(&self.links);
+            let mut nodes = queue.iter(&self.links).map(|slot| &self.nodes[slot as usize]);
+            assert!(
+                nodes.all(|node| node.place == Place::Queued && node.last.class() == class),
+                "objects are where they say"
+            );
+            found += queue.len();
+        }
+        assert_eq!(found, unpinned, "every unpinned object is in a queue");
+        let present = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
+        assert_eq!(present, self.len, "objects are counted");
+    }
+}
+
+impl HitDensity {
+    fn forget(&mut self, slot: u32) {
+        self.nodes[slot as usize] = NOWHERE;
+        self.len -= 1;
+    }
+
+    /// Counts some objects of those that have not come back, and ends the count behind the last one.
+    fn count(&mut self) {
+        for _ in 0..COUNTED {
+            let last = match self.nodes.get(self.cursor) {
+                Some(node) => (node.place != Place::Nowhere).then_some(node.last),
+                None => match self.departed.at(self.cursor - self.nodes.len()) {
+                    Some(last) => last,
+                    None => {
+                        if self.returns.counted() {
+                            self.cursor = 0;
+                        }
+                        return;
+                    }
+                },
+            };
+            self.cursor += 1;
+            if let Some(last) = last {
+                self.returns.count(last);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn policy_of(slots: std::ops::Range<u32>) -> HitDensity {
+        let mut policy = HitDensity::default();
+        for slot in slots {
+            policy.insert(slot, hash(slot), 1);
+        }
+        policy
+    }
+
+    /// Number without an order (the end of MurmurHash3).
+    fn hash(name: u32) -> u64 {
+        let mixed = u64::from(name + 1).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        mixed ^ mixed >> 33
+    }
+
+    #[test]
+    fn before_anything_is_known_what_was_used_last_leaves_last() {
+        let mut policy = policy_of(0..4);
+        policy.touch(0);
+        let order: Vec<u32> = std::iter::from_fn(|| policy.evict()).collect();
+        assert_eq!(order, [1, 2, 3, 0]);
+        policy.check(0);
+    }
+
+    #[test]
+    fn pinned_objects_are_no_victims() {
+        let mut policy = policy_of(0..3);
+        policy.pin(0);
+        policy.touch(0);
+        assert_eq!(policy.evict(), Some(1));
+        policy.check(1);
+        assert_eq!((policy.evict(), policy.evict()), (Some(2), None));
+        policy.unpin(0);
+        policy.check(1);
+        policy.pin(0);
+        policy.remove(0);
+        policy.check(0);
+    }
+
+    /// Cache of 100 objects: 20 come back every now and then, others pass by.
+    struct Cache {
+        policy: HitDensity,
+        slots: BTreeMap<u32, u32>,
+        passed: u32,
+    }
+
+    impl Cache {
+        fn experienced() -> Self {
+            let mut cache = Self {
+                policy: policy_of(0..100),
+                slots: (0..100).map(|slot| (slot, slot)).collect(),
+                passed: 1_000_000,
+            };
+            for round in 0..1500 {
+                for name in (0..20).filter(|name| hash(name + round * 20) >> 40 & 3 == 0) {
+                    cache.ask(name);
+                }
+                cache.pass(20);
+            }
+            cache
+        }
+
+        fn ask(&mut self, name: u32) {
+            if let Some(slot) = self.slots.get(&name) {
+                self.policy.touch(*slot);
+                return;
+            }
+            let slot = self.policy.evict().expect("nothing is pinned");
+            self.slots.retain(|_, taken| *taken != slot);
+            self.policy.insert(slot, hash(name), 1);
+            self.slots.insert(name, slot);
+        }
+
+        fn pass(&mut self, count: u32) {
+            for _ in 0..count {
+                self.passed += 1;
+                self.ask(self.passed);
+            }
+        }
+
+        fn kept(&self) -> usize {
+            self.slots.range(..20).count()
+        }
+    }
+
+    #[test]
+    fn a_scan_leaves_what_comes_back_again_and_again() {
+        let mut cache = Cache::experienced();
+        cache.pass(150);
+        cache.policy.check(100);
+        assert!(cache.kept() >= 18, "{} of 20", cache.kept());
+    }
+
+    #[test]
+    fn an_object_that_takes_much_room_leaves() {
+        let mut cache = Cache::experienced();
+        let back = |policy: &HitDensity| policy.queues[CLASSES - 1].back();
+        let slot = back(&cache.policy).expect("some came back");
+        assert_ne!(cache.policy.evict(), Some(slot), "what passes by leaves first");
+        cache.policy.nodes[slot as usize].weight = u32::MAX;
+        assert_eq!(cache.policy.evict(), Some(slot));
+    }
+
+    #[test]
+    fn an_object_that_was_evicted_comes_back() {
+        let mut policy = policy_of(0..10);
+        assert_eq!(policy.evict(), Some(0));
+        policy.insert(0, hash(0), 1);
+        assert_eq!(policy.nodes[0].last.class(), 1, "it came back");
+        policy.insert(10, hash(10), 1);
+        assert_eq!(policy.nodes[10].last.class(), 0);
+    }
+}
