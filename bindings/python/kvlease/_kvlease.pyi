@@ -22,6 +22,7 @@ __all__ = [
     "OpenObject",
     "Queue",
     "RefusedError",
+    "Reservation",
     "UnavailableError",
     "UnreadableError",
     "VERSION",
@@ -335,6 +336,18 @@ class View:
         """The object's parts in their order, most often one: read-only, released one by one."""
 
     @property
+    def extents(self) -> builtins.list[tuple[int, int]]:
+        """Offset and length of each part in the arena, in their order."""
+
+    @property
+    def arena(self) -> tuple[int, int]:
+        """Device and inode of the arena's file."""
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds until the lease ends, unless it is renewed before; 0 if it has ended."""
+
+    @property
     def is_live(self) -> bool:
         """Whether the bytes are the object's: its lease lives, and so does the segment."""
 
@@ -365,6 +378,32 @@ class View:
         trace: TracebackType | None,
         /,
     ) -> None: ...
+
+@final
+class Reservation:
+    """Space of the arena for one object, to be written by whom the extents are named to.
+
+    It is closed when the value is gone, unless it was committed.
+    """
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+
+    @property
+    def extents(self) -> builtins.list[tuple[int, int]]:
+        """Offset and length of each part in the arena, in their order."""
+
+    @property
+    def arena(self) -> tuple[int, int]:
+        """Device and inode of the arena's file."""
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds in which it can still be written and committed, 0 if its time is over."""
+
+    def close(self) -> None:
+        """Gives the space back. The caller has ended all writes there before."""
 
 @final
 class OpenObject:
@@ -423,6 +462,21 @@ class Queue:
 
     def submit_get_into(self, keys: Sequence[str], buffers: Sequence[WriteableBuffer]) -> int:
         """Reads objects, each into a buffer of its length, none of them shared: `list[_Flag]`."""
+
+    def submit_view(self, keys: Sequence[str]) -> int:
+        """Leases objects where they are, compared with their checksums: list[View | None | error].
+
+        An error is a `KvleaseError`, also where there is no shared memory.
+        """
+
+    def submit_reserve(self, keys: Sequence[str], lengths: Sequence[int]) -> int:
+        """Reserves space of these lengths: `list[Reservation | None | KvleaseError]`.
+
+        `None` is the value of a key that has an object, or one that is being written.
+        """
+
+    def submit_commit(self, reservations: Sequence[Reservation]) -> int:
+        """Stores the objects that were written into their space: `list[_Flag]`, as of `put`."""
 
     def submit_exists(self, keys: Sequence[str]) -> int:
         """Tells which objects there are: `list[_Flag]`."""

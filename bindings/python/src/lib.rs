@@ -17,6 +17,7 @@ mod object;
 mod process;
 mod queue;
 mod read_memory;
+mod reservation;
 mod results;
 mod settings;
 mod shared;
@@ -36,6 +37,7 @@ mod _kvlease {
         memory::Memory,
         object::OpenObject,
         queue::Queue,
+        reservation::Reservation,
         settings::{ConnectorSettings, remake_settings},
         view::View,
     };

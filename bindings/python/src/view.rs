@@ -15,6 +15,7 @@ use pyo3::{
 use crate::{
     errors::{ClosedError, to_python},
     process::{here, lock},
+    reservation::{file_of, places, remaining_s},
 };
 
 /// The lease, kept by all readers of the bytes; a forked child must leave it alone.
@@ -44,6 +45,24 @@ impl View {
             PyMemoryView::from(part.as_any())
         });
         PyTuple::new(py, parts.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// Offset and length of each part in the arena, in their order.
+    #[getter]
+    fn extents(&self) -> PyResult<Vec<(u64, u64)>> {
+        Ok(places(here(&*self.held()?)?.extents()))
+    }
+
+    /// Device and inode of the arena's file.
+    #[getter]
+    fn arena(&self) -> PyResult<(u64, u64)> {
+        Ok(file_of(here(&*self.held()?)?.attachment()))
+    }
+
+    /// Seconds until the lease ends, unless it is renewed before; 0 if it has ended.
+    #[getter]
+    fn remaining_s(&self) -> PyResult<f64> {
+        Ok(remaining_s(here(&*self.held()?)?.deadline()))
     }
 
     /// Whether the bytes are the object's: its lease lives, and so does the segment.

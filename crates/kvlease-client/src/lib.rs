@@ -35,8 +35,8 @@ pub use kvlease_api::{
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{
     CACHED_LEASES_MAX, Connector, ConnectorConfig, ConnectorStats, Destination, LISTED_OBJECTS_MAX,
-    Notice, OpenObject, POST_ERRORS_MAX, PostReport, Posts, Severity, SocketChoice, View, backend,
-    blocking,
+    Notice, OpenObject, POST_ERRORS_MAX, PostReport, Posts, ReservedSpace, Severity, SocketChoice,
+    View, backend, blocking,
 };
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -281,7 +281,8 @@ impl Backends {
         self.http.release_resources();
     }
 
-    async fn lane(&self) -> Option<LaneBackend> {
+    /// The lane, if there is one to be taken.
+    pub(super) async fn lane(&self) -> Option<LaneBackend> {
         let lane = self.lane.lane(&self.http.client, &self.terms.config).await;
         lane.map(|lane| self.over(lane))
     }

@@ -1,6 +1,9 @@
 //! An object where it is, in shared memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kvlease_attach::Attachment;
 use kvlease_http::Error;
@@ -62,6 +65,11 @@ impl View {
     /// mapped read-only, and other processes may write to it at any time.
     pub fn parts(&self) -> impl Iterator<Item = (*const u8, usize)> {
         self.lease.parts()
+    }
+
+    /// End of the lease, counted from before the request left. A renewal moves it.
+    pub fn deadline(&self) -> Instant {
+        self.lease.deadline()
     }
 
     /// Whether the bytes are still the object's: the lease lives and the segment is the one that

@@ -10,6 +10,7 @@ use kvlease_api::lane::{
     Answer, Commit, CommitWriter, DoneStatus, RequestedObject, ReservationRecord, Reservations,
     ReserveStatus, ReserveWriter, Unfit,
 };
+use kvlease_attach::Attachment;
 use kvlease_sys::{Digest, OfProcess};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 
@@ -183,9 +184,37 @@ impl Reservation {
     /// Writes the object, given by its parts in their order, on this thread. `None` if its time is
     /// over or the daemon lied about the extents: nothing more is written then.
     pub fn fill<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Checksum> {
-        let Group { core, deadline, extents, .. } = &*self.group;
-        let extents = &extents[self.extents.start as usize..self.extents.end as usize];
-        fill(&core.session, extents, *deadline, parts)
+        let Group { core, deadline, .. } = &*self.group;
+        fill(&core.session, self.extents(), *deadline, parts)
+    }
+
+    /// Checksum of the bytes that are there, summed on this thread: for an object that others have
+    /// written, such as a device. `None` if its time is over or the daemon lied about the extents.
+    pub fn sum(&self) -> Option<Checksum> {
+        let mut digest = Digest::new();
+        self.attachment().digest_rest(self.extents(), 0, &mut digest).ok()?;
+        let is_over = Instant::now() >= self.deadline() || self.attachment().is_lost();
+        (!is_over).then(|| digest.finish())
+    }
+
+    /// Places in the arena to write the object into, in their order. Not checked against the mapping.
+    pub fn extents(&self) -> &[Extent] {
+        &self.group.extents[self.extents.start as usize..self.extents.end as usize]
+    }
+
+    /// End of the time in which it can be written and committed, counted from before the request left.
+    pub fn deadline(&self) -> Instant {
+        self.group.deadline
+    }
+
+    /// The mapping of the arena.
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        self.group.core.session.attachment()
+    }
+
+    /// The lane that it came over, which alone can commit it.
+    pub fn lane(&self) -> Lane {
+        Lane { core: Arc::clone(&self.group.core) }
     }
 }
 

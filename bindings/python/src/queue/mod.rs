@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use kvlease_client::ByteSize;
 use kvlease_sys::OfProcess;
 use pyo3::{
     IntoPyObjectExt,
@@ -26,8 +27,8 @@ use pyo3::{
 };
 
 use crate::{
-    arguments, connector::Connector, object::OpenObject, process::here, results::list_of,
-    shared::Shared,
+    arguments, connector::Connector, object::OpenObject, process::here, reservation::Reservation,
+    results::list_of, shared::Shared,
 };
 use operation::{Operation, Parts, Read, unread};
 use outcome::Outcome;
@@ -147,6 +148,28 @@ impl Queue {
         let keys = arguments::keys(&keys)?;
         let buffers = arguments::buffers(&keys, &buffers)?;
         self.submit(Operation::GetInto { objects: keys.into_iter().zip(buffers).collect() })
+    }
+
+    /// Leases objects where they are, each compared with its checksum: `list[View | None | KvleaseError]`.
+    fn submit_view(&self, keys: Vec<PyBackedStr>) -> PyResult<u64> {
+        self.submit(Operation::View { keys: arguments::keys(&keys)? })
+    }
+
+    /// Reserves space of these lengths: `list[Reservation | None | KvleaseError]`.
+    ///
+    /// `None` is the value of a key that has an object, or one that is being written.
+    fn submit_reserve(&self, keys: Vec<PyBackedStr>, lengths: Vec<u64>) -> PyResult<u64> {
+        arguments::same_number(keys.len(), lengths.len())?;
+        let lengths = lengths.into_iter().map(ByteSize::new);
+        let objects = arguments::keys(&keys)?.into_iter().zip(lengths).collect();
+        self.submit(Operation::Reserve { objects })
+    }
+
+    /// Stores the objects that were written into their space: `list[_Flag]`, as of `put`.
+    fn submit_commit(&self, reservations: Vec<Bound<'_, Reservation>>) -> PyResult<u64> {
+        let take = |reservation: &Bound<'_, Reservation>| reservation.get().take();
+        let written = reservations.iter().map(take).collect::<PyResult<_>>()?;
+        self.submit(Operation::Commit { written })
     }
 
     /// Tells which objects there are, and keeps those for a read soon after: `list[_Flag]`.

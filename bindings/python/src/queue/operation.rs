@@ -1,6 +1,9 @@
 //! Operations of a queue.
 
-use kvlease_client::{Connector, Error, ExternalBuffer, ExternalBytes, Key, OpenObject, PutBody};
+use kvlease_client::{
+    ByteSize, Connector, Error, ExternalBuffer, ExternalBytes, Key, OpenObject, PutBody,
+    ReservedSpace,
+};
 use kvlease_sys::KeepAlive;
 use pyo3::{prelude::*, pybacked::PyBackedStr};
 use tokio::task::JoinSet;
@@ -29,6 +32,9 @@ pub(super) enum Operation {
     Put { objects: Vec<(Key, PutBody)>, owners: Vec<KeepAlive>, len: usize },
     GetInto { objects: Vec<(Key, ExternalBuffer)> },
     ReadRest { reads: Vec<Read> },
+    View { keys: Vec<Key> },
+    Reserve { objects: Vec<(Key, ByteSize)> },
+    Commit { written: Vec<ReservedSpace> },
     Remove { keys: Vec<Key> },
     List { prefix: String },
     Ping,
@@ -86,6 +92,12 @@ impl Operation {
             }
             Self::GetInto { objects } => Outcome::Flags(connector.batched_get_into(objects).await),
             Self::ReadRest { reads } => Outcome::Flags(read_rest(reads).await),
+            Self::View { keys } => Outcome::Views(connector.batched_view(&keys).await),
+            Self::Reserve { objects } => Outcome::Reservations(connector.reserve(&objects).await),
+            Self::Commit { written } => {
+                let stored = connector.commit(written).await.into_iter();
+                Outcome::Flags(stored.map(|stored| stored.map(is_stored)).collect())
+            }
             Self::Remove { keys } => Outcome::Flags(connector.batched_remove(&keys).await),
             Self::List { prefix } => {
                 let listed = connector.list(&prefix).await;
