@@ -86,17 +86,25 @@ def content_of(key: bytes) -> bytes:
 class Node:
     """One engine's managers over a daemon: vLLM's own, and the tier."""
 
-    def __init__(self, daemon: Daemon, chunks: int = CHUNKS, **settings: Any) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        chunks: int = CHUNKS,
+        row_len: int = ROW_LEN,
+        config: OffloadingConfig = CONFIG,
+        **settings: Any,
+    ) -> None:
+        self._row_len = row_len
         self.region = SharedOffloadRegion(
             engine_id=uuid.uuid4().hex,
             num_chunks=chunks,
             rank=None,
-            kv_bytes_per_chunk=ROW_LEN,
-            cpu_page_size=ROW_LEN,
+            kv_bytes_per_chunk=row_len,
+            cpu_page_size=row_len,
         )
         primary = CPUPrimaryTierOffloadingManager(num_chunks=chunks, mmap_region=self.region)
         events = OffloadingKVEventsConfig(True, False)
-        spec = SimpleNamespace(config=CONFIG, kv_events_config=events, blocks_per_chunk=1)
+        spec = SimpleNamespace(config=config, kv_events_config=events, blocks_per_chunk=1)
         tier = {
             "type": "KvleaseTier",
             "module_path": "kvlease.vllm",
@@ -116,7 +124,7 @@ class Node:
         self.manager.shutdown()
 
     def row(self, chunk: int) -> memoryview:
-        return self._rows[chunk * ROW_LEN : (chunk + 1) * ROW_LEN]
+        return self._rows[chunk * self._row_len : (chunk + 1) * self._row_len]
 
     def begin(self, request: str) -> ReqContext:
         context = ReqContext(req_id=request)

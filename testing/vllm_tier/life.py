@@ -2,8 +2,8 @@
 
     usage: life.py MODEL TRANSFER PAGE_TOKENS     (TRANSFER: vLLM's kv_transfer_config, as JSON)
 
-A line of input is a prompt and how many tokens are wanted. A line of standard output answers it.
-Both are JSON.
+A line of input is a prompt and how many tokens are wanted, or null for the engine to empty its own
+cache. A line of standard output answers it. Both are JSON.
 """
 
 import json
@@ -38,6 +38,9 @@ def main() -> None:
     _answer({"ready": True})
     for line in sys.stdin:
         prompt, tokens = json.loads(line)
+        if prompt is None:
+            _answer({"is_empty": engine.reset_prefix_cache()})
+            continue
         sampling = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True)
         began = time.perf_counter()
         output = engine.generate([prompt], sampling, use_tqdm=False)[0]

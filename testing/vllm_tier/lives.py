@@ -42,6 +42,16 @@ def offloading(tier: dict[str, Any], cpu_tier_len: int) -> dict[str, Any]:
     }
 
 
+def hosting(settings: dict[str, Any]) -> dict[str, Any]:
+    """vLLM's `kv_transfer_config` with the daemon's arena as its CPU tier."""
+    spec = {"spec_name": "KvleaseHostSpec", "spec_module_path": "kvlease.vllm"}
+    return {
+        "kv_connector": "OffloadingConnector",
+        "kv_role": "kv_both",
+        "kv_connector_extra_config": {**spec, **settings},
+    }
+
+
 class Life:
     """One engine, from start to end. Its own caches end with it."""
 
@@ -77,10 +87,11 @@ class Life:
 
     def ask(self, prompt: str, tokens: int = 1) -> dict[str, Any]:
         """The most likely continuation of a prompt, of `tokens` tokens."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([prompt, tokens]) + "\n")
-        self._process.stdin.flush()
-        return self._read()
+        return self._tell([prompt, tokens])
+
+    def forget(self) -> None:
+        """Empties the engine's own cache, so that prompts come from elsewhere, or are computed."""
+        assert self._tell([None, 0])["is_empty"]
 
     def end(self) -> None:
         """Ends it and all that it has started."""
@@ -98,6 +109,12 @@ class Life:
         # An engine that is killed leaves its CPU tier in memory.
         for left in set(_cpu_tiers()) - self._tiers_before:
             left.unlink(missing_ok=True)
+
+    def _tell(self, line: list[Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(line) + "\n")
+        self._process.stdin.flush()
+        return self._read()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""vLLM with kvlease as a secondary tier of its own offloading, on a CPU: three lives of an engine.
+"""vLLM with kvlease below its own offloading, on a CPU: lives of engines, with the secondary tier
+and with the arena as the CPU tier itself.
 
-    usage: run.py [--checks | --costs]
+    usage: run.py [--checks | --costs | --host]
 
 See README.md. Run by command and not in CI: it needs the environment of testing/vllm_restart, which
 it makes. The daemon is built here, unless KVLEASE_BIN names one.
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ RESTART = HERE.parent / "vllm_restart"
 sys.path[:0] = [str(RESTART), str(HERE.parent / "contract")]
 
 import run as restart  # noqa: E402
-from lives import Life, offloading  # noqa: E402
+from lives import Life, hosting, offloading  # noqa: E402
 
 from daemon import BINARY_VARIABLE, Daemon, named_or_built, wait_until  # noqa: E402
 from engine import VARIABLES  # noqa: E402
@@ -33,46 +35,79 @@ STORED_WITHIN = 60.0
 PAGE_TOKENS = 32
 ANSWER_TOKENS = 24
 CPU_TIER_LEN = 256 << 20
+# Kills of the daemon for each of three prompts, and the time of the last one from the question on.
+KILLS = 4
+KILL_WITHIN_S = 0.8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checks", action="store_true", help="only the checks without an engine")
     parser.add_argument("--costs", action="store_true", help="only what the tier costs")
+    parser.add_argument("--host", action="store_true", help="only the arena as the CPU tier")
     options = parser.parse_args()
     binary = named_or_built()
     directory = Path(os.environ.get(restart.DIRECTORY_VARIABLE, restart.DEFAULT_DIRECTORY))
     python = restart.environment.make(directory, RESTART / "requirements.txt")
     restart.install(python)
-    checks = [python, *(["costs.py"] if options.costs else ["-m", "unittest", "-v", "checks"])]
     variables = {**os.environ, **VARIABLES, BINARY_VARIABLE: str(binary)}
-    subprocess.run(checks, cwd=HERE, check=True, env=variables)
+    for checks in _checks(options):
+        subprocess.run([python, *checks], cwd=HERE, check=True, env=variables)
     if options.checks or options.costs:
         return
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "model")
         make = [python, RESTART / "tiny_model.py", model]
         subprocess.run(make, check=True, env={**os.environ, "TQDM_DISABLE": "1"})
-        daemon = Daemon(binary, Path(folder), CAPACITY)
-        try:
-            _show(python, model, daemon.start())
-        finally:
-            daemon.destroy()
+        for name, transfer in (("secondary tier", _secondary), ("CPU tier", hosting)):
+            if options.host and transfer is not hosting:
+                continue
+            print(f"kvlease as vLLM's {name}", flush=True)
+            daemon = Daemon(binary, Path(folder), CAPACITY)
+            try:
+                daemon.start()
+                lives = Lives(python, model, daemon, transfer(_settings(daemon)))
+                before = _show(lives, daemon)
+                if transfer is hosting:
+                    _kill(lives, daemon, before)
+            finally:
+                daemon.destroy()
 
 
-def _show(python: Path, model: Path, daemon: Daemon) -> None:
-    tier = {
-        "type": "KvleaseTier",
-        "module_path": "kvlease.vllm",
-        "url": f"kvlease://127.0.0.1:{daemon.port}",
-        "shared_memory_name": daemon.segment,
-    }
-    transfer = offloading(tier, CPU_TIER_LEN)
+def _checks(options: argparse.Namespace) -> list[list[str]]:
+    """The programs without an engine that are run."""
+    if options.costs:
+        return [["costs.py"]]
+    unittest = ["-m", "unittest", "-v"]
+    host = [*unittest, "host_checks.HostTier"]
+    return [host] if options.host else [[*unittest, "checks"], host]
 
-    def live(log: str) -> Life:
-        return Life(python, model, transfer, PAGE_TOKENS, model.parent / log)
 
-    first = live("first.log")
+def _settings(daemon: Daemon) -> dict[str, Any]:
+    url = f"kvlease://127.0.0.1:{daemon.port}"
+    return {"url": url, "shared_memory_name": daemon.segment}
+
+
+def _secondary(settings: dict[str, Any]) -> dict[str, Any]:
+    tier = {"type": "KvleaseTier", "module_path": "kvlease.vllm", **settings}
+    return offloading(tier, CPU_TIER_LEN)
+
+
+class Lives:
+    """Lives of engines with one configuration."""
+
+    def __init__(self, python: Path, model: Path, daemon: Daemon, transfer: dict[str, Any]) -> None:
+        self._python, self._model, self._transfer = python, model, transfer
+        self._log = f"{daemon.segment}-{{}}.log"
+
+    def begin(self, name: str) -> Life:
+        log = self._model.parent / self._log.format(name)
+        return Life(self._python, self._model, self._transfer, PAGE_TOKENS, log)
+
+
+def _show(lives: Lives, daemon: Daemon) -> dict[str, str]:
+    """Three lives. Returns the right answers, by prompt."""
+    first = lives.begin("first")
     try:
         before, other = _ask(first, restart.PROMPT), _ask(first, restart.OTHER_PROMPT)
         wanted = 2 * (before["prompt_tokens"] // PAGE_TOKENS)
@@ -80,7 +115,7 @@ def _show(python: Path, model: Path, daemon: Daemon) -> None:
     finally:
         first.end()
     print(f"the engine has ended; the daemon has {_objects(daemon)} chunks", flush=True)
-    second = live("second.log")
+    second = lives.begin("second")
     try:
         after = _ask(second, restart.PROMPT)
         # The engine goes on without its daemon: it computes what it cannot load.
@@ -89,12 +124,45 @@ def _show(python: Path, model: Path, daemon: Daemon) -> None:
     finally:
         second.end()
     print("an engine without a daemon", flush=True)
-    third = live("third.log")
+    third = lives.begin("third")
     try:
         without = _ask(third, restart.PROMPT)
     finally:
         third.end()
     _judge(before, other, after, alone, without)
+    return {restart.PROMPT: before["text"], restart.OTHER_PROMPT: other["text"]}
+
+
+def _kill(lives: Lives, daemon: Daemon, answers: dict[str, str]) -> None:
+    """One life in which the daemon is killed in the middle of answers, and started again."""
+    daemon.start()
+    life = lives.begin("killed")
+    cached = 0
+    try:
+        for round_number in range(KILLS):
+            # What has not been stored before, beside what has.
+            new = f"{round_number} {restart.PROMPT}"
+            for prompt in (*answers, new):
+                # From before the first step to behind the last one, by the round.
+                after = KILL_WITHIN_S * (round_number + 1) / KILLS
+                killer = threading.Timer(after, daemon.end, [signal.SIGKILL])
+                killer.start()
+                answer = life.ask(prompt, ANSWER_TOKENS)
+                killer.join()
+                wanted = answers.get(prompt, answer["text"])
+                life.forget()
+                # Computed again, or loaded, it is the same.
+                daemon.start()
+                again = life.ask(prompt, ANSWER_TOKENS)
+                life.forget()
+                cached += again["cached_tokens"]
+                if not answer["text"] == again["text"] == wanted:
+                    raise SystemExit(f"error: an answer changed, round=`{round_number}`")
+    finally:
+        life.end()
+    if not cached:
+        raise SystemExit("error: nothing came from a daemon that was started again")
+    print(f"{3 * KILLS} times the daemon was killed while a prompt was answered: no wrong token")
 
 
 def _ask(life: Life, prompt: str) -> dict[str, Any]:

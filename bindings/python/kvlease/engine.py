@@ -47,14 +47,14 @@ class Warnings:
             self._logger.warning("kvlease: a %s failed: %s", operation, error)
 
 
-def connect(
+def settings_of(
     url: str,
     bucket: str,
     configuration: Mapping[str, Any],
     logger: Logger,
     others: Collection[str] = (),
-) -> Connector:
-    """A connector with the settings that an engine's configuration has. Nothing is opened yet.
+) -> ConnectorSettings:
+    """The settings of a connector that an engine's configuration has.
 
     Args:
         url: Where the daemon listens, as `kvlease://host:port`.
@@ -74,7 +74,22 @@ def connect(
     for warning in settings.warnings:
         logger.warning("%s", warning)
     logger.info("kvlease: %r", settings)
-    return Connector(settings)
+    return settings
+
+
+def connect(
+    url: str,
+    bucket: str,
+    configuration: Mapping[str, Any],
+    logger: Logger,
+    others: Collection[str] = (),
+) -> Connector:
+    """A connector with the settings that `settings_of` makes. Nothing is opened yet.
+
+    Raises:
+        ValueError: If a setting cannot be used.
+    """
+    return Connector(settings_of(url, bucket, configuration, logger, others))
 
 
 def open_lane(connector: Connector, warnings: Warnings) -> None:

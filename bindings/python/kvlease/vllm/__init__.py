@@ -4,7 +4,12 @@
       {"type": "KvleaseTier", "module_path": "kvlease.vllm", "url": "kvlease://127.0.0.1:9200"}
     ]
 
-It needs vLLM, which is imported when the tier is first asked for.
+And, as a preview, a spec that makes the arena the engine's own CPU tier.
+
+    "spec_name": "KvleaseHostSpec", "spec_module_path": "kvlease.vllm",
+    "url": "kvlease://127.0.0.1:9200"
+
+They need vLLM, which is imported when one of them is first asked for.
 """
 
 from __future__ import annotations
@@ -12,9 +17,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kvlease.vllm.host.spec import KvleaseHostSpec
     from kvlease.vllm.tier import KvleaseTier
 
-__all__ = ["KvleaseTier"]
+__all__ = ["KvleaseHostSpec", "KvleaseTier"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +28,8 @@ def __getattr__(name: str) -> Any:
         from kvlease.vllm.tier import KvleaseTier
 
         return KvleaseTier
+    if name == "KvleaseHostSpec":
+        from kvlease.vllm.host.spec import KvleaseHostSpec
+
+        return KvleaseHostSpec
     raise AttributeError(f"the module has no such name, module=`{__name__}` name=`{name}`")

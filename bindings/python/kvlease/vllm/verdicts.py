@@ -35,6 +35,11 @@ class Verdicts:
         """Whether the key was asked for, or its load has failed."""
         return key in self._verdicts
 
+    def is_found(self, key: bytes) -> bool:
+        """Whether a request asked for the chunk, and it exists."""
+        verdict = self._verdicts.get(key)
+        return verdict is not None and verdict.found is True
+
     def ask(self, key: bytes, request: str) -> bool | None:
         """Whether the chunk exists; None while that is asked."""
         verdict = self._verdicts.get(key)
@@ -72,13 +77,16 @@ class Verdicts:
             if request in self._asked_by:
                 self._keep(key, verdict, request)
 
-    def end(self, request: str) -> None:
-        """A request has finished: what no other request asked for is forgotten."""
+    def end(self, request: str) -> list[bytes]:
+        """A request has finished: what no other request asked for is forgotten, and returned."""
+        forgotten = []
         for key in self._asked_by.pop(request, ()):
             verdict = self._verdicts[key]
             verdict.requests.discard(request)
             if not verdict.requests:
                 del self._verdicts[key]
+                forgotten.append(key)
+        return forgotten
 
     def _keep(self, key: bytes, verdict: _Verdict, request: str) -> None:
         verdict.requests.add(request)
