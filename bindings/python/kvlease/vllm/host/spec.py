@@ -43,6 +43,8 @@ OTHERS = (
     "offload_prompt_only",
     "self_describing_kv_events",
     "canonical_layout",
+    # Since vLLM 0.33.
+    "sync_load_budget_bytes",
 )
 
 
