@@ -1,8 +1,8 @@
 //! One connection: frames out, and the answers to them.
 //!
 //! A call has a connection for itself while it runs. When it is dropped half way, its answer is
-//! still to come, before or behind that of the next call: a later call takes it and gives back what it
-//! granted. So a call that is cancelled ends no other caller's lease.
+//! still to come, before or behind that of the next call: a later call or a task takes it and gives back
+//! what it granted. So a call that is cancelled ends no other caller's lease.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -35,6 +35,8 @@ pub(super) struct Connection {
     unanswered: Unanswered,
     /// Whether part of a request was sent: then nothing else can follow.
     torn: bool,
+    /// Whether a task takes the answers to calls that were given up.
+    takes_late: bool,
     /// Reservations ahead of need.
     pub(super) spares: Spares,
     /// Posted puts whose answers are to come.
@@ -51,6 +53,7 @@ impl Connection {
             request: 0,
             unanswered: Unanswered::default(),
             torn: false,
+            takes_late: false,
             spares: Spares::default(),
             posted: PostedQueue::default(),
         })
@@ -250,6 +253,20 @@ impl Connection {
         // The number of a request that is never sent: no answer has it.
         write(&mut self.out, 0);
         self.send(self.request).await
+    }
+
+    /// Whether a task has to begin that takes the answers to calls that were given up: no call uses the
+    /// connection now, and there are some to come.
+    pub(super) fn begins_late(&mut self) -> bool {
+        !self.takes_late && self.awaits_late()
+    }
+
+    /// Whether that task has to go on: there are more than those to posted puts and about spare
+    /// reservations.
+    pub(super) fn awaits_late(&mut self) -> bool {
+        let others = self.posted.len() + usize::from(self.spares.is_asked());
+        self.takes_late = !self.torn && self.unanswered.len() > others;
+        self.takes_late
     }
 
     /// Sends the releases that wait, if that can be done at once. `false` if the connection is of no

@@ -18,6 +18,7 @@ use super::{
     connection_state::ConnectionState,
     error::{Fault, LaneError},
     handshake::{Greeted, greet},
+    late::InCall,
     pool::{Pool, PooledConnection},
     posted::Posting,
     reads::Reads,
@@ -76,7 +77,8 @@ impl LaneCore {
             if pooled.lacks_connection() {
                 self.connect(&mut pooled).await?;
             }
-            call(pooled.connection()).await
+            let mut used = InCall::new(pooled, &self.pool, self.reads.runtime());
+            call(used.connection()).await
         };
         // A limit beyond what the clock can tell is none.
         let result = match Instant::now().checked_add(limit) {

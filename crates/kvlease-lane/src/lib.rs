@@ -24,6 +24,7 @@ mod error;
 mod handshake;
 mod index;
 mod lane_core;
+mod late;
 mod lease;
 #[cfg(test)]
 mod models;

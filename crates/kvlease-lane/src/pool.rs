@@ -100,6 +100,17 @@ impl Pool {
         }
     }
 
+    /// Takes the answers that have come on this connection to calls that were given up, if it is idle.
+    /// Returns whether more are to come.
+    pub(super) fn take_late(&self, of: &Arc<ConnectionState>) -> bool {
+        self.flush(of);
+        let mut state = self.lock();
+        match state.place_of(of) {
+            Some(place) => state.idle[place].awaits_late(),
+            None => !of.is_closed(),
+        }
+    }
+
     /// Sends the releases of all connections that are idle.
     pub(super) fn flush_all(&self) {
         let torn: Vec<_> = self.lock().idle.extract_if(.., |idle| !idle.flush()).collect();

@@ -122,6 +122,10 @@ impl PostedQueue {
         self.puts.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.puts.len()
+    }
+
     /// Whether there is room for one more of this length.
     pub(super) fn has_room(&self, len: u64) -> bool {
         self.is_empty() || self.puts.len() < POSTED_MAX && self.len + len <= POSTED_LEN_MAX

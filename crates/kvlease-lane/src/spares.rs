@@ -106,7 +106,12 @@ impl Spares {
         self.classes.iter().any(|class| class.len == rounded(len) && class.spares.is_empty())
     }
 
-    /// The same, and some are to come.
+    /// Whether the answer to a question is to come.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether there is none for an object of this length, and some are to come.
     pub(super) fn awaits(&self, len: u64) -> bool {
         self.lacks(len) && self.asked.as_ref().is_some_and(|asked| asked.len == rounded(len))
     }

@@ -49,6 +49,11 @@ impl Connection {
         !self.torn
     }
 
+    /// No call's answer is to come when the call is over.
+    pub(super) fn awaits_late(&mut self) -> bool {
+        false
+    }
+
     pub(super) fn flush(&mut self) -> bool {
         self.state.write_ended(&mut Vec::new());
         self.torn |= self.deaf;
