@@ -4,13 +4,15 @@
 
 use std::arch::x86_64::{
     __m256i, _MM_HINT_NTA, _mm_prefetch, _mm256_add_epi64, _mm256_loadu_si256, _mm256_mul_epu32,
-    _mm256_set1_epi64x, _mm256_shuffle_epi32, _mm256_slli_epi64, _mm256_srli_epi64,
-    _mm256_storeu_si256, _mm256_stream_si256, _mm256_xor_si256,
+    _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_slli_epi64,
+    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_stream_si256, _mm256_xor_si256,
 };
 
-use super::{Accumulators, BLOCK, PRIME32_1, SCRAMBLE_SECRET, SECRET, STRIPE, line::Line};
+use super::{
+    Accumulators, BLOCK, PRIME32_1, SCRAMBLE_SECRET, SECRET, STRIPE,
+    seam::{HALF, STREAM_ABOVE, STREAM_BELOW, STREAM_HALF, Seam, VECTOR, is_shifted},
+};
 
-const VECTOR: usize = size_of::<__m256i>();
 /// Distance, in bytes, of the prefetch ahead of the loads.
 const AHEAD: usize = 1024;
 
@@ -62,53 +64,48 @@ pub(crate) unsafe fn stream(
     blocks: usize,
     accumulators: &mut Accumulators,
 ) {
-    if target.align_offset(VECTOR) == 0 {
-        // SAFETY: the caller's promise, and the target is aligned.
-        return unsafe { deliver::<STREAM>(source, target, blocks, accumulators) };
-    }
-    // Non-temporal stores need an aligned target: the blocks are shifted there through a private
-    // buffer that stays in the first-level cache.
-    let mut line = Line::new(target);
-    for block in 0..blocks {
-        // SAFETY: the block is within the source, the line's place within its buffer; the line
-        // writes no more than was put into it.
-        unsafe {
-            let source = source.add(block * BLOCK);
-            deliver::<STORE>(source, line.place(), 1, accumulators);
-            line.advance(|from, to| {
-                _mm256_stream_si256(to.cast(), _mm256_loadu_si256(from.cast()));
-            });
+    // SAFETY: the caller's promise, and each way is that of the target's alignment.
+    unsafe {
+        match target.addr() % VECTOR {
+            0 => deliver::<STREAM>(source, target, blocks, accumulators),
+            1..HALF => deliver::<STREAM_BELOW>(source, target, blocks, accumulators),
+            HALF => deliver::<STREAM_HALF>(source, target, blocks, accumulators),
+            _ => deliver::<STREAM_ABOVE>(source, target, blocks, accumulators),
         }
     }
-    // SAFETY: what is left is the end of what the target takes.
-    unsafe { line.finish() };
 }
 
 /// # Safety
 ///
-/// That of the callers; to stream, the target must be aligned.
+/// That of the callers; to stream, the way must be that of the target's alignment.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn deliver<const HOW: u8>(
+unsafe fn deliver<const WAY: u8>(
     mut source: *const u8,
-    mut target: *mut u8,
+    target: *mut u8,
     blocks: usize,
     accumulators: &mut Accumulators,
 ) {
     let sums: *mut __m256i = accumulators.0.as_mut_ptr().cast();
+    let seam = Seam::new(target);
+    let mut target = if is_shifted(WAY) { seam.aligned } else { target };
     // SAFETY: the accumulators are two vectors; the stripes of the blocks are within both regions;
     // the secret is as long as the last stripe and the scramble need; a prefetch may name any
-    // address.
+    // address. Shifted vectors are stored behind the first of the target's, and before its last.
     unsafe {
         let mut low = _mm256_loadu_si256(sums);
         let mut high = _mm256_loadu_si256(sums.add(1));
-        for _ in 0..blocks {
+        // The vector before the next one: a shifted store takes the end of one and the beginning of
+        // the other.
+        let mut before = _mm256_setzero_si256();
+        for block in 0..blocks {
             // Each stripe: one load, handed to the destination and to the sum.
             for stripe in 0..BLOCK / STRIPE {
                 _mm_prefetch::<_MM_HINT_NTA>(source.wrapping_add(AHEAD).cast());
                 let first = load_once(source);
                 let second = load_once(source.add(VECTOR));
-                match HOW {
+                match WAY {
+                    SUM => {}
                     STORE => {
                         _mm256_storeu_si256(target.cast(), first);
                         _mm256_storeu_si256(target.add(VECTOR).cast(), second);
@@ -117,7 +114,18 @@ unsafe fn deliver<const HOW: u8>(
                         _mm256_stream_si256(target.cast(), first);
                         _mm256_stream_si256(target.add(VECTOR).cast(), second);
                     }
-                    _ => {}
+                    _ => {
+                        match block + stripe {
+                            0 => seam.begin(first),
+                            _ => {
+                                let joined = seam.join::<WAY>(before, first);
+                                _mm256_stream_si256(target.cast(), joined);
+                            }
+                        }
+                        let joined = seam.join::<WAY>(first, second);
+                        _mm256_stream_si256(target.wrapping_add(VECTOR).cast(), joined);
+                        before = second;
+                    }
                 }
                 low = mix(low, first, secret(stripe * 8));
                 high = mix(high, second, secret(stripe * 8 + VECTOR));
@@ -127,6 +135,9 @@ unsafe fn deliver<const HOW: u8>(
             // The end of a block.
             low = scramble(low, secret(SCRAMBLE_SECRET));
             high = scramble(high, secret(SCRAMBLE_SECRET + VECTOR));
+        }
+        if is_shifted(WAY) && blocks > 0 {
+            seam.end(before, target);
         }
         _mm256_storeu_si256(sums, low);
         _mm256_storeu_si256(sums.add(1), high);

@@ -12,9 +12,9 @@
 mod accumulators;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod line;
 pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+mod seam;
 
 pub(crate) use accumulators::Accumulators;
 

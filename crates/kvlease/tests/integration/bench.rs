@@ -79,7 +79,8 @@ fn lane(lane: &Value) {
         .collect();
     assert_eq!(named, [(4096, 1), (4096, 128), (65536, 1), (65536, 128)]);
     for row in rows {
-        let ratios = ["get_ratio", "index_get_ratio", "first_get_ratio", "put_ratio"];
+        let ratios =
+            ["get_ratio", "index_get_ratio", "unaligned_get_ratio", "first_get_ratio", "put_ratio"];
         let rates = ["memcpy_gb_per_s", "get_gb_per_s", "put_gb_per_s", "view_us_per_key"];
         ratios.into_iter().chain(rates).for_each(|figure| positive(row, figure));
         assert_eq!(row["post_ratio"].is_number(), row["batch"] == 1, "{row}");

@@ -33,7 +33,9 @@ struct Round {
     get: f64,
     /// Get by the published index, without a lease.
     read: f64,
-    /// The same by a client that never read before.
+    /// The same into memory that is not at a cache line.
+    unaligned_read: f64,
+    /// Get by the published index by a client that never read before.
     first_read: f64,
     view_us: f64,
 }
@@ -99,10 +101,11 @@ impl Work<'_> {
         };
         let get = gb_per_s(bytes, timed(|| self.get(target))?);
         let read = gb_per_s(bytes, timed(|| self.read(self.client, target))?);
+        let unaligned_read = gb_per_s(bytes, timed(|| self.read_unaligned(target))?);
         let first_read = gb_per_s(bytes, timed(|| self.read(self.newcomer, target))?);
         let viewed = timed(|| self.view())?;
         let view_us = viewed.as_secs_f64() * 1e6 / self.cell.objects as f64;
-        Ok(Round { memcpy, put, put_cpu, post, get, read, first_read, view_us })
+        Ok(Round { memcpy, put, put_cpu, post, get, read, unaligned_read, first_read, view_us })
     }
 
     fn memcpy(&self, target: &mut Target<'_>) -> Duration {
@@ -148,6 +151,14 @@ impl Work<'_> {
         keys.try_for_each(|(number, key)| client.read(key, target.object(number, len)))
     }
 
+    fn read_unaligned(&self, target: &mut Target<'_>) -> io::Result<()> {
+        let len = self.len();
+        let mut keys = self.numbers.clone().zip(self.keys);
+        keys.try_for_each(|(number, key)| {
+            self.client.read(key, target.unaligned_object(number, len))
+        })
+    }
+
     fn view(&self) -> io::Result<()> {
         self.keys.chunks(self.cell.batch).try_for_each(|batch| self.client.view(batch).map(drop))
     }
@@ -182,6 +193,7 @@ fn summarize(cell: LaneCell, rounds: &[Round]) -> LaneTransferRow {
         get_gb_per_s: all(&|round| round.get),
         get_ratio: all(&|round| round.get / round.memcpy),
         index_get_ratio: all(&|round| round.read / round.memcpy),
+        unaligned_get_ratio: all(&|round| round.unaligned_read / round.memcpy),
         first_get_ratio: all(&|round| round.first_read / round.read),
         put_gb_per_s: all(&|round| round.put),
         put_ratio: all(&|round| round.put / round.memcpy),
