@@ -7,7 +7,7 @@ use twox_hash::XxHash3_64;
 
 #[cfg(target_arch = "x86_64")]
 use crate::copy::Engine;
-use crate::xxh3::{self, Accumulators, BLOCK, SHORT_MAX, STRIPE};
+use crate::xxh3::{self, Accumulators, BLOCK, STRIPE};
 
 /// Most bytes that are kept back: the end of the input has a form of its own, which needs a whole
 /// stripe.
@@ -116,20 +116,22 @@ impl Digest {
     /// The checksum of everything taken in so far.
     pub fn finish(&self) -> Checksum {
         let mut kept = &self.kept[..self.kept_len];
-        if self.len <= SHORT_MAX as u64 {
+        // A short input has a form of its own, and one that is all here is summed at once.
+        if self.len == self.kept_len as u64 {
             return Self::of(kept);
         }
         let mut accumulators = self.accumulators.clone();
         // The last block is never a whole one, even if it is as long as one.
-        if let Some((block, rest)) = kept.split_first_chunk().filter(|(_, rest)| !rest.is_empty()) {
-            xxh3::portable::take_block(block, &mut accumulators);
+        if let Some((block, rest)) =
+            kept.split_at_checked(BLOCK).filter(|(_, rest)| !rest.is_empty())
+        {
+            // SAFETY: it is a whole block, and nothing is delivered.
+            unsafe { take_blocks(&mut accumulators, block.as_ptr(), 1, Delivery::None) };
             kept = rest;
         }
         // All stripes but the last of them, whole or not.
         let before_last = &kept[..kept.len().saturating_sub(1)];
-        for (number, stripe) in before_last.as_chunks().0.iter().enumerate() {
-            accumulators.take(stripe, number);
-        }
+        take_stripes(&mut accumulators, before_last.as_chunks().0);
         // The last 64 bytes, whether they were taken in before or not.
         let all = &self.kept[..self.kept_len];
         accumulators.take_last(all.last_chunk().expect("a stripe is kept back of a long input"));
@@ -178,6 +180,19 @@ unsafe fn take_blocks(
     unsafe { xxh3::portable::blocks(source, target, blocks, accumulators) };
 }
 
+/// Takes in the first stripes of a block that has more of them, with the best instructions of this
+/// machine.
+fn take_stripes(accumulators: &mut Accumulators, stripes: &[[u8; STRIPE]]) {
+    #[cfg(target_arch = "x86_64")]
+    if Engine::Avx2.is_available() {
+        // SAFETY: the instructions were found.
+        return unsafe { xxh3::avx2::sum_stripes(stripes, accumulators) };
+    }
+    for (number, stripe) in stripes.iter().enumerate() {
+        accumulators.take(stripe, number);
+    }
+}
+
 impl Default for Digest {
     fn default() -> Self {
         Self::new()
@@ -210,6 +225,19 @@ mod tests {
             let bytes: Vec<u8> = (0..len).map(|i: u32| (i * 31 % 251) as u8).collect();
             let other_implementation = xxhash_rust::xxh3::xxh3_64(&bytes);
             assert_eq!(Digest::of(&bytes), Checksum::new(other_implementation), "len={len}");
+        }
+    }
+
+    #[test]
+    fn every_length_ends_as_it_has_to() {
+        let bytes: Vec<u8> =
+            (0..LONG).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let step = if cfg!(miri) { 97 } else { 1 };
+        for len in (0..3 * KEPT_MAX).step_by(step) {
+            let mut digest = Digest::new();
+            digest.update(&bytes[..len]);
+            let expected = xxhash_rust::xxh3::xxh3_64(&bytes[..len]);
+            assert_eq!(digest.finish(), Checksum::new(expected), "len={len}");
         }
     }
 

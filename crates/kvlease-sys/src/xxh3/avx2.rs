@@ -35,6 +35,24 @@ pub(crate) unsafe fn sum(source: *const u8, blocks: usize, accumulators: &mut Ac
     unsafe { deliver::<SUM>(source, std::ptr::null_mut(), blocks, accumulators) };
 }
 
+/// Takes in the first stripes of a block that has more of them. They are private memory.
+#[target_feature(enable = "avx2")]
+pub(crate) fn sum_stripes(stripes: &[[u8; STRIPE]], accumulators: &mut Accumulators) {
+    let sums: *mut __m256i = accumulators.0.as_mut_ptr().cast();
+    // SAFETY: the accumulators are two vectors, as each stripe is.
+    unsafe {
+        let mut low = _mm256_loadu_si256(sums);
+        let mut high = _mm256_loadu_si256(sums.add(1));
+        for (number, stripe) in stripes.iter().enumerate() {
+            let stripe: *const __m256i = stripe.as_ptr().cast();
+            low = mix(low, _mm256_loadu_si256(stripe), secret(number * 8));
+            high = mix(high, _mm256_loadu_si256(stripe.add(1)), secret(number * 8 + VECTOR));
+        }
+        _mm256_storeu_si256(sums, low);
+        _mm256_storeu_si256(sums.add(1), high);
+    }
+}
+
 /// Takes in whole blocks and copies them with ordinary stores.
 ///
 /// # Safety

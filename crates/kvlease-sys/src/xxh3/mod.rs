@@ -24,9 +24,6 @@ pub(crate) const STRIPE: usize = 64;
 /// Bytes between two scrambles: the secret moves on by eight bytes with each stripe, and is used up.
 pub(crate) const BLOCK: usize = (SECRET.len() - STRIPE) / 8 * STRIPE;
 
-/// Longest input, in bytes, with the algorithm's own form for short inputs.
-pub(crate) const SHORT_MAX: usize = 240;
-
 /// Places in the secret: for the scramble, for the input's last stripe, and for the merge.
 const SCRAMBLE_SECRET: usize = SECRET.len() - STRIPE;
 const LAST_SECRET: usize = SECRET.len() - STRIPE - 7;
