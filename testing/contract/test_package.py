@@ -122,6 +122,38 @@ def test_objects_are_gathered_from_regions_and_scattered_into_others(make_daemon
         Memory([b"of others"])
 
 
+def peak_of(call):
+    """What a call returns, and by how many bytes the memory of this process grew for it at most."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak()
+    return call(), peak() - before
+
+
+def peak():
+    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+    return int(status.split()[0]) * KIB
+
+
+def test_an_object_that_the_daemon_is_asked_for_is_read_into_the_bytes_that_are_returned(
+    make_daemon,
+):
+    daemon = make_daemon("64MiB")
+    # So long that the allocator takes it from the kernel, and gives it back.
+    content = bytes(range(256)) * (160 * KIB)
+    settings = ConnectorSettings(
+        f"kvlease://127.0.0.1:{daemon.port}", shared_memory_name=daemon.segment, index=False
+    )
+    with Connector(settings) as connector:
+        assert connector.put("key", content)
+        for get in (connector.get, lambda key: connector.batched_get([key])[0]):
+            # The arena's pages are mapped from then on.
+            assert get("key") == content
+            found, grown = peak_of(lambda get=get: get("key"))
+            assert found == content
+            assert grown < 1.5 * len(content), "there was another copy"
+        assert connector.stats()["http_reads"] == 0
+
+
 def test_an_interpreter_that_ends_closes_no_connector_of_another(make_daemon):
     daemon = make_daemon("64MiB")
     program = f"""

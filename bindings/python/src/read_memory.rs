@@ -1,4 +1,5 @@
-//! ReadMemory that an object is read into: a new `bytes` object where its length is known beforehand.
+//! Memory that an object is read into: a new `bytes` object, unless the object is short and its length is
+//! not known beforehand.
 
 use kvlease_client::{Connector, ExternalBuffer, Key};
 use kvlease_sys::{ExternalVec, NewBytes};
@@ -11,6 +12,10 @@ pub(crate) enum ReadMemory {
     /// Copied once more.
     Vec(ExternalVec),
 }
+
+/// The shortest object that the thread which waits attaches to the interpreter for, once its length is
+/// known: another thread may have the interpreter meanwhile. A shorter one is copied once more.
+const ATTACH_LEN_MIN: usize = 64 << 10;
 
 /// A new `bytes` object for an object that the published index names, with its buffer. Of all others the
 /// length is known only when no thread is attached to the interpreter.
@@ -33,12 +38,24 @@ impl Prepared {
     pub(crate) fn of_len(self, len: usize) -> (ExternalBuffer, ReadMemory) {
         match self.0 {
             Some((buffer, bytes)) if buffer.len() == len => (buffer, ReadMemory::New(bytes)),
-            _ => {
+            _ => attached(len).unwrap_or_else(|| {
                 let (buffer, vec) = ExternalBuffer::of_vec(vec![0; len]);
                 (buffer, ReadMemory::Vec(vec))
-            }
+            }),
         }
     }
+}
+
+/// A new `bytes` object for a long object. It is made where the call is polled: on the thread that waits
+/// for it, which has the interpreter released.
+fn attached(len: usize) -> Option<(ExternalBuffer, ReadMemory)> {
+    if len < ATTACH_LEN_MIN {
+        return None;
+    }
+    let new = Python::try_attach(|py| ExternalBuffer::of_new_bytes(py, len));
+    // Where the interpreter is ending, or has no memory, the other way answers for it.
+    let (buffer, bytes) = new?.ok()?;
+    Some((buffer, ReadMemory::New(bytes)))
 }
 
 impl ReadMemory {
