@@ -2,13 +2,15 @@
 """The unmodified amzn-sagemaker-checkpointing against the daemon: every call of its client, two
 ranks that save and load over gloo, a killed daemon, and a rank that is lost within a save.
 
-    usage: run.py
+    usage: run.py [--total-gib GIB [--disk DIRECTORY]]
 
-See docs/checkpoint.md. Run by command and not in CI: it installs 21 MB into
-target/checkpoint-packages, beside the contract suite's environment, which it makes. The daemon is
-built here, unless KVLEASE_BIN names one.
+With a total, one step of that length goes through an arena of 2 GiB to a tier on disk instead,
+which takes 1 GiB more of the directory until the end. See docs/checkpoint.md. Run by command and
+not in CI: it installs 21 MB into target/checkpoint-packages, beside the contract suite's
+environment, which it makes. The daemon is built here, unless KVLEASE_BIN names one.
 """
 
+import argparse
 import os
 import signal
 import subprocess
@@ -35,6 +37,16 @@ host_names = "{HOST}"
 capacity = "{{capacity}}"
 """
 
+# Of a step that is larger than the arena: one shard has room in the arena's share.
+LARGE_CAPACITY, LARGE_SHARE = "2GiB", "1GiB"
+LARGE_SHARDS = 16
+LARGE_CONFIG = """disk_capacity = "{total}MiB"
+[tier.nvme]
+path = "{disk}"
+capacity = "1GiB"
+"""
+LARGE_ENDS_WITHIN = 1800.0
+
 WORLD_SIZE = 2
 # A step has 40 MiB.
 CAPACITY, SHARE = "256MiB", "200MiB"
@@ -43,10 +55,17 @@ ENDS_WITHIN = 120.0
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--total-gib", type=float, default=0.0)
+    parser.add_argument("--disk", type=Path, default=Path("/var/tmp"))
+    arguments = parser.parse_args()
     binary = named_or_built()
     directory = os.environ.get(DIRECTORY_VARIABLE, environment.DEFAULT_DIRECTORY)
     python = environment.make(Path(directory))
     _install(python)
+    if arguments.total_gib > 0:
+        _large(python, binary, int(arguments.total_gib * (1 << 30)), arguments.disk)
+        return
     with tempfile.TemporaryDirectory() as folder:
         _with_daemon(binary, Path(folder), ("128MiB", "64MiB"), lambda d: _calls(python, d))
         _with_daemon(binary, Path(folder), (CAPACITY, SHARE), lambda d: _jobs(python, d))
@@ -63,9 +82,11 @@ def _install(python: Path) -> None:
     stamp.write_text(REQUIREMENTS.read_text())
 
 
-def _with_daemon(binary: Path, folder: Path, sizes: tuple[str, str], use) -> None:
+def _with_daemon(
+    binary: Path, folder: Path, sizes: tuple[str, str], use, further: str = ""
+) -> None:
     capacity, share = sizes
-    daemon = Daemon(binary, folder, capacity, CONFIG.format(capacity=share))
+    daemon = Daemon(binary, folder, capacity, CONFIG.format(capacity=share) + further)
     try:
         use(daemon.start())
     finally:
@@ -75,6 +96,29 @@ def _with_daemon(binary: Path, folder: Path, sizes: tuple[str, str], use) -> Non
 def _calls(python: Path, daemon: Daemon) -> None:
     process = _start(python, daemon, "calls.py", [], {})
     _say(_end(process))
+
+
+def _large(python: Path, binary: Path, total: int, disk: Path) -> None:
+    length = total // LARGE_SHARDS
+    # Each file has a header as well.
+    room = (total >> 20) + LARGE_SHARDS
+
+    def use(daemon: Daemon) -> None:
+        for what in ("save", "load", "load"):
+            arguments = [what, str(LARGE_SHARDS), str(length)]
+            process = _start(python, daemon, "large.py", arguments, {})
+            _say(_end(process, LARGE_ENDS_WITHIN))
+            if what == "save":
+                shards = int(daemon.metric("kvlease_checkpoint_disk_shards"))
+                assert 0 < shards < LARGE_SHARDS, f"one medium has all, on disk=`{shards}`"
+                _say(f"{LARGE_SHARDS - shards} of them in memory, {shards} on the disk")
+                daemon.restart(signal.SIGKILL)
+                _say("the daemon was killed and started again")
+
+    with tempfile.TemporaryDirectory(dir=disk) as tier, tempfile.TemporaryDirectory() as folder:
+        further = LARGE_CONFIG.format(total=room, disk=tier)
+        sizes = (LARGE_CAPACITY, LARGE_SHARE)
+        _with_daemon(binary, Path(folder), sizes, use, further)
 
 
 def _jobs(python: Path, daemon: Daemon) -> None:
@@ -152,8 +196,8 @@ def _start(
     )
 
 
-def _end(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=ENDS_WITHIN)
+def _end(process: subprocess.Popen[str], within: float = ENDS_WITHIN) -> str:
+    output, _ = process.communicate(timeout=within)
     assert process.returncode == 0, output
     lines = output.strip().splitlines()
     return lines[-1] if lines else "done"

@@ -6,7 +6,7 @@ use kvlease_cache::CatalogConfig;
 use kvlease_sys::FingerprintKey;
 use kvlease_types::ByteSize;
 
-use crate::tiers::TierConfig;
+use crate::{checkpoints::ShardDisk, tiers::TierConfig};
 
 /// The time that a client has for writing into a reservation, unless it is configured.
 pub const RESERVATION_TTL_DEFAULT: Duration = Duration::from_secs(30);
@@ -27,6 +27,8 @@ pub struct EngineConfig {
     pub lease_ttl_max: Duration,
     /// The most that shards of checkpoints may take of the arena; zero for no checkpoints.
     pub checkpoint_max: ByteSize,
+    /// Where shards go that have no room in it.
+    pub checkpoint_disk: Option<ShardDisk>,
     /// How long a client may write into a [`Reservation`](crate::Reservation) before it must be
     /// committed.
     pub reservation_ttl: Duration,
@@ -51,6 +53,7 @@ impl EngineConfig {
             lease_ttl_default: ttl,
             lease_ttl_max: ttl,
             checkpoint_max: ByteSize::ZERO,
+            checkpoint_disk: None,
             reservation_ttl: RESERVATION_TTL_DEFAULT,
             cold: false,
             scrub_rate: None,

@@ -108,7 +108,7 @@ counters! {
     index_reads: Count "Reads without a lease, by the published index, as clients report them",
     objects_unpublished: Count "Objects that the published index had no room for: clients ask for them",
     checkpoint_shards_stored: Count "Shards of checkpoints stored",
-    checkpoint_shards_refused: Count "Shards refused since checkpoints, or the arena, had no room",
+    checkpoint_shards_refused: Count "Shards refused since checkpoints, the arena or the disk had no room",
     checkpoint_steps_dropped: Count "Steps of checkpoints that left for newer ones",
     objects_unrecorded: Count "Objects stored without being recorded, which a restart will not find",
 }

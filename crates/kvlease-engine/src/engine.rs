@@ -64,7 +64,7 @@ impl Engine {
     /// be had.
     pub fn start(arena: Arena, config: EngineConfig, epoch: Epoch) -> Result<Self, StartError> {
         let (shared, recovery, retained) = Shared::open(arena, config, epoch)?;
-        let checkpoints = Checkpoints::load(&shared, retained);
+        let checkpoints = Checkpoints::load(&shared, retained).map_err(StartError::Shards)?;
         let tier_workers = TierWorkers::start(&shared)?;
         let maintenance = Maintenance::start(&shared)?;
         Ok(Self { maintenance, tier_workers, shared, recovery, checkpoints })

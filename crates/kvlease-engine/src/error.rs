@@ -19,6 +19,12 @@ pub enum StartError {
     /// The published index cannot be made.
     #[error("the published index cannot be made: check that /proc is mounted, error=`{0}`")]
     Index(io::Error),
+    /// The directory of shards on the disk cannot be used.
+    #[error(
+        "the directory `checkpoints` in tier.nvme.path cannot be used: give the daemon's user the \
+         right to write there, or set checkpoint.disk_capacity = \"none\", error=`{0}`"
+    )]
+    Shards(io::Error),
     /// The system gives no more threads.
     #[error("no thread can be started: raise the limit of processes, error=`{0}`")]
     Thread(#[from] io::Error),

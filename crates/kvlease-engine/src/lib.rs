@@ -7,7 +7,7 @@
 //! * [`Grants`] are leases that their client does not know of yet: dropping them releases them,
 //!   [`Grants::deliver`] hands them to the client.
 //! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
-//! * [`Checkpoints`] keep shards of training jobs in objects that eviction never takes.
+//! * [`Checkpoints`] keep shards of training jobs in objects that eviction never takes, and in files.
 //!
 //! One mutex guards the catalog together with the writers that others wait for. It is never held
 //! across an `await`, a copy, or a system call.
@@ -48,8 +48,8 @@ mod verify;
 mod write;
 
 pub use checkpoints::{
-    CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX,
-    ShardPlace, ShardPut,
+    CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX, ShardDisk,
+    ShardPlace, ShardPut, ShardRead,
 };
 pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
 pub use counters::{CounterRow, CounterUnit, CountersSnapshot};

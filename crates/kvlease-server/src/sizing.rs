@@ -125,6 +125,14 @@ pub(crate) fn checkpoints(configured: Option<ByteSize>, capacity: ByteSize) -> B
     configured.unwrap_or_else(|| ByteSize::new(capacity.bytes() / CHECKPOINTS_SHARE)).min(capacity)
 }
 
+/// The part of the tier's file that shards may take beside it without being asked for.
+const CHECKPOINTS_DISK_SHARE: u64 = 2;
+
+/// Bytes of the disk that checkpoints may take: as much as configured, or half of what the tier takes.
+pub(crate) fn checkpoints_on_disk(configured: Option<ByteSize>, tier: ByteSize) -> ByteSize {
+    configured.unwrap_or_else(|| ByteSize::new(tier.bytes() / CHECKPOINTS_DISK_SHARE))
+}
+
 /// Memory of a daemon on an arena that exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct MemoryPlan {

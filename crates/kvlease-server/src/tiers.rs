@@ -4,12 +4,13 @@ use std::sync::Arc;
 #[cfg(feature = "remote")]
 use std::{env, fs};
 
-use kvlease_engine::TierConfig;
+use kvlease_engine::{ShardDisk, TierConfig};
 use kvlease_nvme::{NvmeConfig, NvmeTier};
 #[cfg(feature = "remote")]
 use kvlease_remote::{Lookup, Options, Secret};
+use kvlease_types::ByteSize;
 
-use crate::{config::Config, exit::ServeError};
+use crate::{config::Config, exit::ServeError, sizing};
 
 /// Opens the tiers, fastest first.
 pub(crate) fn open(config: &Config) -> Result<Vec<TierConfig>, ServeError> {
@@ -28,6 +29,17 @@ fn nvme(config: &Config) -> Result<Option<TierConfig>, ServeError> {
         rate_max: config.nvme_rate_max,
         ..TierConfig::new(Arc::new(tier))
     }))
+}
+
+/// Directory of checkpoints in that of the tier on disk, which locks it.
+const SHARDS: &str = "checkpoints";
+
+/// Where shards of checkpoints go that have no room in the arena, if there is a tier on disk.
+pub(crate) fn shard_disk(config: &Config, tiers: &[TierConfig]) -> Option<ShardDisk> {
+    let path = config.nvme_path.as_ref()?.join(SHARDS);
+    let tier = tiers.iter().find(|tier| tier.tier.kind() == "nvme")?.tier.usage().capacity?;
+    let capacity = sizing::checkpoints_on_disk(config.checkpoint_disk_capacity, tier);
+    (capacity > ByteSize::ZERO).then_some(ShardDisk { path, capacity })
 }
 
 /// The variable with the password of a remote tier. It is no setting: settings are printed.

@@ -2,44 +2,69 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kvlease_types::{BucketName, ByteSize, Caller, Key};
+use kvlease_types::{BucketName, Caller};
+use tokio::task::spawn_blocking;
 
 use super::{
+    disk::{Disk, StoredFile},
     refused::CheckpointRefused,
-    table::{CheckpointStats, Table},
+    table::{CheckpointStats, Gone, Table},
 };
 use crate::shared::Shared;
 
-/// Checkpoints in the arena. A namespace is named by its retained bucket, see [`BucketName::retained`].
+/// Checkpoints in the arena and on the disk. A namespace is named by its retained bucket, see
+/// [`BucketName::retained`].
 #[derive(Debug)]
 pub struct Checkpoints {
     pub(super) shared: Arc<Shared>,
-    /// The most that shards may take; zero for no checkpoints.
-    pub(super) capacity: ByteSize,
+    pub(super) disk: Option<Arc<Disk>>,
     table: Mutex<Table>,
 }
 
 impl Checkpoints {
-    pub(super) fn new(shared: &Arc<Shared>, table: Table) -> Self {
-        let capacity = shared.config.checkpoint_max.min(shared.arena.capacity());
-        Self { shared: Arc::clone(shared), capacity, table: Mutex::new(table) }
+    pub(super) fn new(shared: &Arc<Shared>, disk: Option<Disk>, table: Table) -> Self {
+        let disk = disk.map(Arc::new);
+        Self { shared: Arc::clone(shared), disk, table: Mutex::new(table) }
     }
 
     /// State of all checkpoints in numbers.
     pub fn stats(&self) -> CheckpointStats {
-        self.table().stats(self.capacity)
+        self.table().stats()
     }
 
-    /// Removes objects of a namespace that are in the table no more.
-    pub(super) fn remove_objects(&self, caller: &Caller, bucket: &BucketName, keys: &[Key]) {
-        let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
+    /// Removes what is in the table of a namespace no more. The objects are gone once this returns; the
+    /// files that it returns are the caller's to remove, after it has unlocked the table.
+    #[must_use]
+    pub(super) fn remove_objects(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        gone: impl IntoIterator<Item = Gone>,
+    ) -> Vec<StoredFile> {
+        let (mut keys, mut files) = (Vec::new(), Vec::new());
+        for Gone { key, file } in gone {
+            match file {
+                Some(file) => files.push(file),
+                None => keys.push(key),
+            }
+        }
+        let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
         // One that was found corrupt is gone already.
         self.shared.remove(caller, bucket.as_str(), &keys);
+        files
+    }
+
+    /// Removes files, durably.
+    pub(super) async fn remove_files(&self, files: Vec<StoredFile>) {
+        if let Some(disk) = self.disk.clone().filter(|_| !files.is_empty()) {
+            // It fails only when the runtime ends: the next start removes them.
+            let _ = spawn_blocking(move || disk.remove(&files)).await;
+        }
     }
 
     pub(super) fn no_room(&self, table: &Table) -> CheckpointRefused {
-        let taken = ByteSize::new(table.taken());
-        CheckpointRefused::NoRoom { capacity: self.capacity, taken }
+        let CheckpointStats { taken, capacity, disk_taken, disk_capacity, .. } = table.stats();
+        CheckpointRefused::NoRoom { capacity, taken, disk_capacity, disk_taken }
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {

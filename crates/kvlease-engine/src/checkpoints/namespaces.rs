@@ -28,7 +28,7 @@ impl Checkpoints {
             Some(found) => return Err(CheckpointRefused::OtherShape(found)),
             None => {}
         }
-        if !table.has_room_for_namespace(self.capacity) {
+        if table.room_for_namespace().is_none() {
             return Err(self.no_room(&table));
         }
         let key = Record::Namespace(shape).key();
@@ -39,23 +39,26 @@ impl Checkpoints {
     }
 
     /// Removes a namespace with all of its shards. A read that has begun goes on to its end.
-    pub fn remove_namespace(
+    pub async fn remove_namespace(
         &self,
         caller: &Caller,
         bucket: &BucketName,
     ) -> Result<(), CheckpointRefused> {
-        let mut table = self.table();
-        let gone = table.remove_namespace(bucket).ok_or(CheckpointRefused::NoNamespace)?;
-        self.remove_objects(caller, bucket, &gone);
+        let files = {
+            let mut table = self.table();
+            let gone = table.remove_namespace(bucket).ok_or(CheckpointRefused::NoNamespace)?;
+            self.remove_objects(caller, bucket, gone)
+        };
+        self.remove_files(files).await;
         Ok(())
     }
 
     /// Removes all namespaces.
-    pub fn reset(&self, caller: &Caller) {
+    pub async fn reset(&self, caller: &Caller) {
         let buckets = self.table().buckets();
         for bucket in buckets {
             // Another client may have removed it meanwhile.
-            let _ = self.remove_namespace(caller, &bucket);
+            let _ = self.remove_namespace(caller, &bucket).await;
         }
     }
 }

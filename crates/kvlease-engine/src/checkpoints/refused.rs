@@ -19,17 +19,28 @@ pub enum CheckpointRefused {
          num_ranks=`{}` steps_retained=`{}`", .0.num_ranks, .0.steps_retained
     )]
     OtherShape(NamespaceShape),
-    /// The quota has no room, whatever steps may leave.
+    /// Neither quota has room, whatever steps may leave.
     #[error(
         "checkpoints have no room for it: remove the namespaces of jobs that ended or raise \
-         checkpoint.capacity, checkpoint.capacity=`{capacity}` taken=`{taken}`"
+         checkpoint.capacity or checkpoint.disk_capacity, checkpoint.capacity=`{capacity}` \
+         taken=`{taken}` checkpoint.disk_capacity=`{disk_capacity}` taken=`{disk_taken}`"
     )]
     NoRoom {
-        /// The quota.
+        /// The memory's quota.
         capacity: ByteSize,
         /// Part of it that is taken.
         taken: ByteSize,
+        /// The disk's quota.
+        disk_capacity: ByteSize,
+        /// Part of it that is taken.
+        disk_taken: ByteSize,
     },
+    /// The disk is full, or failed.
+    #[error(
+        "the disk does not take the shard: see the daemon's log, make room on the file system of \
+         tier.nvme.path, or lower checkpoint.disk_capacity"
+    )]
+    DiskFailed,
     /// The arena does not take the bytes.
     #[error(transparent)]
     Write(#[from] WriteRefused),

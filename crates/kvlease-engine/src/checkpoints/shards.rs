@@ -5,26 +5,42 @@ use std::sync::Arc;
 use kvlease_types::{BucketName, Caller};
 use tokio::time::{Instant, sleep};
 
-use super::{handle::Checkpoints, name::ShardPlace, refused::CheckpointRefused, table::Table};
+use super::{
+    disk::{FileRead, StoredFile},
+    handle::Checkpoints,
+    name::ShardPlace,
+    read::{Lost, ShardRead},
+    refused::CheckpointRefused,
+    table::{Found, Shard, Table},
+};
 use crate::{read::Read, requests::ROOM_PAUSE};
 
 impl Checkpoints {
     /// Starts to read a shard, with its client's description of the bytes. Waits until `until` where
     /// all leases are taken.
     pub async fn read(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         bucket: &BucketName,
         place: ShardPlace,
         until: Instant,
-    ) -> Result<(Read, Option<Arc<str>>), CheckpointRefused> {
+    ) -> Result<(ShardRead, Option<Arc<str>>), CheckpointRefused> {
         loop {
-            let found = self.table().shard(bucket, place).map(|s| (s.key.clone(), s.meta.clone()));
-            let (key, meta) = found.ok_or(CheckpointRefused::NoShard)?;
+            let found = self.table().shard(bucket, place).map(Shard::found);
+            let Found { key, meta, file } = found.ok_or(CheckpointRefused::NoShard)?;
+            if let Some(file) = file {
+                let lost = Lost { bucket: bucket.clone(), place, key };
+                match self.open_file(file).await {
+                    Some(read) => return Ok((ShardRead::of_file(self, read, lost), meta)),
+                    // Rewritten since the look at the table, or not to be read.
+                    None => self.lose(&lost).await,
+                }
+                continue;
+            }
             match Read::new(self.shared.acquire_for_read(caller, bucket.as_str(), key.as_str())) {
-                Ok(read) => return Ok((read, meta)),
+                Ok(read) => return Ok((ShardRead::of_object(read), meta)),
                 // Rewritten since the look at the table, or found corrupt.
-                Err(miss) if miss.is_absence() => self.table().forget(bucket, place, &key),
+                Err(miss) if miss.is_absence() => drop(self.table().forget(bucket, place, &key)),
                 Err(miss) if miss.is_limit() && Instant::now() < until => sleep(ROOM_PAUSE).await,
                 Err(miss) => return Err(miss.into()),
             }
@@ -32,16 +48,25 @@ impl Checkpoints {
     }
 
     /// Removes a shard.
-    pub fn remove(
+    pub async fn remove(
         &self,
         caller: &Caller,
         bucket: &BucketName,
         place: ShardPlace,
     ) -> Result<(), CheckpointRefused> {
-        let mut table = self.table();
-        let shard = table.remove_shard(bucket, place).ok_or(CheckpointRefused::NoShard)?;
-        self.remove_objects(caller, bucket, &[shard.key]);
+        let files = {
+            let mut table = self.table();
+            let shard = table.remove_shard(bucket, place).ok_or(CheckpointRefused::NoShard)?;
+            self.remove_objects(caller, bucket, [shard.into_gone()])
+        };
+        self.remove_files(files).await;
         Ok(())
+    }
+
+    async fn open_file(&self, file: StoredFile) -> Option<FileRead> {
+        let disk = self.disk.as_ref().expect("a shard has a file only where there is a disk");
+        let opened = FileRead::open(disk, file).await;
+        opened.inspect_err(|error| tracing::warn!("a shard cannot be opened: {error}")).ok()
     }
 
     /// The newest steps of a namespace that have all of their shards, newest first, at most `limit`;
@@ -61,13 +86,13 @@ impl Checkpoints {
         Some(latest)
     }
 
-    /// Whether the arena has every shard of a step. Those that are gone, since their bytes were found
+    /// Whether the arena has every shard of a step that is not on the disk. Those that are gone, since their bytes were found
     /// corrupt, are forgotten.
     fn has_objects(&self, table: &mut Table, bucket: &BucketName, step: u64) -> bool {
-        let shards = table.shards_of(bucket, step);
-        let keys: Vec<&str> = shards.iter().map(|(_, key)| key.as_str()).collect();
+        let objects = table.objects_of(bucket, step);
+        let keys: Vec<&str> = objects.iter().map(|(_, key)| key.as_str()).collect();
         let there = self.shared.are_in_arena(bucket.as_str(), &keys);
-        for ((place, key), _) in shards.iter().zip(&there).filter(|(_, there)| !**there) {
+        for ((place, key), _) in objects.iter().zip(&there).filter(|(_, there)| !**there) {
             table.forget(bucket, *place, key);
         }
         there.iter().all(|there| *there)

@@ -2,19 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use kvlease_cache::UNIT;
 use kvlease_types::{BucketName, ByteSize, Key};
 
-use super::name::{NamespaceShape, Record, ShardName, ShardPlace};
-
-/// The least that a shard takes of the quota, so that the quota bounds the catalog's memory for small
-/// ones as well. A namespace takes as much.
-const CHARGE_MIN: u64 = 64 << 10;
-
-/// Part of the quota that a shard of this length takes.
-pub(super) fn charge(len: ByteSize) -> u64 {
-    len.bytes().checked_next_multiple_of(UNIT.bytes()).unwrap_or(u64::MAX).max(CHARGE_MIN)
-}
+use super::{
+    disk::StoredFile,
+    name::{NamespaceShape, Record, ShardName, ShardPlace},
+    quota::{Amounts, Charge, Medium, Quota},
+};
 
 /// All namespaces.
 #[derive(Default, Debug)]
@@ -22,10 +16,7 @@ pub(super) struct Table {
     namespaces: BTreeMap<BucketName, Namespace>,
     /// Namespaces that were made so far.
     made: u64,
-    /// Part of the quota that sealed shards and namespaces take.
-    stored: u64,
-    /// Part of it that shards take which are being stored.
-    held: u64,
+    pub(super) quota: Quota,
 }
 
 /// One namespace.
@@ -35,6 +26,7 @@ pub(super) struct Namespace {
     pub(super) id: u64,
     pub(super) shape: NamespaceShape,
     record: Key,
+    charge: Charge,
     /// That of the latest write.
     sequence: u64,
     steps: BTreeMap<u64, Step>,
@@ -53,21 +45,46 @@ pub(super) struct Step {
 /// One sealed shard.
 #[derive(Debug)]
 pub(super) struct Shard {
-    pub(super) key: Key,
+    key: Key,
     /// Its client's description of the bytes.
-    pub(super) meta: Option<Arc<str>>,
-    charge: u64,
+    meta: Option<Arc<str>>,
+    /// Its file, if it is on the disk. Otherwise it is the object of its key.
+    file: Option<StoredFile>,
+    charge: Charge,
     round: u64,
     sequence: u64,
+}
+
+/// Shard that a reader wants.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) key: Key,
+    pub(super) meta: Option<Arc<str>>,
+    pub(super) file: Option<StoredFile>,
+}
+
+/// Shard or record that has to be removed: an object of the arena, or a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Gone {
+    pub(super) key: Key,
+    pub(super) file: Option<StoredFile>,
 }
 
 /// Result of a write.
 #[derive(Debug)]
 pub(super) struct Completed {
-    /// Key of the shard that the new one replaces.
-    pub(super) replaced: Option<Key>,
-    /// Keys of each step that leaves.
-    pub(super) steps: Vec<Vec<Key>>,
+    /// The shard that the new one replaces.
+    pub(super) replaced: Option<Gone>,
+    /// Shards of each step that leaves.
+    pub(super) steps: Vec<Vec<Gone>>,
+}
+
+/// Room that a shard has before it is stored.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) charge: Charge,
+    /// Shards of each step that leaves for it.
+    pub(super) steps: Vec<Vec<Gone>>,
 }
 
 /// Checkpoints in numbers.
@@ -77,17 +94,34 @@ pub struct CheckpointStats {
     pub namespaces: u64,
     /// Shards that are sealed.
     pub shards: u64,
-    /// Part of the quota that shards and namespaces take, those that are being stored included.
+    /// Those of them that are on the disk.
+    pub shards_on_disk: u64,
+    /// Part of the memory's quota that shards and namespaces take, those that are being stored included.
     pub taken: ByteSize,
-    /// The quota.
+    /// The memory's quota.
     pub capacity: ByteSize,
+    /// Part of the disk's quota that is taken.
+    pub disk_taken: ByteSize,
+    /// The disk's quota.
+    pub disk_capacity: ByteSize,
 }
 
 impl Shard {
-    pub(super) fn new(name: ShardName, len: ByteSize) -> Self {
+    /// A shard in the arena, or in this file.
+    pub(super) fn new(name: ShardName, len: ByteSize, file: Option<StoredFile>) -> Self {
         let key = Record::Shard(name.clone()).key();
         let ShardName { round, sequence, meta, .. } = name;
-        Self { key, meta, charge: charge(len), round, sequence }
+        let medium = if file.is_some() { Medium::Disk } else { Medium::Memory };
+        Self { key, meta, file, charge: medium.charge(len), round, sequence }
+    }
+
+    /// Parts that a reader needs.
+    pub(super) fn found(&self) -> Found {
+        Found { key: self.key.clone(), meta: self.meta.clone(), file: self.file }
+    }
+
+    pub(super) fn into_gone(self) -> Gone {
+        Gone { key: self.key, file: self.file }
     }
 }
 
@@ -104,14 +138,14 @@ impl Step {
         self.shards.values().map(|shard| shard.round).max().unwrap_or(0)
     }
 
-    /// Keys of all shards, that of the highest rank first: it has the metadata, without which clients
-    /// do not look for the others.
-    fn into_keys(self) -> Vec<Key> {
-        self.shards.into_values().rev().map(|shard| shard.key).collect()
+    /// All shards, that of the highest rank first: it has the metadata, without which clients do not
+    /// look for the others.
+    fn into_gone(self) -> Vec<Gone> {
+        self.shards.into_values().rev().map(Shard::into_gone).collect()
     }
 
-    fn charge(&self) -> u64 {
-        self.shards.values().map(|shard| shard.charge).sum()
+    fn charges(&self) -> impl Iterator<Item = Charge> {
+        self.shards.values().map(|shard| shard.charge)
     }
 }
 
@@ -151,6 +185,10 @@ impl Namespace {
 }
 
 impl Table {
+    pub(super) fn new(quota: Quota) -> Self {
+        Self { quota, ..Self::default() }
+    }
+
     pub(super) fn namespace(&self, bucket: &BucketName) -> Option<&Namespace> {
         self.namespaces.get(bucket)
     }
@@ -163,15 +201,7 @@ impl Table {
         self.namespaces.keys().cloned().collect()
     }
 
-    /// Part of the quota that is taken.
-    pub(super) const fn taken(&self) -> u64 {
-        self.stored + self.held
-    }
-
-    pub(super) fn has_room_for_namespace(&self, capacity: ByteSize) -> bool {
-        self.taken() + CHARGE_MIN <= capacity.bytes()
-    }
-
+    /// Adds a namespace, whether the quota has room for it or not.
     pub(super) fn add_namespace(
         &mut self,
         bucket: &BucketName,
@@ -179,30 +209,41 @@ impl Table {
         record: Key,
     ) {
         self.made += 1;
-        self.stored += CHARGE_MIN;
+        let charge = self.room_for_namespace().unwrap_or(Medium::Memory.charge_of_namespace());
+        self.quota.store(charge);
         let steps = BTreeMap::new();
-        let namespace = Namespace { id: self.made, shape, record, sequence: 0, steps };
+        let namespace = Namespace { id: self.made, shape, record, charge, sequence: 0, steps };
         self.namespaces.insert(bucket.clone(), namespace);
     }
 
-    /// Takes a namespace out. Returns the keys of its objects, that of its record first: without it the
-    /// next start removes what is left of the others.
-    pub(super) fn remove_namespace(&mut self, bucket: &BucketName) -> Option<Vec<Key>> {
+    /// Room for a namespace, if the quota has it. Its record is in memory; where checkpoints are on the
+    /// disk alone, it counts there.
+    pub(super) fn room_for_namespace(&self) -> Option<Charge> {
+        let charges = Medium::ALL.map(Medium::charge_of_namespace);
+        charges.into_iter().find(|charge| self.quota.fits(*charge, &Amounts::default()))
+    }
+
+    /// Takes a namespace out. Returns its objects, its record first: without it the next start removes
+    /// what is left of the others in the arena.
+    pub(super) fn remove_namespace(&mut self, bucket: &BucketName) -> Option<Vec<Gone>> {
         let namespace = self.namespaces.remove(bucket)?;
-        self.stored -= CHARGE_MIN + namespace.steps.values().map(Step::charge).sum::<u64>();
-        let shards = namespace.steps.into_values().flat_map(Step::into_keys);
-        Some(std::iter::once(namespace.record).chain(shards).collect())
+        self.quota.free(namespace.charge);
+        namespace.steps.values().flat_map(Step::charges).for_each(|charge| self.quota.free(charge));
+        let shards = namespace.steps.into_values().flat_map(Step::into_gone);
+        let record = Gone { key: namespace.record, file: None };
+        Some(std::iter::once(record).chain(shards).collect())
     }
 
     pub(super) fn shard(&self, bucket: &BucketName, place: ShardPlace) -> Option<&Shard> {
         self.namespaces.get(bucket)?.steps.get(&place.step)?.shards.get(&place.rank)
     }
 
-    /// Shards of a step, with their keys.
-    pub(super) fn shards_of(&self, bucket: &BucketName, step: u64) -> Vec<(ShardPlace, Key)> {
+    /// Shards of a step in the arena, with their keys.
+    pub(super) fn objects_of(&self, bucket: &BucketName, step: u64) -> Vec<(ShardPlace, Key)> {
         let found = self.namespaces.get(bucket).and_then(|namespace| namespace.steps.get(&step));
         let shards = found.into_iter().flat_map(|step| &step.shards);
-        shards.map(|(rank, s)| (ShardPlace { rank: *rank, step }, s.key.clone())).collect()
+        let objects = shards.filter(|(_, shard)| shard.file.is_none());
+        objects.map(|(rank, s)| (ShardPlace { rank: *rank, step }, s.key.clone())).collect()
     }
 
     pub(super) fn remove_shard(&mut self, bucket: &BucketName, place: ShardPlace) -> Option<Shard> {
@@ -212,45 +253,54 @@ impl Table {
         if step.shards.is_empty() {
             namespace.steps.remove(&place.step);
         }
-        self.stored -= shard.charge;
+        self.quota.free(shard.charge);
         Some(shard)
     }
 
-    /// Forgets a shard whose object is gone, unless another one has taken its place.
-    pub(super) fn forget(&mut self, bucket: &BucketName, place: ShardPlace, key: &Key) {
-        if self.shard(bucket, place).is_some_and(|shard| shard.key == *key) {
-            self.remove_shard(bucket, place);
-        }
+    /// Forgets a shard whose bytes are gone, unless another one has taken its place. Returns it.
+    pub(super) fn forget(
+        &mut self,
+        bucket: &BucketName,
+        place: ShardPlace,
+        key: &Key,
+    ) -> Option<Shard> {
+        let is_it = self.shard(bucket, place).is_some_and(|shard| shard.key == *key);
+        if is_it { self.remove_shard(bucket, place) } else { None }
     }
 
-    /// Takes part of the quota for a shard of this step. Returns the keys of each step that leaves for
-    /// it; `None` if the quota has no room whatever leaves, and then none does.
+    /// Takes room for a shard of this step, on the first of these media that has it. Steps leave for it
+    /// only if none has room. `None` if there is none whatever leaves, and then nothing does.
     pub(super) fn hold(
         &mut self,
         bucket: &BucketName,
         step: u64,
-        charge: u64,
-        capacity: ByteSize,
-    ) -> Option<Vec<Vec<Key>>> {
+        len: ByteSize,
+        media: &[Medium],
+    ) -> Option<Room> {
         let namespace = self.namespaces.get(bucket)?;
-        let wanted = self.taken().checked_add(charge)?;
-        let (mut leaving, mut freed) = (Vec::new(), 0);
-        for number in namespace.may_leave(step) {
-            if wanted - freed <= capacity.bytes() {
-                break;
+        let may_leave = namespace.may_leave(step);
+        let charges: Vec<_> = media.iter().map(|medium| medium.charge(len)).collect();
+        let (mut leaving, mut freed) = (0, Amounts::default());
+        let charge = loop {
+            if let Some(charge) = charges.iter().find(|charge| self.quota.fits(**charge, &freed)) {
+                break *charge;
             }
-            freed += namespace.steps[&number].charge();
-            leaving.push(number);
-        }
-        if wanted - freed > capacity.bytes() {
-            return None;
-        }
-        self.held += charge;
-        Some(self.take_steps(bucket, &leaving))
+            let number = may_leave.get(leaving)?;
+            namespace.steps[number].charges().for_each(|charge| freed.add(charge));
+            leaving += 1;
+        };
+        self.quota.hold(charge);
+        Some(Room { charge, steps: self.take_steps(bucket, &may_leave[..leaving]) })
     }
 
-    pub(super) const fn give_back(&mut self, charge: u64) {
-        self.held -= charge;
+    /// Takes room on the disk for a shard, if there is some.
+    pub(super) fn hold_on_disk(&mut self, len: ByteSize) -> Option<Charge> {
+        let charge = Medium::Disk.charge(len);
+        let fits = self.quota.fits(charge, &Amounts::default());
+        fits.then(|| {
+            self.quota.hold(charge);
+            charge
+        })
     }
 
     /// Puts a shard in place, and takes out what leaves for it.
@@ -265,41 +315,49 @@ impl Table {
         Completed { replaced, steps: self.take_steps(bucket, &surplus) }
     }
 
-    /// Puts a shard in place. Returns the key of the older one, if there are two: that of the new one
-    /// where a later write was quicker.
+    /// Puts a shard in place. Returns the older one, if there are two: the new one where a later write
+    /// was quicker.
     pub(super) fn restore(
         &mut self,
         bucket: &BucketName,
         place: ShardPlace,
         shard: Shard,
-    ) -> Option<Key> {
+    ) -> Option<Gone> {
         let namespace = self.namespaces.get_mut(bucket).expect("the caller has looked it up");
         namespace.sequence = namespace.sequence.max(shard.sequence);
         let step = namespace.steps.entry(place.step).or_default();
         if step.shards.get(&place.rank).is_some_and(|other| other.sequence > shard.sequence) {
-            return Some(shard.key);
+            return Some(shard.into_gone());
         }
-        self.stored += shard.charge;
+        self.quota.store(shard.charge);
         let older = step.shards.insert(place.rank, shard)?;
-        self.stored -= older.charge;
-        Some(older.key)
+        self.quota.free(older.charge);
+        Some(older.into_gone())
     }
 
-    pub(super) fn stats(&self, capacity: ByteSize) -> CheckpointStats {
+    pub(super) fn stats(&self) -> CheckpointStats {
         let steps = self.namespaces.values().flat_map(|namespace| namespace.steps.values());
+        let (mut shards, mut shards_on_disk) = (0, 0);
+        for shard in steps.flat_map(|step| step.shards.values()) {
+            shards += 1;
+            shards_on_disk += u64::from(shard.file.is_some());
+        }
         CheckpointStats {
             namespaces: self.namespaces.len() as u64,
-            shards: steps.map(|step| step.shards.len() as u64).sum(),
-            taken: ByteSize::new(self.taken()),
-            capacity,
+            shards,
+            shards_on_disk,
+            taken: self.quota.taken(Medium::Memory),
+            capacity: self.quota.capacity(Medium::Memory),
+            disk_taken: self.quota.taken(Medium::Disk),
+            disk_capacity: self.quota.capacity(Medium::Disk),
         }
     }
 
-    fn take_steps(&mut self, bucket: &BucketName, steps: &[u64]) -> Vec<Vec<Key>> {
+    fn take_steps(&mut self, bucket: &BucketName, steps: &[u64]) -> Vec<Vec<Gone>> {
         let Some(namespace) = self.namespaces.get_mut(bucket) else { return Vec::new() };
         let taken: Vec<_> = steps.iter().filter_map(|s| namespace.steps.remove(s)).collect();
-        self.stored -= taken.iter().map(Step::charge).sum::<u64>();
-        taken.into_iter().map(Step::into_keys).collect()
+        taken.iter().flat_map(Step::charges).for_each(|charge| self.quota.free(charge));
+        taken.into_iter().map(Step::into_gone).collect()
     }
 }
 

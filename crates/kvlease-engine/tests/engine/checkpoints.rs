@@ -1,8 +1,8 @@
 //! Checkpoints after a daemon that ended anywhere: what names say is what there is.
 
-use std::time::Duration;
+use std::{future::poll_fn, time::Duration};
 
-use kvlease_engine::{CheckpointRefused, Engine, NamespaceShape, ShardPlace};
+use kvlease_engine::{CheckpointRefused, Engine, NamespaceShape, ReadError, ShardPlace, ShardRead};
 use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Key};
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use crate::fixture::{CALLER, CAPACITY, Place, run, store};
 
 const SHAPE: NamespaceShape = NamespaceShape { num_ranks: 1, steps_retained: 3 };
 
-fn bucket(name: &str) -> BucketName {
+pub(crate) fn bucket(name: &str) -> BucketName {
     BucketName::retained(name).unwrap()
 }
 
@@ -23,18 +23,25 @@ fn leave(engine: &Engine, name: &str, key: &str, bytes: &[u8]) {
     put.seal().unwrap();
 }
 
+/// All bytes of a shard.
+pub(crate) async fn all(mut read: ShardRead) -> Result<Vec<u8>, ReadError> {
+    let mut found = Vec::new();
+    while let Some(piece) = poll_fn(|context| read.poll_piece(context)).await? {
+        found.extend_from_slice(&piece);
+    }
+    Ok(found)
+}
+
 /// Bytes of a shard, and what its client said of them.
 fn read(
     engine: &Engine,
     place: ShardPlace,
 ) -> Result<(Vec<u8>, Option<String>), CheckpointRefused> {
     let until = Instant::now() + Duration::from_secs(1);
-    let (mut read, meta) = run(engine.checkpoints().read(&CALLER, &bucket("job"), place, until))?;
-    let mut found = Vec::new();
-    while let Some(piece) = read.next_piece().unwrap() {
-        found.extend_from_slice(&piece);
-    }
-    Ok((found, meta.map(|meta| meta.to_string())))
+    run(async {
+        let (read, meta) = engine.checkpoints().read(&CALLER, &bucket("job"), place, until).await?;
+        Ok((all(read).await.unwrap(), meta.map(|meta| meta.to_string())))
+    })
 }
 
 #[test]
@@ -60,9 +67,12 @@ fn a_start_keeps_the_later_of_two_shards_and_removes_what_belongs_to_no_checkpoi
     let until = Instant::now() + Duration::from_secs(1);
     let checkpoints = engine.checkpoints();
     let len = ByteSize::new(3);
-    let mut put = run(checkpoints.put(&CALLER, &bucket("job"), shard, None, len, until)).unwrap();
-    put.write(b"new").unwrap();
-    put.seal().unwrap();
+    run(async {
+        let mut put =
+            checkpoints.put(&CALLER, &bucket("job"), shard, None, len, until).await.unwrap();
+        put.write(b"new").await.unwrap();
+        put.seal().await.unwrap();
+    });
     assert_eq!(read(&engine, shard).unwrap(), (b"new".to_vec(), None));
     assert_eq!(engine.stats().catalog.objects, 2);
 }
@@ -93,8 +103,10 @@ fn a_shard_may_be_larger_than_an_object_of_the_cache_and_takes_its_space_at_once
     let mut put = put.unwrap();
     assert_eq!(engine.stats().catalog.being_written, len);
     let sent = bytes(usize::try_from(len.bytes()).unwrap(), 1);
-    put.write(&sent).unwrap();
-    put.seal().unwrap();
+    run(async {
+        put.write(&sent).await.unwrap();
+        put.seal().await.unwrap();
+    });
     assert!(read(&engine, shard).unwrap().0 == sent);
     for n in 0..CAPACITY.bytes() >> 15 {
         store(&engine, &format!("later {n}"), &bytes(64 << 10, n)).unwrap();

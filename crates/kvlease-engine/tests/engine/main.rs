@@ -4,6 +4,7 @@
 
 mod batch;
 mod changes;
+mod checkpoint_files;
 mod checkpoints;
 mod exhaustion;
 mod fixture;

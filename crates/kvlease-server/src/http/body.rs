@@ -3,12 +3,12 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use kvlease_engine::{Grants, Read, ReadError};
+use kvlease_engine::{Grants, Read, ReadError, ShardRead};
 
 use crate::connection_memory::Held;
 
@@ -23,6 +23,8 @@ pub(crate) enum Body {
     /// is shorter than announced instead of wrong bytes. The pieces hold the memory until the
     /// system has taken them.
     Object(Box<Read>, Option<Arc<Held>>),
+    /// A shard of a checkpoint, likewise.
+    Shard(Box<ShardRead>, Option<Arc<Held>>),
 }
 
 /// Bytes with the memory that was taken for them, until both have been sent.
@@ -42,13 +44,21 @@ pub(crate) fn accounted<H: Send + 'static>(bytes: Bytes, held: H) -> Bytes {
     Bytes::from_owner(Accounted { bytes, _held: held })
 }
 
+/// A piece with the memory that was taken for it.
+fn with(
+    piece: Result<Option<Bytes>, ReadError>,
+    held: &Option<Arc<Held>>,
+) -> Result<Option<Bytes>, ReadError> {
+    piece.map(|piece| piece.map(|piece| accounted(piece, held.clone())))
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = ReadError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
         let next = match self.get_mut() {
             Self::Full(bytes) => Ok(bytes.take()),
@@ -56,10 +66,8 @@ impl http_body::Body for Body {
                 grants.deliver();
                 bytes
             })),
-            Self::Object(read, held) => read.next_piece().map(|piece| {
-                let held = held.clone();
-                piece.map(|piece| accounted(piece, held))
-            }),
+            Self::Object(read, held) => with(read.next_piece(), held),
+            Self::Shard(read, held) => with(ready!(read.poll_piece(context)), held),
         };
         Poll::Ready(next.transpose().map(|piece| piece.map(Frame::data)))
     }
@@ -69,6 +77,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) => bytes.is_none(),
             Self::Lease(lease) => lease.is_none(),
             Self::Object(read, _) => read.left() == 0,
+            Self::Shard(read, _) => read.left() == 0,
         }
     }
 
@@ -77,6 +86,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
             Self::Lease(lease) => lease.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64),
             Self::Object(read, _) => read.left(),
+            Self::Shard(read, _) => read.left(),
         })
     }
 }

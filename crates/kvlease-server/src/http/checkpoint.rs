@@ -51,13 +51,13 @@ pub(super) fn create(
     Ok(reply::empty())
 }
 
-pub(super) fn remove_namespace(context: &Context, caller: &Caller, names: &Names) -> Answer {
-    checkpoints(context).remove_namespace(caller, names.namespace())?;
+pub(super) async fn remove_namespace(context: &Context, caller: &Caller, names: &Names) -> Answer {
+    checkpoints(context).remove_namespace(caller, names.namespace()).await?;
     Ok(reply::empty())
 }
 
-pub(super) fn reset(context: &Context, caller: &Caller) -> Answer {
-    checkpoints(context).reset(caller);
+pub(super) async fn reset(context: &Context, caller: &Caller) -> Answer {
+    checkpoints(context).reset(caller).await;
     Ok(reply::empty())
 }
 
@@ -67,8 +67,8 @@ pub(super) fn latest(context: &Context, names: &Names, query: Option<&str>) -> A
     Ok(reply::json(&steps.ok_or(CheckpointRefused::NoNamespace)?))
 }
 
-pub(super) fn remove(context: &Context, caller: &Caller, names: &Names) -> Answer {
-    checkpoints(context).remove(caller, names.namespace(), place(names))?;
+pub(super) async fn remove(context: &Context, caller: &Caller, names: &Names) -> Answer {
+    checkpoints(context).remove(caller, names.namespace(), place(names)).await?;
     Ok(reply::empty())
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn get(
         context.metrics.sent(read.left());
     }
     let checksum = read.checksum();
-    let reply = kv::object(Body::Object(Box::new(read), held), checksum);
+    let reply = kv::object(Body::Shard(Box::new(read), held), checksum);
     Ok(match meta {
         Some(meta) => {
             let meta = HeaderValue::from_str(&meta).expect("it came as the value of a header");
@@ -143,9 +143,9 @@ async fn begin(
 async fn store(context: &Context, mut put: ShardPut, upload: &mut Upload<'_>) -> Answer {
     while let Some(bytes) = upload.next().await? {
         context.metrics.received(bytes.len());
-        put.write(&bytes)?;
+        put.write(&bytes).await?;
     }
-    let stored = put.seal()?;
+    let stored = put.seal().await?;
     Ok(reply::json(&StoredReply { len: stored.len.bytes(), checksum: stored.checksum.to_string() }))
 }
 
@@ -178,7 +178,7 @@ impl From<CheckpointRefused> for Refusal {
         let code = match refused {
             Refused::NoNamespace | Refused::NoShard => ErrorCode::NotFound,
             Refused::OtherShape(_) => ErrorCode::Exists,
-            Refused::NoRoom { .. } => ErrorCode::NoSpace,
+            Refused::NoRoom { .. } | Refused::DiskFailed => ErrorCode::NoSpace,
             Refused::Write(refused) => ErrorCode::of_write(refused),
             Refused::Miss(miss) => ErrorCode::of_miss(miss),
         };

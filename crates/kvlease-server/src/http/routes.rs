@@ -89,16 +89,18 @@ async fn dispatch(
         Endpoint::List => Box::pin(list::list(context, &names, query)).await,
         Endpoint::Namespace => checkpoint::namespace(context, &names),
         Endpoint::CreateNamespace => checkpoint::create(context, caller, &names, query),
-        Endpoint::RemoveNamespace => checkpoint::remove_namespace(context, caller, &names),
+        Endpoint::RemoveNamespace => {
+            Box::pin(checkpoint::remove_namespace(context, caller, &names)).await
+        }
         Endpoint::GetShard => {
             Box::pin(checkpoint::get(context, caller, &names, request.method())).await
         }
         Endpoint::PutShard => {
             Box::pin(checkpoint::put(context, caller, &names, request, socket)).await
         }
-        Endpoint::RemoveShard => checkpoint::remove(context, caller, &names),
+        Endpoint::RemoveShard => Box::pin(checkpoint::remove(context, caller, &names)).await,
         Endpoint::LatestSteps => checkpoint::latest(context, &names, query),
-        Endpoint::ResetCheckpoints => checkpoint::reset(context, caller),
+        Endpoint::ResetCheckpoints => Box::pin(checkpoint::reset(context, caller)).await,
         Endpoint::Stats => Box::pin(admin::stats(context, query)).await,
         Endpoint::Report => kv::report(context, caller, &names, query),
         Endpoint::Health => admin::health(),

@@ -10,6 +10,7 @@ use kvlease_types::ByteSize;
 
 use crate::{
     daemon::Daemon,
+    tiers::Disk,
     wire::{Reply, Wire, refused},
 };
 
@@ -345,4 +346,40 @@ fn a_corrupt_shard_takes_its_step_off_the_list() {
     assert_eq!(latest(&mut wire), [10]);
     assert_eq!(wire.call("GET", &shard(0, 20)).status, 404);
     assert_eq!(wire.call("GET", &shard(1, 20)).status, 200);
+}
+
+#[test]
+fn a_shard_larger_than_the_arena_goes_to_the_disk_of_the_tier() {
+    let disk = Disk::new();
+    let daemon = Daemon::with(|config| {
+        disk.configure(config);
+        config.checkpoint_disk_capacity = Some(ByteSize::mib(40));
+    });
+    let mut wire = daemon.wire();
+    create(&mut wire, 2, 3);
+    let sent = bytes((24 << 20) + 7, 1);
+    let reply: StoredReply = post(&mut wire, &shard(0, 10), &sent, Some(META)).json();
+    assert_eq!(reply.checksum, Digest::of(&sent).to_string());
+    save(&mut wire, 1, 20, 5000);
+    assert_eq!(post(&mut wire, &shard(1, 10), b"metadata", None).status, 200);
+    assert_eq!(latest(&mut wire), [10]);
+    let got = wire.call("GET", &shard(0, 10));
+    assert_eq!((got.status, got.header("shard-meta")), (200, Some(META)));
+    assert_eq!(got.header(CHECKSUM_HEADER), Some(reply.checksum.as_str()));
+    assert!(got.body == sent);
+    let head = wire.call("HEAD", &shard(0, 10));
+    assert_eq!(head.header("content-length"), Some(sent.len().to_string().as_str()));
+    let metric = |name: &str| daemon.metric(&format!("kvlease_checkpoint_{name}"));
+    assert_eq!((metric("shards"), metric("disk_shards")), (3.0, 1.0));
+    assert_eq!(metric("disk_capacity_bytes"), (40 << 20) as f64);
+    // A second one has room on neither.
+    let mut long = daemon.wire();
+    long.send(format!(
+        "POST {} HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n",
+        shard(1, 20),
+        sent.len()
+    ));
+    assert_eq!(long.reply().refusal(), refused(507, "no_space"));
+    assert_eq!(wire.call("DELETE", NAMESPACE).status, 200);
+    assert_eq!(metric("disk_taken_bytes"), 0.0);
 }

@@ -1,4 +1,6 @@
-use super::*;
+use kvlease_types::Checksum;
+
+use super::{super::quota::CHARGE_MIN, *};
 
 const NONE: [u64; 0] = [];
 const MIB: u64 = 1 << 20;
@@ -27,12 +29,30 @@ fn begin(table: &mut Table, step: u64, rank: u32) -> ShardName {
 
 fn end(table: &mut Table, name: ShardName) -> Vec<u64> {
     let place = name.place;
-    let completed = table.complete(&bucket(), place, Shard::new(name, ByteSize::mib(1)));
+    let completed = table.complete(&bucket(), place, Shard::new(name, ByteSize::mib(1), None));
     steps_of(&completed.steps)
 }
 
-fn steps_of(steps: &[Vec<Key>]) -> Vec<u64> {
-    let step = |keys: &Vec<Key>| match Record::parse(keys[0].as_str()) {
+/// Takes room for this many MiB. Returns its medium, and the steps that left for it.
+fn hold(table: &mut Table, step: u64, mib: u64) -> Option<(Medium, Vec<u64>)> {
+    let room = table.hold(&bucket(), step, ByteSize::mib(mib), &Medium::ALL)?;
+    Some((room.charge.medium, steps_of(&room.steps)))
+}
+
+fn taken(table: &Table) -> u64 {
+    table.quota.taken(Medium::Memory).bytes()
+}
+
+/// Gives the table this much room, beside what it has taken.
+fn give_room(table: &mut Table, memory_mib: u64, disk_mib: u64) {
+    let memory = ByteSize::new(taken(table) + memory_mib * MIB);
+    let mut quota = Quota::new(memory, ByteSize::mib(disk_mib));
+    quota.store(Charge { medium: Medium::Memory, bytes: taken(table) });
+    table.quota = quota;
+}
+
+fn steps_of(steps: &[Vec<Gone>]) -> Vec<u64> {
+    let step = |gone: &Vec<Gone>| match Record::parse(gone[0].key.as_str()) {
         Some(Record::Shard(name)) => name.place.step,
         other => panic!("{other:?}"),
     };
@@ -51,7 +71,7 @@ fn reloaded(table: &Table) -> Table {
         for shard in step.shards.values() {
             let Some(Record::Shard(name)) = Record::parse(shard.key.as_str()) else { panic!() };
             let place = name.place;
-            again.restore(&bucket(), place, Shard::new(name, ByteSize::new(shard.charge)));
+            again.restore(&bucket(), place, Shard::new(name, ByteSize::mib(1), None));
         }
     }
     again
@@ -127,20 +147,75 @@ fn a_quota_without_room_takes_older_steps_or_none() {
     for step in [10, 20, 30] {
         (0..2).for_each(|rank| drop(write(&mut table, step, rank)));
     }
-    assert_eq!(table.taken(), CHARGE_MIN + 6 * MIB);
-    let capacity = ByteSize::new(CHARGE_MIN + 6 * MIB);
+    assert_eq!(taken(&table), CHARGE_MIN + 6 * MIB);
+    give_room(&mut table, 0, 0);
+    let memory = |steps: &[u64]| Some((Medium::Memory, steps.to_vec()));
     // The newest whole step and the one that is written stay.
-    assert_eq!(table.hold(&bucket(), 20, 3 * MIB, capacity), None);
+    assert_eq!(hold(&mut table, 20, 3), None);
     assert_eq!(whole(&table), [30, 20, 10], "a refusal takes nothing");
-    assert_eq!(steps_of(&table.hold(&bucket(), 40, MIB, capacity).unwrap()), [10]);
-    assert_eq!(steps_of(&table.hold(&bucket(), 40, MIB, capacity).unwrap()), NONE);
-    assert_eq!(steps_of(&table.hold(&bucket(), 40, 2 * MIB, capacity).unwrap()), [20]);
-    assert_eq!(table.hold(&bucket(), 40, MIB, capacity), None);
-    table.give_back(4 * MIB);
-    assert_eq!((table.taken(), whole(&table)), (CHARGE_MIN + 2 * MIB, vec![30]));
-    assert!(!table.has_room_for_namespace(ByteSize::new(table.taken())));
-    assert!(table.has_room_for_namespace(capacity));
-    assert_eq!(table.hold(&bucket(), 40, u64::MAX, capacity), None);
+    assert_eq!(hold(&mut table, 40, 1), memory(&[10]));
+    assert_eq!(hold(&mut table, 40, 1), memory(&[]));
+    assert_eq!(hold(&mut table, 40, 2), memory(&[20]));
+    assert_eq!(hold(&mut table, 40, 1), None);
+    assert_eq!(table.room_for_namespace(), None);
+    table.quota.give_back(Charge { medium: Medium::Memory, bytes: 4 * MIB });
+    assert_eq!((taken(&table), whole(&table)), (CHARGE_MIN + 2 * MIB, vec![30]));
+    assert_eq!(table.room_for_namespace(), Some(Medium::Memory.charge_of_namespace()));
+    assert!(table.hold(&bucket(), 40, ByteSize::new(u64::MAX), &Medium::ALL).is_none());
+}
+
+#[test]
+fn the_disk_takes_what_memory_has_no_room_for_before_any_step_leaves() {
+    let mut table = table(2, 9);
+    for step in [10, 20, 30] {
+        (0..2).for_each(|rank| drop(write(&mut table, step, rank)));
+    }
+    give_room(&mut table, 1, 6);
+    assert_eq!(hold(&mut table, 40, 1), Some((Medium::Memory, vec![])));
+    assert_eq!(hold(&mut table, 40, 3), Some((Medium::Disk, vec![])));
+    // One that memory could have for a step fits on the disk as it is.
+    assert_eq!(hold(&mut table, 40, 2), Some((Medium::Disk, vec![])));
+    assert_eq!(table.hold_on_disk(ByteSize::mib(1)), None, "the header has no room");
+    assert_eq!(hold(&mut table, 40, 2), Some((Medium::Memory, vec![10])));
+    assert_eq!(hold(&mut table, 40, 7), None);
+    assert_eq!(whole(&table), [30, 20]);
+}
+
+#[test]
+fn a_step_with_files_gives_the_room_of_both_media_back() {
+    let mut table = table(2, 9);
+    give_room(&mut table, 8, 6);
+    let mut on_disk = |step, rank| {
+        let name = begin(&mut table, step, rank);
+        let file = StoredFile { id: step, len: ByteSize::mib(2), checksum: Checksum::new(0) };
+        let (place, shard) = (name.place, Shard::new(name, file.len, Some(file)));
+        assert_eq!(table.complete(&bucket(), place, shard).replaced, None);
+    };
+    on_disk(10, 0);
+    on_disk(20, 0);
+    write(&mut table, 10, 1);
+    write(&mut table, 20, 1);
+    let stats = table.stats();
+    assert_eq!((stats.shards, stats.shards_on_disk), (4, 2));
+    let charge = Medium::Disk.charge(ByteSize::mib(2)).bytes;
+    assert_eq!(stats.disk_taken, ByteSize::new(2 * charge));
+    // The first step leaves as a whole, for the disk's part of it.
+    let room = table.hold(&bucket(), 30, ByteSize::mib(9), &Medium::ALL);
+    assert!(room.is_none(), "neither medium has it");
+    write(&mut table, 30, 0);
+    // Nothing is left of memory.
+    let left = table.quota.capacity(Medium::Memory).bytes() - taken(&table);
+    table.quota.hold(Charge { medium: Medium::Memory, bytes: left });
+    let room = table.hold(&bucket(), 30, ByteSize::mib(3), &Medium::ALL).unwrap();
+    assert_eq!((room.charge.medium, steps_of(&room.steps)), (Medium::Disk, vec![10]));
+    let files: Vec<_> = room.steps[0].iter().map(|gone| gone.file.map(|file| file.id)).collect();
+    assert_eq!(files, [None, Some(10)]);
+    let older = begin(&mut table, 20, 0);
+    let shard = Shard::new(older.clone(), ByteSize::mib(1), None);
+    let replaced = table.complete(&bucket(), older.place, shard).replaced.unwrap();
+    assert_eq!(replaced.file.map(|file| file.id), Some(20));
+    table.remove_namespace(&bucket()).unwrap();
+    assert_eq!(table.stats().disk_taken, ByteSize::new(room.charge.bytes));
 }
 
 #[test]
@@ -150,17 +225,17 @@ fn of_two_writes_of_one_shard_the_later_one_stays() {
     let (first, second) = (begin(&mut table, 10, 0), begin(&mut table, 10, 0));
     let key = |name: &ShardName| Record::Shard(name.clone()).key();
     let (first_key, second_key) = (key(&first), key(&second));
-    let shard = |name: ShardName| Shard::new(name, ByteSize::mib(1));
+    let shard = |name: ShardName| Shard::new(name, ByteSize::mib(1), None);
     assert_eq!(table.complete(&bucket(), place, shard(second.clone())).replaced, None);
     let late = table.complete(&bucket(), place, shard(first)).replaced;
-    assert_eq!(late, Some(first_key.clone()));
+    assert_eq!(late, Some(Gone { key: first_key.clone(), file: None }));
     assert_eq!(table.shard(&bucket(), place).unwrap().key, second_key);
-    assert_eq!(table.taken(), CHARGE_MIN + MIB);
+    assert_eq!(taken(&table), CHARGE_MIN + MIB);
     // What is gone is forgotten under its own key alone.
     table.forget(&bucket(), place, &first_key);
     assert!(table.shard(&bucket(), place).is_some());
     table.forget(&bucket(), place, &second_key);
-    assert_eq!((table.shard(&bucket(), place).is_none(), table.taken()), (true, CHARGE_MIN));
+    assert_eq!((table.shard(&bucket(), place).is_none(), taken(&table)), (true, CHARGE_MIN));
     assert!(begin(&mut table, 10, 0).sequence > second.sequence);
 }
 
@@ -169,19 +244,13 @@ fn a_namespace_leaves_with_its_record_first_and_metadata_before_the_shards_that_
     let mut table = table(2, 3);
     (0..2).for_each(|rank| drop(write(&mut table, 10, rank)));
     let keys = table.remove_namespace(&bucket()).unwrap();
-    let records: Vec<_> = keys.iter().map(|key| Record::parse(key.as_str()).unwrap()).collect();
+    let records = keys.iter().map(|gone| Record::parse(gone.key.as_str()).unwrap());
+    let records: Vec<_> = records.collect();
     let ranks = records.iter().map(|record| match record {
         Record::Namespace(_) => None,
         Record::Shard(name) => Some(name.place.rank),
     });
     assert_eq!(ranks.collect::<Vec<_>>(), [None, Some(1), Some(0)]);
-    assert_eq!((table.taken(), table.stats(ByteSize::ZERO).namespaces), (0, 0));
+    assert_eq!((taken(&table), table.stats().namespaces), (0, 0));
     assert!(table.remove_namespace(&bucket()).is_none());
-}
-
-#[test]
-fn small_shards_are_charged_for_their_names() {
-    let charges = [0, 1, CHARGE_MIN, CHARGE_MIN + 1].map(|len| charge(ByteSize::new(len)));
-    assert_eq!(charges, [CHARGE_MIN, CHARGE_MIN, CHARGE_MIN, CHARGE_MIN + UNIT.bytes()]);
-    assert_eq!(charge(ByteSize::new(u64::MAX)), u64::MAX);
 }
