@@ -29,6 +29,8 @@ pub struct EngineConfig {
     pub checkpoint_max: ByteSize,
     /// Where shards go that have no room in it.
     pub checkpoint_disk: Option<ShardDisk>,
+    /// Whether shards are copied to the tier that nodes share, and read from there.
+    pub checkpoint_replicas: bool,
     /// How long a client may write into a [`Reservation`](crate::Reservation) before it must be
     /// committed.
     pub reservation_ttl: Duration,
@@ -54,6 +56,7 @@ impl EngineConfig {
             lease_ttl_max: ttl,
             checkpoint_max: ByteSize::ZERO,
             checkpoint_disk: None,
+            checkpoint_replicas: false,
             reservation_ttl: RESERVATION_TTL_DEFAULT,
             cold: false,
             scrub_rate: None,

@@ -110,5 +110,6 @@ counters! {
     checkpoint_shards_stored: Count "Shards of checkpoints stored",
     checkpoint_shards_refused: Count "Shards refused since checkpoints, the arena or the disk had no room",
     checkpoint_steps_dropped: Count "Steps of checkpoints that left for newer ones",
+    checkpoint_replicas_stored: Count "Shards of checkpoints that were copied to the shared store",
     objects_unrecorded: Count "Objects stored without being recorded, which a restart will not find",
 }

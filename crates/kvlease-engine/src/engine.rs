@@ -66,6 +66,7 @@ impl Engine {
         let (shared, recovery, retained) = Shared::open(arena, config, epoch)?;
         let checkpoints = Checkpoints::load(&shared, retained).map_err(StartError::Shards)?;
         let tier_workers = TierWorkers::start(&shared)?;
+        checkpoints.start_replicas();
         let maintenance = Maintenance::start(&shared)?;
         Ok(Self { maintenance, tier_workers, shared, recovery, checkpoints })
     }

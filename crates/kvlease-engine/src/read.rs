@@ -33,6 +33,9 @@ pub enum ReadError {
     /// The caller took longer than the longest lease between two pieces.
     #[error("the reader was too slow: the lease ended before all bytes were read")]
     TooSlow,
+    /// The store that nodes share failed.
+    #[error("the shared store failed: see the daemon's log")]
+    StoreFailed,
 }
 
 impl Read {

@@ -101,7 +101,7 @@ impl Head {
         let invalid = || "its name is none that an object can have".to_owned();
         let (bucket, key) = name.split_at(bucket_len);
         let text = |bytes| std::str::from_utf8(bytes).ok();
-        let bucket = text(bucket).and_then(|bucket| BucketName::new(bucket).ok());
+        let bucket = text(bucket).and_then(|bucket| BucketName::restored(bucket).ok());
         let key = text(key).and_then(|key| Key::new(key).ok());
         Ok(Name { bucket: bucket.ok_or_else(invalid)?, key: key.ok_or_else(invalid)? })
     }
@@ -178,6 +178,14 @@ mod tests {
         later[8] = 2;
         let reason = Head::decode(&later).unwrap_err();
         assert_eq!(reason, "its format has another version, version=`2`");
+    }
+
+    #[test]
+    fn the_daemon_s_own_objects_have_heads_as_well() {
+        let name =
+            Name { bucket: BucketName::retained("job").unwrap(), key: Key::new("a/key").unwrap() };
+        let own = Head { name, ..head() };
+        assert_eq!(Head::decode(&own.encode()), Ok(own));
     }
 
     #[test]

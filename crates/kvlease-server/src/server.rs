@@ -324,6 +324,7 @@ fn engine_config(
         lease_ttl_max: config.lease_ttl_max,
         checkpoint_max: sizing::checkpoints(config.checkpoint_capacity, capacity),
         checkpoint_disk: tiers::shard_disk(config, &tiers),
+        checkpoint_replicas: config.checkpoint_replicate,
         reservation_ttl: config.reservation_ttl,
         cold: config.cold,
         scrub_rate: config.scrub_rate,

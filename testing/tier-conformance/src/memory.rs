@@ -425,5 +425,5 @@ impl Tier for MemoryTier {
 }
 
 fn name(bucket: &str, key: &str) -> Option<Name> {
-    Some(Name { bucket: BucketName::new(bucket).ok()?, key: Key::new(key).ok()? })
+    Some(Name { bucket: BucketName::restored(bucket).ok()?, key: Key::new(key).ok()? })
 }

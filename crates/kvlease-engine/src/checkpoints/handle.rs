@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kvlease_types::{BucketName, Caller};
+use kvlease_types::{BucketName, Caller, Key};
 use tokio::task::spawn_blocking;
 
 use super::{
     disk::{Disk, StoredFile},
+    name::{NamespaceShape, ShardPlace},
     refused::CheckpointRefused,
+    replicas::Replicas,
     table::{CheckpointStats, Gone, Table},
 };
 use crate::shared::Shared;
@@ -18,18 +20,36 @@ use crate::shared::Shared;
 pub struct Checkpoints {
     pub(super) shared: Arc<Shared>,
     pub(super) disk: Option<Arc<Disk>>,
+    pub(super) replicas: Option<Replicas>,
     table: Mutex<Table>,
 }
 
 impl Checkpoints {
     pub(super) fn new(shared: &Arc<Shared>, disk: Option<Disk>, table: Table) -> Self {
+        let is_replicated = shared.config.checkpoint_replicas;
+        let replicas = shared.tiers.shared().filter(|_| is_replicated).map(Replicas::new);
         let disk = disk.map(Arc::new);
-        Self { shared: Arc::clone(shared), disk, table: Mutex::new(table) }
+        Self { shared: Arc::clone(shared), disk, replicas, table: Mutex::new(table) }
     }
 
     /// State of all checkpoints in numbers.
     pub fn stats(&self) -> CheckpointStats {
-        self.table().stats()
+        let replicas_waiting = self.replicas.as_ref().map_or(0, Replicas::waiting);
+        CheckpointStats { replicas_waiting, ..self.table().stats() }
+    }
+
+    /// Has a shard copied to the shared store, if replicas are configured.
+    pub(super) fn replicate(&self, bucket: &BucketName, place: ShardPlace, key: Key) {
+        if let Some(replicas) = &self.replicas {
+            replicas.copy(bucket, place, key);
+        }
+    }
+
+    /// Has the record of a namespace stored there.
+    pub(super) fn replicate_namespace(&self, bucket: &BucketName, shape: NamespaceShape) {
+        if let Some(replicas) = &self.replicas {
+            replicas.add_namespace(bucket, shape);
+        }
     }
 
     /// Removes what is in the table of a namespace no more. The objects are gone once this returns; the
@@ -43,6 +63,9 @@ impl Checkpoints {
     ) -> Vec<StoredFile> {
         let (mut keys, mut files) = (Vec::new(), Vec::new());
         for Gone { key, file } in gone {
+            if let Some(replicas) = &self.replicas {
+                replicas.remove(bucket, &key);
+            }
             match file {
                 Some(file) => files.push(file),
                 None => keys.push(key),

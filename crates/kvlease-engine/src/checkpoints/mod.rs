@@ -14,6 +14,8 @@
 //! takes the place of the earlier one when it is sealed, so readers find one or the other as a whole.
 //! Steps leave as a whole, and never the newest whole one.
 //!
+//! Where replicas are configured, shards are copied to the store that nodes share ([`replicas`]).
+//!
 //! Locks: the table's first, then those of the state; none of them while a file is touched. Space for
 //! shards has a quota of its own ([`quota`]).
 
@@ -26,6 +28,7 @@ mod put;
 mod quota;
 mod read;
 mod refused;
+mod replicas;
 mod shards;
 mod table;
 

@@ -51,6 +51,12 @@ pub(super) struct ShardName {
     pub(super) meta: Option<Arc<str>>,
 }
 
+impl ShardName {
+    pub(super) fn key(&self) -> Key {
+        Record::Shard(self.clone()).key()
+    }
+}
+
 impl Record {
     pub(super) fn key(&self) -> Key {
         let text = match self {

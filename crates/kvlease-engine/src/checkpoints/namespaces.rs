@@ -35,6 +35,8 @@ impl Checkpoints {
         let len = Some(ByteSize::ZERO);
         Put::begin(&self.shared, caller, bucket.clone(), key.clone(), len)?.seal()?;
         table.add_namespace(bucket, shape, key);
+        drop(table);
+        self.replicate_namespace(bucket, shape);
         Ok(())
     }
 
@@ -44,6 +46,11 @@ impl Checkpoints {
         caller: &Caller,
         bucket: &BucketName,
     ) -> Result<(), CheckpointRefused> {
+        // Those that other nodes stored leave as well.
+        self.refresh(caller, bucket).await;
+        if self.shape(bucket).is_some() {
+            self.remove_shared_namespace(bucket).await?;
+        }
         let files = {
             let mut table = self.table();
             let gone = table.remove_namespace(bucket).ok_or(CheckpointRefused::NoNamespace)?;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     disk::{FileWrite, Finished, StoredFile},
     handle::Checkpoints,
-    name::{NamespaceShape, Record, ShardName, ShardPlace},
+    name::{NamespaceShape, ShardName, ShardPlace},
     quota::{Charge, Medium},
     refused::CheckpointRefused,
     table::Shard,
@@ -86,8 +86,7 @@ impl Checkpoints {
         loop {
             let (held, namespace, name) =
                 self.hold(caller, (bucket, media), place, meta.clone(), len).await?;
-            let key = Record::Shard(name.clone()).key();
-            let begun = self.begin(caller, (bucket, &key, media), len, held, until).await;
+            let begun = self.begin(caller, (bucket, &name.key(), media), len, held, until).await;
             match begun {
                 Ok((bytes, held)) => {
                     let (caller, bucket) = (*caller, bucket.clone());
@@ -198,13 +197,16 @@ impl ShardPut {
             if let Some(charge) = held.charge.take() {
                 table.quota.give_back(charge);
             }
-            let place = name.place;
+            let (place, key) = (name.place, name.key());
             let completed = table.complete(&bucket, place, Shard::new(name, stored.len, file));
             let counters = &checkpoints.shared.counters;
             counters.checkpoint_shards_stored.increment();
             counters.checkpoint_steps_dropped.add(completed.steps.len() as u64);
             let gone = completed.replaced.into_iter().chain(completed.steps.into_iter().flatten());
-            (stored, checkpoints.remove_objects(&caller, &bucket, gone))
+            let files = checkpoints.remove_objects(&caller, &bucket, gone);
+            // Behind the removal of the one before, which may be the same shard of another namespace.
+            checkpoints.replicate(&bucket, place, key);
+            (stored, files)
         };
         checkpoints.remove_files(files).await;
         Ok(stored)

@@ -12,6 +12,7 @@ use super::{
     disk::{FileRead, StoredFile},
     handle::Checkpoints,
     name::ShardPlace,
+    replicas::ReplicaRead,
 };
 use crate::read::{Read, ReadError};
 
@@ -24,6 +25,7 @@ pub struct ShardRead(Source);
 enum Source {
     Object(Box<Read>),
     File { checkpoints: Arc<Checkpoints>, read: FileRead, lost: Lost },
+    Replica(Box<ReplicaRead>),
 }
 
 /// Shard that is lost if its file cannot be read.
@@ -39,6 +41,10 @@ impl ShardRead {
         Self(Source::Object(Box::new(read)))
     }
 
+    pub(super) fn of_replica(read: ReplicaRead) -> Self {
+        Self(Source::Replica(Box::new(read)))
+    }
+
     pub(super) fn of_file(checkpoints: &Arc<Checkpoints>, read: FileRead, lost: Lost) -> Self {
         Self(Source::File { checkpoints: Arc::clone(checkpoints), read, lost })
     }
@@ -48,6 +54,7 @@ impl ShardRead {
         match &self.0 {
             Source::Object(read) => read.left(),
             Source::File { read, .. } => read.left(),
+            Source::Replica(read) => read.left(),
         }
     }
 
@@ -56,6 +63,7 @@ impl ShardRead {
         match &self.0 {
             Source::Object(read) => read.checksum(),
             Source::File { read, .. } => read.checksum(),
+            Source::Replica(read) => read.checksum(),
         }
     }
 
@@ -67,6 +75,7 @@ impl ShardRead {
     ) -> Poll<Result<Option<Bytes>, ReadError>> {
         match &mut self.0 {
             Source::Object(read) => Poll::Ready(read.next_piece()),
+            Source::Replica(read) => read.poll_piece(context),
             Source::File { checkpoints, read, lost } => {
                 let piece = ready!(read.poll_piece(context));
                 if piece.is_err() {

@@ -41,6 +41,9 @@ pub enum CheckpointRefused {
          tier.nvme.path, or lower checkpoint.disk_capacity"
     )]
     DiskFailed,
+    /// The store that nodes share failed.
+    #[error("the shared store of checkpoints does not answer: see the daemon's log, and try again")]
+    StoreFailed,
     /// The arena does not take the bytes.
     #[error(transparent)]
     Write(#[from] WriteRefused),

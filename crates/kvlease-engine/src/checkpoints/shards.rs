@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use kvlease_types::{BucketName, Caller};
+use kvlease_types::{BucketName, Caller, Key};
 use tokio::time::{Instant, sleep};
 
 use super::{
     disk::{FileRead, StoredFile},
     handle::Checkpoints,
-    name::ShardPlace,
+    name::{Record, ShardPlace},
     read::{Lost, ShardRead},
     refused::CheckpointRefused,
-    table::{Found, Shard, Table},
+    replicas::ReplicaRead,
+    table::{Found, Home, Shard, Table},
 };
 use crate::{read::Read, requests::ROOM_PAUSE};
 
@@ -25,17 +26,28 @@ impl Checkpoints {
         place: ShardPlace,
         until: Instant,
     ) -> Result<(ShardRead, Option<Arc<str>>), CheckpointRefused> {
+        self.look_for(caller, bucket, place).await;
         loop {
             let found = self.table().shard(bucket, place).map(Shard::found);
-            let Found { key, meta, file } = found.ok_or(CheckpointRefused::NoShard)?;
-            if let Some(file) = file {
-                let lost = Lost { bucket: bucket.clone(), place, key };
-                match self.open_file(file).await {
-                    Some(read) => return Ok((ShardRead::of_file(self, read, lost), meta)),
-                    // Rewritten since the look at the table, or not to be read.
-                    None => self.lose(&lost).await,
+            let Found { key, meta, home } = found.ok_or(CheckpointRefused::NoShard)?;
+            match home {
+                Home::Arena => {}
+                Home::File(file) => {
+                    let lost = Lost { bucket: bucket.clone(), place, key };
+                    match self.open_file(file).await {
+                        Some(read) => return Ok((ShardRead::of_file(self, read, lost), meta)),
+                        // Rewritten since the look at the table, or not to be read.
+                        None => self.lose(&lost).await,
+                    }
+                    continue;
                 }
-                continue;
+                Home::Replica => {
+                    if let Some(opened) = self.open_replica(bucket, &key).await? {
+                        return Ok(opened);
+                    }
+                    drop(self.table().forget(bucket, place, &key));
+                    continue;
+                }
             }
             match Read::new(self.shared.acquire_for_read(caller, bucket.as_str(), key.as_str())) {
                 Ok(read) => return Ok((ShardRead::of_object(read), meta)),
@@ -54,6 +66,7 @@ impl Checkpoints {
         bucket: &BucketName,
         place: ShardPlace,
     ) -> Result<(), CheckpointRefused> {
+        self.look_for(caller, bucket, place).await;
         let files = {
             let mut table = self.table();
             let shard = table.remove_shard(bucket, place).ok_or(CheckpointRefused::NoShard)?;
@@ -61,6 +74,32 @@ impl Checkpoints {
         };
         self.remove_files(files).await;
         Ok(())
+    }
+
+    /// Asks the shared store for a shard that is not here.
+    async fn look_for(&self, caller: &Caller, bucket: &BucketName, place: ShardPlace) {
+        if self.replicas.is_some() && self.table().shard(bucket, place).is_none() {
+            self.refresh(caller, bucket).await;
+        }
+    }
+
+    async fn open_replica(
+        &self,
+        bucket: &BucketName,
+        key: &Key,
+    ) -> Result<Option<(ShardRead, Option<Arc<str>>)>, CheckpointRefused> {
+        let (Some(replicas), Some(Record::Shard(name))) =
+            (&self.replicas, Record::parse(key.as_str()))
+        else {
+            return Ok(None);
+        };
+        match ReplicaRead::open(replicas, bucket, name).await {
+            Ok(opened) => Ok(opened.map(|(read, meta)| (ShardRead::of_replica(read), meta))),
+            Err(error) => {
+                tracing::warn!("a replica cannot be looked up: {error}");
+                Err(CheckpointRefused::StoreFailed)
+            }
+        }
     }
 
     async fn open_file(&self, file: StoredFile) -> Option<FileRead> {

@@ -48,11 +48,21 @@ pub(super) struct Shard {
     key: Key,
     /// Its client's description of the bytes.
     meta: Option<Arc<str>>,
-    /// Its file, if it is on the disk. Otherwise it is the object of its key.
-    file: Option<StoredFile>,
+    home: Home,
     charge: Charge,
     round: u64,
     sequence: u64,
+}
+
+/// Place of a shard's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Home {
+    /// The arena: the object of its key.
+    Arena,
+    /// A file on the disk.
+    File(StoredFile),
+    /// The shared store alone.
+    Replica,
 }
 
 /// Shard that a reader wants.
@@ -60,7 +70,7 @@ pub(super) struct Shard {
 pub(super) struct Found {
     pub(super) key: Key,
     pub(super) meta: Option<Arc<str>>,
-    pub(super) file: Option<StoredFile>,
+    pub(super) home: Home,
 }
 
 /// Shard or record that has to be removed: an object of the arena, or a file.
@@ -96,6 +106,10 @@ pub struct CheckpointStats {
     pub shards: u64,
     /// Those of them that are on the disk.
     pub shards_on_disk: u64,
+    /// Shards that only the shared store has.
+    pub shards_elsewhere: u64,
+    /// Copies to the shared store and removals from it that have not ended.
+    pub replicas_waiting: u64,
     /// Part of the memory's quota that shards and namespaces take, those that are being stored included.
     pub taken: ByteSize,
     /// The memory's quota.
@@ -111,17 +125,42 @@ impl Shard {
     pub(super) fn new(name: ShardName, len: ByteSize, file: Option<StoredFile>) -> Self {
         let key = Record::Shard(name.clone()).key();
         let ShardName { round, sequence, meta, .. } = name;
-        let medium = if file.is_some() { Medium::Disk } else { Medium::Memory };
-        Self { key, meta, file, charge: medium.charge(len), round, sequence }
+        let (home, medium) = match file {
+            Some(file) => (Home::File(file), Medium::Disk),
+            None => (Home::Arena, Medium::Memory),
+        };
+        Self { key, meta, home, charge: medium.charge(len), round, sequence }
+    }
+
+    /// A shard that only the shared store has. It takes nothing of the quota.
+    pub(super) fn replica(name: ShardName) -> Self {
+        let (key, charge) = (name.key(), Charge { medium: Medium::Memory, bytes: 0 });
+        let ShardName { round, sequence, meta, .. } = name;
+        Self { key, meta, home: Home::Replica, charge, round, sequence }
+    }
+
+    pub(super) fn has_key(&self, key: &Key) -> bool {
+        self.key == *key
+    }
+
+    pub(super) const fn is_older_than(&self, name: &ShardName) -> bool {
+        self.sequence < name.sequence
+    }
+
+    const fn file(&self) -> Option<StoredFile> {
+        match self.home {
+            Home::File(file) => Some(file),
+            Home::Arena | Home::Replica => None,
+        }
     }
 
     /// Parts that a reader needs.
     pub(super) fn found(&self) -> Found {
-        Found { key: self.key.clone(), meta: self.meta.clone(), file: self.file }
+        Found { key: self.key.clone(), meta: self.meta.clone(), home: self.home }
     }
 
     pub(super) fn into_gone(self) -> Gone {
-        Gone { key: self.key, file: self.file }
+        Gone { file: self.file(), key: self.key }
     }
 }
 
@@ -242,7 +281,7 @@ impl Table {
     pub(super) fn objects_of(&self, bucket: &BucketName, step: u64) -> Vec<(ShardPlace, Key)> {
         let found = self.namespaces.get(bucket).and_then(|namespace| namespace.steps.get(&step));
         let shards = found.into_iter().flat_map(|step| &step.shards);
-        let objects = shards.filter(|(_, shard)| shard.file.is_none());
+        let objects = shards.filter(|(_, shard)| shard.home == Home::Arena);
         objects.map(|(rank, s)| (ShardPlace { rank: *rank, step }, s.key.clone())).collect()
     }
 
@@ -255,6 +294,46 @@ impl Table {
         }
         self.quota.free(shard.charge);
         Some(shard)
+    }
+
+    /// Forgets the shards of a namespace that the shared store had, where `is_gone` says so.
+    pub(super) fn forget_replicas(
+        &mut self,
+        bucket: &BucketName,
+        is_gone: impl Fn(ShardPlace, &Key) -> bool,
+    ) {
+        let mut gone = Vec::new();
+        self.for_each_shard(|found, place, shard| {
+            if found == bucket && shard.home == Home::Replica && is_gone(place, &shard.key) {
+                gone.push(place);
+            }
+        });
+        for place in gone {
+            self.remove_shard(bucket, place);
+        }
+    }
+
+    pub(super) fn for_each_namespace(&self, mut seen: impl FnMut(&BucketName, NamespaceShape)) {
+        self.namespaces.iter().for_each(|(bucket, namespace)| seen(bucket, namespace.shape));
+    }
+
+    /// Shards whose bytes are on this node, with their keys.
+    pub(super) fn for_each_local(&self, mut seen: impl FnMut(&BucketName, ShardPlace, &Key)) {
+        self.for_each_shard(|bucket, place, shard| {
+            if shard.home != Home::Replica {
+                seen(bucket, place, &shard.key);
+            }
+        });
+    }
+
+    fn for_each_shard(&self, mut seen: impl FnMut(&BucketName, ShardPlace, &Shard)) {
+        for (bucket, namespace) in &self.namespaces {
+            for (step, shards) in &namespace.steps {
+                for (rank, shard) in &shards.shards {
+                    seen(bucket, ShardPlace { rank: *rank, step: *step }, shard);
+                }
+            }
+        }
     }
 
     /// Forgets a shard whose bytes are gone, unless another one has taken its place. Returns it.
@@ -337,15 +416,20 @@ impl Table {
 
     pub(super) fn stats(&self) -> CheckpointStats {
         let steps = self.namespaces.values().flat_map(|namespace| namespace.steps.values());
-        let (mut shards, mut shards_on_disk) = (0, 0);
+        let (mut shards, mut shards_on_disk, mut shards_elsewhere) = (0, 0, 0);
         for shard in steps.flat_map(|step| step.shards.values()) {
-            shards += 1;
-            shards_on_disk += u64::from(shard.file.is_some());
+            match shard.home {
+                Home::Arena => shards += 1,
+                Home::File(_) => (shards, shards_on_disk) = (shards + 1, shards_on_disk + 1),
+                Home::Replica => shards_elsewhere += 1,
+            }
         }
         CheckpointStats {
             namespaces: self.namespaces.len() as u64,
             shards,
             shards_on_disk,
+            shards_elsewhere,
+            replicas_waiting: 0,
             taken: self.quota.taken(Medium::Memory),
             capacity: self.quota.capacity(Medium::Memory),
             disk_taken: self.quota.taken(Medium::Disk),

@@ -101,6 +101,7 @@ impl World {
                 Ok(Some(piece)) => read_bytes.extend(piece),
                 Ok(None) => break,
                 Err(ReadError::TooSlow) => return,
+                Err(ReadError::StoreFailed) => panic!("an object of the arena needs no store"),
                 Err(ReadError::Corrupt) => {
                     assert!(self.flipped.contains(&version), "{key} is whole and found corrupt");
                     self.seen.damage_found += 1;

@@ -1,6 +1,6 @@
 //! Tiers below the arena: objects that leave it are demoted to them, and promoted when a client asks.
 //!
-//! * [`Tiers`] has the tiers in the order in which they are asked, fastest first, each as a [`Level`](level::Level)
+//! * [`Tiers`] has the tiers in the order in which they are asked, fastest first, each as a [`Level`]
 //!   with its deadline, its breaker, its measured rate and its counters.
 //! * *Demotion* copies victims of eviction ahead of need, and what is stored in buckets with
 //!   write-through, from a bounded queue. A full queue means that the object is not demoted. No put
@@ -31,6 +31,7 @@ mod workers;
 pub use buckets::BucketSet;
 pub use config::{RATE_MIN_DEFAULT, TierConfig};
 pub use counters::TierSnapshot;
+pub(crate) use level::Level;
 pub use listing::{Unanswered, Whereabouts};
 pub(crate) use lookup::Asked;
 pub use removal::Removed;

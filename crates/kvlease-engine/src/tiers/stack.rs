@@ -103,6 +103,12 @@ impl Tiers {
         self.floors.iter().find(|floor| floor.level.tier().kind() == kind)
     }
 
+    /// The tier that nodes share.
+    pub(crate) fn shared(&self) -> Option<Arc<Level>> {
+        let mut levels = self.floors.iter().map(|floor| &floor.level);
+        levels.find(|level| level.config.is_shared).cloned()
+    }
+
     /// Tiers that know by themselves that they have the object, with its length and checksum.
     pub(crate) fn holders(&self, bucket: &str, key: &str) -> impl Iterator<Item = (&Floor, Stat)> {
         self.floors.iter().filter_map(move |floor| match floor.level.tier().presence(bucket, key) {

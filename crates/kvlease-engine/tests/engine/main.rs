@@ -5,6 +5,7 @@
 mod batch;
 mod changes;
 mod checkpoint_files;
+mod checkpoint_replicas;
 mod checkpoints;
 mod exhaustion;
 mod fixture;

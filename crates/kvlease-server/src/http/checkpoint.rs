@@ -31,7 +31,8 @@ const ROOM_WAIT: Duration = Duration::from_secs(20);
 
 const SHARD_META: HeaderName = HeaderName::from_static(SHARD_META_HEADER);
 
-pub(super) fn namespace(context: &Context, names: &Names) -> Answer {
+pub(super) async fn namespace(context: &Context, caller: &Caller, names: &Names) -> Answer {
+    checkpoints(context).adopt(caller, names.namespace()).await;
     let shape = checkpoints(context).shape(names.namespace());
     let shape = shape.ok_or(CheckpointRefused::NoNamespace)?;
     let NamespaceShape { num_ranks, steps_retained } = shape;
@@ -61,8 +62,14 @@ pub(super) async fn reset(context: &Context, caller: &Caller) -> Answer {
     Ok(reply::empty())
 }
 
-pub(super) fn latest(context: &Context, names: &Names, query: Option<&str>) -> Answer {
+pub(super) async fn latest(
+    context: &Context,
+    caller: &Caller,
+    names: &Names,
+    query: Option<&str>,
+) -> Answer {
     let query = LatestQuery::parse(query).map_err(Refusal::invalid)?;
+    checkpoints(context).refresh(caller, names.namespace()).await;
     let steps = checkpoints(context).latest(names.namespace(), query.limit);
     Ok(reply::json(&steps.ok_or(CheckpointRefused::NoNamespace)?))
 }
@@ -179,6 +186,7 @@ impl From<CheckpointRefused> for Refusal {
             Refused::NoNamespace | Refused::NoShard => ErrorCode::NotFound,
             Refused::OtherShape(_) => ErrorCode::Exists,
             Refused::NoRoom { .. } | Refused::DiskFailed => ErrorCode::NoSpace,
+            Refused::StoreFailed => ErrorCode::Unavailable,
             Refused::Write(refused) => ErrorCode::of_write(refused),
             Refused::Miss(miss) => ErrorCode::of_miss(miss),
         };

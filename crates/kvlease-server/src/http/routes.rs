@@ -87,7 +87,7 @@ async fn dispatch(
         Endpoint::Tiers => Box::pin(tiers::find(context, &names)).await,
         Endpoint::Locations => kv::locations(context, &names),
         Endpoint::List => Box::pin(list::list(context, &names, query)).await,
-        Endpoint::Namespace => checkpoint::namespace(context, &names),
+        Endpoint::Namespace => Box::pin(checkpoint::namespace(context, caller, &names)).await,
         Endpoint::CreateNamespace => checkpoint::create(context, caller, &names, query),
         Endpoint::RemoveNamespace => {
             Box::pin(checkpoint::remove_namespace(context, caller, &names)).await
@@ -99,7 +99,7 @@ async fn dispatch(
             Box::pin(checkpoint::put(context, caller, &names, request, socket)).await
         }
         Endpoint::RemoveShard => Box::pin(checkpoint::remove(context, caller, &names)).await,
-        Endpoint::LatestSteps => checkpoint::latest(context, &names, query),
+        Endpoint::LatestSteps => Box::pin(checkpoint::latest(context, caller, &names, query)).await,
         Endpoint::ResetCheckpoints => Box::pin(checkpoint::reset(context, caller)).await,
         Endpoint::Stats => Box::pin(admin::stats(context, query)).await,
         Endpoint::Report => kv::report(context, caller, &names, query),

@@ -66,6 +66,8 @@ const READINGS: &[Reading] = &[
     Reading { name: "checkpoint_namespaces", help: "Namespaces of checkpoints", kind: Gauge(|s| s.checkpoints.namespaces) },
     Reading { name: "checkpoint_shards", help: "Shards of checkpoints", kind: Gauge(|s| s.checkpoints.shards) },
     Reading { name: "checkpoint_disk_shards", help: "Shards of checkpoints that are on the disk", kind: Gauge(|s| s.checkpoints.shards_on_disk) },
+    Reading { name: "checkpoint_shards_elsewhere", help: "Shards that only the shared store has", kind: Gauge(|s| s.checkpoints.shards_elsewhere) },
+    Reading { name: "checkpoint_replicas_waiting", help: "Copies to the shared store and removals from it that have not ended", kind: Gauge(|s| s.checkpoints.replicas_waiting) },
     Reading { name: "checkpoint_taken", help: "What checkpoints take of checkpoint.capacity, uploads included", kind: Bytes(|s| s.checkpoints.taken.bytes()) },
     Reading { name: "checkpoint_capacity", help: "What they may take at most", kind: Bytes(|s| s.checkpoints.capacity.bytes()) },
     Reading { name: "checkpoint_disk_taken", help: "What checkpoints take of checkpoint.disk_capacity, uploads included", kind: Bytes(|s| s.checkpoints.disk_taken.bytes()) },
