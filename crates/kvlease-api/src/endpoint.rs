@@ -67,6 +67,8 @@ endpoints! {
     Release "POST" "/v1/leases/{id}/release" "release",
     /// Extends a lease.
     Renew "POST" "/v1/leases/{id}/renew" "renew",
+    /// Streams what is published and unpublished.
+    Events "GET" "/v1/events" "events",
     /// Lists a bucket.
     List "GET" "/v1/kv/{bucket}" "list",
     /// Describes a namespace of checkpoints.

@@ -12,6 +12,7 @@ mod body;
 mod checkpoint;
 mod endpoint;
 mod error;
+mod events;
 pub mod lane;
 mod openapi;
 mod parameters;
@@ -28,6 +29,10 @@ pub use body::{
 pub use checkpoint::{LatestQuery, NamespaceQuery, NamespaceReply, SHARD_META_HEADER};
 pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
+pub use events::{
+    CurrentEvent, EVENT_STREAM, EventId, EventsQuery, LAST_EVENT_ID_HEADER, ObjectEvent,
+    ReasonEvent,
+};
 pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};
 pub use query::{

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    CHECKSUM_HEADER, EPOCH_HEADER, ErrorBody,
+    CHECKSUM_HEADER, EPOCH_HEADER, EVENT_STREAM, ErrorBody,
     ErrorCode::{
         self, BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting,
         TooLarge, Unavailable,
@@ -17,8 +17,9 @@ use crate::{
     SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply, TiersReply,
     endpoint::{Endpoint, placeholder},
     parameters::{
-        BUCKETS_AFTER, BUCKETS_LIMIT, CURSOR, GENERATION, LATEST_LIMIT, LIMIT, NUM_RANKS, PREFIX,
-        Parameter, SHARD_META, STEPS_RETAINED, TIER, TIMEOUT, TTL,
+        BUCKETS_AFTER, BUCKETS_LIMIT, CURSOR, EVENTS_BUCKET, EVENTS_SNAPSHOT, EVENTS_TIMEOUT,
+        GENERATION, LAST_EVENT_ID, LATEST_LIMIT, LIMIT, NUM_RANKS, PREFIX, Parameter, SHARD_META,
+        STEPS_RETAINED, TIER, TIMEOUT, TTL,
     },
 };
 
@@ -85,6 +86,7 @@ enum Success {
     Shard,
     Empty,
     Text,
+    Events,
 }
 
 impl Documentation {
@@ -205,6 +207,10 @@ impl Success {
                 "description": "done",
                 "content": { "text/plain": { "schema": { "type": "string" } } },
             }),
+            Self::Events => json!({
+                "description": "server-sent events, see docs/events.md",
+                "content": { EVENT_STREAM: { "schema": { "type": "string" } } },
+            }),
         }
     }
 }
@@ -271,6 +277,12 @@ fn documentation(endpoint: Endpoint) -> Documentation {
                 .json::<RenewReply>()
                 .errors(&[Invalid, NotFound])
         }
+        Endpoint::Events => Documentation::addition(
+            "Streams what is published and unpublished, as server-sent events.",
+        )
+        .query(&[EVENTS_BUCKET, EVENTS_SNAPSHOT, EVENTS_TIMEOUT, LAST_EVENT_ID])
+        .success(Success::Events)
+        .errors(&[Invalid, Unavailable]),
         Endpoint::List => Documentation::addition("Lists a bucket, page by page.")
             .query(&[PREFIX, CURSOR, LIMIT, TIER])
             .json::<ListReply>()
@@ -360,7 +372,7 @@ fn of_checkpoints(endpoint: Endpoint) -> Documentation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ListQuery, StatsQuery};
+    use crate::{EventsQuery, ListQuery, StatsQuery};
 
     #[test]
     fn the_checked_in_document_is_current() {
@@ -381,9 +393,12 @@ mod tests {
         type Parse = fn(&str) -> bool;
         let listing: Parse = |raw| ListQuery::parse(Some(raw)).is_ok();
         let stats: Parse = |raw| StatsQuery::parse(Some(raw)).is_ok();
+        let events: Parse = |raw| EventsQuery::parse(Some(raw)).is_ok();
         let mut tried = Vec::new();
-        for (endpoint, parse) in [(Endpoint::List, listing), (Endpoint::Stats, stats)] {
-            for parameter in documentation(endpoint).query {
+        let parsers =
+            [(Endpoint::Events, events), (Endpoint::List, listing), (Endpoint::Stats, stats)];
+        for (endpoint, parse) in parsers {
+            for parameter in documentation(endpoint).query.iter().filter(|p| p.is_in_query()) {
                 let schema: Value = serde_json::from_str(parameter.schema).unwrap();
                 let Some(len_max) = schema["maxLength"].as_u64() else { continue };
                 // Zeros are a number as well, however many.
@@ -394,6 +409,6 @@ mod tests {
                 tried.push(parameter.name);
             }
         }
-        assert_eq!(tried, ["prefix", "cursor", "buckets_after"]);
+        assert_eq!(tried, ["bucket", "prefix", "cursor", "buckets_after"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::SHARD_META_HEADER;
+use crate::{LAST_EVENT_ID_HEADER, SHARD_META_HEADER};
 
 /// A parameter as the OpenAPI document has it.
 pub(crate) struct Parameter {
@@ -27,6 +27,12 @@ impl Parameter {
     pub(crate) fn in_path(name: &str) -> &'static Self {
         let known = [&BUCKET, &KEY, &LEASE, &NAMESPACE, &RANK, &STEP];
         known.into_iter().find(|parameter| parameter.name == name).expect("each name is documented")
+    }
+
+    /// Whether it is one of the query; others are in the path and in headers.
+    #[cfg(test)]
+    pub(crate) fn is_in_query(&self) -> bool {
+        self.place == "query"
     }
 
     pub(crate) fn document(&self) -> Value {
@@ -146,6 +152,30 @@ pub(crate) const LIMIT: Parameter = Parameter::new(
     "the most objects to return, 1 to 10000; 1000 unless given",
 );
 
+pub(crate) const EVENTS_BUCKET: Parameter = Parameter::new(
+    "query",
+    "bucket",
+    r#"{"type": "string", "maxLength": 255}"#,
+    "only events of this bucket",
+);
+pub(crate) const EVENTS_SNAPSHOT: Parameter = Parameter::new(
+    "query",
+    "snapshot",
+    r#"{"type": "boolean", "default": true}"#,
+    "whether the objects that are there come first, and behind an event `lost`",
+);
+pub(crate) const EVENTS_TIMEOUT: Parameter = Parameter::new(
+    "query",
+    "timeout_ms",
+    r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
+    "how long the stream lasts at most; without it, until either side ends it",
+);
+pub(crate) const LAST_EVENT_ID: Parameter = Parameter::new(
+    "header",
+    LAST_EVENT_ID_HEADER,
+    r#"{"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"}"#,
+    "`id` of the last event that the client has: the stream goes on behind it",
+);
 pub(crate) const BUCKETS_AFTER: Parameter = Parameter::new(
     "query",
     "buckets_after",

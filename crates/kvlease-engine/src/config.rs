@@ -6,7 +6,7 @@ use kvlease_cache::CatalogConfig;
 use kvlease_sys::FingerprintKey;
 use kvlease_types::ByteSize;
 
-use crate::{checkpoints::ShardDisk, tiers::TierConfig};
+use crate::{checkpoints::ShardDisk, events::EVENTS_MEMORY_DEFAULT, tiers::TierConfig};
 
 /// The time that a client has for writing into a reservation, unless it is configured.
 pub const RESERVATION_TTL_DEFAULT: Duration = Duration::from_secs(30);
@@ -40,6 +40,8 @@ pub struct EngineConfig {
     pub scrub_rate: Option<ByteSize>,
     /// Secret of the published index, new for each incarnation.
     pub index_key: FingerprintKey,
+    /// Memory for events that subscribers have not read, and may ask for again.
+    pub events_memory_max: ByteSize,
     /// Tiers below the arena, fastest first.
     pub tiers: Vec<TierConfig>,
 }
@@ -61,6 +63,7 @@ impl EngineConfig {
             cold: false,
             scrub_rate: None,
             index_key,
+            events_memory_max: EVENTS_MEMORY_DEFAULT,
             tiers: Vec::new(),
         }
     }

@@ -111,5 +111,7 @@ counters! {
     checkpoint_shards_refused: Count "Shards refused since checkpoints, the arena or the disk had no room",
     checkpoint_steps_dropped: Count "Steps of checkpoints that left for newer ones",
     checkpoint_replicas_stored: Count "Shards of checkpoints that were copied to the shared store",
+    events: Count "Events for subscribers, counted once for all of them",
+    events_lost: Count "How often a subscriber had missed events, and was told",
     objects_unrecorded: Count "Objects stored without being recorded, which a restart will not find",
 }

@@ -18,6 +18,7 @@ use crate::{
     config::EngineConfig,
     counters::CountersSnapshot,
     error::StartError,
+    events::Subscription,
     grants::Grants,
     maintenance::Maintenance,
     put::Put,
@@ -56,6 +57,8 @@ pub struct EngineStats {
     pub recovery: Recovery,
     /// Checkpoints of training jobs.
     pub checkpoints: CheckpointStats,
+    /// Subscribers to events.
+    pub subscribers: usize,
 }
 
 impl Engine {
@@ -367,6 +370,18 @@ impl Engine {
         self.shared.changes(from)
     }
 
+    /// Subscribes to what is published and unpublished from now on. `None` if there are
+    /// [`SUBSCRIBERS_MAX`](crate::SUBSCRIBERS_MAX) subscribers, or [`end_events`](Self::end_events) was
+    /// called.
+    pub fn subscribe(&self) -> Option<Subscription> {
+        Subscription::new(&self.shared)
+    }
+
+    /// Ends all subscriptions, once each has read the events that there are.
+    pub fn end_events(&self) {
+        self.shared.events.close();
+    }
+
     /// Totals of the first `limit` buckets whose names are behind `after`, by name.
     pub fn buckets(&self, after: &str, limit: usize) -> Vec<BucketInfo> {
         self.shared.buckets(after, limit)
@@ -380,6 +395,7 @@ impl Engine {
             huge_pages: self.shared.has_huge_pages(),
             recovery: self.recovery,
             checkpoints: self.checkpoints.stats(),
+            subscribers: self.shared.events.subscribers(),
         }
     }
 

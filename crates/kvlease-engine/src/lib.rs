@@ -8,6 +8,7 @@
 //!   [`Grants::deliver`] hands them to the client.
 //! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
 //! * [`Checkpoints`] keep shards of training jobs in objects that eviction never takes, and in files.
+//! * A [`Subscription`] tells what is published and unpublished, and never slows a request down.
 //!
 //! One mutex guards the catalog together with the writers that others wait for. It is never held
 //! across an `await`, a copy, or a system call.
@@ -23,6 +24,7 @@ mod cursor;
 mod drain;
 mod engine;
 mod error;
+mod events;
 mod grants;
 mod held_space;
 mod log_limit;
@@ -55,6 +57,9 @@ pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
 pub use counters::{CounterRow, CounterUnit, CountersSnapshot};
 pub use engine::{Engine, EngineStats};
 pub use error::StartError;
+pub use events::{
+    Delivery, EVENTS_MEMORY_DEFAULT, Event, EventKind, SUBSCRIBERS_MAX, Snapshot, Subscription,
+};
 pub use grants::Grants;
 pub use log_limit::LogLimit;
 pub use put::Put;

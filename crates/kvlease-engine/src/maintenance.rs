@@ -1,7 +1,7 @@
 //! Maintenance behind the requests, with a thread for each kind: populating the arena once; ticks
 //! that end expired leases, put the segment's public name back and keep memory ready for the manifest;
-//! [eviction ahead of need](crate::room); [scrubbing](crate::scrub); and [reports](crate::reports) of
-//! clients.
+//! [eviction ahead of need](crate::room); [scrubbing](crate::scrub); [reports](crate::reports) of
+//! clients; and [events](crate::events) for subscribers.
 
 use std::{
     io,
@@ -18,7 +18,8 @@ use kvlease_arena::LinkStatus;
 use kvlease_types::ByteSize;
 
 use crate::{
-    clock::now, reports::look_into_reports, room::keep_room, scrub::scrub, shared::Shared,
+    clock::now, events::collect, reports::look_into_reports, room::keep_room, scrub::scrub,
+    shared::Shared,
 };
 
 /// Time between two ticks.
@@ -59,6 +60,7 @@ impl Maintenance {
             })?;
         }
         running.start("kvlease-reports", shared, look_into_reports)?;
+        running.start("kvlease-events", shared, collect)?;
         Ok(Self { running: Mutex::new(running), shared: Arc::clone(shared) })
     }
 
@@ -67,6 +69,7 @@ impl Maintenance {
         running.orders.clear();
         self.shared.room.request();
         self.shared.reports.wake();
+        self.shared.events.stop();
         for thread in running.threads.drain(..) {
             thread.join().expect("a panic ends the process before the engine waits for the thread");
         }

@@ -9,8 +9,8 @@ use kvlease_cache::{CHANGES_MAX, Change, ChangeFeed, ChangeKind};
 
 use crate::{counters::Counters, tiers::Tiers};
 
-/// Changes that the feed keeps for readers that may fall behind.
-const FEED_CHANGES: usize = 1024;
+/// Changes that the feed keeps for readers that may fall behind, while there are no subscribers.
+pub(crate) const FEED_CHANGES: usize = 1024;
 
 /// Applies changes in the order of the log. Behind a mutex of its own, so that neither a store into
 /// shared memory nor a fault there holds up the catalog.

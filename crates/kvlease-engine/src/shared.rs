@@ -17,6 +17,7 @@ use crate::{
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
     error::StartError,
+    events::Hub,
     held_space::SpaceBudget,
     log_limit::LogLimit,
     open_reservations::OpenReservations,
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<RoomSignal>,
     /// Reports of clients about corrupt objects.
     pub(crate) reports: Reports,
+    /// Subscribers to what is published and unpublished.
+    pub(crate) events: Hub,
     /// Tiers below the arena.
     pub(crate) tiers: Arc<Tiers>,
     /// Number of the last change that the required readers have applied.
@@ -111,9 +114,11 @@ impl Shared {
             huge_pages = arena.huge_pages_granted();
         }
         catalog.grow(arena.populated());
+        let events = Hub::new(config.events_memory_max);
         let shared = Self {
             arena,
             config,
+            events,
             counters,
             manifest: manifest_file,
             generations,

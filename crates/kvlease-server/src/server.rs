@@ -171,6 +171,7 @@ impl Server {
 
     async fn stop_within(self, limit: Duration) {
         self.context.status.drain();
+        self.context.engine.end_events();
         let started = Instant::now();
         let left = loop {
             let stats = self.context.engine.stats().catalog;
@@ -329,6 +330,7 @@ fn engine_config(
         cold: config.cold,
         scrub_rate: config.scrub_rate,
         index_key,
+        events_memory_max: config.events_memory_max,
         tiers,
     }
 }

@@ -37,16 +37,36 @@ impl Catalog {
         cursor: ListCursor,
         limit: usize,
     ) -> (Vec<ObjectInfo>, Option<ListCursor>) {
+        let Some(bucket) = self.objects.find_bucket(bucket) else { return (Vec::new(), None) };
+        let wanted =
+            |object: &Object| object.bucket == bucket && object.key.as_str().starts_with(prefix);
+        self.page_of(cursor, limit, wanted)
+    }
+
+    /// As [`list`](Self::list), of all buckets that clients can name.
+    pub fn list_all(
+        &self,
+        cursor: ListCursor,
+        limit: usize,
+    ) -> (Vec<ObjectInfo>, Option<ListCursor>) {
+        let wanted = |object: &Object| !self.objects.bucket(object.bucket).name.is_retained();
+        self.page_of(cursor, limit, wanted)
+    }
+
+    fn page_of(
+        &self,
+        cursor: ListCursor,
+        limit: usize,
+        wanted: impl Fn(&Object) -> bool,
+    ) -> (Vec<ObjectInfo>, Option<ListCursor>) {
         let mut page = Vec::new();
-        let Some(bucket) = self.objects.find_bucket(bucket) else { return (page, None) };
         let span = self.objects.span();
         let from = cursor.number() as usize;
         let to = span.min(from.saturating_add(LIST_SCAN_MAX));
         for slot in from..to {
             let slot = u32::try_from(slot).expect("slots are numbered by 32 bits");
             let Some(object) = self.objects.get(slot) else { continue };
-            let wanted = object.bucket == bucket && object.key.as_str().starts_with(prefix);
-            if object.state == State::Sealed && wanted {
+            if object.state == State::Sealed && wanted(object) {
                 page.push(self.describe_object(object));
                 if page.len() >= limit {
                     return (page, self.cursor_at(slot as usize + 1));

@@ -38,6 +38,20 @@ impl ChangeFeed {
         self.next
     }
 
+    /// Number of the oldest change in the feed, or [`next`](Self::next) while there is none.
+    pub fn oldest(&self) -> u64 {
+        self.next - self.ring.len() as u64
+    }
+
+    /// Keeps this many changes from now on. The oldest leave if there are more.
+    pub fn resize(&mut self, capacity: usize) {
+        let surplus = self.ring.len().saturating_sub(capacity);
+        self.ring.drain(..surplus);
+        self.ring.shrink_to(capacity);
+        self.ring.reserve_exact(capacity - self.ring.len());
+        self.capacity = capacity;
+    }
+
     /// Adds changes, in the order of their numbers; the oldest leave for them.
     pub fn append(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
@@ -58,7 +72,7 @@ impl ChangeFeed {
     ///
     /// [`Gap`] when some of them have left the feed, or were never in it.
     pub fn read(&self, from: u64) -> Result<impl Iterator<Item = &Change>, Gap> {
-        let oldest = self.next - self.ring.len() as u64;
+        let oldest = self.oldest();
         if from < oldest || from > self.next {
             return Err(Gap { next: self.next });
         }

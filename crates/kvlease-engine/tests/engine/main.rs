@@ -7,6 +7,7 @@ mod changes;
 mod checkpoint_files;
 mod checkpoint_replicas;
 mod checkpoints;
+mod events;
 mod exhaustion;
 mod fixture;
 mod index;

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use kvlease_arena::DEFAULT_SEGMENT_MODE;
 use kvlease_cache::EvictionKind;
 use kvlease_engine::{
-    BucketSet, RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT, TierConfig,
+    BucketSet, EVENTS_MEMORY_DEFAULT, RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT,
+    SCRUB_RATE_DEFAULT, TierConfig,
 };
 use kvlease_types::ByteSize;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
@@ -70,6 +71,7 @@ pub struct Config {
     pub remote_rate_min: Option<ByteSize>,
     pub remote_find_timeout: Duration,
     pub remote_timeout: Duration,
+    pub events_memory_max: ByteSize,
     pub log_format: LogFormat,
     pub log_level: tracing::Level,
 }
@@ -138,6 +140,7 @@ impl Default for Config {
             remote_rate_min: Some(RATE_MIN_DEFAULT),
             remote_find_timeout: TierConfig::FIND_TIMEOUT_DEFAULT,
             remote_timeout: TierConfig::TIMEOUT_DEFAULT,
+            events_memory_max: EVENTS_MEMORY_DEFAULT,
             log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
         }
@@ -291,6 +294,8 @@ pub const SETTINGS: &[Setting] = &[
         "longest time, in seconds, that a look-up waits for the store"),
     setting!("tier.remote.timeout_s", "KVLEASE_TIER_REMOTE_TIMEOUT_S", remote_timeout, false, value::seconds, seconds,
         "longest time, in seconds, of a transfer to or from the store"),
+    setting!("events.memory_max", "KVLEASE_EVENTS_MEMORY_MAX", events_memory_max, true, value::size, ByteSize::to_string,
+        "memory for events that subscribers have not read yet, or ask for again; taken only while there are subscribers"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
         "`human`, or `json`: one object a line"),
     setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use kvlease_engine::{Grants, Read, ReadError, ShardRead};
+use tokio::sync::mpsc::Receiver;
 
 use crate::connection_memory::Held;
 
@@ -25,6 +26,8 @@ pub(crate) enum Body {
     Object(Box<Read>, Option<Arc<Held>>),
     /// A shard of a checkpoint, likewise.
     Shard(Box<ShardRead>, Option<Arc<Held>>),
+    /// Pieces of text that are made elsewhere, until there are no more.
+    Stream(Receiver<Bytes>),
 }
 
 /// Bytes with the memory that was taken for them, until both have been sent.
@@ -68,6 +71,7 @@ impl http_body::Body for Body {
             })),
             Self::Object(read, held) => with(read.next_piece(), held),
             Self::Shard(read, held) => with(ready!(read.poll_piece(context)), held),
+            Self::Stream(pieces) => Ok(ready!(pieces.poll_recv(context))),
         };
         Poll::Ready(next.transpose().map(|piece| piece.map(Frame::data)))
     }
@@ -78,6 +82,7 @@ impl http_body::Body for Body {
             Self::Lease(lease) => lease.is_none(),
             Self::Object(read, _) => read.left() == 0,
             Self::Shard(read, _) => read.left() == 0,
+            Self::Stream(_) => false,
         }
     }
 
@@ -87,6 +92,7 @@ impl http_body::Body for Body {
             Self::Lease(lease) => lease.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64),
             Self::Object(read, _) => read.left(),
             Self::Shard(read, _) => read.left(),
+            Self::Stream(_) => return SizeHint::default(),
         })
     }
 }

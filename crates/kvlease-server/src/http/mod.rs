@@ -10,6 +10,7 @@ mod apart;
 mod body;
 mod checkpoint;
 mod connection;
+mod events;
 mod framing;
 mod heads;
 mod host_names;

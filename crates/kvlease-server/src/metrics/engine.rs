@@ -72,6 +72,7 @@ const READINGS: &[Reading] = &[
     Reading { name: "checkpoint_capacity", help: "What they may take at most", kind: Bytes(|s| s.checkpoints.capacity.bytes()) },
     Reading { name: "checkpoint_disk_taken", help: "What checkpoints take of checkpoint.disk_capacity, uploads included", kind: Bytes(|s| s.checkpoints.disk_taken.bytes()) },
     Reading { name: "checkpoint_disk_capacity", help: "What they may take of the disk at most", kind: Bytes(|s| s.checkpoints.disk_capacity.bytes()) },
+    Reading { name: "event_subscribers", help: "Subscribers to events, over HTTP and ZeroMQ", kind: Gauge(|s| s.subscribers as u64) },
     Reading { name: "leases_live", help: "Leases that neither were released nor have expired", kind: Gauge(|s| s.catalog.leases_live) },
     Reading { name: "leases_max", help: "Most leases that may live at once", kind: Gauge(|s| s.catalog.leases_max) },
     Reading { name: "oldest_lease_age", help: "Age of the oldest live lease", kind: Seconds(|s| s.catalog.oldest_lease_age.as_secs_f64()) },

@@ -9,6 +9,7 @@ mod corruption;
 mod daemon;
 mod disconnect;
 mod drain;
+mod events;
 mod framing;
 mod lane;
 mod lease;

@@ -159,6 +159,30 @@ fn a_reader_of_the_feed_that_fell_behind_is_told_where_to_go_on() {
 }
 
 #[test]
+fn a_feed_that_is_made_larger_or_smaller_keeps_the_latest_changes() {
+    let mut catalog = catalog_of(8);
+    let mut feed = ChangeFeed::new(2, 1);
+    let mut append = |feed: &mut ChangeFeed, keys: &[&str]| {
+        for key in keys {
+            store(&mut catalog, key, 1, 0).unwrap();
+        }
+        let mut batch = Vec::new();
+        catalog.take_changes(&mut batch);
+        feed.append(batch);
+    };
+    append(&mut feed, &["a", "b"]);
+    feed.resize(3);
+    append(&mut feed, &["c"]);
+    assert_eq!((feed.oldest(), feed.next()), (1, 4));
+    append(&mut feed, &["d"]);
+    assert_eq!(feed.oldest(), 2);
+    feed.resize(1);
+    assert_eq!((feed.oldest(), feed.next()), (4, 5));
+    append(&mut feed, &["e"]);
+    assert_eq!((feed.oldest(), feed.next()), (5, 6));
+}
+
+#[test]
 fn two_catalogs_with_one_seed_are_the_same() {
     let run = |hash_seed: u64| {
         let config =

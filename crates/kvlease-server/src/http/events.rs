@@ -1,0 +1,251 @@
+//! Server-sent events: what is published and unpublished, for one client each.
+//!
+//! A task of its own writes each stream. It never has more than a few pieces ahead of its client, and
+//! waits for it; what happens meanwhile waits in the engine's log. A client that is so slow that its next
+//! event has left the log gets `lost` and a snapshot.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, header};
+use hyper::body::Bytes;
+use kvlease_api::{
+    CurrentEvent, EVENT_STREAM, ErrorCode, EventId, EventsQuery, LAST_EVENT_ID_HEADER, MEMORY,
+    ObjectEvent, ReasonEvent,
+};
+use kvlease_cache::ObjectInfo;
+use kvlease_engine::{Delivery, Event, EventKind, Subscription};
+use kvlease_types::Epoch;
+use serde::Serialize;
+use tokio::{
+    sync::mpsc::{self, Sender},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    body::Body,
+    reply::{self, Answer, Refusal, Reply},
+};
+use crate::{
+    connection_memory::{Held, Purpose},
+    context::Context,
+};
+
+/// Length in bytes at which a piece of the stream is sent.
+const PIECE_LEN: usize = 8 << 10;
+
+/// The longest event in bytes: a bucket and a key of characters that JSON escapes with six bytes each,
+/// and the rest.
+const EVENT_LEN_MAX: usize = 6 * (255 + 2048) + 512;
+
+/// Pieces that wait for the client, beside the one that is made and the one that is sent.
+const PIECES_WAITING: usize = 1;
+
+/// Memory of a stream.
+const STREAM_MEMORY: usize = (PIECES_WAITING + 2) * (PIECE_LEN + EVENT_LEN_MAX);
+
+/// The most events or objects of one look at the engine.
+const ITEMS: usize = 64;
+
+/// Time without an event after which a comment shows the client, and what is on the way, that the
+/// stream lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a stream goes on behind its end while there are events to be read.
+const OVERTIME: Duration = Duration::from_secs(1);
+
+/// Answers with a stream.
+pub(super) async fn stream(context: &Context, query: Option<&str>, headers: &HeaderMap) -> Answer {
+    let query = EventsQuery::parse(query).map_err(Refusal::invalid)?;
+    context.status.check()?;
+    let held = reply::memory(context, Purpose::Replies, STREAM_MEMORY).await?;
+    let subscription = context.engine.subscribe().ok_or_else(|| {
+        let text = "there are as many subscribers to events as can be: try again later";
+        Refusal::new(ErrorCode::Unavailable, text)
+    })?;
+    let last = headers.get(LAST_EVENT_ID_HEADER).map(HeaderValue::as_bytes);
+    let last = last.map(|id| String::from_utf8_lossy(id).into_owned());
+    let (pieces, body) = mpsc::channel(PIECES_WAITING);
+    let writer = Writer {
+        subscription,
+        epoch: context.status.epoch(),
+        text: String::new(),
+        pieces,
+        until: query.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        query,
+        _held: Arc::new(held),
+    };
+    tokio::spawn(writer.run(last));
+    let reply = Reply::new(Some(EVENT_STREAM), Body::Stream(body));
+    Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+}
+
+/// Writer of one stream.
+struct Writer {
+    subscription: Subscription,
+    epoch: Epoch,
+    query: EventsQuery,
+    /// End of the stream.
+    until: Option<Instant>,
+    /// Events that were not sent yet.
+    text: String,
+    pieces: Sender<Bytes>,
+    _held: Arc<Held>,
+}
+
+/// The client has gone.
+struct Gone;
+
+/// Reason why a stream goes on without what came before.
+enum Lost {
+    Restart,
+    Behind,
+}
+
+impl Writer {
+    async fn run(mut self, last: Option<String>) {
+        // A client that has gone gets no more.
+        let _ = self.write(last).await;
+    }
+
+    async fn write(&mut self, last: Option<String>) -> Result<(), Gone> {
+        match last.map(|id| EventId::sequence_of(&id, self.epoch)) {
+            None => self.snapshot().await?,
+            Some(None) => self.lost(Lost::Restart).await?,
+            Some(Some(sequence)) => {
+                if !self.subscription.resume(sequence.saturating_add(1)) {
+                    self.lost(Lost::Behind).await?;
+                }
+            }
+        }
+        let end = loop {
+            self.send().await?;
+            let next = timeout(KEEP_ALIVE, self.subscription.next(ITEMS));
+            let next = tokio::select! {
+                biased;
+                () = self.pieces.closed() => return Err(Gone),
+                next = next => next,
+                () = end_of(self.until) => break "timeout",
+            };
+            if self.until.is_some_and(|until| until + OVERTIME <= Instant::now()) {
+                break "timeout";
+            }
+            match next {
+                Err(_) => self.text.push_str(":\n\n"),
+                Ok(Delivery::Closed) => break "drain",
+                Ok(Delivery::Lost) => self.lost(Lost::Behind).await?,
+                Ok(Delivery::Events(events)) => {
+                    for event in &events {
+                        self.event(event).await?;
+                    }
+                }
+            }
+        };
+        self.push("end", None, &ReasonEvent { reason: end.to_owned() });
+        self.send().await
+    }
+
+    /// Tells that events were missed, and begins anew.
+    async fn lost(&mut self, lost: Lost) -> Result<(), Gone> {
+        let reason = match lost {
+            Lost::Restart => "restart",
+            Lost::Behind => "behind",
+        };
+        self.push("lost", None, &ReasonEvent { reason: reason.to_owned() });
+        self.snapshot().await
+    }
+
+    /// Sends the objects that are there, unless the client wants none. Only the end has an id: a client
+    /// that breaks off before has no whole snapshot.
+    async fn snapshot(&mut self) -> Result<(), Gone> {
+        let mut snapshot = self.subscription.snapshot();
+        let mut objects = 0;
+        while self.query.snapshot
+            && let Some(page) = snapshot.page(ITEMS)
+        {
+            for object in &page {
+                if self.wants(object.bucket.as_str()) {
+                    self.push("present", None, &of_object(object));
+                    self.send_when_full().await?;
+                    objects += 1;
+                }
+            }
+        }
+        let current = CurrentEvent { objects, epoch: self.epoch.to_string() };
+        self.push("current", Some(snapshot.next() - 1), &current);
+        Ok(())
+    }
+
+    async fn event(&mut self, event: &Event) -> Result<(), Gone> {
+        if self.wants(event.bucket.as_str()) {
+            self.push(name(event.kind), Some(event.sequence), &of_event(event));
+        }
+        self.send_when_full().await
+    }
+
+    fn wants(&self, bucket: &str) -> bool {
+        self.query.bucket.as_deref().is_none_or(|wanted| wanted == bucket)
+    }
+
+    /// Appends an event.
+    fn push(&mut self, name: &str, sequence: Option<u64>, data: &impl Serialize) {
+        let data = serde_json::to_string(data).expect("the API's events have string keys");
+        let id = sequence.map(|sequence| EventId { epoch: self.epoch, sequence });
+        let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+        write!(self.text, "{id}event: {name}\ndata: {data}\n\n")
+            .expect("writing to a string does not fail");
+    }
+
+    async fn send_when_full(&mut self) -> Result<(), Gone> {
+        if self.text.len() >= PIECE_LEN { self.send().await } else { Ok(()) }
+    }
+
+    async fn send(&mut self) -> Result<(), Gone> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::take(&mut self.text).into();
+        self.pieces.send(piece).await.map_err(|_| Gone)
+    }
+}
+
+async fn end_of(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+const fn name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Sealed => "sealed",
+        EventKind::Restored => "restored",
+        EventKind::Removed => "removed",
+        EventKind::Evicted { .. } => "evicted",
+        EventKind::Corrupt => "corrupt",
+    }
+}
+
+fn of_event(event: &Event) -> ObjectEvent {
+    ObjectEvent {
+        bucket: event.bucket.as_str().to_owned(),
+        key: event.key.as_str().to_owned(),
+        len: event.len.bytes(),
+        generation: event.generation,
+        tier: MEMORY.to_owned(),
+        copied: match event.kind {
+            EventKind::Evicted { copied } => Some(copied),
+            _ => None,
+        },
+    }
+}
+
+fn of_object(object: &ObjectInfo) -> ObjectEvent {
+    ObjectEvent {
+        bucket: object.bucket.as_str().to_owned(),
+        key: object.key.as_str().to_owned(),
+        len: object.len.bytes(),
+        generation: object.generation,
+        tier: MEMORY.to_owned(),
+        copied: None,
+    }
+}
