@@ -13,6 +13,9 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 /// The header in which a client that connects again sends the id of the last event that it has.
 pub const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
+/// The header in which a client of `PUT` tells the blocks of its object, as JSON, for KV events.
+pub const BLOCKS_HEADER: &str = "kvlease-blocks";
+
 /// The parameters of a request for events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EventsQuery {

@@ -17,9 +17,9 @@ use crate::{
     SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply, TiersReply,
     endpoint::{Endpoint, placeholder},
     parameters::{
-        BUCKETS_AFTER, BUCKETS_LIMIT, CURSOR, EVENTS_BUCKET, EVENTS_SNAPSHOT, EVENTS_TIMEOUT,
-        GENERATION, LAST_EVENT_ID, LATEST_LIMIT, LIMIT, NUM_RANKS, PREFIX, Parameter, SHARD_META,
-        STEPS_RETAINED, TIER, TIMEOUT, TTL,
+        BLOCKS, BUCKETS_AFTER, BUCKETS_LIMIT, CURSOR, EVENTS_BUCKET, EVENTS_SNAPSHOT,
+        EVENTS_TIMEOUT, GENERATION, LAST_EVENT_ID, LATEST_LIMIT, LIMIT, NUM_RANKS, PREFIX,
+        Parameter, SHARD_META, STEPS_RETAINED, TIER, TIMEOUT, TTL,
     },
 };
 
@@ -237,6 +237,7 @@ fn documentation(endpoint: Endpoint) -> Documentation {
     match endpoint {
         Endpoint::Put => {
             Documentation::of("Stores an object. It is immutable; it is visible once it is whole.")
+                .query(&[BLOCKS])
                 .takes_octets()
                 .json::<StoredReply>()
                 .errors(&PUT_ERRORS)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{LAST_EVENT_ID_HEADER, SHARD_META_HEADER};
+use crate::{BLOCKS_HEADER, LAST_EVENT_ID_HEADER, SHARD_META_HEADER};
 
 /// A parameter as the OpenAPI document has it.
 pub(crate) struct Parameter {
@@ -152,6 +152,12 @@ pub(crate) const LIMIT: Parameter = Parameter::new(
     "the most objects to return, 1 to 10000; 1000 unless given",
 );
 
+pub(crate) const BLOCKS: Parameter = Parameter::new(
+    "header",
+    BLOCKS_HEADER,
+    r#"{"type": "string", "maxLength": 16384}"#,
+    "the engine's blocks in the object, as JSON, for KV events; ignored unless they are published",
+);
 pub(crate) const EVENTS_BUCKET: Parameter = Parameter::new(
     "query",
     "bucket",

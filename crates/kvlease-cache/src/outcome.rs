@@ -15,6 +15,13 @@ pub struct WriteId {
     pub(crate) generation: u64,
 }
 
+impl WriteId {
+    /// Generation that the object has, and no other one of the incarnation.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
 /// Space to write an object into.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reservation {

@@ -82,6 +82,11 @@ impl Put {
         })
     }
 
+    /// Generation that the object has, and no other one of the incarnation.
+    pub const fn generation(&self) -> u64 {
+        self.write.generation()
+    }
+
     /// Appends bytes, straight into the arena.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteRefused> {
         self.make_room(bytes.len() as u64)?;

@@ -61,6 +61,11 @@ impl Write {
         Ok((Self { shared, caller: *caller, id, open: true, is_spare: true }, reservation.extents))
     }
 
+    /// Generation that the object has, and no other one of the incarnation.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.id.generation()
+    }
+
     /// Whether its name comes when it is published.
     pub(crate) const fn is_spare(&self) -> bool {
         self.is_spare

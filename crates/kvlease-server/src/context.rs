@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     announcement::Announcement, config::Config, connection_memory::ConnectionMemory,
-    lease_ids::LeaseIds, list_tokens::ListTokens, metrics::Metrics, sizing::PlaceCounts,
-    status::Status,
+    kv_events::BlockTable, lease_ids::LeaseIds, list_tokens::ListTokens, metrics::Metrics,
+    sizing::PlaceCounts, status::Status,
 };
 
 /// The parts of a daemon that its requests use.
@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) memory: ConnectionMemory,
     /// Place for the work on one long answer.
     pub(crate) long_work: Semaphore,
+    /// Blocks that clients tell with their objects; `None` if no KV events are published.
+    pub(crate) blocks: Option<Arc<BlockTable>>,
     /// Headers of every answer.
     pub(crate) announcement: Announcement,
 }
@@ -43,7 +45,10 @@ impl Context {
         let engine = Arc::new(engine);
         let places = PlaceCounts::new(budget, config.connections_max);
         let metrics = Metrics::new(Arc::clone(&engine), budget);
+        let publishes = config.events_endpoint.is_some();
+        let blocks = publishes.then(|| Arc::new(BlockTable::new(config.events_memory_max)));
         Ok(Self {
+            blocks,
             memory: ConnectionMemory::new(budget, metrics.memory.clone()),
             places,
             long_work: Semaphore::new(1),

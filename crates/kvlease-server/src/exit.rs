@@ -65,6 +65,24 @@ pub enum ServeError {
         "this build has no remote tiers: take the released binary, or build with `--features remote`, tier.remote.url=`{0}`"
     )]
     NoRemoteTiers(RemoteUrl),
+    /// KV events cannot be published. Status 69.
+    #[error(
+        "cannot listen for subscribers to KV events: stop what listens there, or choose another address, {setting}=`{address}`, error=`{source}`"
+    )]
+    Events {
+        /// The setting.
+        setting: &'static str,
+        /// Its address.
+        address: SocketAddr,
+        /// Error of the system.
+        source: io::Error,
+    },
+    /// The build publishes no KV events. Status 64.
+    #[cfg(not(feature = "zeromq"))]
+    #[error(
+        "this build publishes no KV events: take the released binary, or build with `--features zeromq`, events.endpoint=`{0}`"
+    )]
+    NoZeroMq(crate::config::EventsEndpoint),
     /// The system refuses something that every process needs. Status 71.
     #[error("the system refused {what}: raise its limits, error=`{source}`")]
     System {
@@ -84,8 +102,11 @@ impl ServeError {
             Self::Remote(_) => 64,
             #[cfg(not(feature = "remote"))]
             Self::NoRemoteTiers(_) => 64,
+            #[cfg(not(feature = "zeromq"))]
+            Self::NoZeroMq(_) => 64,
             Self::Arena(ArenaError::InUse { .. } | ArenaError::NameTaken { .. })
             | Self::Listen { .. }
+            | Self::Events { .. }
             | Self::Inherited(_) => 69,
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
             Self::System { .. } | Self::Start(StartError::Thread(_)) => 71,

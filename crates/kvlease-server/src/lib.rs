@@ -13,6 +13,7 @@ mod connection_memory;
 mod context;
 mod exit;
 mod http;
+mod kv_events;
 mod lane;
 mod lease_ids;
 mod list_tokens;

@@ -26,6 +26,7 @@ use crate::{
     context::Context,
     exit::ServeError,
     http,
+    kv_events::{self, Publisher},
     lane::{self, Socket},
     sizing::{self, MemoryPlan},
     tiers,
@@ -49,6 +50,8 @@ pub struct Server {
     /// The fast lane's order to stop, given by dropping the sender, and its task.
     lane: Option<(watch::Sender<()>, JoinHandle<()>)>,
     trimming: JoinHandle<()>,
+    /// Publisher of KV events, if there is one.
+    publisher: Option<Publisher>,
     /// Removal of the arena, if this daemon made it.
     undo: Option<Undo>,
 }
@@ -97,6 +100,7 @@ impl Server {
         // Before the engine, whose start takes longer and logs: clients wait until it serves.
         let listening = |path: &PathBuf| Socket::listen(path, &config);
         let socket = socket_path.as_ref().map(listening).transpose()?;
+        let sockets = kv_events::bind(&config)?;
         let epoch = new_epoch();
         let catalog_memory = fit_memory(&arena, &config, &MemoryLimits::default());
         let tiers = tiers::open(&config)?;
@@ -108,6 +112,7 @@ impl Server {
         let context =
             Context::new(engine, config, epoch, socket_path.as_deref(), budget).map_err(random)?;
         let context = Arc::new(context);
+        let publisher = sockets.map(|sockets| kv_events::start(sockets, &context)).transpose()?;
         let trimming = tokio::spawn(trim(Arc::clone(&context)));
         let lane = socket.map(|(mut socket, listener)| {
             socket.keep_directory();
@@ -128,7 +133,17 @@ impl Server {
         if let Some(undo) = &mut undo {
             undo.keep();
         }
-        Ok(Self { context, address, socket: socket_path, stop, accepting, lane, trimming, undo })
+        Ok(Self {
+            context,
+            address,
+            socket: socket_path,
+            stop,
+            accepting,
+            lane,
+            trimming,
+            publisher,
+            undo,
+        })
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
@@ -139,6 +154,12 @@ impl Server {
     /// Path of the fast lane's socket; `None` if there is none.
     pub fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
+    }
+
+    /// The addresses on which it listens for subscribers to KV events, and for requests for what they
+    /// missed.
+    pub fn events_addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        self.publisher.as_ref().map_or((None, None), Publisher::addresses)
     }
 
     /// The first lines for people: what is served, and what to paste into LMCache.
@@ -194,6 +215,9 @@ impl Server {
         }
         let _ = self.accepting.await;
         self.trimming.abort();
+        if let Some(publisher) = self.publisher {
+            publisher.end().await;
+        }
         self.context.engine.stop();
     }
 }

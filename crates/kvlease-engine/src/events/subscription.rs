@@ -54,6 +54,8 @@ impl Subscription {
         let has = is_known && self.shared.events.has(next);
         if has {
             self.next = next;
+        } else {
+            self.shared.counters.events_lost.increment();
         }
         has
     }

@@ -5,6 +5,7 @@
 
 mod args;
 mod error;
+mod events;
 mod load;
 mod print;
 mod remote_url;
@@ -15,6 +16,7 @@ mod value;
 
 pub use args::ServeArgs;
 pub use error::ConfigError;
+pub use events::{EventsEndpoint, EventsFormat};
 pub use load::load;
 pub use print::print;
 pub use remote_url::{RemoteUrl, RemoteUrlError};

@@ -102,6 +102,11 @@ impl Daemon {
         Endpoint::at(self.address)
     }
 
+    /// Addresses of subscribers to KV events, and of requests for what they missed.
+    pub(crate) fn events_addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        self.server.as_ref().unwrap().events_addresses()
+    }
+
     /// Public file of the segment.
     pub(crate) fn segment(&self) -> PathBuf {
         self.dir.path().join("shared_memory")

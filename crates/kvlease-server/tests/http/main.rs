@@ -11,6 +11,7 @@ mod disconnect;
 mod drain;
 mod events;
 mod framing;
+mod kv_events;
 mod lane;
 mod lease;
 mod lease_wait;
