@@ -11,7 +11,7 @@ use kvlease_sys::Digest;
 
 use crate::{
     daemon::{CAPACITY, Daemon},
-    tiers::{Disk, OBJECTS, content, fill, key, tier},
+    tiers::{Disk, OBJECTS, content, fill, key, tier, until_room},
 };
 
 /// A daemon with more objects than its arena holds, and none on its way to the disk.
@@ -169,6 +169,7 @@ fn the_state_of_a_tier_is_that_of_the_metrics() {
     let disk = Disk::new();
     let daemon = full(&disk);
     for number in 0..OBJECTS {
+        until_room(&daemon);
         assert_eq!(daemon.status_of(&key(number)), 200);
     }
     let stats = daemon.stats();
