@@ -123,8 +123,9 @@ mod tests {
         assert!(line.contains("in cache there are capacity, shared_memory_name"), "{line}");
         for line in [path("transfer.a", "1", "file"), section("transfer", "file")] {
             assert!(
-                line.to_string()
-                    .contains("server, cache, lease, checkpoint, tier.nvme, tier.remote, log"),
+                line.to_string().contains(
+                    "server, cache, lease, checkpoint, tier.nvme, tier.remote, events, log"
+                ),
                 "{line}"
             );
         }

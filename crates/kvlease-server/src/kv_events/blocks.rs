@@ -213,8 +213,8 @@ mod tests {
             ("", "one JSON object"),
             ("[]", "one JSON object"),
             (r#"{"hashes": []}"#, "at least one hash"),
-            (r#"{"hashes": ["0"]}"#, "hash"),
-            (r#"{"hashes": [1.5]}"#, "hash"),
+            (r#"{"hashes": ["0"]}"#, "a hash is an integer"),
+            (r#"{"hashes": [1.5]}"#, "a hash is an integer"),
             (r#"{"hashes": [1], "token_ids": []}"#, "unknown field"),
             (r#"{"hashes": [1], "tokens": [1, 2], "block_size": 1}"#, "expected=`1`"),
         ] {

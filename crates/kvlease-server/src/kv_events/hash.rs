@@ -4,7 +4,10 @@ use serde::Deserialize;
 
 /// Hash of a block, as its engine publishes it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a hash is an integer of 64 bits, or a string of hexadecimal digits for bytes"
+)]
 pub(crate) enum BlockHash {
     /// vLLM's integers, which have no sign.
     Unsigned(u64),
