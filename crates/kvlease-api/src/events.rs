@@ -16,6 +16,9 @@ pub const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 /// The header in which a client of `PUT` tells the blocks of its object, as JSON, for KV events.
 pub const BLOCKS_HEADER: &str = "kvlease-blocks";
 
+/// The most bytes of that header. The head of a request has 16 KiB in all.
+pub const BLOCKS_LEN_MAX: usize = 8192;
+
 /// The parameters of a request for events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EventsQuery {

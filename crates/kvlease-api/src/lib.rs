@@ -30,8 +30,8 @@ pub use checkpoint::{LatestQuery, NamespaceQuery, NamespaceReply, SHARD_META_HEA
 pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
 pub use events::{
-    BLOCKS_HEADER, CurrentEvent, EVENT_STREAM, EventId, EventsQuery, LAST_EVENT_ID_HEADER,
-    ObjectEvent, ReasonEvent,
+    BLOCKS_HEADER, BLOCKS_LEN_MAX, CurrentEvent, EVENT_STREAM, EventId, EventsQuery,
+    LAST_EVENT_ID_HEADER, ObjectEvent, ReasonEvent,
 };
 pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};

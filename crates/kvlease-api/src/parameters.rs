@@ -103,7 +103,7 @@ pub(crate) const LATEST_LIMIT: Parameter = Parameter::new(
 pub(crate) const SHARD_META: Parameter = Parameter::new(
     "header",
     SHARD_META_HEADER,
-    r#"{"type": "string", "maxLength": 1024, "pattern": "^[ -~]*$"}"#,
+    r#"{"type": "string", "maxLength": 1024, "pattern": "^[\\t -~]*$"}"#,
     "description of the bytes, for readers",
 );
 pub(crate) const TTL: Parameter = Parameter::new(
@@ -155,7 +155,7 @@ pub(crate) const LIMIT: Parameter = Parameter::new(
 pub(crate) const BLOCKS: Parameter = Parameter::new(
     "header",
     BLOCKS_HEADER,
-    r#"{"type": "string", "maxLength": 16384}"#,
+    r#"{"type": "string", "maxLength": 8192}"#,
     "the engine's blocks in the object, as JSON, for KV events; ignored unless they are published",
 );
 pub(crate) const EVENTS_BUCKET: Parameter = Parameter::new(

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Request};
 use hyper::body::{Bytes, Incoming};
-use kvlease_api::{BLOCKS_HEADER, Names, StoredReply};
+use kvlease_api::{BLOCKS_HEADER, BLOCKS_LEN_MAX, Names, StoredReply};
 use kvlease_engine::Put;
 use kvlease_types::Caller;
 
@@ -52,7 +52,15 @@ async fn store(
 
 /// Blocks that the client tells, if KV events are published.
 fn blocks(context: &Context, headers: &HeaderMap) -> Result<Option<ObjectBlocks>, Refusal> {
-    let told = headers.get(BLOCKS_HEADER).filter(|_| context.blocks.is_some());
+    let Some(told) = headers.get(BLOCKS_HEADER) else { return Ok(None) };
+    if told.len() > BLOCKS_LEN_MAX {
+        let len = told.len();
+        return Err(Refusal::invalid(format!(
+            "the header {BLOCKS_HEADER} must be at most {BLOCKS_LEN_MAX} bytes: tell fewer blocks in \
+             one object, len=`{len}`"
+        )));
+    }
+    let told = context.blocks.is_some().then_some(told);
     told.map(|told| ObjectBlocks::parse(told.as_bytes()).map_err(Refusal::invalid)).transpose()
 }
 

@@ -423,6 +423,22 @@ fn a_daemon_connects_to_a_router_that_listens_and_again_when_it_was_gone() {
     assert_eq!(first(&mut socket), Some(3));
 }
 
+#[test]
+fn a_header_that_is_too_long_is_refused_whether_or_not_events_are_published() {
+    for daemon in [Daemon::start(), publishing(|_| {})] {
+        let mut wire = daemon.wire();
+        for (len, status) in
+            [(8_192, if daemon.events_addresses().0.is_some() { 400 } else { 200 }), (8_193, 400)]
+        {
+            wire.send(format!(
+                "PUT /v1/kv/b/k{len} HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\nkvlease-blocks: {}\r\n\r\n1",
+                "0".repeat(len)
+            ));
+            assert_eq!(wire.reply().status, status, "{len}");
+        }
+    }
+}
+
 /// First bytes of a subscriber to everything: the greeting of ZMTP 3.0 without security, READY, and the
 /// subscription.
 fn subscription() -> Vec<u8> {
@@ -443,12 +459,12 @@ fn a_router_that_takes_nothing_is_disconnected_and_others_go_on() {
     let mut stopped = Wire::open(publish.unwrap()).with_small_window();
     stopped.send(subscription());
     // Tokens that fill the sockets, and then the queue.
-    let tokens = ["70000"; 2_000].join(",");
+    let tokens = ["70000"; 1_200].join(",");
     let mut wire = daemon.wire();
-    for number in 0..1_000 {
+    for number in 0..1_700 {
         wire.send(format!(
             "PUT /v1/kv/b/k HTTP/1.1\r\nHost: d\r\nContent-Length: 1\r\nkvlease-blocks: \
-             {{\"hashes\":[{number}],\"block_size\":2000,\"tokens\":[{tokens}]}}\r\n\r\n1"
+             {{\"hashes\":[{number}],\"block_size\":1200,\"tokens\":[{tokens}]}}\r\n\r\n1"
         ));
         assert_eq!(wire.reply().status, 200);
         assert_eq!(wire.call("DELETE", "/v1/kv/b/k").status, 200);
