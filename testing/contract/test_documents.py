@@ -192,8 +192,8 @@ def _settings(table, path=""):
         if isinstance(value, dict):
             found |= _settings(value, f"{path}{name}.")
         else:
-            # Numbers of users and groups are printed as texts, like `keep`.
-            found[f"{path}{name}"] = str(value)
+            # Numbers of users and groups are printed as texts, like `keep`, and so are `true` and `false`.
+            found[f"{path}{name}"] = str(value).lower() if isinstance(value, bool) else str(value)
     return found
 
 

@@ -464,9 +464,9 @@ class Queue:
         """Reads objects, each into a buffer of its length, none of them shared: `list[_Flag]`."""
 
     def submit_view(self, keys: Sequence[str]) -> int:
-        """Leases objects where they are, compared with their checksums: list[View | None | error].
+        """Leases objects, compared with their checksums: `list[View | None | KvleaseError]`.
 
-        An error is a `KvleaseError`, also where there is no shared memory.
+        They stay where they are. Without shared memory each key has an error.
         """
 
     def submit_reserve(self, keys: Sequence[str], lengths: Sequence[int]) -> int:

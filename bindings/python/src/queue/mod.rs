@@ -150,7 +150,9 @@ impl Queue {
         self.submit(Operation::GetInto { objects: keys.into_iter().zip(buffers).collect() })
     }
 
-    /// Leases objects where they are, each compared with its checksum: `list[View | None | KvleaseError]`.
+    /// Leases objects, compared with their checksums: `list[View | None | KvleaseError]`.
+    ///
+    /// They stay where they are. Without shared memory each key has an error.
     fn submit_view(&self, keys: Vec<PyBackedStr>) -> PyResult<u64> {
         self.submit(Operation::View { keys: arguments::keys(&keys)? })
     }
