@@ -192,7 +192,7 @@ def _settings(table, path=""):
         if isinstance(value, dict):
             found |= _settings(value, f"{path}{name}.")
         else:
-            # Numbers of users and groups are printed as texts, like `keep`, and so are `true` and `false`.
+            # Numbers of users and groups are printed as texts, like `keep`, and so are flags.
             found[f"{path}{name}"] = str(value).lower() if isinstance(value, bool) else str(value)
     return found
 

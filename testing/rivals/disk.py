@@ -37,8 +37,8 @@ ENVIRONMENT = "KVLEASE_CONTRACT_ENVIRONMENT"
 TURN_BYTES = 256 * MIB
 # As in disk-stores.
 CAPACITY = 3 << 30
-# Stores that write one file again and again. It is filled before the rounds: the file system and many
-# a device take longer for blocks that are written for the first time.
+# Stores that write one file again and again. It is filled before the rounds: the file system and
+# many a device take longer for blocks that are written for the first time.
 FILLED = ("device", "kvlease", "foyer", "foyer-uring")
 FILL_SIZE = 16 * MIB
 # Numbers of the objects that fill it, which no round has.
