@@ -38,6 +38,9 @@ pub(super) trait Calls {
     /// True if bytes count only if the daemon did not change during the call: the client maps by
     /// name, and checks nothing.
     fn maps_by_name(&self) -> bool;
+    /// True if it reads objects by the published index, also that of a daemon that has ended, until it
+    /// asks.
+    fn reads_without_asking(&self) -> bool;
     /// Reason why it does not work at full function although its calls succeed.
     fn lack(&self) -> Option<String>;
 }

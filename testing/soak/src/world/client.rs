@@ -35,6 +35,8 @@ pub(super) struct Client {
     shared: Arc<Shared>,
     number: usize,
     daemon: usize,
+    /// Number of changes of its daemon before the last call that went to a daemon for certain.
+    asked: u64,
     draws: Draws,
 }
 
@@ -42,7 +44,7 @@ impl Client {
     pub(super) fn new(shared: Arc<Shared>, number: usize) -> Self {
         let draws = Draws::of(shared.seed, number as u64);
         // Each daemon has clients of every kind.
-        Self { shared, number, daemon: number / 3 % DAEMONS, draws }
+        Self { shared, number, daemon: number / 3 % DAEMONS, asked: 0, draws }
     }
 
     /// Works until the end.
@@ -68,6 +70,7 @@ impl Client {
                 continue;
             }
             if self.draws.percent(ANEW_PERCENT) {
+                self.asked = self.shared.spell(self.daemon).changes;
                 calls.anew()?;
             }
             self.turn(calls);
@@ -135,6 +138,8 @@ impl Client {
         let (shared, key) = (Arc::clone(&self.shared), self.shared.key(index));
         let before = shared.spell(self.daemon);
         let answered = self.over("remove", calls, |calls| calls.remove(&key));
+        // It asked whichever daemon is there. If its lane was that of an earlier one, it gave it up.
+        self.asked = before.changes;
         if answered && let Some(segment) = self.unchanged(before) {
             shared.update(index, |versions| versions.removed(segment));
         }
@@ -170,6 +175,12 @@ impl Client {
             Ok(version) if before.allows(&after, segment, version) => {
                 shared.count("hits", 1);
                 shared.count("bytes verified", bytes.len() as u64);
+            }
+            Ok(version)
+                if calls.reads_without_asking()
+                    && shared.was_left(self.daemon, self.asked, index, version) =>
+            {
+                shared.count("hits in the index of a daemon that has ended", 1);
             }
             Ok(version) => {
                 shared.count("wrong versions", 1);

@@ -99,6 +99,7 @@ impl Machine {
         host.is_stopped = false;
         host.socket = None;
         if let Some(segment) = host.serves.take() {
+            shared.leave(number);
             shared.update_all(|versions| versions.died(segment));
         }
         shared.change(number, None, 0);

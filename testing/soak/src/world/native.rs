@@ -58,6 +58,10 @@ impl Native {
         let connector = blocking::Connector::new(config.clone())?;
         Ok(Self { config, connector })
     }
+
+    fn wants_lane(&self) -> bool {
+        self.config.socket != SocketChoice::Never
+    }
 }
 
 fn name(key: &str) -> Key {
@@ -103,9 +107,12 @@ impl Calls for Native {
         false
     }
 
+    fn reads_without_asking(&self) -> bool {
+        self.wants_lane()
+    }
+
     fn lack(&self) -> Option<String> {
-        let wants_lane = self.config.socket != SocketChoice::Never;
-        let is_slow = wants_lane && !self.connector.as_async().is_fast();
+        let is_slow = self.wants_lane() && !self.connector.as_async().is_fast();
         is_slow.then(|| "the fast lane".to_owned())
     }
 }

@@ -48,6 +48,7 @@ pub(super) struct Shared {
     /// Keys, by client and number.
     versions: Mutex<Vec<Versions>>,
     spells: RwLock<[Spell; DAEMONS]>,
+    left: Mutex<Vec<Left>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
     faults: Mutex<(u64, Vec<String>)>,
     phase: AtomicU8,
@@ -60,11 +61,19 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Spell {
     /// Number of changes before.
-    changes: u64,
+    pub(super) changes: u64,
     /// Segment that it serves, or may serve.
     pub(super) segment: Option<usize>,
     /// Number of times that the segment's files were made anew.
     pub(super) life: u64,
+}
+
+/// Content of the published index of a daemon that has ended.
+#[derive(Debug)]
+struct Left {
+    daemon: usize,
+    spell: Spell,
+    versions: Vec<Versions>,
 }
 
 impl Shared {
@@ -82,6 +91,7 @@ impl Shared {
             watch: Watch::default(),
             versions: Mutex::new(vec![Versions::default(); clients * KEYS]),
             spells: RwLock::default(),
+            left: Mutex::default(),
             counts: Mutex::default(),
             faults: Mutex::default(),
             phase: AtomicU8::new(STORM),
@@ -125,6 +135,22 @@ impl Shared {
         let mut spells = self.spells.write().unwrap_or_else(PoisonError::into_inner);
         let changes = spells[daemon].changes + 1;
         spells[daemon] = Spell { changes, segment, life };
+    }
+
+    /// The daemon has ended that served the segment of its spell.
+    pub(super) fn leave(&self, daemon: usize) {
+        let (spell, versions) = (self.spell(daemon), locked(&self.versions).clone());
+        locked(&self.left).push(Left { daemon, spell, versions });
+    }
+
+    /// True if one of this daemon's processes left this version in its published index and a client may still
+    /// read that, which asked its daemon last when `asked` changes had been.
+    pub(super) fn was_left(&self, daemon: usize, asked: u64, index: usize, version: u64) -> bool {
+        locked(&self.left).iter().any(|left| {
+            let versions = &left.versions[index];
+            let is_known = left.daemon == daemon && left.spell.changes >= asked;
+            is_known && versions.allows(versions, left.spell.segment, version)
+        })
     }
 
     pub(super) fn count(&self, what: &'static str, more: u64) {

@@ -91,6 +91,10 @@ impl Calls for Stock {
         true
     }
 
+    fn reads_without_asking(&self) -> bool {
+        false
+    }
+
     fn lack(&self) -> Option<String> {
         None
     }

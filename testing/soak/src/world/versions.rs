@@ -3,7 +3,8 @@
 //! Each key has one writer, which numbers its versions. A store that was not answered may have had
 //! its effect, and may still have it *late*, as long as the daemon lives that it was sent to: a
 //! stopped daemon finds it in its socket when it goes on. A call during which its daemon changed may
-//! have reached any segment.
+//! have reached any segment. A client that reads by the published index may have that of a daemon that has
+//! ended, until it asks.
 
 use std::collections::BTreeSet;
 
