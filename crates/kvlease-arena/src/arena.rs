@@ -310,7 +310,8 @@ impl Opened {
                 segment::build(directory, options, capacity)?
             }
         };
-        let fence = LeaseFence::open(directory, segment.capacity, reopened, options.lease_ttl_max)?;
+        let (longest, now) = (options.lease_ttl_max, (options.clock)());
+        let fence = LeaseFence::open(directory, segment.capacity, reopened, longest, now)?;
         let incarnation = Incarnation::open(directory)?;
         let mapping = map(&segment, options)?;
         let heeds_advice = options.huge_pages && huge::on_advice(segment.identity);

@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use kvlease_types::{ByteSize, DEFAULT_SEGMENT_DIR, SegmentName};
+use kvlease_sys::boot_time;
+use kvlease_types::{ByteSize, DEFAULT_SEGMENT_DIR, SegmentName, Timestamp};
 
 use crate::MemoryLimits;
 
@@ -36,6 +37,8 @@ pub struct SegmentOptions {
     pub own_memory: ByteSize,
     /// Sources of the limits on memory.
     pub limits: MemoryLimits,
+    /// Clock of the lease fence's deadlines. Default the machine's boot time.
+    pub clock: fn() -> Timestamp,
 }
 
 impl SegmentOptions {
@@ -53,6 +56,7 @@ impl SegmentOptions {
             lease_ttl_max,
             own_memory: ByteSize::ZERO,
             limits: MemoryLimits::default(),
+            clock: boot_time,
         }
     }
 }

@@ -34,7 +34,7 @@ use std::{
     time::Duration,
 };
 
-use kvlease_sys::{Access, Mapping, Word, boot_id, boot_time};
+use kvlease_sys::{Access, Mapping, Word, boot_id};
 use kvlease_types::{ByteSize, Extent, Offset, Timestamp};
 use rustix::{
     fs::{FallocateFlags, OFlags, fallocate},
@@ -101,6 +101,7 @@ impl LeaseFence {
         capacity: ByteSize,
         reopened: bool,
         lease_ttl_max: Duration,
+        now: Timestamp,
     ) -> Result<Self, ArenaError> {
         let path = directory.private_path().join(LEASE_FENCE);
         let boot = boot_id().map_err(ArenaError::io("read the kernel's boot id", &path))?;
@@ -112,14 +113,14 @@ impl LeaseFence {
                 Found::Whole(file) => {
                     let kept = Self::map(&file, capacity, LeaseFenceOrigin::Kept);
                     let mut kept = kept.map_err(ArenaError::io(failed, path))?;
-                    kept.beyond = kept.bound(directory, boot, lease_ttl_max);
+                    kept.beyond = kept.bound(directory, boot, lease_ttl_max, now);
                     return Ok(kept);
                 }
                 Found::OtherBoot => LeaseFenceOrigin::OtherBoot,
                 Found::Unreadable(cause) => {
                     // The earlier daemon may have granted longer leases than this one would.
                     longest = longest.max(longest::read(directory, boot).unwrap_or_default());
-                    let until = boot_time().after(longest);
+                    let until = now.after(longest);
                     LeaseFenceOrigin::Unreadable { cause, until }
                 }
             }
@@ -139,8 +140,14 @@ impl LeaseFence {
 
     /// Looks for deadlines beyond the longest lease, cuts those that no earlier daemon can have
     /// meant, and leaves the longest lease to the next daemon.
-    fn bound(&self, directory: &Directory, boot: u64, lease_ttl_max: Duration) -> Beyond {
-        let (now, stored) = (boot_time(), longest::read(directory, boot));
+    fn bound(
+        &self,
+        directory: &Directory,
+        boot: u64,
+        lease_ttl_max: Duration,
+        now: Timestamp,
+    ) -> Beyond {
+        let stored = longest::read(directory, boot);
         let end = |longest: Duration| now.after(longest);
         let last = || (0..regions(self.capacity)).map(|region| self.until(region)).max();
         let latest = last().unwrap_or_default();

@@ -319,6 +319,7 @@ pub(super) fn names(key: &str) -> (BucketName, Key) {
 fn open(dir: &TempDir, epoch: u64, eviction: EvictionKind) -> Arc<Shared> {
     let options = SegmentOptions {
         dir: dir.path().to_owned(),
+        clock: now,
         ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
     };
     let catalog = CatalogConfig {
