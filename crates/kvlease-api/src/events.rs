@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use kvlease_types::{BUCKET_LEN_MAX, Epoch};
 use serde::{Deserialize, Serialize};
 
-use crate::query::{QueryError, bad, parameter};
+use crate::query::{QueryError, bad, name, parameter, timeout};
 
 /// The content type of server-sent events.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -33,21 +33,13 @@ pub struct EventsQuery {
 impl EventsQuery {
     /// Parses the raw query of a request.
     pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
-        let bucket = parameter(raw_query, "bucket")?;
-        if let Some(long) = bucket.as_ref().filter(|name| name.len() > BUCKET_LEN_MAX) {
-            return Err(bad("bucket", "no longer than a name may be", long.clone()));
-        }
+        let bucket = name(raw_query, "bucket", BUCKET_LEN_MAX)?;
         let snapshot = match parameter(raw_query, "snapshot")?.as_deref() {
             None | Some("true") => true,
             Some("false") => false,
             Some(other) => return Err(bad("snapshot", "true or false", other.to_owned())),
         };
-        let millis = |value: String| match value.parse() {
-            Ok(millis) => Ok(Duration::from_millis(millis)),
-            Err(_) => Err(bad("timeout_ms", "a whole number of milliseconds", value)),
-        };
-        let timeout = parameter(raw_query, "timeout_ms")?.map(millis).transpose()?;
-        Ok(Self { bucket, snapshot, timeout })
+        Ok(Self { bucket, snapshot, timeout: timeout(raw_query)? })
     }
 }
 

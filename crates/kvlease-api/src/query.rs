@@ -57,14 +57,7 @@ pub struct LeaseQuery {
 impl LeaseQuery {
     /// Parses the raw query of a request.
     pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
-        let timeout = parameter(raw_query, "timeout_ms")?;
-        let timeout = timeout
-            .map(|value| match value.parse::<u64>() {
-                Ok(millis) => Ok(Duration::from_millis(millis)),
-                Err(_) => Err(bad("timeout_ms", "a whole number of milliseconds", value)),
-            })
-            .transpose()?;
-        Ok(Self { timeout, ttl: ttl(raw_query)? })
+        Ok(Self { timeout: timeout(raw_query)?, ttl: ttl(raw_query)? })
     }
 }
 
@@ -185,7 +178,8 @@ impl ListQuery {
             return Err(bad("cursor", expected, number.to_string()));
         }
         let limit = limit(raw_query, "limit")?;
-        Ok(Self { prefix: name(raw_query, "prefix", KEY_LEN_MAX)?, cursor, limit, tiers })
+        let prefix = name(raw_query, "prefix", KEY_LEN_MAX)?.unwrap_or_default();
+        Ok(Self { prefix, cursor, limit, tiers })
     }
 }
 
@@ -212,22 +206,22 @@ pub struct StatsQuery {
 impl StatsQuery {
     /// Parses the raw query of a request.
     pub fn parse(raw_query: Option<&str>) -> Result<Self, QueryError> {
-        let buckets_after = name(raw_query, "buckets_after", BUCKET_LEN_MAX)?;
+        let buckets_after = name(raw_query, "buckets_after", BUCKET_LEN_MAX)?.unwrap_or_default();
         Ok(Self { buckets_after, buckets_limit: limit(raw_query, "buckets_limit")? })
     }
 }
 
 /// A name or a part of one, which is no longer than names are.
-fn name(
+pub(crate) fn name(
     raw_query: Option<&str>,
     parameter_name: &'static str,
     len_max: usize,
-) -> Result<String, QueryError> {
+) -> Result<Option<String>, QueryError> {
     match parameter(raw_query, parameter_name)? {
         Some(value) if value.len() > len_max => {
             Err(bad(parameter_name, "no longer than a name may be", value))
         }
-        value => Ok(value.unwrap_or_default()),
+        value => Ok(value),
     }
 }
 
@@ -240,6 +234,15 @@ fn limit(raw_query: Option<&str>, name: &'static str) -> Result<usize, QueryErro
             _ => Err(bad(name, "a whole number from 1 to 10000", value)),
         },
     }
+}
+
+/// How long something is waited for, or lasts, at most.
+pub(crate) fn timeout(raw_query: Option<&str>) -> Result<Option<Duration>, QueryError> {
+    let millis = |value: String| match value.parse() {
+        Ok(millis) => Ok(Duration::from_millis(millis)),
+        Err(_) => Err(bad("timeout_ms", "a whole number of milliseconds", value)),
+    };
+    parameter(raw_query, "timeout_ms")?.map(millis).transpose()
 }
 
 fn ttl(raw_query: Option<&str>) -> Result<Option<Duration>, QueryError> {

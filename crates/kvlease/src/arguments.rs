@@ -6,7 +6,9 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use kvlease_client::{Address, BucketName, Client, ClientConfig, DEFAULT_BUCKET, ListedTiers};
+use kvlease_client::{
+    Address, BucketName, ByteSize, Client, ClientConfig, DEFAULT_BUCKET, ListedTiers,
+};
 
 use crate::failure::{Failure, Status};
 
@@ -20,6 +22,15 @@ const PUT_PIECE_LEN: usize = 1 << 20;
 pub(crate) fn tiers() -> impl TypedValueParser<Value = ListedTiers> {
     let words = ListedTiers::ALL.iter().map(|tiers| tiers.name());
     PossibleValuesParser::new(words).try_map(|word| word.parse::<ListedTiers>())
+}
+
+/// Parses a size, and answers zero with this text.
+pub(crate) fn size_above_zero(text: &str, zero: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize::ZERO) => Err(zero.to_owned()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Daemon and bucket of a command; `serve` takes neither.

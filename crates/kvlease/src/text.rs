@@ -1,12 +1,15 @@
-//! How sizes and keys are shown to people.
+//! How sizes, keys and reports are shown.
 
 use std::{
     fmt,
-    io::{Write, stderr},
+    io::{Write, stderr, stdout},
 };
 
 use kvlease_client::Key;
 pub(crate) use kvlease_client::human_size;
+use serde::Serialize;
+
+use crate::failure::Failure;
 
 /// Says a line on stderr. One that cannot be written is dropped: what a command did is its exit
 /// status.
@@ -32,6 +35,19 @@ pub(crate) fn no_such_object(key: &Key) -> String {
 /// A figure, or a dash where there is none.
 pub(crate) fn optional(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.decimals$}"))
+}
+
+/// Prints a report to stdout: in JSON, or as tables.
+pub(crate) fn print<R: Serialize>(
+    report: &R,
+    tables: impl Fn(&R) -> String,
+    json: bool,
+) -> Result<(), Failure> {
+    let text = match json {
+        true => serde_json::to_string_pretty(report).expect("plain numbers and texts serialise"),
+        false => tables(report),
+    };
+    writeln!(stdout(), "{}", text.trim_end()).map_err(Failure::stdout)
 }
 
 #[cfg(test)]

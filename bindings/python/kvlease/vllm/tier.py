@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from vllm.v1.kv_offload.base import (
@@ -19,20 +19,17 @@ from vllm.v1.kv_offload.base import (
     LookupResult,
     Medium,
     OffloadingEvent,
-    RequestOffloadingContext,
 )
 from vllm.v1.kv_offload.tiering.base import JobResult, SecondaryTierManager
 
-from kvlease._kvlease import KvleaseError, Queue
+from kvlease._kvlease import Queue
 from kvlease.engine import Warnings, connect, open_lane
+from kvlease.vllm.calls import REFUSALS, SchedulerCalls
 from kvlease.vllm.metrics import Counts, definitions
 from kvlease.vllm.namespace import fields_of, prefix_of
 from kvlease.vllm.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from vllm.distributed.kv_transfer.kv_connector.v1.offloading.metrics import (
-        OffloadingConnectorStats,
-    )
     from vllm.v1.kv_offload.base import (
         OffloadingMetricMetadata,
         OffloadingSpec,
@@ -49,8 +46,6 @@ BUCKET = "vllm"
 OWNERSHIP = "kvlease"
 # Seconds between two looks for finished jobs of a caller that waits for all of them.
 DRAIN_POLL_S = 0.1
-# What a submission may raise: the queue does not take it, or not these arguments.
-REFUSALS = (KvleaseError, BufferError, TypeError, ValueError)
 
 
 class _Job(NamedTuple):
@@ -61,7 +56,7 @@ class _Job(NamedTuple):
     started: float
 
 
-class KvleaseTier(SecondaryTierManager):
+class KvleaseTier(SchedulerCalls, SecondaryTierManager):
     """A daemon on the same node as a secondary tier of vLLM."""
 
     medium: ClassVar[Medium] = Medium.CPU
@@ -123,11 +118,6 @@ class KvleaseTier(SecondaryTierManager):
 
     # What the scheduler asks.
 
-    def on_new_request(self, req_context: ReqContext) -> RequestOffloadingContext:
-        """Chunks are offloaded as they are computed."""
-        self._verdicts.begin(req_context.req_id)
-        return RequestOffloadingContext()
-
     def lookup(self, key: bytes, req_context: ReqContext) -> LookupResult:
         """Answers at once what the daemon's published index names; asks for the rest."""
         if not self._verdicts.known(key) and self._connector.is_indexed(self._name(key)):
@@ -160,24 +150,13 @@ class KvleaseTier(SecondaryTierManager):
         results, self._results = self._results, []
         return results
 
-    def touch(self, keys: Collection[bytes], req_context: ReqContext) -> None:
-        """Tells the daemon, later, that the chunks are in use."""
-        self._connector.touch(self._names(keys))
-
     def on_request_finished(self, req_context: ReqContext) -> None:
         """Forgets what only this request asked for."""
         self._verdicts.end(req_context.req_id)
 
     def on_schedule_end(self, context: ScheduleEndContext) -> None:
         """Asks the daemon, in one call, for all chunks that the index did not name."""
-        keys = self._verdicts.take_unasked()
-        if keys:
-            self._counts.lookups_asked += len(keys)
-            self._submit_lookup(keys)
-
-    def has_pending_work(self) -> bool:
-        """Whether an answer is awaited that a waiting request needs."""
-        return bool(self._lookups)
+        self._ask()
 
     def take_events(self) -> Iterable[OffloadingEvent]:
         """Stores since the last call."""
@@ -192,10 +171,6 @@ class KvleaseTier(SecondaryTierManager):
         """Waits until no job uses the CPU tier's memory. Each call of the connector has a limit."""
         while self._jobs:
             self._take_ended(DRAIN_POLL_S)
-
-    def get_stats(self) -> OffloadingConnectorStats | None:
-        """Metrics since the last call."""
-        return self._counts.take(self._connector.stats())
 
     @classmethod
     def build_metric_definitions(
@@ -225,18 +200,8 @@ class KvleaseTier(SecondaryTierManager):
         except REFUSALS as error:
             self._end(job, [error] * len(job.keys))
 
-    def _submit_lookup(self, keys: list[bytes]) -> None:
-        try:
-            self._lookups[self._queue.submit_exists(self._names(keys))] = keys
-        except REFUSALS as error:
-            self._warnings.say("look-up", error)
-            self._verdicts.answer(keys, [False] * len(keys))
-
-    def _name(self, key: bytes) -> str:
-        return self._prefix + key.hex()
-
-    def _names(self, keys: Iterable[bytes]) -> list[str]:
-        return [self._name(key) for key in keys]
+    def _submit_lookup(self, names: list[str]) -> int:
+        return self._queue.submit_exists(names)
 
     def _take_ended(self, wait_s: float) -> None:
         """Takes over what has ended; waits for the first at most this long."""
@@ -248,14 +213,6 @@ class KvleaseTier(SecondaryTierManager):
                 keys = self._lookups.pop(number)
                 found = [flag is True for flag in self._each(result, keys)]
                 self._verdicts.answer(keys, found)
-
-    def _each(self, result: Any, keys: list[bytes]) -> list[Any]:
-        """What came of each key; an operation that failed as a whole has failed for each."""
-        flags = result if isinstance(result, list) else [result] * len(keys)
-        for flag in flags:
-            if isinstance(flag, Exception):
-                self._warnings.say("call", flag)
-        return flags
 
     def _end(self, job: _Job, flags: list[Any]) -> None:
         """Reports what came of a job."""

@@ -30,11 +30,7 @@ enum Event {
 /// Daemon that answers the acquire behind the answers to `later` calls.
 fn daemon(later: usize, events: UnboundedSender<Event>) -> Peer {
     Peer::serving(move |stream| {
-        let generations = Generations::create(8).unwrap();
-        generations.set(3, 9);
-        greet(&stream, &generations);
-        let waits = read_frame(&mut &stream);
-        events.send(Event::Asked).unwrap();
+        let (_generations, waits) = asked(&stream, &events);
         let answer = || {
             let mut answer = Vec::new();
             write_done(&mut answer, read_frame(&mut &stream), &[DoneStatus::Done]);
@@ -53,15 +49,21 @@ fn daemon(later: usize, events: UnboundedSender<Event>) -> Peer {
 /// Daemon that answers the acquire once it is allowed to, and no other call.
 fn slow_daemon(events: UnboundedSender<Event>, allowed: Receiver<()>) -> Peer {
     Peer::serving(move |stream| {
-        let generations = Generations::create(8).unwrap();
-        generations.set(3, 9);
-        greet(&stream, &generations);
-        let waits = read_frame(&mut &stream);
-        events.send(Event::Asked).unwrap();
+        let (_generations, waits) = asked(&stream, &events);
         allowed.recv().unwrap();
         (&stream).write_all(&granted(waits, grant(3, 9), 0)).unwrap();
         tell_released(&stream, &events);
     })
+}
+
+/// Serves a client until it has asked for an object. The number of its request, and the generations.
+fn asked(mut stream: &UnixStream, events: &UnboundedSender<Event>) -> (Generations, u64) {
+    let generations = Generations::create(8).unwrap();
+    generations.set(3, 9);
+    greet(stream, &generations);
+    let waits = read_frame(&mut stream);
+    events.send(Event::Asked).unwrap();
+    (generations, waits)
 }
 
 /// Tells what the client releases next, and serves it until it has closed.

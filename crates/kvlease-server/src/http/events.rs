@@ -4,7 +4,7 @@
 //! waits for it; what happens meanwhile waits in the engine's log. A client that is so slow that its next
 //! event has left the log gets `lost` and a snapshot.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header};
 use hyper::body::Bytes;
@@ -14,7 +14,7 @@ use kvlease_api::{
 };
 use kvlease_cache::ObjectInfo;
 use kvlease_engine::{Delivery, Event, EventKind, Subscription};
-use kvlease_types::Epoch;
+use kvlease_types::{BUCKET_LEN_MAX, BucketName, ByteSize, Epoch, KEY_LEN_MAX, Key};
 use serde::Serialize;
 use tokio::{
     sync::mpsc::{self, Sender},
@@ -35,7 +35,7 @@ const PIECE_LEN: usize = 8 << 10;
 
 /// The longest event in bytes: a bucket and a key of characters that JSON escapes with six bytes each,
 /// and the rest.
-const EVENT_LEN_MAX: usize = 6 * (255 + 2048) + 512;
+const EVENT_LEN_MAX: usize = 6 * (BUCKET_LEN_MAX + KEY_LEN_MAX) + 512;
 
 /// Pieces that wait for the client, beside the one that is made and the one that is sent.
 const PIECES_WAITING: usize = 1;
@@ -72,7 +72,7 @@ pub(super) async fn stream(context: &Context, query: Option<&str>, headers: &Hea
         pieces,
         until: query.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         query,
-        _held: Arc::new(held),
+        _held: held,
     };
     tokio::spawn(writer.run(last));
     let reply = Reply::new(Some(EVENT_STREAM), Body::Stream(body));
@@ -89,7 +89,7 @@ struct Writer {
     /// Events that were not sent yet.
     text: String,
     pieces: Sender<Bytes>,
-    _held: Arc<Held>,
+    _held: Held,
 }
 
 /// The client has gone.
@@ -226,25 +226,24 @@ const fn name(kind: EventKind) -> &'static str {
 }
 
 fn of_event(event: &Event) -> ObjectEvent {
-    ObjectEvent {
-        bucket: event.bucket.as_str().to_owned(),
-        key: event.key.as_str().to_owned(),
-        len: event.len.bytes(),
-        generation: event.generation,
-        tier: MEMORY.to_owned(),
-        copied: match event.kind {
-            EventKind::Evicted { copied } => Some(copied),
-            _ => None,
-        },
-    }
+    let Event { kind, bucket, key, len, generation, .. } = event;
+    let copied = match *kind {
+        EventKind::Evicted { copied } => Some(copied),
+        _ => None,
+    };
+    ObjectEvent { copied, ..data(bucket, key, *len, *generation) }
 }
 
 fn of_object(object: &ObjectInfo) -> ObjectEvent {
+    data(&object.bucket, &object.key, object.len, object.generation)
+}
+
+fn data(bucket: &BucketName, key: &Key, len: ByteSize, generation: u64) -> ObjectEvent {
     ObjectEvent {
-        bucket: object.bucket.as_str().to_owned(),
-        key: object.key.as_str().to_owned(),
-        len: object.len.bytes(),
-        generation: object.generation,
+        bucket: bucket.as_str().to_owned(),
+        key: key.as_str().to_owned(),
+        len: len.bytes(),
+        generation,
         tier: MEMORY.to_owned(),
         copied: None,
     }

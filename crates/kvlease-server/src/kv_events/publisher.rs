@@ -13,12 +13,14 @@
 //! connect again.
 
 use std::{
+    sync::Arc,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use kvlease_engine::{Delivery, Event, Snapshot, Subscription};
+use kvlease_types::Key;
 use tokio::{
     runtime,
     time::{Instant, sleep, sleep_until},
@@ -26,6 +28,7 @@ use tokio::{
 
 use super::{
     batch::{Batch, Blocks},
+    blocks::ObjectBlocks,
     hash::NamedBlock,
     history::History,
     options::Options,
@@ -182,9 +185,10 @@ impl Publisher {
     fn page(&self, snapshot: &mut Snapshot) -> Option<Batch> {
         let mut batch = Batch::default();
         for object in snapshot.page(EVENTS_PER_BATCH)? {
-            let told = self.options.blocks.see(object.generation).map(Blocks::Told);
-            let blocks = told.or_else(|| named(object.key.as_str()));
-            blocks.into_iter().for_each(|blocks| batch.store(blocks));
+            let told = self.options.blocks.see(object.generation);
+            if let Some(blocks) = blocks_of(told, &object.key) {
+                batch.store(blocks);
+            }
         }
         Some(batch)
     }
@@ -201,15 +205,15 @@ impl Publisher {
     async fn publish_events(&mut self, sockets: &mut Sockets, events: &[Event]) {
         let mut batch = Batch::default();
         for event in events {
-            let table = &self.options.blocks;
-            if event.kind.publishes() {
-                let told = table.get(event.generation).map(Blocks::Told);
-                let blocks = told.or_else(|| named(event.key.as_str()));
-                blocks.into_iter().for_each(|blocks| batch.store(blocks));
-            } else {
-                let told = table.take(event.generation).map(Blocks::Told);
-                let blocks = told.or_else(|| named(event.key.as_str()));
-                blocks.into_iter().for_each(|blocks| batch.remove(blocks));
+            let (table, comes) = (&self.options.blocks, event.kind.publishes());
+            let told = match comes {
+                true => table.get(event.generation),
+                false => table.take(event.generation),
+            };
+            match blocks_of(told, &event.key) {
+                Some(blocks) if comes => batch.store(blocks),
+                Some(blocks) => batch.remove(blocks),
+                None => {}
             }
         }
         self.publish(sockets, &batch).await;
@@ -243,6 +247,8 @@ impl Publisher {
     }
 }
 
-fn named(key: &str) -> Option<Blocks> {
-    NamedBlock::of_key(key).map(Blocks::Named)
+/// Blocks of an object: those that its client told, or the one that its key has.
+fn blocks_of(told: Option<Arc<ObjectBlocks>>, key: &Key) -> Option<Blocks> {
+    let named = || NamedBlock::of_key(key.as_str()).map(Blocks::Named);
+    told.map(Blocks::Told).or_else(named)
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use kvlease_client::ByteSize;
 
+use crate::arguments;
+
 /// Arguments of `bench`.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
@@ -51,9 +53,5 @@ pub(crate) struct BenchArgs {
 const SCALE_SIZES: &str = "1KiB,4KiB,16KiB,64KiB,256KiB,1MiB,4MiB,16MiB,64MiB";
 
 fn size(text: &str) -> Result<ByteSize, String> {
-    match text.parse::<ByteSize>() {
-        Ok(ByteSize::ZERO) => Err("an object has at least one byte".to_owned()),
-        Ok(size) => Ok(size),
-        Err(error) => Err(error.to_string()),
-    }
+    arguments::size_above_zero(text, "an object has at least one byte")
 }

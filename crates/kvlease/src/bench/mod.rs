@@ -26,7 +26,6 @@ mod transfers;
 mod wire;
 
 pub(crate) use args::BenchArgs;
-pub(crate) use report::print;
 pub(crate) use scale::{WorkerArgs, run_client};
 
 use buffers::Buffers;

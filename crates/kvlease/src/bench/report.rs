@@ -1,9 +1,6 @@
 //! The figures, for people and for programs.
 
-use std::{
-    fmt::Write as _,
-    io::{Write as _, stdout},
-};
+use std::fmt::Write as _;
 
 use kvlease_client::{Address, ByteSize, StatsReply};
 use serde::Serialize;
@@ -11,7 +8,7 @@ use serde::Serialize;
 use super::lane::LaneReport;
 use crate::{
     failure::Failure,
-    text::{human_size, optional},
+    text::{human_size, optional, print},
 };
 
 /// Everything that was measured. With `--json` it is printed as it is.
@@ -71,19 +68,6 @@ pub(super) struct CallRow {
     pub(super) p50_us: f64,
     /// The latency that 99 % do not exceed, in microseconds.
     pub(super) p99_us: f64,
-}
-
-/// Prints a report to stdout: in JSON, or as tables.
-pub(crate) fn print<R: Serialize>(
-    report: &R,
-    tables: impl Fn(&R) -> String,
-    json: bool,
-) -> Result<(), Failure> {
-    let text = match json {
-        true => serde_json::to_string_pretty(report).expect("plain numbers and texts serialise"),
-        false => tables(report),
-    };
-    writeln!(stdout(), "{}", text.trim_end()).map_err(Failure::stdout)
 }
 
 impl Report {

@@ -6,6 +6,8 @@ use clap::Args;
 use kvlease_cache::EvictionKind;
 use kvlease_client::ByteSize;
 
+use crate::arguments;
+
 /// Arguments of `replay`.
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
@@ -74,11 +76,7 @@ fn capacity(text: &str) -> Result<Capacity, String> {
 }
 
 fn size(text: &str) -> Result<ByteSize, String> {
-    match text.parse::<ByteSize>() {
-        Ok(ByteSize::ZERO) => Err("a size is above zero".to_owned()),
-        Ok(size) => Ok(size),
-        Err(error) => Err(error.to_string()),
-    }
+    arguments::size_above_zero(text, "a size is above zero")
 }
 
 fn policy(text: &str) -> Result<EvictionKind, String> {

@@ -7,9 +7,8 @@ use serde::Serialize;
 
 use super::{args::ReplayArgs, sweep::Row, trace::Trace};
 use crate::{
-    bench::print,
     failure::Failure,
-    text::{human_size, printable},
+    text::{human_size, print, printable},
 };
 
 /// Width of a column of figures, and of the names before them.

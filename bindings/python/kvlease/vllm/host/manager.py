@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,21 +19,18 @@ from vllm.v1.kv_offload.base import (
     LookupResult,
     OffloadingManager,
     PrepareStoreOutput,
-    RequestOffloadingContext,
 )
 from vllm.v1.metrics.cache_hit_source import CacheHitSource
 
 from kvlease._kvlease import Connector, ConnectorSettings, KvleaseError, Queue, Reservation, View
 from kvlease.engine import Warnings, open_lane
 from kvlease.namespace import prefix_of
+from kvlease.vllm.calls import REFUSALS, SchedulerCalls
 from kvlease.vllm.host.places import ArenaSpec, File, file_at, unit_of
 from kvlease.vllm.metrics import Counts
 from kvlease.vllm.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from vllm.distributed.kv_transfer.kv_connector.v1.offloading.metrics import (
-        OffloadingConnectorStats,
-    )
     from vllm.v1.kv_offload.base import LoadStoreSpec, ReqContext, ScheduleEndContext
 
 logger = logging.getLogger(__name__)
@@ -51,8 +48,6 @@ RESERVE_PAUSE_S = 5.0
 HELD_PART = 0.5
 # Seconds for which places are kept that a reset has taken from transfers under way.
 PARKED_S = 60.0
-# What a submission may raise: the queue does not take it.
-REFUSALS = (KvleaseError, ValueError)
 
 
 class _Store(NamedTuple):
@@ -60,7 +55,7 @@ class _Store(NamedTuple):
     until: float
 
 
-class HostManager(OffloadingManager):
+class HostManager(SchedulerCalls, OffloadingManager):
     """Chunks of the arena for the scheduler of one engine. All calls are those of its thread."""
 
     def __init__(
@@ -110,11 +105,6 @@ class HostManager(OffloadingManager):
 
     # Look-ups and loads.
 
-    def on_new_request(self, req_context: ReqContext) -> RequestOffloadingContext:
-        """Chunks are offloaded as they are computed."""
-        self._verdicts.begin(req_context.req_id)
-        return RequestOffloadingContext()
-
     def lookup(self, key: bytes, req_context: ReqContext) -> LookupResult:
         """Finds what is leased and verified; asks for the rest at the end of the step."""
         if not self._has_looked:
@@ -161,10 +151,6 @@ class HostManager(OffloadingManager):
                     "a chunk was loaded after its lease had ended, and may be another one: "
                     f"raise lease_ttl_ms, key=`{self._name(key)}`"
                 )
-
-    def touch(self, keys: Collection[bytes], req_context: ReqContext) -> None:
-        """Tells the daemon, later, that the chunks are in use."""
-        self._connector.touch(self._names(keys))
 
     def on_request_finished(self, req_context: ReqContext) -> None:
         """Forgets what only this request asked for."""
@@ -227,14 +213,7 @@ class HostManager(OffloadingManager):
         self._reserving.drain()
         now = time.monotonic()
         self._parked = [parked for parked in self._parked if parked[0] > now]
-        keys = self._verdicts.take_unasked()
-        if keys:
-            self._counts.lookups_asked += len(keys)
-            self._submit_lookup(keys)
-
-    def has_pending_work(self) -> bool:
-        """Whether an answer is awaited that a waiting request needs."""
-        return bool(self._lookups)
+        self._ask()
 
     def reset_cache(self) -> None:
         """Leaves all chunks that there are to others: this engine finds none of them any more.
@@ -251,10 +230,6 @@ class HostManager(OffloadingManager):
     def on_reset_flushed(self) -> None:
         """Gives up what a reset has kept: no transfer of before is under way any more."""
         self._parked.clear()
-
-    def get_stats(self) -> OffloadingConnectorStats | None:
-        """Metrics since the last call."""
-        return self._counts.take(self._connector.stats())
 
     def shutdown(self) -> None:
         """Ends what runs, in a bounded time. The workers have ended before."""
@@ -279,12 +254,8 @@ class HostManager(OffloadingManager):
         self._reserve_again = time.monotonic() + RESERVE_PAUSE_S
         return self._each(KvleaseError(f"no answer within {RESERVE_WAIT_S} s"), keys)
 
-    def _submit_lookup(self, keys: list[bytes]) -> None:
-        try:
-            self._lookups[self._queue.submit_view(self._names(keys))] = keys
-        except REFUSALS as error:
-            self._warnings.say("look-up", error)
-            self._verdicts.answer(keys, [False] * len(keys))
+    def _submit_lookup(self, names: list[str]) -> int:
+        return self._queue.submit_view(names)
 
     def _take_ended(self) -> None:
         """Takes over what has ended."""
@@ -340,17 +311,3 @@ class HostManager(OffloadingManager):
     def _forget(self, request: str) -> None:
         for key in self._verdicts.end(request):
             self._held.pop(key, None)
-
-    def _name(self, key: bytes) -> str:
-        return self._prefix + key.hex()
-
-    def _names(self, keys: Iterable[bytes]) -> list[str]:
-        return [self._name(key) for key in keys]
-
-    def _each(self, result: Any, keys: list[bytes]) -> list[Any]:
-        """What came of each key; an operation that failed as a whole has failed for each."""
-        flags = result if isinstance(result, list) else [result] * len(keys)
-        for flag in flags:
-            if isinstance(flag, Exception):
-                self._warnings.say("call", flag)
-        return flags

@@ -56,8 +56,6 @@ pub(super) struct HitDensity {
     links: Links,
     queues: [List; CLASSES],
     departed: Departed,
-    /// Objects in the policy.
-    len: usize,
     returns: Returns,
     /// The node that is counted next; behind the nodes, the evicted object.
     cursor: usize,
@@ -75,20 +73,19 @@ impl EvictionPolicy for HitDensity {
         };
         self.nodes[slot as usize] =
             Node { hash, last, weight: weight.max(1), place: Place::Pinned };
-        self.len += 1;
         self.unpin(slot);
         self.count();
     }
 
     fn touch(&mut self, slot: u32) {
         let node = self.nodes[slot as usize];
-        let last = self.returns.again(node.last);
-        if node.place == Place::Queued {
+        let is_queued = node.place == Place::Queued;
+        if is_queued {
             self.pin(slot);
-            self.nodes[slot as usize].last = last;
+        }
+        self.nodes[slot as usize].last = self.returns.again(node.last);
+        if is_queued {
             self.unpin(slot);
-        } else {
-            self.nodes[slot as usize].last = last;
         }
         self.count();
     }
@@ -111,7 +108,7 @@ impl EvictionPolicy for HitDensity {
             self.pin(slot);
         }
         self.returns.lose(node.last);
-        self.forget(slot);
+        self.nodes[slot as usize] = NOWHERE;
     }
 
     fn evict(&mut self) -> Option<u32> {
@@ -126,7 +123,7 @@ impl EvictionPolicy for HitDensity {
         if let Some(replaced) = self.departed.insert(hash, last) {
             self.returns.lose(replaced);
         }
-        self.forget(slot);
+        self.nodes[slot as usize] = NOWHERE;
         Some(slot)
     }
 
@@ -142,17 +139,12 @@ impl EvictionPolicy for HitDensity {
             found += queue.len();
         }
         assert_eq!(found, unpinned, "every unpinned object is in a queue");
-        let present = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
-        assert_eq!(present, self.len, "objects are counted");
+        let queued = self.nodes.iter().filter(|node| node.place == Place::Queued).count() as u64;
+        assert_eq!(queued, unpinned, "every object that says so is in a queue");
     }
 }
 
 impl HitDensity {
-    fn forget(&mut self, slot: u32) {
-        self.nodes[slot as usize] = NOWHERE;
-        self.len -= 1;
-    }
-
     /// Counts some objects of those that have not come back, and ends the count behind the last one.
     fn count(&mut self) {
         for _ in 0..COUNTED {

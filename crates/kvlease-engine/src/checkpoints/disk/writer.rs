@@ -121,6 +121,10 @@ impl FileWrite {
         }
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(PIECE_LEN - self.buffer.len()));
+            if self.buffer.is_empty() {
+                // At once: to grow copies it again and again.
+                self.buffer.reserve_exact(PIECE_LEN);
+            }
             self.buffer.extend_from_slice(now);
             bytes = later;
             if self.buffer.len() == PIECE_LEN {

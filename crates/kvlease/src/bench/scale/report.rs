@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::super::report::print;
 use crate::{
     curves::{Figure, Series},
     failure::Failure,
-    text::optional,
+    text::{optional, print},
 };
 
 /// Width of a column of figures, and of the names before them.
