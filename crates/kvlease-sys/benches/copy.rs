@@ -40,7 +40,8 @@ fn main() {
     let arena = shared_pool();
     let heap = private_pool();
     let best = Engine::best();
-    println!("best engine {best:?}, {ROUNDS} rounds, GB/s (x memcpy)\n");
+    let way = if Engine::prefetches() { "prefetch" } else { "no prefetch" };
+    println!("best engine {best:?}, {way}, {ROUNDS} rounds, GB/s (x memcpy)\n");
     print_table("arena to heap", &SIZES, &reading(), arena, POOL, heap, POOL);
     print_table("heap to arena", &SIZES, &writing(), heap, POOL, arena, POOL);
     let pieces = [64 << 10, 256 << 10, HOT];
@@ -55,15 +56,12 @@ fn main() {
 fn engines() -> Vec<(String, Copy)> {
     let mut all = vec![memcpy()];
     for engine in Engine::ALL.into_iter().skip(1).filter(|engine| engine.is_available()) {
-        // SAFETY: the pools are as long as the table says, and disjoint.
-        let copy = move |from, to, len| unsafe { engine.copy(from, to, len) };
-        all.push((format!("{engine:?} stream"), Box::new(copy)));
-    }
-    #[cfg(target_arch = "x86_64")]
-    if Engine::Avx2.is_available() {
-        // SAFETY: likewise, and the instructions were found.
-        let copy = |from, to, len| unsafe { without_prefetch(from, to, len) };
-        all.push(("Avx2, no prefetch".into(), Box::new(copy)));
+        for prefetches in [true, false] {
+            // SAFETY: the pools are as long as the table says, and disjoint.
+            let copy = move |from, to, len| unsafe { engine.stream(from, to, len, prefetches) };
+            let way = if prefetches { "prefetch" } else { "no prefetch" };
+            all.push((format!("{engine:?}, {way}"), Box::new(copy)));
+        }
     }
     all
 }
@@ -243,29 +241,9 @@ fn in_tiles(from: *const u8, to: *mut u8, len: usize, tile: usize, mut sum: impl
         let tile = tile.min(len - start);
         sum(slice(from.wrapping_add(start), tile));
         let (from, to) = (from.wrapping_add(start), to.wrapping_add(start));
-        #[cfg(target_arch = "x86_64")]
-        if Engine::Avx2.is_available() {
-            // SAFETY: the pools are as long as the table says, and disjoint.
-            unsafe { without_prefetch(from, to, tile) };
-            continue;
-        }
-        plain(from, to, tile);
+        // SAFETY: the pools are as long as the table says, and disjoint.
+        unsafe { Engine::best().stream(from, to, tile, Engine::prefetches()) };
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn without_prefetch(from: *const u8, to: *mut u8, len: usize) {
-    use std::arch::x86_64::{__m256i, _mm_sfence, _mm256_loadu_si256, _mm256_stream_si256};
-    let vectors = len / size_of::<__m256i>();
-    for i in 0..vectors {
-        // SAFETY: the pools and sizes of this benchmark are multiples of a page.
-        unsafe {
-            let vector = _mm256_loadu_si256(from.cast::<__m256i>().add(i));
-            _mm256_stream_si256(to.cast::<__m256i>().add(i), vector);
-        }
-    }
-    _mm_sfence();
 }
 
 fn shared_pool() -> *mut u8 {

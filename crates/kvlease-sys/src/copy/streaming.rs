@@ -14,13 +14,17 @@ macro_rules! streaming {
         const AHEAD: usize = 1024;
 
         /// Copies with non-temporal stores, plainly up to the first aligned store and after the
-        /// last one.
+        /// last one. Asks for the source ahead of the loads with `PREFETCHES`.
         ///
         /// # Safety
         ///
         /// That of [`super::copy`]; the processor must have the instructions; a fence must follow.
         #[target_feature(enable = $feature)]
-        pub(super) unsafe fn stream(source: *const u8, target: *mut u8, len: usize) {
+        pub(super) unsafe fn stream<const PREFETCHES: bool>(
+            source: *const u8,
+            target: *mut u8,
+            len: usize,
+        ) {
             // Streaming stores need an aligned target.
             let head = target.align_offset(VECTOR).min(len);
             // SAFETY: `head <= len`.
@@ -31,7 +35,7 @@ macro_rules! streaming {
                 // head; a prefetch may name any address.
                 unsafe {
                     let (from, to) = (source.add(done), target.add(done));
-                    for line in (0..ROUND).step_by(LINE) {
+                    for line in (0..if PREFETCHES { ROUND } else { 0 }).step_by(LINE) {
                         _mm_prefetch::<_MM_HINT_NTA>(from.wrapping_add(AHEAD + line).cast());
                     }
                     let vectors = [

@@ -12,6 +12,7 @@ use super::{
     Accumulators, BLOCK, PRIME32_1, SCRAMBLE_SECRET, SECRET, STRIPE,
     seam::{HALF, STREAM_ABOVE, STREAM_BELOW, STREAM_HALF, Seam, VECTOR, is_shifted},
 };
+use crate::copy::Engine;
 
 /// Distance, in bytes, of the prefetch ahead of the loads.
 const AHEAD: usize = 1024;
@@ -99,6 +100,27 @@ pub(crate) unsafe fn stream(
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn deliver<const WAY: u8>(
+    source: *const u8,
+    target: *mut u8,
+    blocks: usize,
+    accumulators: &mut Accumulators,
+) {
+    // SAFETY: the caller's promise is the same one.
+    unsafe {
+        if Engine::prefetches() {
+            deliver_by::<WAY, true>(source, target, blocks, accumulators);
+        } else {
+            deliver_by::<WAY, false>(source, target, blocks, accumulators);
+        }
+    }
+}
+
+/// # Safety
+///
+/// That of [`deliver`].
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn deliver_by<const WAY: u8, const PREFETCHES: bool>(
     mut source: *const u8,
     target: *mut u8,
     blocks: usize,
@@ -119,7 +141,9 @@ unsafe fn deliver<const WAY: u8>(
         for block in 0..blocks {
             // Each stripe: one load, handed to the destination and to the sum.
             for stripe in 0..BLOCK / STRIPE {
-                _mm_prefetch::<_MM_HINT_NTA>(source.wrapping_add(AHEAD).cast());
+                if PREFETCHES {
+                    _mm_prefetch::<_MM_HINT_NTA>(source.wrapping_add(AHEAD).cast());
+                }
                 let first = load_once(source);
                 let second = load_once(source.add(VECTOR));
                 match WAY {

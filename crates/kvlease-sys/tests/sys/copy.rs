@@ -49,6 +49,12 @@ fn every_engine_copies_every_alignment_and_length() {
                     // SAFETY: both are as long as `len`, and disjoint.
                     unsafe { engine.copy(source, target, len) };
                 });
+                for prefetches in [false, true] {
+                    check(&source, from, to, len, |source, target| {
+                        // SAFETY: likewise.
+                        unsafe { engine.stream(source, target, len, prefetches) };
+                    });
+                }
             }
         }
     }
