@@ -4,6 +4,8 @@
 //! the catalog decides when, and which objects are pinned: those with a lease, or in the grace
 //! after one.
 
+#[cfg(test)]
+mod habits;
 mod hit_density;
 mod list;
 mod lru;

@@ -1,107 +1,138 @@
 //! Last uses of objects that were evicted lately.
 //!
-//! A table of sets: an entry that enters a full set replaces the one that entered first. Entries have a
-//! part of the hash only, so two objects may be taken for one: once in a hundred thousand times.
+//! The objects that were evicted first are forgotten first. Entries have half of the hash only, so one object
+//! in some thousands may be taken for another one.
 
-use super::returns::Use;
+use std::collections::VecDeque;
 
-/// Entries of a set.
-const WAYS: usize = 8;
+use hashbrown::HashTable;
 
-/// Bits of the hash in an entry, below the number of the use.
-const TAG_BITS: u32 = u64::BITS - Use::BITS;
+use super::last_use::Use;
 
 /// Objects that are remembered for each one in the cache.
 const TIMES: usize = 4;
 
-/// Sets at least: a small cache learns little from as few objects as it has.
-const SETS_MIN: usize = 4096;
-
-/// Memory for each object in the cache, for the accounting: the number of sets is a power of two.
-pub(super) const BYTES: usize = 2 * TIMES * size_of::<u64>();
+/// Memory for each object in the cache, for the accounting: the entries, and their places in a table that may
+/// be half empty.
+pub(super) const BYTES: usize =
+    TIMES * (size_of::<u32>() + size_of::<Use>() + 2 * (size_of::<u32>() + 1));
 
 /// See the module.
 #[derive(Default, Debug)]
 pub(super) struct Departed {
-    /// The entry that came last is the first one of its set; an entry of zero is free.
-    sets: Vec<[u64; WAYS]>,
+    /// Part of the hash of each object, the one first that was evicted first.
+    hashes: VecDeque<u32>,
+    /// Last use of each.
+    lasts: VecDeque<Use>,
+    /// Number of the first entry; the others follow.
+    first: u32,
+    /// Numbers of the entries that have not come back, by hash.
+    numbers: HashTable<u32>,
+    len_max: usize,
 }
 
 impl Departed {
-    /// Makes room for a cache of this many objects. What was remembered is forgotten: a cache that still
-    /// grows has evicted little.
+    /// Remembers as many objects as belong to a cache of this many.
     pub(super) fn grow(&mut self, objects: usize) {
-        let sets = (objects * TIMES).div_ceil(WAYS).next_power_of_two().max(SETS_MIN);
-        if sets > self.sets.len() {
-            self.sets = vec![[0; WAYS]; sets];
-        }
+        self.len_max = self.len_max.max(objects * TIMES);
     }
 
-    /// Remembers an object. Returns what is forgotten for it.
+    /// Remembers an object. Returns the last use of the one that is forgotten for it, if that has not come back.
     pub(super) fn insert(&mut self, hash: u64, last: Use) -> Option<Use> {
-        let set = self.set(hash)?;
-        let gap = set.iter().position(|entry| *entry == 0).unwrap_or(WAYS - 1);
-        let replaced = set[gap];
-        set.copy_within(..gap, 1);
-        set[0] = last.number() << TAG_BITS | tag(hash);
-        used(replaced)
+        let forgotten = if self.hashes.len() >= self.len_max { self.forget_first() } else { None };
+        if self.hashes.len() == self.hashes.capacity() {
+            // An eighth more, not twice as much.
+            let more = (self.hashes.len() / 8).max(64);
+            self.hashes.reserve_exact(more);
+            self.lasts.reserve_exact(more);
+        }
+        let (hash, number) = (part(hash), self.number_at(self.hashes.len()));
+        self.hashes.push_back(hash);
+        self.lasts.push_back(last);
+        let Self { hashes, first, numbers, .. } = self;
+        numbers
+            .insert_unique(spread(hash), number, |number| spread(hashes[place(*number, *first)]));
+        forgotten
     }
 
     /// Forgets an object and returns its last use, if it was there.
     pub(super) fn take(&mut self, hash: u64) -> Option<Use> {
-        let mut entries = self.set(hash)?.iter_mut();
-        let entry = entries.find(|entry| used(**entry).is_some() && tag(**entry) == tag(hash))?;
-        used(std::mem::take(entry))
+        let hash = part(hash);
+        let Self { hashes, first, numbers, .. } = self;
+        let is_it = |number: &u32| hashes[place(*number, *first)] == hash;
+        let (number, _) = numbers.find_entry(spread(hash), is_it).ok()?.remove();
+        Some(self.lasts[place(number, self.first)])
     }
 
-    /// The entry at a place, and nothing behind the last one.
-    pub(super) fn at(&self, place: usize) -> Option<Option<Use>> {
-        let set = self.sets.get(place / WAYS)?;
-        Some(used(set[place % WAYS]))
+    /// Objects that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
     }
 
-    fn set(&mut self, hash: u64) -> Option<&mut [u64; WAYS]> {
-        let last = self.sets.len().checked_sub(1)?;
-        self.sets.get_mut((hash >> TAG_BITS) as usize & last)
+    fn forget_first(&mut self) -> Option<Use> {
+        let (hash, last) = (self.hashes.pop_front()?, self.lasts.pop_front()?);
+        let number = self.first;
+        self.first = number.wrapping_add(1);
+        let entry = self.numbers.find_entry(spread(hash), |found| *found == number).ok()?;
+        entry.remove();
+        Some(last)
+    }
+
+    fn number_at(&self, place: usize) -> u32 {
+        self.first.wrapping_add(place as u32)
     }
 }
 
-const fn tag(hash: u64) -> u64 {
-    hash & ((1 << TAG_BITS) - 1)
+const fn place(number: u32, first: u32) -> usize {
+    number.wrapping_sub(first) as usize
 }
 
-fn used(entry: u64) -> Option<Use> {
-    (entry != 0).then(|| Use::of_number(entry >> TAG_BITS))
+const fn part(hash: u64) -> u32 {
+    (hash >> u32::BITS) as u32
+}
+
+/// The hash for the table, which uses the highest bits and the lowest ones.
+const fn spread(part: u32) -> u64 {
+    (part as u64) << u32::BITS | part as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_full_set_forgets_the_entry_that_came_first() {
-        let mut departed = Departed::default();
-        assert_eq!(departed.insert(1, Use::new(1, 0)), None);
-        assert_eq!(departed.take(1), None, "there is no room yet");
-        departed.grow(2);
-        for at in 1..=WAYS as u64 {
-            assert_eq!(departed.insert(at, Use::new(at, 1)), None);
-        }
-        assert_eq!(departed.insert(99, Use::new(99, 0)), Some(Use::new(1, 1)));
-        assert_eq!(departed.take(1), None);
-        assert_eq!(departed.take(2), Some(Use::new(2, 1)));
-        assert_eq!(departed.take(2), None);
-        assert_eq!(departed.insert(100, Use::new(100, 0)), None, "its place is free");
+    /// Hash of which every part is this number.
+    fn hash(number: u32) -> u64 {
+        spread(number)
     }
 
     #[test]
-    fn every_entry_has_a_place() {
+    fn what_was_evicted_first_is_forgotten_first() {
         let mut departed = Departed::default();
-        departed.grow(100);
-        for at in 1..=50 {
-            departed.insert(at << TAG_BITS, Use::new(at, 0));
+        departed.grow(2);
+        let last = |number: u32| Use::first(0).again(u64::from(number));
+        for number in 1..=8 {
+            assert_eq!(departed.insert(hash(number), last(number)), None);
         }
-        let places = (0..).map_while(|place| departed.at(place));
-        assert_eq!(places.flatten().count(), 50);
+        assert_eq!(departed.take(hash(2)), Some(last(2)));
+        assert_eq!(departed.take(hash(2)), None);
+        assert_eq!(departed.insert(hash(9), last(9)), Some(last(1)));
+        assert_eq!(departed.insert(hash(10), last(10)), None, "it came back");
+        assert_eq!(departed.insert(hash(11), last(11)), Some(last(3)));
+        assert_eq!((departed.take(hash(1)), departed.take(hash(4))), (None, Some(last(4))));
+        assert_eq!(departed.len(), 7);
+    }
+
+    #[test]
+    fn numbers_begin_anew() {
+        let mut departed = Departed { first: u32::MAX - 2, ..Departed::default() };
+        departed.grow(2);
+        for number in 0..1000 {
+            departed.insert(hash(number), Use::first(u64::from(number)));
+            let back = number.checked_sub(5).map(|number| (hash(number), u64::from(number)));
+            if let Some((hash, at)) = back {
+                assert_eq!(departed.take(hash), Some(Use::first(at)));
+            }
+        }
+        assert_eq!(departed.len(), 5);
     }
 }

@@ -13,19 +13,22 @@
 //! only survivors would teach.
 
 mod departed;
+mod last_use;
 mod returns;
+mod waiting;
 
 use super::{EvictionPolicy, Links, List, list};
 use departed::Departed;
-use returns::{CLASSES, Returns, Use};
+use last_use::{CLASSES, Use};
+use returns::Returns;
 
-/// Objects, evicted ones among them, that are counted with each use.
-const COUNTED: usize = 16;
+/// Ratio of densities that counts: less is no evidence, and the time of the last use decides.
+const STEP: f64 = 1.25;
 
 /// Memory per slot, for the accounting: node, links, and the objects that were evicted. An eighth is
 /// growth slack.
 pub(super) const SLOT_BYTES: usize =
-    (size_of::<Node>() + size_of::<list::Link>()) * 9 / 8 + departed::BYTES;
+    (size_of::<Node>() + size_of::<list::Link>() + departed::BYTES) * 9 / 8;
 
 /// State of one object in the policy.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +50,7 @@ enum Place {
     Pinned,
 }
 
-const NOWHERE: Node = Node { hash: 0, last: Use::new(0, 0), weight: 0, place: Place::Nowhere };
+const NOWHERE: Node = Node { hash: 0, last: Use::first(0), weight: 0, place: Place::Nowhere };
 
 /// See the module.
 #[derive(Default, Debug)]
@@ -57,8 +60,6 @@ pub(super) struct HitDensity {
     queues: [List; CLASSES],
     departed: Departed,
     returns: Returns,
-    /// The node that is counted next; behind the nodes, the evicted object.
-    cursor: usize,
 }
 
 impl EvictionPolicy for HitDensity {
@@ -74,7 +75,6 @@ impl EvictionPolicy for HitDensity {
         self.nodes[slot as usize] =
             Node { hash, last, weight: weight.max(1), place: Place::Pinned };
         self.unpin(slot);
-        self.count();
     }
 
     fn touch(&mut self, slot: u32) {
@@ -87,7 +87,6 @@ impl EvictionPolicy for HitDensity {
         if is_queued {
             self.unpin(slot);
         }
-        self.count();
     }
 
     fn pin(&mut self, slot: u32) {
@@ -115,8 +114,7 @@ impl EvictionPolicy for HitDensity {
         let oldest = self.queues.iter().filter_map(List::back);
         let slot = oldest.min_by(|one, other| {
             let (one, other) = (&self.nodes[*one as usize], &self.nodes[*other as usize]);
-            let rank = |node: &Node| self.returns.density(node.last) / f64::from(node.weight);
-            rank(one).total_cmp(&rank(other)).then(one.last.at().cmp(&other.last.at()))
+            self.rank(one).total_cmp(&self.rank(other)).then(one.last.at().cmp(&other.last.at()))
         })?;
         self.pin(slot);
         let Node { hash, last, .. } = self.nodes[slot as usize];
@@ -141,30 +139,17 @@ impl EvictionPolicy for HitDensity {
         assert_eq!(found, unpinned, "every unpinned object is in a queue");
         let queued = self.nodes.iter().filter(|node| node.place == Place::Queued).count() as u64;
         assert_eq!(queued, unpinned, "every object that says so is in a queue");
+        let nodes = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
+        let watched = (nodes + self.departed.len()) as u64;
+        assert_eq!(self.returns.waiting(), watched, "objects here and evicted ones are watched");
     }
 }
 
 impl HitDensity {
-    /// Counts some objects of those that have not come back, and ends the count behind the last one.
-    fn count(&mut self) {
-        for _ in 0..COUNTED {
-            let last = match self.nodes.get(self.cursor) {
-                Some(node) => (node.place != Place::Nowhere).then_some(node.last),
-                None => match self.departed.at(self.cursor - self.nodes.len()) {
-                    Some(last) => last,
-                    None => {
-                        if self.returns.counted() {
-                            self.cursor = 0;
-                        }
-                        return;
-                    }
-                },
-            };
-            self.cursor += 1;
-            if let Some(last) = last {
-                self.returns.count(last);
-            }
-        }
+    /// Step of an object's density: of those with the same one, the one that was used first leaves.
+    fn rank(&self, node: &Node) -> f64 {
+        let density = self.returns.density(node.last) / f64::from(node.weight);
+        density.log(STEP).floor()
     }
 }
 

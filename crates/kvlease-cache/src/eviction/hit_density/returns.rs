@@ -1,9 +1,9 @@
 //! Returns of objects: how likely an object comes back, and how long that takes.
 
-/// Classes of objects: those that have not come back, those that have once, and more often. With two, few
-/// of a small cache's hits were found on one of the two traces that this was made with; with more, fewer
-/// on the other.
-pub(super) const CLASSES: usize = 3;
+use super::{
+    last_use::{CLASSES, Use},
+    waiting::Waiting,
+};
 
 /// Steps of ages: two for each doubling, so up to 2^28 uses of the cache.
 const STEPS: usize = 56;
@@ -20,39 +20,6 @@ const PRIOR: f64 = 8.0;
 /// A number for each class and step of ages.
 type Table<T> = [[T; STEPS]; CLASSES];
 
-/// Last use of an object: its time in uses of the cache, and the object's class in the lowest bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Use(u64);
-
-impl Use {
-    /// Bits of a use. The time starts anew after 2^42 uses.
-    pub(super) const BITS: u32 = 44;
-
-    /// Bits of the class.
-    const CLASS_BITS: u32 = CLASSES.next_power_of_two().ilog2();
-
-    pub(super) const fn new(at: u64, class: usize) -> Self {
-        Self((at << Self::CLASS_BITS | class as u64) & ((1 << Self::BITS) - 1))
-    }
-
-    pub(super) const fn at(self) -> u64 {
-        self.0 >> Self::CLASS_BITS
-    }
-
-    pub(super) const fn class(self) -> usize {
-        self.0 as usize & ((1 << Self::CLASS_BITS) - 1)
-    }
-
-    /// As a number, which is not zero and which no other use has.
-    pub(super) const fn number(self) -> u64 {
-        self.0
-    }
-
-    pub(super) const fn of_number(number: u64) -> Self {
-        Self(number)
-    }
-}
-
 /// Returns that were seen, and the estimate made of them.
 #[derive(Debug)]
 pub(super) struct Returns {
@@ -62,8 +29,8 @@ pub(super) struct Returns {
     came: Table<f64>,
     /// Objects that are watched no longer without a return, by their class and age then.
     lost: Table<f64>,
-    /// Objects that have not come back yet, by class and age: counted in turn.
-    counting: Table<f64>,
+    /// Objects that have not come back yet.
+    waiting: Waiting,
     /// Expected returns for each use of the cache that the object is kept, if it is kept for as long as
     /// is best.
     density: Table<f64>,
@@ -77,7 +44,7 @@ impl Default for Returns {
             now: 0,
             came: zero,
             lost: zero,
-            counting: zero,
+            waiting: Waiting::default(),
             density: zero,
             estimate_at: ESTIMATE_EVERY,
         }
@@ -87,39 +54,35 @@ impl Default for Returns {
 impl Returns {
     /// An object is used for the first time.
     pub(super) fn first(&mut self) -> Use {
-        self.now += 1;
-        Use::new(self.now, 0)
+        let first = Use::first(self.now + 1);
+        self.used(first)
     }
 
     /// An object comes back.
     pub(super) fn again(&mut self, last: Use) -> Use {
-        self.now += 1;
         self.came[last.class()][self.step(last)] += 1.0;
-        Use::new(self.now, (last.class() + 1).min(CLASSES - 1))
+        self.waiting.remove(last);
+        self.used(last.again(self.now + 1))
     }
 
     /// An object is watched no longer, and may come back unnoticed.
     pub(super) fn lose(&mut self, last: Use) {
         self.lost[last.class()][self.step(last)] += 1.0;
+        self.waiting.remove(last);
     }
 
-    /// Counts an object that has not come back. Each is to be counted once between two estimates.
-    pub(super) fn count(&mut self, last: Use) {
-        self.counting[last.class()][self.step(last)] += 1.0;
-    }
-
-    /// All objects were counted. Makes an estimate if it is time, and says so: then the count begins anew.
-    pub(super) fn counted(&mut self) -> bool {
-        if self.now < self.estimate_at {
-            return false;
+    /// A use now. Makes an estimate if it is time.
+    fn used(&mut self, last: Use) -> Use {
+        self.now = last.at();
+        self.waiting.add(last);
+        if self.now >= self.estimate_at {
+            self.estimate_at = self.now + ESTIMATE_EVERY;
+            self.estimate();
+            for seen in self.came.iter_mut().chain(&mut self.lost).flatten() {
+                *seen *= KEPT;
+            }
         }
-        self.estimate_at = self.now + ESTIMATE_EVERY;
-        self.estimate();
-        self.counting = [[0.0; STEPS]; CLASSES];
-        for seen in self.came.iter_mut().chain(&mut self.lost).flatten() {
-            *seen *= KEPT;
-        }
-        true
+        last
     }
 
     /// Expected returns for each use of the cache that the object is kept.
@@ -130,12 +93,18 @@ impl Returns {
     /// Kaplan and Meier's estimate of the time until a return, for each class; and from it, for each age,
     /// the best ratio of returns to time kept.
     fn estimate(&mut self) {
+        let mut waiting = [[0.0; STEPS]; CLASSES];
+        for (age, objects) in self.waiting.ages(self.now) {
+            for (class, objects) in waiting.iter_mut().zip(objects) {
+                class[step(age)] += objects as f64;
+            }
+        }
         let mut likely = [0.0; STEPS];
         for class in 0..CLASSES {
             let mut reached = 0.0;
             for step in (0..STEPS).rev() {
                 let came = self.came[class][step];
-                let stayed = self.lost[class][step] + self.counting[class][step];
+                let stayed = self.lost[class][step] + waiting[class][step];
                 let seen = reached + came + stayed / 2.0;
                 likely[step] = (came + PRIOR * likely[step]) / (seen + PRIOR);
                 reached += came + stayed;
@@ -144,8 +113,13 @@ impl Returns {
         }
     }
 
+    /// Objects that have not come back and are still watched.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.len()
+    }
+
     fn step(&self, last: Use) -> usize {
-        step(Use::new(self.now.wrapping_sub(last.at()), 0).at())
+        step(self.now - last.at())
     }
 }
 
@@ -192,30 +166,20 @@ mod tests {
     }
 
     #[test]
-    fn a_use_is_a_number_that_wraps() {
-        let last = Use::new((1 << 42) - 1, 1);
-        assert_eq!(
-            (last.at(), last.class(), Use::of_number(last.number())),
-            ((1 << 42) - 1, 1, last)
-        );
-        let returns = Returns { now: (1 << 42) + 3, ..Returns::default() };
-        assert_eq!(returns.step(last), step(4));
-    }
-
-    #[test]
     fn what_comes_back_soon_is_denser_and_what_stays_away_loses() {
         let mut returns = Returns::default();
-        for _ in 0..200 {
+        while returns.now < 2 * ESTIMATE_EVERY {
             let (often, once) = (returns.first(), returns.first());
             let again = returns.again(often);
-            returns.again(again);
+            let often = returns.again(again);
+            returns.lose(often);
             returns.lose(once);
         }
-        returns.now += ESTIMATE_EVERY;
-        assert!(returns.counted());
-        assert!(!returns.counted(), "one estimate for a while");
-        let density = |age: u64, class| returns.density(Use::new(returns.now - age, class));
-        assert!(density(1, 1) > density(1, 0), "all that came back once came back again");
+        let density = |age: u64, class| {
+            let first = Use::first(returns.now - age);
+            returns.density(if class == 0 { first } else { first.again(first.at()) })
+        };
+        assert!(density(1, 1) > density(1, 0), "half of what came back came back again");
         assert!(density(1, 0) > density(100, 0), "nothing came back so late");
     }
 }
