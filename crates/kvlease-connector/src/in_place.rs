@@ -20,8 +20,9 @@ use super::{
     open::{Hold, Opened, open_shared, settle},
 };
 
-/// Name of the operation in errors.
+/// Names of the operations in errors.
 const RESERVE: &str = "reserve";
+const COMMIT: &str = "commit";
 
 /// Space of the arena for one object, to be written by the caller, or by whom it names the extents to.
 ///
@@ -98,7 +99,7 @@ impl Connector {
                 Ok(_) => answers.resize_with(objects.len(), || Err(no_lane())),
                 Err(error) => {
                     let error = Arc::new(error);
-                    answers.resize_with(objects.len(), || Err(self.lane_failed(&error)));
+                    answers.resize_with(objects.len(), || Err(self.lane_failed(RESERVE, &error)));
                 }
             }
         }
@@ -143,7 +144,7 @@ impl Connector {
         let outcome = |(place, (key, len)): (usize, &(Key, ByteSize))| {
             let outcome = match &committed {
                 Ok(done) => put_outcome(*done.get(place).unwrap_or(&LanePut::Expired), key, *len),
-                Err(error) => Err(self.lane_failed(error)),
+                Err(error) => Err(self.lane_failed(COMMIT, error)),
             };
             counters.put(outcome, Some(len.bytes()))
         };
@@ -154,15 +155,13 @@ impl Connector {
         self.config().client.timeouts.call
     }
 
-    fn lane_failed(&self, error: &Arc<LaneError>) -> Error {
+    fn lane_failed(&self, operation: &'static str, error: &Arc<LaneError>) -> Error {
         let address = self.config().client.address.clone();
         match **error {
-            LaneError::TimedOut { limit, .. } => {
-                Error::TimedOut { operation: RESERVE, limit, address }
-            }
+            LaneError::TimedOut { limit, .. } => Error::TimedOut { operation, limit, address },
             _ => {
                 let source = io::Error::other(Arc::clone(error));
-                Error::Broken { operation: RESERVE, address, source }
+                Error::Broken { operation, address, source }
             }
         }
     }
