@@ -8,7 +8,7 @@ use std::{
 
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::CatalogConfig;
-use kvlease_engine::{Engine, EngineConfig};
+use kvlease_engine::{CAPTURE_FILE_LEN_DEFAULT, CaptureConfig, Engine, EngineConfig};
 use kvlease_sys::FingerprintKey;
 use kvlease_testing::median;
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, LeaseId, Mode};
@@ -25,24 +25,39 @@ const SLICES: usize = 31;
 const KEYS: usize = 65_536;
 
 fn main() {
-    let dir = TempDir::with_prefix_in("kvlease-bench-", "/dev/shm").expect("/dev/shm is writable");
-    let engine = engine(&dir);
     let keys: Vec<_> = (0..OBJECTS).map(|number| format!("org/model@1@0@{number:x}")).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-    for key in &keys {
+    println!("{OBJECTS} objects; ns a key, medians of {SLICES}");
+    println!("{:>8} {:>6} {:>16} {:>16}", "capture", "keys", "acquire+release", "exists");
+    for has_capture in [false, true] {
+        let word = if has_capture { "yes" } else { "no" };
+        measure_engine(word, &keys, has_capture);
+    }
+}
+
+/// Measures an engine with a capture, or without.
+fn measure_engine(word: &str, keys: &[&str], has_capture: bool) {
+    let dir = TempDir::with_prefix_in("kvlease-bench-", "/dev/shm").expect("/dev/shm is writable");
+    let engine = engine(&dir, has_capture);
+    for key in keys {
         let bucket = BucketName::new("b").expect("it is short");
         let key = Key::new(*key).expect("it is short");
         let put = engine.put(&CALLER, bucket, key, Some(ByteSize::ZERO)).expect("there is room");
         put.seal().expect("it is as long as announced");
     }
-    println!("{OBJECTS} objects; ns a key, medians of {SLICES}");
-    println!("{:>6} {:>16} {:>16}", "keys", "acquire+release", "exists");
     for batch in [1, 128, 1_024] {
-        let pair = measure(&keys, batch, |keys| acquire_and_release(&engine, keys));
-        let exists = measure(&keys, batch, |keys| {
+        let pair = measure(keys, batch, |keys| acquire_and_release(&engine, keys));
+        let exists = measure(keys, batch, |keys| {
             black_box(engine.exists(&CALLER, "b", keys, Mode::Each));
         });
-        println!("{batch:>6} {pair:>16.1} {exists:>16.1}");
+        println!("{word:>8} {batch:>6} {pair:>16.1} {exists:>16.1}");
+    }
+    let counters = engine.stats().counters;
+    if has_capture {
+        println!(
+            "{} calls written, {} dropped",
+            counters.capture_calls, counters.capture_calls_dropped
+        );
     }
 }
 
@@ -63,7 +78,7 @@ fn measure(keys: &[&str], batch: usize, mut call: impl FnMut(&[&str])) -> f64 {
     median(slices)
 }
 
-fn engine(dir: &TempDir) -> Engine {
+fn engine(dir: &TempDir, has_capture: bool) -> Engine {
     let name = "segment".parse().expect("it is a name");
     let options = SegmentOptions {
         dir: dir.path().to_owned(),
@@ -71,7 +86,14 @@ fn engine(dir: &TempDir) -> Engine {
     };
     let catalog = CatalogConfig { capacity: CAPACITY, ..CatalogConfig::default() };
     let key = FingerprintKey::new([7; FingerprintKey::LEN]);
-    let config = EngineConfig { cold: true, ..EngineConfig::new(catalog, TTL, key) };
+    let capture = has_capture.then(|| CaptureConfig {
+        path: dir.path().join("capture"),
+        file_len_max: CAPTURE_FILE_LEN_DEFAULT,
+        files_max: 2,
+        secret: key,
+        id: 1,
+    });
+    let config = EngineConfig { cold: true, capture, ..EngineConfig::new(catalog, TTL, key) };
     let arena = Arena::open(&options).expect("there is room in /dev/shm");
     Engine::start(arena, config, Epoch::new(1)).expect("the arena can be populated")
 }

@@ -6,7 +6,10 @@ use kvlease_cache::CatalogConfig;
 use kvlease_sys::FingerprintKey;
 use kvlease_types::ByteSize;
 
-use crate::{checkpoints::ShardDisk, events::EVENTS_MEMORY_DEFAULT, tiers::TierConfig};
+use crate::{
+    capture::CaptureConfig, checkpoints::ShardDisk, events::EVENTS_MEMORY_DEFAULT,
+    tiers::TierConfig,
+};
 
 /// The time that a client has for writing into a reservation, unless it is configured.
 pub const RESERVATION_TTL_DEFAULT: Duration = Duration::from_secs(30);
@@ -44,12 +47,14 @@ pub struct EngineConfig {
     pub events_memory_max: ByteSize,
     /// Tiers below the arena, fastest first.
     pub tiers: Vec<TierConfig>,
+    /// Where the stream of requests is written down; `None` for nowhere.
+    pub capture: Option<CaptureConfig>,
 }
 
 impl EngineConfig {
     /// A configuration with this catalog and this secret of the published index, in which all leases live
     /// for `ttl` and an object may be as large as the arena: without checkpoints, a
-    /// scrubber and tiers.
+    /// scrubber, tiers and a capture.
     pub fn new(catalog: CatalogConfig, ttl: Duration, index_key: FingerprintKey) -> Self {
         Self {
             object_len_max: catalog.capacity,
@@ -65,6 +70,7 @@ impl EngineConfig {
             index_key,
             events_memory_max: EVENTS_MEMORY_DEFAULT,
             tiers: Vec::new(),
+            capture: None,
         }
     }
 }

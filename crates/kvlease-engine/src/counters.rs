@@ -113,5 +113,8 @@ counters! {
     checkpoint_replicas_stored: Count "Shards of checkpoints that were copied to the shared store",
     events: Count "Events for subscribers, counted once for all of them",
     events_lost: Count "How often a subscriber had missed events, and was told",
+    capture_calls: Count "Calls written to the capture",
+    capture_calls_dropped: Count "Calls that are missing in the capture, since the queue was full or the file could not be written",
+    capture_written: Bytes "Bytes written to the capture",
     objects_unrecorded: Count "Objects stored without being recorded, which a restart will not find",
 }

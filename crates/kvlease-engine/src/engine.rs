@@ -84,7 +84,11 @@ impl Engine {
         mode: Mode,
         ttl: Option<Duration>,
     ) -> Grants {
-        self.shared.acquire(caller, bucket, keys, mode, ttl)
+        let grants = self.shared.acquire(caller, bucket, keys, mode, ttl);
+        if let Some(capture) = &self.shared.capture {
+            capture.got(caller, bucket, keys, mode, grants.outcomes());
+        }
+        grants
     }
 
     /// Waits for the pending objects of an acquire until `until`, and leases those that are sealed
@@ -98,7 +102,12 @@ impl Engine {
         mode: Mode,
         until: Instant,
     ) {
+        let Some(capture) = &self.shared.capture else {
+            return self.shared.await_pending(grants, bucket, keys, mode, until).await;
+        };
+        let awaited = grants.places_awaited(keys.len());
         self.shared.await_pending(grants, bucket, keys, mode, until).await;
+        capture.came(grants.caller(), bucket, keys, &awaited, grants.outcomes());
     }
 
     /// Ends leases of the caller. Returns, in order, how long each was held; `None` for one that
@@ -116,8 +125,8 @@ impl Engine {
     /// Takes note of reads without a lease, by the published index: `reads` of them, the latest of which
     /// were of the objects that are named by slot and generation. Returns, in order, which of the
     /// objects are still there.
-    pub fn note_reads(&self, objects: &[(u32, u64)], reads: u64) -> Vec<bool> {
-        self.shared.note_reads(objects, reads)
+    pub fn note_reads(&self, caller: &Caller, objects: &[(u32, u64)], reads: u64) -> Vec<bool> {
+        self.shared.note_reads(caller, objects, reads)
     }
 
     /// Moves the deadlines of the caller's live leases to `ttl`, or to the default time, from now.
@@ -128,7 +137,13 @@ impl Engine {
     /// Whether each object is there, in order, without counting as a use of it; in prefix mode up
     /// to and with the first that is not.
     pub fn exists(&self, caller: &Caller, bucket: &str, keys: &[&str], mode: Mode) -> Vec<bool> {
-        self.shared.exists(caller, bucket, keys, mode)
+        let found = self.shared.exists(caller, bucket, keys, mode);
+        if let Some(capture) = &self.shared.capture
+            && !self.has_to_ask(bucket, keys, &found)
+        {
+            capture.looked_up(caller, bucket, keys, mode, &found);
+        }
+        found
     }
 
     /// As [`exists`](Self::exists), and asks the tiers that do not know by themselves what they have,
@@ -141,7 +156,11 @@ impl Engine {
         mode: Mode,
         until: Instant,
     ) -> Vec<bool> {
-        self.shared.exists_or_ask(caller, bucket, keys, mode, until).await
+        let found = self.shared.exists_or_ask(caller, bucket, keys, mode, until).await;
+        if let Some(capture) = &self.shared.capture {
+            capture.looked_up(caller, bucket, keys, mode, &found);
+        }
+        found
     }
 
     /// Whether [`exists_or_ask`](Self::exists_or_ask) may find more than [`exists`](Self::exists)
@@ -157,7 +176,11 @@ impl Engine {
         bucket: &str,
         keys: &[&str],
     ) -> Vec<Result<(), RemoveRefused>> {
-        self.shared.remove(caller, bucket, keys)
+        let outcomes = self.shared.remove(caller, bucket, keys);
+        if let Some(capture) = &self.shared.capture {
+            capture.removed(caller, bucket, keys, outcomes.iter().map(Result::is_ok));
+        }
+        outcomes
     }
 
     /// Removes objects from the arena and from all tiers, and waits for those that are on their way to
@@ -168,7 +191,12 @@ impl Engine {
         bucket: &str,
         keys: &[&str],
     ) -> Vec<Removed> {
-        self.shared.remove_everywhere(caller, bucket, keys).await
+        let removed = self.shared.remove_everywhere(caller, bucket, keys).await;
+        if let Some(capture) = &self.shared.capture {
+            let were_there = removed.iter().map(|removed| removed.outcome.is_ok());
+            capture.removed(caller, bucket, keys, were_there);
+        }
+        removed
     }
 
     /// Whether there are tiers below the arena.
@@ -310,6 +338,16 @@ impl Engine {
 
     /// Starts to read an object out of the arena. A pending object is absent.
     pub fn read(&self, caller: &Caller, bucket: &str, key: &str) -> Result<Read, Miss> {
+        let read = self.read_now(caller, bucket, key);
+        // What a tier may have is asked for again, by `read_or_load`.
+        let is_last = !(read.as_ref().is_err_and(|miss| miss.is_absence()) && self.has_tiers());
+        if let Some(capture) = self.shared.capture.as_ref().filter(|_| is_last) {
+            capture.read(caller, bucket, key, read.as_ref().map(Read::left));
+        }
+        read
+    }
+
+    fn read_now(&self, caller: &Caller, bucket: &str, key: &str) -> Result<Read, Miss> {
         let grants = self.shared.acquire_for_read(caller, bucket, key);
         Read::new(grants).map_err(|miss| if miss == Miss::Pending { Miss::Absent } else { miss })
     }
@@ -322,19 +360,29 @@ impl Engine {
         key: &str,
         until: Instant,
     ) -> Result<Read, Miss> {
-        match self.read(caller, bucket, key) {
-            Err(miss) if miss.is_absence() && self.has_tiers() => {}
-            answer => return answer,
+        let mut read = self.read_now(caller, bucket, key);
+        if read.as_ref().is_err_and(|miss| miss.is_absence()) && self.has_tiers() {
+            let keys = [key];
+            let mut grants = self.shared.acquire(caller, bucket, &keys, Mode::Each, None);
+            self.shared.await_pending(&mut grants, bucket, &keys, Mode::Each, until).await;
+            read = Read::new(grants);
         }
-        let keys = [key];
-        let mut grants = self.shared.acquire(caller, bucket, &keys, Mode::Each, None);
-        self.shared.await_pending(&mut grants, bucket, &keys, Mode::Each, until).await;
-        Read::new(grants)
+        if let Some(capture) = &self.shared.capture {
+            capture.read(caller, bucket, key, read.as_ref().map(Read::left));
+        }
+        read
     }
 
     /// Description of an object; `None` if it is absent or pending.
     pub fn stat(&self, bucket: &str, key: &str) -> Option<ObjectInfo> {
         self.shared.state().catalog.stat(bucket, key)
+    }
+
+    /// Takes note of a look-up that was answered by [`stat`](Self::stat) or by a tier.
+    pub fn looked_up(&self, caller: &Caller, bucket: &str, key: &str, found: bool) {
+        if let Some(capture) = &self.shared.capture {
+            capture.looked_up(caller, bucket, &[key], Mode::Each, &[found]);
+        }
     }
 
     /// One page of a bucket's listing, and where the next one starts. The catalog is unlocked

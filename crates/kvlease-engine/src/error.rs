@@ -4,6 +4,8 @@ use std::io;
 
 use kvlease_arena::{ArenaError, Shortfall};
 
+use crate::capture::CaptureError;
+
 /// Reason why the engine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -25,6 +27,9 @@ pub enum StartError {
          right to write there, or set checkpoint.disk_capacity = \"none\", error=`{0}`"
     )]
     Shards(io::Error),
+    /// The capture cannot be begun.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The system gives no more threads.
     #[error("no thread can be started: raise the limit of processes, error=`{0}`")]
     Thread(#[from] io::Error),

@@ -55,6 +55,19 @@ impl Grants {
         self.outcomes[index..].iter().position(awaited).map(|place| index + place)
     }
 
+    /// Places of those of this number of keys whose outcome may change while they are waited for: the
+    /// awaited ones, and those that a prefix has not come to.
+    pub(crate) fn places_awaited(&self, keys: usize) -> Vec<usize> {
+        let mut places: Vec<usize> = (self.outcomes.len()..keys).collect();
+        let mut index = 0;
+        while let Some(place) = self.next_awaited(index) {
+            places.push(place);
+            index = place + 1;
+        }
+        places.sort_unstable();
+        places
+    }
+
     /// Whether a tier has the object of this key, or has to be asked for it.
     pub(crate) fn is_in_tiers(&self, place: usize) -> bool {
         matches!(self.outcomes[place], Err(Miss::Elsewhere | Miss::NoRoom))

@@ -8,6 +8,7 @@
 //!   [`Grants::deliver`] hands them to the client.
 //! * A [`Read`] streams an object out of the arena and checks its checksum on the way.
 //! * [`Checkpoints`] keep shards of training jobs in objects that eviction never takes, and in files.
+//! * A [`CaptureConfig`] has the stream of requests written down, with hashes in place of names.
 //! * A [`Subscription`] tells what is published and unpublished, and never slows a request down.
 //!
 //! One mutex guards the catalog together with the writers that others wait for. It is never held
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod bucket_totals;
+mod capture;
 mod checkpoints;
 mod clock;
 mod config;
@@ -49,6 +51,7 @@ mod tiers;
 mod verify;
 mod write;
 
+pub use capture::{CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, CaptureConfig, CaptureError};
 pub use checkpoints::{
     CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX, ShardDisk,
     ShardPlace, ShardPut, ShardRead,

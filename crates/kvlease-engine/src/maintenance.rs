@@ -1,7 +1,8 @@
 //! Maintenance behind the requests, with a thread for each kind: populating the arena once; ticks
 //! that end expired leases, put the segment's public name back and keep memory ready for the manifest;
 //! [eviction ahead of need](crate::room); [scrubbing](crate::scrub); [reports](crate::reports) of
-//! clients; and [events](crate::events) for subscribers.
+//! clients; [events](crate::events) for subscribers; and the
+//! [capture](crate::capture).
 
 use std::{
     io,
@@ -18,8 +19,8 @@ use kvlease_arena::LinkStatus;
 use kvlease_types::ByteSize;
 
 use crate::{
-    clock::now, events::collect, reports::look_into_reports, room::keep_room, scrub::scrub,
-    shared::Shared,
+    capture::write_capture, clock::now, events::collect, reports::look_into_reports,
+    room::keep_room, scrub::scrub, shared::Shared,
 };
 
 /// Time between two ticks.
@@ -61,6 +62,9 @@ impl Maintenance {
         }
         running.start("kvlease-reports", shared, look_into_reports)?;
         running.start("kvlease-events", shared, collect)?;
+        if shared.capture.is_some() {
+            running.start("kvlease-capture", shared, write_capture)?;
+        }
         Ok(Self { running: Mutex::new(running), shared: Arc::clone(shared) })
     }
 
@@ -70,6 +74,9 @@ impl Maintenance {
         self.shared.room.request();
         self.shared.reports.wake();
         self.shared.events.stop();
+        if let Some(capture) = &self.shared.capture {
+            capture.wake();
+        }
         for thread in running.threads.drain(..) {
             thread.join().expect("a panic ends the process before the engine waits for the thread");
         }

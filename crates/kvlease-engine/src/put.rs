@@ -1,6 +1,6 @@
 //! Objects on their way in.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use kvlease_sys::Digest;
 use kvlease_types::{BucketName, ByteSize, Caller, Extent, Key, WriteRefused};
@@ -68,8 +68,13 @@ impl Put {
         };
         // What cannot be had as a whole is refused before any of it comes.
         let lens = (first, len.unwrap_or(first));
-        let (write, extents) =
-            Write::begin(shared, &mut shared.state(), caller, (bucket, key), lens, now())?;
+        let name = shared.capture.as_ref().map(|capture| (capture, bucket.clone(), key.clone()));
+        let begun = Write::begin(shared, &mut shared.state(), caller, (bucket, key), lens, now());
+        if let (Err(refused), Some((capture, bucket, key))) = (&begun, &name) {
+            let put = (key, lens.1.bytes(), Some(*refused));
+            capture.put(caller, bucket.as_str(), iter::once(put));
+        }
+        let (write, extents) = begun?;
         Ok(Self {
             write,
             announced: len,
@@ -107,8 +112,13 @@ impl Put {
         if let Some(announced) = self.announced.filter(|announced| *announced != len) {
             return Err(WriteRefused::Incomplete { received: len, announced });
         }
-        let shared = Arc::clone(&self.write.shared);
-        Ok(self.write.seal(&mut shared.state(), len, self.digest.finish(), now()))
+        let (shared, caller) = (Arc::clone(&self.write.shared), self.write.caller);
+        let name = self.write.name.clone();
+        let stored = self.write.seal(&mut shared.state(), len, self.digest.finish(), now());
+        if let (Some(capture), Some((bucket, key))) = (&shared.capture, &name) {
+            capture.put(&caller, bucket.as_str(), iter::once((key, len.bytes(), None)));
+        }
+        Ok(stored)
     }
 
     fn make_room(&mut self, more: u64) -> Result<(), WriteRefused> {

@@ -13,6 +13,7 @@ use kvlease_cache::Catalog;
 use kvlease_types::{BucketName, ByteSize, Epoch};
 
 use crate::{
+    capture::Capture,
     clock::now,
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) reports: Reports,
     /// Subscribers to what is published and unpublished.
     pub(crate) events: Hub,
+    /// Record of the stream of requests.
+    pub(crate) capture: Option<Capture>,
     /// Tiers below the arena.
     pub(crate) tiers: Arc<Tiers>,
     /// Number of the last change that the required readers have applied.
@@ -90,6 +93,8 @@ impl Shared {
         let index = PublishedIndex::create(slots, config.index_key).map_err(StartError::Index)?;
         let index = Arc::new(index);
         let counters = Arc::new(Counters::default());
+        let capture = config.capture.clone().map(|config| Capture::begin(config, &counters));
+        let capture = capture.transpose()?;
         let started = Instant::now();
         // The old manifest is read before the new one takes its place.
         let stored = arena.stored_manifest()?;
@@ -132,6 +137,7 @@ impl Shared {
             name_taken: AtomicBool::new(false),
             room: Arc::default(),
             reports: Reports::default(),
+            capture,
             tiers,
             applied: AtomicU64::new(catalog.last_change()),
             readers: Mutex::new(readers),

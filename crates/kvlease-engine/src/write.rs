@@ -18,6 +18,8 @@ pub(crate) struct Write {
     open: bool,
     /// Whether its name comes when it is published.
     is_spare: bool,
+    /// Its name, for the capture if there is one.
+    pub(crate) name: Option<(BucketName, Key)>,
 }
 
 /// A stored object.
@@ -46,7 +48,9 @@ impl Write {
         let reservation =
             state.room(|catalog| catalog.reserve_first(&bucket, &key, (first, len), now))?;
         let (shared, id) = (Arc::clone(shared), reservation.id);
-        Ok((Self { shared, caller: *caller, id, open: true, is_spare: false }, reservation.extents))
+        let name = shared.capture.is_some().then_some((bucket, key));
+        let write = Self { shared, caller: *caller, id, open: true, is_spare: false, name };
+        Ok((write, reservation.extents))
     }
 
     /// Takes space for an object of at most `len`, whose name comes later.
@@ -58,7 +62,8 @@ impl Write {
     ) -> Result<(Self, Extents), WriteRefused> {
         let reservation = state.catalog.reserve_spare(len)?;
         let (shared, id) = (Arc::clone(shared), reservation.id);
-        Ok((Self { shared, caller: *caller, id, open: true, is_spare: true }, reservation.extents))
+        let write = Self { shared, caller: *caller, id, open: true, is_spare: true, name: None };
+        Ok((write, reservation.extents))
     }
 
     /// Generation that the object has, and no other one of the incarnation.

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, process::ExitCode};
 
 use kvlease_arena::ArenaError;
-use kvlease_engine::StartError;
+use kvlease_engine::{CaptureError, StartError};
 use kvlease_nvme::NvmeError;
 #[cfg(feature = "remote")]
 use kvlease_remote::RemoteError;
@@ -110,7 +110,8 @@ impl ServeError {
             | Self::Inherited(_) => 69,
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
             Self::System { .. } | Self::Start(StartError::Thread(_)) => 71,
-            Self::Nvme(NvmeError::InUse { .. }) => 69,
+            Self::Nvme(NvmeError::InUse { .. })
+            | Self::Start(StartError::Capture(CaptureError::InUse { .. })) => 69,
             Self::Socket { .. } | Self::Arena(_) | Self::Start(_) | Self::Nvme(_) => 73,
         })
     }

@@ -7,6 +7,7 @@
 
 mod accept_refusals;
 mod announcement;
+mod capture;
 pub mod config;
 mod connection_limit;
 mod connection_memory;

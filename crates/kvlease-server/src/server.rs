@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use crate::{
+    capture,
     config::{Config, SocketPlace},
     context::Context,
     exit::ServeError,
@@ -104,13 +105,13 @@ impl Server {
         let epoch = new_epoch();
         let catalog_memory = fit_memory(&arena, &config, &MemoryLimits::default());
         let tiers = tiers::open(&config)?;
-        let random = |source| ServeError::System { what: "random bytes", source };
-        let index_key = index_key().map_err(random)?;
-        let engine_config = engine_config(&config, &arena, catalog_memory, index_key, tiers);
+        let index_key = FingerprintKey::new(random()?);
+        let mut engine_config = engine_config(&config, &arena, catalog_memory, index_key, tiers);
+        engine_config.capture = capture::configured(&config)?;
         let budget = connection_memory(&config, &engine_config.catalog);
         let engine = Engine::start(arena, engine_config, epoch)?;
-        let context =
-            Context::new(engine, config, epoch, socket_path.as_deref(), budget).map_err(random)?;
+        let context = Context::new(engine, config, epoch, socket_path.as_deref(), budget)
+            .map_err(no_random)?;
         let context = Arc::new(context);
         let publisher = sockets.map(|sockets| kv_events::start(sockets, &context)).transpose()?;
         let trimming = tokio::spawn(trim(Arc::clone(&context)));
@@ -356,14 +357,20 @@ fn engine_config(
         index_key,
         events_memory_max: config.events_memory_max,
         tiers,
+        capture: None,
     }
 }
 
-/// A secret of this incarnation: clients choose names, and must not find two with one fingerprint.
-fn index_key() -> io::Result<FingerprintKey> {
-    let mut key = [0; FingerprintKey::LEN];
-    getrandom::fill(&mut key)?;
-    Ok(FingerprintKey::new(key))
+/// Random bytes, as for a secret of this incarnation: clients choose names, and must not find two with
+/// one fingerprint.
+pub(crate) fn random<const LEN: usize>() -> Result<[u8; LEN], ServeError> {
+    let mut bytes = [0; LEN];
+    getrandom::fill(&mut bytes).map_err(|error| no_random(error.into()))?;
+    Ok(bytes)
+}
+
+fn no_random(source: io::Error) -> ServeError {
+    ServeError::System { what: "random bytes", source }
 }
 
 /// An epoch that no other incarnation on this machine has: they hold the segment one after the

@@ -1,6 +1,9 @@
 //! Requesters of operations: where a request came in, and from whom.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Owner of leases and reservations, as the catalog keeps it: a number that is compared only.
 ///
@@ -82,12 +85,45 @@ impl Caller {
         Self { owner: Owner::connection(connection), peer: Peer::Lane { uid, gid, pid } }
     }
 
+    /// Number of the process that calls, or of the machine where HTTP tells no process. It is compared only:
+    /// two may have one number.
+    pub fn client(&self) -> u64 {
+        match self.peer {
+            Peer::Daemon => 0,
+            Peer::Http(address) => number_of(address.ip()),
+            Peer::Lane { uid, pid, .. } => {
+                pid.map_or(u64::from(uid), |pid| u64::from(pid.unsigned_abs()) | 1 << 32)
+            }
+        }
+    }
+
+    /// Number of the connection that it calls on, compared only as well.
+    pub fn connection(&self) -> u64 {
+        match self.peer {
+            Peer::Daemon => 0,
+            Peer::Http(address) => {
+                number_of(address.ip()).rotate_left(16) ^ u64::from(address.port())
+            }
+            Peer::Lane { .. } => u64::from(self.owner.0) | 1 << 32,
+        }
+    }
+
     /// The user whose share its leases and reservations count for.
     pub const fn user(&self) -> User {
         match self.peer {
             Peer::Daemon => User::Daemon,
             Peer::Http(_) => User::Http,
             Peer::Lane { uid, .. } => User::Uid(uid),
+        }
+    }
+}
+
+fn number_of(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 64) as u64 ^ bits as u64
         }
     }
 }
@@ -127,6 +163,18 @@ mod tests {
         for (place, user) in users.iter().enumerate() {
             assert!(!users[..place].contains(user), "{user:?}");
         }
+    }
+
+    #[test]
+    fn a_client_has_one_number_and_each_of_its_connections_another() {
+        let http = |host, port| Caller::http(([127, 0, 0, host], port).into());
+        let lane = |connection, pid| Caller::lane(connection, 0, 0, pid);
+        for (one, other) in [(http(1, 80), http(1, 81)), (lane(1, Some(7)), lane(2, Some(7)))] {
+            assert_eq!(one.client(), other.client());
+            assert_ne!(one.connection(), other.connection());
+        }
+        assert_ne!(http(1, 80).client(), http(2, 80).client());
+        assert_ne!(lane(1, Some(7)).client(), lane(1, Some(8)).client());
     }
 
     #[test]

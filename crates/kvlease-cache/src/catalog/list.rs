@@ -1,6 +1,6 @@
 //! Look-ups that count as no use: one object, a bucket's objects, the buckets.
 
-use kvlease_types::ByteSize;
+use kvlease_types::{BucketName, ByteSize, Key};
 
 use super::Catalog;
 use crate::{
@@ -14,6 +14,13 @@ impl Catalog {
     pub fn stat(&self, bucket: &str, key: &str) -> Option<ObjectInfo> {
         let object = &self.objects[self.objects.find(bucket, key)?];
         (object.state == State::Sealed).then(|| self.describe_object(object))
+    }
+
+    /// Name and length of the object in a slot, if it has one.
+    pub fn name_of(&self, slot: u32) -> Option<(&BucketName, &Key, ByteSize)> {
+        let object = self.objects.get(slot).filter(|object| object.state == State::Sealed)?;
+        let bucket = &self.objects.bucket(object.bucket).name;
+        Some((bucket, &object.key, ByteSize::new(object.len)))
     }
 
     /// Tells `each`, in order, which names are those of sealed objects, without counting as a use

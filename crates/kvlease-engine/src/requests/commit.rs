@@ -16,17 +16,18 @@ impl Shared {
         let mut items = items.into_iter();
         while items.len() > 0 {
             // Dropping a reservation locks the catalog: those that are refused outlive the lock.
-            let mut discarded = Vec::new();
+            let (mut discarded, mut named) = (Vec::new(), Vec::new());
             let mut state = self.state();
             let now = now();
             for (reservation, checksum) in items.by_ref().take(PART) {
-                let Reservation { write, len, deadline, .. } = reservation;
+                let Reservation { mut write, len, deadline, .. } = reservation;
                 // A spare one has no name to be published under.
                 let refused = if write.caller.owner != caller.owner || write.is_spare() {
                     Some(WriteRefused::Unknown)
                 } else {
                     (now >= deadline).then_some(WriteRefused::Expired)
                 };
+                named.extend(write.name.take().map(|name| (name, len.bytes(), refused)));
                 outcomes.push(match refused {
                     None => Ok(write.seal(&mut state, len, checksum, now)),
                     Some(refused) => {
@@ -36,6 +37,14 @@ impl Shared {
                 });
             }
             drop(state);
+            if let Some(capture) = &self.capture {
+                // Those of one bucket after the other's together.
+                for puts in named.chunk_by(|one, next| one.0.0 == next.0.0) {
+                    let bucket = puts[0].0.0.as_str();
+                    let puts = puts.iter().map(|((_, key), len, refused)| (key, *len, *refused));
+                    capture.put(caller, bucket, puts);
+                }
+            }
         }
         outcomes
     }

@@ -44,10 +44,11 @@ impl Shared {
         let mut items = items.into_iter();
         let (mut refused, now) = (0, now());
         while items.len() > 0 {
-            let first = outcomes.len();
+            let (first, mut named) = (outcomes.len(), Vec::new());
             let mut state = self.state();
             let shares = Shares::of(self.arena.capacity(), state.catalog.slots_max());
             for (key, len) in items.by_ref().take(PART) {
+                let kept = self.capture.is_some().then(|| key.clone());
                 let name = (bucket.clone(), key);
                 let outcome =
                     self.reserve_one(&mut state, caller, name, (len, now), (limits, &shares));
@@ -56,10 +57,17 @@ impl Shared {
                 }
                 let limited = matches!(outcome, Err(WriteRefused::TooManyReservations));
                 refused += u64::from(limited);
+                if let (Err(refused), Some(key)) = (&outcome, kept) {
+                    named.push((key, len.bytes(), Some(*refused)));
+                }
                 outcomes.push(outcome);
             }
             drop(state);
             self.protect(&outcomes[first..]);
+            if let Some(capture) = &self.capture {
+                let puts = named.iter().map(|(key, len, refused)| (key, *len, *refused));
+                capture.put(caller, bucket.as_str(), puts);
+            }
         }
         if refused > 0 {
             self.report_refused_reservations(caller, refused, now);

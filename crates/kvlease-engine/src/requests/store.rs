@@ -41,10 +41,17 @@ impl Shared {
         let mut items = items.into_iter();
         while items.len() > 0 {
             // Dropping a reservation locks the catalog: those that are discarded outlive the lock.
-            let mut discarded = Vec::new();
+            let (mut discarded, mut named) = (Vec::new(), Vec::new());
             let mut state = self.state();
             for mut item in items.by_ref().take(PART) {
                 let stored = store_one(&mut state, caller, bucket, &mut item);
+                if self.capture.is_some() {
+                    named.push((
+                        item.key.clone(),
+                        item.len.bytes(),
+                        stored.as_ref().err().copied(),
+                    ));
+                }
                 let reservation = match stored {
                     Err(refused) if keeps(refused) => Some(item.reservation),
                     _ => {
@@ -55,6 +62,10 @@ impl Shared {
                 outcomes.push(stored.map_err(|refused| NotStored { refused, reservation }));
             }
             drop(state);
+            if let Some(capture) = &self.capture {
+                let puts = named.iter().map(|(key, len, refused)| (key, *len, *refused));
+                capture.put(caller, bucket.as_str(), puts);
+            }
         }
         outcomes
     }

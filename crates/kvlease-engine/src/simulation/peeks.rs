@@ -9,7 +9,7 @@ use kvlease_types::Epoch;
 
 use super::{
     clients::{Copy, Peeker},
-    world::{BUCKET, LEN_MAX, Stored, World},
+    world::{BUCKET, CALLER, LEN_MAX, Stored, World},
 };
 use crate::shared::Shared;
 
@@ -62,7 +62,7 @@ impl World {
             checksum: object.checksum,
             copy: Copy { extents: vec![object.extent], bytes: Vec::new() },
         });
-        let noted = self.daemon().note_reads(&[(object.slot, object.generation)], 1);
+        let noted = self.daemon().note_reads(&CALLER, &[(object.slot, object.generation)], 1);
         assert_eq!(noted, [true], "{key} is there and not noted");
     }
 

@@ -5,7 +5,7 @@ use kvlease_engine::Engine;
 use kvlease_testing::bytes;
 use kvlease_types::Epoch;
 
-use crate::fixture::{Place, TTL, begin, lease, remove, run, store};
+use crate::fixture::{CALLER, Place, TTL, begin, lease, remove, run, store};
 
 /// A client's view of the index of this incarnation.
 fn view(engine: &Engine, epoch: u64) -> IndexView {
@@ -62,7 +62,10 @@ fn an_object_that_is_read_without_a_lease_is_evicted_later() {
         let first = view.find("first").unwrap();
         for number in 0.. {
             if reported {
-                assert_eq!(engine.note_reads(&[(first.slot, first.generation)], 3), [true]);
+                assert_eq!(
+                    engine.note_reads(&CALLER, &[(first.slot, first.generation)], 3),
+                    [true]
+                );
             }
             store(&engine, &format!("other {number}"), &bytes(1 << 20, number)).unwrap();
             if view.find("other 0").is_none() {
@@ -83,8 +86,8 @@ fn reports_of_what_has_left_do_nothing() {
     let found = view(&engine, 1).find("a").unwrap();
     let reports =
         [(found.slot, found.generation), (found.slot, found.generation + 1), (u32::MAX, 1)];
-    assert_eq!(engine.note_reads(&reports, 3), [true, false, false]);
+    assert_eq!(engine.note_reads(&CALLER, &reports, 3), [true, false, false]);
     remove(&engine, "a").unwrap();
-    assert_eq!(engine.note_reads(&reports, 3), [false, false, false]);
+    assert_eq!(engine.note_reads(&CALLER, &reports, 3), [false, false, false]);
     assert_eq!(engine.stats().counters.index_reads, 6);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod batch;
+mod capture;
 mod changes;
 mod checkpoint_files;
 mod checkpoint_replicas;

@@ -98,7 +98,7 @@ impl Node {
             if let Some((objects, reads)) = &taken
                 && self.way == Way::Indexed
             {
-                self.engine.note_reads(objects, *reads);
+                self.engine.note_reads(&CALLER, objects, *reads);
             }
             // The task ends when there is nothing to tell.
             self.report_at = taken.map(|_| at + REPORT_INTERVAL);

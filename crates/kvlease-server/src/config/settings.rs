@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use kvlease_arena::DEFAULT_SEGMENT_MODE;
 use kvlease_cache::EvictionKind;
 use kvlease_engine::{
-    BucketSet, EVENTS_MEMORY_DEFAULT, RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT,
-    SCRUB_RATE_DEFAULT, TierConfig,
+    BucketSet, CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, EVENTS_MEMORY_DEFAULT,
+    RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT, TierConfig,
 };
 use kvlease_types::ByteSize;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
@@ -77,6 +77,10 @@ pub struct Config {
     pub events_topic: String,
     pub events_format: EventsFormat,
     pub events_memory_max: ByteSize,
+    pub capture_path: Option<PathBuf>,
+    pub capture_file_size: ByteSize,
+    pub capture_files_max: usize,
+    pub capture_secret_file: Option<PathBuf>,
     pub log_format: LogFormat,
     pub log_level: tracing::Level,
 }
@@ -150,6 +154,10 @@ impl Default for Config {
             events_topic: String::new(),
             events_format: EventsFormat::Maps,
             events_memory_max: EVENTS_MEMORY_DEFAULT,
+            capture_path: None,
+            capture_file_size: CAPTURE_FILE_LEN_DEFAULT,
+            capture_files_max: CAPTURE_FILES_DEFAULT,
+            capture_secret_file: None,
             log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
         }
@@ -313,6 +321,14 @@ pub const SETTINGS: &[Setting] = &[
         "form of each KV event: `maps`, or `arrays` as vLLM wrote them before June 2026"),
     setting!("events.memory_max", "KVLEASE_EVENTS_MEMORY_MAX", events_memory_max, true, value::size, ByteSize::to_string,
         "memory for events that subscribers have not read yet, or ask for again; taken only while there are subscribers, and with events.endpoint four times"),
+    setting!("capture.path", "KVLEASE_CAPTURE_PATH", capture_path, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+        "file that the stream of requests is written to, with hashes in place of names, for `kvlease replay`; `none` for no capture"),
+    setting!("capture.file_size", "KVLEASE_CAPTURE_FILE_SIZE", capture_file_size, true, capture_file_size, ByteSize::to_string,
+        "longest file of the capture, of at least 1MiB; then the next one is begun"),
+    setting!("capture.files_max", "KVLEASE_CAPTURE_FILES_MAX", capture_files_max, false, value::files, usize::to_string,
+        "limit of files of the capture: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
+    setting!("capture.secret_file", "KVLEASE_CAPTURE_SECRET_FILE", capture_secret_file, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+        "file with the secret of the hashes, 32 hexadecimal digits, so that several captures have the same ones; `none` for a new secret with each start"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
         "`human`, or `json`: one object a line"),
     setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),
@@ -347,6 +363,15 @@ fn catalog_memory(text: &str) -> Result<Option<ByteSize>, String> {
 /// A size, zero for `none`, or `None` for `auto`.
 fn checkpoint_capacity(text: &str) -> Result<Option<ByteSize>, String> {
     if text == "none" { Ok(Some(ByteSize::ZERO)) } else { value::size_or_auto(text) }
+}
+
+/// A size of a file that the longest line fits into.
+fn capture_file_size(text: &str) -> Result<ByteSize, String> {
+    let least = ByteSize::mib(1);
+    match value::size(text)? {
+        size if size < least => Err(format!("write at least `{least}`")),
+        size => Ok(size),
+    }
 }
 
 /// A size of at least `least`, or `None` for `auto`.

@@ -124,7 +124,7 @@ mod tests {
         for line in [path("transfer.a", "1", "file"), section("transfer", "file")] {
             assert!(
                 line.to_string().contains(
-                    "server, cache, lease, checkpoint, tier.nvme, tier.remote, events, log"
+                    "server, cache, lease, checkpoint, tier.nvme, tier.remote, events, capture, log"
                 ),
                 "{line}"
             );

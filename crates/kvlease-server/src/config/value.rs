@@ -40,6 +40,13 @@ pub(super) fn leases(text: &str) -> Result<usize, String> {
     count(text, LEASES_MAX)
 }
 
+/// The most files of a capture.
+const FILES_MAX: usize = 1_000;
+
+pub(super) fn files(text: &str) -> Result<usize, String> {
+    count(text, FILES_MAX)
+}
+
 fn count(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=most).contains(&count) => Ok(count),

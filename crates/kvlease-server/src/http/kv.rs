@@ -54,18 +54,19 @@ async fn load(context: &Context, caller: &Caller, names: &Names) -> Result<Box<R
     read.map(Box::new)
 }
 
-pub(super) async fn head(context: &Context, names: &Names) -> Answer {
+pub(super) async fn head(context: &Context, caller: &Caller, names: &Names) -> Answer {
     let (bucket, key) = names.object();
     let (bucket, key) = (bucket.as_str(), key.as_str());
-    let (len, checksum) = match context.engine.stat(bucket, key) {
-        Some(info) => (info.len, info.checksum),
+    let found = match context.engine.stat(bucket, key) {
+        Some(info) => Some((info.len, info.checksum)),
         None => {
             let until = Instant::now() + context.config.lease_wait_max;
             let found = context.engine.stat_in_tiers(bucket, key, until).await;
-            let (stat, _) = found.ok_or_else(absent)?;
-            (stat.len, stat.checksum)
+            found.map(|(stat, _)| (stat.len, stat.checksum))
         }
     };
+    context.engine.looked_up(caller, bucket, key, found.is_some());
+    let (len, checksum) = found.ok_or_else(absent)?;
     Ok(object(Body::Full(None), checksum).with(header::CONTENT_LENGTH, len.bytes().into()))
 }
 

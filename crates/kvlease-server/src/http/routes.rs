@@ -82,7 +82,7 @@ async fn dispatch(
         Endpoint::Renew => lease::renew(context, caller, &names, query),
         Endpoint::Put => Box::pin(put::put(context, caller, names, request, socket)).await,
         Endpoint::Get => kv::get(context, caller, &names).await,
-        Endpoint::Head => Box::pin(kv::head(context, &names)).await,
+        Endpoint::Head => Box::pin(kv::head(context, caller, &names)).await,
         Endpoint::Remove => Box::pin(kv::remove(context, caller, &names)).await,
         Endpoint::Tiers => Box::pin(tiers::find(context, &names)).await,
         Endpoint::Locations => kv::locations(context, &names),

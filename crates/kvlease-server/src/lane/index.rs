@@ -1,6 +1,7 @@
 //! The published index: passed to clients, and their reports of what they read with it.
 
 use kvlease_api::lane::{DoneStatus, Indexed, Used};
+use kvlease_types::Caller;
 
 use super::answers::Answers;
 use crate::context::Context;
@@ -23,8 +24,13 @@ pub(super) fn pass(context: &Context, request: u64, out: &mut Answers) -> Result
 }
 
 /// Takes note of a USED, and appends the statuses of its objects.
-pub(super) fn note(context: &Context, used: Used<'_>, statuses: &mut Vec<DoneStatus>) {
+pub(super) fn note(
+    context: &Context,
+    caller: &Caller,
+    used: Used<'_>,
+    statuses: &mut Vec<DoneStatus>,
+) {
     let objects: Vec<_> = used.objects.collect();
-    let there = context.engine.note_reads(&objects, used.reads);
+    let there = context.engine.note_reads(caller, &objects, used.reads);
     statuses.extend(there.into_iter().map(DoneStatus::of_exists));
 }

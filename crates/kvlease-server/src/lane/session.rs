@@ -152,7 +152,7 @@ impl Session {
             }
             Request::Used(used) => {
                 let silent = used.silent;
-                index::note(&self.context, used, &mut self.statuses);
+                index::note(&self.context, &self.caller, used, &mut self.statuses);
                 self.done(Kind::Used, number, silent);
             }
             Request::Abort { ids, silent } => {

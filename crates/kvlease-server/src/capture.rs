@@ -1,0 +1,73 @@
+//! The capture that is configured.
+
+use std::fs;
+
+use kvlease_engine::CaptureConfig;
+use kvlease_sys::FingerprintKey;
+use kvlease_types::Hex;
+
+use crate::{
+    config::{Config, ConfigError},
+    exit::ServeError,
+    server::random,
+};
+
+/// The setting that names the file of the secret.
+const SECRET_FILE: &str = "capture.secret_file";
+
+/// Digits of a secret.
+const DIGITS: usize = 2 * FingerprintKey::LEN;
+
+/// Place, limits and secret of the capture, if there is to be one.
+pub(crate) fn configured(config: &Config) -> Result<Option<CaptureConfig>, ServeError> {
+    let Some(path) = config.capture_path.clone() else { return Ok(None) };
+    let secret = secret(config)?;
+    let id = u64::from_le_bytes(random()?);
+    tracing::info!("the stream of requests is written down, capture.path=`{}`", path.display());
+    let (file_len_max, files_max) = (config.capture_file_size, config.capture_files_max);
+    Ok(Some(CaptureConfig { path, file_len_max, files_max, secret, id }))
+}
+
+/// The secret of the file, or a new one.
+fn secret(config: &Config) -> Result<FingerprintKey, ServeError> {
+    let Some(path) = &config.capture_secret_file else {
+        return Ok(FingerprintKey::new(random()?));
+    };
+    let refused = |remedy: String| ConfigError::Value {
+        key: SECRET_FILE.into(),
+        value: path.display().to_string(),
+        remedy,
+        origin: "file of the secret".into(),
+    };
+    let text = fs::read_to_string(path)
+        .map_err(|error| refused(format!("name a file that can be read, {error}")))?;
+    let secret = parse(text.trim()).ok_or_else(|| {
+        refused(format!("write {DIGITS} hexadecimal digits into it, as of `openssl rand -hex 16`"))
+    })?;
+    Ok(FingerprintKey::new(secret))
+}
+
+fn parse(text: &str) -> Option<[u8; FingerprintKey::LEN]> {
+    let text = text.to_ascii_lowercase();
+    let (high, low) = (text.get(..DIGITS / 2)?, text.get(DIGITS / 2..)?);
+    let [high, low] = [high, low].map(|half| Hex::parse(half).map(u64::to_be_bytes));
+    let mut secret = [0; FingerprintKey::LEN];
+    secret[..FingerprintKey::LEN / 2].copy_from_slice(&high?);
+    secret[FingerprintKey::LEN / 2..].copy_from_slice(&low?);
+    Some(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_32_digits() {
+        let digits = "000102030405060708090A0B0c0d0e0f";
+        assert_eq!(parse(digits), Some(std::array::from_fn(|at| at as u8)));
+        for wrong in ["", "00", &digits[1..], "zz0102030405060708090a0b0c0d0e0f"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(parse(&format!("{digits}00")), None);
+    }
+}
