@@ -64,6 +64,10 @@ pub(crate) enum Command {
 /// Name of the command that is a daemon and talks to none.
 const SERVE: &str = "serve";
 
+/// Name of the command that talks to a daemon only if the command line names one, and the option that does.
+const REPLAY: &str = "replay";
+const URL: &str = "url";
+
 impl Cli {
     /// Parses the arguments of this process.
     pub(crate) fn from_process() -> Result<Self, clap::Error> {
@@ -79,7 +83,14 @@ impl Cli {
                 }
             }
         }
-        Self::from_arg_matches(&matches)
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if let Command::Replay(args) = &mut cli.command {
+            // A daemon that the environment names is not asked to hold a trace.
+            let replay = matches.subcommand_matches(REPLAY);
+            let from = replay.and_then(|replay| replay.value_source(URL));
+            args.is_live = from == Some(ValueSource::CommandLine);
+        }
+        Ok(cli)
     }
 
     /// The command line with the options of clients in the help of clients only. They are accepted

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Command::Rm(args) => commands::rm::run(&cli.daemon, args),
         Command::Segment(args) => return commands::segment::run(args),
         Command::Bench(args) => bench::run(&cli.daemon, args),
-        Command::Replay(args) => replay::run(&args),
+        Command::Replay(args) => replay::run(&cli.daemon, &args),
         Command::BenchClient(args) => bench::run_client(args),
     };
     match outcome {

@@ -27,6 +27,7 @@ mod wire;
 
 pub(crate) use args::BenchArgs;
 pub(crate) use scale::{WorkerArgs, run_client};
+pub(crate) use wire::{Connection, failed};
 
 use buffers::Buffers;
 use report::Report;

@@ -22,7 +22,7 @@ const HEAD_LEN_MAX: usize = 64 << 10;
 
 /// A kept-alive connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     host: String,
     /// The most time of one read or write.
@@ -32,14 +32,14 @@ pub(super) struct Connection {
 
 /// The reply to the last request.
 #[derive(Debug)]
-pub(super) struct Reply<'a> {
-    pub(super) status: u16,
-    pub(super) body: &'a [u8],
+pub(crate) struct Reply<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
 }
 
 impl Connection {
     /// Connects.
-    pub(super) fn open(address: &Address) -> io::Result<Self> {
+    pub(crate) fn open(address: &Address) -> io::Result<Self> {
         Self::open_within(address, STALL_MAX)
     }
 
@@ -55,14 +55,14 @@ impl Connection {
     }
 
     /// A request without a body.
-    pub(super) fn call(&mut self, method: &str, path: &str) -> io::Result<Reply<'_>> {
+    pub(crate) fn call(&mut self, method: &str, path: &str) -> io::Result<Reply<'_>> {
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host);
         self.stream.write_all(head.as_bytes())?;
         self.read_reply(method == "HEAD")
     }
 
     /// A request without a body that must succeed with JSON.
-    pub(super) fn json<T: DeserializeOwned>(&mut self, method: &str, path: &str) -> io::Result<T> {
+    pub(crate) fn json<T: DeserializeOwned>(&mut self, method: &str, path: &str) -> io::Result<T> {
         let reply = self.call(method, path)?;
         expect(reply.status, 200, method, path)?;
         Ok(serde_json::from_slice(reply.body)?)
@@ -79,6 +79,12 @@ impl Connection {
 
     /// Stores an object: head and body leave with one system call, or as few as the socket takes.
     pub(super) fn put(&mut self, path: &str, body: &[u8]) -> io::Result<()> {
+        let status = self.try_put(path, body)?;
+        expect(status, 200, "PUT", path)
+    }
+
+    /// As [`put`](Self::put), and returns the status, whatever it is.
+    pub(crate) fn try_put(&mut self, path: &str, body: &[u8]) -> io::Result<u16> {
         let len = body.len();
         let host = &self.host;
         let head = format!("PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len}\r\n\r\n");
@@ -91,8 +97,7 @@ impl Connection {
                 self.stream.write_all(body)?;
             }
         }
-        let status = self.read_reply(false)?.status;
-        expect(status, 200, "PUT", path)
+        Ok(self.read_reply(false)?.status)
     }
 
     fn read_reply(&mut self, bodiless: bool) -> io::Result<Reply<'_>> {
@@ -154,7 +159,7 @@ fn connect(address: &Address, limit: Duration) -> io::Result<TcpStream> {
 }
 
 /// Turns a failed request into a failure of the benchmark, for `map_err`.
-pub(super) fn failed(error: io::Error) -> Failure {
+pub(crate) fn failed(error: io::Error) -> Failure {
     Failure::new(
         Status::Unavailable,
         format!("the daemon cannot be measured: check that it runs, {error}"),

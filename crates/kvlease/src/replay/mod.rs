@@ -3,9 +3,11 @@
 //! A request asks for the blocks of its prompt, in their order. The blocks at its front that the cache has
 //! are hits: an engine does not compute them again. After that it has all of them in the cache. The
 //! policies are those of the daemon; the bound is that of a cache that knows the future
-//! ([`optimum`]).
+//! ([`optimum`]). A [fleet] of nodes shares a tier, and a [running daemon](live) is asked as engines ask.
 
 mod args;
+mod fleet;
+mod live;
 mod optimum;
 mod report;
 mod sweep;
@@ -13,18 +15,26 @@ mod trace;
 
 pub(crate) use args::ReplayArgs;
 
-use crate::failure::Failure;
+use crate::{arguments::DaemonArgs, failure::Failure};
+use fleet::FleetReport;
 use report::{ReplayReport, TraceReport};
-use trace::Trace;
+use trace::{Source, Trace};
 
 /// Replays the traces, and shows the hits.
-pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
+pub(crate) fn run(daemon: &DaemonArgs, args: &ReplayArgs) -> Result<(), Failure> {
+    if args.is_live {
+        return live::run(daemon, args);
+    }
+    if args.nodes.is_some() {
+        return FleetReport::of(args)?.print(args.json);
+    }
     let mut traces = Vec::new();
-    for path in &args.files {
-        let trace = Trace::open(path)?;
-        let capacities = args.capacities(trace.blocks());
+    for source in Source::all(&args.files)? {
+        let trace = open(&source, args)?;
+        let size = args.block_size(&trace);
+        let capacities = args.capacities(trace.blocks(), size);
         let rows = sweep::run(&trace, &capacities, &args.policies);
-        traces.push(TraceReport::new(path, &trace, args, capacities, rows));
+        traces.push(TraceReport::new(source.path(), &trace, size, capacities, rows));
     }
     let report = ReplayReport { version: env!("CARGO_PKG_VERSION"), traces };
     #[cfg(feature = "plot")]
@@ -33,4 +43,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
         crate::curves::plot::draw(dir, &figures, "kvlease replay")?;
     }
     report.print(args.json)
+}
+
+/// The requests of a trace that are asked for.
+fn open(source: &Source, args: &ReplayArgs) -> Result<Trace, Failure> {
+    let mut trace = source.open()?;
+    if let Some(requests) = args.requests {
+        trace.truncate(requests.get());
+    }
+    Ok(trace)
 }

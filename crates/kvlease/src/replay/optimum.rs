@@ -63,7 +63,7 @@ mod tests {
 
     fn trace(requests: &[&[u64]]) -> Trace {
         let mut trace = Trace::default();
-        requests.iter().for_each(|blocks| trace.add(blocks).unwrap());
+        requests.iter().for_each(|blocks| trace.add(0, blocks).unwrap());
         trace
     }
 

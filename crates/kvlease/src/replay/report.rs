@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use kvlease_client::ByteSize;
 use serde::Serialize;
 
-use super::{args::ReplayArgs, sweep::Row, trace::Trace};
+use super::{args::BlockSize, sweep::Row, trace::Trace};
 use crate::{
     failure::Failure,
     text::{human_size, print, printable},
@@ -32,6 +32,11 @@ pub(super) struct TraceReport {
     references: u64,
     /// Distinct blocks.
     blocks: u32,
+    /// Calls of a capture, and those that are missing in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls_dropped: Option<u64>,
     /// Tokens of a block.
     block_tokens: u32,
     /// Bytes of a block.
@@ -59,18 +64,18 @@ impl TraceReport {
     pub(super) fn new(
         path: &Path,
         trace: &Trace,
-        args: &ReplayArgs,
+        size: BlockSize,
         capacities: Vec<u32>,
         rows: Vec<Row>,
     ) -> Self {
-        let (references, block_tokens) = (trace.references(), args.block_tokens.get());
+        let references = trace.references();
         let policy = |Row { policy, hits }: Row| {
             let of_hits = |of: u64| hits.iter().map(|hits| hits.saturating_mul(of)).collect();
             PolicyReport {
                 policy,
                 hit_ratio: hits.iter().map(|hits| *hits as f64 / references as f64).collect(),
-                tokens_saved: of_hits(block_tokens.into()),
-                bytes_saved: of_hits(args.block_size()),
+                tokens_saved: of_hits(size.tokens.into()),
+                bytes_saved: of_hits(size.bytes),
                 hits,
             }
         };
@@ -79,8 +84,10 @@ impl TraceReport {
             requests: trace.requests().len(),
             references,
             blocks: trace.blocks(),
-            block_tokens,
-            block_size: args.block_size(),
+            calls: trace.tally().map(|tally| tally.calls),
+            calls_dropped: trace.tally().map(|tally| tally.dropped),
+            block_tokens: size.tokens,
+            block_size: size.bytes,
             policies: rows.into_iter().map(policy).collect(),
             capacities,
         }
@@ -115,6 +122,9 @@ impl TraceReport {
             printable(&self.file),
             size(u64::from(*blocks))
         );
+        if let (Some(calls), Some(dropped)) = (self.calls, self.calls_dropped) {
+            let _ = writeln!(text, "a capture of {calls} calls; {dropped} are missing in it");
+        }
         let mut line = |name: &str, cell: &dyn Fn(usize) -> String| {
             let cells = (0..self.capacities.len()).map(|at| format!("{:>COLUMN$}", cell(at)));
             let cells: String = cells.collect();

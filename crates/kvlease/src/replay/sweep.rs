@@ -1,6 +1,12 @@
 //! All simulations of a trace.
 
-use std::{sync::Mutex, thread};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
 
 use kvlease_cache::{CacheSimulation, EvictionKind};
 
@@ -25,7 +31,10 @@ pub(super) fn run(trace: &Trace, capacities: &[u32], policies: &[EvictionKind]) 
         policies.iter().copied().map(Some).chain([None]).collect();
     let cells: Vec<(usize, usize)> =
         (0..kinds.len()).flat_map(|kind| (0..capacities.len()).map(move |at| (kind, at))).collect();
-    let progress = progress::steps(cells.len());
+    let found = on_all_processors(&cells, |(kind, at)| match kinds[*kind] {
+        Some(eviction) => hits(trace, eviction, capacities[*at]),
+        None => optimum::hits(trace, &next_uses, capacities[*at]),
+    });
     let mut rows: Vec<Row> = kinds
         .iter()
         .map(|kind| Row {
@@ -33,31 +42,40 @@ pub(super) fn run(trace: &Trace, capacities: &[u32], policies: &[EvictionKind]) 
             hits: vec![0; capacities.len()],
         })
         .collect();
-    let (waiting, done) = (Mutex::new(cells.into_iter()), Mutex::new(&mut rows));
+    for ((kind, at), hits) in cells.into_iter().zip(found) {
+        rows[kind].hits[at] = hits;
+    }
+    rows
+}
+
+/// Does the same with each cell on all processors, with a bar. Returns what came of each, in their order.
+pub(super) fn on_all_processors<C: Sync, R: Send>(
+    cells: &[C],
+    each: impl Fn(&C) -> R + Sync,
+) -> Vec<R> {
+    let progress = progress::steps(cells.len());
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(cells.len())));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some((kind, at)) = next(&waiting) {
-                    let hits = match kinds[kind] {
-                        Some(eviction) => hits(trace, eviction, capacities[at]),
-                        None => optimum::hits(trace, &next_uses, capacities[at]),
-                    };
-                    done.lock().expect("no simulation panics")[kind].hits[at] = hits;
+                loop {
+                    let place = next.fetch_add(1, Relaxed);
+                    let Some(cell) = cells.get(place) else { return };
+                    let result = each(cell);
+                    done.lock().expect("no simulation panics").push((place, result));
                     progress.inc(1);
                 }
             });
         }
     });
     progress.finish_and_clear();
-    rows
-}
-
-fn next<T>(waiting: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
-    waiting.lock().expect("no simulation panics").next()
+    let mut done = done.into_inner().expect("no simulation panics");
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Prefix hits of a policy.
-fn hits(trace: &Trace, eviction: EvictionKind, capacity: u32) -> u64 {
+pub(super) fn hits(trace: &Trace, eviction: EvictionKind, capacity: u32) -> u64 {
     let mut cache = CacheSimulation::new(eviction, capacity);
     let mut hits = 0;
     for blocks in trace.requests() {
