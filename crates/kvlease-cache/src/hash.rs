@@ -3,12 +3,16 @@
 //! Clients choose names, so the hash is keyed: without the seed, names that collide cannot be
 //! computed. With it, every table of the catalog is the same in every run.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    num::NonZeroU64,
+};
 
 use foldhash::{
     SharedSeed,
     fast::{FixedState, FoldHasher},
 };
+use kvlease_types::KeyGroup;
 
 /// Table by numbers that no client chooses, whose hash needs no key.
 #[expect(clippy::disallowed_types, reason = "the hasher is named, and is the same in every run")]
@@ -37,6 +41,11 @@ impl NameHasher {
     /// Hash of an object's two names.
     pub(crate) fn pair(&self, bucket: &str, key: &str) -> u64 {
         self.hash((bucket, key))
+    }
+
+    /// Hash of a group of keys in a bucket.
+    pub(crate) fn group(&self, bucket: &str, group: &KeyGroup<'_>) -> NonZeroU64 {
+        NonZeroU64::new(self.hash((bucket, group))).unwrap_or(NonZeroU64::MIN)
     }
 
     fn hash(&self, value: impl Hash) -> u64 {

@@ -1,17 +1,21 @@
 //! Table of objects: by slot and by name.
 
-use std::ops::{Index, IndexMut};
+use std::{
+    num::NonZeroU64,
+    ops::{Index, IndexMut},
+};
 
 use hashbrown::{HashTable, hash_table::Entry as NameEntry};
-use kvlease_types::{BucketName, Checksum, Extent, Key, Timestamp};
+use kvlease_types::{BucketName, Checksum, Extent, Key, KeyGroup, Timestamp};
 
 use crate::{
     deadlines::Deadlines,
     eviction,
     extents::Extents,
     ghost::Ghost,
+    group::Group,
     hash::NameHasher,
-    slab::{Entry, Slab},
+    slab::{Entry, NONE, Slab},
     space::{Allocation, Space},
 };
 
@@ -55,6 +59,14 @@ pub(crate) struct Object {
     pub(crate) verified: bool,
     /// Whether it was chosen for eviction: the policy has forgotten it, and it still serves.
     pub(crate) victim: bool,
+    /// Whether it is a victim that was handed over.
+    pub(crate) handed: bool,
+    /// Uses, counted as its group counts them, while it is in one.
+    pub(crate) uses: u16,
+    /// Number of its group; [`NONE`] while it is alone.
+    pub(crate) group: u32,
+    /// Of its group, while it is sealed and its key has one.
+    pub(crate) group_hash: Option<NonZeroU64>,
     /// Whether eviction never takes it: the policy has it pinned for as long as it is sealed.
     pub(crate) retained: bool,
 }
@@ -137,6 +149,8 @@ impl Objects {
         + NAME_BYTES
         + 2 * Deadlines::ENTRY_BYTES
         + eviction::SLOT_BYTES
+        + NAME_BYTES
+        + Group::MEMBER_BYTES
         + Ghost::ENTRY_BYTES
         + size_of::<u64>()
         + 80;
@@ -268,6 +282,10 @@ impl Objects {
             in_grace: false,
             verified: true,
             victim: false,
+            handed: false,
+            uses: 0,
+            group: NONE,
+            group_hash: None,
             retained: false,
         })
     }
@@ -288,6 +306,16 @@ impl Objects {
         object.retained = retained;
         let slots = &self.slots;
         self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
+    }
+
+    /// Finds out which group an object belongs to. A retained object belongs to none, since nothing of it
+    /// leaves by eviction.
+    pub(crate) fn find_group(&mut self, slot: u32) {
+        let object = &self.slots[slot];
+        let group = if object.retained { None } else { KeyGroup::of(object.key.as_str()) };
+        let bucket = self.buckets[object.bucket].name.as_str();
+        let hash = group.map(|group| self.hasher.group(bucket, &group));
+        self.slots[slot].group_hash = hash;
     }
 
     /// Takes the name of an object out, if it has one: it is free for another one.

@@ -11,6 +11,7 @@
 mod caller;
 mod extent;
 mod hex;
+mod key_group;
 mod lease;
 mod name;
 mod object;
@@ -23,6 +24,7 @@ mod time;
 pub use caller::{Caller, Owner, Peer, User};
 pub use extent::{Extent, Offset};
 pub use hex::Hex;
+pub use key_group::{KeyGroup, RANKS_MAX, keys_of_ranks};
 pub use lease::{Epoch, LeaseId, ParseLeaseIdError};
 pub use name::{
     BUCKET_LEN_MAX, BucketName, Checksum, KEY_LEN_MAX, Key, NameError, RETAINED_PREFIX,

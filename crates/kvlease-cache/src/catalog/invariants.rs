@@ -25,7 +25,7 @@ impl Catalog {
         self.check_tallies();
         self.check_tenants();
         self.check_leases();
-        self.policy.check(self.evictable.objects - self.victims.chosen.objects);
+        self.check_order();
         self.check_departures();
         let units = u64::from(self.space.free())
             + u64::from(self.quarantine.units())
@@ -54,6 +54,7 @@ impl Catalog {
         assert_eq!(count(&|o| o.state == State::Removed), self.removed, "removals are counted");
         assert_eq!(count(&|o| o.state == State::Departed), self.departed, "departures are counted");
         assert_eq!(count(&|o| o.victim), self.victims.chosen, "victims are counted");
+        assert_eq!(count(&|o| o.handed), self.victims.handed, "those handed over are counted");
         assert_eq!(count(&Object::is_evictable), self.evictable, "the evictable are counted");
         let unverified = |object: &Object| object.state == State::Sealed && !object.verified;
         assert_eq!(count(&unverified).objects, self.unverified, "the unverified are counted");
@@ -103,6 +104,8 @@ impl Catalog {
         for (slot, object) in self.objects.iter().filter(|(_, object)| object.victim) {
             assert!(object.is_evictable(), "a victim has no reader");
             assert!(queued.contains(&(slot, object.generation)), "a victim is queued");
+            let waits = self.victims.waiting().any(|entry| entry == (slot, object.generation));
+            assert!(object.handed || waits, "a victim is or will be handed over");
         }
         assert_eq!(self.departures.len() as u64, self.departed.objects, "departures are queued");
         assert!(self.departures.iter().is_sorted(), "departures are in the order of the log");

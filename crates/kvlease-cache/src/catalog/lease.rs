@@ -76,7 +76,7 @@ impl Catalog {
             return Err(refusal);
         }
         self.count_lease(slot);
-        self.policy.touch(slot);
+        self.touch(slot);
         Ok(self.grant(caller, slot, ttl, now))
     }
 
@@ -89,7 +89,7 @@ impl Catalog {
         if self.objects[slot].victim {
             self.spare_victim(slot);
         }
-        self.policy.touch(slot);
+        self.touch(slot);
         Some(&self.objects[slot].extents)
     }
 
@@ -202,7 +202,12 @@ impl Catalog {
             if self.objects[slot].victim {
                 self.spare_victim(slot);
             }
-            self.policy.pin(slot);
+            let object = &mut self.objects[slot];
+            if object.victim {
+                self.victims.remove(object);
+            } else {
+                self.pin(slot);
+            }
         }
         let object = &mut self.objects[slot];
         if object.leases == 0 {
@@ -231,7 +236,7 @@ impl Catalog {
             State::Sealed if object.retained => {}
             State::Sealed => {
                 self.evictable.add(object);
-                self.policy.unpin(slot);
+                self.unpin(slot);
             }
             State::Removed => {
                 self.removed.subtract(object);

@@ -2,7 +2,7 @@
 //!
 //! One structure behind the caller's mutex. Each file beside this one is a part of its surface:
 //! [`mod@write`] (reserve, extend, seal, abort), [`spare`] (reserve now, name later), [`lease`] (acquire, release, renew), [`remove`],
-//! [`victims`] (eviction ahead of need), [`publish`] (what the change log reports, and its
+//! [`victims`] (eviction ahead of need), [`order`] (what leaves next, and what leaves with it), [`publish`] (what the change log reports, and its
 //! acknowledgement), [`reap`] (what ends by the clock), [`restore`] (objects of an earlier
 //! incarnation), [`verify`] (known bytes), [`list`], [`stats`]. [`room`] makes space and memory free
 //! and decides beforehand whether that can succeed, so that a refusal evicts nothing.
@@ -14,6 +14,7 @@
 mod invariants;
 mod lease;
 mod list;
+mod order;
 mod publish;
 mod quarantine;
 mod reap;
@@ -38,6 +39,8 @@ use crate::{
     deadlines::Deadlines,
     eviction::{self, EvictionPolicy},
     ghost::Ghost,
+    groups::Groups,
+    late::Late,
     leases::Leases,
     objects::Objects,
     outcome::CatalogTotals,
@@ -62,8 +65,13 @@ pub struct Catalog {
     leases: Leases,
     /// Slots of the objects in grace, by its end.
     grace_deadlines: Deadlines,
-    /// The evictable objects that are no victims, in the order in which they leave.
+    /// The evictable objects that are no victims, in the order in which they leave: an entry for each that is
+    /// alone, and one for each group. See [`order`].
     policy: Box<dyn EvictionPolicy>,
+    /// Sealed objects that leave together.
+    groups: Groups,
+    /// Groups that left lately.
+    late: Late,
     /// The evictable objects that were chosen to leave next.
     victims: VictimQueue,
     /// Objects in [`State::Pending`](crate::objects::State).
@@ -109,6 +117,8 @@ impl Catalog {
             leases,
             grace_deadlines: Deadlines::default(),
             policy,
+            groups: Groups::new(),
+            late: Late::default(),
             victims: VictimQueue::default(),
             pending: Tally::default(),
             sealed: Tally::default(),

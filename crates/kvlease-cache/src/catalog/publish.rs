@@ -50,9 +50,9 @@ impl Catalog {
     /// Publishes a sealed object.
     pub(super) fn publish(&mut self, slot: u32, kind: ChangeKind) {
         self.append_change(slot, kind, false);
+        self.sealed.add(&self.objects[slot]);
+        self.enter(slot);
         let object = &self.objects[slot];
-        self.sealed.add(object);
-        self.policy.insert(slot, object.hash, object.allocation.units);
         if object.retained {
             self.policy.pin(slot);
         }

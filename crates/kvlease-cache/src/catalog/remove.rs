@@ -21,11 +21,7 @@ impl Catalog {
     /// Removes the sealed object in `slot`, for the reason that `kind` gives.
     pub(super) fn remove_sealed(&mut self, slot: u32, kind: ChangeKind) {
         self.totals.removed += 1;
-        if self.objects[slot].victim {
-            self.victims.remove(&mut self.objects[slot]);
-        } else {
-            self.policy.remove(slot);
-        }
+        self.leave(slot);
         self.unpublish(slot);
         if self.objects[slot].is_evictable() {
             self.evictable.subtract(&self.objects[slot]);

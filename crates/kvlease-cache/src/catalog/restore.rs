@@ -178,7 +178,7 @@ impl Catalog {
             let retained = self.objects[slot].retained;
             if until > now {
                 if !retained {
-                    self.policy.pin(slot);
+                    self.pin(slot);
                 }
                 self.objects[slot].in_grace = true;
                 self.grace_deadlines.set(slot, until);

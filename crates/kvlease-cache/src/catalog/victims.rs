@@ -8,7 +8,7 @@ impl Catalog {
     /// left.
     pub fn is_short_of_room(&self) -> bool {
         let target = u64::from(self.free_target());
-        self.room_ahead() * 2 < target && self.evictable.objects > self.victims.chosen.objects
+        self.room_ahead() * 2 < target && self.evictable.objects > self.victims.handed.objects
     }
 
     /// Objects that can be evicted now.
@@ -19,21 +19,24 @@ impl Catalog {
     /// Chooses objects to be evicted next, at most `max`, until giving them up restores the free
     /// target. They serve until then, and one that is acquired is a victim no longer.
     ///
-    /// Chooses none while the change log has no room for their departures.
+    /// Chooses none while the change log has no room for their departures. Objects of one group are chosen
+    /// together, and those that are not needed yet are the next ones.
     pub fn victims(&mut self, max: usize) -> Vec<Victim> {
         let mut victims = Vec::new();
         let target = u64::from(self.free_target());
         let max = max.min(self.log.room());
         while victims.len() < max && self.room_ahead() < target {
-            let Some(slot) = self.policy.evict() else { break };
-            self.victims.add(slot, &mut self.objects[slot]);
-            victims.push(Victim { slot, generation: self.objects[slot].generation });
+            if let Some(victim) = self.next_to_hand_over() {
+                victims.push(victim);
+            } else if !self.choose() {
+                break;
+            }
         }
         if self.victims.is_stale() {
             let objects = &self.objects;
             self.victims.retain(|slot, generation| {
                 let object = objects.get(slot);
-                object.is_some_and(|object| object.generation == generation && object.victim)
+                object.filter(|object| object.generation == generation && object.victim)
             });
         }
         victims
@@ -61,24 +64,28 @@ impl Catalog {
         object.is_some_and(|object| object.generation == generation && object.victim)
     }
 
-    /// Units that are free, will be, or can be, without choosing further victims.
+    /// Units that are free, will be, or can be, without handing over further victims.
     fn room_ahead(&self) -> u64 {
         let unpopulated = self.capacity.saturating_sub(self.space.populated());
         u64::from(self.space.free())
             + u64::from(unpopulated)
             + self.departed.units
-            + self.victims.chosen.units
+            + self.victims.handed.units
     }
 
     pub(super) fn free_target(&self) -> u32 {
         whole_units(self.config.free_target).min(self.capacity)
     }
 
-    /// Gives a victim that is acquired back to the policy.
-    pub(super) fn spare_victim(&mut self, slot: u32) {
-        let object = &mut self.objects[slot];
-        self.victims.remove(object);
-        self.policy.insert(slot, object.hash, object.allocation.units);
+    /// Hands over the victim that was chosen first of those that were not.
+    fn next_to_hand_over(&mut self) -> Option<Victim> {
+        while let Some((slot, generation)) = self.victims.pop_waiting() {
+            if self.is_victim(slot, generation) && !self.objects[slot].handed {
+                self.victims.hand_over(&mut self.objects[slot]);
+                return Some(Victim { slot, generation });
+            }
+        }
+        None
     }
 
     /// Takes out the victim that was chosen first.

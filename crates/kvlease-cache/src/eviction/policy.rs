@@ -29,6 +29,12 @@ pub(crate) trait EvictionPolicy: Send + std::fmt::Debug {
     /// The caller guarantees that `slot` is in the policy. The policy must forget it.
     fn remove(&mut self, slot: u32);
 
+    /// The weight of an object has changed. That is no use of it.
+    ///
+    /// The caller guarantees that `slot` is in the policy; it may be pinned. A policy that does not weigh
+    /// objects has nothing to do.
+    fn reweigh(&mut self, _slot: u32, _weight: u32) {}
+
     /// Chooses an object to evict and forgets it.
     ///
     /// Must return an unpinned object if there is one, and `None` otherwise. Pinned objects must

@@ -102,6 +102,17 @@ impl EvictionPolicy for S3Fifo {
         self.forget(slot);
     }
 
+    fn reweigh(&mut self, slot: u32, weight: u32) {
+        let node = &mut self.nodes[slot as usize];
+        let before = std::mem::replace(&mut node.weight, weight.max(1));
+        let queue = match node.place {
+            Place::Small => &mut self.small,
+            Place::Main => &mut self.main,
+            Place::Aside | Place::Nowhere => return,
+        };
+        queue.weight = queue.weight - u64::from(before) + u64::from(node.weight);
+    }
+
     fn evict(&mut self) -> Option<u32> {
         loop {
             let total = self.small.weight + self.main.weight;

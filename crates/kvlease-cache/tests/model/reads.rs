@@ -83,6 +83,7 @@ impl Run {
                 let before = self.model.leases.insert(id, known);
                 assert!(before.is_none(), "a lease id is used once");
                 self.spare(lease.generation);
+                self.spare_group(name);
             }
             Err(Miss::Pending) => {
                 let pending = self.catalog.pending(&name.0, &name.1).expect("it is pending");

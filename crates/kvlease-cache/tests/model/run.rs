@@ -6,7 +6,7 @@ use kvlease_cache::{
     Catalog, CatalogConfig, Change, ChangeKind, EvictionKind, ObjectInfo, UNIT, Victim,
 };
 use kvlease_testing::Draws;
-use kvlease_types::{ByteSize, Epoch, Miss, Timestamp};
+use kvlease_types::{ByteSize, Epoch, KeyGroup, Miss, Timestamp};
 
 use crate::{
     naive::{Model, State},
@@ -60,6 +60,8 @@ reached!(
     victims,
     given_up,
     spared,
+    spared_with_group,
+    left_with_group,
     elsewhere,
     gaps,
     followed,
@@ -90,6 +92,8 @@ pub(crate) struct Run {
     pub(crate) splintered: bool,
     /// Stores retained objects among others.
     pub(crate) retains: bool,
+    /// Stores objects of groups among others.
+    pub(crate) groups: bool,
     pub(crate) reached: Reached,
     pub(crate) checksum: u64,
     /// Ranges in quarantine, overlapping ones joined.
@@ -110,6 +114,7 @@ impl Run {
         let few_leases = !splintered && draws.one_in(4);
         let ahead = draws.one_in(2);
         let retains = draws.one_in(3);
+        let groups = draws.one_in(2);
         let config = CatalogConfig {
             capacity: ByteSize::new(units * UNIT.bytes()),
             memory_max: if tight { ByteSize::kib(8 + draws.below(24)) } else { ByteSize::mib(64) },
@@ -140,6 +145,7 @@ impl Run {
             object_units_max,
             splintered,
             retains,
+            groups,
             reached,
             checksum: 0,
             stretches: Vec::new(),
@@ -243,6 +249,7 @@ impl Run {
         match change.kind {
             ChangeKind::Sealed => {
                 self.remembered.remove(&name);
+                self.spare_group(&name);
             }
             ChangeKind::Restored => unreachable!("restored objects are reported at once"),
             ChangeKind::Verified => unreachable!("no object is verified here"),
@@ -259,6 +266,7 @@ impl Run {
                 self.chosen.remove(&change.generation);
                 self.model.named.remove(&name);
                 self.evictions += 1;
+                self.note_group(&name);
                 let objects = self.model.objects.len() as u64;
                 let remembered =
                     Remembered { copied, number: self.evictions, objects: objects - 1 };
@@ -345,6 +353,31 @@ impl Run {
     /// An object is read: it is a victim no longer.
     pub(crate) fn spare(&mut self, generation: u64) {
         self.chosen.remove(&generation);
+    }
+
+    /// An object of a group is read or sealed: the others are no victims any more, unless the group is of no
+    /// more use.
+    pub(crate) fn spare_group(&mut self, name: &(String, String)) {
+        let Some(group) = KeyGroup::of(&name.1) else { return };
+        for (victim, info) in &self.handed_over {
+            let other = KeyGroup::of(info.key.as_str()) == Some(group);
+            let spared = other && info.bucket.as_str() == name.0;
+            if spared && self.catalog.victim(victim).is_none() {
+                let known = self.chosen.remove(&victim.generation).is_some();
+                self.reached.spared_with_group += u64::from(known);
+            }
+        }
+    }
+
+    /// An object of a group was evicted. Counts how often that follows the eviction of another one of it.
+    fn note_group(&mut self, name: &(String, String)) {
+        let Some(group) = KeyGroup::of(&name.1) else { return };
+        let mut remembered = self.remembered.iter();
+        let followed = remembered.any(|(other, known)| {
+            let same = other.0 == name.0 && KeyGroup::of(&other.1) == Some(group);
+            same && known.number + 1 == self.evictions
+        });
+        self.reached.left_with_group += u64::from(followed);
     }
 
     /// A miss: says it is elsewhere exactly if it was copied, as far as that is remembered.

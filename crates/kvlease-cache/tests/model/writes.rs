@@ -18,6 +18,10 @@ impl Run {
             true => format!("{RETAINED_PREFIX}b"),
             false => format!("b{}", self.draws.below(3)),
         };
+        if self.groups && self.draws.one_in(2) {
+            let (rank, chunk) = (self.draws.below(4), self.draws.below(60));
+            return (bucket, format!("m@4@{rank}@{chunk:x}@half"));
+        }
         // Long keys make memory the limit where it is small.
         let width = if self.draws.one_in(8) { 300 } else { 1 };
         (bucket, format!("{:0width$}", self.draws.below(400)))

@@ -6,18 +6,21 @@ use crate::{changes::ChangeKind, objects::State, space::Tenant};
 impl Catalog {
     /// Evicts the next object, of the victims first; false if there is none.
     pub(super) fn evict_one(&mut self) -> bool {
-        let Some(slot) = self.next_victim().or_else(|| self.policy.evict()) else { return false };
-        self.finish_eviction(slot, false);
-        true
+        loop {
+            if let Some(slot) = self.next_victim() {
+                self.finish_eviction(slot, false);
+                return true;
+            }
+            if !self.choose() {
+                return false;
+            }
+        }
     }
 
-    /// Evicts a certain object.
+    /// Evicts a certain object. The rest of its group leaves next.
     fn evict_slot(&mut self, slot: u32) {
-        if self.objects[slot].victim {
-            self.victims.remove(&mut self.objects[slot]);
-        } else {
-            self.policy.remove(slot);
-        }
+        self.expel(slot);
+        self.victims.remove(&mut self.objects[slot]);
         self.finish_eviction(slot, false);
     }
 
@@ -31,6 +34,12 @@ impl Catalog {
         self.gone.insert(object.hash, copied);
         self.gone.truncate(self.objects.span());
         self.evictable.subtract(object);
+        if let Some(group) = object.group_hash {
+            self.late.left(group.get(), object.hash);
+        }
+        if let Some(id) = self.groups.take_out(slot, &mut self.objects) {
+            self.groups.group(id).lost = true;
+        }
         self.unpublish(slot);
         self.depart(slot, ChangeKind::Evicted { copied });
     }

@@ -1,4 +1,5 @@
 mod changes;
+mod groups;
 mod retained;
 mod spares;
 mod victims;

@@ -110,6 +110,10 @@ impl EvictionPolicy for HitDensity {
         self.nodes[slot as usize] = NOWHERE;
     }
 
+    fn reweigh(&mut self, slot: u32, weight: u32) {
+        self.nodes[slot as usize].weight = weight.max(1);
+    }
+
     fn evict(&mut self) -> Option<u32> {
         let oldest = self.queues.iter().filter_map(List::back);
         let slot = oldest.min_by(|one, other| {
