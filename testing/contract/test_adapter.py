@@ -256,7 +256,7 @@ def test_every_documented_setting_is_one_and_has_the_documented_default():
     assert ConnectorSettings.from_extra_config(url).warnings == []
     for title, prefix in (("In the engine's process", True), ("The MP client", False)):
         rows = _table(title)
-        assert len(rows) == (17 if prefix else 12)
+        assert len(rows) == (18 if prefix else 12)
         for key, default in rows:
             if not prefix:
                 continue
@@ -274,6 +274,7 @@ def test_every_documented_setting_is_one_and_has_the_documented_default():
 _OWN = (
     "copy_threads",
     "daemon_uid",
+    "groups",
     "index",
     "lease_retention_ms",
     "shared_memory_dir",
@@ -284,6 +285,7 @@ _OWN = (
 _DEFAULTS = {
     "copy_threads": None,
     "daemon_uid": None,
+    "groups": False,
     "max_lease_size_mb": None,
     "tls_ca_file": None,
     "use_https": False,

@@ -76,6 +76,7 @@ class ConnectorSettings:
         shared_memory_dir: str | None = None,
         socket: str | bool | None = None,
         index: str | bool | None = None,
+        groups: bool = False,
         max_concurrent_requests: int = 100,
         max_connections: int = 256,
         max_connections_per_host: int = 128,
@@ -103,6 +104,7 @@ class ConnectorSettings:
         shared_memory_dir: str | None = None,
         socket: str | bool | None = None,
         index: str | bool | None = None,
+        groups: bool = False,
         max_concurrent_requests: int = 100,
         max_connections: int = 256,
         max_connections_per_host: int = 128,
@@ -134,6 +136,9 @@ class ConnectorSettings:
     @property
     def index(self) -> bool:
         """Whether the daemon's published index is read before the daemon is asked."""
+    @property
+    def groups(self) -> bool:
+        """Whether a look-up counts an object only where those of all ranks are there."""
     @property
     def daemon_uid(self) -> int | None:
         """The user that runs the daemon; None for this process's own or root."""

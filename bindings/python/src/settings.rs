@@ -154,6 +154,12 @@ impl ConnectorSettings {
         self.settings.index
     }
 
+    /// Whether a look-up counts an object only where those of all ranks are there.
+    #[getter]
+    fn groups(&self) -> bool {
+        self.settings.groups
+    }
+
     /// The user that runs the daemon; None for this process's own or root.
     #[getter]
     fn daemon_uid(&self) -> Option<u32> {

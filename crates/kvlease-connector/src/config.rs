@@ -39,6 +39,9 @@ pub struct ConnectorConfig {
     /// Whether objects are looked for in the index that the daemon publishes to clients of its fast
     /// lane, before it is asked.
     pub index: bool,
+    /// Whether a look-up counts an object only where those of all ranks of the engine are there, as far as
+    /// the key tells them: [`keys_of_ranks`](kvlease_types::keys_of_ranks).
+    pub groups: bool,
 }
 
 impl ConnectorConfig {
@@ -53,6 +56,7 @@ impl ConnectorConfig {
             lease_retention: Duration::from_secs(5),
             socket: SocketChoice::default(),
             index: true,
+            groups: false,
             copy_threads: cores.min(const { NonZeroUsize::new(4).expect("4 is not 0") }),
         }
     }

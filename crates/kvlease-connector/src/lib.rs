@@ -21,6 +21,7 @@ mod copier;
 mod counters;
 mod destination;
 mod get;
+mod groups;
 mod in_place;
 mod lane_manager;
 mod lease;

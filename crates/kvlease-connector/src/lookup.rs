@@ -5,7 +5,12 @@ use std::time::Instant;
 use kvlease_http::Error;
 use kvlease_types::{ByteSize, Key};
 
-use super::{Connector, backend::Answers, lease_cache::CACHED_LEASES_MAX};
+use super::{
+    Connector,
+    backend::Answers,
+    groups::{Grouped, names_of_ranks},
+    lease_cache::CACHED_LEASES_MAX,
+};
 
 impl Connector {
     /// Whether an object exists.
@@ -30,7 +35,12 @@ impl Connector {
     /// Whether the daemon's published index names an object. No call is made, and nothing is waited
     /// for: `false` says nothing, and is what a connector without an index says.
     pub fn is_indexed(&self, key: &Key) -> bool {
-        let found = self.ensure_open().is_ok() && self.inner.backends.finds_in_index(key);
+        let found = self.ensure_open().is_ok()
+            && if self.by_groups() {
+                self.is_indexed_whole(key.as_str())
+            } else {
+                self.inner.backends.finds_in_index(key)
+            };
         if found {
             self.inner.terms.counters.found(true);
         }
@@ -51,7 +61,10 @@ impl Connector {
         if self.ensure_open().is_err() {
             return 0;
         }
-        let count = self.inner.backends.count_indexed(keys);
+        let count = match self.by_groups() {
+            false => self.inner.backends.count_indexed(keys),
+            true => keys.take_while(|key| self.is_indexed_whole(key)).count(),
+        };
         self.inner.terms.counters.hits.add(count as u64);
         count
     }
@@ -84,7 +97,12 @@ impl Connector {
     /// Those of any call, if one fails before the first miss.
     pub async fn lookup_prefix(&self, keys: &[Key]) -> Result<usize, Error> {
         self.ensure_open()?;
-        let count = self.inner.backends.count_prefix(keys).await?;
+        let count = if self.by_groups() {
+            let grouped = Grouped::new(keys.iter());
+            grouped.count_whole(self.inner.backends.count_prefix(&grouped.keys).await?)
+        } else {
+            self.inner.backends.count_prefix(keys).await?
+        };
         let counters = &self.inner.terms.counters;
         counters.hits.add(count as u64);
         counters.misses.add(u64::from(count < keys.len()));
@@ -92,9 +110,26 @@ impl Connector {
     }
 
     async fn exists_each(&self, keys: &[&Key]) -> Answers<bool> {
-        let found = self.inner.backends.exists(keys).await;
+        let found = if self.by_groups() {
+            let grouped = Grouped::new(keys.iter().copied());
+            let names: Vec<&Key> = grouped.keys.iter().collect();
+            grouped.whole(self.inner.backends.exists(&names).await)
+        } else {
+            self.inner.backends.exists(keys).await
+        };
         self.count_found(&found);
         found
+    }
+
+    /// Whether look-ups are for the groups of keys.
+    fn by_groups(&self) -> bool {
+        self.inner.terms.config.groups
+    }
+
+    /// Whether the published index names the objects of all ranks.
+    fn is_indexed_whole(&self, key: &str) -> bool {
+        let names: Vec<String> = names_of_ranks(key).collect();
+        self.inner.backends.count_indexed(names.iter().map(String::as_str)) == names.len()
     }
 
     async fn prefetch_each(&self, keys: &[Key]) -> Answers<bool> {

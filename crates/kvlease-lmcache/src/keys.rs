@@ -26,6 +26,7 @@ pub(super) const SHARED_MEMORY_DIR: &str = "shared_memory_dir";
 pub(super) const SOCKET: &str = "socket";
 pub(super) const INDEX: &str = "index";
 pub(super) const DAEMON_UID: &str = "daemon_uid";
+pub(super) const GROUPS: &str = "groups";
 
 /// The ten keys of LMCache's in-process adapter, without their prefix.
 pub(super) const STOCK_KEYS: [&str; 10] = [
@@ -57,8 +58,16 @@ pub(super) const MULTI_PROCESS_KEYS: [&str; 11] = [
 ];
 
 /// The keys that only this adapter knows, without their prefix.
-pub(super) const OWN_KEYS: [&str; 7] =
-    [COPY_THREADS, TLS_CA_FILE, LEASE_RETENTION_MS, SHARED_MEMORY_DIR, SOCKET, INDEX, DAEMON_UID];
+pub(super) const OWN_KEYS: [&str; 8] = [
+    COPY_THREADS,
+    TLS_CA_FILE,
+    LEASE_RETENTION_MS,
+    SHARED_MEMORY_DIR,
+    SOCKET,
+    INDEX,
+    DAEMON_UID,
+    GROUPS,
+];
 
 /// The segment that is attached unless the configuration says otherwise.
 pub(super) const DEFAULT_SHARED_MEMORY_NAME: &str = "shared_memory";

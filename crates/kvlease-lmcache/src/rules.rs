@@ -15,7 +15,7 @@ use super::{
 const ANSWER_MARGIN_PART: u64 = 10;
 
 /// Settings from the configuration of LMCache's in-process adapter: the ten `sagemaker_hyperpod_…`
-/// keys, and the six `kvlease_…` ones of this adapter.
+/// keys, and the `kvlease_…` ones of this adapter.
 ///
 /// # Errors
 ///
@@ -124,6 +124,7 @@ fn common(
         socket: reader.own(keys::SOCKET).socket()?,
         index: reader.own(keys::INDEX).index()?,
         daemon_uid: reader.own(keys::DAEMON_UID).user()?,
+        groups: reader.own(keys::GROUPS).truth()?,
         max_concurrent_requests: count(
             keys::MAX_CONCURRENT_REQUESTS,
             keys::DEFAULT_MAX_CONCURRENT_REQUESTS,

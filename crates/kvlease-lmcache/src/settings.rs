@@ -32,6 +32,8 @@ pub struct Settings {
     pub index: bool,
     /// The user that runs the daemon, or `None` for this process's own or root.
     pub daemon_uid: Option<u32>,
+    /// Whether a look-up counts an object only where those of all ranks are there.
+    pub groups: bool,
     /// The most calls under way at a time.
     pub max_concurrent_requests: u64,
     /// The most connections at a time.
@@ -81,6 +83,7 @@ impl Settings {
         let mut config = ConnectorConfig::new(client);
         config.socket = self.socket.clone();
         config.index = self.index;
+        config.groups = self.groups;
         config.lease_wait = Duration::from_millis(self.lease_wait_ms);
         // A positive time to live stays positive, however short.
         let lease_ttl = Duration::try_from_secs_f64(self.lease_ttl_s).unwrap_or(Duration::MAX);

@@ -68,6 +68,7 @@ fn the_connector_is_told_every_limit() {
         ("kvlease_socket", "/run/kvlease/daemon.sock".into()),
         ("kvlease_index", "none".into()),
         ("kvlease_daemon_uid", 1_234_u64.into()),
+        ("kvlease_groups", "yes".into()),
     ]);
     let config = settings(&context).unwrap().connector_config();
     let milliseconds = Duration::from_millis;
@@ -88,6 +89,7 @@ fn the_connector_is_told_every_limit() {
     assert_eq!(config.copy_threads.get(), 2);
     assert_eq!(config.socket, SocketChoice::At("/run/kvlease/daemon.sock".into()));
     assert!(!config.index);
+    assert!(config.groups);
 }
 
 #[test]

@@ -49,6 +49,8 @@ OWN_SCHEME = "kvlease://"
 
 STOCK_PREFIX = "sagemaker_hyperpod_"
 OWN_PREFIX = "kvlease_"
+# The setting that has look-ups ask for the objects of all ranks.
+GROUPS = "kvlease_groups"
 # Variables of LMCache that are true whatever they say, and words for false.
 TRUE_IF_SET = ("LMCACHE_FORCE_SKIP_SAVE",)
 FALSE_WORDS = frozenset({"false", "no", "off", "0"})
@@ -80,6 +82,9 @@ class SageMakerHyperPodConnectorAdapter(ConnectorAdapter):
         """
         show_beside_lmcache()
         url, extra_config = _url_and_settings(context)
+        if getattr(context.metadata, "use_mla", False):
+            # One rank stores for all.
+            extra_config = {**extra_config, GROUPS: False}
         settings = ConnectorSettings.from_extra_config(url, extra_config)
         for warning in (*settings.warnings, *_odd_environment(os.environ)):
             logger.warning("%s", warning)

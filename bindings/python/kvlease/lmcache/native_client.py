@@ -66,6 +66,9 @@ class Arguments(TypedDict, total=False):
     socket: str | bool | None
     # Whether the daemon's published index is read: None or `auto`, or False or `none`.
     index: str | bool | None
+    # Whether a look-up counts an object only where those of all ranks are there, for programs with
+    # keys of LMCache in an engine's process: no. The server itself asks for all ranks.
+    groups: bool
     # The user that runs the daemon, if it is neither this process's own nor root.
     daemon_uid: int | None
 
