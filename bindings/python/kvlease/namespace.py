@@ -18,12 +18,18 @@ MODEL_LEN_MAX = 48
 DIGEST_LEN = 16
 
 
-def prefix_of(fields: dict[str, Any]) -> str:
+def prefix_of(fields: dict[str, Any], shared: dict[str, Any] | None = None) -> str:
     """What the names of all objects of a namespace begin with: the engine, the model, a digest.
 
-    `fields` is everything that decides what the bytes mean, `engine` and `model` among it.
+    `fields` is everything that decides what the bytes mean, `engine` and `model` among it. `shared`
+    is what the namespaces have in common whose objects are useless one without the other: its
+    digest comes first, and tells the daemon so.
     """
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LEN]
+    digest = _digest(fields) if shared is None else f"{_digest(shared)}-{_digest(fields)}"
     model = re.sub(r"[^A-Za-z0-9._-]", "_", str(fields["model"]).rsplit("/", 1)[-1])
     return f"{fields['engine']}@{model[:MODEL_LEN_MAX]}@{digest}@"
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LEN]

@@ -23,6 +23,9 @@ REPLICATED = frozenset(
     }
 )
 
+# Ways of parallelism beside that of tensors.
+PARALLEL = ("pp", "attn_cp", "dcp")
+
 
 def fields_of(
     config: Any, pool: Any, pool_name: str, lengths: Sequence[int], **others: Any
@@ -51,15 +54,23 @@ def fields_of(
         "lengths": list(lengths),
         "tp_rank": getattr(config, "tp_rank", 0),
         "tp_size": getattr(config, "tp_size", 1),
-        "pp": _of_size(config, "pp"),
-        "attn_cp": _of_size(config, "attn_cp"),
-        "dcp": _of_size(config, "dcp"),
+        **{kind: _of_size(config, kind) for kind in PARALLEL},
         "logical_page_size": getattr(config, "logical_page_size", None),
         **others,
     }
     if is_replicated(config, pool):
         fields["tp_rank"] = fields["tp_size"] = None
     return fields
+
+
+def shared_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that the pages of all ranks and pools of one engine have in common.
+
+    A page of one rank is useless without those of the others for the same tokens.
+    """
+    sizes = {kind: fields[kind] and fields[kind][1] for kind in PARALLEL}
+    names = ("engine", "model", "namespace", "tp_size")
+    return {**{name: fields[name] for name in names}, **sizes, "kv_cache_dtype": _kv_cache_dtype()}
 
 
 def is_replicated(config: Any, pool: Any) -> bool:

@@ -14,7 +14,7 @@ import torch
 
 from kvlease._kvlease import Memory
 from kvlease.namespace import prefix_of
-from kvlease.sglang.namespace import fields_of
+from kvlease.sglang.namespace import fields_of, shared_of
 
 # What a pool raises that cannot do what it is asked for.
 UNFIT = (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError)
@@ -109,7 +109,8 @@ class Pages:
         if part is not None and self.split > 1:
             others["tp_rank"] = self._config.tp_rank * self.split + part
             others["tp_size"] = self._config.tp_lcm_size
-        return prefix_of(fields_of(self._config, self.pool, self._name, lengths, **others))
+        fields = fields_of(self._config, self.pool, self._name, lengths, **others)
+        return prefix_of(fields, shared_of(fields))
 
     def _at(self, indices: torch.Tensor) -> list[int]:
         return list(indices[:: self.slots].tolist())

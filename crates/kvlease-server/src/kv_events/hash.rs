@@ -42,7 +42,7 @@ impl NamedBlock {
         let parts: Vec<&str> = key.split('@').collect();
         match parts[..] {
             ["vllm", _, digest, name] if is_digest(digest) => of_vllm(name),
-            ["sglang", _, digest, name] if is_digest(digest) => of_sglang(name),
+            ["sglang", _, digests, name] if digests.split('-').all(is_digest) => of_sglang(name),
             [_, rank, group, hash] | [_, rank, group, hash, _] if rank.len() == 8 => {
                 of_lmcache_server(rank, group, hash)
             }
@@ -71,7 +71,7 @@ fn of_vllm(name: &str) -> Option<NamedBlock> {
     Some(NamedBlock { group: Some(group), ..NamedBlock::whole(hash) })
 }
 
-/// `sglang@MODEL@DIGEST@HASH`. SGLang's integers are the first eight bytes of the hash, with a sign.
+/// `sglang@MODEL@ENGINE-DIGEST@HASH`, without the engine's digest in names of earlier releases. SGLang's integers are the first eight bytes of the hash, with a sign.
 fn of_sglang(name: &str) -> Option<NamedBlock> {
     let first = number(name.get(..16)?, 16).filter(|_| name.len() == 64 && is_hex(name))?;
     Some(NamedBlock::whole(BlockHash::Signed(first.cast_signed())))
@@ -157,9 +157,11 @@ mod tests {
         let block = named(&format!("vllm@Llama@0123456789abcdef@{SHA}00000002"));
         assert_eq!(block.hash, BlockHash::Unsigned(0x7869_5a4b_3c2d_1e0f));
         assert_eq!((block.group, block.announces), (Some(2), true));
-        let block = named(&format!("sglang@Llama@0123456789abcdef@{SHA}"));
-        assert_eq!(block.hash, BlockHash::Signed(0x8f0e_0d0c_0b0a_0908_u64.cast_signed()));
-        assert_eq!((block.group, block.announces), (None, true));
+        for digests in ["0123456789abcdef-fedcba9876543210", "0123456789abcdef"] {
+            let block = named(&format!("sglang@Llama@{digests}@{SHA}"));
+            assert_eq!(block.hash, BlockHash::Signed(0x8f0e_0d0c_0b0a_0908_u64.cast_signed()));
+            assert_eq!((block.group, block.announces), (None, true));
+        }
     }
 
     #[test]
