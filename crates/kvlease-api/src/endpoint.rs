@@ -87,6 +87,14 @@ endpoints! {
     LatestSteps "GET" "/v1/cp/checkpoints/{namespace}/latest" "checkpoint",
     /// Removes all namespaces of checkpoints.
     ResetCheckpoints "POST" "/v1/cp/cluster/reset" "checkpoint",
+    /// Shows the buckets that have a policy.
+    Buckets "GET" "/v1/buckets" "admin",
+    /// Shows the policy of a bucket.
+    Policy "GET" "/v1/buckets/{bucket}/policy" "admin",
+    /// Gives a bucket a policy.
+    SetPolicy "PUT" "/v1/buckets/{bucket}/policy" "admin",
+    /// Takes the policy of a bucket away.
+    RemovePolicy "DELETE" "/v1/buckets/{bucket}/policy" "admin",
     /// Reports the state of the daemon.
     Stats "GET" "/v1/stats" "admin",
     /// Reports that the process serves.

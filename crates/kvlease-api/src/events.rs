@@ -67,7 +67,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Data of the events `present`, `sealed`, `restored`, `removed`, `evicted` and `corrupt`.
+/// Data of the events `present`, `sealed`, `restored`, `removed`, `expired`, `evicted` and `corrupt`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ObjectEvent {
     /// Bucket of the object.

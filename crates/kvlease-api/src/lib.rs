@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod buckets;
 mod checkpoint;
 mod endpoint;
 mod error;
@@ -25,6 +26,9 @@ mod space;
 pub use body::{
     BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, Location, LocationsReply, RenewReply,
     StatsReply, StoredReply,
+};
+pub use buckets::{
+    BucketUse, BucketsReply, PolicedBucket, PolicyQueryError, PolicyReply, policy_of_query,
 };
 pub use checkpoint::{LatestQuery, NamespaceQuery, NamespaceReply, SHARD_META_HEADER};
 pub use endpoint::Endpoint;

@@ -8,18 +8,19 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    CHECKSUM_HEADER, EPOCH_HEADER, EVENT_STREAM, ErrorBody,
+    BucketsReply, CHECKSUM_HEADER, EPOCH_HEADER, EVENT_STREAM, ErrorBody,
     ErrorCode::{
         self, BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting,
         TooLarge, Unavailable,
     },
-    JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, RenewReply,
+    JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, PolicyReply, RenewReply,
     SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply, TiersReply,
     endpoint::{Endpoint, placeholder},
     parameters::{
         BLOCKS, BUCKETS_AFTER, BUCKETS_LIMIT, CURSOR, EVENTS_BUCKET, EVENTS_SNAPSHOT,
-        EVENTS_TIMEOUT, GENERATION, LAST_EVENT_ID, LATEST_LIMIT, LIMIT, NUM_RANKS, PREFIX,
-        Parameter, SHARD_META, STEPS_RETAINED, TIER, TIMEOUT, TTL,
+        EVENTS_TIMEOUT, GENERATION, LAST_EVENT_ID, LATEST_LIMIT, LIMIT, NUM_RANKS, PINNED, PREFIX,
+        PRIORITY, Parameter, SHARD_META, STEPS_RETAINED, TIER, TIMEOUT, TTL, TTL_OF_OBJECTS,
+        WEIGHT,
     },
 };
 
@@ -226,6 +227,9 @@ fn any_json(_: &mut SchemaGenerator) -> Value {
 const REPORT: &str = "Reports that an object's bytes did not match its checksum. The daemon looks \
     itself, and removes the object only if it finds it corrupt.";
 
+const SET_POLICY: &str = "Gives a bucket a policy, in place of the one that it has. It is in force at \
+    once, also for the objects that are there, until the daemon ends.";
+
 const PUT_ERRORS: [ErrorCode; 7] =
     [Invalid, BodyIncomplete, Exists, LengthRequired, TooLarge, Unavailable, NoSpace];
 
@@ -251,12 +255,7 @@ fn documentation(endpoint: Endpoint) -> Documentation {
             Documentation::addition("Removes an object. Leases on it stay good until they end.")
                 .errors(&[Invalid, NotFound, Exists, Unavailable])
         }
-        Endpoint::Acquire => {
-            Documentation::of("Grants a lease. Answers at once unless the object is being written.")
-                .query(&[TIMEOUT, TTL])
-                .json::<LeaseReply>()
-                .errors(&[Invalid, NotFound, Unavailable, StillWriting])
-        }
+        Endpoint::Acquire | Endpoint::Release | Endpoint::Renew => of_leases(endpoint),
         Endpoint::Locations => Documentation::of("Tells an object's extents without a lease.")
             .json::<LocationsReply>()
             .errors(&[Invalid, NotFound]),
@@ -267,16 +266,6 @@ fn documentation(endpoint: Endpoint) -> Documentation {
         }
         Endpoint::Report => {
             Documentation::addition(REPORT).query(&[GENERATION]).errors(&[Invalid, NotFound])
-        }
-        Endpoint::Release => Documentation::of(
-            "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
-        )
-        .errors(&[Invalid]),
-        Endpoint::Renew => {
-            Documentation::addition("Extends a live lease. An expired one is not revived.")
-                .query(&[TTL])
-                .json::<RenewReply>()
-                .errors(&[Invalid, NotFound])
         }
         Endpoint::Events => Documentation::addition(
             "Streams what is published and unpublished, as server-sent events.",
@@ -296,7 +285,11 @@ fn documentation(endpoint: Endpoint) -> Documentation {
         | Endpoint::RemoveShard
         | Endpoint::LatestSteps
         | Endpoint::ResetCheckpoints => of_checkpoints(endpoint),
-        Endpoint::Stats
+        Endpoint::Buckets
+        | Endpoint::Policy
+        | Endpoint::SetPolicy
+        | Endpoint::RemovePolicy
+        | Endpoint::Stats
         | Endpoint::Health
         | Endpoint::Ready
         | Endpoint::Metrics
@@ -304,10 +297,49 @@ fn documentation(endpoint: Endpoint) -> Documentation {
     }
 }
 
+/// Documentation of an endpoint of leases.
+fn of_leases(endpoint: Endpoint) -> Documentation {
+    match endpoint {
+        Endpoint::Acquire => {
+            Documentation::of("Grants a lease. Answers at once unless the object is being written.")
+                .query(&[TIMEOUT, TTL])
+                .json::<LeaseReply>()
+                .errors(&[Invalid, NotFound, Unavailable, StillWriting])
+        }
+        Endpoint::Release => Documentation::of(
+            "Ends a lease. Idempotent: an unknown or ended lease is a success too.",
+        )
+        .errors(&[Invalid]),
+        Endpoint::Renew => {
+            Documentation::addition("Extends a live lease. An expired one is not revived.")
+                .query(&[TTL])
+                .json::<RenewReply>()
+                .errors(&[Invalid, NotFound])
+        }
+        other => unreachable!("{other:?} is no endpoint of leases"),
+    }
+}
+
 /// Documentation of an endpoint of operators and supervisors.
 fn of_operators(endpoint: Endpoint) -> Documentation {
     use Success::{Json, Text};
     match endpoint {
+        Endpoint::Buckets => {
+            Documentation::addition("The buckets that have a policy, and what they have and had.")
+                .json::<BucketsReply>()
+                .errors(&[Unavailable])
+        }
+        Endpoint::Policy => Documentation::addition("The policy of a bucket.")
+            .json::<PolicyReply>()
+            .errors(&[Invalid, NotFound]),
+        Endpoint::SetPolicy => Documentation::addition(SET_POLICY)
+            .query(&[PRIORITY, WEIGHT, TTL_OF_OBJECTS, PINNED])
+            .json::<PolicyReply>()
+            .errors(&[Invalid, Unavailable]),
+        Endpoint::RemovePolicy => {
+            Documentation::addition("Takes the policy of a bucket away. Its objects stay.")
+                .errors(&[Invalid, NotFound])
+        }
         Endpoint::Stats => {
             Documentation::addition("The state of the daemon in numbers, its buckets page by page.")
                 .query(&[BUCKETS_AFTER, BUCKETS_LIMIT])

@@ -112,6 +112,31 @@ pub(crate) const TTL: Parameter = Parameter::new(
     r#"{"type": "number", "exclusiveMinimum": 0}"#,
     "the time to live to grant, in seconds; the daemon caps it",
 );
+pub(crate) const PRIORITY: Parameter = Parameter::new(
+    "query",
+    "priority",
+    r#"{"type": "integer", "minimum": -1000, "maximum": 1000, "default": 0}"#,
+    "objects of a lower priority leave before any of a higher one",
+);
+pub(crate) const WEIGHT: Parameter = Parameter::new(
+    "query",
+    "weight",
+    r#"{"type": "integer", "minimum": 1, "maximum": 10000, "default": 100}"#,
+    "among buckets of the same priority, the one that takes the most space for its weight gives room; all \
+        buckets without a policy together have 100",
+);
+pub(crate) const TTL_OF_OBJECTS: Parameter = Parameter::new(
+    "query",
+    "ttl_s",
+    r#"{"type": "number", "minimum": 0.001, "maximum": 31536000}"#,
+    "seconds after it was stored for which an object is there at most; without it, for ever",
+);
+pub(crate) const PINNED: Parameter = Parameter::new(
+    "query",
+    "pinned",
+    r#"{"type": "string", "minLength": 1, "maxLength": 100}"#,
+    "beginning of the keys whose objects eviction does not take; may be given 8 times",
+);
 pub(crate) const TIMEOUT: Parameter = Parameter::new(
     "query",
     "timeout_ms",

@@ -1,8 +1,8 @@
 //! Limits that a catalog works within.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
-use kvlease_types::ByteSize;
+use kvlease_types::{BucketName, BucketPolicy, ByteSize};
 
 use crate::leases::{LeaseLimits, Leases};
 
@@ -69,6 +69,9 @@ pub struct CatalogConfig {
     pub lease_grace: Duration,
     /// Order in which unleased objects leave.
     pub eviction: EvictionKind,
+    /// Policies of buckets. Those beyond [`BUCKET_POLICIES_MAX`](kvlease_types::BUCKET_POLICIES_MAX) are
+    /// left out.
+    pub buckets: BTreeMap<BucketName, BucketPolicy>,
     /// Free space that eviction ahead of need restores when less than half of it is left, so that
     /// writes find space. [`ByteSize::ZERO`] evicts on demand only. See
     /// [`free_target_for`](Self::free_target_for).
@@ -140,6 +143,7 @@ impl Default for CatalogConfig {
             leases_per_user_max: 1 << 16,
             lease_grace: Duration::from_secs(10),
             eviction: EvictionKind::Lru,
+            buckets: BTreeMap::new(),
             free_target: ByteSize::ZERO,
             hash_seed: 0,
         }

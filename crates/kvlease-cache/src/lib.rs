@@ -31,6 +31,7 @@
 
 mod catalog;
 mod changes;
+mod classes;
 mod config;
 mod deadlines;
 mod eviction;
@@ -57,6 +58,6 @@ pub use config::{
 pub use eviction::CacheSimulation;
 pub use extents::Extents;
 pub use outcome::{
-    BucketInfo, CatalogStats, CatalogTotals, ExpiredLease, Lease, ListCursor, ObjectInfo,
-    Reservation, Restored, Room, ScrubCandidate, Victim, WriteId,
+    BucketInfo, CatalogStats, CatalogTotals, ClassInfo, ExpiredLease, Lease, ListCursor,
+    ObjectInfo, PolicyInfo, Reservation, Restored, Room, ScrubCandidate, Victim, WriteId,
 };

@@ -67,8 +67,13 @@ pub(crate) struct Object {
     pub(crate) group: u32,
     /// Of its group, while it is sealed and its key has one.
     pub(crate) group_hash: Option<NonZeroU64>,
-    /// Whether eviction never takes it: the policy has it pinned for as long as it is sealed.
+    /// Whether it is the daemon's own, which eviction never takes.
     pub(crate) retained: bool,
+    /// Whether the policy of its bucket keeps eviction from it. Once set it stays for as long as the object
+    /// is sealed, unless policies change.
+    pub(crate) pinned: bool,
+    /// Class that it was given with its publication, or when policies changed.
+    pub(crate) class: u8,
 }
 
 /// Where an object is in its life.
@@ -95,8 +100,13 @@ impl Object {
         self.leases == 0 && !self.in_grace
     }
 
+    /// Whether eviction never takes it: the policy has it pinned for as long as it is sealed.
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.retained || self.pinned
+    }
+
     pub(crate) fn is_evictable(&self) -> bool {
-        self.state == State::Sealed && self.is_unread() && !self.retained
+        self.state == State::Sealed && self.is_unread() && !self.is_kept()
     }
 
     /// Memory beside the slot, for the accounting. A pending object keeps room for the block that
@@ -287,6 +297,8 @@ impl Objects {
             group: NONE,
             group_hash: None,
             retained: false,
+            pinned: false,
+            class: 0,
         })
     }
 
@@ -308,11 +320,10 @@ impl Objects {
         self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
     }
 
-    /// Finds out which group an object belongs to. A retained object belongs to none, since nothing of it
-    /// leaves by eviction.
+    /// Finds out which group an object belongs to. One that eviction never takes belongs to none.
     pub(crate) fn find_group(&mut self, slot: u32) {
         let object = &self.slots[slot];
-        let group = if object.retained { None } else { KeyGroup::of(object.key.as_str()) };
+        let group = if object.is_kept() { None } else { KeyGroup::of(object.key.as_str()) };
         let bucket = self.buckets[object.bucket].name.as_str();
         let hash = group.map(|group| self.hasher.group(bucket, &group));
         self.slots[slot].group_hash = hash;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kvlease_types::{BucketName, ByteSize, Checksum, Key, LeaseId, Timestamp};
+use kvlease_types::{BucketName, BucketPolicy, ByteSize, Checksum, Key, LeaseId, Timestamp};
 
 use crate::extents::Extents;
 
@@ -103,6 +103,8 @@ pub struct ObjectInfo {
     pub leases: u32,
     /// When it was sealed.
     pub created: Timestamp,
+    /// Whether the policy of its bucket keeps eviction from it.
+    pub pinned: bool,
 }
 
 /// Object whose bytes are to be verified.
@@ -156,6 +158,38 @@ pub struct BucketInfo {
     pub objects: u64,
     /// Sum of their exact sizes.
     pub stored: ByteSize,
+}
+
+/// A bucket with a policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyInfo {
+    /// Its name.
+    pub bucket: BucketName,
+    /// Its policy.
+    pub policy: BucketPolicy,
+    /// Its objects, and those that left.
+    pub class: ClassInfo,
+}
+
+/// A class of objects: those of a bucket with a policy, or of all buckets without one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClassInfo {
+    /// Sealed objects.
+    pub objects: u64,
+    /// Space of those of them that eviction has not chosen, in whole units.
+    pub taken: ByteSize,
+    /// Objects that are pinned.
+    pub pinned_objects: u64,
+    /// Space of them, in whole units.
+    pub pinned: ByteSize,
+    /// Objects evicted since there is the policy.
+    pub evicted: u64,
+    /// Exact sizes of them.
+    pub evicted_bytes: u64,
+    /// Objects removed since then because their time to live was over.
+    pub expired: u64,
+    /// Objects stored since then that have a pinned prefix and were beyond what may be pinned.
+    pub unpinned: u64,
 }
 
 /// A lease that ended by its deadline.
@@ -248,8 +282,10 @@ pub struct CatalogTotals {
     pub sealed: u64,
     /// Writes aborted.
     pub aborted: u64,
-    /// Objects removed by request.
+    /// Objects removed by request, or since they were corrupt.
     pub removed: u64,
+    /// Objects removed since their time to live was over.
+    pub expired: u64,
     /// Objects evicted.
     pub evicted: u64,
     /// Exact sizes of the evicted objects.

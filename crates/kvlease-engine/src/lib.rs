@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bucket_policies;
 mod bucket_totals;
 mod capture;
 mod checkpoints;
@@ -51,6 +52,7 @@ mod tiers;
 mod verify;
 mod write;
 
+pub use bucket_policies::BucketPolicies;
 pub use capture::{CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, CaptureConfig, CaptureError};
 pub use checkpoints::{
     CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX, ShardDisk,

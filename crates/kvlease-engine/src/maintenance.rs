@@ -1,5 +1,5 @@
 //! Maintenance behind the requests, with a thread for each kind: populating the arena once; ticks
-//! that end expired leases, put the segment's public name back and keep memory ready for the manifest;
+//! that end expired leases, remove expired objects, put the segment's public name back and keep memory ready for the manifest;
 //! [eviction ahead of need](crate::room); [scrubbing](crate::scrub); [reports](crate::reports) of
 //! clients; [events](crate::events) for subscribers; and the
 //! [capture](crate::capture).
@@ -147,10 +147,12 @@ pub(crate) fn reap(shared: &Shared) {
 /// Runs the ticks.
 fn tick(shared: &Shared, stopped: &Receiver<()>) {
     let (mut unlinked, mut unrecorded) = (Trouble::default(), Trouble::default());
+    let mut next = 0;
     while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         keep_linked(shared, &mut unlinked);
         keep_room_in_manifest(shared, &mut unrecorded);
         reap(shared);
+        shared.remove_expired(&mut next);
     }
 }
 

@@ -13,6 +13,7 @@ use kvlease_cache::Catalog;
 use kvlease_types::{BucketName, ByteSize, Epoch};
 
 use crate::{
+    bucket_policies::with_ttl,
     capture::Capture,
     clock::now,
     config::EngineConfig,
@@ -101,6 +102,7 @@ impl Shared {
         let manifest = arena.new_manifest(config.catalog.memory_max)?;
         let manifest_file = Arc::clone(manifest.file());
         let tiers = Arc::new(Tiers::new(config.tiers.clone()));
+        tiers.leave_out(with_ttl(&catalog.bucket_policies()));
         let mut readers = Readers::new(
             Arc::clone(&generations),
             Arc::clone(&index),

@@ -338,6 +338,7 @@ fn engine_config(
             leases_per_user_max: CatalogConfig::leases_per_user_for(leases),
             lease_grace: config.lease_grace,
             eviction: config.eviction,
+            buckets: config.buckets.clone(),
             free_target: match tiers.is_empty() {
                 true => CatalogConfig::free_target_for(capacity),
                 false => CatalogConfig::free_target_above_tier(capacity),

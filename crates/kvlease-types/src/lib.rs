@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bucket_policy;
 mod caller;
 mod extent;
 mod hex;
@@ -21,6 +22,10 @@ mod size;
 mod size_text;
 mod time;
 
+pub use bucket_policy::{
+    BUCKET_POLICIES_MAX, BUCKET_WEIGHT_DEFAULT, BucketPolicy, BucketPolicyError,
+    PINNED_PREFIX_LEN_MAX, PINNED_PREFIXES_MAX,
+};
 pub use caller::{Caller, Owner, Peer, User};
 pub use extent::{Extent, Offset};
 pub use hex::Hex;

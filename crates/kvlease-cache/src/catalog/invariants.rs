@@ -26,6 +26,7 @@ impl Catalog {
         self.check_tenants();
         self.check_leases();
         self.check_order();
+        self.check_classes();
         self.check_departures();
         let units = u64::from(self.space.free())
             + u64::from(self.quarantine.units())
@@ -72,6 +73,25 @@ impl Catalog {
             named,
             "every published or pending object that is no spare has its name"
         );
+    }
+
+    /// Every class has its objects.
+    fn check_classes(&self) {
+        self.classes.check();
+        for class in 0..self.classes.len() as u8 {
+            let of_class = || {
+                let sealed = self.objects.iter().filter(|(_, o)| o.state == State::Sealed);
+                sealed.map(|(_, object)| object).filter(|o| o.class == class)
+            };
+            let known = self.classes.get(class);
+            assert_eq!(of_class().count() as u64, known.objects, "a class counts its objects");
+            let units = |o: &Object| u64::from(o.allocation.units);
+            let taken = of_class().filter(|o| !o.victim && !o.retained).map(units).sum::<u64>();
+            assert_eq!(taken, known.taken, "a class knows what it takes");
+            let pinned = || of_class().filter(|o| o.pinned);
+            let found = (pinned().count() as u64, pinned().map(units).sum());
+            assert_eq!(found, (known.pinned.objects, known.pinned.units), "the pinned are counted");
+        }
     }
 
     /// Every block that an object has names that object, and no object has another's block.

@@ -72,6 +72,9 @@ impl Catalog {
         if self.objects[slot].state == State::Pending {
             return Err(Miss::Pending);
         }
+        if self.classes.is_expired(&self.objects[slot], now) {
+            return Err(Miss::Absent);
+        }
         if let Some(refusal) = self.refusal(caller, now) {
             return Err(refusal);
         }
@@ -202,9 +205,8 @@ impl Catalog {
             if self.objects[slot].victim {
                 self.spare_victim(slot);
             }
-            let object = &mut self.objects[slot];
-            if object.victim {
-                self.victims.remove(object);
+            if self.objects[slot].victim {
+                self.drop_victim(slot);
             } else {
                 self.pin(slot);
             }
@@ -233,7 +235,7 @@ impl Catalog {
             return;
         }
         match object.state {
-            State::Sealed if object.retained => {}
+            State::Sealed if object.is_kept() => {}
             State::Sealed => {
                 self.evictable.add(object);
                 self.unpin(slot);

@@ -13,7 +13,7 @@ impl Catalog {
     /// A sealed object, without counting as a use of it.
     pub fn stat(&self, bucket: &str, key: &str) -> Option<ObjectInfo> {
         let object = &self.objects[self.objects.find(bucket, key)?];
-        (object.state == State::Sealed).then(|| self.describe_object(object))
+        self.is_there(object).then(|| self.describe_object(object))
     }
 
     /// Name and length of the object in a slot, if it has one.
@@ -28,7 +28,7 @@ impl Catalog {
     pub fn contains_many(&self, bucket: &str, keys: &[&str], mut each: impl FnMut(bool)) {
         for found in self.objects.find_many(bucket, keys) {
             let slot = found.slot;
-            each(slot.is_some_and(|slot| self.objects[slot].state == State::Sealed));
+            each(slot.is_some_and(|slot| self.is_there(&self.objects[slot])));
         }
     }
 
@@ -73,7 +73,7 @@ impl Catalog {
         for slot in from..to {
             let slot = u32::try_from(slot).expect("slots are numbered by 32 bits");
             let Some(object) = self.objects.get(slot) else { continue };
-            if object.state == State::Sealed && wanted(object) {
+            if self.is_there(object) && wanted(object) {
                 page.push(self.describe_object(object));
                 if page.len() >= limit {
                     return (page, self.cursor_at(slot as usize + 1));
@@ -99,6 +99,11 @@ impl Catalog {
         (there.collect(), (to < self.objects.bucket_span()).then_some(to))
     }
 
+    /// Whether look-ups find the object, as far as the last look at the time tells.
+    fn is_there(&self, object: &Object) -> bool {
+        object.state == State::Sealed && !self.classes.is_expired(object, self.clock)
+    }
+
     fn cursor_at(&self, slot: usize) -> Option<ListCursor> {
         let more = slot < self.objects.span();
         more.then(|| ListCursor::new(u32::try_from(slot).expect("slots are numbered by 32 bits")))
@@ -114,6 +119,7 @@ impl Catalog {
             extents: object.extents.clone(),
             leases: object.leases,
             created: object.created,
+            pinned: object.pinned,
         }
     }
 }

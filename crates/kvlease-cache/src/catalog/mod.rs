@@ -2,7 +2,7 @@
 //!
 //! One structure behind the caller's mutex. Each file beside this one is a part of its surface:
 //! [`mod@write`] (reserve, extend, seal, abort), [`spare`] (reserve now, name later), [`lease`] (acquire, release, renew), [`remove`],
-//! [`victims`] (eviction ahead of need), [`order`] (what leaves next, and what leaves with it), [`publish`] (what the change log reports, and its
+//! [`victims`] (eviction ahead of need), [`order`] (what leaves next, and what leaves with it), [`bucket_policies`], [`publish`] (what the change log reports, and its
 //! acknowledgement), [`reap`] (what ends by the clock), [`restore`] (objects of an earlier
 //! incarnation), [`verify`] (known bytes), [`list`], [`stats`]. [`room`] makes space and memory free
 //! and decides beforehand whether that can succeed, so that a refusal evicts nothing.
@@ -11,6 +11,7 @@
 //! read) → *departed* (without readers, not acknowledged) → its slot and extents are free. An object
 //! without readers departs at once when it is unpublished.
 
+mod bucket_policies;
 mod invariants;
 mod lease;
 mod list;
@@ -31,10 +32,11 @@ mod write;
 
 use std::collections::VecDeque;
 
-use kvlease_types::{ByteSize, Epoch};
+use kvlease_types::{ByteSize, Epoch, Timestamp};
 
 use crate::{
     changes::ChangeLog,
+    classes::Classes,
     config::{CAPACITY_MAX, CatalogConfig, UNIT},
     deadlines::Deadlines,
     eviction::{self, EvictionPolicy},
@@ -65,13 +67,16 @@ pub struct Catalog {
     leases: Leases,
     /// Slots of the objects in grace, by its end.
     grace_deadlines: Deadlines,
-    /// The evictable objects that are no victims, in the order in which they leave: an entry for each that is
-    /// alone, and one for each group. See [`order`].
+    /// The evictable objects that are no victims, by class in the order in which they leave: an entry for each
+    /// that is alone, and one for each group. See [`order`].
     policy: Box<dyn EvictionPolicy>,
+    classes: Classes,
     /// Sealed objects that leave together.
     groups: Groups,
     /// Groups that left lately.
     late: Late,
+    /// Time of the last look at what has expired, for look-ups that come without one.
+    clock: Timestamp,
     /// The evictable objects that were chosen to leave next.
     victims: VictimQueue,
     /// Objects in [`State::Pending`](crate::objects::State).
@@ -107,6 +112,10 @@ impl Catalog {
         let memory_max = memory_limit(&config);
         let log = ChangeLog::new(memory_max);
         let leases = Leases::new(config.lease_limits());
+        let mut classes = Classes::new();
+        for (bucket, policy) in &config.buckets {
+            classes.set(bucket, policy.clone());
+        }
         Self {
             capacity: whole_units(config.capacity),
             config,
@@ -119,6 +128,8 @@ impl Catalog {
             policy,
             groups: Groups::new(),
             late: Late::default(),
+            classes,
+            clock: Timestamp::default(),
             victims: VictimQueue::default(),
             pending: Tally::default(),
             sealed: Tally::default(),

@@ -7,21 +7,61 @@
 //!
 //! An object that comes when the others of its group have left is a victim as well, see [`late`](crate::late).
 //!
+//! Each object has the class of its bucket. The classes say which of them gives room next, see
+//! [`classes`](crate::classes), and the policy which of its entries. An entry has the class of the member that
+//! leads its group.
+//!
 //! A group is used once where each of its members is: [`touch`](Catalog::touch) tells the policy only of the
 //! member that was used most.
 
 use super::Catalog;
-use crate::{objects::Object, slab::NONE};
+use crate::{
+    classes::{Exhausted, Pinned},
+    objects::Object,
+    slab::NONE,
+};
+
+/// Part of the arena, and of all slots, that pinned objects may have.
+const PINNED_PART: u64 = 4;
 
 impl Catalog {
+    /// Gives an object that is published the class of its bucket, and pins it if the bucket's policy does.
+    pub(super) fn join_class(&mut self, slot: u32) {
+        let object = &self.objects[slot];
+        let class = match object.retained {
+            true => 0,
+            false => self.classes.of(&self.objects.bucket(object.bucket).name),
+        };
+        self.classes.get_mut(class).objects += 1;
+        let pins = self.classes.get(class).policy.pins(object.key.as_str());
+        let pinned = pins && self.classes.may_pin(object.allocation.units, self.pinned_max());
+        if pinned {
+            self.classes.pin(class, object.allocation.units);
+        } else if pins {
+            self.classes.get_mut(class).totals.unpinned += 1;
+        }
+        let object = &mut self.objects[slot];
+        (object.class, object.pinned) = (class, pinned);
+    }
+
+    /// Follows up that an object is published no longer.
+    pub(super) fn leave_class(&mut self, slot: u32) {
+        let object = &self.objects[slot];
+        self.classes.get_mut(object.class).objects -= 1;
+        if object.pinned {
+            self.classes.unpin(object.class, object.allocation.units);
+        }
+    }
+
     /// A sealed object enters the order. It can be evicted from now on.
     pub(super) fn enter(&mut self, slot: u32) {
         self.objects.find_group(slot);
         let object = &self.objects[slot];
+        self.classes.get_mut(object.class).taken += taken(object);
         let (hash, group) = (object.hash, object.group_hash);
         let late = group.is_some_and(|group| self.late.is_late(group.get(), hash));
         match self.groups.add(slot, &mut self.objects) {
-            None if late => self.victims.add(slot, &mut self.objects[slot]),
+            None if late => self.add_victim(slot),
             None => self.insert_entry(slot, self.objects[slot].allocation.units),
             Some(id) => {
                 let group = self.groups.group(id);
@@ -29,7 +69,7 @@ impl Catalog {
                     self.policy.reweigh(group.leader, group.units);
                     self.unpin(slot);
                 } else if group.lost && late {
-                    self.victims.add(slot, &mut self.objects[slot]);
+                    self.add_victim(slot);
                 } else {
                     group.lost = false;
                     self.readmit(id);
@@ -44,6 +84,8 @@ impl Catalog {
         let (id, evictable, victim) = (object.group, object.is_evictable(), object.victim);
         if victim {
             self.victims.remove(object);
+        } else {
+            self.classes.get_mut(object.class).taken -= taken(object);
         }
         let leader = match id {
             NONE if victim => NONE,
@@ -68,6 +110,34 @@ impl Catalog {
         if pinned_now {
             self.policy.pin(leader);
         }
+    }
+
+    /// Gives an object another class, or pins or unpins it: it leaves its place and its group, and enters them
+    /// again.
+    pub(super) fn reenter(&mut self, slot: u32, class: u8, pinned: bool) {
+        if self.objects[slot].is_evictable() {
+            self.evictable.subtract(&self.objects[slot]);
+        }
+        self.leave(slot);
+        let object = &mut self.objects[slot];
+        let before = std::mem::replace(&mut object.class, class);
+        object.pinned = pinned;
+        self.classes.get_mut(before).objects -= 1;
+        self.classes.get_mut(class).objects += 1;
+        self.enter(slot);
+        let object = &mut self.objects[slot];
+        if object.is_evictable() {
+            return self.evictable.add(object);
+        }
+        if object.victim {
+            // The others of its group have left: it follows when its last reader ends.
+            self.drop_victim(slot);
+            if self.objects[slot].group != NONE {
+                return;
+            }
+            self.insert_entry(slot, self.objects[slot].allocation.units);
+        }
+        self.pin(slot);
     }
 
     /// An object was asked for. It may be pinned.
@@ -101,13 +171,13 @@ impl Catalog {
 
     /// An object can be evicted again. It becomes a victim if its group is leaving.
     pub(super) fn unpin(&mut self, slot: u32) {
-        let object = &mut self.objects[slot];
-        if object.group == NONE {
+        let id = self.objects[slot].group;
+        if id == NONE {
             return self.policy.unpin(slot);
         }
-        let group = self.groups.group(object.group);
+        let group = self.groups.group(id);
         if group.leader == NONE {
-            return self.victims.add(slot, object);
+            return self.add_victim(slot);
         }
         group.free += 1;
         if group.free > 1 {
@@ -119,9 +189,9 @@ impl Catalog {
 
     /// Chooses what leaves next: an object or a group becomes victims. False if there is none.
     pub(super) fn choose(&mut self) -> bool {
-        let Some(slot) = self.policy.evict() else { return false };
+        let Some(slot) = self.next_entry() else { return false };
         match self.objects[slot].group {
-            NONE => self.victims.add(slot, &mut self.objects[slot]),
+            NONE => self.add_victim(slot),
             id => self.choose_members(id),
         }
         true
@@ -135,7 +205,7 @@ impl Catalog {
         }
         if group == NONE {
             self.policy.remove(slot);
-            return self.victims.add(slot, &mut self.objects[slot]);
+            return self.add_victim(slot);
         }
         self.policy.remove(self.groups.group(group).leader);
         self.choose_members(group);
@@ -148,6 +218,7 @@ impl Catalog {
         for slot in self.groups.members(id) {
             let object = &mut self.objects[slot];
             if object.is_evictable() {
+                self.classes.get_mut(object.class).taken -= taken(object);
                 self.victims.add(slot, object);
             }
         }
@@ -158,7 +229,7 @@ impl Catalog {
     pub(super) fn spare_victim(&mut self, slot: u32) {
         match self.objects[slot].group {
             NONE => {
-                self.victims.remove(&mut self.objects[slot]);
+                self.drop_victim(slot);
                 self.insert_entry(slot, self.objects[slot].allocation.units);
             }
             id if !self.groups.group(id).lost => self.readmit(id),
@@ -174,6 +245,7 @@ impl Catalog {
             free += u32::from(object.is_evictable());
             if object.victim {
                 self.victims.remove(object);
+                self.classes.get_mut(object.class).taken += taken(object);
             }
         }
         self.groups.group(id).free = free;
@@ -196,16 +268,55 @@ impl Catalog {
         let object = &self.objects[slot];
         // A group is the same one, whichever member comes first.
         let hash = object.group_hash.map_or(object.hash, u64::from);
-        self.policy.insert(slot, hash, units);
+        self.policy.insert(slot, hash, object.allocation.units, object.class);
+        self.policy.reweigh(slot, units);
+    }
+
+    /// Makes a victim none, without a place in the order.
+    pub(super) fn drop_victim(&mut self, slot: u32) {
+        let object = &mut self.objects[slot];
+        self.victims.remove(object);
+        self.classes.get_mut(object.class).taken += taken(object);
+    }
+
+    fn add_victim(&mut self, slot: u32) {
+        let object = &mut self.objects[slot];
+        self.classes.get_mut(object.class).taken -= taken(object);
+        self.victims.add(slot, object);
+    }
+
+    /// Takes the entry that leaves next out of the policy.
+    fn next_entry(&mut self) -> Option<u32> {
+        if self.classes.is_single() {
+            return self.policy.evict(0);
+        }
+        let mut exhausted = Exhausted::default();
+        loop {
+            let class = self.classes.next(exhausted)?;
+            if let Some(slot) = self.policy.evict(class) {
+                return Some(slot);
+            }
+            exhausted.add(class);
+        }
+    }
+
+    /// The most that all pinned objects may have.
+    pub(super) fn pinned_max(&self) -> Pinned {
+        Pinned {
+            objects: u64::from(self.slots_max()) / PINNED_PART,
+            units: u64::from(self.capacity) / PINNED_PART,
+        }
     }
 
     /// Asserts that the policy has an entry for each object that is alone and for each group, and that the
     /// entries of those are pinned of which nothing can be evicted.
     pub(super) fn check_order(&self) {
         self.groups.check(&self.objects);
-        let alone = |object: &&Object| object.group == NONE && object.is_evictable();
-        let sealed = || self.objects.iter().map(|(_, object)| object);
-        let mut unpinned = sealed().filter(alone).filter(|object| !object.victim).count() as u64;
+        let mut unpinned = vec![0; self.classes.len()];
+        for (_, object) in self.objects.iter() {
+            let is_entry = object.group == NONE && object.is_evictable() && !object.victim;
+            unpinned[usize::from(object.class)] += u64::from(is_entry);
+        }
         for (id, group) in self.groups.iter() {
             let members = || self.groups.members(id).map(|slot| &self.objects[slot]);
             let free = members().filter(|object| object.is_evictable()).count();
@@ -215,9 +326,15 @@ impl Catalog {
             } else {
                 assert!(self.groups.members(id).any(|slot| slot == group.leader), "a member leads");
                 assert_eq!((victims, free), (0, group.free as usize), "the free are counted");
-                unpinned += u64::from(free > 0);
+                let class = self.objects[group.leader].class;
+                unpinned[usize::from(class)] += u64::from(free > 0);
             }
         }
-        self.policy.check(unpinned);
+        self.policy.check(&unpinned);
     }
+}
+
+/// Units that count for the class of an object. The daemon's own are no bucket's.
+fn taken(object: &Object) -> u64 {
+    if object.retained { 0 } else { u64::from(object.allocation.units) }
 }

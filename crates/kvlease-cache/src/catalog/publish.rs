@@ -51,9 +51,10 @@ impl Catalog {
     pub(super) fn publish(&mut self, slot: u32, kind: ChangeKind) {
         self.append_change(slot, kind, false);
         self.sealed.add(&self.objects[slot]);
+        self.join_class(slot);
         self.enter(slot);
         let object = &self.objects[slot];
-        if object.retained {
+        if object.is_kept() {
             self.policy.pin(slot);
         }
         let (bucket, len) = (object.bucket, object.len);
@@ -68,6 +69,7 @@ impl Catalog {
         self.unverified -= u64::from(!object.verified);
         self.sealed.subtract(object);
         let (bucket, len) = (object.bucket, object.len);
+        self.leave_class(slot);
         let bucket = self.objects.bucket_mut(bucket);
         bucket.objects -= 1;
         bucket.stored -= len;

@@ -12,6 +12,7 @@ impl Catalog {
     /// To be called regularly: calling late only delays the reuse of space. Calls that are short of
     /// space or of leases end what is due as well: those leases are only in the totals.
     pub fn expire(&mut self, now: Timestamp, limit: usize) -> Vec<ExpiredLease> {
+        self.clock = self.clock.max(now);
         let mut expired = Vec::new();
         for _ in 0..limit {
             if self.log.is_full() {

@@ -20,7 +20,14 @@ impl Catalog {
 
     /// Removes the sealed object in `slot`, for the reason that `kind` gives.
     pub(super) fn remove_sealed(&mut self, slot: u32, kind: ChangeKind) {
-        self.totals.removed += 1;
+        match kind {
+            ChangeKind::Expired => {
+                self.totals.expired += 1;
+                let class = self.objects[slot].class;
+                self.classes.get_mut(class).totals.expired += 1;
+            }
+            _ => self.totals.removed += 1,
+        }
         self.leave(slot);
         self.unpublish(slot);
         if self.objects[slot].is_evictable() {

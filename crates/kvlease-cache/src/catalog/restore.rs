@@ -175,14 +175,14 @@ impl Catalog {
             self.unverified += 1;
             outcome.objects += 1;
             outcome.bytes += self.objects[slot].len;
-            let retained = self.objects[slot].retained;
+            let kept = self.objects[slot].is_kept();
             if until > now {
-                if !retained {
+                if !kept {
                     self.pin(slot);
                 }
                 self.objects[slot].in_grace = true;
                 self.grace_deadlines.set(slot, until);
-            } else if !retained {
+            } else if !kept {
                 self.evictable.add(&self.objects[slot]);
             }
         }

@@ -63,6 +63,9 @@ impl Catalog {
             return Err(WriteRefused::BeyondReservation { reserved });
         }
         let hash = self.objects.hash(bucket.as_str(), key.as_str());
+        if self.classes.have_ttl() {
+            self.remove_expired(hash, bucket, key, now);
+        }
         self.ensure_vacant(hash, bucket, key)?;
         let known = self.objects.find_bucket(bucket.as_str());
         let names = self.objects.bucket_growth(bucket, known) + Objects::heap_bytes(key, 0);

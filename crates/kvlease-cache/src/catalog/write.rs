@@ -37,6 +37,12 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Room<Reservation>, WriteRefused> {
         let hash = self.objects.hash(bucket.as_str(), key.as_str());
+        if self.classes.have_ttl() {
+            if self.log.is_full() {
+                return Ok(Room::AfterDrain);
+            }
+            self.remove_expired(hash, bucket, key, now);
+        }
         self.ensure_vacant(hash, bucket, key)?;
         // Refuse before anything is evicted.
         let all = self.units_within(len.max(first))?;
@@ -140,7 +146,7 @@ impl Catalog {
         (object.state, object.created) = (State::Sealed, now);
         (object.len, object.checksum, object.extents) = (len, checksum, extents);
         self.publish(slot, ChangeKind::Sealed);
-        if !self.objects[slot].retained {
+        if !self.objects[slot].is_kept() {
             self.evictable.add(&self.objects[slot]);
         }
         self.gone.take(self.objects[slot].hash);

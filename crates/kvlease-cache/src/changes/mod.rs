@@ -18,7 +18,7 @@
 //!   its manifest entry is deleted and its generation cleared before anything else is written there,
 //!   however far the readers lag behind, and whenever the process ends.
 //! * **Order.** Changes are in the order in which they took effect. For one slot that is: `Sealed`, or
-//!   `Restored` and at some time `Verified`; then one departure (`Removed`, `Evicted`, `Corrupt`); then, if the object was still
+//!   `Restored` and at some time `Verified`; then one departure (`Removed`, `Expired`, `Evicted`, `Corrupt`); then, if the object was still
 //!   read at that time, `Freed`. The next object in the slot begins behind that.
 //! * **Visible before applied.** A sealed object can be acquired before its change was applied. A
 //!   user that answers others drains first: then whatever an answer says is in the manifest, and
@@ -85,6 +85,8 @@ pub enum ChangeKind {
     Verified,
     /// The object was removed by request.
     Removed,
+    /// The object was removed since its time to live was over.
+    Expired,
     /// The object was evicted to make room.
     Evicted {
         /// Whether a copy of it is elsewhere.
@@ -104,7 +106,7 @@ impl ChangeKind {
 
     /// Whether the object is unpublished by this change.
     pub const fn unpublishes(self) -> bool {
-        matches!(self, Self::Removed | Self::Evicted { .. } | Self::Corrupt)
+        matches!(self, Self::Removed | Self::Expired | Self::Evicted { .. } | Self::Corrupt)
     }
 }
 

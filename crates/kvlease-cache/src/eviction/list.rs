@@ -100,6 +100,15 @@ impl Links {
     }
 }
 
+/// The part of a class in a table that is indexed by class, which is made if it is not there.
+pub(super) fn of_class<T: Default>(table: &mut Vec<T>, class: u8) -> &mut T {
+    let place = usize::from(class);
+    if place >= table.len() {
+        table.resize_with(place + 1, T::default);
+    }
+    &mut table[place]
+}
+
 /// Lengthens a table that is indexed by slot, by an eighth at a time.
 pub(super) fn grow<T: Clone>(table: &mut Vec<T>, len: usize, value: T) {
     if len > table.capacity() {

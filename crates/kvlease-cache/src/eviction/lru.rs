@@ -1,6 +1,6 @@
 //! Least recently used.
 
-use super::{EvictionPolicy, Links, List, list::grow};
+use super::{EvictionPolicy, Links, List, list};
 
 /// Orders objects by the end of their last use.
 ///
@@ -8,53 +8,73 @@ use super::{EvictionPolicy, Links, List, list::grow};
 #[derive(Default, Debug)]
 pub(super) struct Lru {
     links: Links,
-    list: List,
-    /// Per slot: whether the object is in the list.
-    listed: Vec<bool>,
+    /// By class.
+    lists: Vec<List>,
+    nodes: Vec<Node>,
+}
+
+/// State of one object in the policy.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    class: u8,
+    /// Whether the object is in the list of its class.
+    listed: bool,
 }
 
 impl EvictionPolicy for Lru {
-    fn insert(&mut self, slot: u32, _hash: u64, _weight: u32) {
-        if slot as usize >= self.listed.len() {
-            grow(&mut self.listed, slot as usize + 1, false);
+    fn insert(&mut self, slot: u32, _hash: u64, _weight: u32, class: u8) {
+        let node = Node { class, listed: false };
+        if slot as usize >= self.nodes.len() {
+            list::grow(&mut self.nodes, slot as usize + 1, node);
         }
+        self.nodes[slot as usize] = node;
+        list::of_class(&mut self.lists, class);
         self.unpin(slot);
     }
 
     fn touch(&mut self, slot: u32) {
-        if self.listed[slot as usize] {
-            self.list.unlink(&mut self.links, slot);
-            self.list.push_front(&mut self.links, slot);
+        let node = self.nodes[slot as usize];
+        if node.listed {
+            let list = &mut self.lists[usize::from(node.class)];
+            list.unlink(&mut self.links, slot);
+            list.push_front(&mut self.links, slot);
         }
     }
 
     fn pin(&mut self, slot: u32) {
-        self.list.unlink(&mut self.links, slot);
-        self.listed[slot as usize] = false;
+        let node = &mut self.nodes[slot as usize];
+        node.listed = false;
+        self.lists[usize::from(node.class)].unlink(&mut self.links, slot);
     }
 
     fn unpin(&mut self, slot: u32) {
-        self.list.push_front(&mut self.links, slot);
-        self.listed[slot as usize] = true;
+        let node = &mut self.nodes[slot as usize];
+        node.listed = true;
+        self.lists[usize::from(node.class)].push_front(&mut self.links, slot);
     }
 
     fn remove(&mut self, slot: u32) {
-        if self.listed[slot as usize] {
+        if self.nodes[slot as usize].listed {
             self.pin(slot);
         }
     }
 
-    fn evict(&mut self) -> Option<u32> {
-        let slot = self.list.back()?;
+    fn evict(&mut self, class: u8) -> Option<u32> {
+        let slot = self.lists.get(usize::from(class))?.back()?;
         self.pin(slot);
         Some(slot)
     }
 
-    fn check(&self, unpinned: u64) {
-        self.list.check(&self.links);
-        assert_eq!(self.list.len(), unpinned, "unpinned objects are in the list");
-        assert!(self.list.iter(&self.links).all(|slot| self.listed[slot as usize]));
-        assert_eq!(self.listed.iter().filter(|listed| **listed).count() as u64, unpinned);
+    fn check(&self, unpinned: &[u64]) {
+        for (class, list) in self.lists.iter().enumerate() {
+            list.check(&self.links);
+            let expected = unpinned.get(class).copied().unwrap_or(0);
+            assert_eq!(list.len(), expected, "unpinned objects are in the list");
+            let mut nodes = list.iter(&self.links).map(|slot| self.nodes[slot as usize]);
+            assert!(nodes.all(|node| node.listed && usize::from(node.class) == class));
+        }
+        let listed = self.nodes.iter().filter(|node| node.listed).count() as u64;
+        assert_eq!(listed, unpinned.iter().sum::<u64>());
     }
 }
 
@@ -63,13 +83,13 @@ mod tests {
     use super::*;
 
     fn order(lru: &Lru) -> Vec<u32> {
-        lru.list.iter(&lru.links).collect()
+        lru.lists[0].iter(&lru.links).collect()
     }
 
     fn lru_of(slots: std::ops::Range<u32>) -> Lru {
         let mut lru = Lru::default();
         for slot in slots {
-            lru.insert(slot, u64::from(slot), 1);
+            lru.insert(slot, u64::from(slot), 1, 0);
         }
         lru
     }
@@ -81,11 +101,11 @@ mod tests {
         assert_eq!(order(&lru), [0, 2, 3, 1]);
         lru.pin(0);
         lru.touch(0);
-        lru.check(3);
+        lru.check(&[3]);
         assert_eq!(order(&lru), [2, 3, 1]);
         lru.unpin(0);
         assert_eq!(order(&lru), [2, 3, 1, 0]);
-        assert_eq!(lru.evict(), Some(2));
+        assert_eq!(lru.evict(0), Some(2));
         lru.remove(1);
         assert_eq!(order(&lru), [3, 0]);
     }
@@ -94,10 +114,24 @@ mod tests {
     fn pinned_objects_are_no_victims() {
         let mut lru = lru_of(0..2);
         lru.pin(0);
-        assert_eq!(lru.evict(), Some(1));
-        assert_eq!(lru.evict(), None);
+        assert_eq!(lru.evict(0), Some(1));
+        assert_eq!(lru.evict(0), None);
         lru.remove(0);
-        lru.check(0);
+        lru.check(&[0]);
+    }
+
+    #[test]
+    fn each_class_has_an_order_of_its_own() {
+        let mut lru = lru_of(0..2);
+        (2..4).for_each(|slot| lru.insert(slot, u64::from(slot), 1, 3));
+        lru.check(&[2, 0, 0, 2]);
+        lru.touch(2);
+        assert_eq!([1, 3, 200].map(|class| lru.evict(class)), [None, Some(3), None]);
+        lru.check(&[2, 0, 0, 1]);
+        // A slot that has an object of another class.
+        lru.insert(3, 3, 1, 0);
+        assert_eq!(order(&lru), [0, 1, 3]);
+        lru.check(&[3, 0, 0, 1]);
     }
 
     #[test]
@@ -107,8 +141,8 @@ mod tests {
             lru.touch(slot);
         }
         for slot in 10..110 {
-            lru.insert(slot, u64::from(slot), 1);
-            assert!(lru.evict().is_some());
+            lru.insert(slot, u64::from(slot), 1, 0);
+            assert!(lru.evict(0).is_some());
         }
         assert!(order(&lru).iter().all(|slot| *slot >= 100), "{:?}", order(&lru));
     }

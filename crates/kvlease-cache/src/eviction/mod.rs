@@ -1,8 +1,8 @@
 //! Eviction policies: the order in which unleased objects leave.
 //!
 //! A policy knows objects by their slot and nothing else about them. It chooses the next object;
-//! the catalog decides when, and which objects are pinned: those with a lease, or in the grace
-//! after one.
+//! the catalog decides when and of which class, and which objects are pinned: those with a lease, or in
+//! the grace after one.
 
 #[cfg(test)]
 mod habits;

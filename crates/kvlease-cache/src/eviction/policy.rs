@@ -1,13 +1,16 @@
 //! The contract between the catalog and an eviction policy.
 
-/// An order of eviction. All calls take amortised constant time.
+/// Orders of eviction, one for each class of objects. All calls take amortised constant time.
+///
+/// Classes are numbered from 0 on, without large gaps. What is learned of objects may be of all classes
+/// together.
 pub(crate) trait EvictionPolicy: Send + std::fmt::Debug {
     /// An object was sealed.
     ///
     /// The caller guarantees that `slot` is not in the policy. `hash` identifies the object by
     /// its name, also after it was evicted and stored again; `weight` is its size in units. The
-    /// object starts unpinned.
-    fn insert(&mut self, slot: u32, hash: u64, weight: u32);
+    /// object starts unpinned, in the order of `class`.
+    fn insert(&mut self, slot: u32, hash: u64, weight: u32, class: u8);
 
     /// An object was asked for.
     ///
@@ -29,18 +32,19 @@ pub(crate) trait EvictionPolicy: Send + std::fmt::Debug {
     /// The caller guarantees that `slot` is in the policy. The policy must forget it.
     fn remove(&mut self, slot: u32);
 
-    /// The weight of an object has changed. That is no use of it.
+    /// The entry stands for other objects as well, which have this weight together. That is no use of it.
     ///
-    /// The caller guarantees that `slot` is in the policy; it may be pinned. A policy that does not weigh
-    /// objects has nothing to do.
+    /// The caller guarantees that `slot` is in the policy; it may be pinned. A policy has nothing to do that
+    /// asks what the room for one object is worth: a use of the entry is one of each object.
     fn reweigh(&mut self, _slot: u32, _weight: u32) {}
 
-    /// Chooses an object to evict and forgets it.
+    /// Chooses an object of a class to evict and forgets it.
     ///
-    /// Must return an unpinned object if there is one, and `None` otherwise. Pinned objects must
+    /// Must return an unpinned object of it if there is one, and `None` otherwise. Pinned objects must
     /// not be looked at again and again: each costs at most one step per time it is pinned.
-    fn evict(&mut self) -> Option<u32>;
+    fn evict(&mut self, class: u8) -> Option<u32>;
 
-    /// Asserts that the lists are whole and that they hold exactly `unpinned` unpinned objects.
-    fn check(&self, unpinned: u64);
+    /// Asserts that the lists are whole and that those of each class hold exactly as many unpinned
+    /// objects as `unpinned` says. Classes behind its end hold none.
+    fn check(&self, unpinned: &[u64]);
 }

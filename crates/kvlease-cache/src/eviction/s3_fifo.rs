@@ -33,6 +33,7 @@ struct Node {
     place: Place,
     uses: u8,
     pinned: bool,
+    class: u8,
 }
 
 /// Where an object is.
@@ -46,18 +47,26 @@ enum Place {
     Aside,
 }
 
-const NOWHERE: Node = Node { hash: 0, weight: 0, place: Place::Nowhere, uses: 0, pinned: false };
+const NOWHERE: Node =
+    Node { hash: 0, weight: 0, place: Place::Nowhere, uses: 0, pinned: false, class: 0 };
 
 /// See the module.
 #[derive(Default, Debug)]
 pub(super) struct S3Fifo {
     nodes: Vec<Node>,
     links: Links,
-    small: Queue,
-    main: Queue,
+    /// By class.
+    queues: Vec<Queues>,
     ghost: Ghost,
     /// Objects in the policy, wherever they are.
     len: usize,
+}
+
+/// The queues of one class.
+#[derive(Default, Debug)]
+struct Queues {
+    small: Queue,
+    main: Queue,
 }
 
 /// A queue that knows its weight.
@@ -68,13 +77,14 @@ struct Queue {
 }
 
 impl EvictionPolicy for S3Fifo {
-    fn insert(&mut self, slot: u32, hash: u64, weight: u32) {
+    fn insert(&mut self, slot: u32, hash: u64, weight: u32, class: u8) {
         if slot as usize >= self.nodes.len() {
             list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
         }
         // An object without bytes still takes a place.
         let weight = weight.max(1);
-        self.nodes[slot as usize] = Node { hash, weight, ..NOWHERE };
+        self.nodes[slot as usize] = Node { hash, weight, class, ..NOWHERE };
+        list::of_class(&mut self.queues, class);
         self.len += 1;
         let place = if self.ghost.take(hash) { Place::Main } else { Place::Small };
         self.enqueue(slot, place);
@@ -105,19 +115,22 @@ impl EvictionPolicy for S3Fifo {
     fn reweigh(&mut self, slot: u32, weight: u32) {
         let node = &mut self.nodes[slot as usize];
         let before = std::mem::replace(&mut node.weight, weight.max(1));
-        let queue = match node.place {
-            Place::Small => &mut self.small,
-            Place::Main => &mut self.main,
+        let (place, class, weight) = (node.place, node.class, node.weight);
+        let queues = &mut self.queues[usize::from(class)];
+        let queue = match place {
+            Place::Small => &mut queues.small,
+            Place::Main => &mut queues.main,
             Place::Aside | Place::Nowhere => return,
         };
-        queue.weight = queue.weight - u64::from(before) + u64::from(node.weight);
+        queue.weight = queue.weight - u64::from(before) + u64::from(weight);
     }
 
-    fn evict(&mut self) -> Option<u32> {
+    fn evict(&mut self, class: u8) -> Option<u32> {
         loop {
-            let total = self.small.weight + self.main.weight;
-            let from_small = self.main.list.is_empty() || self.small.weight * SMALL_PART > total;
-            let queue = if from_small { &self.small } else { &self.main };
+            let Queues { small, main } = self.queues.get(usize::from(class))?;
+            let total = small.weight + main.weight;
+            let from_small = main.list.is_empty() || small.weight * SMALL_PART > total;
+            let queue = if from_small { small } else { main };
             let slot = queue.list.back()?;
             self.dequeue(slot);
             let node = &mut self.nodes[slot as usize];
@@ -139,17 +152,22 @@ impl EvictionPolicy for S3Fifo {
         }
     }
 
-    fn check(&self, unpinned: u64) {
-        let mut found = 0;
-        for (queue, place) in [(&self.small, Place::Small), (&self.main, Place::Main)] {
-            queue.list.check(&self.links);
-            let nodes = || queue.list.iter(&self.links).map(|slot| &self.nodes[slot as usize]);
-            assert!(nodes().all(|node| node.place == place), "objects are where they say");
-            let weight: u64 = nodes().map(|node| u64::from(node.weight)).sum();
-            assert_eq!(weight, queue.weight, "a queue knows its weight");
-            found += nodes().filter(|node| !node.pinned).count() as u64;
+    fn check(&self, unpinned: &[u64]) {
+        for (class, Queues { small, main }) in self.queues.iter().enumerate() {
+            let mut found = 0;
+            for (queue, place) in [(small, Place::Small), (main, Place::Main)] {
+                queue.list.check(&self.links);
+                let nodes = || queue.list.iter(&self.links).map(|slot| &self.nodes[slot as usize]);
+                let is_here = |node: &Node| node.place == place && usize::from(node.class) == class;
+                assert!(nodes().all(is_here), "objects are where they say");
+                let weight: u64 = nodes().map(|node| u64::from(node.weight)).sum();
+                assert_eq!(weight, queue.weight, "a queue knows its weight");
+                found += nodes().filter(|node| !node.pinned).count() as u64;
+            }
+            let expected = unpinned.get(class).copied().unwrap_or(0);
+            assert_eq!(found, expected, "every unpinned object is in a queue");
         }
-        assert_eq!(found, unpinned, "every unpinned object is in a queue");
+        assert!(unpinned.iter().skip(self.queues.len()).all(|count| *count == 0));
         let present = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
         assert_eq!(present, self.len, "objects are counted");
         assert!(self.ghost.len() <= self.len, "the ghost is no longer than the cache");
@@ -161,16 +179,18 @@ impl S3Fifo {
     fn enqueue(&mut self, slot: u32, place: Place) {
         let node = &mut self.nodes[slot as usize];
         node.place = place;
-        let queue = if place == Place::Small { &mut self.small } else { &mut self.main };
+        let Queues { small, main } = &mut self.queues[usize::from(node.class)];
+        let queue = if place == Place::Small { small } else { main };
         queue.weight += u64::from(node.weight);
         queue.list.push_front(&mut self.links, slot);
     }
 
     fn dequeue(&mut self, slot: u32) {
         let node = &self.nodes[slot as usize];
+        let queues = &mut self.queues[usize::from(node.class)];
         let queue = match node.place {
-            Place::Small => &mut self.small,
-            Place::Main => &mut self.main,
+            Place::Small => &mut queues.small,
+            Place::Main => &mut queues.main,
             Place::Aside | Place::Nowhere => return,
         };
         queue.weight -= u64::from(node.weight);
@@ -191,13 +211,13 @@ mod tests {
     /// The small and the main queue, each from the back to the front.
     fn order(policy: &S3Fifo) -> (Vec<u32>, Vec<u32>) {
         let queue = |queue: &Queue| queue.list.iter(&policy.links).collect();
-        (queue(&policy.small), queue(&policy.main))
+        (queue(&policy.queues[0].small), queue(&policy.queues[0].main))
     }
 
     fn policy_of(slots: std::ops::Range<u32>) -> S3Fifo {
         let mut policy = S3Fifo::default();
         for slot in slots {
-            policy.insert(slot, u64::from(slot), 1);
+            policy.insert(slot, u64::from(slot), 1, 0);
         }
         policy
     }
@@ -206,16 +226,16 @@ mod tests {
     fn used_objects_move_to_the_main_queue_and_others_leave() {
         let mut policy = policy_of(0..4);
         policy.touch(0);
-        assert_eq!(policy.evict(), Some(1));
+        assert_eq!(policy.evict(0), Some(1));
         assert_eq!(order(&policy), (vec![2, 3], vec![0]));
-        policy.check(3);
+        policy.check(&[3]);
     }
 
     #[test]
     fn what_left_lately_comes_back_into_the_main_queue() {
         let mut policy = policy_of(0..4);
-        assert_eq!(policy.evict(), Some(0));
-        policy.insert(7, 0, 1);
+        assert_eq!(policy.evict(0), Some(0));
+        policy.insert(7, 0, 1, 0);
         assert_eq!(order(&policy), (vec![1, 2, 3], vec![7]));
     }
 
@@ -225,28 +245,38 @@ mod tests {
         for slot in 0..3 {
             policy.touch(slot);
         }
-        assert_eq!(policy.evict(), Some(0));
+        assert_eq!(policy.evict(0), Some(0));
         assert_eq!(order(&policy), (vec![], vec![1, 2]));
         policy.touch(1);
-        assert_eq!(policy.evict(), Some(2));
-        policy.check(1);
+        assert_eq!(policy.evict(0), Some(2));
+        policy.check(&[1]);
     }
 
     #[test]
     fn pinned_objects_are_looked_at_once_and_come_back_when_unpinned() {
         let mut policy = policy_of(0..3);
         policy.pin(0);
-        assert_eq!(policy.evict(), Some(1));
+        assert_eq!(policy.evict(0), Some(1));
         assert_eq!(order(&policy), (vec![2], vec![]));
-        policy.check(1);
-        assert_eq!(policy.evict(), Some(2));
-        assert_eq!(policy.evict(), None);
+        policy.check(&[1]);
+        assert_eq!(policy.evict(0), Some(2));
+        assert_eq!(policy.evict(0), None);
         policy.unpin(0);
-        policy.check(1);
+        policy.check(&[1]);
         assert_eq!(order(&policy), (vec![], vec![0]));
         policy.pin(0);
         policy.remove(0);
-        policy.check(0);
+        policy.check(&[0]);
+    }
+
+    #[test]
+    fn each_class_has_queues_of_its_own() {
+        let mut policy = policy_of(0..3);
+        (3..5).for_each(|slot| policy.insert(slot, u64::from(slot), 1, 2));
+        policy.check(&[3, 0, 2]);
+        assert_eq!([1, 2, 200].map(|class| policy.evict(class)), [None, Some(3), None]);
+        assert_eq!(order(&policy), (vec![0, 1, 2], vec![]));
+        policy.check(&[3, 0, 1]);
     }
 
     #[test]
@@ -256,10 +286,10 @@ mod tests {
             policy.touch(slot);
         }
         for slot in 100..1100 {
-            policy.insert(slot, u64::from(slot), 1);
-            assert!(policy.evict().is_some());
+            policy.insert(slot, u64::from(slot), 1, 0);
+            assert!(policy.evict(0).is_some());
         }
-        policy.check(100);
+        policy.check(&[100]);
         let (_, main) = order(&policy);
         assert!((0..90).all(|slot| main.contains(&slot)), "{main:?}");
     }
@@ -268,8 +298,8 @@ mod tests {
     fn the_ghost_shrinks_with_the_cache() {
         let mut policy = policy_of(0..100);
         for left in (0..100).rev() {
-            assert!(policy.evict().is_some());
-            policy.check(left);
+            assert!(policy.evict(0).is_some());
+            policy.check(&[left]);
         }
     }
 }

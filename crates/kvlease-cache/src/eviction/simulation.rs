@@ -36,12 +36,12 @@ impl CacheSimulation {
             self.names.push(name);
             (self.names.len() - 1) as u32
         } else {
-            let slot = self.policy.evict().expect("nothing is pinned");
+            let slot = self.policy.evict(0).expect("nothing is pinned");
             self.slots.remove(&std::mem::replace(&mut self.names[slot as usize], name));
             slot
         };
         self.slots.insert(name, slot);
-        self.policy.insert(slot, hash(name), 1);
+        self.policy.insert(slot, hash(name), 1, 0);
     }
 }
 

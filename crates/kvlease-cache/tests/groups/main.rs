@@ -199,7 +199,7 @@ fn compare(own_memory: bool, check: impl Fn(&str, [&Node; 2])) {
 #[test]
 fn what_is_there_of_a_chunk_is_whole() {
     compare(false, |case, [alone, grouped]| {
-        assert!(grouped.share_whole() >= 0.99, "{case}");
+        assert!(grouped.share_whole() >= 0.98, "{case}");
         assert!(grouped.share_whole() > alone.share_whole(), "{case}");
     });
 }

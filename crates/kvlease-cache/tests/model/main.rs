@@ -9,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod classes;
 mod naive;
 mod readers;
 mod reads;

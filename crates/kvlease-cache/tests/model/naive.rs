@@ -34,9 +34,23 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// Whether no eviction may take it.
+    /// Whether it is sealed and the daemon's own.
     pub(crate) fn is_retained(&self) -> bool {
         self.name.0.starts_with(RETAINED_PREFIX) && matches!(self.state, State::Sealed(_))
+    }
+
+    /// Whether the policy of its bucket pins it.
+    pub(crate) fn is_pinned(&self) -> bool {
+        matches!(&self.state, State::Sealed(info) if info.pinned)
+    }
+
+    /// Whether no eviction may take it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_retained() || self.is_pinned()
+    }
+
+    pub(crate) fn units(&self) -> u64 {
+        self.len.div_ceil(UNIT.bytes())
     }
 }
 
@@ -187,7 +201,7 @@ impl Model {
             .iter()
             .map(|(number, object)| {
                 let pending = matches!(object.state, State::Pending(_));
-                (*number, pending || object.is_retained() || self.is_read(*number))
+                (*number, pending || object.is_kept() || self.is_read(*number))
             })
             .collect();
         let usable = |owner: &Option<Owner>| match owner {
@@ -209,7 +223,7 @@ impl Model {
     /// Units of the objects in a state.
     pub(crate) fn units_of(&self, wanted: impl Fn(&State) -> bool) -> u64 {
         let objects = self.objects.values().filter(|object| wanted(&object.state));
-        objects.map(|object| object.len.div_ceil(UNIT.bytes())).sum()
+        objects.map(Object::units).sum()
     }
 }
 

@@ -9,6 +9,7 @@ use kvlease_testing::Draws;
 use kvlease_types::{ByteSize, Epoch, KeyGroup, Miss, Timestamp};
 
 use crate::{
+    classes::policies,
     naive::{Model, State},
     readers::{Readers, published},
 };
@@ -67,6 +68,9 @@ reached!(
     followed,
     sealed_and_lost,
     departed_and_back,
+    pinned,
+    not_pinned,
+    chosen_by_class,
 );
 
 /// An eviction that the catalog may remember.
@@ -115,6 +119,7 @@ impl Run {
         let ahead = draws.one_in(2);
         let retains = draws.one_in(3);
         let groups = draws.one_in(2);
+        let buckets = if draws.one_in(2) { policies(&mut draws) } else { BTreeMap::new() };
         let config = CatalogConfig {
             capacity: ByteSize::new(units * UNIT.bytes()),
             memory_max: if tight { ByteSize::kib(8 + draws.below(24)) } else { ByteSize::mib(64) },
@@ -123,6 +128,7 @@ impl Run {
             leases_per_user_max: if few_leases { 3 } else { 1000 },
             lease_grace: Duration::from_nanos(draws.below(200)),
             eviction,
+            buckets,
             free_target: ByteSize::new(if ahead {
                 draws.below(units / 2) * UNIT.bytes()
             } else {
@@ -253,6 +259,7 @@ impl Run {
             }
             ChangeKind::Restored => unreachable!("restored objects are reported at once"),
             ChangeKind::Verified => unreachable!("no object is verified here"),
+            ChangeKind::Expired => unreachable!("no object has a time to live here"),
             // The operation has told the model.
             ChangeKind::Removed | ChangeKind::Corrupt => {
                 self.chosen.remove(&change.generation);
@@ -261,7 +268,7 @@ impl Run {
             ChangeKind::Evicted { copied } => {
                 assert!(matches!(object.state, State::Sealed(_)), "only the sealed are evicted");
                 assert!(!is_read, "object {number} was evicted while being read");
-                assert!(!object.is_retained(), "object {number} was evicted and is retained");
+                assert!(!object.is_kept(), "object {number} was evicted and is retained or pinned");
                 assert!(change.freed, "what is evicted has no reader");
                 self.chosen.remove(&change.generation);
                 self.model.named.remove(&name);
@@ -312,6 +319,8 @@ impl Run {
 
     /// Asks for victims: objects that can be evicted, no more than are needed.
     fn choose(&mut self) {
+        // Who is read is known on both sides.
+        self.expire_all();
         let short = self.catalog.is_short_of_room();
         let max = self.draws.below(8) as usize;
         let victims = self.catalog.victims(max);
@@ -328,7 +337,8 @@ impl Run {
             let described = self.catalog.victim(&victim).expect("it is a victim");
             assert_eq!(described, *info);
             assert!(!self.model.is_read(number), "a victim has no reader");
-            assert!(!self.model.objects[&number].is_retained(), "a victim is not retained");
+            assert!(!self.model.objects[&number].is_kept(), "a victim is not retained or pinned");
+            self.check_turn(number);
             let before = self.chosen.insert(victim.generation, number);
             assert_eq!(before, None, "a victim is handed over once");
             self.handed_over.push((victim, described));
@@ -348,6 +358,11 @@ impl Run {
         assert_eq!(self.catalog.give_up(&victim, copied), known);
         self.reached.given_up += u64::from(known);
         self.reached.spared += u64::from(!known && same);
+    }
+
+    /// Whether an object is a victim.
+    pub(crate) fn is_chosen(&self, number: u64) -> bool {
+        self.chosen.values().any(|chosen| *chosen == number)
     }
 
     /// An object is read: it is a victim no longer.

@@ -181,6 +181,7 @@ impl Run {
         (object.len, object.extents) = (len, info.extents.to_vec());
         object.generation = info.generation;
         object.state = State::Sealed(info);
+        self.check_pinned(number);
     }
 
     pub(crate) fn abort(&mut self) {

@@ -29,6 +29,8 @@ pub enum EventKind {
     Restored,
     /// The object was removed by request.
     Removed,
+    /// The object was removed since its time to live was over.
+    Expired,
     /// The object was evicted to make room.
     Evicted {
         /// Whether a tier below the arena has a copy.
@@ -49,6 +51,7 @@ impl EventKind {
             ChangeKind::Sealed => Some(Self::Sealed),
             ChangeKind::Restored => Some(Self::Restored),
             ChangeKind::Removed => Some(Self::Removed),
+            ChangeKind::Expired => Some(Self::Expired),
             ChangeKind::Evicted { copied } => Some(Self::Evicted { copied }),
             ChangeKind::Corrupt => Some(Self::Corrupt),
             ChangeKind::Verified | ChangeKind::Freed => None,

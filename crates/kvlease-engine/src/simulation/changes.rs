@@ -110,7 +110,9 @@ impl World {
             ChangeKind::Removed | ChangeKind::Evicted { .. } => {
                 assert!(self.stored.remove(&key).is_some(), "it was there");
             }
-            ChangeKind::Corrupt | ChangeKind::Restored => unreachable!("no such change was made"),
+            ChangeKind::Corrupt | ChangeKind::Expired | ChangeKind::Restored => {
+                unreachable!("no such change was made")
+            }
             ChangeKind::Freed | ChangeKind::Verified => {}
         }
     }

@@ -22,7 +22,7 @@ impl Shared {
         let Some(info) = described else { return false };
         let name = Name { bucket: info.bucket, key: info.key };
         let stat = Stat { len: info.len, checksum: info.checksum };
-        let floors = self.tiers.floors();
+        let floors = self.tiers.floors_of(name.bucket.as_str());
         let holder = floors.iter().find(|floor| floor.level.has(&name, stat));
         let queued = match holder {
             Some(floor) => {
@@ -67,6 +67,9 @@ impl Shared {
         };
         // After the name is under way: a removal either is seen here, or sees the name.
         let (bucket, key) = (name.bucket.as_str(), name.key.as_str());
+        if self.tiers.is_left_out(bucket) {
+            return false;
+        }
         let find = || self.state().catalog.scrub_candidate(bucket, key, Some(generation));
         let Some(waiting) = find() else {
             level.counters.left_too_early.increment();

@@ -47,7 +47,7 @@ impl Shared {
     ) -> Asked<'_> {
         let keys = &keys[place..];
         let mut found: Vec<Option<FoundIn<'_>>> = keys.iter().map(|_| None).collect();
-        for floor in self.tiers.floors() {
+        for floor in self.tiers.floors_of(bucket) {
             let is_open = |place: &usize| {
                 // A key that is not asked for is empty.
                 !keys[*place].is_empty()

@@ -9,6 +9,8 @@
 //!   readers wait for its end as for any other writer.
 //! * *Look-ups* count what a tier holds. A tier that does not know by itself is asked once for all
 //!   keys of a request, and a late answer is not waited for.
+//! * A bucket whose objects have a time to live is in the arena alone: a copy would outlive it, and no tier
+//!   knows when an object was stored.
 
 mod breaker;
 mod buckets;

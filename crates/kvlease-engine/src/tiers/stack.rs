@@ -1,6 +1,12 @@
 //! The tiers of an engine, in the order in which they are asked.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, OnceLock, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use kvlease_cache::Change;
 use kvlease_tier::{Name, Presence, Stat, Usage};
@@ -28,7 +34,14 @@ pub(crate) struct Tiers {
     pub(crate) promoting: Arc<SpaceBudget>,
     /// Runtime of transfers; unset before the workers start.
     pub(crate) runtime: OnceLock<Handle>,
+    /// Buckets of which no tier gets or gives an object.
+    left_out: RwLock<BTreeSet<String>>,
+    /// Whether there is any.
+    leaves_out: AtomicBool,
 }
+
+/// Panics of threads that have the lock of the buckets that are left out: there are none.
+const POISONED: &str = "no thread panics while holding it";
 
 /// Bytes of the objects that are copied to one tier at a time, in MiB.
 const COPYING_MIB: u32 = 64;
@@ -98,6 +111,23 @@ impl Tiers {
         &self.floors
     }
 
+    /// Leaves out these buckets, and no others: no tier gets or gives an object of theirs.
+    pub(crate) fn leave_out(&self, buckets: impl Iterator<Item = String>) {
+        let mut left_out = self.left_out.write().expect(POISONED);
+        *left_out = buckets.collect();
+        self.leaves_out.store(!left_out.is_empty(), Relaxed);
+    }
+
+    /// Whether a bucket is left out.
+    pub(crate) fn is_left_out(&self, bucket: &str) -> bool {
+        self.leaves_out.load(Relaxed) && self.left_out.read().expect(POISONED).contains(bucket)
+    }
+
+    /// The tiers that have objects of a bucket.
+    pub(crate) fn floors_of(&self, bucket: &str) -> &[Floor] {
+        if self.is_left_out(bucket) { &[] } else { &self.floors }
+    }
+
     /// The tier of this kind.
     pub(crate) fn of_kind(&self, kind: &str) -> Option<&Floor> {
         self.floors.iter().find(|floor| floor.level.tier().kind() == kind)
@@ -111,9 +141,11 @@ impl Tiers {
 
     /// Tiers that know by themselves that they have the object, with its length and checksum.
     pub(crate) fn holders(&self, bucket: &str, key: &str) -> impl Iterator<Item = (&Floor, Stat)> {
-        self.floors.iter().filter_map(move |floor| match floor.level.tier().presence(bucket, key) {
-            Presence::Here(stat) => Some((floor, stat)),
-            Presence::Unknown | Presence::Absent => None,
+        self.floors_of(bucket).iter().filter_map(move |floor| {
+            match floor.level.tier().presence(bucket, key) {
+                Presence::Here(stat) => Some((floor, stat)),
+                Presence::Unknown | Presence::Absent => None,
+            }
         })
     }
 
@@ -125,7 +157,7 @@ impl Tiers {
     /// Whether a tier does not know by itself whether it has the object.
     pub(crate) fn has_to_be_asked(&self, bucket: &str, key: &str) -> bool {
         let presence = |floor: &Floor| floor.level.tier().presence(bucket, key);
-        self.floors.iter().any(|floor| presence(floor) == Presence::Unknown)
+        self.floors_of(bucket).iter().any(|floor| presence(floor) == Presence::Unknown)
     }
 
     /// Queues an object that was stored, or taken over, for the tiers that are written through and are
@@ -136,9 +168,9 @@ impl Tiers {
             return;
         }
         let stat = Stat { len: change.len, checksum: change.checksum };
-        for floor in &self.floors {
+        let bucket = change.bucket.as_str();
+        for floor in self.floors_of(bucket) {
             let level = &floor.level;
-            let bucket = change.bucket.as_str();
             if !level.config.write_through.contains(bucket)
                 || level.tier().presence(bucket, change.key.as_str()) == Presence::Here(stat)
             {

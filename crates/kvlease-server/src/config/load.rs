@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     args::ServeArgs,
+    buckets,
     error::ConfigError,
     settings::{Config, SETTINGS, Setting},
     unknown,
@@ -86,7 +87,10 @@ impl Loading {
             let toml::Value::Table(keys) = keys else {
                 return Err(unknown::path(&section, &plain(&keys), &shown));
             };
-            self.apply_section(&section, keys, &shown)?;
+            match section == buckets::SECTION {
+                true => buckets::apply(&mut self.config.buckets, keys, &shown)?,
+                false => self.apply_section(&section, keys, &shown)?,
+            }
         }
         Ok(())
     }
@@ -151,6 +155,9 @@ impl Loading {
     }
 
     fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
+        if let Some((bucket, key)) = buckets::split(path) {
+            return buckets::set(&mut self.config.buckets, bucket, key, value, origin);
+        }
         match SETTINGS.iter().find(|setting| setting.path == path) {
             Some(setting) => self.apply(setting, value, origin),
             None => Err(unknown::path(path, value, origin)),
@@ -227,7 +234,7 @@ fn is_service_link(name: &str) -> bool {
 }
 
 /// A TOML value as one would write it in a flag.
-fn plain(value: &toml::Value) -> String {
+pub(super) fn plain(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
         other => other.to_string(),

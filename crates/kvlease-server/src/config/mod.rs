@@ -4,6 +4,7 @@
 //! [`SETTINGS`] is the one list of what can be configured.
 
 mod args;
+mod buckets;
 mod error;
 mod events;
 mod load;

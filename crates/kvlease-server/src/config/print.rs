@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::settings::{Config, SETTINGS};
+use super::{
+    buckets,
+    settings::{Config, SETTINGS},
+};
 
 /// Writes every setting with its value and what it does, as TOML.
 pub fn print(config: &Config) -> String {
@@ -20,6 +23,7 @@ pub fn print(config: &Config) -> String {
         let value = if setting.quoted { toml::Value::from(value).to_string() } else { value };
         let _ = writeln!(text, "# {} ({})\n{key} = {value}", setting.about, setting.env);
     }
+    text.push_str(&buckets::print(&config.buckets));
     text
 }
 
@@ -36,6 +40,7 @@ mod tests {
                 "cache.segment_uid=1000".into(),
                 "lease.grace_s=0.25".into(),
                 "log.level=debug".into(),
+                "bucket.lmcache.priority=5".into(),
             ],
             ..ServeArgs::default()
         };

@@ -1,6 +1,6 @@
 //! The one list of settings, and the checked configuration that they make.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use kvlease_arena::DEFAULT_SEGMENT_MODE;
 use kvlease_cache::EvictionKind;
@@ -8,8 +8,7 @@ use kvlease_engine::{
     BucketSet, CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, EVENTS_MEMORY_DEFAULT,
     RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT, TierConfig,
 };
-use kvlease_types::ByteSize;
-use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
+use kvlease_types::{BucketName, BucketPolicy, ByteSize, DEFAULT_SEGMENT_DIR, SegmentName};
 
 use super::{
     error::ConfigError,
@@ -83,6 +82,8 @@ pub struct Config {
     pub capture_secret_file: Option<PathBuf>,
     pub log_format: LogFormat,
     pub log_level: tracing::Level,
+    /// Policies of buckets, each in a section of its own, `[bucket."NAME"]`.
+    pub buckets: BTreeMap<BucketName, BucketPolicy>,
 }
 
 /// How log lines look.
@@ -160,6 +161,7 @@ impl Default for Config {
             capture_secret_file: None,
             log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
+            buckets: BTreeMap::new(),
         }
     }
 }

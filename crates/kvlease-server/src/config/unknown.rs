@@ -1,6 +1,7 @@
 //! Errors for names that no setting has, with the nearest name that one has.
 
 use super::{
+    buckets,
     error::ConfigError,
     settings::{SETTINGS, Setting, split},
 };
@@ -78,7 +79,7 @@ fn one_of_the_sections() -> String {
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().map(Setting::section)
+    SETTINGS.iter().map(Setting::section).chain([buckets::SECTION])
 }
 
 /// The known name that was probably meant.

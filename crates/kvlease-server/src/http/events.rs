@@ -220,6 +220,7 @@ const fn name(kind: EventKind) -> &'static str {
         EventKind::Sealed => "sealed",
         EventKind::Restored => "restored",
         EventKind::Removed => "removed",
+        EventKind::Expired => "expired",
         EventKind::Evicted { .. } => "evicted",
         EventKind::Corrupt => "corrupt",
     }

@@ -8,6 +8,7 @@ mod admin;
 mod admission;
 mod apart;
 mod body;
+mod buckets;
 mod checkpoint;
 mod connection;
 mod events;

@@ -82,6 +82,7 @@ const READINGS: &[Reading] = &[
     Reading { name: "leases_expired_unreleased", help: "Leases that expired without a release", kind: Total(|s| s.catalog.totals.expired_unreleased) },
     Reading { name: "objects_sealed", help: "Objects stored", kind: Total(|s| s.catalog.totals.sealed) },
     Reading { name: "objects_removed", help: "Objects removed by request", kind: Total(|s| s.catalog.totals.removed) },
+    Reading { name: "objects_expired", help: "Objects removed since the time to live of their bucket was over", kind: Total(|s| s.catalog.totals.expired) },
     Reading { name: "evictions", help: "Objects evicted", kind: Total(|s| s.catalog.totals.evicted) },
     Reading { name: "evicted", help: "Exact sizes of the evicted objects", kind: TotalBytes(|s| s.catalog.totals.evicted_bytes) },
     Reading { name: "writes_aborted", help: "Pending objects given up", kind: Total(|s| s.catalog.totals.aborted) },

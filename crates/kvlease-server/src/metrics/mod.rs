@@ -1,6 +1,7 @@
 //! Metrics for operators: counters and histograms of the requests, and at every scrape a look at
 //! the catalog and the engine.
 
+mod buckets;
 mod connection;
 mod durations;
 mod engine;
@@ -26,6 +27,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use buckets::BucketCollector;
 use connection::Connection;
 use durations::Durations;
 use engine::EngineCollector;
@@ -115,8 +117,10 @@ impl Metrics {
         metrics.register_plain();
         metrics.register_memory(connection_memory_max);
         let tiers = TierCollector::new(Arc::clone(&engine));
+        let buckets = BucketCollector::new(Arc::clone(&engine));
         metrics.registry.register_collector(Box::new(EngineCollector::new(engine)));
         metrics.registry.register_collector(Box::new(tiers));
+        metrics.registry.register_collector(Box::new(buckets));
         metrics
     }
 

@@ -139,6 +139,17 @@ fn there(daemon: &Daemon) -> BTreeMap<String, u64> {
 }
 
 #[test]
+fn an_object_whose_time_is_over_leaves_with_that_reason() {
+    let daemon = Daemon::start();
+    let mut stream = Stream::open(daemon.address, "?bucket=b&snapshot=false", None);
+    assert_eq!(daemon.wire().call("PUT", "/v1/buckets/b/policy?ttl_s=0.001").status, 200);
+    daemon.put("k", &bytes(100, 1));
+    let events: Vec<_> = std::iter::from_fn(|| stream.next()).take(3).collect();
+    assert_eq!(names(&events), ["current", "sealed", "expired"]);
+    assert_eq!(events[2].data, events[1].data);
+}
+
+#[test]
 fn a_client_that_comes_late_breaks_off_and_misses_events_ends_with_what_is_there() {
     let mut draws = Draws::seeded(18);
     let daemon = Daemon::with(|config| {

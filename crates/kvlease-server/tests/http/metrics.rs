@@ -7,7 +7,7 @@ use std::{
 };
 
 use kvlease_testing::bytes;
-use kvlease_types::ByteSize;
+use kvlease_types::{BucketName, BucketPolicy, ByteSize};
 
 use crate::{daemon::Daemon, table::rows, tiers::Disk, wire::Reply};
 
@@ -98,11 +98,18 @@ fn served(text: &str) -> BTreeSet<(String, String)> {
     types.map(queried).collect()
 }
 
+/// Daemon with a tier and a bucket with a policy: some metrics are there only with those.
+fn with_all_metrics(disk: &Disk) -> Daemon {
+    Daemon::with(|config| {
+        disk.configure(config);
+        config.buckets.insert(BucketName::new("b").unwrap(), BucketPolicy::default());
+    })
+}
+
 #[test]
 fn the_table_of_metrics_is_the_list_of_metrics() {
-    // Its tier's metrics are there only with a tier.
     let disk = Disk::new();
-    let daemon = disk.daemon();
+    let daemon = with_all_metrics(&disk);
     let table = rows(DOCUMENT, "## All metrics");
     let documented: Vec<_> = table.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let (listed, served) =
@@ -114,9 +121,8 @@ fn the_table_of_metrics_is_the_list_of_metrics() {
 
 #[test]
 fn the_documented_units_are_those_of_the_metrics() {
-    // Its tier's metrics are there only with a tier.
     let disk = Disk::new();
-    let daemon = disk.daemon();
+    let daemon = with_all_metrics(&disk);
     let text = open_metrics(&daemon);
     for row in rows(DOCUMENT, "## All metrics") {
         let family = row[0].trim_end_matches("_total").trim_end_matches("_info");
@@ -129,9 +135,8 @@ fn the_documented_units_are_those_of_the_metrics() {
 
 #[test]
 fn every_series_that_a_recipe_asks_for_exists() {
-    // Its tier's metrics are there only with a tier.
     let disk = Disk::new();
-    let daemon = disk.daemon();
+    let daemon = with_all_metrics(&disk);
     let served: BTreeSet<_> =
         served(&open_metrics(&daemon)).into_iter().map(|(name, _)| name).collect();
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');

@@ -150,8 +150,23 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
     provoked.call(&mut wire, "GET", EVENTS, &format!("{EVENTS}?timeout_ms=x"));
     provoked.note("GET", EVENTS, &wire.call("HEAD", EVENTS));
     provoked.call(&mut wire, "HEAD", EVENTS, EVENTS);
-    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+    provoke_policies(provoked, daemon);
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", BUCKETS] {
         provoked.call(&mut wire, "GET", path, path);
+    }
+}
+
+const BUCKETS: &str = "/v1/buckets";
+const POLICY: &str = "/v1/buckets/{bucket}/policy";
+
+fn provoke_policies(provoked: &mut Provoked, daemon: &Daemon) {
+    let mut wire = daemon.wire();
+    for method in ["GET", "PUT", "GET", "DELETE", "DELETE"] {
+        provoked.call(&mut wire, method, POLICY, "/v1/buckets/b/policy");
+        provoked.call(&mut wire, method, POLICY, "/v1/buckets/%/policy");
+    }
+    for number in 0..=64 {
+        provoked.call(&mut wire, "PUT", POLICY, &format!("/v1/buckets/b{number}/policy"));
     }
 }
 
@@ -256,7 +271,8 @@ fn every_status_is_documented_and_every_documented_status_occurs() {
 }
 
 /// Paths that answer 503 when the memory for replies is taken, see `memory.rs`.
-const FOR_LACK_OF_MEMORY: [&str; 5] = ["/v1/kv/{bucket}", "/v1/stats", "/metrics", SHARD, EVENTS];
+const FOR_LACK_OF_MEMORY: [&str; 6] =
+    ["/v1/kv/{bucket}", BUCKETS, "/v1/stats", "/metrics", SHARD, EVENTS];
 
 fn wire_status(daemon: &Daemon, path: &str) -> u16 {
     daemon.wire().call("GET", path).status

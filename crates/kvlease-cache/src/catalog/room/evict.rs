@@ -30,6 +30,9 @@ impl Catalog {
         debug_assert_eq!(object.state, State::Sealed, "only sealed objects are evicted");
         self.totals.evicted += 1;
         self.totals.evicted_bytes += object.len;
+        let totals = &mut self.classes.get_mut(object.class).totals;
+        totals.evicted += 1;
+        totals.evicted_bytes += object.len;
         // A later miss on this name is answered as evicted, or as elsewhere.
         self.gone.insert(object.hash, copied);
         self.gone.truncate(self.objects.span());

@@ -37,6 +37,8 @@ struct Node {
     last: Use,
     weight: u32,
     place: Place,
+    /// Of objects, not of returns.
+    class: u8,
 }
 
 /// Where an object is.
@@ -50,20 +52,22 @@ enum Place {
     Pinned,
 }
 
-const NOWHERE: Node = Node { hash: 0, last: Use::first(0), weight: 0, place: Place::Nowhere };
+const NOWHERE: Node =
+    Node { hash: 0, last: Use::first(0), weight: 0, place: Place::Nowhere, class: 0 };
 
 /// See the module.
 #[derive(Default, Debug)]
 pub(super) struct HitDensity {
     nodes: Vec<Node>,
     links: Links,
-    queues: [List; CLASSES],
+    /// By class of objects, then by class of returns.
+    queues: Vec<[List; CLASSES]>,
     departed: Departed,
     returns: Returns,
 }
 
 impl EvictionPolicy for HitDensity {
-    fn insert(&mut self, slot: u32, hash: u64, weight: u32) {
+    fn insert(&mut self, slot: u32, hash: u64, weight: u32, class: u8) {
         if slot as usize >= self.nodes.len() {
             list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
             self.departed.grow(self.nodes.len());
@@ -73,7 +77,8 @@ impl EvictionPolicy for HitDensity {
             None => self.returns.first(),
         };
         self.nodes[slot as usize] =
-            Node { hash, last, weight: weight.max(1), place: Place::Pinned };
+            Node { hash, last, weight: weight.max(1), place: Place::Pinned, class };
+        list::of_class(&mut self.queues, class);
         self.unpin(slot);
     }
 
@@ -92,13 +97,15 @@ impl EvictionPolicy for HitDensity {
     fn pin(&mut self, slot: u32) {
         let node = &mut self.nodes[slot as usize];
         node.place = Place::Pinned;
-        self.queues[node.last.class()].unlink(&mut self.links, slot);
+        let queues = &mut self.queues[usize::from(node.class)];
+        queues[node.last.class()].unlink(&mut self.links, slot);
     }
 
     fn unpin(&mut self, slot: u32) {
         let node = &mut self.nodes[slot as usize];
         node.place = Place::Queued;
-        self.queues[node.last.class()].push_front(&mut self.links, slot);
+        let queues = &mut self.queues[usize::from(node.class)];
+        queues[node.last.class()].push_front(&mut self.links, slot);
     }
 
     fn remove(&mut self, slot: u32) {
@@ -110,12 +117,8 @@ impl EvictionPolicy for HitDensity {
         self.nodes[slot as usize] = NOWHERE;
     }
 
-    fn reweigh(&mut self, slot: u32, weight: u32) {
-        self.nodes[slot as usize].weight = weight.max(1);
-    }
-
-    fn evict(&mut self) -> Option<u32> {
-        let oldest = self.queues.iter().filter_map(List::back);
+    fn evict(&mut self, class: u8) -> Option<u32> {
+        let oldest = self.queues.get(usize::from(class))?.iter().filter_map(List::back);
         let slot = oldest.min_by(|one, other| {
             let (one, other) = (&self.nodes[*one as usize], &self.nodes[*other as usize]);
             self.rank(one).total_cmp(&self.rank(other)).then(one.last.at().cmp(&other.last.at()))
@@ -129,20 +132,24 @@ impl EvictionPolicy for HitDensity {
         Some(slot)
     }
 
-    fn check(&self, unpinned: u64) {
-        let mut found = 0;
-        for (class, queue) in self.queues.iter().enumerate() {
-            queue.check(&self.links);
-            let mut nodes = queue.iter(&self.links).map(|slot| &self.nodes[slot as usize]);
-            assert!(
-                nodes.all(|node| node.place == Place::Queued && node.last.class() == class),
-                "objects are where they say"
-            );
-            found += queue.len();
+    fn check(&self, unpinned: &[u64]) {
+        for (class, queues) in self.queues.iter().enumerate() {
+            for (returns, queue) in queues.iter().enumerate() {
+                queue.check(&self.links);
+                let mut nodes = queue.iter(&self.links).map(|slot| &self.nodes[slot as usize]);
+                let is_here = |node: &Node| {
+                    node.place == Place::Queued
+                        && usize::from(node.class) == class
+                        && node.last.class() == returns
+                };
+                assert!(nodes.all(is_here), "objects are where they say");
+            }
+            let found: u64 = queues.iter().map(List::len).sum();
+            let expected = unpinned.get(class).copied().unwrap_or(0);
+            assert_eq!(found, expected, "every unpinned object is in a queue");
         }
-        assert_eq!(found, unpinned, "every unpinned object is in a queue");
         let queued = self.nodes.iter().filter(|node| node.place == Place::Queued).count() as u64;
-        assert_eq!(queued, unpinned, "every object that says so is in a queue");
+        assert_eq!(queued, unpinned.iter().sum::<u64>(), "every object that says so is in a queue");
         let nodes = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
         let watched = (nodes + self.departed.len()) as u64;
         assert_eq!(self.returns.waiting(), watched, "objects here and evicted ones are watched");
@@ -166,7 +173,7 @@ mod tests {
     fn policy_of(slots: std::ops::Range<u32>) -> HitDensity {
         let mut policy = HitDensity::default();
         for slot in slots {
-            policy.insert(slot, hash(slot), 1);
+            policy.insert(slot, hash(slot), 1, 0);
         }
         policy
     }
@@ -182,9 +189,9 @@ mod tests {
     fn before_anything_is_known_what_was_used_last_leaves_last() {
         let mut policy = policy_of(0..4);
         policy.touch(0);
-        let order: Vec<u32> = std::iter::from_fn(|| policy.evict()).collect();
+        let order: Vec<u32> = std::iter::from_fn(|| policy.evict(0)).collect();
         assert_eq!(order, [1, 2, 3, 0]);
-        policy.check(0);
+        policy.check(&[0]);
     }
 
     #[test]
@@ -192,14 +199,14 @@ mod tests {
         let mut policy = policy_of(0..3);
         policy.pin(0);
         policy.touch(0);
-        assert_eq!(policy.evict(), Some(1));
-        policy.check(1);
-        assert_eq!((policy.evict(), policy.evict()), (Some(2), None));
+        assert_eq!(policy.evict(0), Some(1));
+        policy.check(&[1]);
+        assert_eq!((policy.evict(0), policy.evict(0)), (Some(2), None));
         policy.unpin(0);
-        policy.check(1);
+        policy.check(&[1]);
         policy.pin(0);
         policy.remove(0);
-        policy.check(0);
+        policy.check(&[0]);
     }
 
     /// Cache of 100 objects: 20 come back every now and then, others pass by.
@@ -230,9 +237,9 @@ mod tests {
                 self.policy.touch(*slot);
                 return;
             }
-            let slot = self.policy.evict().expect("nothing is pinned");
+            let slot = self.policy.evict(0).expect("nothing is pinned");
             self.slots.retain(|_, taken| *taken != slot);
-            self.policy.insert(slot, hash(name), 1);
+            self.policy.insert(slot, hash(name), 1, 0);
             self.slots.insert(name, slot);
         }
 
@@ -252,27 +259,37 @@ mod tests {
     fn a_scan_leaves_what_comes_back_again_and_again() {
         let mut cache = Cache::experienced();
         cache.pass(150);
-        cache.policy.check(100);
+        cache.policy.check(&[100]);
         assert!(cache.kept() >= 18, "{} of 20", cache.kept());
     }
 
     #[test]
     fn an_object_that_takes_much_room_leaves() {
         let mut cache = Cache::experienced();
-        let back = |policy: &HitDensity| policy.queues[CLASSES - 1].back();
+        let back = |policy: &HitDensity| policy.queues[0][CLASSES - 1].back();
         let slot = back(&cache.policy).expect("some came back");
-        assert_ne!(cache.policy.evict(), Some(slot), "what passes by leaves first");
+        assert_ne!(cache.policy.evict(0), Some(slot), "what passes by leaves first");
         cache.policy.nodes[slot as usize].weight = u32::MAX;
-        assert_eq!(cache.policy.evict(), Some(slot));
+        assert_eq!(cache.policy.evict(0), Some(slot));
+    }
+
+    #[test]
+    fn each_class_of_objects_has_queues_of_its_own() {
+        let mut policy = policy_of(0..2);
+        (2..4).for_each(|slot| policy.insert(slot, hash(slot), 1, 1));
+        policy.touch(2);
+        policy.check(&[2, 2]);
+        assert_eq!([2, 1, 1, 1].map(|class| policy.evict(class)), [None, Some(3), Some(2), None]);
+        policy.check(&[2]);
     }
 
     #[test]
     fn an_object_that_was_evicted_comes_back() {
         let mut policy = policy_of(0..10);
-        assert_eq!(policy.evict(), Some(0));
-        policy.insert(0, hash(0), 1);
+        assert_eq!(policy.evict(0), Some(0));
+        policy.insert(0, hash(0), 1, 0);
         assert_eq!(policy.nodes[0].last.class(), 1, "it came back");
-        policy.insert(10, hash(10), 1);
+        policy.insert(10, hash(10), 1, 0);
         assert_eq!(policy.nodes[10].last.class(), 0);
     }
 }

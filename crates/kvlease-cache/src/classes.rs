@@ -1,0 +1,293 @@
+//! Classes of objects: which bucket's policy each object is under, and which class gives room next.
+//!
+//! Each bucket with a policy is a class, and all others together are one. The catalog asks one class
+//! after the other for an object to evict:
+//!
+//! 1. A class of a lower priority comes before all classes of a higher one.
+//! 2. Among classes of the same priority, the one comes first whose objects take the most space for its
+//!    weight. So a class that takes less than its weight's part of what all of them take loses nothing,
+//!    whatever is stored in the others.
+//! 3. Within a class, the eviction policy decides.
+//!
+//! Objects with a pinned prefix are evicted by none of these, as long as all of them together keep within
+//! their bounds; one that is stored beyond is as any other.
+
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+
+use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy, Timestamp};
+
+use crate::objects::Object;
+
+/// Numbers of classes that have nothing to evict.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Exhausted(u128);
+
+// One bit for each class: those of the buckets, and that of all others.
+const _: () = assert!(BUCKET_POLICIES_MAX < u128::BITS as usize);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Classes {
+    /// By number. The first is that of all buckets without a policy.
+    classes: Vec<Class>,
+    of_bucket: BTreeMap<BucketName, u8>,
+    /// Classes whose objects have a time to live.
+    with_ttl: usize,
+    /// Pinned objects of all classes.
+    pinned: Pinned,
+}
+
+/// One class of objects.
+#[derive(Default, Debug)]
+pub(crate) struct Class {
+    pub(crate) policy: BucketPolicy,
+    /// Sealed objects.
+    pub(crate) objects: u64,
+    /// Units of those of them that were not chosen for eviction.
+    pub(crate) taken: u64,
+    pub(crate) pinned: Pinned,
+    pub(crate) totals: ClassTotals,
+}
+
+/// Objects that are pinned.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Pinned {
+    pub(crate) objects: u64,
+    pub(crate) units: u64,
+}
+
+/// Counts of a class since it has its policy.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct ClassTotals {
+    pub(crate) evicted: u64,
+    pub(crate) evicted_bytes: u64,
+    pub(crate) expired: u64,
+    /// Objects with a pinned prefix that were stored beyond the bounds.
+    pub(crate) unpinned: u64,
+}
+
+impl Exhausted {
+    pub(crate) const fn add(&mut self, class: u8) {
+        self.0 |= 1 << class;
+    }
+
+    const fn has(self, class: u8) -> bool {
+        self.0 >> class & 1 == 1
+    }
+}
+
+impl Classes {
+    /// The one class of a catalog without policies.
+    pub(crate) fn new() -> Self {
+        let (classes, of_bucket) = (vec![Class::default()], BTreeMap::new());
+        Self { classes, of_bucket, with_ttl: 0, pinned: Pinned::default() }
+    }
+
+    /// The class of a bucket.
+    pub(crate) fn of(&self, bucket: &BucketName) -> u8 {
+        if self.of_bucket.is_empty() {
+            return 0;
+        }
+        self.of_bucket.get(bucket).copied().unwrap_or(0)
+    }
+
+    /// The class of a bucket that has a policy.
+    pub(crate) fn of_policy(&self, bucket: &BucketName) -> Option<&Class> {
+        self.of_bucket.get(bucket).map(|class| self.get(*class))
+    }
+
+    /// Buckets with a policy, by name.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (&BucketName, &Class)> {
+        self.of_bucket.iter().map(|(name, class)| (name, self.get(*class)))
+    }
+
+    pub(crate) fn get(&self, class: u8) -> &Class {
+        &self.classes[usize::from(class)]
+    }
+
+    pub(crate) fn get_mut(&mut self, class: u8) -> &mut Class {
+        &mut self.classes[usize::from(class)]
+    }
+
+    /// Numbers that classes have or had.
+    pub(crate) fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Whether there never was a policy.
+    pub(crate) fn is_single(&self) -> bool {
+        self.classes.len() == 1
+    }
+
+    /// Gives a bucket a policy. Returns false if there are too many, or if too many of those that are
+    /// gone still have objects.
+    pub(crate) fn set(&mut self, bucket: &BucketName, policy: BucketPolicy) -> bool {
+        let class = match self.of_bucket.get(bucket) {
+            Some(class) => *class,
+            None => match self.vacancy() {
+                Some(class) => class,
+                None => return false,
+            },
+        };
+        self.of_bucket.insert(bucket.clone(), class);
+        let class = self.get_mut(class);
+        let before = class.policy.ttl.is_some();
+        let after = policy.ttl.is_some();
+        class.policy = policy;
+        self.with_ttl = self.with_ttl + usize::from(after) - usize::from(before);
+        true
+    }
+
+    /// Takes a bucket's policy away. Its objects keep their class until they were given another one, and
+    /// live on. Returns false if it has none.
+    pub(crate) fn remove(&mut self, bucket: &BucketName) -> bool {
+        let Some(class) = self.of_bucket.remove(bucket) else { return false };
+        let class = self.get_mut(class);
+        let had_ttl = class.policy.ttl.take().is_some();
+        self.with_ttl -= usize::from(had_ttl);
+        true
+    }
+
+    /// A number that no bucket and no object has.
+    fn vacancy(&mut self) -> Option<u8> {
+        let is_free = |class: &u8| {
+            let known = self.classes.get(usize::from(*class));
+            let is_taken = self.of_bucket.values().any(|taken| taken == class);
+            !is_taken && known.is_none_or(|class| class.objects == 0)
+        };
+        let class = (1..=BUCKET_POLICIES_MAX as u8).find(is_free)?;
+        let place = usize::from(class);
+        if place == self.classes.len() {
+            self.classes.push(Class::default());
+        }
+        self.classes[place] = Class::default();
+        Some(class)
+    }
+
+    /// The class that gives room next, of those that are not exhausted.
+    pub(crate) fn next(&self, exhausted: Exhausted) -> Option<u8> {
+        let numbers = (0..self.classes.len() as u8).filter(|class| !exhausted.has(*class));
+        numbers.min_by(|one, other| {
+            let (a, b) = (self.get(*one), self.get(*other));
+            // Space for the weight, without a division: weights and units are far below 2^32.
+            let over = |class: &Class, other: &Class| class.taken * u64::from(other.policy.weight);
+            let order = a.policy.priority.cmp(&b.policy.priority);
+            order.then(Reverse(over(a, b)).cmp(&Reverse(over(b, a))))
+        })
+    }
+
+    /// Time to live of a class.
+    pub(crate) fn ttl(&self, class: u8) -> Option<Duration> {
+        if self.with_ttl == 0 { None } else { self.get(class).policy.ttl }
+    }
+
+    /// Whether any object may have a time to live.
+    pub(crate) const fn have_ttl(&self) -> bool {
+        self.with_ttl > 0
+    }
+
+    /// Whether the time to live of an object is over.
+    pub(crate) fn is_expired(&self, object: &Object, now: Timestamp) -> bool {
+        self.ttl(object.class).is_some_and(|ttl| object.created.after(ttl) <= now)
+    }
+
+    /// Whether a further pinned object of this size keeps within these bounds.
+    pub(crate) const fn may_pin(&self, units: u32, max: Pinned) -> bool {
+        self.pinned.objects < max.objects && self.pinned.units + units as u64 <= max.units
+    }
+
+    /// Counts an object as pinned.
+    pub(crate) fn pin(&mut self, class: u8, units: u32) {
+        for pinned in [&mut self.pinned, &mut self.classes[usize::from(class)].pinned] {
+            pinned.objects += 1;
+            pinned.units += u64::from(units);
+        }
+    }
+
+    /// Counts an object as pinned no longer.
+    pub(crate) fn unpin(&mut self, class: u8, units: u32) {
+        for pinned in [&mut self.pinned, &mut self.classes[usize::from(class)].pinned] {
+            pinned.objects -= 1;
+            pinned.units -= u64::from(units);
+        }
+    }
+
+    /// Asserts that sums over classes agree, and that a class has one bucket.
+    pub(crate) fn check(&self) {
+        let sum = self.classes.iter().fold(Pinned::default(), |sum, class| Pinned {
+            objects: sum.objects + class.pinned.objects,
+            units: sum.units + class.pinned.units,
+        });
+        assert_eq!(sum, self.pinned, "pinned objects are counted");
+        let ttls = self.classes.iter().filter(|class| class.policy.ttl.is_some()).count();
+        assert_eq!(ttls, self.with_ttl, "times to live are counted");
+        let mut numbers: Vec<_> = self.of_bucket.values().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), self.of_bucket.len(), "no two buckets share a class");
+        assert!(!numbers.contains(&&0), "the first class is that of the others");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(name: &str) -> BucketName {
+        BucketName::new(name).unwrap()
+    }
+
+    /// Classes with these priorities, weights and spaces taken, behind the first, which takes none.
+    fn classes(of: &[(i32, u32, u64)]) -> Classes {
+        let mut classes = Classes::new();
+        for (number, (priority, weight, taken)) in of.iter().enumerate() {
+            let policy =
+                BucketPolicy { priority: *priority, weight: *weight, ..BucketPolicy::default() };
+            assert!(classes.set(&bucket(&number.to_string()), policy));
+            classes.get_mut(number as u8 + 1).taken = *taken;
+        }
+        classes
+    }
+
+    fn order(classes: &Classes) -> Vec<u8> {
+        let mut exhausted = Exhausted::default();
+        let next = || {
+            let class = classes.next(exhausted)?;
+            exhausted.add(class);
+            Some(class)
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn a_lower_priority_gives_room_first_then_what_takes_the_most_for_its_weight() {
+        // The first class has priority 0 and takes none.
+        assert_eq!(order(&classes(&[(1, 1, 1000), (-1, 9000, 1)])), [2, 0, 1]);
+        assert_eq!(order(&classes(&[(0, 100, 10), (0, 200, 30), (0, 1, 0)])), [2, 1, 0, 3]);
+        assert_eq!(order(&classes(&[(0, 100, 10), (0, 200, 20)])), [1, 2, 0], "equal ones");
+        let largest = (0, 10_000, u64::from(u32::MAX));
+        assert_eq!(order(&classes(&[largest, (0, 1, u64::from(u32::MAX))])), [2, 1, 0]);
+    }
+
+    #[test]
+    fn a_number_is_given_again_once_no_object_has_it() {
+        let mut classes = Classes::new();
+        let with_ttl =
+            BucketPolicy { ttl: Some(Duration::from_secs(1)), ..BucketPolicy::default() };
+        for number in 0..BUCKET_POLICIES_MAX {
+            assert!(classes.set(&bucket(&number.to_string()), with_ttl.clone()));
+        }
+        assert!(!classes.set(&bucket("x"), BucketPolicy::default()), "there are too many");
+        assert!(classes.set(&bucket("0"), BucketPolicy::default()), "it has one");
+        let seventh = classes.of(&bucket("7"));
+        classes.get_mut(seventh).objects = 1;
+        assert!(classes.remove(&bucket("7")) && !classes.remove(&bucket("7")));
+        classes.check();
+        assert_eq!((classes.of(&bucket("7")), classes.ttl(seventh)), (0, None));
+        assert!(!classes.set(&bucket("x"), BucketPolicy::default()), "its object is there");
+        classes.get_mut(seventh).objects = 0;
+        assert!(classes.set(&bucket("x"), BucketPolicy::default()));
+        assert_eq!(classes.of(&bucket("x")), seventh);
+        classes.check();
+    }
+}
