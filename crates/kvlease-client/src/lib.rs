@@ -29,8 +29,9 @@
 #![forbid(unsafe_code)]
 
 pub use kvlease_api::{
-    ErrorCode, HeldObject, LeaseReply, ListReply, ListedObject, ListedTiers, SOCKET_HEADER,
-    StatsReply, TierState, TiersReply, Total, UnansweredTier, encode,
+    BucketUse, BucketsReply, ErrorCode, HeldObject, LeaseReply, ListReply, ListedObject,
+    ListedTiers, PolicedBucket, PolicyReply, SOCKET_HEADER, StatsReply, TierState, TiersReply,
+    Total, UnansweredTier, encode,
 };
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{
@@ -52,4 +53,4 @@ pub use kvlease_lane as lane;
 pub use kvlease_lmcache as adapter;
 pub use kvlease_sys::{ExternalBuffer, ExternalBytes, ExternalMemory, RegionError};
 pub use kvlease_types::SegmentName;
-pub use kvlease_types::{BucketName, ByteSize, Checksum, Extent, Key, human_size};
+pub use kvlease_types::{BucketName, BucketPolicy, ByteSize, Checksum, Extent, Key, human_size};

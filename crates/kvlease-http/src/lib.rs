@@ -22,6 +22,7 @@ mod announcement;
 mod attach;
 mod body;
 mod breaker;
+mod buckets;
 mod call;
 mod client;
 mod config;

@@ -12,6 +12,9 @@ pub(crate) enum Operation {
     Remove,
     Report,
     Tiers,
+    Buckets,
+    SetPolicy,
+    RemovePolicy,
     List,
     Stats,
     Ping,
@@ -30,6 +33,9 @@ impl Operation {
             Self::Remove => "remove",
             Self::Report => "report",
             Self::Tiers => "tiers",
+            Self::Buckets => "buckets",
+            Self::SetPolicy => "set policy",
+            Self::RemovePolicy => "remove policy",
             Self::List => "list",
             Self::Stats => "stats",
             Self::Ping => "ping",
@@ -39,11 +45,13 @@ impl Operation {
     /// The method of its request.
     pub(crate) fn method(self) -> &'static str {
         match self {
-            Self::Put => "PUT",
-            Self::Get | Self::Tiers | Self::List | Self::Stats | Self::Ping => "GET",
+            Self::Put | Self::SetPolicy => "PUT",
+            Self::Get | Self::Tiers | Self::Buckets | Self::List | Self::Stats | Self::Ping => {
+                "GET"
+            }
             Self::Head => "HEAD",
             Self::Lease | Self::Release | Self::Renew | Self::Report => "POST",
-            Self::Remove => "DELETE",
+            Self::Remove | Self::RemovePolicy => "DELETE",
         }
     }
 
@@ -55,7 +63,8 @@ impl Operation {
     /// Whether it may be sent once more when its connection broke before any byte of an answer,
     /// although the daemon may have carried it out.
     ///
-    /// * Reading changes nothing: get, head, tiers, list, stats, ping.
+    /// * Reading changes nothing: get, head, tiers, buckets, list, stats, ping.
+    /// * A policy is set as a whole: the second time it is there.
     /// * A lease whose reply was lost ends by its time to live, unused.
     /// * A release of what is released already is answered like the first.
     /// * A renewal counts from its own time: the second is what was meant.
@@ -68,7 +77,8 @@ impl Operation {
         match self {
             Self::Get | Self::Head | Self::Tiers | Self::List | Self::Stats | Self::Ping => true,
             Self::Lease | Self::Release | Self::Renew | Self::Report => true,
-            Self::Put | Self::Remove => false,
+            Self::Buckets | Self::SetPolicy => true,
+            Self::Put | Self::Remove | Self::RemovePolicy => false,
         }
     }
 }

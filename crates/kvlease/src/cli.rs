@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Ls(commands::ls::LsArgs),
     /// Remove objects
     Rm(commands::rm::RmArgs),
+    /// Show and change the policies of buckets
+    Bucket(commands::bucket::BucketArgs),
     /// Remove what daemons left in shared memory
     Segment(commands::segment::SegmentArgs),
     /// Measure a daemon next to memcpy

@@ -1,5 +1,6 @@
 //! The commands for people, one module each.
 
+pub(crate) mod bucket;
 pub(crate) mod get;
 pub(crate) mod ls;
 pub(crate) mod put;

@@ -4,10 +4,12 @@ use std::io::{Write, stdout};
 
 use clap::Args;
 use kvlease_client::{
-    ByteSize, Client, Error, HeldObject, Key, TiersReply, UnansweredTier, human_size,
+    BucketName, ByteSize, Client, Error, HeldObject, Key, PolicedBucket, TiersReply,
+    UnansweredTier, human_size,
 };
 use serde::Serialize;
 
+use super::bucket;
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
@@ -40,6 +42,9 @@ struct Shown<'a> {
     held: &'a [HeldObject],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     unanswered: &'a [UnansweredTier],
+    /// The object's bucket, if it has a policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<&'a PolicedBucket>,
 }
 
 /// Shows the object.
@@ -48,7 +53,10 @@ pub(crate) fn run(daemon: &DaemonArgs, args: StatArgs) -> Result<(), Failure> {
     let shown = super::wait_for(async {
         let client = daemon.client()?;
         Ok(match places(&client, key).await? {
-            Some(places) => Some(text(key, &places, args.json)),
+            Some(places) => {
+                let bucket = policed(&client, &daemon.bucket()?).await?;
+                Some(text(key, &places, bucket.as_ref(), args.json))
+            }
             // An object in no place, or a daemon that knows of none.
             None => client.head(key).await?.map(|info| {
                 let checksum = info.checksum.map(|checksum| checksum.to_string());
@@ -69,16 +77,29 @@ async fn places(client: &Client, key: &Key) -> Result<Option<TiersReply>, Error>
     }
 }
 
+/// The bucket with its policy; `None` if it has none, or if the daemon knows of no policies.
+async fn policed(client: &Client, bucket: &BucketName) -> Result<Option<PolicedBucket>, Error> {
+    match client.buckets().await {
+        Err(Error::Refused { status: 404 | 405 | 501, .. }) => Ok(None),
+        Ok(reply) => {
+            let mut buckets = reply.buckets.into_iter();
+            Ok(buckets.find(|policed| policed.bucket == bucket.as_str()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn of_head(key: &Key, len: ByteSize, checksum: Option<String>, json: bool) -> String {
     if json {
         let (len, key) = (len.bytes(), key.as_str());
         let (tiers, held, unanswered) = (Vec::new(), &[][..], &[][..]);
-        return pretty(&Shown { key, len, checksum, leases: None, tiers, held, unanswered });
+        let (leases, bucket) = (None, None);
+        return pretty(&Shown { key, len, checksum, leases, tiers, held, unanswered, bucket });
     }
     lines(key, len, checksum.as_deref())
 }
 
-fn text(key: &Key, places: &TiersReply, json: bool) -> String {
+fn text(key: &Key, places: &TiersReply, bucket: Option<&PolicedBucket>, json: bool) -> String {
     let TiersReply { held, unanswered } = places;
     let first = &held[0];
     if json {
@@ -90,6 +111,7 @@ fn text(key: &Key, places: &TiersReply, json: bool) -> String {
             tiers: held.iter().map(|held| held.tier.as_str()).collect(),
             held,
             unanswered,
+            bucket,
         });
     }
     let mut shown = lines(key, ByteSize::new(first.len), Some(&first.checksum));
@@ -106,7 +128,7 @@ fn text(key: &Key, places: &TiersReply, json: bool) -> String {
     for UnansweredTier { tier, reason } in unanswered {
         shown.push_str(&format!("unknown   {}: {}\n", printable(tier), printable(reason)));
     }
-    shown
+    shown + &bucket.map(bucket::lines).unwrap_or_default()
 }
 
 fn lines(key: &Key, len: ByteSize, checksum: Option<&str>) -> String {

@@ -95,6 +95,31 @@ fn stat_and_ls_show_what_rm_removes() {
 }
 
 #[test]
+fn a_policy_of_a_bucket_is_set_shown_and_removed() {
+    let daemon = daemon();
+    let text =
+        |args: &[&str]| String::from_utf8(succeed(run_on(&daemon, args, b"")).stdout).unwrap();
+    succeed(run_on(&daemon, &["put", "k"], &bytes(5000, 1)));
+    assert!(!text(&["stat", "k"]).contains("policy"));
+    let set = ["bucket", "set", "lmcache", "--priority", "-2", "--ttl-s", "90", "--pinned", "sys/"];
+    assert_eq!(text(&set), "");
+    let shown = text(&["stat", "k"]);
+    let policy = "policy    priority -2, weight 100, ttl 90 s, pins `sys/`\n";
+    assert!(shown.contains(policy) && shown.contains("bucket    1 objects, 8.0KiB"), "{shown}");
+    let shown = text(&["bucket", "ls"]);
+    assert!(shown.contains("lmcache") && shown.contains("(all others)"), "{shown}");
+    let shown: serde_json::Value =
+        serde_json::from_str(&text(&["bucket", "ls", "--json"])).unwrap();
+    assert_eq!(shown["buckets"][0]["policy"]["ttl_s"], 90.0);
+    let refused = run_on(&daemon, &["bucket", "set", "lmcache", "--weight", "heavy"], b"");
+    assert_eq!(status(&refused), 64);
+    let line = String::from_utf8(refused.stderr).unwrap();
+    assert!(line.contains("weight=`heavy`") && line.contains("from 1 to 10000"), "{line}");
+    assert_eq!(text(&["bucket", "rm", "lmcache"]), "");
+    assert_eq!(status(&run_on(&daemon, &["bucket", "rm", "lmcache"], b"")), 1);
+}
+
+#[test]
 fn buckets_are_apart() {
     let daemon = daemon();
     succeed(run_on(&daemon, &["put", "k", "--bucket", "tenant a"], b"one"));

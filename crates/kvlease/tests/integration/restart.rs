@@ -44,6 +44,29 @@ fn what_was_stored_is_there_again_after_a_kill() {
 }
 
 #[test]
+fn objects_that_are_there_again_are_under_the_policies_of_the_new_configuration() {
+    let mut daemon = daemon();
+    (0..3).for_each(|n| put(&daemon, n));
+    daemon.kill().unwrap();
+    let pins = ["--set", "bucket.lmcache.pinned=k1", "--set", "bucket.lmcache.ttl_s=3600"];
+    daemon.start_again_as(&launch().args(pins)).unwrap();
+    let shown = run_on(&daemon, &["bucket", "ls", "--json"], b"").stdout;
+    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    let bucket = &shown["buckets"][0];
+    assert_eq!((&bucket["objects"], &bucket["pinned_objects"]), (&3.into(), &1.into()), "{shown}");
+    assert!((0..3).all(|n| get(&daemon, n)));
+    daemon.kill().unwrap();
+    // Their time is counted from when they were stored, not from the start.
+    daemon.start_again_as(&launch().args(["--set", "bucket.lmcache.ttl_s=0.001"])).unwrap();
+    assert!(!(0..3).any(|n| get(&daemon, n)));
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
+    let shown = run_on(&daemon, &["bucket", "ls", "--json"], b"").stdout;
+    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    assert_eq!(shown["buckets"], serde_json::json!([]));
+}
+
+#[test]
 fn a_cold_start_is_empty_and_says_so() {
     let mut daemon = daemon();
     put(&daemon, 1);
