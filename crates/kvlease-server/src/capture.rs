@@ -9,7 +9,7 @@ use kvlease_types::Hex;
 use crate::{
     config::{Config, ConfigError},
     exit::ServeError,
-    server::random,
+    random::random,
 };
 
 /// The setting that names the file of the secret.

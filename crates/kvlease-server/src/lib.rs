@@ -20,6 +20,7 @@ mod lease_ids;
 mod list_tokens;
 mod logging;
 mod metrics;
+mod random;
 mod run;
 mod segment;
 mod server;

@@ -2,7 +2,6 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,6 +28,7 @@ use crate::{
     http,
     kv_events::{self, Publisher},
     lane::{self, Socket},
+    random::{no_random, random},
     sizing::{self, MemoryPlan},
     tiers,
     trim::trim,
@@ -360,18 +360,6 @@ fn engine_config(
         tiers,
         capture: None,
     }
-}
-
-/// Random bytes, as for a secret of this incarnation: clients choose names, and must not find two with
-/// one fingerprint.
-pub(crate) fn random<const LEN: usize>() -> Result<[u8; LEN], ServeError> {
-    let mut bytes = [0; LEN];
-    getrandom::fill(&mut bytes).map_err(|error| no_random(error.into()))?;
-    Ok(bytes)
-}
-
-fn no_random(source: io::Error) -> ServeError {
-    ServeError::System { what: "random bytes", source }
 }
 
 /// An epoch that no other incarnation on this machine has: they hold the segment one after the

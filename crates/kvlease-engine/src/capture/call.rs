@@ -48,7 +48,7 @@ impl Op {
     }
 }
 
-/// What came of one key.
+/// Outcome of one key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
     /// It was there; of a put: it is now.

@@ -28,7 +28,7 @@ pub enum CaptureError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The step that failed.
         what: &'static str,
         /// Error of the system.
         source: io::Error,

@@ -1,4 +1,4 @@
-//! What requests put down for the capture.
+//! Notes of requests for the capture.
 
 use std::{
     iter,
@@ -75,7 +75,7 @@ impl Capture {
         self.note(op, caller, bucket, (keys.len(), keys.iter().zip(answers).map(item)));
     }
 
-    /// What came of keys that were waited for, by their places.
+    /// Outcomes of keys that were waited for, by their places.
     pub(crate) fn came(
         &self,
         caller: &Caller,

@@ -117,7 +117,7 @@ impl<'a> Writer<'a> {
                     tracing::error!(
                         calls,
                         "the capture cannot be written, and calls are missing in it: free space or \
-                         mend the directory, capture.path=`{path}`, error=`{error}`"
+                         repair the directory, capture.path=`{path}`, error=`{error}`"
                     );
                 }
             }

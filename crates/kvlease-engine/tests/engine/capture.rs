@@ -47,14 +47,11 @@ fn text<'a>(line: &'a Value, field: &str) -> &'a str {
     line[field].as_str().unwrap_or_default()
 }
 
-#[tokio::test]
-async fn every_request_leaves_a_line_with_hashes_in_place_of_names() {
-    let (place, dir) = (Place::new(), TempDir::new().unwrap());
-    let path = dir.path().join("capture");
-    let engine = engine(&place, 1, config(&path));
-    let bucket = BucketName::new("secret-bucket").unwrap();
-    let key = |name: &str| Key::new(name).unwrap();
-    // Over HTTP.
+fn key(name: &str) -> Key {
+    Key::new(name).unwrap()
+}
+
+async fn over_http(engine: &Engine, bucket: &BucketName) {
     let mut put = engine.put(&http(), bucket.clone(), key("secret-1"), None).unwrap();
     put.write(&[1; 5_000]).unwrap();
     put.seal().unwrap();
@@ -63,15 +60,17 @@ async fn every_request_leaves_a_line_with_hashes_in_place_of_names() {
     while read.next_piece().unwrap().is_some() {}
     assert!(engine.read_or_load(&http(), "secret-bucket", "secret-2", later()).await.is_err());
     engine.looked_up(&http(), "secret-bucket", "secret-1", true);
-    // Over the fast lane.
+}
+
+async fn over_the_lane(engine: &Engine, bucket: &BucketName) {
     let items = vec![(key("secret-2"), ByteSize::new(10)), (key("secret-1"), ByteSize::new(20))];
-    let reserved = engine.reserve(&LANE[0], &bucket, items, limits(9));
+    let reserved = engine.reserve(&LANE[0], bucket, items, limits(9));
     let reserved = reserved.into_iter().flatten().map(|write| (write, Checksum::new(1))).collect();
     assert!(engine.commit(&LANE[0], reserved)[0].is_ok());
     let spare = engine.prepare(&LANE[0], [ByteSize::new(30)].into_iter(), limits(9)).remove(0);
     let (reservation, len) = (spare.unwrap(), ByteSize::new(30));
     let item = StoreItem { reservation, key: key("secret-3"), len, checksum: Checksum::new(1) };
-    assert!(engine.store(&LANE[0], &bucket, vec![item])[0].is_ok());
+    assert!(engine.store(&LANE[0], bucket, vec![item])[0].is_ok());
     let keys = ["secret-1", "secret-2", "secret-4", "secret-3"];
     let grants = engine.acquire(&LANE[1], "secret-bucket", &keys, Mode::Each, None);
     let lease = grants.outcomes()[1].as_ref().unwrap();
@@ -85,6 +84,16 @@ async fn every_request_leaves_a_line_with_hashes_in_place_of_names() {
     engine.exists_or_ask(&LANE[1], "secret-bucket", &keys[..1], Mode::Each, later()).await;
     engine.remove(&LANE[1], "secret-bucket", &["secret-3", "secret-4"]);
     engine.remove_everywhere(&LANE[1], "secret-bucket", &["secret-1"]).await;
+}
+
+#[tokio::test]
+async fn every_request_leaves_a_line_with_hashes_in_place_of_names() {
+    let (place, dir) = (Place::new(), TempDir::new().unwrap());
+    let path = dir.path().join("capture");
+    let engine = engine(&place, 1, config(&path));
+    let bucket = BucketName::new("secret-bucket").unwrap();
+    over_http(&engine, &bucket).await;
+    over_the_lane(&engine, &bucket).await;
     let counters = engine.stats().counters;
     drop(engine);
     let lines = lines(&path);

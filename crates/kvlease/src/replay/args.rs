@@ -7,8 +7,7 @@ use kvlease_cache::EvictionKind;
 use kvlease_client::ByteSize;
 
 use super::{
-    fleet::Routing,
-    live::{Speed, UNIT},
+    terms::{Routing, Speed},
     trace::Trace,
 };
 use crate::arguments;
@@ -125,6 +124,9 @@ impl ReplayArgs {
 
 /// Tokens of a block of Mooncake's traces.
 const BLOCK_TOKENS: u32 = 512;
+
+/// Space of an arena is given in units of this.
+const UNIT: u64 = 4_096;
 
 /// The largest object that is put into a daemon.
 const OBJECT_LEN_MAX: u64 = 64 << 20;

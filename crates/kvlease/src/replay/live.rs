@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::{
     args::ReplayArgs,
-    open, sweep,
+    sweep,
+    terms::Speed,
     trace::{Source, Trace},
 };
 use crate::{
@@ -25,22 +26,10 @@ use crate::{
     text::{human_size, print, printable},
 };
 
-/// Space is given in units of this.
-pub(super) const UNIT: u64 = 4_096;
-
 /// Limits that stock clients ask for.
 const LEASE_QUERY: &str = "timeout_ms=5000&ttl_s=10";
 
-/// Speed of a replay.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Speed {
-    /// As fast as the daemon answers.
-    Max,
-    /// Times the speed of the trace.
-    Times(f64),
-}
-
-/// What came of a replay. With `--json` it is printed as it is.
+/// Result of a replay. With `--json` it is printed as it is.
 #[derive(Debug, Serialize)]
 struct LiveReport {
     version: &'static str,
@@ -86,7 +75,7 @@ pub(super) fn run(daemon: &DaemonArgs, args: &ReplayArgs) -> Result<(), Failure>
             "a daemon is asked for one trace at a time: name one file, or those of one capture";
         return Err(Failure::new(Status::Usage, text));
     };
-    let trace = open(source, args)?;
+    let trace = source.open(args.requests)?;
     let mut client = Client::connect(&address, bucket.as_str())?;
     let before = client.stats()?;
     let object_size = args.object_size(&trace, before.capacity);

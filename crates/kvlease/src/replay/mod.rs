@@ -3,22 +3,23 @@
 //! A request asks for the blocks of its prompt, in their order. The blocks at its front that the cache has
 //! are hits: an engine does not compute them again. After that it has all of them in the cache. The
 //! policies are those of the daemon; the bound is that of a cache that knows the future
-//! ([`optimum`]). A [fleet] of nodes shares a tier, and a [running daemon](live) is asked as engines ask.
+//! ([`optimum`]). Several [nodes] share a tier, and a [running daemon](live) is asked as engines ask.
 
 mod args;
-mod fleet;
 mod live;
+mod nodes;
 mod optimum;
 mod report;
 mod sweep;
+mod terms;
 mod trace;
 
 pub(crate) use args::ReplayArgs;
 
 use crate::{arguments::DaemonArgs, failure::Failure};
-use fleet::FleetReport;
+use nodes::NodesReport;
 use report::{ReplayReport, TraceReport};
-use trace::{Source, Trace};
+use trace::Source;
 
 /// Replays the traces, and shows the hits.
 pub(crate) fn run(daemon: &DaemonArgs, args: &ReplayArgs) -> Result<(), Failure> {
@@ -26,11 +27,11 @@ pub(crate) fn run(daemon: &DaemonArgs, args: &ReplayArgs) -> Result<(), Failure>
         return live::run(daemon, args);
     }
     if args.nodes.is_some() {
-        return FleetReport::of(args)?.print(args.json);
+        return NodesReport::of(args)?.print(args.json);
     }
     let mut traces = Vec::new();
     for source in Source::all(&args.files)? {
-        let trace = open(&source, args)?;
+        let trace = source.open(args.requests)?;
         let size = args.block_size(&trace);
         let capacities = args.capacities(trace.blocks(), size);
         let rows = sweep::run(&trace, &capacities, &args.policies);
@@ -43,13 +44,4 @@ pub(crate) fn run(daemon: &DaemonArgs, args: &ReplayArgs) -> Result<(), Failure>
         crate::curves::plot::draw(dir, &figures, "kvlease replay")?;
     }
     report.print(args.json)
-}
-
-/// The requests of a trace that are asked for.
-fn open(source: &Source, args: &ReplayArgs) -> Result<Trace, Failure> {
-    let mut trace = source.open()?;
-    if let Some(requests) = args.requests {
-        trace.truncate(requests.get());
-    }
-    Ok(trace)
 }

@@ -1,4 +1,4 @@
-//! `kvlease replay`: a trace, and the hits of a simulation, of a fleet and of a daemon.
+//! `kvlease replay`: a trace, and the hits of a simulation, of several nodes and of a daemon.
 
 use std::{fs, path::Path, process::Output};
 
@@ -159,7 +159,7 @@ fn a_daemon_is_asked_only_if_the_command_line_names_it() {
     let path = dir.path().join("trace.jsonl");
     trace(&path);
     let path = path.to_str().unwrap();
-    // Nobody listens there.
+    // No daemon listens there.
     let url = [("KVLEASE_URL", "http://127.0.0.1:1")];
     let output = run_with(&url, &["replay", "--eviction", "lru", path], b"");
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -168,13 +168,13 @@ fn a_daemon_is_asked_only_if_the_command_line_names_it() {
 }
 
 #[test]
-fn a_fleet_has_hits_of_its_nodes_and_of_the_tier_that_they_share() {
+fn nodes_have_hits_of_their_own_and_of_the_tier_that_they_share() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("trace.jsonl");
     trace(&path);
     let path = path.to_str().unwrap();
     let arguments = ["--json", "--eviction", "lru", "--capacity", "100%", path];
-    let fleet = |more: &[&str]| {
+    let hits = |more: &[&str]| {
         let report = json(&replay(&[&arguments, more].concat()));
         let cell = &report["traces"][0]["cells"][0];
         let number = |field: &str| cell[field].as_u64().unwrap();
@@ -183,12 +183,12 @@ fn a_fleet_has_hits_of_its_nodes_and_of_the_tier_that_they_share() {
         assert_eq!(number("bytes_stored") / size, 1009, "each block is computed once");
         (number("own_hits"), number("shared_hits"))
     };
-    assert_eq!(fleet(&["--nodes", "1"]), (MOST, 0));
+    assert_eq!(hits(&["--nodes", "1"]), (MOST, 0));
     // Conversations come every second time, documents in between: each has a node of its own.
-    assert_eq!(fleet(&["--nodes", "2"]), (MOST, 0));
+    assert_eq!(hits(&["--nodes", "2"]), (MOST, 0));
     // A conversation comes to all three nodes in turn.
-    assert_eq!(fleet(&["--nodes", "3"]), (MOST - 2 * 2 * 5 + 2, 2 * 2 * 5 - 2));
-    assert_eq!(fleet(&["--nodes", "3", "--routing", "affinity"]), (MOST, 0));
+    assert_eq!(hits(&["--nodes", "3"]), (MOST - 2 * 2 * 5 + 2, 2 * 2 * 5 - 2));
+    assert_eq!(hits(&["--nodes", "3", "--routing", "affinity"]), (MOST, 0));
     let output = replay(&["--routing", "affinity", path]);
     assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
 }

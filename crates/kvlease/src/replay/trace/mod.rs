@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{BufRead, BufReader, IsTerminal, Seek},
+    num::NonZero,
     path::{Path, PathBuf},
 };
 
@@ -76,9 +77,9 @@ impl Source {
         }
     }
 
-    /// Reads the trace.
-    pub(super) fn open(&self) -> Result<Trace, Failure> {
-        let trace = match self {
+    /// Reads the trace, or only its first `requests`.
+    pub(super) fn open(&self, requests: Option<NonZero<usize>>) -> Result<Trace, Failure> {
+        let mut trace = match self {
             Self::Public(path) => Trace::open(path)?,
             Self::Capture(files) => Trace::open_capture(files)?,
         };
@@ -86,6 +87,9 @@ impl Source {
             let path = self.path().display();
             let line = format!("the trace has no blocks: name another file, path=`{path}`");
             return Err(Failure::new(Status::Usage, line));
+        }
+        if let Some(requests) = requests {
+            trace.truncate(requests.get());
         }
         Ok(trace)
     }

@@ -1,32 +1,31 @@
-//! `--nodes`: hits of a fleet, by where they were.
+//! `--nodes`: hits of several nodes, by where they were.
 
-mod nodes;
+mod simulation;
 
 use std::fmt::Write as _;
 
 use kvlease_client::ByteSize;
 use serde::Serialize;
 
-use super::{args::ReplayArgs, open, sweep::on_all_processors, trace::Source};
+use super::{args::ReplayArgs, sweep::on_all_processors, trace::Source};
 use crate::{
     failure::Failure,
     text::{human_size, print, printable},
 };
-use nodes::Fleet;
-pub(super) use nodes::Routing;
+use simulation::Nodes;
 
 /// Everything that was simulated. With `--json` it is printed as it is.
 #[derive(Debug, Serialize)]
-pub(super) struct FleetReport {
+pub(super) struct NodesReport {
     version: &'static str,
     nodes: u32,
     routing: &'static str,
-    traces: Vec<FleetTrace>,
+    traces: Vec<NodesTrace>,
 }
 
 /// Hits of a trace.
 #[derive(Debug, Serialize)]
-struct FleetTrace {
+struct NodesTrace {
     file: String,
     requests: usize,
     references: u64,
@@ -53,16 +52,16 @@ struct Cell {
     bytes_stored: u64,
 }
 
-impl FleetReport {
+impl NodesReport {
     /// Simulates each policy and capacity.
     pub(super) fn of(args: &ReplayArgs) -> Result<Self, Failure> {
         let nodes = args.nodes.expect("it is asked for");
         let mut traces = Vec::new();
         for source in Source::all(&args.files)? {
-            let trace = open(&source, args)?;
+            let trace = source.open(args.requests)?;
             let (size, references) = (args.block_size(&trace), trace.references());
             let shared = args.shared.map(|shared| shared.in_blocks(trace.blocks(), size));
-            let fleet = Fleet { nodes, routing: args.routing, shared };
+            let simulated = Nodes { count: nodes, routing: args.routing, shared };
             let capacities = args.capacities(trace.blocks(), size);
             let cells: Vec<_> = args
                 .policies
@@ -70,10 +69,10 @@ impl FleetReport {
                 .flat_map(|policy| capacities.iter().map(|capacity| (*policy, *capacity)))
                 .collect();
             let moves = on_all_processors(&cells, |(policy, capacity)| {
-                fleet.replay(&trace, *policy, *capacity)
+                simulated.replay(&trace, *policy, *capacity)
             });
             let ratio = |hits: u64| hits as f64 / references as f64;
-            traces.push(FleetTrace {
+            traces.push(NodesTrace {
                 file: source.path().display().to_string(),
                 requests: trace.requests().len(),
                 references,
@@ -115,7 +114,7 @@ impl FleetReport {
     }
 }
 
-impl FleetTrace {
+impl NodesTrace {
     fn write(&self, text: &mut String) {
         let size = |blocks: u64| human_size(ByteSize::new(blocks.saturating_mul(self.block_size)));
         let shared = self.shared.map_or("everything".to_owned(), |blocks| size(blocks.into()));

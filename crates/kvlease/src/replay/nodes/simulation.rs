@@ -9,24 +9,14 @@ use std::{
     num::NonZero,
 };
 
-use clap::ValueEnum;
 use kvlease_cache::{CacheSimulation, EvictionKind};
 
-use crate::replay::trace::Trace;
-
-/// How requests are given to nodes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(in crate::replay) enum Routing {
-    /// One node after the other.
-    RoundRobin,
-    /// By the first block of the prompt: what begins in the same way goes to the same node.
-    Affinity,
-}
+use crate::replay::{terms::Routing, trace::Trace};
 
 /// Nodes and their shared tier.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::replay) struct Fleet {
-    pub(in crate::replay) nodes: NonZero<u32>,
+pub(in crate::replay) struct Nodes {
+    pub(in crate::replay) count: NonZero<u32>,
     pub(in crate::replay) routing: Routing,
     /// Blocks that the shared tier holds; `None` for all.
     pub(in crate::replay) shared: Option<u32>,
@@ -43,16 +33,7 @@ pub(in crate::replay) struct Moves {
     pub(in crate::replay) stored: u64,
 }
 
-impl Routing {
-    pub(in crate::replay) const fn name(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "round-robin",
-            Self::Affinity => "affinity",
-        }
-    }
-}
-
-impl Fleet {
+impl Nodes {
     /// Replays a trace with caches of this many blocks and this policy.
     pub(in crate::replay) fn replay(
         &self,
@@ -60,7 +41,7 @@ impl Fleet {
         eviction: EvictionKind,
         capacity: u32,
     ) -> Moves {
-        let nodes = (0..self.nodes.get()).map(|_| CacheSimulation::new(eviction, capacity));
+        let nodes = (0..self.count.get()).map(|_| CacheSimulation::new(eviction, capacity));
         let mut nodes: Vec<CacheSimulation> = nodes.collect();
         let mut shared = match self.shared {
             Some(capacity) => Shared::Some(CacheSimulation::new(EvictionKind::Lru, capacity)),
@@ -73,7 +54,7 @@ impl Fleet {
                 Routing::RoundRobin => number,
                 Routing::Affinity => hash(*first) as usize,
             };
-            let node = &mut nodes[node % self.nodes.get() as usize];
+            let node = &mut nodes[node % self.count.get() as usize];
             ask(node, &mut shared, blocks, &mut moves);
         }
         moves
@@ -149,8 +130,8 @@ mod tests {
     ) -> Moves {
         let mut trace = Trace::default();
         requests.iter().for_each(|blocks| trace.add(0, blocks).unwrap());
-        let fleet = Fleet { nodes: NonZero::new(nodes).unwrap(), routing, shared };
-        fleet.replay(&trace, EvictionKind::Lru, capacity)
+        let nodes = Nodes { count: NonZero::new(nodes).unwrap(), routing, shared };
+        nodes.replay(&trace, EvictionKind::Lru, capacity)
     }
 
     const REQUESTS: [&[u64]; 4] = [&[1, 2, 3], &[1, 2, 4], &[1, 2, 3], &[1, 2, 4]];
