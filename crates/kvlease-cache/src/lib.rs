@@ -33,6 +33,7 @@ mod catalog;
 mod changes;
 mod classes;
 mod config;
+mod curve;
 mod deadlines;
 mod eviction;
 mod extents;
@@ -45,6 +46,7 @@ mod leases;
 mod objects;
 mod outcome;
 mod quarantine;
+mod references;
 mod slab;
 mod space;
 
@@ -55,9 +57,11 @@ pub use config::{
     FREE_TARGET_ABOVE_TIER_MAX, FREE_TARGET_CAPACITY_MIN, FREE_TARGET_MAX, LIST_SCAN_MAX,
     ParseEvictionKindError, UNIT, VICTIMS_BATCH,
 };
+pub use curve::{CurveConfig, CurvePoint, CurveStats, LiveCurve};
 pub use eviction::CacheSimulation;
 pub use extents::Extents;
 pub use outcome::{
     BucketInfo, CatalogStats, CatalogTotals, ClassInfo, ExpiredLease, Lease, ListCursor,
     ObjectInfo, PolicyInfo, Reservation, Restored, Room, ScrubCandidate, Victim, WriteId,
 };
+pub use references::References;

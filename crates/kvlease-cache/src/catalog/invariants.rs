@@ -28,6 +28,9 @@ impl Catalog {
         self.check_order();
         self.check_classes();
         self.check_departures();
+        let retained = self.objects.iter().filter(|(_, o)| o.retained && o.state == State::Sealed);
+        let units: u64 = retained.map(|(_, object)| u64::from(object.allocation.units)).sum();
+        assert_eq!(units, self.retained_units, "retained units are counted");
         let units = u64::from(self.space.free())
             + u64::from(self.quarantine.units())
             + self.pending.units

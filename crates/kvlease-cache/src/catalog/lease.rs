@@ -11,6 +11,7 @@ use crate::{
     leases::LeaseRecord,
     objects::{Object, State},
     outcome::{Lease, WriteId},
+    references::ReferenceKind,
 };
 
 /// Leases of any owner that are due and that a grant ends at most, where a limit is reached.
@@ -63,6 +64,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Lease, Miss> {
         let Some(slot) = slot else {
+            self.references.note(hash, 0, ReferenceKind::Missed);
             return Err(match self.gone.get(hash) {
                 Some(true) => Miss::Elsewhere,
                 Some(false) => Miss::Evicted,
@@ -80,6 +82,7 @@ impl Catalog {
         }
         self.count_lease(slot);
         self.touch(slot);
+        self.note_reference(slot, ReferenceKind::Found);
         Ok(self.grant(caller, slot, ttl, now))
     }
 
@@ -93,6 +96,7 @@ impl Catalog {
             self.spare_victim(slot);
         }
         self.touch(slot);
+        self.note_reference(slot, ReferenceKind::Found);
         Some(&self.objects[slot].extents)
     }
 

@@ -16,9 +16,11 @@ mod invariants;
 mod lease;
 mod list;
 mod order;
+mod policy_change;
 mod publish;
 mod quarantine;
 mod reap;
+mod references;
 mod remove;
 mod restore;
 mod room;
@@ -47,6 +49,7 @@ use crate::{
     objects::Objects,
     outcome::CatalogTotals,
     quarantine::Quarantine,
+    references::ReferenceLog,
     space::Space,
 };
 use tally::Tally;
@@ -92,8 +95,12 @@ pub struct Catalog {
     /// Their slots, each with the number of the change that frees it, in the order of the numbers.
     departures: VecDeque<(u64, u32)>,
     log: ChangeLog,
+    /// What clients asked for, for those who watch it.
+    references: ReferenceLog,
     /// Sealed objects that were restored and not verified since.
     unverified: u64,
+    /// Units of the sealed objects that are retained.
+    retained_units: u64,
     /// Exact size of the objects with leases.
     leased_bytes: u64,
     /// Names of the objects evicted lately, no more than there are slots, marked if a copy is
@@ -138,7 +145,9 @@ impl Catalog {
             departed: Tally::default(),
             departures: VecDeque::new(),
             log,
+            references: ReferenceLog::default(),
             unverified: 0,
+            retained_units: 0,
             leased_bytes: 0,
             gone: Ghost::default(),
             totals: CatalogTotals::default(),

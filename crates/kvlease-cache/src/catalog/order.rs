@@ -62,7 +62,7 @@ impl Catalog {
         let late = group.is_some_and(|group| self.late.is_late(group.get(), hash));
         match self.groups.add(slot, &mut self.objects) {
             None if late => self.add_victim(slot),
-            None => self.insert_entry(slot, self.objects[slot].allocation.units),
+            None => self.insert_entry(slot),
             Some(id) => {
                 let group = self.groups.group(id);
                 if group.leader != NONE {
@@ -135,7 +135,7 @@ impl Catalog {
             if self.objects[slot].group != NONE {
                 return;
             }
-            self.insert_entry(slot, self.objects[slot].allocation.units);
+            self.insert_entry(slot);
         }
         self.pin(slot);
     }
@@ -230,7 +230,7 @@ impl Catalog {
         match self.objects[slot].group {
             NONE => {
                 self.drop_victim(slot);
-                self.insert_entry(slot, self.objects[slot].allocation.units);
+                self.insert_entry(slot);
             }
             id if !self.groups.group(id).lost => self.readmit(id),
             _ => {}
@@ -257,18 +257,21 @@ impl Catalog {
         let leader = self.groups.first(id);
         let group = self.groups.group(id);
         group.leader = leader;
-        let (units, is_pinned) = (group.units, group.free == 0);
-        self.insert_entry(leader, units);
+        let is_pinned = group.free == 0;
+        self.insert_entry(leader);
         if is_pinned {
             self.policy.pin(leader);
         }
     }
 
-    fn insert_entry(&mut self, slot: u32, units: u32) {
+    /// Gives an object that is alone, or the group that it leads, an entry in the policy.
+    pub(super) fn insert_entry(&mut self, slot: u32) {
         let object = &self.objects[slot];
         // A group is the same one, whichever member comes first.
         let hash = object.group_hash.map_or(object.hash, u64::from);
-        self.policy.insert(slot, hash, object.allocation.units, object.class);
+        let own = object.allocation.units;
+        let units = if object.group == NONE { own } else { self.groups.group(object.group).units };
+        self.policy.insert(slot, hash, own, object.class);
         self.policy.reweigh(slot, units);
     }
 

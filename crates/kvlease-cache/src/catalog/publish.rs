@@ -56,6 +56,7 @@ impl Catalog {
         let object = &self.objects[slot];
         if object.is_kept() {
             self.policy.pin(slot);
+            self.retained_units += u64::from(object.allocation.units);
         }
         let (bucket, len) = (object.bucket, object.len);
         let bucket = self.objects.bucket_mut(bucket);
@@ -68,6 +69,9 @@ impl Catalog {
         let object = &self.objects[slot];
         self.unverified -= u64::from(!object.verified);
         self.sealed.subtract(object);
+        if object.retained {
+            self.retained_units -= u64::from(object.allocation.units);
+        }
         let (bucket, len) = (object.bucket, object.len);
         self.leave_class(slot);
         let bucket = self.objects.bucket_mut(bucket);

@@ -3,7 +3,7 @@
 use kvlease_types::RemoveRefused;
 
 use super::Catalog;
-use crate::{changes::ChangeKind, objects::State};
+use crate::{changes::ChangeKind, objects::State, references::ReferenceKind};
 
 impl Catalog {
     /// Removes an object. It is unpublished at once; its extents are free when it has no reader and
@@ -20,6 +20,7 @@ impl Catalog {
 
     /// Removes the sealed object in `slot`, for the reason that `kind` gives.
     pub(super) fn remove_sealed(&mut self, slot: u32, kind: ChangeKind) {
+        self.note_reference(slot, ReferenceKind::Removed);
         match kind {
             ChangeKind::Expired => {
                 self.totals.expired += 1;

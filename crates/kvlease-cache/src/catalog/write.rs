@@ -8,6 +8,7 @@ use crate::{
     extents::Extents,
     objects::{Objects, State},
     outcome::{Reservation, Room, WriteId},
+    references::ReferenceKind,
     space::Allocation,
 };
 
@@ -150,6 +151,7 @@ impl Catalog {
             self.evictable.add(&self.objects[slot]);
         }
         self.gone.take(self.objects[slot].hash);
+        self.note_reference(slot, ReferenceKind::Stored);
         self.totals.sealed += 1;
         Ok(())
     }
@@ -166,18 +168,18 @@ impl Catalog {
 
     /// Fails if an object has this name.
     pub(super) fn ensure_vacant(
-        &self,
+        &mut self,
         hash: u64,
         bucket: &BucketName,
         key: &Key,
     ) -> Result<(), WriteRefused> {
         let named = self.objects.find_hashed(hash, bucket.as_str(), key.as_str());
-        named.map_or(Ok(()), |slot| {
-            Err(match self.objects[slot].state {
-                State::Pending => WriteRefused::Pending,
-                State::Sealed | State::Removed | State::Departed => WriteRefused::Exists,
-            })
-        })
+        let Some(slot) = named else { return Ok(()) };
+        if self.objects[slot].state == State::Pending {
+            return Err(WriteRefused::Pending);
+        }
+        self.note_reference(slot, ReferenceKind::Offered);
+        Err(WriteRefused::Exists)
     }
 
     /// The slot of a pending object.

@@ -71,6 +71,7 @@ reached!(
     pinned,
     not_pinned,
     chosen_by_class,
+    eviction_changed,
 );
 
 /// An eviction that the catalog may remember.
@@ -198,6 +199,7 @@ impl Run {
             28 => self.grow(),
             29 => self.quarantine(),
             30 if self.draws.one_in(40) => self.restart(),
+            30 if self.draws.one_in(10) => self.change_eviction(),
             31..=33 => self.drain_some(),
             34..=35 => self.choose(),
             36 => self.give_up(),
@@ -344,6 +346,14 @@ impl Run {
             self.handed_over.push((victim, described));
             self.reached.victims += 1;
         }
+    }
+
+    /// Another policy takes over all objects.
+    fn change_eviction(&mut self) {
+        let eviction = *self.draws.pick(&EvictionKind::ALL).unwrap();
+        self.catalog.change_eviction(eviction);
+        self.catalog.check();
+        self.reached.eviction_changed += 1;
     }
 
     /// Gives up a victim: it leaves exactly if it is one still.
