@@ -4,7 +4,7 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::space::TierState;
+use crate::{curve::CurveReply, space::TierState};
 
 /// The longest id of a lease, in bytes. Ids of this daemon are shorter.
 pub const LEASE_ID_LEN_MAX: usize = 255;
@@ -140,6 +140,9 @@ pub struct StatsReply {
     pub leases_expired: u64,
     /// Objects evicted.
     pub evictions: u64,
+    /// Live curve; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<CurveReply>,
     /// Tiers below the arena, fastest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<TierState>,

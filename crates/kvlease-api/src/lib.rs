@@ -11,6 +11,7 @@
 mod body;
 mod buckets;
 mod checkpoint;
+mod curve;
 mod endpoint;
 mod error;
 mod events;
@@ -31,6 +32,7 @@ pub use buckets::{
     BucketUse, BucketsReply, PolicedBucket, PolicyQueryError, PolicyReply, policy_of_query,
 };
 pub use checkpoint::{LatestQuery, NamespaceQuery, NamespaceReply, SHARD_META_HEADER};
+pub use curve::{CurvePointReply, CurveReply};
 pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
 pub use events::{

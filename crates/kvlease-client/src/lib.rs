@@ -29,9 +29,9 @@
 #![forbid(unsafe_code)]
 
 pub use kvlease_api::{
-    BucketUse, BucketsReply, ErrorCode, HeldObject, LeaseReply, ListReply, ListedObject,
-    ListedTiers, PolicedBucket, PolicyReply, SOCKET_HEADER, StatsReply, TierState, TiersReply,
-    Total, UnansweredTier, encode,
+    BucketUse, BucketsReply, CurvePointReply, CurveReply, ErrorCode, HeldObject, LeaseReply,
+    ListReply, ListedObject, ListedTiers, PolicedBucket, PolicyReply, SOCKET_HEADER, StatsReply,
+    TierState, TiersReply, Total, UnansweredTier, encode,
 };
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlease_cache::CatalogConfig;
+use kvlease_cache::{CatalogConfig, CurveConfig};
 use kvlease_sys::FingerprintKey;
 use kvlease_types::ByteSize;
 
@@ -45,6 +45,10 @@ pub struct EngineConfig {
     pub index_key: FingerprintKey,
     /// Memory for events that subscribers have not read, and may ask for again.
     pub events_memory_max: ByteSize,
+    /// Live curve; `None` for none.
+    pub curve: Option<CurveConfig>,
+    /// Whether the policy is chosen by the live curve, from the catalog's on.
+    pub eviction_auto: bool,
     /// Tiers below the arena, fastest first.
     pub tiers: Vec<TierConfig>,
     /// Where the stream of requests is written down; `None` for nowhere.
@@ -69,6 +73,8 @@ impl EngineConfig {
             scrub_rate: None,
             index_key,
             events_memory_max: EVENTS_MEMORY_DEFAULT,
+            curve: None,
+            eviction_auto: false,
             tiers: Vec::new(),
             capture: None,
         }

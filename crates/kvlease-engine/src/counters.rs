@@ -111,6 +111,7 @@ counters! {
     checkpoint_shards_refused: Count "Shards refused since checkpoints, the arena or the disk had no room",
     checkpoint_steps_dropped: Count "Steps of checkpoints that left for newer ones",
     checkpoint_replicas_stored: Count "Shards of checkpoints that were copied to the shared store",
+    eviction_changes: Count "How often the live curve chose another eviction policy",
     events: Count "Events for subscribers, counted once for all of them",
     events_lost: Count "How often a subscriber had missed events, and was told",
     capture_calls: Count "Calls written to the capture",

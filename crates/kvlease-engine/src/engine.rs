@@ -3,7 +3,10 @@
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use kvlease_arena::{Arena, Generations, LinkStatus, PublishedIndex};
-use kvlease_cache::{BucketInfo, CatalogStats, Change, Gap, ListCursor, ObjectInfo, PolicyInfo};
+use kvlease_cache::{
+    BucketInfo, CatalogStats, Change, CurveStats, EvictionKind, Gap, ListCursor, ObjectInfo,
+    PolicyInfo,
+};
 use kvlease_sys::Identity;
 use kvlease_tier::{Page, Stat};
 use kvlease_types::{
@@ -18,6 +21,7 @@ use crate::{
     clock::now,
     config::EngineConfig,
     counters::CountersSnapshot,
+    curve::Curve,
     error::StartError,
     events::Subscription,
     grants::Grants,
@@ -50,6 +54,8 @@ pub struct Engine {
 pub struct EngineStats {
     /// State of the catalog.
     pub catalog: CatalogStats,
+    /// Eviction policy in use.
+    pub eviction: EvictionKind,
     /// Counters of the engine itself.
     pub counters: CountersSnapshot,
     /// Whether the kernel gives the arena huge pages.
@@ -460,14 +466,24 @@ impl Engine {
 
     /// The state of the engine in numbers.
     pub fn stats(&self) -> EngineStats {
+        let (catalog, eviction) = {
+            let state = self.shared.state();
+            (state.catalog.stats(now()), state.catalog.config().eviction)
+        };
         EngineStats {
-            catalog: self.shared.state().catalog.stats(now()),
+            catalog,
+            eviction,
             counters: self.shared.counts(),
             huge_pages: self.shared.has_huge_pages(),
             recovery: self.recovery,
             checkpoints: self.checkpoints.stats(),
             subscribers: self.shared.events.subscribers(),
         }
+    }
+
+    /// Live curve; `None` if there is none.
+    pub fn curve(&self) -> Option<CurveStats> {
+        self.shared.curve.as_ref().map(Curve::stats)
     }
 
     /// Identity of the arena's file, which clients compare with what they map.

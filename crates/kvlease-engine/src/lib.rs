@@ -24,6 +24,7 @@ mod clock;
 mod config;
 mod counters;
 mod cursor;
+mod curve;
 mod drain;
 mod engine;
 mod error;
@@ -66,6 +67,7 @@ pub use events::{
     Delivery, EVENTS_MEMORY_DEFAULT, Event, EventKind, SUBSCRIBERS_MAX, Snapshot, Subscription,
 };
 pub use grants::Grants;
+pub use kvlease_cache::{CurveConfig, CurvePoint, CurveStats};
 pub use log_limit::LogLimit;
 pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};

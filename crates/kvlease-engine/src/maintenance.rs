@@ -1,8 +1,8 @@
 //! Maintenance behind the requests, with a thread for each kind: populating the arena once; ticks
 //! that end expired leases, remove expired objects, put the segment's public name back and keep memory ready for the manifest;
 //! [eviction ahead of need](crate::room); [scrubbing](crate::scrub); [reports](crate::reports) of
-//! clients; [events](crate::events) for subscribers; and the
-//! [capture](crate::capture).
+//! clients; [events](crate::events) for subscribers; the [capture](crate::capture); and the
+//! [live curve](crate::curve).
 
 use std::{
     io,
@@ -19,8 +19,8 @@ use kvlease_arena::LinkStatus;
 use kvlease_types::ByteSize;
 
 use crate::{
-    capture::write_capture, clock::now, events::collect, reports::look_into_reports,
-    room::keep_room, scrub::scrub, shared::Shared,
+    capture::write_capture, clock::now, curve::follow_references, events::collect,
+    reports::look_into_reports, room::keep_room, scrub::scrub, shared::Shared,
 };
 
 /// Time between two ticks.
@@ -64,6 +64,9 @@ impl Maintenance {
         running.start("kvlease-events", shared, collect)?;
         if shared.capture.is_some() {
             running.start("kvlease-capture", shared, write_capture)?;
+        }
+        if shared.curve.is_some() {
+            running.start("kvlease-curve", shared, follow_references)?;
         }
         Ok(Self { running: Mutex::new(running), shared: Arc::clone(shared) })
     }

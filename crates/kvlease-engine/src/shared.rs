@@ -18,6 +18,7 @@ use crate::{
     clock::now,
     config::EngineConfig,
     counters::{Counters, CountersSnapshot},
+    curve::Curve,
     error::StartError,
     events::Hub,
     held_space::SpaceBudget,
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) events: Hub,
     /// Record of the stream of requests.
     pub(crate) capture: Option<Capture>,
+    /// Live curve, if there is one.
+    pub(crate) curve: Option<Curve>,
     /// Tiers below the arena.
     pub(crate) tiers: Arc<Tiers>,
     /// Number of the last change that the required readers have applied.
@@ -122,6 +125,10 @@ impl Shared {
         }
         catalog.grow(arena.populated());
         let events = Hub::new(config.events_memory_max);
+        let curve = config.curve.as_ref().map(Curve::new);
+        if let Some(curve) = &curve {
+            catalog.watch_references(curve.hash_max());
+        }
         let shared = Self {
             arena,
             config,
@@ -140,6 +147,7 @@ impl Shared {
             room: Arc::default(),
             reports: Reports::default(),
             capture,
+            curve,
             tiers,
             applied: AtomicU64::new(catalog.last_change()),
             readers: Mutex::new(readers),

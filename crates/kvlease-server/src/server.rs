@@ -9,7 +9,7 @@ use std::{
 };
 
 use kvlease_arena::{Arena, Beyond, MemoryLimits, SegmentOptions, Undo};
-use kvlease_cache::CatalogConfig;
+use kvlease_cache::{CatalogConfig, CurveConfig};
 use kvlease_engine::{Engine, EngineConfig, TierConfig};
 use kvlease_sys::{FingerprintKey, boot_time, boot_time_shift_nanos};
 use kvlease_types::{ByteSize, Epoch};
@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     capture,
-    config::{Config, SocketPlace},
+    config::{Config, Eviction, SocketPlace},
     context::Context,
     exit::ServeError,
     http,
@@ -337,7 +337,7 @@ fn engine_config(
             leases_per_owner_max: CatalogConfig::leases_per_owner_for(leases),
             leases_per_user_max: CatalogConfig::leases_per_user_for(leases),
             lease_grace: config.lease_grace,
-            eviction: config.eviction,
+            eviction: config.eviction.first(),
             buckets: config.buckets.clone(),
             free_target: match tiers.is_empty() {
                 true => CatalogConfig::free_target_for(capacity),
@@ -357,6 +357,8 @@ fn engine_config(
         scrub_rate: config.scrub_rate,
         index_key,
         events_memory_max: config.events_memory_max,
+        curve: config.curve_memory_max.map(CurveConfig::new),
+        eviction_auto: config.eviction == Eviction::Auto,
         tiers,
         capture: None,
     }

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Rm(commands::rm::RmArgs),
     /// Show and change the policies of buckets
     Bucket(commands::bucket::BucketArgs),
+    /// Show the hit ratios that a daemon would have with other capacities and policies
+    Curve(commands::curve::CurveArgs),
     /// Remove what daemons left in shared memory
     Segment(commands::segment::SegmentArgs),
     /// Measure a daemon next to memcpy

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => commands::ls::run(&cli.daemon, args),
         Command::Rm(args) => commands::rm::run(&cli.daemon, args),
         Command::Bucket(args) => commands::bucket::run(&cli.daemon, args),
+        Command::Curve(args) => commands::curve::run(&cli.daemon, &args),
         Command::Segment(args) => return commands::segment::run(args),
         Command::Bench(args) => bench::run(&cli.daemon, args),
         Command::Replay(args) => replay::run(&cli.daemon, &args),

@@ -28,7 +28,8 @@ impl Catalog {
             is_alone && !object.is_evictable() && !object.victim
         };
         let alone = self.objects.iter().filter(|(_, object)| is_pinned(object));
-        let groups = self.groups.iter().filter(|(_, group)| group.leader != NONE && group.free == 0);
+        let groups =
+            self.groups.iter().filter(|(_, group)| group.leader != NONE && group.free == 0);
         let pinned = alone.map(|(slot, _)| slot).chain(groups.map(|(_, group)| group.leader));
         for slot in pinned.collect::<Vec<_>>() {
             self.insert_entry(slot);

@@ -8,6 +8,7 @@ mod changes;
 mod checkpoint_files;
 mod checkpoint_replicas;
 mod checkpoints;
+mod curve;
 mod events;
 mod exhaustion;
 mod fixture;

@@ -14,6 +14,7 @@ use super::{
     args::ServeArgs,
     buckets,
     error::ConfigError,
+    eviction::Eviction,
     settings::{Config, SETTINGS, Setting},
     unknown,
 };
@@ -24,6 +25,9 @@ const READ_MAX: Duration = Duration::from_secs(5);
 
 /// The longest configuration, in bytes.
 const CONFIG_LEN_MAX: u64 = 1 << 20;
+
+/// The settings of which one needs the other.
+const EVICTION: &str = "cache.eviction";
 
 /// The setting whose limit is another setting.
 const TTL_DEFAULT: &str = "lease.ttl_default_s";
@@ -188,6 +192,13 @@ impl Loading {
                 }
             }
         }
+        if config.eviction == Eviction::Auto
+            && config.curve_memory_max.is_none()
+            && let Some(given) = self.given.remove(EVICTION)
+        {
+            let remedy = "set cache.curve_memory_max, such as `32MiB`, or name a policy";
+            return Err(given.refused(EVICTION, remedy.to_owned()));
+        }
         Ok(self.config)
     }
 }
@@ -298,6 +309,19 @@ mod tests {
         for part in ["lease.ttl_default_s=`30`", "lease.ttl_max_s, which is 20"] {
             assert!(line.contains(part), "{part} is not in: {line}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_chosen_only_by_a_curve() {
+        let set = |settings: &[&str]| {
+            let set = settings.iter().map(|setting| (*setting).to_owned()).collect();
+            load(&ServeArgs { set, ..ServeArgs::default() }, [])
+        };
+        let config = set(&["cache.eviction=auto", "cache.curve_memory_max=8MiB"]).unwrap();
+        assert_eq!(config.eviction, Eviction::Auto);
+        let line = set(&["cache.eviction=auto"]).unwrap_err().to_string();
+        assert!(line.contains("cache.eviction=`auto`"), "{line}");
+        assert!(line.contains("cache.curve_memory_max"), "{line}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use kvlease_arena::DEFAULT_SEGMENT_MODE;
-use kvlease_cache::EvictionKind;
+use kvlease_cache::{CurveConfig, EvictionKind};
 use kvlease_engine::{
     BucketSet, CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, EVENTS_MEMORY_DEFAULT,
     RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT, TierConfig,
@@ -13,6 +13,7 @@ use kvlease_types::{BucketName, BucketPolicy, ByteSize, DEFAULT_SEGMENT_DIR, Seg
 use super::{
     error::ConfigError,
     events::{self, EventsEndpoint, EventsFormat},
+    eviction::Eviction,
     remote_url::{RemoteUrl, RemoteUrlError},
     socket::SocketPlace,
     value,
@@ -45,7 +46,8 @@ pub struct Config {
     pub segment_uid: Option<u32>,
     pub segment_gid: Option<u32>,
     pub huge_pages: bool,
-    pub eviction: EvictionKind,
+    pub eviction: Eviction,
+    pub curve_memory_max: Option<ByteSize>,
     pub catalog_memory_max: Option<ByteSize>,
     pub object_len_max: ByteSize,
     pub scrub_rate: Option<ByteSize>,
@@ -124,7 +126,8 @@ impl Default for Config {
             segment_uid: None,
             segment_gid: None,
             huge_pages: true,
-            eviction: EvictionKind::Lru,
+            eviction: Eviction::Always(EvictionKind::Lru),
+            curve_memory_max: None,
             catalog_memory_max: None,
             object_len_max: ByteSize::gib(1),
             scrub_rate: Some(SCRUB_RATE_DEFAULT),
@@ -261,8 +264,10 @@ pub const SETTINGS: &[Setting] = &[
         "numeric group of the segment"),
     setting!("cache.huge_pages", "KVLEASE_HUGE_PAGES", huge_pages, false, value::flag, bool::to_string,
         "request huge pages from the kernel, which grants them if the tmpfs is mounted with `huge=`"),
-    setting!("cache.eviction", "KVLEASE_EVICTION", eviction, true, |text: &str| text.parse().map_err(|e: kvlease_cache::ParseEvictionKindError| e.to_string()), EvictionKind::to_string,
-        "eviction policy, the order in which unleased objects are evicted: `lru`, `s3-fifo` or `hit-density`"),
+    setting!("cache.eviction", "KVLEASE_EVICTION", eviction, true, |text: &str| text.parse(), Eviction::to_string,
+        "eviction policy, the order in which unleased objects are evicted: `lru`, `s3-fifo` or `hit-density`; `auto` for the one that the live curve finds best, which needs cache.curve_memory_max"),
+    setting!("cache.curve_memory_max", "KVLEASE_CURVE_MEMORY_MAX", curve_memory_max, true, curve_memory, |v: &Option<_>| value::or_none(*v),
+        "memory of the live curve, which tells the hit ratio with other capacities and policies, of at least 8MiB; `none` for no curve"),
     setting!("cache.catalog_memory_max", "KVLEASE_CATALOG_MEMORY_MAX", catalog_memory_max, true, catalog_memory, |v: &Option<_>| value::or_auto(*v),
         "hard limit of the catalog's memory, which is separate from the arena, of at least 1MiB; `auto` is 1/64 of the capacity, at least 32MiB"),
     setting!("cache.object_len_max", "KVLEASE_OBJECT_LEN_MAX", object_len_max, true, value::size, ByteSize::to_string,
@@ -360,6 +365,16 @@ fn connection_memory(text: &str) -> Result<Option<ByteSize>, String> {
 
 fn catalog_memory(text: &str) -> Result<Option<ByteSize>, String> {
     memory_or_auto(text, CATALOG_MEMORY_FLOOR)
+}
+
+/// A size that a live curve can do with, or `None` for `none`.
+fn curve_memory(text: &str) -> Result<Option<ByteSize>, String> {
+    match value::size_or_none(text)? {
+        Some(size) if size < CurveConfig::MEMORY_MIN => {
+            Err(format!("write at least `{}`, or `none`", CurveConfig::MEMORY_MIN))
+        }
+        size => Ok(size),
+    }
 }
 
 /// A size, zero for `none`, or `None` for `auto`.

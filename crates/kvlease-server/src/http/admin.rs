@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue, header};
 use kvlease_api::{BucketStats, ErrorCode, JSON, StatsQuery, StatsReply, openapi_document};
-use kvlease_engine::EngineStats;
 
 use super::{
     apart::apart,
+    curve::curve_reply,
     negotiation::wants_open_metrics,
     page::{PAGE_MEMORY, Page},
     reply::{self, Answer, Refusal},
@@ -62,13 +62,15 @@ pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
 }
 
 fn stats_reply(context: &Context, query: &StatsQuery) -> StatsReply {
-    let EngineStats { catalog: stats, counters, .. } = context.engine.stats();
+    let engine = context.engine.stats();
+    let curve = context.engine.curve().map(|curve| curve_reply(context, &engine, &curve));
+    let (stats, counters) = (engine.catalog, engine.counters);
     let (buckets, next_buckets_after) = buckets(context, query);
     StatsReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch: context.status.epoch().to_string(),
         shared_memory_name: context.config.shared_memory_name.to_string(),
-        eviction: context.config.eviction.to_string(),
+        eviction: engine.eviction.to_string(),
         uptime_s: context.status.uptime().as_secs_f64(),
         capacity: stats.capacity.bytes(),
         populated: stats.populated.bytes(),
@@ -88,6 +90,7 @@ fn stats_reply(context: &Context, query: &StatsQuery) -> StatsReply {
         misses: context.metrics.misses(),
         leases_expired: stats.totals.expired_unreleased,
         evictions: stats.totals.evicted,
+        curve,
         tiers: tiers::states(context),
         buckets,
         next_buckets_after,

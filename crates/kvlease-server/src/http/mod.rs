@@ -11,6 +11,7 @@ mod body;
 mod buckets;
 mod checkpoint;
 mod connection;
+mod curve;
 mod events;
 mod framing;
 mod heads;

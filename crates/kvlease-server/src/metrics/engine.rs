@@ -118,6 +118,11 @@ impl Collector for EngineCollector {
                 Total(read) | TotalBytes(read) => write(&ConstCounter::new(read(&stats))),
             }?;
         }
+        let labels = [("policy", stats.eviction.name())];
+        let help = "1 for the eviction policy in use";
+        let mut family =
+            encoder.encode_descriptor("eviction_policy", help, None, MetricType::Gauge)?;
+        ConstGauge::new(1_u64).encode(family.encode_family(&labels)?)?;
         for row in CountersSnapshot::ROWS {
             let unit = total::unit(row.unit);
             let metric = encoder.encode_descriptor(

@@ -3,6 +3,7 @@
 
 mod buckets;
 mod connection;
+mod curve;
 mod durations;
 mod engine;
 mod lane;
@@ -29,6 +30,7 @@ use prometheus_client::{
 
 use buckets::BucketCollector;
 use connection::Connection;
+use curve::CurveCollector;
 use durations::Durations;
 use engine::EngineCollector;
 use lane::LaneMetrics;
@@ -118,7 +120,9 @@ impl Metrics {
         metrics.register_memory(connection_memory_max);
         let tiers = TierCollector::new(Arc::clone(&engine));
         let buckets = BucketCollector::new(Arc::clone(&engine));
+        let curve = CurveCollector::new(Arc::clone(&engine));
         metrics.registry.register_collector(Box::new(EngineCollector::new(engine)));
+        metrics.registry.register_collector(Box::new(curve));
         metrics.registry.register_collector(Box::new(tiers));
         metrics.registry.register_collector(Box::new(buckets));
         metrics

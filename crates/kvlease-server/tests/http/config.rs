@@ -76,7 +76,7 @@ fn every_documented_exit_status_is_the_one_of_its_cause() {
 }
 
 /// Every setting that is a number: its least and its most value, and one beyond each.
-const NUMBERS: [(&str, [&str; 2], [&str; 2]); 31] = [
+const NUMBERS: [(&str, [&str; 2], [&str; 2]); 32] = [
     ("server.connections_max", ["1", "1048576"], ["0", "1048577"]),
     ("server.connection_memory_max", ["32MiB", "64TiB"], ["33554431", "70368744177665"]),
     ("server.header_timeout_s", SECONDS, NO_SECONDS),
@@ -90,6 +90,7 @@ const NUMBERS: [(&str, [&str; 2], [&str; 2]); 31] = [
     ("cache.segment_uid", IDS, NO_IDS),
     ("cache.segment_gid", IDS, NO_IDS),
     ("cache.catalog_memory_max", ["1MiB", "64TiB"], ["1048575", "70368744177665"]),
+    ("cache.curve_memory_max", ["8MiB", "64TiB"], ["8388607", "70368744177665"]),
     ("cache.object_len_max", SIZES, NO_SIZES),
     ("cache.scrub_rate", SIZES, NO_SIZES),
     ("lease.ttl_default_s", SECONDS, NO_SECONDS),

@@ -7,6 +7,7 @@ mod checkpoint;
 mod config;
 mod connections;
 mod corruption;
+mod curve;
 mod daemon;
 mod disconnect;
 mod drain;

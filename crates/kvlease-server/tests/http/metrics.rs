@@ -98,10 +98,11 @@ fn served(text: &str) -> BTreeSet<(String, String)> {
     types.map(queried).collect()
 }
 
-/// Daemon with a tier and a bucket with a policy: some metrics are there only with those.
-fn with_all_metrics(disk: &Disk) -> Daemon {
+/// Daemon with a tier, a live curve and a bucket with a policy: some metrics are there only with those.
+fn with_everything(disk: &Disk) -> Daemon {
     Daemon::with(|config| {
         disk.configure(config);
+        config.curve_memory_max = Some(ByteSize::mib(8));
         config.buckets.insert(BucketName::new("b").unwrap(), BucketPolicy::default());
     })
 }
@@ -109,7 +110,7 @@ fn with_all_metrics(disk: &Disk) -> Daemon {
 #[test]
 fn the_table_of_metrics_is_the_list_of_metrics() {
     let disk = Disk::new();
-    let daemon = with_all_metrics(&disk);
+    let daemon = with_everything(&disk);
     let table = rows(DOCUMENT, "## All metrics");
     let documented: Vec<_> = table.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let (listed, served) =
@@ -122,7 +123,7 @@ fn the_table_of_metrics_is_the_list_of_metrics() {
 #[test]
 fn the_documented_units_are_those_of_the_metrics() {
     let disk = Disk::new();
-    let daemon = with_all_metrics(&disk);
+    let daemon = with_everything(&disk);
     let text = open_metrics(&daemon);
     for row in rows(DOCUMENT, "## All metrics") {
         let family = row[0].trim_end_matches("_total").trim_end_matches("_info");
@@ -136,7 +137,7 @@ fn the_documented_units_are_those_of_the_metrics() {
 #[test]
 fn every_series_that_a_recipe_asks_for_exists() {
     let disk = Disk::new();
-    let daemon = with_all_metrics(&disk);
+    let daemon = with_everything(&disk);
     let served: BTreeSet<_> =
         served(&open_metrics(&daemon)).into_iter().map(|(name, _)| name).collect();
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');

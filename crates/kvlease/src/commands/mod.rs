@@ -1,6 +1,7 @@
 //! The commands for people, one module each.
 
 pub(crate) mod bucket;
+pub(crate) mod curve;
 pub(crate) mod get;
 pub(crate) mod ls;
 pub(crate) mod put;

@@ -456,3 +456,20 @@ fn a_segment_is_removed_with_all_its_files_unless_a_daemon_runs_on_it() {
     succeed(run(&["segment", "rm", &name], b""));
     assert_eq!(fs::read(daemon.segment().path()).unwrap(), b"of another program");
 }
+
+#[test]
+fn curve_shows_a_table_with_a_sentence_or_says_how_to_have_one() {
+    let without = run_on(&daemon(), &["curve"], b"");
+    assert_eq!(status(&without), 69);
+    assert!(said(&without).contains("cache.curve_memory_max"), "{without:?}");
+    let daemon = Daemon::start(launch().set(["cache.curve_memory_max=8MiB"])).unwrap();
+    let text = String::from_utf8(succeed(run_on(&daemon, &["curve"], b"")).stdout).unwrap();
+    assert!(text.starts_with("too few references"), "{text}");
+    for row in ["capacity", "times", "lru", "s3-fifo", "hit-density"] {
+        let line = text.lines().find(|line| line.starts_with(row));
+        assert!(line.is_some_and(|line| line.split_whitespace().count() > 6), "{row}: {text}");
+    }
+    let json = succeed(run_on(&daemon, &["curve", "--json"], b"")).stdout;
+    let curve: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(curve["points"].as_array().unwrap().len(), 18);
+}

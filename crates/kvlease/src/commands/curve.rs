@@ -1,0 +1,68 @@
+//! `kvlease curve`: shows the hit ratios that a daemon would have with other capacities and policies.
+
+use std::io::{Write, stdout};
+
+use clap::Args;
+use kvlease_client::{ByteSize, CurveReply};
+
+use crate::{
+    arguments::DaemonArgs,
+    failure::{Failure, Status},
+    text::{human_size, printable},
+};
+
+/// Width of a column of figures, and of the names before them.
+const COLUMN: usize = 10;
+const NAMES: usize = 14;
+
+/// The arguments of `curve`.
+#[derive(Args, Debug)]
+pub(crate) struct CurveArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows the curve.
+pub(crate) fn run(daemon: &DaemonArgs, args: &CurveArgs) -> Result<(), Failure> {
+    let stats = super::wait_for(async { Ok(daemon.client()?.stats().await?) })?;
+    let curve = stats.curve.ok_or_else(|| {
+        let line = "the daemon has no live curve: set cache.curve_memory_max, such as `32MiB`";
+        Failure::new(Status::Unavailable, line)
+    })?;
+    let text = if args.json { json(&curve) } else { table(&curve, &stats.eviction) };
+    stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
+}
+
+fn json(curve: &CurveReply) -> String {
+    let mut json =
+        serde_json::to_string_pretty(curve).expect("texts and numbers are JSON without a fault");
+    json.push('\n');
+    json
+}
+
+fn table(curve: &CurveReply, policy: &str) -> String {
+    let mut text = format!("{}\n\n", printable(&curve.summary));
+    let mut line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.map(|cell| format!("{cell:>COLUMN$}")).collect();
+        text.push_str(&format!("{:<NAMES$}{cells}\n", printable(name)));
+    };
+    let policies = curve.points.chunk_by(|one, other| one.policy == other.policy);
+    for (number, points) in policies.enumerate() {
+        if number == 0 {
+            let sizes = points.iter().map(|point| human_size(ByteSize::new(point.capacity)));
+            line("capacity", &mut { sizes });
+            line("times", &mut points.iter().map(|point| point.times.to_string()));
+        }
+        let ratios = points.iter().map(|point| format!("{:.1} %", point.hit_ratio * 100.0));
+        line(&points[0].policy, &mut { ratios });
+    }
+    let CurveReply { references, sample_rate, chooses, .. } = curve;
+    let chosen = if *chooses { ", chosen by the daemon" } else { "" };
+    text.push_str(&format!(
+        "\nof {references:.0} references to {:.1} % of the objects; policy {}{chosen}\n",
+        sample_rate * 100.0,
+        printable(policy)
+    ));
+    text
+}
