@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Hit ratios that the daemon would have with other capacities and other eviction policies.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CurveReply {
-    /// What the points say, as a sentence.
+    /// Sentence that says what the points do.
     pub summary: String,
     /// Whether the daemon chooses its policy by the curve.
     pub chooses: bool,

@@ -20,7 +20,7 @@ pub(crate) struct Reference {
     pub(crate) kind: ReferenceKind,
 }
 
-/// What became of a reference.
+/// Outcome of a reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ReferenceKind {
     /// The object was leased, or read without a lease.
@@ -48,7 +48,7 @@ pub struct References {
 /// References that were made and not taken yet.
 #[derive(Default, Debug)]
 pub(crate) struct ReferenceLog {
-    /// The largest hash of a name in the sample; `None` while nobody watches.
+    /// The largest hash of a name in the sample; `None` while there is no live curve.
     hash_max: Option<u64>,
     noted: References,
 }

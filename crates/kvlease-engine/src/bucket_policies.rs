@@ -3,7 +3,7 @@
 use kvlease_cache::{ClassInfo, PolicyInfo};
 use kvlease_types::{BucketName, BucketPolicy, ByteSize};
 
-use crate::{clock::now, shared::Shared};
+use crate::{clock::now, expiring::with_ttl, shared::Shared};
 
 /// Parts of the catalog's slots in which one tick looks for expired objects: a million in 6 s.
 const PARTS_PER_TICK: usize = 4;
@@ -73,10 +73,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// Names of the buckets whose objects have a time to live.
-pub(crate) fn with_ttl(policies: &[PolicyInfo]) -> impl Iterator<Item = String> {
-    let expiring = policies.iter().filter(|info| info.policy.ttl.is_some());
-    expiring.map(|info| info.bucket.as_str().to_owned())
 }

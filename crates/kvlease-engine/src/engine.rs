@@ -1,27 +1,23 @@
 //! The engine: one handle for everything that clients ask for.
 
+mod policies;
+
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use kvlease_arena::{Arena, Generations, LinkStatus, PublishedIndex};
-use kvlease_cache::{
-    BucketInfo, CatalogStats, Change, CurveStats, EvictionKind, Gap, ListCursor, ObjectInfo,
-    PolicyInfo,
-};
+use kvlease_cache::{BucketInfo, CatalogStats, Change, EvictionKind, Gap, ListCursor, ObjectInfo};
 use kvlease_sys::Identity;
 use kvlease_tier::{Page, Stat};
 use kvlease_types::{
-    BucketName, BucketPolicy, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode,
-    RemoveRefused, WriteRefused,
+    BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Mode, RemoveRefused,
+    WriteRefused,
 };
 use tokio::time::Instant;
 
 use crate::{
-    bucket_policies::BucketPolicies,
     checkpoints::{CheckpointStats, Checkpoints},
-    clock::now,
     config::EngineConfig,
     counters::CountersSnapshot,
-    curve::Curve,
     error::StartError,
     events::Subscription,
     grants::Grants,
@@ -440,50 +436,6 @@ impl Engine {
     /// Totals of the first `limit` buckets whose names are behind `after`, by name.
     pub fn buckets(&self, after: &str, limit: usize) -> Vec<BucketInfo> {
         self.shared.buckets(after, limit)
-    }
-
-    /// Gives a bucket a policy, in place of the one that it has. It is in force when this returns, also for
-    /// the objects that are there, and for as long as the engine is. Returns false if too many buckets have
-    /// one.
-    pub fn set_bucket_policy(&self, bucket: &BucketName, policy: BucketPolicy) -> bool {
-        self.shared.set_bucket_policy(bucket, policy)
-    }
-
-    /// Takes a bucket's policy away. Returns false if it has none.
-    pub fn remove_bucket_policy(&self, bucket: &BucketName) -> bool {
-        self.shared.remove_bucket_policy(bucket)
-    }
-
-    /// The policy of a bucket, and what it has; `None` if it has no policy.
-    pub fn bucket_policy(&self, bucket: &BucketName) -> Option<PolicyInfo> {
-        self.shared.state().catalog.bucket_policy(bucket)
-    }
-
-    /// Buckets with policies, and all others together.
-    pub fn bucket_policies(&self) -> BucketPolicies {
-        self.shared.bucket_policies()
-    }
-
-    /// The state of the engine in numbers.
-    pub fn stats(&self) -> EngineStats {
-        let (catalog, eviction) = {
-            let state = self.shared.state();
-            (state.catalog.stats(now()), state.catalog.config().eviction)
-        };
-        EngineStats {
-            catalog,
-            eviction,
-            counters: self.shared.counts(),
-            huge_pages: self.shared.has_huge_pages(),
-            recovery: self.recovery,
-            checkpoints: self.checkpoints.stats(),
-            subscribers: self.shared.events.subscribers(),
-        }
-    }
-
-    /// Live curve; `None` if there is none.
-    pub fn curve(&self) -> Option<CurveStats> {
-        self.shared.curve.as_ref().map(Curve::stats)
     }
 
     /// Identity of the arena's file, which clients compare with what they map.

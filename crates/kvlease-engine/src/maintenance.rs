@@ -2,7 +2,7 @@
 //! that end expired leases, remove expired objects, put the segment's public name back and keep memory ready for the manifest;
 //! [eviction ahead of need](crate::room); [scrubbing](crate::scrub); [reports](crate::reports) of
 //! clients; [events](crate::events) for subscribers; the [capture](crate::capture); and the
-//! [live curve](crate::curve).
+//! [live curve](crate::references).
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use kvlease_arena::LinkStatus;
 use kvlease_types::ByteSize;
 
 use crate::{
-    capture::write_capture, clock::now, curve::follow_references, events::collect,
+    capture::write_capture, clock::now, events::collect, references::follow_references,
     reports::look_into_reports, room::keep_room, scrub::scrub, shared::Shared,
 };
 

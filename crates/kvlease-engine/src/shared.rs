@@ -13,7 +13,6 @@ use kvlease_cache::Catalog;
 use kvlease_types::{BucketName, ByteSize, Epoch};
 
 use crate::{
-    bucket_policies::with_ttl,
     capture::Capture,
     clock::now,
     config::EngineConfig,
@@ -21,6 +20,7 @@ use crate::{
     curve::Curve,
     error::StartError,
     events::Hub,
+    expiring::with_ttl,
     held_space::SpaceBudget,
     log_limit::LogLimit,
     open_reservations::OpenReservations,
@@ -94,8 +94,8 @@ impl Shared {
         let mut catalog = Catalog::new(config.catalog.clone(), epoch);
         let slots = catalog.slots_max().into();
         let generations = Arc::new(Generations::create(slots).map_err(StartError::Generations)?);
-        let index = PublishedIndex::create(slots, config.index_key).map_err(StartError::Index)?;
-        let index = Arc::new(index);
+        let index = PublishedIndex::create(slots, config.index_key);
+        let index = Arc::new(index.map_err(StartError::Index)?);
         let counters = Arc::new(Counters::default());
         let capture = config.capture.clone().map(|config| Capture::begin(config, &counters));
         let capture = capture.transpose()?;
@@ -124,15 +124,14 @@ impl Shared {
             huge_pages = arena.huge_pages_granted();
         }
         catalog.grow(arena.populated());
-        let events = Hub::new(config.events_memory_max);
         let curve = config.curve.as_ref().map(Curve::new);
         if let Some(curve) = &curve {
             catalog.watch_references(curve.hash_max());
         }
         let shared = Self {
             arena,
+            events: Hub::new(config.events_memory_max),
             config,
-            events,
             counters,
             manifest: manifest_file,
             generations,

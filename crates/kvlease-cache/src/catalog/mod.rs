@@ -95,7 +95,7 @@ pub struct Catalog {
     /// Their slots, each with the number of the change that frees it, in the order of the numbers.
     departures: VecDeque<(u64, u32)>,
     log: ChangeLog,
-    /// What clients asked for, for those who watch it.
+    /// Uses of objects, for the live curve.
     references: ReferenceLog,
     /// Sealed objects that were restored and not verified since.
     unverified: u64,

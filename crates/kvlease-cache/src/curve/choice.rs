@@ -13,7 +13,7 @@ const USES_MIN: u64 = 10_000;
 /// Time between two choices, at least.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// What was seen since the last choice.
+/// Uses since the last choice.
 #[derive(Default, Debug)]
 pub(super) struct Choice {
     /// Uses of the sample since then.

@@ -88,7 +88,7 @@ impl GhostCache {
         }
     }
 
-    /// Makes the cache so many units large.
+    /// Gives the cache another capacity, in units.
     pub(super) fn resize(&mut self, capacity: u64) {
         self.capacity = capacity;
         self.evict_beyond(capacity);
@@ -117,7 +117,7 @@ impl GhostCache {
 
     #[cfg(test)]
     pub(super) fn check(&self) {
-        self.policy.check(self.len() as u64);
+        self.policy.check(&[self.len() as u64]);
         let units: u64 = self.slots.values().map(|s| u64::from(self.objects[*s as usize].1)).sum();
         assert_eq!(units, self.units, "units are counted");
         assert!(units <= self.capacity, "it has what it has room for");

@@ -10,7 +10,7 @@
 //!
 //! * a lease, or a read without one, whether it found the object or not. Where clients
 //!   take a lease to look an object up and another one to read it, both are [one use](leases);
-//! * a store of an object that nobody missed before. Clients look no further than the first miss, and
+//! * a store of an object that no client missed before. Clients look no further than the first miss, and
 //!   compute and store what follows as well. A store that follows a miss is the same use.
 //!
 //! Look-ups without a lease are none. Clients repeat them while a request waits, and most are answered
@@ -33,12 +33,9 @@ use crate::{
 use choice::Choice;
 use ghost_cache::GhostCache;
 use leases::Leases;
-use points::Tally;
 pub use points::{CurvePoint, CurveStats};
+use points::{QUARTERS, Tally};
 use recent::Recent;
-
-/// Capacities that are simulated, in quarters of the arena's.
-const QUARTERS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Place of the arena's own capacity among them.
 const SAME_CAPACITY: usize = 2;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use kvlease_types::{ByteSize, Timestamp};
 
-use super::QUARTERS;
 use crate::config::EvictionKind;
+
+/// Capacities that are simulated, in quarters of the arena's.
+pub(super) const QUARTERS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Hit ratio with one policy and one capacity.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -18,7 +20,7 @@ pub struct CurvePoint {
     pub hit_ratio: f64,
 }
 
-/// What a curve tells, and what it takes.
+/// Points of a curve, and what it takes.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CurveStats {
     /// By policy, then from the smallest capacity to the largest.

@@ -196,7 +196,7 @@ fn files_are_bounded_and_the_oldest_go() {
         crate::fixture::until("what was asked for", || {
             let counters = engine.stats().counters;
             written = counters.capture_written;
-            counters.capture_calls % 10 == 0 && counters.capture_calls > 0
+            counters.capture_calls.is_multiple_of(10) && counters.capture_calls > 0
         });
     }
     let calls = engine.stats().counters.capture_calls;

@@ -30,7 +30,7 @@ async fn leases_reads_of_the_index_and_stores_are_followed() {
     for object in 0..capacity {
         let grants = lease(&engine, &object.to_string(), None, Duration::ZERO).await.unwrap();
         let lease = grants.first().unwrap();
-        assert_eq!(engine.note_reads(&[(lease.slot, lease.generation)], 1), [true]);
+        assert_eq!(engine.note_reads(&CALLER, &[(lease.slot, lease.generation)], 1), [true]);
     }
     engine.exists(&CALLER, "b", &["0", "none"], Mode::Each);
     let references = || engine.curve().unwrap().references.ceil();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy};
 
-use super::{error::ConfigError, load::plain};
+use super::{error::ConfigError, plain::plain};
 
 /// The section that the policies are in.
 pub(super) const SECTION: &str = "bucket";

@@ -15,6 +15,7 @@ use super::{
     buckets,
     error::ConfigError,
     eviction::Eviction,
+    plain::plain,
     settings::{Config, SETTINGS, Setting},
     unknown,
 };
@@ -242,14 +243,6 @@ fn is_service_link(name: &str) -> bool {
         || name.contains("_SERVICE_PORT")
         || name.ends_with("_PORT")
         || numbered.into_iter().any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-/// A TOML value as one would write it in a flag.
-pub(super) fn plain(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

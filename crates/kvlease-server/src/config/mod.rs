@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod eviction;
 mod load;
+mod plain;
 mod print;
 mod remote_url;
 mod settings;

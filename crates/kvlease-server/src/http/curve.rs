@@ -35,7 +35,7 @@ pub(super) fn curve_reply(
     }
 }
 
-/// What the curve says to somebody who asks for more memory.
+/// Sentence on what more memory would give.
 fn summary(curve: &CurveStats, policy: EvictionKind) -> String {
     if curve.references < REFERENCES_MIN {
         return "too few references yet to tell what more memory would give".to_owned();

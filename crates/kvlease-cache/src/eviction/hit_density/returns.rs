@@ -100,11 +100,11 @@ impl Returns {
             }
         }
         let mut likely = [0.0; STEPS];
-        for class in 0..CLASSES {
+        for (class, waiting) in waiting.iter().enumerate() {
             let mut reached = 0.0;
             for step in (0..STEPS).rev() {
                 let came = self.came[class][step];
-                let stayed = self.lost[class][step] + waiting[class][step];
+                let stayed = self.lost[class][step] + waiting[step];
                 let seen = reached + came + stayed / 2.0;
                 likely[step] = (came + PRIOR * likely[step]) / (seen + PRIOR);
                 reached += came + stayed;
