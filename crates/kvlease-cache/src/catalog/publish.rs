@@ -56,6 +56,8 @@ impl Catalog {
         let object = &self.objects[slot];
         if object.is_kept() {
             self.policy.pin(slot);
+        }
+        if object.retained {
             self.retained_units += u64::from(object.allocation.units);
         }
         let (bucket, len) = (object.bucket, object.len);
