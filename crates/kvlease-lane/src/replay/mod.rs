@@ -15,6 +15,10 @@ const PARTS: [usize; 3] = [8, 4, 2];
 /// one alone scatters by 0.02.
 const AS_GOOD: f64 = 0.99;
 
+/// The same with hit density, which learns from the order of uses. Reports come a quarter of a second later, and
+/// with as few requests as here the smallest arena then has an eighth fewer hits.
+const AS_GOOD_HIT_DENSITY: f64 = 0.95;
+
 /// Hit ratio after which a replay would find reports that are lost.
 const WORSE: f64 = 0.97;
 
@@ -46,7 +50,11 @@ fn reads_that_are_reported_keep_what_is_used_as_well_as_leases_do() {
         }
         let ratios = rows.map(|(_, [leased, indexed, _])| indexed / leased);
         let ratio = ratios.iter().sum::<f64>() / ratios.len() as f64;
-        assert!(ratio >= AS_GOOD, "{eviction}: {ratios:?}");
+        let as_good = match eviction {
+            EvictionKind::HitDensity => AS_GOOD_HIT_DENSITY,
+            EvictionKind::Lru | EvictionKind::S3Fifo => AS_GOOD,
+        };
+        assert!(ratio >= as_good, "{eviction}: {ratios:?}");
         let lost = rows.iter().any(|(_, [leased, _, untold])| untold / leased < WORSE);
         assert!(lost || !trace.is_bundled, "{eviction}: it would not find reports that are lost");
     }
