@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from engine_keys import HEADER, keys_of_engines
 from lmcache.utils import CacheEngineKey
 
-from engine_keys import HEADER, keys_of_engines
 from in_process import InProcess
 from samples import KIB, NATIVE, STOCK, payload
 
@@ -17,8 +17,7 @@ CHUNKS = 8
 
 def _keys(rank: int) -> list[CacheEngineKey]:
     return [
-        CacheEngineKey("org/model", RANKS, rank, number, torch.bfloat16)
-        for number in range(CHUNKS)
+        CacheEngineKey("org/model", RANKS, rank, number, torch.bfloat16) for number in range(CHUNKS)
     ]
 
 
