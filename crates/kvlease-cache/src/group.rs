@@ -9,7 +9,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) members: List,
-    /// The member whose slot has the group's entry in the policy; [`NONE`] while the group is leaving: then
+    /// The member whose slot has the group's entry in the policy; `NONE` while the group is leaving: then
     /// those of its members that can be evicted are victims.
     pub(crate) leader: u32,
     /// Members that can be evicted, while there is a leader. Without any, the entry is pinned.
