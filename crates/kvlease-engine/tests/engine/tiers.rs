@@ -55,11 +55,16 @@ impl Tiered {
     pub(crate) fn fill(&self, numbers: std::ops::Range<usize>) {
         for number in numbers {
             self.store(number);
-            until("space", || {
-                let stats = self.engine.stats().catalog;
-                stats.free.bytes() + stats.being_written.bytes() >= CAPACITY.bytes() / 8
-            });
+            self.until_room();
         }
+    }
+
+    /// Waits until those that leave are in the tier: a load evicts objects that are not.
+    pub(crate) fn until_room(&self) {
+        until("space", || {
+            let stats = self.engine.stats().catalog;
+            stats.free.bytes() + stats.being_written.bytes() >= CAPACITY.bytes() / 8
+        });
     }
 
     /// Whether the arena has the object.
@@ -89,6 +94,7 @@ async fn what_is_evicted_comes_back_with_its_bytes() {
     assert!(!tiered.is_near(0) && tiered.in_tier(0));
     for number in 0..20 {
         assert_eq!(tiered.read(number, WAIT).await, Ok(content(number)), "{number}");
+        tiered.until_room();
     }
     let counters = tiered.counters();
     assert!(counters.hits >= 13 && counters.stores >= 13, "{counters:?}");
