@@ -65,11 +65,7 @@ impl Router {
         let (publish, replay) = (publish.unwrap(), replay.unwrap());
         let runtime = Runtime::new().unwrap();
         let socket = runtime.block_on(subscriber(publish));
-        let dealer = runtime.block_on(async {
-            let mut dealer = DealerSocket::new();
-            dealer.connect(&format!("tcp://{replay}")).await.unwrap();
-            dealer
-        });
+        let dealer = runtime.block_on(connected(replay));
         let (blocks, seen) = (BTreeSet::new(), BTreeSet::new());
         Self { runtime, publish, socket, dealer, last: None, blocks, seen, replays: 0 }
     }
@@ -159,10 +155,22 @@ impl Router {
 }
 
 async fn subscriber(address: SocketAddr) -> SubSocket {
-    let mut socket = SubSocket::new();
-    socket.connect(&format!("tcp://{address}")).await.unwrap();
+    let mut socket: SubSocket = connected(address).await;
     socket.subscribe("kv@").await.unwrap();
     socket
+}
+
+/// A socket that is connected. The daemon closes all connections for one that takes nothing: the next attempt
+/// succeeds.
+async fn connected<S: Socket>(address: SocketAddr) -> S {
+    let deadline = Instant::now() + WAIT_MAX;
+    loop {
+        let mut socket = S::new();
+        match socket.connect(&format!("tcp://{address}")).await {
+            Ok(()) => return socket,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    }
 }
 
 fn message(number: &[u8], payload: &[u8]) -> Message {
