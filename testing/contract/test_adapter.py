@@ -141,6 +141,7 @@ class _Context:
 
     def __init__(self, url: str, config: LMCacheEngineConfig) -> None:
         self.url, self.config, self.loop, self.local_cpu_backend = url, config, None, None
+        self.metadata = None
 
 
 def test_the_adapter_answers_for_its_urls_and_no_others():

@@ -72,7 +72,11 @@ pub(super) fn print(buckets: &BTreeMap<BucketName, BucketPolicy>) -> String {
             ("pinned".to_owned(), toml::Value::Array(pinned.collect())),
         ]);
         if let Some(ttl) = policy.ttl {
-            table.insert("ttl_s".to_owned(), ttl.as_secs_f64().into());
+            let seconds = match i64::try_from(ttl.as_secs()) {
+                Ok(whole) if ttl.subsec_nanos() == 0 => whole.into(),
+                _ => ttl.as_secs_f64().into(),
+            };
+            table.insert("ttl_s".to_owned(), seconds);
         }
         table
     };
