@@ -102,11 +102,11 @@ fn svg_with(path: &Path, points: usize) {
         }
     }
     assert_eq!(depth, 0, "an element has no end: {text}");
-    // Small sweeps may find no growth of the memory, at no point.
-    let least = if path.to_string_lossy().contains("memory") { 0 } else { points };
+    // Small sweeps may find no growth of the memory.
+    let least = if path.to_string_lossy().contains("memory") { 1 } else { points };
     assert!((least..=points).contains(&marks), "{marks} of {points} in {}", path.display());
-    // The title, the places on an axis, and names.
-    assert!(words > 4, "{words} in {text}");
+    // The title, the names, and a place on an axis: a small range has no more.
+    assert!(words > 3, "{words} in {text}");
 }
 
 /// The drawing can be decoded, and is no empty sheet.
