@@ -176,6 +176,16 @@ impl Classes {
         })
     }
 
+    /// Counts the space of an object that enters the order. The daemon's own are no bucket's.
+    pub(crate) fn add_taken(&mut self, object: &Object) {
+        self.get_mut(object.class).taken += taken(object);
+    }
+
+    /// Counts the space of an object that is chosen for eviction, or leaves otherwise.
+    pub(crate) fn subtract_taken(&mut self, object: &Object) {
+        self.get_mut(object.class).taken -= taken(object);
+    }
+
     /// Time to live of a class.
     pub(crate) fn ttl(&self, class: u8) -> Option<Duration> {
         if self.with_ttl == 0 { None } else { self.get(class).policy.ttl }
@@ -227,6 +237,11 @@ impl Classes {
         assert_eq!(numbers.len(), self.of_bucket.len(), "no two buckets share a class");
         assert!(!numbers.contains(&&0), "the first class is that of the others");
     }
+}
+
+/// Units that count for the class of an object.
+fn taken(object: &Object) -> u64 {
+    if object.retained { 0 } else { u64::from(object.allocation.units) }
 }
 
 #[cfg(test)]

@@ -43,11 +43,13 @@ pub(crate) fn print<R: Serialize>(
     tables: impl Fn(&R) -> String,
     json: bool,
 ) -> Result<(), Failure> {
-    let text = match json {
-        true => serde_json::to_string_pretty(report).expect("plain numbers and texts serialise"),
-        false => tables(report),
-    };
+    let text = if json { pretty(report) } else { tables(report) };
     writeln!(stdout(), "{}", text.trim_end()).map_err(Failure::stdout)
+}
+
+/// A report in JSON, for people as well, and the end of its last line.
+pub(crate) fn pretty<R: Serialize>(report: &R) -> String {
+    serde_json::to_string_pretty(report).expect("plain numbers and texts serialise") + "\n"
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Lower layer of the test code: draws, a file system, a seccomp filter, interleavings,
-//! medians.
+//! a recorded workload, medians.
 //!
 //! It uses no crate of the workspace, so that the tests of every crate can use it. Daemons, HTTP,
 //! payloads and the oracle are in `kvlease-harness`, which knows the protocol. Errors here are the
@@ -12,6 +12,7 @@ mod figures;
 pub mod model;
 mod seccomp;
 mod tmpfs;
+pub mod trace;
 
 pub use draws::{Draws, STEP, bytes, mix, rounds, test_seed};
 pub use figures::{median, processors};

@@ -57,7 +57,7 @@ impl Catalog {
     pub(super) fn enter(&mut self, slot: u32) {
         self.objects.find_group(slot);
         let object = &self.objects[slot];
-        self.classes.get_mut(object.class).taken += taken(object);
+        self.classes.add_taken(object);
         let (hash, group) = (object.hash, object.group_hash);
         let late = group.is_some_and(|group| self.late.is_late(group.get(), hash));
         match self.groups.add(slot, &mut self.objects) {
@@ -85,7 +85,7 @@ impl Catalog {
         if victim {
             self.victims.remove(object);
         } else {
-            self.classes.get_mut(object.class).taken -= taken(object);
+            self.classes.subtract_taken(object);
         }
         let leader = match id {
             NONE if victim => NONE,
@@ -218,7 +218,7 @@ impl Catalog {
         for slot in self.groups.members(id) {
             let object = &mut self.objects[slot];
             if object.is_evictable() {
-                self.classes.get_mut(object.class).taken -= taken(object);
+                self.classes.subtract_taken(object);
                 self.victims.add(slot, object);
             }
         }
@@ -245,7 +245,7 @@ impl Catalog {
             free += u32::from(object.is_evictable());
             if object.victim {
                 self.victims.remove(object);
-                self.classes.get_mut(object.class).taken += taken(object);
+                self.classes.add_taken(object);
             }
         }
         self.groups.group(id).free = free;
@@ -279,12 +279,12 @@ impl Catalog {
     pub(super) fn drop_victim(&mut self, slot: u32) {
         let object = &mut self.objects[slot];
         self.victims.remove(object);
-        self.classes.get_mut(object.class).taken += taken(object);
+        self.classes.add_taken(object);
     }
 
     fn add_victim(&mut self, slot: u32) {
         let object = &mut self.objects[slot];
-        self.classes.get_mut(object.class).taken -= taken(object);
+        self.classes.subtract_taken(object);
         self.victims.add(slot, object);
     }
 
@@ -335,9 +335,4 @@ impl Catalog {
         }
         self.policy.check(&unpinned);
     }
-}
-
-/// Units that count for the class of an object. The daemon's own are no bucket's.
-fn taken(object: &Object) -> u64 {
-    if object.retained { 0 } else { u64::from(object.allocation.units) }
 }

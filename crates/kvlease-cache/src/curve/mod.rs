@@ -17,7 +17,6 @@
 //! without a call; what they miss shows when it is stored.
 
 mod choice;
-mod ghost_cache;
 mod leases;
 mod points;
 mod recent;
@@ -28,10 +27,10 @@ use kvlease_types::{ByteSize, Timestamp};
 
 use crate::{
     config::{EvictionKind, UNIT},
+    eviction::GhostCache,
     references::{REFERENCES_MEMORY, Reference, ReferenceKind, References},
 };
 use choice::Choice;
-use ghost_cache::GhostCache;
 use leases::Leases;
 pub use points::{CurvePoint, CurveStats};
 use points::{QUARTERS, Tally};

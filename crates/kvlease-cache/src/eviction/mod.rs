@@ -4,6 +4,7 @@
 //! the catalog decides when and of which class, and which objects are pinned: those with a lease, or in
 //! the grace after one.
 
+mod ghost_cache;
 #[cfg(test)]
 mod habits;
 mod hit_density;
@@ -13,6 +14,7 @@ mod policy;
 mod s3_fifo;
 mod simulation;
 
+pub(crate) use ghost_cache::GhostCache;
 pub(crate) use list::{Links, List};
 pub(crate) use policy::EvictionPolicy;
 pub use simulation::CacheSimulation;

@@ -1,54 +1,40 @@
 //! Simulation of a cache by its policy alone.
 
-use super::{EvictionPolicy, policy};
-use crate::{config::EvictionKind, hash::NumberMap};
+use super::GhostCache;
+use crate::config::EvictionKind;
 
 /// Cache of names without bytes, each of which takes one unit of room, under the policy of the daemon.
 #[derive(Debug)]
-pub struct CacheSimulation {
-    policy: Box<dyn EvictionPolicy>,
-    /// Slot of each name.
-    slots: NumberMap<u64, u32>,
-    /// Name in each slot that was taken once.
-    names: Vec<u64>,
-    capacity: usize,
-}
+pub struct CacheSimulation(GhostCache);
 
 impl CacheSimulation {
     /// An empty cache for this many names; one at least.
     pub fn new(eviction: EvictionKind, capacity: u32) -> Self {
-        let capacity = capacity.max(1) as usize;
-        Self { policy: policy(eviction), slots: NumberMap::default(), names: Vec::new(), capacity }
+        let mut cache = GhostCache::new(eviction);
+        cache.resize(capacity.max(1).into());
+        Self(cache)
     }
 
     /// Whether the cache has a name. This is no use of it.
     pub fn has(&self, name: u64) -> bool {
-        self.slots.contains_key(&name)
+        self.0.has(hash(name))
     }
 
     /// Reads a name that the cache has, or stores it. A full cache evicts one for it.
     pub fn ask(&mut self, name: u64) {
-        if let Some(slot) = self.slots.get(&name) {
-            self.policy.touch(*slot);
-            return;
+        let hash = hash(name);
+        if !self.0.touch(hash) {
+            self.0.insert(hash, 1);
         }
-        let slot = if self.names.len() < self.capacity {
-            self.names.push(name);
-            (self.names.len() - 1) as u32
-        } else {
-            let slot = self.policy.evict(0).expect("nothing is pinned");
-            self.slots.remove(&std::mem::replace(&mut self.names[slot as usize], name));
-            slot
-        };
-        self.slots.insert(name, slot);
-        self.policy.insert(slot, hash(name), 1, 0);
     }
 }
 
-/// Number without an order, as the hash of a name is.
-fn hash(name: u64) -> u64 {
-    let product = u128::from(name ^ 0x9e37_79b9_7f4a_7c15) * 0xe703_7ed1_a0b4_28db;
-    (product >> 64) as u64 ^ product as u64
+/// Number without an order, as the hash of a name is. No two names have the same one (the end of
+/// MurmurHash3).
+const fn hash(name: u64) -> u64 {
+    let mixed = (name ^ name >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    mixed ^ mixed >> 33
 }
 
 #[cfg(test)]

@@ -10,10 +10,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, Room, UNIT};
-use kvlease_testing::Draws;
+use kvlease_testing::{Draws, trace};
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, Timestamp, WriteRefused};
 
-const TRACE: &str = include_str!("../../../../testing/traces/mooncake-conversation.txt");
 const RANKS: u64 = 4;
 /// Requests that are served, unless a variable has another number.
 const REQUESTS: usize = 600;
@@ -150,27 +149,23 @@ impl Node {
 
 /// Requests by the numbers of their blocks, and how many blocks there are.
 #[expect(clippy::disallowed_methods, reason = "a test may be asked for a longer run")]
-fn trace() -> (Vec<Vec<u64>>, u64) {
+fn recorded() -> (Vec<Vec<u64>>, u64) {
     let mut numbers: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut requests = Vec::new();
     let number = std::env::var(REQUESTS_VARIABLE).map(|number| number.parse().unwrap());
-    for line in TRACE.lines().take(number.unwrap_or(REQUESTS)) {
-        let mut blocks = Vec::new();
-        for run in line.split(' ').skip(1) {
-            let (first, last) = run.split_once('-').unwrap();
-            for block in first.parse::<u64>().unwrap()..=last.parse().unwrap() {
-                let next = numbers.len() as u64;
-                blocks.push(*numbers.entry(block).or_insert(next));
-            }
-        }
-        requests.push(blocks);
+    let mut requests: Vec<Vec<u64>> = trace::requests(trace::MOONCAKE_CONVERSATION)
+        .map(|(_, blocks)| blocks)
+        .take(number.unwrap_or(REQUESTS))
+        .collect();
+    for block in requests.iter_mut().flatten() {
+        let next = numbers.len() as u64;
+        *block = *numbers.entry(*block).or_insert(next);
     }
     (requests, numbers.len() as u64)
 }
 
 /// Runs the trace with every policy, without groups and with them.
 fn compare(own_memory: bool, check: impl Fn(&str, [&Node; 2])) {
-    let (requests, blocks) = trace();
+    let (requests, blocks) = recorded();
     println!("{} requests, {blocks} blocks, {RANKS} ranks", requests.len());
     println!("half of all prompts in memory of each rank's own: {own_memory}");
     println!("policy       room  whole chunks, %    hits of all ranks, %");

@@ -1,9 +1,8 @@
 //! Recorded workload: the times of requests, and the blocks of their prompts.
 
-use std::{collections::HashSet, env, fs, ops::RangeInclusive, time::Duration};
+use std::{collections::HashSet, env, fs, time::Duration};
 
-/// Part of a public trace, see the `README.md` beside it.
-const BUNDLED: &str = include_str!("../../../../testing/traces/mooncake-conversation.txt");
+use kvlease_testing::trace;
 
 /// Variable that names another file of the same format.
 const OTHER: &str = "KVLEASE_TRACE";
@@ -30,12 +29,12 @@ impl Trace {
     pub(super) fn open() -> Self {
         match env::var(OTHER) {
             Ok(path) => Self::parse(&fs::read_to_string(path).unwrap(), false),
-            Err(_) => Self::parse(BUNDLED, true),
+            Err(_) => Self::parse(trace::MOONCAKE_CONVERSATION, true),
         }
     }
 
     fn parse(text: &str, is_bundled: bool) -> Self {
-        let requests: Vec<Request> = text.lines().map(Request::parse).collect();
+        let requests: Vec<Request> = trace::requests(text).map(Request::new).collect();
         let blocks: HashSet<&String> = requests.iter().flat_map(|request| &request.keys).collect();
         let blocks = blocks.len();
         Self { requests, blocks, is_bundled }
@@ -43,13 +42,8 @@ impl Trace {
 }
 
 impl Request {
-    fn parse(line: &str) -> Self {
-        let (at, runs) = line.split_once(' ').unwrap();
-        let blocks = runs.split(' ').flat_map(|run| -> RangeInclusive<u64> {
-            let (first, last) = run.split_once('-').unwrap();
-            first.parse().unwrap()..=last.parse().unwrap()
-        });
-        let keys = blocks.map(|block| format!("org/model@1@0@{block:x}")).collect();
-        Self { at: Duration::from_millis(at.parse().unwrap()), keys }
+    fn new((at, blocks): (Duration, Vec<u64>)) -> Self {
+        let keys = blocks.iter().map(|block| format!("org/model@1@0@{block:x}")).collect();
+        Self { at, keys }
     }
 }

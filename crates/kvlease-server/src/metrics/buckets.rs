@@ -1,12 +1,11 @@
 //! Metrics of the buckets that have a policy, read at every scrape, with the bucket's name as a label.
 //! They are as few as policies are.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use kvlease_cache::ClassInfo;
 use kvlease_engine::Engine;
 use prometheus_client::{
-    collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
@@ -36,40 +35,24 @@ const READINGS: &[Reading] = &[
     Reading { name: "bucket_unpinned", help: "Objects with a pinned prefix that were not pinned since as much as may be was", bytes: false, total: true, read: |c| c.unpinned },
 ];
 
-/// Reads the buckets at every scrape.
-pub(super) struct BucketCollector(Arc<Engine>);
-
-impl BucketCollector {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self(engine)
+/// Writes the metrics of the buckets that have a policy.
+pub(super) fn encode(engine: &Engine, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    let policies = engine.bucket_policies().policies;
+    if policies.is_empty() {
+        return Ok(());
     }
-}
-
-impl fmt::Debug for BucketCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BucketCollector")
-    }
-}
-
-impl Collector for BucketCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let policies = self.0.bucket_policies().policies;
-        if policies.is_empty() {
-            return Ok(());
-        }
-        for Reading { name, help, bytes, total, read } in READINGS {
-            let unit = bytes.then_some(Unit::Bytes);
-            let kind = if *total { MetricType::Counter } else { MetricType::Gauge };
-            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), kind)?;
-            for info in &policies {
-                let labels = [(BUCKET, info.bucket.as_str())];
-                let metric = family.encode_family(&labels)?;
-                match total {
-                    true => ConstCounter::new(read(&info.class)).encode(metric)?,
-                    false => ConstGauge::new(read(&info.class)).encode(metric)?,
-                }
+    for Reading { name, help, bytes, total, read } in READINGS {
+        let unit = bytes.then_some(Unit::Bytes);
+        let kind = if *total { MetricType::Counter } else { MetricType::Gauge };
+        let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        for info in &policies {
+            let labels = [(BUCKET, info.bucket.as_str())];
+            let metric = family.encode_family(&labels)?;
+            match total {
+                true => ConstCounter::new(read(&info.class)).encode(metric)?,
+                false => ConstGauge::new(read(&info.class)).encode(metric)?,
             }
         }
-        Ok(())
     }
+    Ok(())
 }

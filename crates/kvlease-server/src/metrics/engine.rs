@@ -1,10 +1,9 @@
 //! Metrics of the catalog and the engine, read at every scrape.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use kvlease_engine::{CountersSnapshot, Engine, EngineStats};
 use prometheus_client::{
-    collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
@@ -88,51 +87,30 @@ const READINGS: &[Reading] = &[
     Reading { name: "writes_aborted", help: "Pending objects given up", kind: Total(|s| s.catalog.totals.aborted) },
 ];
 
-/// Reads the engine at every scrape.
-pub(super) struct EngineCollector(Arc<Engine>);
-
-impl EngineCollector {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self(engine)
+/// Writes the metrics of the catalog and the engine.
+pub(super) fn encode(engine: &Engine, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    let stats = engine.stats();
+    let mut write = |name: &str, help: &str, unit: Option<Unit>, metric: &dyn EncodeMetric| {
+        let kind = metric.metric_type();
+        metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)
+    };
+    for Reading { name, help, kind } in READINGS {
+        let mut write = |metric: &dyn EncodeMetric| write(name, help, kind.unit(), metric);
+        match kind {
+            Bytes(read) | Gauge(read) => write(&ConstGauge::new(read(&stats))),
+            Seconds(read) => write(&ConstGauge::new(read(&stats))),
+            Total(read) | TotalBytes(read) => write(&ConstCounter::new(read(&stats))),
+        }?;
     }
-}
-
-impl fmt::Debug for EngineCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EngineCollector")
+    let labels = [("policy", stats.eviction.name())];
+    let help = "1 for the eviction policy in use";
+    let mut family = encoder.encode_descriptor("eviction_policy", help, None, MetricType::Gauge)?;
+    ConstGauge::new(1_u64).encode(family.encode_family(&labels)?)?;
+    for row in CountersSnapshot::ROWS {
+        let unit = total::unit(row.unit);
+        let metric =
+            encoder.encode_descriptor(row.name, row.help, unit.as_ref(), MetricType::Counter)?;
+        total::encode(row.unit, (row.read)(&stats.counters), metric)?;
     }
-}
-
-impl Collector for EngineCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let stats = self.0.stats();
-        let mut write = |name: &str, help: &str, unit: Option<Unit>, metric: &dyn EncodeMetric| {
-            let kind = metric.metric_type();
-            metric.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)
-        };
-        for Reading { name, help, kind } in READINGS {
-            let mut write = |metric: &dyn EncodeMetric| write(name, help, kind.unit(), metric);
-            match kind {
-                Bytes(read) | Gauge(read) => write(&ConstGauge::new(read(&stats))),
-                Seconds(read) => write(&ConstGauge::new(read(&stats))),
-                Total(read) | TotalBytes(read) => write(&ConstCounter::new(read(&stats))),
-            }?;
-        }
-        let labels = [("policy", stats.eviction.name())];
-        let help = "1 for the eviction policy in use";
-        let mut family =
-            encoder.encode_descriptor("eviction_policy", help, None, MetricType::Gauge)?;
-        ConstGauge::new(1_u64).encode(family.encode_family(&labels)?)?;
-        for row in CountersSnapshot::ROWS {
-            let unit = total::unit(row.unit);
-            let metric = encoder.encode_descriptor(
-                row.name,
-                row.help,
-                unit.as_ref(),
-                MetricType::Counter,
-            )?;
-            total::encode(row.unit, (row.read)(&stats.counters), metric)?;
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -11,6 +11,7 @@ mod latency;
 mod miss;
 mod operation;
 mod prometheus;
+mod scraped;
 mod tiers;
 mod total;
 
@@ -28,18 +29,15 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use buckets::BucketCollector;
 use connection::Connection;
-use curve::CurveCollector;
 use durations::Durations;
-use engine::EngineCollector;
 use lane::LaneMetrics;
 pub(crate) use lane::LeaseTally;
 use miss::Misses;
 pub(crate) use operation::operation;
 use operation::{LatencyLabels, RequestLabels, endpoints, place};
 pub(crate) use prometheus::prometheus_text;
-use tiers::TierCollector;
+use scraped::{Encode, Scraped};
 
 use crate::logging::lines_dropped;
 
@@ -118,13 +116,11 @@ impl Metrics {
         };
         metrics.register_plain();
         metrics.register_memory(connection_memory_max);
-        let tiers = TierCollector::new(Arc::clone(&engine));
-        let buckets = BucketCollector::new(Arc::clone(&engine));
-        let curve = CurveCollector::new(Arc::clone(&engine));
-        metrics.registry.register_collector(Box::new(EngineCollector::new(engine)));
-        metrics.registry.register_collector(Box::new(curve));
-        metrics.registry.register_collector(Box::new(tiers));
-        metrics.registry.register_collector(Box::new(buckets));
+        let scraped: [Encode; 4] = [engine::encode, curve::encode, tiers::encode, buckets::encode];
+        for encode in scraped {
+            let scraped = Scraped::new(Arc::clone(&engine), encode);
+            metrics.registry.register_collector(Box::new(scraped));
+        }
         metrics
     }
 

@@ -1,10 +1,9 @@
 //! Metrics of the tiers below the arena, read at every scrape, with the kind of the tier as a label.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use kvlease_engine::{Engine, TierSnapshot, TierStats};
 use prometheus_client::{
-    collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
@@ -39,67 +38,50 @@ const READINGS: &[Reading] = &[
     Reading { name: "tier_slow", help: "1 while loads are left out since the tier is slower than computing again", bytes: false, read: |s| Some(s.slow.into()) },
 ];
 
-/// Reads the tiers at every scrape.
-pub(super) struct TierCollector(Arc<Engine>);
-
-impl TierCollector {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self(engine)
+/// Writes the metrics of the tiers; none without tiers.
+pub(super) fn encode(engine: &Engine, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    let tiers = engine.tiers();
+    if tiers.is_empty() {
+        return Ok(());
     }
-}
-
-impl fmt::Debug for TierCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TierCollector")
-    }
-}
-
-impl Collector for TierCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let tiers = self.0.tiers();
-        if tiers.is_empty() {
-            return Ok(());
-        }
-        for Reading { name, help, bytes, read } in READINGS {
-            let unit = bytes.then_some(Unit::Bytes);
-            let mut family =
-                encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
-            for tier in &tiers {
-                if let Some(value) = read(tier) {
-                    let labels = [(TIER, tier.kind)];
-                    let metric = family.encode_family(&labels)?;
-                    ConstGauge::new(value).encode(metric)?;
-                }
-            }
-        }
-        let help = "1 for the way in which the tier moves bytes";
-        let mut family = encoder.encode_descriptor("tier_way", help, None, MetricType::Gauge)?;
+    for Reading { name, help, bytes, read } in READINGS {
+        let unit = bytes.then_some(Unit::Bytes);
+        let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
         for tier in &tiers {
-            if let Some(way) = &tier.way {
-                let labels = [(TIER, tier.kind), (WAY, way.as_str())];
+            if let Some(value) = read(tier) {
+                let labels = [(TIER, tier.kind)];
                 let metric = family.encode_family(&labels)?;
-                ConstGauge::new(1_u64).encode(metric)?;
+                ConstGauge::new(value).encode(metric)?;
             }
         }
-        let help = "Objects that gave their place in the tier to newer ones";
+    }
+    let help = "1 for the way in which the tier moves bytes";
+    let mut family = encoder.encode_descriptor("tier_way", help, None, MetricType::Gauge)?;
+    for tier in &tiers {
+        if let Some(way) = &tier.way {
+            let labels = [(TIER, tier.kind), (WAY, way.as_str())];
+            let metric = family.encode_family(&labels)?;
+            ConstGauge::new(1_u64).encode(metric)?;
+        }
+    }
+    let help = "Objects that gave their place in the tier to newer ones";
+    let mut family =
+        encoder.encode_descriptor("tier_forgotten", help, None, MetricType::Counter)?;
+    for tier in &tiers {
+        if let Some(forgotten) = tier.usage.forgotten {
+            let labels = [(TIER, tier.kind)];
+            ConstCounter::new(forgotten).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    for row in TierSnapshot::ROWS {
+        let (name, unit) = (format!("tier_{}", row.name), total::unit(row.unit));
         let mut family =
-            encoder.encode_descriptor("tier_forgotten", help, None, MetricType::Counter)?;
+            encoder.encode_descriptor(&name, row.help, unit.as_ref(), MetricType::Counter)?;
         for tier in &tiers {
-            if let Some(forgotten) = tier.usage.forgotten {
-                let labels = [(TIER, tier.kind)];
-                ConstCounter::new(forgotten).encode(family.encode_family(&labels)?)?;
-            }
+            let labels = [(TIER, tier.kind)];
+            let metric = family.encode_family(&labels)?;
+            total::encode(row.unit, (row.read)(&tier.counters), metric)?;
         }
-        for row in TierSnapshot::ROWS {
-            let (name, unit) = (format!("tier_{}", row.name), total::unit(row.unit));
-            let mut family =
-                encoder.encode_descriptor(&name, row.help, unit.as_ref(), MetricType::Counter)?;
-            for tier in &tiers {
-                let labels = [(TIER, tier.kind)];
-                let metric = family.encode_family(&labels)?;
-                total::encode(row.unit, (row.read)(&tier.counters), metric)?;
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }

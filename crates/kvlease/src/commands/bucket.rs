@@ -11,7 +11,7 @@ use kvlease_client::{
 use crate::{
     arguments::DaemonArgs,
     failure::{Failure, Status},
-    text::printable,
+    text::{pretty, printable},
 };
 
 /// The arguments of `bucket`.
@@ -103,13 +103,6 @@ pub(crate) fn run(daemon: &DaemonArgs, args: BucketArgs) -> Result<(), Failure> 
         })
     })?;
     stdout().write_all(shown.as_bytes()).map_err(Failure::stdout)
-}
-
-fn pretty(reply: &BucketsReply) -> String {
-    let mut json =
-        serde_json::to_string_pretty(reply).expect("texts and numbers are JSON without a fault");
-    json.push('\n');
-    json
 }
 
 const HEAD: [&str; 8] =

@@ -1,14 +1,12 @@
 //! `kvlease curve`: shows the hit ratios that a daemon would have with other capacities and policies.
 
-use std::io::{Write, stdout};
-
 use clap::Args;
 use kvlease_client::{ByteSize, CurveReply};
 
 use crate::{
     arguments::DaemonArgs,
     failure::{Failure, Status},
-    text::{human_size, printable},
+    text::{human_size, print, printable},
 };
 
 /// Width of a column of figures, and of the names before them.
@@ -30,15 +28,7 @@ pub(crate) fn run(daemon: &DaemonArgs, args: &CurveArgs) -> Result<(), Failure> 
         let line = "the daemon has no live curve: set cache.curve_memory_max, such as `32MiB`";
         Failure::new(Status::Unavailable, line)
     })?;
-    let text = if args.json { json(&curve) } else { table(&curve, &stats.eviction) };
-    stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
-}
-
-fn json(curve: &CurveReply) -> String {
-    let mut json =
-        serde_json::to_string_pretty(curve).expect("texts and numbers are JSON without a fault");
-    json.push('\n');
-    json
+    print(&curve, |curve| table(curve, &stats.eviction), args.json)
 }
 
 fn table(curve: &CurveReply, policy: &str) -> String {

@@ -13,7 +13,7 @@ use super::bucket;
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
-    text::{no_such_object, printable},
+    text::{no_such_object, pretty, printable},
 };
 
 /// The arguments of `stat`.
@@ -138,11 +138,4 @@ fn lines(key: &Key, len: ByteSize, checksum: Option<&str>) -> String {
         lines.push_str(&format!("checksum  {checksum}\n"));
     }
     lines
-}
-
-fn pretty(shown: &Shown<'_>) -> String {
-    let mut json =
-        serde_json::to_string_pretty(shown).expect("texts and numbers are JSON without a fault");
-    json.push('\n');
-    json
 }

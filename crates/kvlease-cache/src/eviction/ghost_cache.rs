@@ -1,14 +1,11 @@
-//! One simulated cache of a sample of the objects.
+//! One simulated cache: names of objects without their bytes.
 
-use crate::{
-    config::EvictionKind,
-    eviction::{self, EvictionPolicy},
-    hash::NumberMap,
-};
+use super::{EvictionPolicy, SLOT_BYTES, policy};
+use crate::{config::EvictionKind, hash::NumberMap};
 
 /// Names of objects, without their bytes, under a policy of the daemon.
 #[derive(Debug)]
-pub(super) struct GhostCache {
+pub(crate) struct GhostCache {
     policy: Box<dyn EvictionPolicy>,
     /// Slot of each object, by the hash of its name.
     slots: NumberMap<u64, u32>,
@@ -22,12 +19,12 @@ pub(super) struct GhostCache {
 impl GhostCache {
     /// Bytes per object at most: policy, table of slots, object, and its place among the vacant slots.
     /// Lists may have twice their length in capacity.
-    pub(super) const OBJECT_BYTES: usize =
-        eviction::SLOT_BYTES + 2 * (16 + 1) * 8 / 7 + 2 * size_of::<(u64, u32)>() + 2 * 4;
+    pub(crate) const OBJECT_BYTES: usize =
+        SLOT_BYTES + 2 * (16 + 1) * 8 / 7 + 2 * size_of::<(u64, u32)>() + 2 * 4;
 
-    pub(super) fn new(eviction: EvictionKind) -> Self {
+    pub(crate) fn new(eviction: EvictionKind) -> Self {
         Self {
-            policy: eviction::policy(eviction),
+            policy: policy(eviction),
             slots: NumberMap::default(),
             objects: Vec::new(),
             vacant: Vec::new(),
@@ -37,21 +34,21 @@ impl GhostCache {
     }
 
     /// Objects that it has.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Objects that it has or had room for in its tables.
-    pub(super) fn span(&self) -> usize {
+    pub(crate) fn span(&self) -> usize {
         self.objects.len()
     }
 
-    pub(super) fn has(&self, hash: u64) -> bool {
+    pub(crate) fn has(&self, hash: u64) -> bool {
         self.slots.contains_key(&hash)
     }
 
     /// Uses an object; false if it is not there.
-    pub(super) fn touch(&mut self, hash: u64) -> bool {
+    pub(crate) fn touch(&mut self, hash: u64) -> bool {
         let slot = self.slots.get(&hash);
         if let Some(slot) = slot {
             self.policy.touch(*slot);
@@ -61,7 +58,7 @@ impl GhostCache {
 
     /// Stores an object that is not there, and evicts others for it. One that is larger than the cache
     /// is left out.
-    pub(super) fn insert(&mut self, hash: u64, units: u32) {
+    pub(crate) fn insert(&mut self, hash: u64, units: u32) {
         let units = units.max(1);
         if u64::from(units) > self.capacity {
             return;
@@ -81,7 +78,7 @@ impl GhostCache {
     }
 
     /// Removes an object, if it is there.
-    pub(super) fn remove(&mut self, hash: u64) {
+    pub(crate) fn remove(&mut self, hash: u64) {
         if let Some(slot) = self.slots.get(&hash).copied() {
             self.policy.remove(slot);
             self.forget(slot);
@@ -89,13 +86,13 @@ impl GhostCache {
     }
 
     /// Gives the cache another capacity, in units.
-    pub(super) fn resize(&mut self, capacity: u64) {
+    pub(crate) fn resize(&mut self, capacity: u64) {
         self.capacity = capacity;
         self.evict_beyond(capacity);
     }
 
     /// Removes all objects whose hash is above this.
-    pub(super) fn narrow(&mut self, hash_max: u64) {
+    pub(crate) fn narrow(&mut self, hash_max: u64) {
         // Collected first: their removal changes the table.
         let beyond: Vec<u64> = self.slots.keys().copied().filter(|hash| *hash > hash_max).collect();
         beyond.into_iter().for_each(|hash| self.remove(hash));
@@ -116,7 +113,7 @@ impl GhostCache {
     }
 
     #[cfg(test)]
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         self.policy.check(&[self.len() as u64]);
         let units: u64 = self.slots.values().map(|s| u64::from(self.objects[*s as usize].1)).sum();
         assert_eq!(units, self.units, "units are counted");
