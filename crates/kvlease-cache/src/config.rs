@@ -142,7 +142,7 @@ impl Default for CatalogConfig {
             leases_per_owner_max: 1 << 16,
             leases_per_user_max: 1 << 16,
             lease_grace: Duration::from_secs(10),
-            eviction: EvictionKind::Lru,
+            eviction: EvictionKind::default(),
             buckets: BTreeMap::new(),
             free_target: ByteSize::ZERO,
             hash_seed: 0,
@@ -151,7 +151,7 @@ impl Default for CatalogConfig {
 }
 
 /// Order in which unleased objects leave.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub enum EvictionKind {
     /// Least recently used first.
     Lru,
@@ -160,6 +160,7 @@ pub enum EvictionKind {
     S3Fifo,
     /// Hit density: the objects with the fewest expected returns for the room and time that they take
     /// leave first, learned by age and by how often an object came back.
+    #[default]
     HitDensity,
 }
 

@@ -13,8 +13,14 @@ use kvlease_api::lane::KEYS_MAX;
 use kvlease_sys::OfProcess;
 use tokio::runtime::Handle;
 
-/// Objects of a report that are not named again if they are read again.
+/// Objects of a report whose further reads are counted.
 const RECENT: usize = 1024;
+
+/// Reads of an object that a report names at most: policies count no more of them.
+const READS_MAX: u8 = 8;
+
+/// Entries of a report that may be further reads of an object; the rest is for objects that it does not name yet.
+const AGAIN_MAX: usize = KEYS_MAX / 2;
 
 /// Notes of the reads of one lane.
 #[derive(Debug)]
@@ -31,13 +37,20 @@ struct Notes {
     /// Slots and generations of objects that were read or touched, at most [`KEYS_MAX`].
     objects: Vec<(u32, u64)>,
     reads: u64,
-    /// Generations of objects that are named already, by their last bits.
-    recent: Box<[u64; RECENT]>,
+    /// Objects that are named already, by the last bits of their generations.
+    recent: Box<[Named; RECENT]>,
+}
+
+/// An object that a report names.
+#[derive(Clone, Copy, Default, Debug)]
+struct Named {
+    generation: u64,
+    times: u8,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Self { objects: Vec::new(), reads: 0, recent: Box::new([0; RECENT]) }
+        Self { objects: Vec::new(), reads: 0, recent: Box::new([Named::default(); RECENT]) }
     }
 }
 
@@ -81,17 +94,55 @@ impl Notes {
     fn add(&mut self, slot: u32, generation: u64, reads: u64) {
         self.reads += reads;
         let recent = &mut self.recent[generation as usize % RECENT];
-        if *recent != generation && self.objects.len() < KEYS_MAX {
-            *recent = generation;
-            self.objects.push((slot, generation));
+        let is_named = recent.generation == generation;
+        let max = if is_named { AGAIN_MAX } else { KEYS_MAX };
+        if self.objects.len() >= max || is_named && recent.times >= READS_MAX {
+            return;
         }
+        *recent = Named { generation, times: if is_named { recent.times + 1 } else { 1 } };
+        self.objects.push((slot, generation));
     }
 
     /// Takes what is to be told; `None` if there is nothing.
     fn take(&mut self) -> Option<(Vec<(u32, u64)>, u64)> {
         let reads = mem::take(&mut self.reads);
-        self.recent.fill(0);
+        self.recent.fill(Named::default());
         let objects = mem::take(&mut self.objects);
         (reads > 0 || !objects.is_empty()).then_some((objects, reads))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(notes: &Notes, generation: u64) -> usize {
+        notes.objects.iter().filter(|(_, named)| *named == generation).count()
+    }
+
+    #[test]
+    fn a_report_names_an_object_for_each_of_its_first_reads() {
+        let mut notes = Notes::default();
+        (0..100).for_each(|_| notes.add(7, 70, 1));
+        notes.add(8, 80, 1);
+        assert_eq!((named(&notes, 70), named(&notes, 80)), (usize::from(READS_MAX), 1));
+        assert_eq!(notes.take().unwrap().1, 101);
+        notes.add(7, 70, 1);
+        assert_eq!(notes.take(), Some((vec![(7, 70)], 1)), "the next report counts anew");
+        assert_eq!(notes.take(), None);
+    }
+
+    #[test]
+    fn further_reads_leave_room_for_other_objects() {
+        let mut notes = Notes::default();
+        for _ in 0..READS_MAX {
+            (1..=RECENT as u64).for_each(|generation| notes.add(0, generation, 1));
+        }
+        assert_eq!(notes.objects.len(), AGAIN_MAX);
+        let others = AGAIN_MAX as u64 + 10;
+        (0..others).for_each(|other| notes.add(0, 10_000 + other, 1));
+        assert_eq!(notes.objects.len(), KEYS_MAX);
+        assert_eq!(named(&notes, 10_000), 1);
+        assert_eq!(notes.take().unwrap().1, u64::from(READS_MAX) * RECENT as u64 + others);
     }
 }

@@ -21,7 +21,7 @@ impl Eviction {
     pub const fn first(self) -> EvictionKind {
         match self {
             Self::Always(kind) => kind,
-            Self::Auto => EvictionKind::Lru,
+            Self::Auto => EvictionKind::default(),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Default for Config {
             segment_uid: None,
             segment_gid: None,
             huge_pages: true,
-            eviction: Eviction::Always(EvictionKind::Lru),
+            eviction: Eviction::Always(EvictionKind::default()),
             curve_memory_max: None,
             catalog_memory_max: None,
             object_len_max: ByteSize::gib(1),
