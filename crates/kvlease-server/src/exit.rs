@@ -8,9 +8,9 @@ use kvlease_nvme::NvmeError;
 #[cfg(feature = "remote")]
 use kvlease_remote::RemoteError;
 
-use crate::config::ConfigError;
 #[cfg(not(feature = "remote"))]
 use crate::config::RemoteUrl;
+use crate::{config::ConfigError, tls::CertificateError};
 
 /// Reason why the daemon does not serve. Each kind has its own exit status, after `sysexits.h`.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +19,10 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address cannot be listened on. Status 69.
-    #[error("cannot listen: {remedy}, server.address=`{address}`, error=`{source}`")]
+    #[error("cannot listen: {remedy}, {setting}=`{address}`, error=`{source}`")]
     Listen {
+        /// The setting of the address.
+        setting: String,
         /// The address.
         address: SocketAddr,
         /// Remedy.
@@ -28,6 +30,9 @@ pub enum ServeError {
         /// Error of the system.
         source: io::Error,
     },
+    /// The files of a listener's TLS cannot be used; nothing was touched. Status 64.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The socket of the service manager cannot be listened on. Status 69.
     #[error(
         "cannot listen on the first socket of the service manager: give it one ListenStream= with an address and a port, error=`{0}`"
@@ -97,7 +102,7 @@ impl ServeError {
     /// The exit status of a daemon that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Config(_) => 64,
+            Self::Config(_) | Self::Certificate(_) => 64,
             #[cfg(feature = "remote")]
             Self::Remote(_) => 64,
             #[cfg(not(feature = "remote"))]
@@ -116,13 +121,13 @@ impl ServeError {
         })
     }
 
-    pub(crate) fn listen(address: SocketAddr, source: io::Error) -> Self {
+    pub(crate) fn listen(setting: &str, address: SocketAddr, source: io::Error) -> Self {
         let remedy = match source.kind() {
             io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
             io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
             io::ErrorKind::PermissionDenied => "choose a port above 1023",
             _ => "choose another address",
         };
-        Self::Listen { address, remedy, source }
+        Self::Listen { setting: setting.to_owned(), address, remedy, source }
     }
 }

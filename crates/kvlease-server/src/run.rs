@@ -77,6 +77,9 @@ async fn serve_until_stopped(
     inherited: Option<TcpListener>,
 ) -> Result<(), ServeError> {
     let mut stop = StopSignals::listen().map_err(signals)?;
+    if config.names_certificates() {
+        stop = stop.without_hangup();
+    }
     if args.throwaway {
         end_with_parent().map_err(signals)?;
     }

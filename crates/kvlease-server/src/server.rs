@@ -13,21 +13,16 @@ use kvlease_cache::{CatalogConfig, CurveConfig};
 use kvlease_engine::{Engine, EngineConfig, TierConfig};
 use kvlease_sys::{FingerprintKey, boot_time, boot_time_shift_nanos};
 use kvlease_types::{ByteSize, Epoch};
-use tokio::{
-    net::TcpListener,
-    sync::{oneshot, watch},
-    task::JoinHandle,
-    time::sleep,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
 
 use crate::{
     capture,
     config::{Config, Eviction, SocketPlace},
     context::Context,
     exit::ServeError,
-    http,
     kv_events::{self, Publisher},
     lane::{self, Socket},
+    listening::{Listeners, Listening, Serving},
     random::{no_random, random},
     sizing::{self, MemoryPlan},
     tiers,
@@ -44,10 +39,10 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// A running daemon.
 pub struct Server {
     context: Arc<Context>,
-    address: SocketAddr,
+    /// The first one is that of `server.address`.
+    listening: Vec<Listening>,
+    serving: Serving,
     socket: Option<PathBuf>,
-    stop: oneshot::Sender<()>,
-    accepting: JoinHandle<()>,
     /// The fast lane's order to stop, given by dropping the sender, and its task.
     lane: Option<(watch::Sender<()>, JoinHandle<()>)>,
     trimming: JoinHandle<()>,
@@ -61,13 +56,11 @@ impl Server {
     /// Listens, takes the segment, and serves. It returns once requests are answered.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let socket_path = config.socket_path()?;
-        let refused = |error| ServeError::listen(config.address, error);
-        let listener = TcpListener::bind(config.address).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        Self::serve(listener, address, socket_path, config)
+        let listeners = Listeners::bind(&config, None).await?;
+        Self::serve(listeners, socket_path, config)
     }
 
-    /// Serves on a socket that another process listens on already, whatever address is configured.
+    /// Serves on a socket that another process listens on already, whatever first address is configured.
     pub async fn start_on(
         listener: std::net::TcpListener,
         config: Config,
@@ -83,13 +76,13 @@ impl Server {
                 config.address
             );
         }
-        Self::serve(listener, address, socket_path, config)
+        let listeners = Listeners::bind(&config, Some(listener)).await?;
+        Self::serve(listeners, socket_path, config)
     }
 
     /// Takes the segment and serves.
     fn serve(
-        listener: TcpListener,
-        address: SocketAddr,
+        listeners: Listeners,
         socket_path: Option<PathBuf>,
         config: Config,
     ) -> Result<Self, ServeError> {
@@ -99,8 +92,8 @@ impl Server {
         warn_of_disk(&arena, &config);
         warn_of_clock(&arena);
         // Before the engine, whose start takes longer and logs: clients wait until it serves.
-        let listening = |path: &PathBuf| Socket::listen(path, &config);
-        let socket = socket_path.as_ref().map(listening).transpose()?;
+        let listen = |path: &PathBuf| Socket::listen(path, &config);
+        let socket = socket_path.as_ref().map(listen).transpose()?;
         let sockets = kv_events::bind(&config)?;
         let epoch = new_epoch();
         let catalog_memory = fit_memory(&arena, &config, &MemoryLimits::default());
@@ -122,24 +115,16 @@ impl Server {
                 lane::accept((socket, listener), Arc::clone(&context), stopped, CLOSE_GRACE);
             (stop, tokio::spawn(accepting))
         });
-        let (stop, stopped) = oneshot::channel();
-        let accepting = tokio::spawn({
-            let context = Arc::clone(&context);
-            async move {
-                // An error means that the server was dropped, which is an order to stop as well.
-                let stopped = async move { drop(stopped.await) };
-                http::accept(listener, context, stopped, CLOSE_GRACE).await;
-            }
-        });
+        let listening = listeners.addresses();
+        let serving = listeners.serve(&context, CLOSE_GRACE);
         if let Some(undo) = &mut undo {
             undo.keep();
         }
         Ok(Self {
             context,
-            address,
+            listening,
+            serving,
             socket: socket_path,
-            stop,
-            accepting,
             lane,
             trimming,
             publisher,
@@ -149,7 +134,12 @@ impl Server {
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening[0].address
+    }
+
+    /// The address of the listener in the section `[listener."NAME"]`.
+    pub fn listener_address(&self, name: &str) -> Option<SocketAddr> {
+        self.listening.iter().find(|found| &*found.name == name).map(|found| found.address)
     }
 
     /// Path of the fast lane's socket; `None` if there is none.
@@ -165,9 +155,9 @@ impl Server {
 
     /// The first lines for people: what is served, and what to paste into LMCache.
     pub fn welcome(&self) -> String {
-        let Self { address, context, socket, .. } = self;
+        let Self { listening, context, socket, .. } = self;
         let stats = context.engine.stats();
-        welcome(*address, &context.config, &stats, socket.as_deref())
+        welcome(listening, &context.config, &stats, socket.as_deref())
     }
 
     /// Stops in order: takes no new work, lets running transfers end and clients release their
@@ -208,13 +198,12 @@ impl Server {
             writes = left.writes_in_flight,
             "drained: closing connections"
         );
-        // Accepting may have ended by itself only if its task was torn down with the runtime.
-        let _ = self.stop.send(());
         if let Some((stop, accepting)) = self.lane {
             drop(stop);
+            // It has ended before only if it was torn down with the runtime.
             let _ = accepting.await;
         }
-        let _ = self.accepting.await;
+        self.serving.end().await;
         self.trimming.abort();
         if let Some(publisher) = self.publisher {
             publisher.end().await;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
-    /// `None` where the parent set it to be ignored, as `nohup` does.
+    /// `None` where the parent set it to be ignored, as `nohup` does, and where it does not ask to end.
     hangup: Option<Signal>,
 }
 
@@ -48,6 +48,14 @@ impl StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup,
         })
+    }
+
+    /// The same without `SIGHUP`, for a daemon that reads files again then. The signal ends nothing any
+    /// more.
+    #[must_use]
+    pub fn without_hangup(self) -> Self {
+        // The handler stays when the stream is dropped.
+        Self { hangup: None, ..self }
     }
 
     /// The next signal, once it comes.

@@ -7,11 +7,14 @@ use kvlease_cache::Restored;
 use kvlease_engine::{EngineStats, Recovery};
 use kvlease_types::{ByteSize, SegmentName, human_size};
 
-use crate::config::Config;
+use crate::{
+    config::{Config, Serves},
+    listening::Listening,
+};
 
 /// Output of the daemon once it takes requests.
 pub(crate) fn welcome(
-    address: SocketAddr,
+    listening: &[Listening],
     config: &Config,
     stats: &EngineStats,
     socket: Option<&Path>,
@@ -24,15 +27,18 @@ pub(crate) fn welcome(
     let found = found(&stats.recovery);
     let catalog = human_size(stats.catalog.memory_max);
     let eviction = config.eviction;
-    let host = reachable(address);
+    let (first, others) = listening.split_first().expect("server.address is listened on");
+    let (scheme, address, host) = (first.scheme(), first.address, reachable(first.address));
+    let others: String = others.iter().map(other).collect();
     let socket = socket.map_or_else(|| "none".into(), |path| path.display().to_string());
-    let [in_process, mp_server, stock_in_process, stock_mp_server] = settings(host, name);
+    let [in_process, mp_server, stock_in_process, stock_mp_server] =
+        settings(host, first.is_encrypted, name);
     format!(
         "\
-kvlease {version} listening on http://{address}
+kvlease {version} listening on {scheme}://{address}
   arena    {path}, {capacity}, {found}; catalog up to {catalog}; eviction {eviction}
   socket   {socket}
-  health   http://{host}/healthz   ready http://{host}/readyz   metrics http://{host}/metrics
+{others}  health   {scheme}://{host}/healthz   ready {scheme}://{host}/readyz   metrics {scheme}://{host}/metrics
 LMCache with the Python package kvlease: in-process, and its server
 {in_process}
 {mp_server}
@@ -43,9 +49,23 @@ LMCache without that package, with the known defects of LMCache's own clients
     )
 }
 
+/// The line of a listener beside the first.
+fn other(listening: &Listening) -> String {
+    let (scheme, address) = (listening.scheme(), listening.address);
+    let serves = match listening.serves {
+        Serves::All => "",
+        Serves::Operators => ", for operators alone",
+    };
+    format!("  listener {scheme}://{address}, `{}`{serves}\n", listening.name)
+}
+
 /// Settings to paste: the native connector in an engine's process and for LMCache's server, then
 /// LMCache's own clients likewise.
-fn settings(host: SocketAddr, name: &SegmentName) -> [String; 4] {
+fn settings(host: SocketAddr, is_encrypted: bool, name: &SegmentName) -> [String; 4] {
+    let (in_process, mp) = match is_encrypted {
+        true => ("\n    sagemaker_hyperpod_use_https: true", ",\"use_https\":true"),
+        false => ("", ""),
+    };
     [
         format!(
             "  save_unfull_chunk: true
@@ -54,22 +74,22 @@ fn settings(host: SocketAddr, name: &SegmentName) -> [String; 4] {
     remote_storage_plugin.kvlease.module_path: \"kvlease.lmcache\"
     remote_storage_plugin.kvlease.class_name: \"SageMakerHyperPodConnectorAdapter\"
     remote_storage_plugin.kvlease.url: \"kvlease://{host}\"
-    sagemaker_hyperpod_shared_memory_name: \"{name}\""
+    sagemaker_hyperpod_shared_memory_name: \"{name}\"{in_process}"
         ),
         format!(
             "  --l2-adapter '{{\"type\":\"native_plugin\",\"module_path\":\"kvlease.lmcache\",\
              \"class_name\":\"NativeClient\",\"adapter_params\":{{\"url\":\"kvlease://{host}\",\
-             \"shared_memory_name\":\"{name}\"}}}}'"
+             \"shared_memory_name\":\"{name}\"{mp}}}}}'"
         ),
         format!(
             "  save_unfull_chunk: true
   remote_url: \"sagemaker-hyperpod://{host}\"
   extra_config:
-    sagemaker_hyperpod_shared_memory_name: \"{name}\""
+    sagemaker_hyperpod_shared_memory_name: \"{name}\"{in_process}"
         ),
         format!(
             "  --l2-adapter '{{\"type\":\"sagemaker-hyperpod\",\"url\":\"sagemaker-hyperpod://{host}\",\
-             \"shared_memory_name\":\"{name}\"}}'"
+             \"shared_memory_name\":\"{name}\"{mp}}}'"
         ),
     ]
 }

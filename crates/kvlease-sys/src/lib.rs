@@ -24,6 +24,7 @@ mod external;
 mod external_memory;
 #[cfg(feature = "python")]
 mod external_python;
+mod file_stamp;
 mod fingerprint;
 mod generations;
 mod guard;
@@ -49,6 +50,7 @@ pub use external::{ExternalBuffer, ExternalBytes, ExternalVec, KeepAlive};
 pub use external_memory::{ExternalMemory, RegionError};
 #[cfg(feature = "python")]
 pub use external_python::NewBytes;
+pub use file_stamp::FileStamp;
 pub use fingerprint::{Fingerprint, FingerprintKey, KeyFingerprints};
 pub use generations::GenerationTable;
 pub use heap::trim_heap;

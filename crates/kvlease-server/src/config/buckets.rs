@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy};
 
-use super::{error::ConfigError, plain::plain};
+use super::{
+    error::ConfigError,
+    plain::{plain, print_sections},
+};
 
 /// The section that the policies are in.
 pub(super) const SECTION: &str = "bucket";
-
-/// Bucket and key of a path; `None` for one of another section. A name may have dots, a key has none.
-pub(super) fn split(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix(SECTION)?.strip_prefix('.')?.rsplit_once('.')
-}
 
 /// Adds the policies of a file.
 pub(super) fn apply(
@@ -23,7 +21,12 @@ pub(super) fn apply(
     for (name, keys) in section {
         let toml::Value::Table(keys) = keys else {
             let remedy = "write a section `[bucket.\"NAME\"]` for each bucket";
-            return Err(refused(&format!("{SECTION}.{name}"), plain(&keys), remedy, origin));
+            return Err(ConfigError::value(
+                &format!("{SECTION}.{name}"),
+                &plain(&keys),
+                remedy,
+                origin,
+            ));
         };
         // One without keys has a policy as well: a class of its own.
         entry(buckets, &name, origin)?;
@@ -39,7 +42,12 @@ pub(super) fn apply(
                         "quote a name that has dots, `[bucket.\"{name}.{key}\"]`, and use the keys {}",
                         BucketPolicy::KEYS.join(", ")
                     );
-                    return Err(refused(&format!("{SECTION}.{name}"), key, &remedy, origin));
+                    return Err(ConfigError::value(
+                        &format!("{SECTION}.{name}"),
+                        &key,
+                        &remedy,
+                        origin,
+                    ));
                 }
                 value => set(buckets, &name, &key, &plain(&value), origin)?,
             }
@@ -58,7 +66,7 @@ pub(super) fn set(
 ) -> Result<(), ConfigError> {
     let policy = entry(buckets, name, origin)?;
     policy.set(key, value).map_err(|error| {
-        refused(&format!("{SECTION}.{name}.{key}"), error.value, &error.remedy, origin)
+        ConfigError::value(&format!("{SECTION}.{name}.{key}"), &error.value, &error.remedy, origin)
     })
 }
 
@@ -80,13 +88,7 @@ pub(super) fn print(buckets: &BTreeMap<BucketName, BucketPolicy>) -> String {
         }
         table
     };
-    let sections: toml::Table =
-        buckets.iter().map(|(name, policy)| (name.to_string(), table(policy).into())).collect();
-    if sections.is_empty() {
-        return String::new();
-    }
-    let file = toml::Table::from_iter([(SECTION.to_owned(), sections.into())]);
-    format!("\n{file}")
+    print_sections(SECTION, buckets.iter().map(|(name, policy)| (name.to_string(), table(policy))))
 }
 
 fn entry<'a>(
@@ -95,22 +97,18 @@ fn entry<'a>(
     origin: &str,
 ) -> Result<&'a mut BucketPolicy, ConfigError> {
     let bucket = BucketName::new(name)
-        .map_err(|error| refused(SECTION, name.to_owned(), &error.to_string(), origin))?;
+        .map_err(|error| ConfigError::value(SECTION, name, &error.to_string(), origin))?;
     if buckets.len() == BUCKET_POLICIES_MAX && !buckets.contains_key(&bucket) {
         let remedy = format!("write policies of at most {BUCKET_POLICIES_MAX} buckets");
-        return Err(refused(SECTION, name.to_owned(), &remedy, origin));
+        return Err(ConfigError::value(SECTION, name, &remedy, origin));
     }
     Ok(buckets.entry(bucket).or_default())
-}
-
-fn refused(key: &str, value: String, remedy: &str, origin: &str) -> ConfigError {
-    let (key, remedy, origin) = (key.to_owned(), remedy.to_owned(), origin.to_owned());
-    ConfigError::Value { key, value, remedy, origin }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::plain::name_and_key;
 
     fn load(text: &str) -> Result<BTreeMap<BucketName, BucketPolicy>, String> {
         let mut buckets = BTreeMap::new();
@@ -158,6 +156,7 @@ mod tests {
 
     #[test]
     fn a_path_names_bucket_and_key() {
+        let split = |path| name_and_key(SECTION, path);
         assert_eq!(split("bucket.a.b.weight"), Some(("a.b", "weight")));
         assert_eq!(["bucket.weight", "buckets.a.b", "cache.eviction"].map(split), [None; 3]);
     }

@@ -48,3 +48,11 @@ pub enum ConfigError {
         origin: String,
     },
 }
+
+impl ConfigError {
+    /// Error of a value that does not fit its setting.
+    pub(super) fn value(key: &str, value: &str, remedy: &str, origin: &str) -> Self {
+        let [key, value, remedy, origin] = [key, value, remedy, origin].map(str::to_owned);
+        Self::Value { key, value, remedy, origin }
+    }
+}

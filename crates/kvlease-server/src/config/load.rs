@@ -15,7 +15,8 @@ use super::{
     buckets,
     error::ConfigError,
     eviction::Eviction,
-    plain::plain,
+    listeners::{self, FIRST_LISTENER, GivenListeners},
+    plain::{name_and_key, plain},
     settings::{Config, SETTINGS, Setting},
     unknown,
 };
@@ -33,13 +34,18 @@ const EVICTION: &str = "cache.eviction";
 /// The setting whose limit is another setting.
 const TTL_DEFAULT: &str = "lease.ttl_default_s";
 
+/// The settings of which all are needed, or none.
+const TLS_FILES: [&str; 3] =
+    ["server.tls_certificate_file", "server.tls_key_file", "server.tls_client_ca_file"];
+
 /// How variables begin that are not settings: the one that names the file, the password of a remote
 /// tier, those of the commands that talk to a daemon, and those of the project's own tests.
-const OTHER_VARIABLES: [&str; 7] = [
+const OTHER_VARIABLES: [&str; 8] = [
     "KVLEASE_CONFIG",
     REMOTE_PASSWORD,
     "KVLEASE_URL",
     "KVLEASE_BUCKET",
+    "KVLEASE_TOKEN_FILE",
     "KVLEASE_BIN",
     "KVLEASE_TEST_",
     "KVLEASE_CONTRACT_",
@@ -64,6 +70,7 @@ pub fn load(
 #[derive(Default)]
 struct Loading {
     config: Config,
+    listeners: GivenListeners,
     given: HashMap<&'static str, Given>,
 }
 
@@ -92,9 +99,10 @@ impl Loading {
             let toml::Value::Table(keys) = keys else {
                 return Err(unknown::path(&section, &plain(&keys), &shown));
             };
-            match section == buckets::SECTION {
-                true => buckets::apply(&mut self.config.buckets, keys, &shown)?,
-                false => self.apply_section(&section, keys, &shown)?,
+            match section.as_str() {
+                buckets::SECTION => buckets::apply(&mut self.config.buckets, keys, &shown)?,
+                listeners::SECTION => self.listeners.apply(keys, &shown)?,
+                section => self.apply_section(section, keys, &shown)?,
             }
         }
         Ok(())
@@ -160,8 +168,11 @@ impl Loading {
     }
 
     fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
-        if let Some((bucket, key)) = buckets::split(path) {
+        if let Some((bucket, key)) = name_and_key(buckets::SECTION, path) {
             return buckets::set(&mut self.config.buckets, bucket, key, value, origin);
+        }
+        if let Some((name, key)) = name_and_key(listeners::SECTION, path) {
+            return self.listeners.set(name, key, value, origin);
         }
         match SETTINGS.iter().find(|setting| setting.path == path) {
             Some(setting) => self.apply(setting, value, origin),
@@ -200,6 +211,10 @@ impl Loading {
             let remedy = "set cache.curve_memory_max, such as `32MiB`, or name a policy";
             return Err(given.refused(EVICTION, remedy.to_owned()));
         }
+        let given = TLS_FILES.iter().find_map(|path| self.given.get(path));
+        let origin = given.map_or("default", |given| &given.origin);
+        config.tls_settings().checked(FIRST_LISTENER, origin)?;
+        config.listeners = self.listeners.checked()?;
         Ok(self.config)
     }
 }

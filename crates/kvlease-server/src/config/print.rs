@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    buckets,
+    buckets, listeners,
     settings::{Config, SETTINGS},
 };
 
@@ -24,6 +24,7 @@ pub fn print(config: &Config) -> String {
         let _ = writeln!(text, "# {} ({})\n{key} = {value}", setting.about, setting.env);
     }
     text.push_str(&buckets::print(&config.buckets));
+    text.push_str(&listeners::print(&config.listeners));
     text
 }
 
@@ -41,6 +42,8 @@ mod tests {
                 "lease.grace_s=0.25".into(),
                 "log.level=debug".into(),
                 "bucket.lmcache.priority=5".into(),
+                "listener.metrics.address=127.0.0.1:9201".into(),
+                "listener.metrics.serves=operators".into(),
             ],
             ..ServeArgs::default()
         };

@@ -14,8 +14,10 @@ use super::{
     error::ConfigError,
     events::{self, EventsEndpoint, EventsFormat},
     eviction::Eviction,
+    listeners::{FIRST_LISTENER, ListenerConfig},
     remote_url::{RemoteUrl, RemoteUrlError},
     socket::SocketPlace,
+    tls_files::{TlsFiles, TlsSettings},
     value,
 };
 use crate::sizing::{CATALOG_MEMORY_FLOOR, CONNECTION_MEMORY_MIN};
@@ -28,6 +30,9 @@ const SOCKET_MODE_DEFAULT: u32 = 0o600;
 #[expect(missing_docs, reason = "each field is the setting of its name, documented in SETTINGS")]
 pub struct Config {
     pub address: SocketAddr,
+    pub tls_certificate_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+    pub tls_client_ca_file: Option<PathBuf>,
     pub host_names: Vec<String>,
     pub connections_max: usize,
     pub connection_memory_max: Option<ByteSize>,
@@ -86,6 +91,8 @@ pub struct Config {
     pub log_level: tracing::Level,
     /// Policies of buckets, each in a section of its own, `[bucket."NAME"]`.
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
+    /// Listeners beside `address`, each in a section of its own, `[listener."NAME"]`.
+    pub listeners: BTreeMap<String, ListenerConfig>,
 }
 
 /// How log lines look.
@@ -102,12 +109,38 @@ impl Config {
     pub fn socket_path(&self) -> Result<Option<PathBuf>, ConfigError> {
         self.socket.path(&self.shared_memory_dir, &self.shared_memory_name)
     }
+
+    /// Files of TLS at `address`; `None` for plain HTTP.
+    ///
+    /// # Errors
+    ///
+    /// A file that another one is missing for.
+    pub fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        self.tls_settings().checked(FIRST_LISTENER, "default")
+    }
+
+    pub(super) fn tls_settings(&self) -> TlsSettings {
+        TlsSettings {
+            certificate: self.tls_certificate_file.clone(),
+            key: self.tls_key_file.clone(),
+            client_ca: self.tls_client_ca_file.clone(),
+        }
+    }
+
+    /// Whether it names files that the running daemon reads again when they change.
+    pub fn names_certificates(&self) -> bool {
+        self.tls_certificate_file.is_some()
+            || self.listeners.values().any(|listener| listener.tls.is_some())
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 9200)),
+            tls_certificate_file: None,
+            tls_key_file: None,
+            tls_client_ca_file: None,
             host_names: Vec::new(),
             connections_max: 8_192,
             connection_memory_max: None,
@@ -165,6 +198,7 @@ impl Default for Config {
             log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
             buckets: BTreeMap::new(),
+            listeners: BTreeMap::new(),
         }
     }
 }
@@ -226,8 +260,14 @@ macro_rules! setting {
 /// Everything that can be configured.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting!("server.address", "KVLEASE_LISTEN", address, true, address, SocketAddr::to_string,
+    setting!("server.address", "KVLEASE_LISTEN", address, true, value::address, SocketAddr::to_string,
         "address and port to serve HTTP on; port 0 takes a free one"),
+    setting!("server.tls_certificate_file", "KVLEASE_TLS_CERTIFICATE_FILE", tls_certificate_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+        "PEM file with the certificate of server.address, and those of the authorities between it and a trusted one; `none` for plain HTTP"),
+    setting!("server.tls_key_file", "KVLEASE_TLS_KEY_FILE", tls_key_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+        "PEM file with the private key of that certificate"),
+    setting!("server.tls_client_ca_file", "KVLEASE_TLS_CLIENT_CA_FILE", tls_client_ca_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+        "PEM file with certificates of authorities; a client must then have a certificate that one of them signed; `none` to ask clients for none"),
     setting!("server.host_names", "KVLEASE_HOST_NAMES", host_names, true, value::names, |v: &Vec<String>| value::or_no_names(v),
         "names, separated by commas, that a daemon on the loopback interface answers to in `Host`, beside addresses, `localhost` and the machine's own names; `none` for no more"),
     setting!("server.connections_max", "KVLEASE_CONNECTIONS_MAX", connections_max, false, value::connections, usize::to_string,
@@ -254,7 +294,7 @@ pub const SETTINGS: &[Setting] = &[
         "size of the arena; `auto` keeps the size of an existing segment, or takes a quarter of the free shared memory, at least 64MiB and at most 8GiB"),
     setting!("cache.shared_memory_name", "KVLEASE_SHARED_MEMORY_NAME", shared_memory_name, true, segment_name, SegmentName::to_string,
         "name of the segment that clients attach to"),
-    setting!("cache.shared_memory_dir", "KVLEASE_SHARED_MEMORY_DIR", shared_memory_dir, true, directory, |v: &PathBuf| v.display().to_string(),
+    setting!("cache.shared_memory_dir", "KVLEASE_SHARED_MEMORY_DIR", shared_memory_dir, true, value::path, |v: &PathBuf| v.display().to_string(),
         "tmpfs directory of the segment"),
     setting!("cache.segment_mode", "KVLEASE_SEGMENT_MODE", segment_mode, true, value::mode, |v: &u32| format!("{v:04o}"),
         "file mode of the segment; stock in-process clients need write permission, all others only read permission"),
@@ -294,7 +334,7 @@ pub const SETTINGS: &[Setting] = &[
         "bytes that shards of checkpoints may take in files beside that of tier.nvme, once their part of the arena is full; `auto` is half of tier.nvme.capacity, `none` for no such files"),
     setting!("checkpoint.replicate", "KVLEASE_CHECKPOINT_REPLICATE", checkpoint_replicate, true, value::flag, bool::to_string,
         "copy shards of checkpoints to tier.remote as well, from which other nodes load them"),
-    setting!("tier.nvme.path", "KVLEASE_TIER_NVME_PATH", nvme_path, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+    setting!("tier.nvme.path", "KVLEASE_TIER_NVME_PATH", nvme_path, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "directory on a local disk for the objects that are evicted; `none` for no such tier"),
     setting!("tier.nvme.capacity", "KVLEASE_TIER_NVME_CAPACITY", nvme_capacity, true, value::size_or_auto, |v: &Option<_>| value::or_auto(*v),
         "size of the file in it; `auto` keeps the size of an existing one, or takes half of what is free"),
@@ -306,7 +346,7 @@ pub const SETTINGS: &[Setting] = &[
         "bytes per second that are written to the disk, at most; loads, for which readers wait, have no limit; `none` for as many as the disk takes"),
     setting!("tier.remote.url", "KVLEASE_TIER_REMOTE_URL", remote_url, true, remote_url, |v: &Option<RemoteUrl>| v.as_ref().map_or_else(|| "none".into(), RemoteUrl::to_string),
         "store that several nodes share: `s3://BUCKET/PREFIX` or `redis://HOST:PORT`; `none` for no such tier"),
-    setting!("tier.remote.tls_ca_file", "KVLEASE_TIER_REMOTE_TLS_CA_FILE", remote_tls_ca_file, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+    setting!("tier.remote.tls_ca_file", "KVLEASE_TIER_REMOTE_TLS_CA_FILE", remote_tls_ca_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "PEM file with certificates of authorities that may have signed the store's, beside the system's; `none` for those of the system alone"),
     setting!("tier.remote.lookup_always", "KVLEASE_TIER_REMOTE_LOOKUP_ALWAYS", remote_lookup_always, false, value::flag, bool::to_string,
         "ask the store for each absent key, and not only for keys that a node announced"),
@@ -328,13 +368,13 @@ pub const SETTINGS: &[Setting] = &[
         "form of each KV event: `maps`, or `arrays` as vLLM wrote them before June 2026"),
     setting!("events.memory_max", "KVLEASE_EVENTS_MEMORY_MAX", events_memory_max, true, value::size, ByteSize::to_string,
         "memory for events that subscribers have not read yet, or ask for again; taken only while there are subscribers, and with events.endpoint four times"),
-    setting!("capture.path", "KVLEASE_CAPTURE_PATH", capture_path, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+    setting!("capture.path", "KVLEASE_CAPTURE_PATH", capture_path, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "file that the stream of requests is written to, with hashes in place of names, for `kvlease replay`; `none` for no capture"),
     setting!("capture.file_size", "KVLEASE_CAPTURE_FILE_SIZE", capture_file_size, true, capture_file_size, ByteSize::to_string,
         "longest file of the capture, of at least 1MiB; then the next one is begun"),
     setting!("capture.files_max", "KVLEASE_CAPTURE_FILES_MAX", capture_files_max, false, value::files, usize::to_string,
         "limit of files of the capture: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
-    setting!("capture.secret_file", "KVLEASE_CAPTURE_SECRET_FILE", capture_secret_file, true, path_or_none, |v: &Option<PathBuf>| v.as_ref().map_or_else(|| "none".into(), |v| v.display().to_string()),
+    setting!("capture.secret_file", "KVLEASE_CAPTURE_SECRET_FILE", capture_secret_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "file with the secret of the hashes, 32 hexadecimal digits, so that several captures have the same ones; `none` for a new secret with each start"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
         "`human`, or `json`: one object a line"),
@@ -351,12 +391,6 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write a numeric address and a port, such as `127.0.0.1:9200` or `[::]:9200`".into()
-    })
 }
 
 fn connection_memory(text: &str) -> Result<Option<ByteSize>, String> {
@@ -401,15 +435,6 @@ fn memory_or_auto(text: &str, least: ByteSize) -> Result<Option<ByteSize>, Strin
 
 fn segment_name(text: &str) -> Result<SegmentName, String> {
     text.parse().map_err(|error: kvlease_types::SegmentNameError| error.to_string())
-}
-
-fn directory(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("write an absolute path".into()) }
-}
-
-fn path_or_none(text: &str) -> Result<Option<PathBuf>, String> {
-    if text == "none" { Ok(None) } else { directory(text).map(Some) }
 }
 
 fn buckets(text: &str) -> Result<BucketSet, String> {

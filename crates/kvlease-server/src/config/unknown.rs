@@ -3,6 +3,7 @@
 use super::{
     buckets,
     error::ConfigError,
+    listeners,
     settings::{SETTINGS, Setting, split},
 };
 
@@ -79,7 +80,7 @@ fn one_of_the_sections() -> String {
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().map(Setting::section).chain([buckets::SECTION])
+    SETTINGS.iter().map(Setting::section).chain([buckets::SECTION, listeners::SECTION])
 }
 
 /// The known name that was probably meant.

@@ -1,6 +1,6 @@
 //! Values as people write them, and back.
 
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use kvlease_types::ByteSize;
 
@@ -111,6 +111,26 @@ pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
 
 pub(super) fn or_no_names(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(",") }
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write a numeric address and a port, such as `127.0.0.1:9200` or `[::]:9200`".into()
+    })
+}
+
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("write an absolute path".into()) }
+}
+
+/// A path, or `None` for `none`.
+pub(super) fn path_or_none(text: &str) -> Result<Option<PathBuf>, String> {
+    if text == "none" { Ok(None) } else { path(text).map(Some) }
+}
+
+pub(super) fn or_no_path(path: Option<&PathBuf>) -> String {
+    path.map_or_else(|| "none".into(), |path| path.display().to_string())
 }
 
 pub(super) fn flag(text: &str) -> Result<bool, String> {

@@ -6,23 +6,36 @@ use http::Request;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulConnection, GracefulShutdown},
 };
 use kvlease_types::Caller;
 use rustix::net::sockopt::set_tcp_user_timeout;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+    task::AbortHandle,
+    time::timeout,
+};
 
 use super::{
     admission::{Admission, Place},
     connection::Socket,
+    encrypted::Encrypted,
     framing,
     host_names::HostNames,
+    listener::{Arrival, Listener},
     reader_rate::Paced,
     reply::Refusal,
     routes,
     watched::Watched,
 };
-use crate::{accept_refusals::AcceptRefusals, context::Context};
+use crate::{
+    accept_refusals::AcceptRefusals,
+    context::Context,
+    sizing::TLS_PLACES,
+    tls::{Certificates, refuse_plain},
+};
 
 /// The largest head of a request: a key of the greatest length, fully escaped, fits twice.
 const HEAD_LEN_MAX: usize = 16 << 10;
@@ -33,51 +46,55 @@ const READER_STALL_MAX: Duration = Duration::from_secs(30);
 /// How long a connection on a reserved place may take for a head.
 const RESERVED_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serves `listener` until `stop` resolves, then ends every connection after its current
-/// request, waiting at most `grace` for that.
+/// How long a client may take for its handshake. A client sends its part at once.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves `listener` until the sender of `stop` is dropped, then ends every connection after its
+/// current request, waiting at most `grace` for that.
 pub(crate) async fn accept(
-    listener: TcpListener,
-    context: Arc<Context>,
-    stop: impl Future<Output = ()>,
+    listener: Listener,
+    (context, admission): (Arc<Context>, Arc<Admission>),
+    mut stop: watch::Receiver<()>,
     grace: Duration,
 ) {
-    let admission = Admission::new(context.places.http, &context.metrics);
     let mut refusals = AcceptRefusals::new(&context.metrics);
-    let address = listener.local_addr().unwrap_or(context.config.address);
-    let names = Arc::new(HostNames::new(address, &context.config.host_names));
+    let names = Arc::new(HostNames::new(listener.address, &context.config.host_names));
     let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
     loop {
         let next = tokio::select! {
             biased;
-            () = &mut stop => break,
+            _ = stop.changed() => break,
             next = next_connection(&listener, &admission, &context) => next,
         };
         match next {
-            Ok((stream, peer, place)) => serve(stream, peer, place, (&context, &names), &graceful),
+            Ok((stream, peer, place)) => {
+                let parts = Parts::new(peer, place, (&context, &names));
+                serve(stream, parts, &listener, &graceful);
+            }
             Err(error) => refusals.refused("a connection", &error).await,
         }
     }
     drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    if timeout(grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time: closing them");
     }
 }
 
 /// The next connection, once there is a place for it.
 async fn next_connection(
-    listener: &TcpListener,
+    listener: &Listener,
     admission: &Arc<Admission>,
     context: &Context,
 ) -> io::Result<(TcpStream, SocketAddr, Place)> {
-    let (stream, peer) = listener.accept().await?;
+    let (stream, peer) = listener.socket.accept().await?;
     // Replies are small; waiting to fill a segment would delay each of them.
     stream.set_nodelay(true)?;
     // A client that takes nothing for longer than any lease lives gets no more bytes anyway. The
     // system refuses more than a signed number of milliseconds.
     let stall_max = READER_STALL_MAX.min(context.config.lease_ttl_max).as_millis();
     set_tcp_user_timeout(&stream, stall_max.min(i32::MAX as u128) as u32)?;
-    Ok((stream, peer, admission.take().await))
+    let places = 1 + if listener.tls.is_some() { TLS_PLACES } else { 0 };
+    Ok((stream, peer, admission.take(places).await))
 }
 
 /// Refuses a request for its head.
@@ -89,26 +106,107 @@ fn check<B>(names: &HostNames, request: &Request<B>) -> Result<(), Refusal> {
     names.check(request)
 }
 
-fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: Place,
-    (context, names): (&Arc<Context>, &Arc<HostNames>),
-    graceful: &GracefulShutdown,
-) {
-    let socket = Socket::new(stream);
-    let open = context.metrics.connection();
-    let caller = Caller::http(peer);
-    let header_timeout = if place.is_reserved() {
-        context.config.header_timeout.min(RESERVED_HEADER_TIMEOUT)
-    } else {
-        context.config.header_timeout
+/// Parts that a connection is served with, beside its bytes.
+struct Parts {
+    context: Arc<Context>,
+    names: Arc<HostNames>,
+    caller: Caller,
+    place: Arc<Place>,
+    header_timeout: Duration,
+}
+
+impl Parts {
+    fn new(
+        peer: SocketAddr,
+        place: Place,
+        (context, names): (&Arc<Context>, &Arc<HostNames>),
+    ) -> Self {
+        let header_timeout = match place.is_reserved() {
+            true => context.config.header_timeout.min(RESERVED_HEADER_TIMEOUT),
+            false => context.config.header_timeout,
+        };
+        let (context, names) = (Arc::clone(context), Arc::clone(names));
+        Self { context, names, caller: Caller::http(peer), place: Arc::new(place), header_timeout }
+    }
+}
+
+fn serve(stream: TcpStream, parts: Parts, listener: &Listener, graceful: &GracefulShutdown) {
+    let (place, caller) = (Arc::clone(&parts.place), parts.caller);
+    let open = parts.context.metrics.connection();
+    let arrival = Arrival::at(listener);
+    let task = match &listener.tls {
+        None => {
+            let socket = Socket::plain(stream, arrival);
+            let connection = connection(Paced::new(socket.clone()), socket, parts);
+            let watched = graceful.watch(connection);
+            spawn(async move {
+                let _open = open;
+                ended(caller, watched.await);
+            })
+        }
+        Some(certificates) => {
+            let (certificates, watcher) = (Arc::clone(certificates), graceful.watcher());
+            spawn(async move {
+                let _open = open;
+                if let Some(connection) = encrypt(stream, arrival, &certificates, parts).await {
+                    ended(caller, watcher.watch(connection).await);
+                }
+            })
+        }
     };
-    let place = Arc::new(place);
-    let (context, seen, held) = (Arc::clone(context), socket.clone(), Arc::clone(&place));
-    let names = Arc::clone(names);
+    place.served_by(task, caller);
+}
+
+fn spawn(serving: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    tokio::spawn(serving).abort_handle()
+}
+
+fn ended(caller: Caller, outcome: hyper::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::debug!(%caller, "a connection ended: {error}");
+    }
+}
+
+/// Agrees with the client on encryption. `None` if that is not to be had within the time for it.
+async fn encrypt(
+    mut stream: TcpStream,
+    arrival: Arrival,
+    certificates: &Certificates,
+    parts: Parts,
+) -> Option<impl GracefulConnection<Error = hyper::Error> + Send + use<>> {
+    let (caller, metrics) = (parts.caller, Arc::clone(&parts.context.metrics));
+    let handshake = async {
+        if refuse_plain(&mut stream).await? {
+            return Err(io::Error::other("it is plain HTTP"));
+        }
+        let socket = Socket::encrypted(stream);
+        let (stream, names) = Encrypted::accept(&certificates.acceptor(), socket.clone()).await?;
+        Ok((stream, socket, names))
+    };
+    let limit = parts.header_timeout.min(HANDSHAKE_TIMEOUT);
+    let agreed = timeout(limit, handshake).await;
+    let agreed = agreed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let (stream, socket, names) = agreed
+        .inspect_err(|error| {
+            metrics.tls.handshake_failures.inc();
+            tracing::debug!(%caller, listener = %arrival.listener, "no handshake: {error}");
+        })
+        .ok()?;
+    let arrival = Arrival { certificate: names, ..arrival };
+    tracing::debug!(%caller, "a client arrived at {arrival}");
+    socket.arrives(arrival);
+    Some(connection(stream, socket, parts))
+}
+
+/// Serves HTTP on a connection in the clear, or within an encrypted one.
+fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    io: I,
+    socket: Socket,
+    parts: Parts,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + use<I> {
+    let Parts { context, names, caller, place, header_timeout } = parts;
     let service = service_fn(move |mut request| {
-        let (context, socket, mut busy) = (Arc::clone(&context), seen.clone(), held.begin());
+        let (context, socket, mut busy) = (Arc::clone(&context), socket.clone(), place.begin());
         let sound = check(&names, &request);
         async move {
             let response = match sound {
@@ -118,17 +216,9 @@ fn serve(
             Ok::<_, std::convert::Infallible>(response.map(|body| Watched::new(body, busy)))
         }
     });
-    let connection = http1::Builder::new()
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_header_size(HEAD_LEN_MAX)
-        .serve_connection(TokioIo::new(Paced::new(socket)), service);
-    let watched = graceful.watch(connection);
-    let task = tokio::spawn(async move {
-        let _open = open;
-        if let Err(error) = watched.await {
-            tracing::debug!(%caller, "a connection ended: {error}");
-        }
-    });
-    place.served_by(task.abort_handle(), caller);
+        .serve_connection(TokioIo::new(io), service)
 }

@@ -1,6 +1,8 @@
 //! Admission for connections of HTTP: ordinary ones, and a few that operators and supervisors reach
 //! when all others are taken.
 //!
+//! A connection with TLS takes several ordinary places, since it holds more memory.
+//!
 //! A connection that finds no place takes the one of the connection that has been idle for longest: one
 //! that has not sent a whole head yet, or, if there is none, one between two requests. If none is idle
 //! it gets a reserved place, where requests of operators are answered and all others wait for an ordinary
@@ -46,7 +48,7 @@ const WAITING_MAX: usize = RESERVED / 2;
 const BUSY: u64 = u64::MAX;
 
 /// All places.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     ordinary: OrdinaryLimit,
     reserved: Arc<Semaphore>,
     open: Mutex<Open>,
@@ -56,6 +58,7 @@ pub(super) struct Admission {
 
 /// Limit of the connections for all requests.
 struct OrdinaryLimit {
+    count: usize,
     permits: Arc<Semaphore>,
     /// Requests that may still begin to wait on reserved places.
     waiting: Semaphore,
@@ -82,6 +85,8 @@ struct Connection {
 pub(super) struct Place {
     admission: Arc<Admission>,
     number: u64,
+    /// Ordinary places that the connection takes.
+    size: u32,
     connection: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
 }
@@ -95,7 +100,7 @@ pub(super) struct Busy {
 }
 
 impl Admission {
-    pub(super) fn new(ordinary: usize, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(ordinary: usize, metrics: &Arc<Metrics>) -> Arc<Self> {
         let ordinary = ordinary.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             ordinary: OrdinaryLimit::new(ordinary),
@@ -106,26 +111,30 @@ impl Admission {
         })
     }
 
-    /// A place for a connection that was accepted, once there is one.
-    pub(super) async fn take(self: &Arc<Self>) -> Place {
-        if let Ok(permit) = Arc::clone(&self.ordinary.permits).try_acquire_owned() {
-            return self.occupy(permit, false);
+    /// A place for a connection that was accepted, once there is one. It is as large as `size` ordinary
+    /// ones, or as all of them.
+    pub(super) async fn take(self: &Arc<Self>, size: u32) -> Place {
+        let size = self.ordinary.size(size);
+        if let Ok(permit) = Arc::clone(&self.ordinary.permits).try_acquire_many_owned(size) {
+            return self.occupy(permit, size, false);
         }
         self.metrics.connections_full();
         // A request on a reserved place may wait for the same place, and comes first.
         if self.close_oldest(false)
-            && let Ok(permit) = timeout(HEADLESS_MIN, next(&self.ordinary.permits)).await
+            && let Ok(permit) = timeout(HEADLESS_MIN, next(&self.ordinary.permits, size)).await
         {
-            return self.occupy(permit, false);
+            return self.occupy(permit, size, false);
         }
         if let Ok(permit) = Arc::clone(&self.reserved).try_acquire_owned() {
-            return self.occupy(permit, true);
+            return self.occupy(permit, size, true);
         }
         loop {
             self.close_oldest(true);
             tokio::select! {
-                permit = next(&self.ordinary.permits) => return self.occupy(permit, false),
-                permit = next(&self.reserved) => return self.occupy(permit, true),
+                permit = next(&self.ordinary.permits, size) => {
+                    return self.occupy(permit, size, false);
+                }
+                permit = next(&self.reserved, 1) => return self.occupy(permit, size, true),
                 // What was busy or young may be idle by now.
                 () = sleep(HEADLESS_MIN) => {}
             }
@@ -133,7 +142,7 @@ impl Admission {
     }
 
     /// An ordinary place for a request on a reserved one, within a time.
-    async fn wait_for_ordinary(&self) -> Option<OwnedSemaphorePermit> {
+    async fn wait_for_ordinary(&self, size: u32) -> Option<OwnedSemaphorePermit> {
         // What was busy or young may be idle by the next time.
         let closing = async {
             loop {
@@ -142,12 +151,17 @@ impl Admission {
             }
         };
         tokio::select! {
-            permit = self.ordinary.wait() => permit,
+            permit = self.ordinary.wait(size) => permit,
             () = closing => None,
         }
     }
 
-    fn occupy(self: &Arc<Self>, permit: OwnedSemaphorePermit, is_reserved: bool) -> Place {
+    fn occupy(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        size: u32,
+        is_reserved: bool,
+    ) -> Place {
         let idle_since = AtomicU64::new(self.now());
         let (has_asked, task) = (AtomicBool::new(false), OnceLock::new());
         let connection = Arc::new(Connection { is_reserved, idle_since, has_asked, task });
@@ -155,7 +169,7 @@ impl Admission {
         open.last += 1;
         let number = open.last;
         open.connections.insert(number, Arc::clone(&connection));
-        Place { admission: Arc::clone(self), number, connection, _permit: permit }
+        Place { admission: Arc::clone(self), number, size, connection, _permit: permit }
     }
 
     /// Closes the connection of this kind that others give way to, if there is one. Returns whether
@@ -230,7 +244,7 @@ impl Busy {
         let admission = &self.place.admission;
         if self.place.is_reserved() && self.ordinary.is_none() {
             // Boxed, so that an answer that waits for nothing does not carry its size.
-            self.ordinary = Box::pin(admission.wait_for_ordinary()).await;
+            self.ordinary = Box::pin(admission.wait_for_ordinary(self.place.size)).await;
         }
         !self.place.is_reserved() || self.ordinary.is_some()
     }
@@ -252,19 +266,24 @@ impl Drop for Busy {
 impl OrdinaryLimit {
     fn new(count: usize) -> Self {
         let (permits, waiting) = (Arc::new(Semaphore::new(count)), Semaphore::new(WAITING_MAX));
-        Self { permits, waiting }
+        Self { count, permits, waiting }
+    }
+
+    /// As many places as these, or all.
+    fn size(&self, size: u32) -> u32 {
+        u32::try_from(self.count).map_or(size, |count| size.min(count))
     }
 
     /// A place for a request on a reserved one, within a time. Where enough requests wait already
     /// there is none: waiting ones keep operators from the reserved places.
-    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+    async fn wait(&self, size: u32) -> Option<OwnedSemaphorePermit> {
         let _waits = self.waiting.try_acquire().ok()?;
-        timeout(ORDINARY_WAIT, next(&self.permits)).await.ok()
+        timeout(ORDINARY_WAIT, next(&self.permits, size)).await.ok()
     }
 }
 
-async fn next(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    let permit = Arc::clone(permits).acquire_owned().await;
+async fn next(permits: &Arc<Semaphore>, size: u32) -> OwnedSemaphorePermit {
+    let permit = Arc::clone(permits).acquire_many_owned(size).await;
     permit.expect("the semaphore is never closed")
 }
 
@@ -275,15 +294,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn some_reserved_places_are_never_waited_on() {
         let places = Arc::new(OrdinaryLimit::new(1));
-        let taken = next(&places.permits).await;
+        let taken = next(&places.permits, 1).await;
         let wait = || {
             let places = Arc::clone(&places);
-            tokio::spawn(async move { places.wait().await.is_some() })
+            tokio::spawn(async move { places.wait(1).await.is_some() })
         };
         let waiting: Vec<_> = (0..WAITING_MAX).map(|_| wait()).collect();
         tokio::task::yield_now().await;
         let started = tokio::time::Instant::now();
-        assert!(places.wait().await.is_none());
+        assert!(places.wait(1).await.is_none());
         assert_eq!(started.elapsed(), Duration::ZERO, "refused at once");
         drop(taken);
         for waiting in waiting {

@@ -18,7 +18,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::heads::Heads;
+use super::{heads::Heads, listener::Arrival};
 use crate::connection_memory::{ConnectionMemory, Held, Purpose};
 
 /// How many bytes the kernel collects before it wakes us, while more than that of a body is to
@@ -30,21 +30,28 @@ const LOW_WATERS: [usize; 2] = [1 << 20, 256 << 10];
 /// will not come through the socket again, so they must not be waited for there.
 const BUFFERED_MAX: usize = 408 << 10;
 
+/// The same with TLS: the read-ahead, a record that is not whole, and one in the clear.
+const BUFFERED_ENCRYPTED_MAX: usize = BUFFERED_MAX + (96 << 10);
+
 /// The most bytes of one read without memory for more: hyper's read buffer grows once a read fills
 /// the 8 KiB that it has at first.
-const READ_LEN_SMALL: usize = (8 << 10) - 1;
+pub(super) const READ_LEN_SMALL: usize = (8 << 10) - 1;
 
 /// Memory for hyper's read buffer at its largest, and what it is copied from while it grows.
 const READ_BUFFER_MEMORY: usize = 512 << 10;
 
 /// A socket, shared between hyper, which reads and writes it, and the upload that is under way,
-/// which tells the kernel how many bytes are worth a wake-up.
+/// which tells the kernel how many bytes are worth a wake-up. It knows how its client arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Socket(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     stream: TcpStream,
+    /// Set before the first request.
+    arrival: OnceLock<Arrival>,
+    /// The most bytes of a body that may be on this side of the kernel.
+    buffered_max: usize,
     low_water: AtomicUsize,
     heads: Heads,
     /// Memory for a large read buffer. hyper keeps such a buffer, and so the connection keeps this.
@@ -52,13 +59,35 @@ struct Shared {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// A connection in the clear.
+    pub(super) fn plain(stream: TcpStream, arrival: Arrival) -> Self {
+        Self::new(stream, OnceLock::from(arrival), BUFFERED_MAX)
+    }
+
+    /// A connection whose handshake is to come, and with it all that [`Socket::arrives`] takes.
+    pub(super) fn encrypted(stream: TcpStream) -> Self {
+        Self::new(stream, OnceLock::new(), BUFFERED_ENCRYPTED_MAX)
+    }
+
+    fn new(stream: TcpStream, arrival: OnceLock<Arrival>, buffered_max: usize) -> Self {
         Self(Arc::new(Shared {
             stream,
+            arrival,
+            buffered_max,
             low_water: AtomicUsize::new(1),
             heads: Heads::default(),
             large: OnceLock::new(),
         }))
+    }
+
+    /// Tells what the handshake has shown.
+    pub(super) fn arrives(&self, arrival: Arrival) {
+        self.0.arrival.set(arrival).expect("a connection has one handshake");
+    }
+
+    /// The arrival of the client.
+    pub(super) fn arrival(&self) -> &Arrival {
+        self.0.arrival.get().expect("a request comes behind the handshake")
     }
 
     /// Lets the read buffer grow for a body of this length, `None` if it is unknown, if there is
@@ -77,7 +106,8 @@ impl Socket {
     /// Says how many bytes of the current body are still to come; `None` if that is unknown. Returns
     /// whether that changes what the kernel waits for.
     pub(crate) fn expect(&self, left: Option<u64>) -> bool {
-        let fits = |mark: &&usize| left.is_some_and(|left| left > (**mark + BUFFERED_MAX) as u64);
+        let fits =
+            |mark: &&usize| left.is_some_and(|left| left > (**mark + self.0.buffered_max) as u64);
         let wanted = LOW_WATERS.iter().find(fits).copied().unwrap_or(1);
         // Relaxed: one task at a time serves a connection.
         let changed = self.0.low_water.swap(wanted, Relaxed) != wanted;
@@ -95,17 +125,10 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.0.stream.poll_read_ready(cx))?;
-            let read = match self.0.large.get() {
-                Some(_) => self.read(buffer, usize::MAX).map(drop),
-                None => self.read_little(buffer),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        self.read_when_ready(cx, || match self.has_large_buffer() {
+            true => self.read(buffer, usize::MAX),
+            false => self.read_little(buffer),
+        })
     }
 }
 
@@ -123,12 +146,12 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(reply) = slices.first().and_then(|first| self.0.heads.replaces(first)) {
+        if let Some(reply) = slices.first().and_then(|first| self.replaces(first)) {
             // hyper closes behind this reply, which is as long as its own or is cut to that.
             let written = self.write_when_ready(cx, |stream| stream.try_write(reply));
             return written.map_ok(|_| slices.iter().map(|slice| slice.len()).sum());
         }
-        self.write_when_ready(cx, |stream| stream.try_write_vectored(slices))
+        self.poll_write_any(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -146,6 +169,39 @@ impl AsyncWrite for Socket {
 }
 
 impl Socket {
+    /// Whether hyper's read buffer may be at its largest.
+    pub(super) fn has_large_buffer(&self) -> bool {
+        self.0.large.get().is_some()
+    }
+
+    /// Looks at bytes of heads in the clear. Returns the answer to what is no HTTP/1.
+    pub(super) fn look_at(&self, bytes: &[u8]) -> Option<&'static [u8]> {
+        self.0.heads.look_at(bytes)
+    }
+
+    /// The answer in the place of hyper's own.
+    pub(super) fn replaces(&self, reply: &[u8]) -> Option<&'static [u8]> {
+        self.0.heads.replaces(reply)
+    }
+
+    /// Reads what is there, whatever it is.
+    pub(super) fn poll_read_any(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.read_when_ready(cx, || self.read(buffer, usize::MAX))
+    }
+
+    /// Writes bytes, whatever they are.
+    pub(super) fn poll_write_any(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write_when_ready(cx, |stream| stream.try_write_vectored(slices))
+    }
+
     /// Reads at most `most` bytes.
     ///
     /// A read that does not fill its room has emptied the socket: until the kernel tells of more, there
@@ -166,12 +222,26 @@ impl Socket {
     fn read_little(&self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         let before = buffer.filled().len();
         self.read(buffer, READ_LEN_SMALL)?;
-        if let Some(refusal) = self.0.heads.look_at(&buffer.filled()[before..]) {
+        if let Some(refusal) = self.look_at(&buffer.filled()[before..]) {
             // The client may be gone.
             let _ = self.0.stream.try_write(refusal);
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(())
+    }
+
+    fn read_when_ready(
+        &self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut() -> io::Result<()>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.stream.poll_read_ready(cx))?;
+            match read() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
     }
 
     fn write_when_ready(

@@ -34,6 +34,9 @@ pub(super) async fn answer(
     let placed = endpoint.is_some_and(Endpoint::is_admin) || busy.has_place().await;
     let answer = match (route, endpoint) {
         _ if !placed => Err(no_place()),
+        (Ok(_), Some(endpoint)) if !socket.arrival().reaches(endpoint) => {
+            Box::pin(upload::refuse(context, request, socket, for_operators())).await
+        }
         (Ok(route), Some(endpoint)) => {
             dispatch(context, caller, (endpoint, route.into_names()), request, socket).await
         }
@@ -119,6 +122,12 @@ fn no_place() -> Refusal {
     let text = "all places for connections are taken: try again, or raise server.connections_max \
         or server.connection_memory_max";
     Refusal::closing(ErrorCode::Unavailable, text)
+}
+
+fn for_operators() -> Refusal {
+    let text = "this listener serves operators alone, health, readiness, metrics and state: use the \
+        one at server.address";
+    Refusal::new(ErrorCode::Misdirected, text)
 }
 
 fn refusal_of(error: RouteError) -> Refusal {

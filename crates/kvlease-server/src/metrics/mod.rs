@@ -13,6 +13,7 @@ mod operation;
 mod prometheus;
 mod scraped;
 mod tiers;
+mod tls;
 mod total;
 
 use std::{
@@ -38,6 +39,7 @@ pub(crate) use operation::operation;
 use operation::{LatencyLabels, RequestLabels, endpoints, place};
 pub(crate) use prometheus::prometheus_text;
 use scraped::{Encode, Scraped};
+use tls::TlsMetrics;
 
 use crate::logging::lines_dropped;
 
@@ -62,6 +64,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     /// Of the fast lane.
     pub(crate) lane: LaneMetrics,
+    /// Of listeners with TLS.
+    pub(crate) tls: TlsMetrics,
     pub(crate) memory: MemoryMetrics,
     /// By endpoint, then by outcome: success first, then [`ErrorCode::ALL`] in its order.
     requests: Vec<Vec<Counter>>,
@@ -101,6 +105,7 @@ impl Metrics {
         let misses = Misses::new(&mut registry);
         let mut metrics = Self {
             lane: LaneMetrics::new(&mut registry, &misses),
+            tls: TlsMetrics::new(&mut registry),
             requests: counters,
             latencies: histograms,
             misses,

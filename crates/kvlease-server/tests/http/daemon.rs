@@ -48,6 +48,11 @@ impl Daemon {
         Self { address: server.address(), server: Some(server), runtime, dir }
     }
 
+    /// Address of a listener beside the first.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        self.server.as_ref().unwrap().listener_address(name).unwrap()
+    }
+
     pub(crate) fn wire(&self) -> Wire {
         Wire::open(self.address)
     }

@@ -28,5 +28,6 @@ mod space;
 mod table;
 mod takeover;
 mod tiers;
+mod tls;
 
 use kvlease_harness::wire;

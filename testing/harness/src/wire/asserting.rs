@@ -1,7 +1,7 @@
 //! The connection of a test: an error fails it.
 
 use std::{
-    io::{BufRead, ErrorKind, Read},
+    io::{BufRead, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
     time::Duration,
 };
@@ -43,6 +43,24 @@ impl Wire {
         sound(self.stream.get_ref().set_read_timeout(Some(limit)));
     }
 
+    /// True if the daemon sends nothing within `wait`, and does not close.
+    pub fn is_silent_for(&mut self, wait: Duration) -> bool {
+        self.limit(wait);
+        let silent = self.stream.fill_buf().is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
+        self.limit(REPLY_WITHIN);
+        silent
+    }
+
+    /// Closes the sending half.
+    pub fn finish(&self) {
+        sound(self.stream.get_ref().shutdown(Shutdown::Write));
+    }
+}
+
+/// # Panics
+///
+/// All methods: if the connection breaks, or if the daemon sends nothing in time.
+impl<S: Read + Write> Wire<S> {
     /// Sends bytes as they are.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -116,19 +134,6 @@ impl Wire {
             received => assert!(received.is_ok(), "the daemon keeps the connection open"),
         }
         rest
-    }
-
-    /// True if the daemon sends nothing within `wait`, and does not close.
-    pub fn is_silent_for(&mut self, wait: Duration) -> bool {
-        self.limit(wait);
-        let silent = self.stream.fill_buf().is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
-        self.limit(REPLY_WITHIN);
-        silent
-    }
-
-    /// Closes the sending half.
-    pub fn finish(&self) {
-        sound(self.stream.get_ref().shutdown(Shutdown::Write));
     }
 }
 

@@ -20,10 +20,10 @@ pub const REPLY_WITHIN: Duration = Duration::from_secs(60);
 /// Longest body of a reply in bytes: more is no reply of this daemon.
 const BODY_LEN_MAX: u64 = 1 << 30;
 
-/// Kept-alive connection.
+/// Kept-alive connection, in the clear unless it is made of another stream.
 #[derive(Debug)]
-pub struct Wire {
-    stream: BufReader<TcpStream>,
+pub struct Wire<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Wire {
@@ -38,7 +38,14 @@ impl Wire {
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: Read + Write> Wire<S> {
+    /// Connection over a stream with limits of its own, such as an encrypted one.
+    pub fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Sends bytes as they are.
