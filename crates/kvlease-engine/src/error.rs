@@ -4,7 +4,7 @@ use std::io;
 
 use kvlease_arena::{ArenaError, Shortfall};
 
-use crate::capture::CaptureError;
+use crate::line_files::LineFilesError;
 
 /// Reason why the engine does not start.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum StartError {
     Shards(io::Error),
     /// The capture cannot be begun.
     #[error(transparent)]
-    Capture(#[from] CaptureError),
+    Capture(#[from] LineFilesError),
     /// The system gives no more threads.
     #[error("no thread can be started: raise the limit of processes, error=`{0}`")]
     Thread(#[from] io::Error),

@@ -32,6 +32,7 @@ mod events;
 mod expiring;
 mod grants;
 mod held_space;
+mod line_files;
 mod log_limit;
 mod maintenance;
 mod open_reservations;
@@ -56,7 +57,7 @@ mod verify;
 mod write;
 
 pub use bucket_policies::BucketPolicies;
-pub use capture::{CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, CaptureConfig, CaptureError};
+pub use capture::{CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, CaptureConfig};
 pub use checkpoints::{
     CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX, ShardDisk,
     ShardPlace, ShardPut, ShardRead,
@@ -70,6 +71,7 @@ pub use events::{
 };
 pub use grants::Grants;
 pub use kvlease_cache::{CurveConfig, CurvePoint, CurveStats};
+pub use line_files::{LineFileKind, LineFiles, LineFilesError};
 pub use log_limit::LogLimit;
 pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, process::ExitCode};
 
 use kvlease_arena::ArenaError;
-use kvlease_engine::{CaptureError, StartError};
+use kvlease_engine::{LineFilesError, StartError};
 use kvlease_nvme::NvmeError;
 #[cfg(feature = "remote")]
 use kvlease_remote::RemoteError;
@@ -116,7 +116,7 @@ impl ServeError {
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
             Self::System { .. } | Self::Start(StartError::Thread(_)) => 71,
             Self::Nvme(NvmeError::InUse { .. })
-            | Self::Start(StartError::Capture(CaptureError::InUse { .. })) => 69,
+            | Self::Start(StartError::Capture(LineFilesError::InUse { .. })) => 69,
             Self::Socket { .. } | Self::Arena(_) | Self::Start(_) | Self::Nvme(_) => 73,
         })
     }

@@ -6,12 +6,14 @@ use kvlease_sys::{FingerprintKey, KeyFingerprints};
 use kvlease_types::Hex;
 
 use super::call::Record;
+use crate::line_files::LineFileKind;
 
 /// Version of the format.
 pub(super) const VERSION: u32 = 1;
 
-/// First bytes of every file.
-pub(super) const MAGIC: &[u8] = b"{\"kvlease_capture\":";
+/// Files of captures.
+pub(super) const KIND: LineFileKind =
+    LineFileKind { name: "capture", setting: "capture.path", magic: b"{\"kvlease_capture\":" };
 
 /// Names of what is hashed beside keys, in place of a bucket's.
 const BUCKETS: &str = "kvlease capture: buckets";

@@ -6,15 +6,12 @@
 
 mod call;
 mod config;
-mod error;
-mod files;
 mod line;
 mod notes;
 mod queue;
 mod writer;
 
 pub use config::{CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, CaptureConfig};
-pub use error::CaptureError;
 
 pub(crate) use notes::Capture;
 pub(crate) use writer::write_capture;

@@ -15,12 +15,14 @@ use kvlease_types::{Caller, Key, Miss, Mode, RETAINED_PREFIX, Timestamp, WriteRe
 use super::{
     call::{Answer, Call, Item, Op},
     config::CaptureConfig,
-    error::CaptureError,
-    files::Files,
-    line::Lines,
+    line::{KIND, Lines},
     queue::Queue,
 };
-use crate::{clock::now, counters::Counters};
+use crate::{
+    clock::now,
+    counters::Counters,
+    line_files::{LineFiles, LineFilesError},
+};
 
 /// A capture under way.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub(crate) struct Capture {
     /// Calls that are missing in the file since the last line that said so.
     dropped: AtomicU64,
     /// Until the thread that writes takes them.
-    files: Mutex<Option<Files>>,
+    files: Mutex<Option<LineFiles>>,
 }
 
 impl Capture {
@@ -42,13 +44,11 @@ impl Capture {
     pub(crate) fn begin(
         config: CaptureConfig,
         counters: &Arc<Counters>,
-    ) -> Result<Self, CaptureError> {
+    ) -> Result<Self, LineFilesError> {
         let wall = SystemTime::now();
-        let mut files = Files::open(&config)?;
         let header = Lines::new(config.secret).header(config.id, 0, wall);
-        let path = config.path.clone();
-        let fault = |source| CaptureError::Io { path, what: "making the file", source };
-        files.rotate(&header).map_err(fault)?;
+        let CaptureConfig { path, file_len_max, files_max, .. } = &config;
+        let files = LineFiles::begin(KIND, path, *file_len_max, *files_max, &header)?;
         Ok(Self {
             config,
             queue: Queue::default(),
@@ -200,7 +200,7 @@ impl Capture {
         self.dropped.swap(0, Relaxed)
     }
 
-    pub(super) fn take_files(&self) -> Option<Files> {
+    pub(super) fn take_files(&self) -> Option<LineFiles> {
         self.files.lock().expect("a panic ends the process").take()
     }
 }

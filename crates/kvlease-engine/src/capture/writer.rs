@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{files::Files, line::Lines, notes::Capture, queue::Taken};
-use crate::{clock::now, log_limit::LogLimit, shared::Shared};
+use super::{line::Lines, notes::Capture, queue::Taken};
+use crate::{clock::now, line_files::LineFiles, log_limit::LogLimit, shared::Shared};
 
 /// Time between two looks at the queue, unless it fills sooner.
 const TURN: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ pub(crate) fn write_capture(shared: &Shared, stopped: &Receiver<()>) {
 /// Writer of the files.
 struct Writer<'a> {
     capture: &'a Capture,
-    files: Files,
+    files: LineFiles,
     lines: Lines,
     /// Number of the next file.
     part: u64,
@@ -54,7 +54,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(capture: &'a Capture, files: Files) -> Self {
+    fn new(capture: &'a Capture, files: LineFiles) -> Self {
         Self {
             lines: Lines::new(capture.config.secret),
             part: 1,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kvlease_arena::{Arena, SegmentOptions};
-use kvlease_engine::{CaptureConfig, CaptureError, Engine, EngineConfig, StartError, StoreItem};
+use kvlease_engine::{CaptureConfig, Engine, EngineConfig, LineFilesError, StartError, StoreItem};
 use kvlease_sys::FingerprintKey;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, Mode};
 use serde_json::Value;
@@ -239,7 +239,7 @@ fn the_next_daemon_begins_a_file_of_its_own_with_the_same_hashes() {
 }
 
 /// Error of an engine with this capture.
-fn refused(place: &Place, capture: CaptureConfig) -> CaptureError {
+fn refused(place: &Place, capture: CaptureConfig) -> LineFilesError {
     let options = SegmentOptions {
         dir: place.segment().parent().unwrap().to_owned(),
         ..SegmentOptions::new("segment".parse().unwrap(), CAPACITY, TTL + GRACE)
@@ -263,22 +263,22 @@ fn what_is_no_capture_is_left_alone() {
         let name = dir.path().join(name);
         fs::copy(&foreign, &name).unwrap();
         assert!(
-            matches!(refused(&place, config(&path)), CaptureError::Foreign { path } if path == name)
+            matches!(refused(&place, config(&path)), LineFilesError::Foreign { path, .. } if path == name)
         );
         fs::remove_file(&name).unwrap();
         symlink(&foreign, &name).unwrap();
         assert!(
-            matches!(refused(&place, config(&path)), CaptureError::Foreign { path } if path == name)
+            matches!(refused(&place, config(&path)), LineFilesError::Foreign { path, .. } if path == name)
         );
         fs::remove_file(&name).unwrap();
     }
     assert_eq!(fs::read(&foreign).unwrap(), b"precious");
     let nowhere = dir.path().join("no/such/directory");
-    assert!(matches!(refused(&place, config(&nowhere)), CaptureError::Io { .. }));
+    assert!(matches!(refused(&place, config(&nowhere)), LineFilesError::Io { .. }));
     // While a daemon writes it, no other does.
     let other = Place::new();
     let writer = engine(&other, 1, config(&path));
-    assert!(matches!(refused(&place, config(&path)), CaptureError::InUse { .. }));
+    assert!(matches!(refused(&place, config(&path)), LineFilesError::InUse { .. }));
     drop(writer);
     // The begin of a header is all that a daemon left which was killed there.
     fs::write(&path, "{\"kvlease_cap").unwrap();
