@@ -30,6 +30,12 @@ macro_rules! error_codes {
 error_codes! {
     /// The path, a name, a parameter or a body is malformed: correct the request.
     Invalid "invalid",
+    /// The daemon knows no tenant by what the request shows: send a tenant's token.
+    Unauthorized "unauthorized",
+    /// The tenant may not do that: see the message for the setting that allows it.
+    Forbidden "forbidden",
+    /// Too many logins from this address failed: correct the token, and try later.
+    TooManyRequests "too_many_requests",
     /// The path names no route: correct the request.
     NoRoute "no_route",
     /// The route does not answer this method: see the `Allow` header.
@@ -66,6 +72,8 @@ impl ErrorCode {
     pub const fn status(self) -> u16 {
         match self {
             Self::Invalid => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::NoRoute | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyIncomplete => 408,
@@ -73,6 +81,7 @@ impl ErrorCode {
             Self::LengthRequired => 411,
             Self::TooLarge => 413,
             Self::Misdirected => 421,
+            Self::TooManyRequests => 429,
             Self::NotImplemented => 501,
             Self::Unavailable => 503,
             Self::StillWriting => 504,

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     BucketsReply, CHECKSUM_HEADER, EPOCH_HEADER, EVENT_STREAM, ErrorBody,
     ErrorCode::{
-        self, BodyIncomplete, Exists, Invalid, LengthRequired, NoSpace, NotFound, StillWriting,
-        TooLarge, Unavailable,
+        self, BodyIncomplete, Exists, Forbidden, Invalid, LengthRequired, NoSpace, NotFound,
+        StillWriting, TooLarge, TooManyRequests, Unauthorized, Unavailable,
     },
     JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, PolicyReply, RenewReply,
     SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply, TiersReply,
@@ -59,6 +59,9 @@ pub fn openapi_document() -> String {
 
 /// Status of a request with a head that is too long, which every operation may have.
 const HEAD_TOO_LONG: &str = "431";
+
+/// Codes of requests that tenants may not make, which every operation may have where there are tenants.
+const OF_TENANTS: [ErrorCode; 3] = [Unauthorized, Forbidden, TooManyRequests];
 
 /// The documentation of an operation as that of a `HEAD`.
 fn without_bodies(mut operation: Value) -> Value {
@@ -144,6 +147,12 @@ impl Documentation {
                     "content": { JSON: { "schema": schema } },
                 }),
             );
+        }
+        for code in OF_TENANTS {
+            let (status, word) = (code.status().to_string(), code.name());
+            let description = format!("where tenants are configured: `code` is \"{word}\"");
+            let content = json!({ JSON: { "schema": schema::<ErrorBody>(schemas) } });
+            responses.insert(status, json!({ "description": description, "content": content }));
         }
         // hyper answers heads that are too long.
         let text = "the head of the request is too long; without a body";

@@ -90,6 +90,14 @@ impl Route {
         &self.names
     }
 
+    /// The same path in the bucket that never has an object.
+    pub fn hide_bucket(&mut self) {
+        let Names { bucket, namespace, .. } = &mut self.names;
+        for name in [bucket, namespace].into_iter().flatten() {
+            *name = BucketName::empty();
+        }
+    }
+
     /// The names in the path, to be kept.
     pub fn into_names(self) -> Names {
         self.names

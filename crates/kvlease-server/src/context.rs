@@ -7,9 +7,9 @@ use kvlease_types::{ByteSize, Epoch};
 use tokio::sync::Semaphore;
 
 use crate::{
-    announcement::Announcement, config::Config, connection_memory::ConnectionMemory,
-    kv_events::BlockTable, lease_ids::LeaseIds, list_tokens::ListTokens, metrics::Metrics,
-    sizing::PlaceCounts, status::Status,
+    access::Access, announcement::Announcement, audit::Audit, config::Config,
+    connection_memory::ConnectionMemory, kv_events::BlockTable, lease_ids::LeaseIds,
+    list_tokens::ListTokens, metrics::Metrics, sizing::PlaceCounts, status::Status,
 };
 
 /// The parts of a daemon that its requests use.
@@ -18,6 +18,10 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) status: Status,
+    /// Tenants; `None` if every caller may do everything.
+    pub(crate) access: Option<Access>,
+    /// Audit log, if there is one.
+    pub(crate) audit: Option<Audit>,
     /// Names of leases, as clients of HTTP see them.
     pub(crate) lease_ids: LeaseIds,
     /// Tokens of listings over HTTP.
@@ -38,16 +42,21 @@ impl Context {
     pub(crate) fn new(
         engine: Engine,
         config: Config,
+        (access, audit): (Option<Access>, Option<Audit>),
         epoch: Epoch,
         socket: Option<&Path>,
         budget: ByteSize,
     ) -> io::Result<Self> {
         let engine = Arc::new(engine);
         let places = PlaceCounts::new(budget, config.connections_max);
-        let metrics = Metrics::new(Arc::clone(&engine), budget);
+        let counters = audit.as_ref().map(Audit::counters).unwrap_or_default();
+        let metrics = Metrics::new(Arc::clone(&engine), budget, counters);
+        metrics.access.set_tenants(config.tenants.len());
         let publishes = config.events_endpoint.is_some();
         let blocks = publishes.then(|| Arc::new(BlockTable::new(config.events_memory_max)));
         Ok(Self {
+            access,
+            audit,
             blocks,
             memory: ConnectionMemory::new(budget, metrics.memory.clone()),
             places,

@@ -88,6 +88,9 @@ pub enum ServeError {
         "this build publishes no KV events: take the released binary, or build with `--features zeromq`, events.endpoint=`{0}`"
     )]
     NoZeroMq(crate::config::EventsEndpoint),
+    /// The audit log cannot be begun. Status 69 if another daemon writes it, otherwise 73.
+    #[error(transparent)]
+    Audit(#[from] LineFilesError),
     /// The system refuses something that every process needs. Status 71.
     #[error("the system refused {what}: raise its limits, error=`{source}`")]
     System {
@@ -116,8 +119,13 @@ impl ServeError {
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => 69,
             Self::System { .. } | Self::Start(StartError::Thread(_)) => 71,
             Self::Nvme(NvmeError::InUse { .. })
-            | Self::Start(StartError::Capture(LineFilesError::InUse { .. })) => 69,
-            Self::Socket { .. } | Self::Arena(_) | Self::Start(_) | Self::Nvme(_) => 73,
+            | Self::Start(StartError::Capture(LineFilesError::InUse { .. }))
+            | Self::Audit(LineFilesError::InUse { .. }) => 69,
+            Self::Socket { .. }
+            | Self::Arena(_)
+            | Self::Start(_)
+            | Self::Nvme(_)
+            | Self::Audit(_) => 73,
         })
     }
 

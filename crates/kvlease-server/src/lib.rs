@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod accept_refusals;
+mod access;
 mod announcement;
+mod audit;
 mod capture;
 pub mod config;
 mod connection_limit;
@@ -22,6 +24,7 @@ mod listening;
 mod logging;
 mod metrics;
 mod random;
+mod rereads;
 mod run;
 mod segment;
 mod server;
@@ -34,6 +37,10 @@ mod tls;
 mod trim;
 mod welcome;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use access::parse_token_file;
+pub use access::{Need, Right, need_of_endpoint, need_of_frame};
 pub use config::ServeArgs;
 pub use exit::ServeError;
 pub use run::run;

@@ -77,7 +77,7 @@ async fn serve_until_stopped(
     inherited: Option<TcpListener>,
 ) -> Result<(), ServeError> {
     let mut stop = StopSignals::listen().map_err(signals)?;
-    if config.names_certificates() {
+    if config.rereads_files() {
         stop = stop.without_hangup();
     }
     if args.throwaway {

@@ -16,6 +16,8 @@ use kvlease_types::{ByteSize, Epoch};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
 
 use crate::{
+    access::{Access, warn_of_tenants, watch_tokens},
+    audit::Audit,
     capture,
     config::{Config, Eviction, SocketPlace},
     context::Context,
@@ -46,6 +48,8 @@ pub struct Server {
     /// The fast lane's order to stop, given by dropping the sender, and its task.
     lane: Option<(watch::Sender<()>, JoinHandle<()>)>,
     trimming: JoinHandle<()>,
+    /// The task that reads files of tokens again.
+    watching: JoinHandle<()>,
     /// Publisher of KV events, if there is one.
     publisher: Option<Publisher>,
     /// Removal of the arena, if this daemon made it.
@@ -86,6 +90,7 @@ impl Server {
         socket_path: Option<PathBuf>,
         config: Config,
     ) -> Result<Self, ServeError> {
+        let access = Access::configured(&config)?;
         let arena = Arena::open(&segment_options(&config))?;
         // Dropped last if something fails below: then the new arena goes.
         let mut undo = arena.undo()?;
@@ -103,11 +108,14 @@ impl Server {
         engine_config.capture = capture::configured(&config)?;
         let budget = connection_memory(&config, &engine_config.catalog);
         let engine = Engine::start(arena, engine_config, epoch)?;
-        let context = Context::new(engine, config, epoch, socket_path.as_deref(), budget)
-            .map_err(no_random)?;
-        let context = Arc::new(context);
+        // As late as can be: each start begins a new file.
+        let tenancy = (access, Audit::begin(&config)?);
+        let context = Context::new(engine, config, tenancy, epoch, socket_path.as_deref(), budget);
+        let context = Arc::new(context.map_err(no_random)?);
+        warn_of_tenants(&context.config);
         let publisher = sockets.map(|sockets| kv_events::start(sockets, &context)).transpose()?;
         let trimming = tokio::spawn(trim(Arc::clone(&context)));
+        let watching = tokio::spawn(watch_tokens(Arc::clone(&context)));
         let lane = socket.map(|(mut socket, listener)| {
             socket.keep_directory();
             let (stop, stopped) = watch::channel(());
@@ -127,6 +135,7 @@ impl Server {
             socket: socket_path,
             lane,
             trimming,
+            watching,
             publisher,
             undo,
         })
@@ -205,10 +214,14 @@ impl Server {
         }
         self.serving.end().await;
         self.trimming.abort();
+        self.watching.abort();
         if let Some(publisher) = self.publisher {
             publisher.end().await;
         }
         self.context.engine.stop();
+        if let Some(audit) = &self.context.audit {
+            audit.end();
+        }
     }
 }
 

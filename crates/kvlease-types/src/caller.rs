@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
 };
 
 /// Owner of leases and reservations, as the catalog keeps it: a number that is compared only.
@@ -43,6 +44,27 @@ pub enum User {
     Uid(u32),
 }
 
+/// Number of a tenant among those that the daemon was started with, from 1 on. It is compared only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TenantId(NonZeroU16);
+
+impl TenantId {
+    /// The tenant at this place among all of them, counted from 0; `None` beyond 65,534.
+    pub fn at(place: usize) -> Option<Self> {
+        u16::try_from(place + 1).ok().and_then(NonZeroU16::new).map(Self)
+    }
+
+    /// Its place among all tenants, counted from 0.
+    pub const fn place(self) -> usize {
+        self.number() as usize - 1
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u16 {
+        self.0.get()
+    }
+}
+
 /// Other end of the connection that a request came in on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Peer {
@@ -62,27 +84,36 @@ pub enum Peer {
 }
 
 /// Requester of an operation. Made once per connection, when it is accepted, and carried by every
-/// request into the engine and the catalog.
+/// request into the engine and the catalog. Over HTTP each request tells its tenant by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// Owner of the leases and reservations that it is granted.
     pub owner: Owner,
     /// The other end of its connection.
     pub peer: Peer,
+    /// The tenant that it is; `None` where no tenants are configured.
+    pub tenant: Option<TenantId>,
 }
 
 impl Caller {
     /// The daemon itself.
-    pub const DAEMON: Self = Self { owner: Owner::DAEMON, peer: Peer::Daemon };
+    pub const DAEMON: Self = Self { owner: Owner::DAEMON, peer: Peer::Daemon, tenant: None };
 
     /// A client of HTTP.
     pub const fn http(address: SocketAddr) -> Self {
-        Self { owner: Owner::HTTP, peer: Peer::Http(address) }
+        Self { owner: Owner::HTTP, peer: Peer::Http(address), tenant: None }
     }
 
     /// A client of the fast lane on the connection with this number.
     pub const fn lane(connection: u32, uid: u32, gid: u32, pid: Option<i32>) -> Self {
-        Self { owner: Owner::connection(connection), peer: Peer::Lane { uid, gid, pid } }
+        let peer = Peer::Lane { uid, gid, pid };
+        Self { owner: Owner::connection(connection), peer, tenant: None }
+    }
+
+    /// The same caller as this tenant.
+    #[must_use]
+    pub const fn of_tenant(self, tenant: Option<TenantId>) -> Self {
+        Self { tenant, ..self }
     }
 
     /// Number of the process that calls, or of the machine where HTTP tells no process. It is compared only:
@@ -175,6 +206,15 @@ mod tests {
         }
         assert_ne!(http(1, 80).client(), http(2, 80).client());
         assert_ne!(lane(1, Some(7)).client(), lane(1, Some(8)).client());
+    }
+
+    #[test]
+    fn a_tenant_has_its_place() {
+        for place in [0, 1, 65_534] {
+            let tenant = TenantId::at(place).unwrap();
+            assert_eq!((tenant.place(), usize::from(tenant.number())), (place, place + 1));
+        }
+        assert_eq!(TenantId::at(65_535), None);
     }
 
     #[test]

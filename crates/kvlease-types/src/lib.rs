@@ -26,7 +26,7 @@ pub use bucket_policy::{
     BUCKET_POLICIES_MAX, BUCKET_WEIGHT_DEFAULT, BucketPolicy, BucketPolicyError,
     PINNED_PREFIX_LEN_MAX, PINNED_PREFIXES_MAX,
 };
-pub use caller::{Caller, Owner, Peer, User};
+pub use caller::{Caller, Owner, Peer, TenantId, User};
 pub use extent::{Extent, Offset};
 pub use hex::Hex;
 pub use key_group::{KeyGroup, RANKS_MAX, keys_of_ranks};

@@ -81,6 +81,12 @@ impl BucketName {
         name.strip_prefix(RETAINED_PREFIX).map_or_else(|| Self::new(name), Self::retained)
     }
 
+    /// The bucket in whose place a caller gets its answer who may not know of another one: it never has
+    /// an object, since neither a client nor the daemon can name it.
+    pub fn empty() -> Self {
+        Self(RETAINED_PREFIX.into())
+    }
+
     /// Whether eviction never takes its objects.
     pub fn is_retained(&self) -> bool {
         self.0.starts_with(RETAINED_PREFIX)
@@ -184,6 +190,9 @@ mod tests {
         assert_eq!(BucketName::restored(retained.as_str()), Ok(retained));
         let plain = BucketName::restored("b").unwrap();
         assert_eq!((plain.as_str(), plain.is_retained()), ("b", false));
-        assert_eq!(BucketName::restored(RETAINED_PREFIX), Err(NameError::BucketEmpty));
+        // The bucket that is always empty has a name that nothing can be stored under.
+        let empty = BucketName::empty();
+        assert_eq!(BucketName::restored(empty.as_str()), Err(NameError::BucketEmpty));
+        assert_eq!(BucketName::new(empty.as_str()), Err(NameError::BucketRetained));
     }
 }

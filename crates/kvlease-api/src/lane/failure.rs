@@ -25,6 +25,8 @@ numbered! {
         Malformed = 6 "malformed",
         /// The daemon is shutting down.
         Unavailable = 7 "unavailable",
+        /// The client's tenant may not do that.
+        Forbidden = 8 "forbidden",
     }
 }
 
@@ -33,7 +35,7 @@ impl FailureCode {
     pub const fn closes(self) -> bool {
         match self {
             Self::Version | Self::NotAllowed | Self::FrameTooLong | Self::Order => true,
-            Self::UnknownKind | Self::Malformed | Self::Unavailable => false,
+            Self::UnknownKind | Self::Malformed | Self::Unavailable | Self::Forbidden => false,
         }
     }
 }

@@ -6,11 +6,15 @@ use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy};
 
 use super::{
     error::ConfigError,
-    plain::{plain, print_sections},
+    named::{Named, Said},
 };
 
 /// The section that the policies are in.
 pub(super) const SECTION: &str = "bucket";
+
+/// Sections of policies.
+pub(super) const POLICIES: Named =
+    Named { section: SECTION, keys: &BucketPolicy::KEYS, lists: &["pinned"], secrets: None };
 
 /// Adds the policies of a file.
 pub(super) fn apply(
@@ -18,42 +22,11 @@ pub(super) fn apply(
     section: toml::Table,
     origin: &str,
 ) -> Result<(), ConfigError> {
-    for (name, keys) in section {
-        let toml::Value::Table(keys) = keys else {
-            let remedy = "write a section `[bucket.\"NAME\"]` for each bucket";
-            return Err(ConfigError::value(
-                &format!("{SECTION}.{name}"),
-                &plain(&keys),
-                remedy,
-                origin,
-            ));
-        };
+    POLICIES.apply(section, origin, |name, said| match said {
         // One without keys has a policy as well: a class of its own.
-        entry(buckets, &name, origin)?;
-        for (key, value) in keys {
-            match value {
-                toml::Value::Array(values) if key == "pinned" => {
-                    for value in values {
-                        set(buckets, &name, &key, &plain(&value), origin)?;
-                    }
-                }
-                toml::Value::Table(_) => {
-                    let remedy = format!(
-                        "quote a name that has dots, `[bucket.\"{name}.{key}\"]`, and use the keys {}",
-                        BucketPolicy::KEYS.join(", ")
-                    );
-                    return Err(ConfigError::value(
-                        &format!("{SECTION}.{name}"),
-                        &key,
-                        &remedy,
-                        origin,
-                    ));
-                }
-                value => set(buckets, &name, &key, &plain(&value), origin)?,
-            }
-        }
-    }
-    Ok(())
+        Said::Section => entry(buckets, name, origin).map(drop),
+        Said::Value(key, value) => set(buckets, name, key, value, origin),
+    })
 }
 
 /// Sets one key of a bucket's policy.
@@ -88,7 +61,8 @@ pub(super) fn print(buckets: &BTreeMap<BucketName, BucketPolicy>) -> String {
         }
         table
     };
-    print_sections(SECTION, buckets.iter().map(|(name, policy)| (name.to_string(), table(policy))))
+    let sections = buckets.iter().map(|(name, policy)| (name.to_string(), table(policy).into()));
+    POLICIES.print(sections.collect())
 }
 
 fn entry<'a>(
@@ -108,7 +82,6 @@ fn entry<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::plain::name_and_key;
 
     fn load(text: &str) -> Result<BTreeMap<BucketName, BucketPolicy>, String> {
         let mut buckets = BTreeMap::new();
@@ -156,8 +129,8 @@ mod tests {
 
     #[test]
     fn a_path_names_bucket_and_key() {
-        let split = |path| name_and_key(SECTION, path);
-        assert_eq!(split("bucket.a.b.weight"), Some(("a.b", "weight")));
-        assert_eq!(["bucket.weight", "buckets.a.b", "cache.eviction"].map(split), [None; 3]);
+        assert_eq!(POLICIES.split("bucket.a.b.weight"), Some(("a.b", "weight")));
+        let others = ["bucket.weight", "buckets.a.b", "cache.eviction"];
+        assert_eq!(others.map(|path| POLICIES.split(path)), [None; 3]);
     }
 }

@@ -18,7 +18,7 @@ const AUTO: &str = "auto";
 
 impl Eviction {
     /// The policy that a daemon starts with.
-    pub const fn first(self) -> EvictionKind {
+    pub fn first(self) -> EvictionKind {
         match self {
             Self::Always(kind) => kind,
             Self::Auto => EvictionKind::default(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use super::{
     error::ConfigError,
-    plain::{plain, print_sections},
+    named::{Named, Said},
     tls_files::{TlsFiles, TlsSettings},
     value,
 };
@@ -22,9 +22,19 @@ const LISTENERS_MAX: usize = 64;
 /// The longest name of a listener, in bytes.
 const NAME_LEN_MAX: usize = 64;
 
-/// Keys of a section.
-const KEYS: [&str; 5] =
-    ["address", "serves", TlsSettings::CERTIFICATE, TlsSettings::KEY, TlsSettings::CLIENT_CA];
+/// Sections of listeners.
+pub(super) const LISTENERS: Named = Named {
+    section: SECTION,
+    keys: &[
+        "address",
+        "serves",
+        TlsSettings::CERTIFICATE,
+        TlsSettings::KEY,
+        TlsSettings::CLIENT_CA,
+    ],
+    lists: &[],
+    secrets: None,
+};
 
 /// A listener beside the one at `server.address`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,27 +90,11 @@ struct Given {
 impl GivenListeners {
     /// Adds the sections of a file.
     pub(super) fn apply(&mut self, section: toml::Table, origin: &str) -> Result<(), ConfigError> {
-        for (name, keys) in section {
-            let path = format!("{SECTION}.{name}");
-            let toml::Value::Table(keys) = keys else {
-                let remedy = "write a section `[listener.\"NAME\"]` for each listener";
-                return Err(ConfigError::value(&path, &plain(&keys), remedy, origin));
-            };
+        LISTENERS.apply(section, origin, |name, said| match said {
             // One without keys lacks its address, which is told when all are checked.
-            self.entry(&name, origin)?;
-            for (key, value) in keys {
-                if value.is_table() {
-                    let remedy = format!(
-                        "quote a name that has dots, `[listener.\"{name}.{key}\"]`, and use the \
-                         keys {}",
-                        KEYS.join(", ")
-                    );
-                    return Err(ConfigError::value(&path, &key, &remedy, origin));
-                }
-                self.set(&name, &key, &plain(&value), origin)?;
-            }
-        }
-        Ok(())
+            Said::Section => self.entry(name, origin).map(drop),
+            Said::Value(key, value) => self.set(name, key, value, origin),
+        })
     }
 
     /// Sets one key of a listener.
@@ -117,7 +111,7 @@ impl GivenListeners {
             "serves" => Serves::parse(value).map(|serves| given.serves = serves),
             _ => match given.tls.file(key) {
                 Some(file) => value::path_or_none(value).map(|path| *file = path),
-                None => Err(format!("use the keys {}", KEYS.join(", "))),
+                None => Err(format!("use the keys {}", LISTENERS.keys.join(", "))),
             },
         };
         set.map_err(|remedy| {
@@ -171,10 +165,10 @@ pub(super) fn print(listeners: &BTreeMap<String, ListenerConfig>) -> String {
                 table.insert(TlsSettings::CLIENT_CA.to_owned(), path(client_ca));
             }
         }
-        table
+        table.into()
     };
-    let tables = listeners.iter().map(|(name, listener)| (name.clone(), table(listener)));
-    print_sections(SECTION, tables)
+    let sections = listeners.iter().map(|(name, listener)| (name.clone(), table(listener)));
+    LISTENERS.print(sections.collect())
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use super::{
     error::ConfigError,
     eviction::Eviction,
     listeners::{self, FIRST_LISTENER, GivenListeners},
-    plain::{name_and_key, plain},
+    plain::plain,
     settings::{Config, SETTINGS, Setting},
-    unknown,
+    tenants, unknown,
 };
 use crate::tiers::REMOTE_PASSWORD;
 
@@ -102,6 +102,7 @@ impl Loading {
             match section.as_str() {
                 buckets::SECTION => buckets::apply(&mut self.config.buckets, keys, &shown)?,
                 listeners::SECTION => self.listeners.apply(keys, &shown)?,
+                tenants::SECTION => tenants::apply(&mut self.config.tenants, keys, &shown)?,
                 section => self.apply_section(section, keys, &shown)?,
             }
         }
@@ -168,11 +169,14 @@ impl Loading {
     }
 
     fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
-        if let Some((bucket, key)) = name_and_key(buckets::SECTION, path) {
+        if let Some((bucket, key)) = buckets::POLICIES.split(path) {
             return buckets::set(&mut self.config.buckets, bucket, key, value, origin);
         }
-        if let Some((name, key)) = name_and_key(listeners::SECTION, path) {
+        if let Some((name, key)) = listeners::LISTENERS.split(path) {
             return self.listeners.set(name, key, value, origin);
+        }
+        if let Some((tenant, key)) = tenants::TENANTS.split(path) {
+            return tenants::set(&mut self.config.tenants, tenant, key, value, origin);
         }
         match SETTINGS.iter().find(|setting| setting.path == path) {
             Some(setting) => self.apply(setting, value, origin),
@@ -215,6 +219,7 @@ impl Loading {
         let origin = given.map_or("default", |given| &given.origin);
         config.tls_settings().checked(FIRST_LISTENER, origin)?;
         config.listeners = self.listeners.checked()?;
+        tenants::check(&config.tenants, &config.listeners)?;
         Ok(self.config)
     }
 }

@@ -4,22 +4,29 @@
 //! [`SETTINGS`] is the one list of what can be configured.
 
 mod args;
+mod audit;
+mod bucket_glob;
 mod buckets;
 mod error;
 mod events;
 mod eviction;
 mod listeners;
 mod load;
+mod named;
 mod plain;
 mod print;
 mod remote_url;
 mod settings;
 mod socket;
+mod tenants;
 mod tls_files;
+mod token_hash;
 mod unknown;
 mod value;
 
 pub use args::ServeArgs;
+pub use audit::AuditLevel;
+pub use bucket_glob::BucketGlob;
 pub use error::ConfigError;
 pub use events::{EventsEndpoint, EventsFormat};
 pub use eviction::Eviction;
@@ -29,4 +36,6 @@ pub use print::print;
 pub use remote_url::{RemoteUrl, RemoteUrlError};
 pub use settings::{Config, LogFormat, SETTINGS, Setting};
 pub use socket::SocketPlace;
+pub use tenants::TenantConfig;
 pub use tls_files::TlsFiles;
+pub use token_hash::TokenHash;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{
     buckets, listeners,
     settings::{Config, SETTINGS},
+    tenants,
 };
 
 /// Writes every setting with its value and what it does, as TOML.
@@ -25,6 +26,7 @@ pub fn print(config: &Config) -> String {
     }
     text.push_str(&buckets::print(&config.buckets));
     text.push_str(&listeners::print(&config.listeners));
+    text.push_str(&tenants::print(&config.tenants));
     text
 }
 
@@ -44,6 +46,9 @@ mod tests {
                 "bucket.lmcache.priority=5".into(),
                 "listener.metrics.address=127.0.0.1:9201".into(),
                 "listener.metrics.serves=operators".into(),
+                "tenant.a.uids=1000".into(),
+                "tenant.a.read=*".into(),
+                "audit.level=all".into(),
             ],
             ..ServeArgs::default()
         };

@@ -11,12 +11,14 @@ use kvlease_engine::{
 use kvlease_types::{BucketName, BucketPolicy, ByteSize, DEFAULT_SEGMENT_DIR, SegmentName};
 
 use super::{
+    audit::AuditLevel,
     error::ConfigError,
     events::{self, EventsEndpoint, EventsFormat},
     eviction::Eviction,
     listeners::{FIRST_LISTENER, ListenerConfig},
     remote_url::{RemoteUrl, RemoteUrlError},
     socket::SocketPlace,
+    tenants::Tenants,
     tls_files::{TlsFiles, TlsSettings},
     value,
 };
@@ -87,12 +89,18 @@ pub struct Config {
     pub capture_file_size: ByteSize,
     pub capture_files_max: usize,
     pub capture_secret_file: Option<PathBuf>,
+    pub audit_path: Option<PathBuf>,
+    pub audit_level: AuditLevel,
+    pub audit_file_size: ByteSize,
+    pub audit_files_max: usize,
     pub log_format: LogFormat,
     pub log_level: tracing::Level,
     /// Policies of buckets, each in a section of its own, `[bucket."NAME"]`.
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
     /// Listeners beside `address`, each in a section of its own, `[listener."NAME"]`.
     pub listeners: BTreeMap<String, ListenerConfig>,
+    /// Tenants, each in a section of its own, `[tenant."NAME"]`; without any, every caller may do everything.
+    pub tenants: Tenants,
 }
 
 /// How log lines look.
@@ -128,9 +136,10 @@ impl Config {
     }
 
     /// Whether it names files that the running daemon reads again when they change.
-    pub fn names_certificates(&self) -> bool {
+    pub fn rereads_files(&self) -> bool {
         self.tls_certificate_file.is_some()
             || self.listeners.values().any(|listener| listener.tls.is_some())
+            || self.tenants.values().any(|tenant| tenant.token_file.is_some())
     }
 }
 
@@ -195,10 +204,15 @@ impl Default for Config {
             capture_file_size: CAPTURE_FILE_LEN_DEFAULT,
             capture_files_max: CAPTURE_FILES_DEFAULT,
             capture_secret_file: None,
+            audit_path: None,
+            audit_level: AuditLevel::Refused,
+            audit_file_size: ByteSize::mib(64),
+            audit_files_max: 8,
             log_format: LogFormat::Human,
             log_level: tracing::Level::INFO,
             buckets: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            tenants: Tenants::new(),
         }
     }
 }
@@ -370,12 +384,20 @@ pub const SETTINGS: &[Setting] = &[
         "memory for events that subscribers have not read yet, or ask for again; taken only while there are subscribers, and with events.endpoint four times"),
     setting!("capture.path", "KVLEASE_CAPTURE_PATH", capture_path, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "file that the stream of requests is written to, with hashes in place of names, for `kvlease replay`; `none` for no capture"),
-    setting!("capture.file_size", "KVLEASE_CAPTURE_FILE_SIZE", capture_file_size, true, capture_file_size, ByteSize::to_string,
+    setting!("capture.file_size", "KVLEASE_CAPTURE_FILE_SIZE", capture_file_size, true, log_file_size, ByteSize::to_string,
         "longest file of the capture, of at least 1MiB; then the next one is begun"),
     setting!("capture.files_max", "KVLEASE_CAPTURE_FILES_MAX", capture_files_max, false, value::files, usize::to_string,
         "limit of files of the capture: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
     setting!("capture.secret_file", "KVLEASE_CAPTURE_SECRET_FILE", capture_secret_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "file with the secret of the hashes, 32 hexadecimal digits, so that several captures have the same ones; `none` for a new secret with each start"),
+    setting!("audit.path", "KVLEASE_AUDIT_PATH", audit_path, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+        "file that the audit log is written to: who did what, when, and what came of it; `none` for no audit log"),
+    setting!("audit.level", "KVLEASE_AUDIT_LEVEL", audit_level, true, AuditLevel::parse, |v: &AuditLevel| v.name().to_owned(),
+        "what the audit log has: `refused` for refusals and changes of policies, `changed` for what stores or removes objects as well, `all` for every request"),
+    setting!("audit.file_size", "KVLEASE_AUDIT_FILE_SIZE", audit_file_size, true, log_file_size, ByteSize::to_string,
+        "longest file of the audit log, of at least 1MiB; then the next one is begun"),
+    setting!("audit.files_max", "KVLEASE_AUDIT_FILES_MAX", audit_files_max, false, value::files, usize::to_string,
+        "limit of files of the audit log: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
     setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
         "`human`, or `json`: one object a line"),
     setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),
@@ -417,7 +439,7 @@ fn checkpoint_capacity(text: &str) -> Result<Option<ByteSize>, String> {
 }
 
 /// A size of a file that the longest line fits into.
-fn capture_file_size(text: &str) -> Result<ByteSize, String> {
+fn log_file_size(text: &str) -> Result<ByteSize, String> {
     let least = ByteSize::mib(1);
     match value::size(text)? {
         size if size < least => Err(format!("write at least `{least}`")),

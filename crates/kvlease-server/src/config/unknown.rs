@@ -5,6 +5,7 @@ use super::{
     error::ConfigError,
     listeners,
     settings::{SETTINGS, Setting, split},
+    tenants,
 };
 
 /// The beginning of every variable, which makes none like another.
@@ -80,7 +81,11 @@ fn one_of_the_sections() -> String {
 }
 
 fn sections() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().map(Setting::section).chain([buckets::SECTION, listeners::SECTION])
+    SETTINGS.iter().map(Setting::section).chain([
+        buckets::SECTION,
+        listeners::SECTION,
+        tenants::SECTION,
+    ])
 }
 
 /// The known name that was probably meant.
@@ -126,7 +131,7 @@ mod tests {
         for line in [path("transfer.a", "1", "file"), section("transfer", "file")] {
             assert!(
                 line.to_string().contains(
-                    "server, cache, lease, checkpoint, tier.nvme, tier.remote, events, capture, log"
+                    "server, cache, lease, checkpoint, tier.nvme, tier.remote, events, capture, audit, log"
                 ),
                 "{line}"
             );

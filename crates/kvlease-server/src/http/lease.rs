@@ -57,14 +57,14 @@ pub(super) async fn acquire(
             miss => miss.into(),
         }
     })?;
-    let bytes = reply::json_bytes(&lease_reply(context, lease, grants.ttl()));
+    let bytes = reply::json_bytes(&lease_reply(context, caller, lease, grants.ttl()));
     Ok(Reply::new(Some(JSON), Body::Lease(Some((bytes, grants)))))
 }
 
 /// Always a success for a well-formed id: a stock client that gets anything else asks again ten
 /// times a second until the lease would have ended.
 pub(super) fn release(context: &Context, caller: &Caller, names: &Names) -> Answer {
-    if let Some(id) = find(context, names.id())? {
+    if let Some(id) = find(context, caller, names.id())? {
         context.metrics.released(&context.engine.release(caller, &[id]));
     }
     Ok(reply::empty())
@@ -77,7 +77,7 @@ pub(super) fn renew(
     query: Option<&str>,
 ) -> Answer {
     let query = RenewQuery::parse(query).map_err(Refusal::invalid)?;
-    let id = find(context, names.id())?;
+    let id = find(context, caller, names.id())?;
     let renewed = context.engine.renew(caller, id.as_slice(), query.ttl);
     if renewed.live == [true] {
         return Ok(reply::json(&RenewReply { ttl_s: renewed.ttl.as_secs_f64() }));
@@ -86,9 +86,9 @@ pub(super) fn renew(
     Err(Refusal::new(ErrorCode::NotFound, message))
 }
 
-/// The lease of this name; `None` for a well-formed name that this daemon never gave.
-fn find(context: &Context, name: &str) -> Result<Option<LeaseId>, Refusal> {
-    let found = context.lease_ids.find(name);
+/// The lease of this name; `None` for a well-formed name that this daemon never gave to this tenant.
+fn find(context: &Context, caller: &Caller, name: &str) -> Result<Option<LeaseId>, Refusal> {
+    let found = context.lease_ids.find(name, caller.tenant);
     if found.is_some() {
         return Ok(found);
     }
@@ -103,9 +103,9 @@ fn find(context: &Context, name: &str) -> Result<Option<LeaseId>, Refusal> {
     Ok(None)
 }
 
-fn lease_reply(context: &Context, lease: &Lease, ttl: Duration) -> LeaseReply {
+fn lease_reply(context: &Context, caller: &Caller, lease: &Lease, ttl: Duration) -> LeaseReply {
     LeaseReply {
-        id: context.lease_ids.name(lease.id),
+        id: context.lease_ids.name(lease.id, caller.tenant),
         offsets: lease.extents.iter().map(|extent| (*extent).into()).collect(),
         ttl_s: Some(ttl.as_secs_f64()),
         checksum: Some(lease.checksum.to_string()),

@@ -15,6 +15,7 @@ mod curve;
 mod encrypted;
 mod events;
 mod framing;
+mod gate;
 mod heads;
 mod host_names;
 mod kv;

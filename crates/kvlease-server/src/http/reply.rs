@@ -18,6 +18,9 @@ use crate::{
 /// Seconds after which a client that was refused for lack of room may try again.
 const RETRY_AFTER_S: u32 = 1;
 
+/// Scheme by which callers are identified, for those who are not.
+const CHALLENGE: &str = "Bearer realm=\"kvlease\"";
+
 /// The longest reply in bytes that needs no memory beside the place of its connection.
 pub(crate) const SMALL_REPLY_LEN: usize = 8 << 10;
 
@@ -107,9 +110,15 @@ impl Refusal {
         let body = self.made.take().unwrap_or_else(|| self.body());
         let mut reply = typed(JSON, body);
         reply.status = status(self.code);
-        if matches!(self.code, ErrorCode::NoSpace | ErrorCode::Unavailable) {
-            reply = reply.with(header::RETRY_AFTER, RETRY_AFTER_S.into());
-        }
+        reply = match self.code {
+            ErrorCode::NoSpace | ErrorCode::Unavailable | ErrorCode::TooManyRequests => {
+                reply.with(header::RETRY_AFTER, RETRY_AFTER_S.into())
+            }
+            ErrorCode::Unauthorized => {
+                reply.with(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))
+            }
+            _ => reply,
+        };
         if let Some(allowed) = self.allow {
             let allowed = HeaderValue::try_from(allowed).expect("methods are letters");
             reply = reply.with(header::ALLOW, allowed);

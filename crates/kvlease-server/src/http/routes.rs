@@ -13,7 +13,7 @@ use super::{
     body::Body,
     buckets, checkpoint,
     connection::Socket,
-    events, kv, lease, list, put,
+    events, gate, kv, lease, list, put,
     reply::{Answer, Refusal},
     tiers, upload,
 };
@@ -29,26 +29,36 @@ pub(super) async fn answer(
     busy: &mut Busy,
 ) -> Response<Body> {
     let started = Instant::now();
-    let route = Route::parse(request.uri().path());
+    let mut route = Route::parse(request.uri().path());
     let endpoint = route.as_ref().ok().and_then(|route| route.endpoint(request.method().as_str()));
     let placed = endpoint.is_some_and(Endpoint::is_admin) || busy.has_place().await;
-    let answer = match (route, endpoint) {
+    let mut admitted =
+        gate::admit(context, (caller, socket.arrival()), request.headers(), endpoint, &mut route);
+    let refusal = admitted.as_mut().and_then(|admitted| admitted.refusal.take());
+    let caller = admitted.as_ref().map_or(caller, |admitted| &admitted.caller);
+    let answer = match (refusal, route, endpoint) {
         _ if !placed => Err(no_place()),
-        (Ok(_), Some(endpoint)) if !socket.arrival().reaches(endpoint) => {
+        (Some(refusal), ..) => {
+            Box::pin(upload::refuse_early(context, request, socket, *refusal)).await
+        }
+        (None, Ok(_), Some(endpoint)) if !socket.arrival().reaches(endpoint) => {
             Box::pin(upload::refuse(context, request, socket, for_operators())).await
         }
-        (Ok(route), Some(endpoint)) => {
+        (None, Ok(route), Some(endpoint)) => {
             dispatch(context, caller, (endpoint, route.into_names()), request, socket).await
         }
-        (Ok(route), None) => {
+        (None, Ok(route), None) => {
             let refusal = Refusal::wrong_method(request.method(), route.methods());
             Box::pin(upload::refuse(context, request, socket, refusal)).await
         }
-        (Err(error), _) => {
+        (None, Err(error), _) => {
             Box::pin(upload::refuse(context, request, socket, refusal_of(error))).await
         }
     };
     let outcome = answer.as_ref().err().map(|refusal| refusal.code);
+    if let Some(admitted) = &admitted {
+        admitted.note(context, endpoint, outcome);
+    }
     context.metrics.answered(endpoint, outcome, started.elapsed());
     let reply = answer.unwrap_or_else(|refusal| {
         let operation = metrics::operation(endpoint);

@@ -45,6 +45,16 @@ pub(super) async fn refuse(
     Upload::new(context, request, socket).finish(Err(refusal)).await
 }
 
+/// Refuses a request before its body, which is taken in only if it is short.
+pub(super) async fn refuse_early(
+    context: &Context,
+    request: &mut Request<Incoming>,
+    socket: &Socket,
+    refusal: Refusal,
+) -> Answer {
+    Upload::new(context, request, socket).refuse_early(refusal).await
+}
+
 /// A request body on its way in, within its time limits.
 pub(super) struct Upload<'a> {
     body: &'a mut Incoming,

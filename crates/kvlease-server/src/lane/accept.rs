@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Socket, connection,
+    Socket, connection, gate,
     listening::{CHECK_INTERVAL, Listening},
     peer,
 };
@@ -78,12 +78,19 @@ fn identify(stream: &UnixStream, connection: u32, context: &Context) -> Option<C
     let credentials = stream.peer_cred().ok()?;
     let (uid, gid) = (credentials.uid(), credentials.gid());
     let caller = Caller::lane(connection, uid, gid, credentials.pid());
-    if peer::may_use(&context.config, uid) {
-        return Some(caller);
-    }
+    let remedy = match peer::may_use(&context.config, uid) {
+        true => match gate::identify(context, caller, (uid, gid)) {
+            Some(caller) => return Some(caller),
+            None => "no tenant has this user: use HTTP with a token, or add it to uids of a tenant",
+        },
+        false => {
+            "this user may not use the socket: run the client as the daemon's user, or see \
+             server.socket_mode"
+        }
+    };
     context.metrics.lane.peer_refused();
     tracing::warn!(%caller, "refused a client of the fast lane");
-    refuse(stream, uid);
+    refuse(stream, remedy, uid);
     None
 }
 
@@ -105,11 +112,8 @@ fn serve(
 }
 
 /// Says why, as far as the fresh socket's buffer takes it.
-fn refuse(stream: &UnixStream, uid: u32) {
-    let text = format!(
-        "this user may not use the socket: run the client as the daemon's user, or see \
-         server.socket_mode, uid=`{uid}`"
-    );
+fn refuse(stream: &UnixStream, remedy: &str, uid: u32) {
+    let text = format!("{remedy}, uid=`{uid}`");
     let mut frame = Vec::new();
     write_failure(&mut frame, 0, &Failure { code: FailureCode::NotAllowed, text: &text });
     // The client may be gone.

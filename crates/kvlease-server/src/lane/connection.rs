@@ -47,7 +47,7 @@ pub(super) async fn serve(
     let opened = tokio::select! {
         biased;
         _ = stopped.changed() => None,
-        opened = handshake::open(&context, &mut stream, &mut inbox) => opened,
+        opened = handshake::open(&context, &caller, &mut stream, &mut inbox) => opened,
     };
     let Some(writes) = opened else { return };
     let mut session = Session::new(context, caller, writes);

@@ -6,11 +6,11 @@ use kvlease_api::lane::{
     FRAME_LEN_MAX, Failure, FailureCode, Frame, Hello, KEYS_MAX, Malformed, Request, VERSION,
     Welcome, write_failure,
 };
-use kvlease_types::ByteSize;
+use kvlease_types::{ByteSize, Caller};
 use rustix::fs::fstat;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{inbox::Inbox, outgoing};
+use super::{gate, inbox::Inbox, outgoing};
 use crate::context::Context;
 
 /// How long a client may take to send its hello, and to take the welcome.
@@ -19,10 +19,11 @@ const HELLO_LIMIT: Duration = Duration::from_secs(5);
 /// Opens a connection. Returns whether its client may write; `None` if it was not opened.
 pub(super) async fn open(
     context: &Context,
+    caller: &Caller,
     stream: &mut UnixStream,
     inbox: &mut Inbox,
 ) -> Option<bool> {
-    let opened = timeout(HELLO_LIMIT, greet(context, stream, inbox)).await;
+    let opened = timeout(HELLO_LIMIT, greet(context, caller, stream, inbox)).await;
     match opened {
         Ok(Ok(writes)) => Some(writes),
         Ok(Err(error)) => {
@@ -36,7 +37,12 @@ pub(super) async fn open(
     }
 }
 
-async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) -> io::Result<bool> {
+async fn greet(
+    context: &Context,
+    caller: &Caller,
+    stream: &mut UnixStream,
+    inbox: &mut Inbox,
+) -> io::Result<bool> {
     // Receive until the first frame is whole; it must be a hello.
     let (request, hello) = loop {
         let frame = inbox.front().map_err(|error| (error.request, not_hello()));
@@ -56,6 +62,10 @@ async fn greet(context: &Context, stream: &mut UnixStream, inbox: &mut Inbox) ->
     };
     // A client may write if it asks to and the operator allows it.
     let writes = hello.writes && context.config.socket_writers;
+    let writes = match gate::admit_hello(context, caller, writes) {
+        Ok(writes) => writes,
+        Err(text) => return refuse(stream, request, (FailureCode::NotAllowed, text)).await,
+    };
     let arena = match context.engine.arena_descriptor(writes) {
         Ok(arena) => arena,
         Err(error) => {

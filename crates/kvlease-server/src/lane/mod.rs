@@ -15,6 +15,7 @@ mod answers;
 mod asked;
 mod connection;
 mod directory;
+mod gate;
 mod handshake;
 mod inbox;
 mod index;

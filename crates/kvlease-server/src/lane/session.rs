@@ -13,7 +13,7 @@ use super::{
     acquire::{self, Awaited, Wait},
     answers::{Answers, grants_len, statuses_len},
     asked::{Asked, Question, status_of_remove},
-    index, leases,
+    gate, index, leases,
     reservations::Reservations,
 };
 use crate::{
@@ -100,6 +100,7 @@ impl Session {
         started: Instant,
     ) -> Result<Answered, Refused> {
         let number = frame.request;
+        let request = gate::admit(&self.context, &self.caller, frame.kind(), request)?;
         match request {
             Request::Hello(_) => {
                 let text = "the connection is open already: send one hello, and first";

@@ -1,6 +1,7 @@
 //! Metrics for operators: counters and histograms of the requests, and at every scrape a look at
 //! the catalog and the engine.
 
+mod access;
 mod buckets;
 mod connection;
 mod curve;
@@ -30,6 +31,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use access::AccessMetrics;
+pub(crate) use access::{AccessRefused, AuditCounters};
 use connection::Connection;
 use durations::Durations;
 use lane::LaneMetrics;
@@ -67,6 +70,7 @@ pub(crate) struct Metrics {
     /// Of listeners with TLS.
     pub(crate) tls: TlsMetrics,
     pub(crate) memory: MemoryMetrics,
+    pub(crate) access: AccessMetrics,
     /// By endpoint, then by outcome: success first, then [`ErrorCode::ALL`] in its order.
     requests: Vec<Vec<Counter>>,
     /// By endpoint.
@@ -82,7 +86,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(engine: Arc<Engine>, connection_memory_max: ByteSize) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        connection_memory_max: ByteSize,
+        audit: AuditCounters,
+    ) -> Self {
         let mut registry = Registry::with_prefix("kvlease");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The daemon's version", build);
@@ -106,6 +114,7 @@ impl Metrics {
         let mut metrics = Self {
             lane: LaneMetrics::new(&mut registry, &misses),
             tls: TlsMetrics::new(&mut registry),
+            access: AccessMetrics::new(&mut registry, audit),
             requests: counters,
             latencies: histograms,
             misses,

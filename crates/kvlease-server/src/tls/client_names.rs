@@ -26,6 +26,11 @@ impl ClientNames {
             .map_or_else(|_| Self::default(), |(_, it)| Self::of(&it))
     }
 
+    /// All of them, whatever their kind.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.common.iter().chain(&self.dns).chain(&self.uris).map(String::as_str)
+    }
+
     fn of(certificate: &X509Certificate<'_>) -> Self {
         let common = certificate.subject().iter_common_name().last();
         let common = common.and_then(|name| name.as_str().ok()).map(str::to_owned);

@@ -1,39 +1,17 @@
 //! Certificates of a running daemon: read again when their files change, and on SIGHUP.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::spawn_blocking,
-    time::sleep,
-};
+use tokio::task::spawn_blocking;
 
 use super::certificates::Certificates;
-use crate::metrics::Metrics;
-
-/// How often files are looked at. A look costs one system call for each file.
-const LOOK_PAUSE: Duration = Duration::from_secs(2);
+use crate::{metrics::Metrics, rereads::Rereads};
 
 /// Keeps the certificates as new as their files, for as long as it is polled.
 pub(crate) async fn reread(all: Vec<Arc<Certificates>>, metrics: Arc<Metrics>) {
-    let mut hangup = match signal(SignalKind::hangup()) {
-        Ok(hangup) => Some(hangup),
-        Err(error) => {
-            tracing::warn!("SIGHUP is not heard, certificates are read when files change: {error}");
-            None
-        }
-    };
+    let mut turns = Rereads::new();
     loop {
-        let asked = async {
-            match &mut hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        let is_asked = tokio::select! {
-            _ = asked => true,
-            () = sleep(LOOK_PAUSE) => false,
-        };
+        let is_asked = turns.next().await;
         let (all, metrics) = (all.clone(), Arc::clone(&metrics));
         // Files may be on a slow disk. A task that is torn down with the runtime has no outcome.
         let _ = spawn_blocking(move || look(&all, is_asked, &metrics)).await;

@@ -19,5 +19,6 @@ mod replay;
 mod restart;
 mod scale;
 mod spares;
+mod tenants;
 mod tier_on_disk;
 mod time_limits;

@@ -1,6 +1,6 @@
 //! The fast lane over a real socket: every frame, and every lie.
 
-mod client;
+pub(crate) mod client;
 mod end;
 mod frames;
 mod handshake;

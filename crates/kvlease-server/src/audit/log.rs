@@ -1,0 +1,213 @@
+//! The audit log that is written, and its lines.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{self, SyncSender},
+    },
+    thread::{self, JoinHandle},
+};
+
+use kvlease_engine::{LineFileKind, LineFiles};
+use kvlease_types::{Caller, Peer};
+use serde::Serialize;
+
+use super::{
+    queue::{Item, unix_ms},
+    writer::{Writer, header},
+};
+use crate::{
+    access::Means,
+    config::{AuditLevel, Config},
+    exit::ServeError,
+    metrics::AuditCounters,
+};
+
+/// Lines that wait to be written.
+const LINES_MAX: usize = 8_192;
+
+/// Files of audit logs.
+const KIND: LineFileKind =
+    LineFileKind { name: "audit log", setting: "audit.path", magic: b"{\"kvlease_audit\":" };
+
+/// An audit log that is written.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    level: AuditLevel,
+    lines: SyncSender<Item>,
+    /// Lines that are missing since the last line that said so.
+    dropped: Arc<AtomicU64>,
+    counters: AuditCounters,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Contents of a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) tenant: Option<&'a str>,
+    /// How the caller was identified.
+    pub(crate) means: Option<Means>,
+    pub(crate) operation: &'a str,
+    pub(crate) bucket: Option<&'a str>,
+    /// `ok`, or the reason of the refusal.
+    pub(crate) outcome: &'a str,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at_unix_ms: u64,
+    tenant: Option<&'a str>,
+    by: Option<&'static str>,
+    via: &'static str,
+    peer: String,
+    operation: &'a str,
+    bucket: Option<&'a str>,
+    outcome: &'a str,
+}
+
+impl Audit {
+    /// Begins the audit log that is configured, if one is: its first file has its header when this returns.
+    pub(crate) fn begin(config: &Config) -> Result<Option<Self>, ServeError> {
+        let Some(path) = &config.audit_path else { return Ok(None) };
+        let started = unix_ms();
+        let header = header(started, 0);
+        let (len_max, files_max) = (config.audit_file_size, config.audit_files_max);
+        let files = LineFiles::begin(KIND, path, len_max, files_max, &header)?;
+        let (lines, queue) = mpsc::sync_channel(LINES_MAX);
+        let (dropped, counters) = (Arc::default(), AuditCounters::default());
+        let writer = Writer::new(files, started, Arc::clone(&dropped), counters.clone());
+        let thread = thread::Builder::new().name("kvlease-audit".into());
+        let thread = thread.spawn(move || writer.run(&queue));
+        let thread = thread.map_err(|source| ServeError::System { what: "threads", source })?;
+        tracing::info!("an audit log is written, audit.path=`{}`", path.display());
+        let writer = Mutex::new(Some(thread));
+        Ok(Some(Self { level: config.audit_level, lines, dropped, counters, writer }))
+    }
+
+    /// Whether it has requests of this level that were not refused.
+    pub(crate) fn has(&self, level: AuditLevel) -> bool {
+        level <= self.level
+    }
+
+    /// Puts a line down, if there is room for it.
+    pub(crate) fn note(&self, entry: &Entry<'_>) {
+        let Entry { caller, tenant, means, operation, bucket, outcome } = *entry;
+        let via = match caller.peer {
+            Peer::Daemon => "daemon",
+            Peer::Http(_) => "http",
+            Peer::Lane { .. } => "lane",
+        };
+        let line = Line {
+            at_unix_ms: unix_ms(),
+            tenant,
+            by: means.map(Means::name),
+            via,
+            peer: caller.to_string(),
+            operation,
+            bucket,
+            outcome,
+        };
+        let mut line = serde_json::to_vec(&line).expect("a line has string keys");
+        line.push(b'\n');
+        if self.lines.try_send(Item::Line(line)).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+            self.counters.dropped.inc();
+        }
+    }
+
+    /// The counters of its lines.
+    pub(crate) fn counters(&self) -> AuditCounters {
+        self.counters.clone()
+    }
+
+    /// Writes what waits, and ends.
+    pub(crate) fn end(&self) {
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && self.lines.send(Item::End).is_ok()
+        {
+            thread.join().expect("a panic ends the process");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use kvlease_types::ByteSize;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn config(path: &std::path::Path) -> Config {
+        Config {
+            audit_path: Some(path.to_owned()),
+            audit_level: AuditLevel::Changed,
+            audit_files_max: 2,
+            audit_file_size: ByteSize::new(2_000),
+            ..Config::default()
+        }
+    }
+
+    fn lines(path: &std::path::Path) -> Vec<Value> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_are_written_in_order_into_files_of_bounded_length_and_number() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("audit");
+        let audit = Audit::begin(&config(&path)).unwrap().unwrap();
+        assert!(audit.has(AuditLevel::Refused) && audit.has(AuditLevel::Changed));
+        assert!(!audit.has(AuditLevel::All));
+        let caller = Caller::lane(1, 7, 8, None);
+        let buckets: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+        for bucket in &buckets {
+            audit.note(&Entry {
+                caller: &caller,
+                tenant: Some("a"),
+                means: Some(Means::User),
+                operation: "put",
+                bucket: Some(bucket),
+                outcome: "ok",
+            });
+        }
+        audit.end();
+        audit.end();
+        assert_eq!(audit.counters().lines.get(), 100);
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        let (earlier, last) = (lines(&dir.path().join("audit.1")), lines(&path));
+        assert!(fs::metadata(&path).unwrap().len() <= 2_000);
+        for file in [&earlier, &last] {
+            assert_eq!(file[0]["kvlease_audit"], 1);
+        }
+        let noted = earlier[1..].iter().chain(&last[1..]);
+        let noted: Vec<_> = noted.map(|line| line["bucket"].as_str().unwrap()).collect();
+        assert_eq!(noted, buckets[100 - noted.len()..], "the oldest go first");
+        let line = &last[1];
+        assert_eq!((line["tenant"].as_str(), line["by"].as_str()), (Some("a"), Some("uid")));
+        assert_eq!(
+            (line["via"].as_str(), line["peer"].as_str()),
+            (Some("lane"), Some("uid 7 gid 8"))
+        );
+    }
+
+    #[test]
+    fn without_a_path_there_is_none_and_another_file_is_left_alone() {
+        assert!(Audit::begin(&Config::default()).unwrap().is_none());
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("audit");
+        fs::write(&path, "precious").unwrap();
+        let line = Audit::begin(&config(&path)).unwrap_err().to_string();
+        assert!(
+            line.contains("no audit log has this name") && line.contains("audit.path=`"),
+            "{line}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+}

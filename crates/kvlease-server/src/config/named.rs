@@ -1,0 +1,88 @@
+//! Sections with names of their own, such as `[bucket."NAME"]`.
+
+use super::{error::ConfigError, plain::plain};
+
+/// Kind of such sections.
+pub(super) struct Named {
+    /// The section that they are in.
+    pub(super) section: &'static str,
+    /// Their keys.
+    pub(super) keys: &'static [&'static str],
+    /// Those of the keys that have lists as values.
+    pub(super) lists: &'static [&'static str],
+    /// Beginning of keys whose values no error shows.
+    pub(super) secrets: Option<&'static str>,
+}
+
+/// One thing that such a section says.
+pub(super) enum Said<'a> {
+    /// It is there.
+    Section,
+    /// A key has this value, or its list has it among others.
+    Value(&'a str, &'a str),
+}
+
+impl Named {
+    /// Name and key of a path; `None` for one of another section. A name may have dots, a key has none.
+    pub(super) fn split<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
+        path.strip_prefix(self.section)?.strip_prefix('.')?.rsplit_once('.')
+    }
+
+    /// Hands over what the sections of a file say, each with its name.
+    pub(super) fn apply(
+        &self,
+        section: toml::Table,
+        origin: &str,
+        mut say: impl FnMut(&str, Said<'_>) -> Result<(), ConfigError>,
+    ) -> Result<(), ConfigError> {
+        for (name, keys) in section {
+            let path = format!("{}.{name}", self.section);
+            let toml::Value::Table(keys) = keys else {
+                let remedy = format!("write a section `[{}.\"NAME\"]` for each one", self.section);
+                return Err(refused(&path, self.shown(&name, plain(&keys)), &remedy, origin));
+            };
+            // One without keys is there as well.
+            say(&name, Said::Section)?;
+            for (key, value) in keys {
+                match value {
+                    toml::Value::Array(values) if self.lists.contains(&key.as_str()) => {
+                        for value in values {
+                            say(&name, Said::Value(&key, &plain(&value)))?;
+                        }
+                    }
+                    toml::Value::Table(_) => {
+                        let remedy = format!(
+                            "quote a name that has dots, `[{}.\"{name}.{key}\"]`, and use the keys {}",
+                            self.section,
+                            self.keys.join(", ")
+                        );
+                        return Err(refused(&path, key, &remedy, origin));
+                    }
+                    value => say(&name, Said::Value(&key, &plain(&value)))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a key as errors show it.
+    pub(super) fn shown(&self, key: &str, value: String) -> String {
+        let is_secret = self.secrets.is_some_and(|secrets| key.starts_with(secrets));
+        if is_secret { format!("not shown, {} bytes", value.len()) } else { value }
+    }
+
+    /// Such sections as a file; nothing if there are none.
+    pub(super) fn print(&self, sections: toml::Table) -> String {
+        if sections.is_empty() {
+            return String::new();
+        }
+        let file = toml::Table::from_iter([(self.section.to_owned(), sections.into())]);
+        format!("\n{file}")
+    }
+}
+
+/// The error for a value that does not fit.
+pub(super) fn refused(key: &str, value: String, remedy: &str, origin: &str) -> ConfigError {
+    let (key, remedy, origin) = (key.to_owned(), remedy.to_owned(), origin.to_owned());
+    ConfigError::Value { key, value, remedy, origin }
+}

@@ -1,0 +1,144 @@
+//! Gate of requests: which tenant calls, and whether it may do that.
+
+use http::HeaderMap;
+use kvlease_api::{Endpoint, ErrorCode, Names, Route};
+use kvlease_types::{BucketName, Caller, Peer};
+
+use super::{listener::Arrival, reply::Refusal};
+use crate::{
+    access::{Access, Decision, Evidence, Means, Need, Unknown, need_of_endpoint},
+    audit::{Entry, level_of_endpoint},
+    context::Context,
+    metrics::{self, AccessRefused},
+};
+
+/// Findings of the gate about a request.
+pub(super) struct Admitted {
+    /// The caller, as its tenant.
+    pub(super) caller: Caller,
+    /// Refusal, if it is not let in.
+    pub(super) refusal: Option<Box<Refusal>>,
+    means: Option<Means>,
+    /// The bucket that it named, for the audit log.
+    bucket: Option<BucketName>,
+    refused: Option<AccessRefused>,
+}
+
+/// Identifies the caller of a request, and decides on it. A path whose bucket the caller may not know of
+/// becomes the same path in the bucket that never has an object. `None` without tenants and audit log.
+pub(super) fn admit<E>(
+    context: &Context,
+    (caller, arrival): (&Caller, &Arrival),
+    headers: &HeaderMap,
+    endpoint: Option<Endpoint>,
+    route: &mut Result<Route, E>,
+) -> Option<Box<Admitted>> {
+    if context.access.is_none() && context.audit.is_none() {
+        return None;
+    }
+    let bucket = route.as_ref().ok().and_then(|route| bucket(route.names())).cloned();
+    let caller = *caller;
+    let mut admitted = Admitted { caller, refusal: None, means: None, bucket, refused: None };
+    if let Some(access) = &context.access {
+        admitted.decide(access, arrival, headers, endpoint, route);
+    }
+    if let Some(reason) = admitted.refused {
+        context.metrics.access.refused(reason);
+    }
+    Some(Box::new(admitted))
+}
+
+impl Admitted {
+    fn decide<E>(
+        &mut self,
+        access: &Access,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        endpoint: Option<Endpoint>,
+        route: &mut Result<Route, E>,
+    ) {
+        let need = endpoint.map_or(Need::Tenant, need_of_endpoint);
+        if need == Need::Nothing {
+            return;
+        }
+        match identify(access, (&self.caller, arrival), headers) {
+            Ok((caller, means)) => (self.caller, self.means) = (caller, Some(means)),
+            Err(unknown) => return self.refuse(reason_of(unknown), refusal_of(unknown)),
+        }
+        let tenant = access.tenant_of(&self.caller).expect("it was identified");
+        match tenant.decide(need, self.bucket.as_ref().map(BucketName::as_str)) {
+            Decision::Allowed => {}
+            Decision::Hidden => {
+                if let Ok(route) = route {
+                    route.hide_bucket();
+                }
+                self.refused = Some(AccessRefused::Hidden);
+            }
+            Decision::Forbidden(text) => {
+                self.refuse(AccessRefused::Forbidden, Refusal::new(ErrorCode::Forbidden, text));
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: AccessRefused, refusal: Refusal) {
+        (self.refused, self.refusal) = (Some(reason), Some(Box::new(refusal)));
+    }
+
+    /// Notes the request with its outcome in the audit log, if that has such requests.
+    pub(super) fn note(
+        &self,
+        context: &Context,
+        endpoint: Option<Endpoint>,
+        refused: Option<ErrorCode>,
+    ) {
+        let Some(audit) = &context.audit else { return };
+        let is_noted = endpoint.is_some_and(|endpoint| audit.has(level_of_endpoint(endpoint)));
+        if self.refused.is_none() && !is_noted {
+            return;
+        }
+        let tenant = context.access.as_ref().and_then(|access| access.tenant_of(&self.caller));
+        audit.note(&Entry {
+            caller: &self.caller,
+            tenant: tenant.map(|tenant| tenant.name.as_str()),
+            means: self.means,
+            operation: metrics::operation(endpoint),
+            bucket: self.bucket.as_ref().map(BucketName::as_str),
+            outcome: match self.refused {
+                Some(reason) => reason.name(),
+                None => refused.map_or("ok", ErrorCode::name),
+            },
+        });
+    }
+}
+
+fn identify(
+    access: &Access,
+    (caller, arrival): (&Caller, &Arrival),
+    headers: &HeaderMap,
+) -> Result<(Caller, Means), Unknown> {
+    let Peer::Http(address) = caller.peer else { return Err(Unknown::Nothing) };
+    let certificate = arrival.certificate.as_ref();
+    let evidence = Evidence { address: address.ip(), listener: &arrival.listener, certificate };
+    let (tenant, means) = access.identify(&evidence, headers)?;
+    Ok((caller.of_tenant(Some(tenant)), means))
+}
+
+fn bucket(names: &Names) -> Option<&BucketName> {
+    names.bucket.as_ref().or(names.namespace.as_ref())
+}
+
+const fn reason_of(unknown: Unknown) -> AccessRefused {
+    match unknown {
+        Unknown::Nothing => AccessRefused::Unidentified,
+        Unknown::Token | Unknown::TwoTenants => AccessRefused::BadCredentials,
+        Unknown::TooManyLogins => AccessRefused::TooManyLogins,
+    }
+}
+
+fn refusal_of(unknown: Unknown) -> Refusal {
+    let code = match unknown {
+        Unknown::Nothing | Unknown::Token | Unknown::TwoTenants => ErrorCode::Unauthorized,
+        Unknown::TooManyLogins => ErrorCode::TooManyRequests,
+    };
+    Refusal::new(code, unknown.text())
+}

@@ -1,0 +1,138 @@
+//! Gate of frames: whether the client's tenant may do what they ask for.
+
+use kvlease_api::lane::{FailureCode, Kind, Lookup, Request, Reserve, Store};
+use kvlease_types::{Caller, Peer, RETAINED_PREFIX};
+
+use crate::{
+    access::{Decision, Means, Need, Tenant, need_of_frame},
+    audit::{Entry, level_of_frame},
+    context::Context,
+    metrics::AccessRefused,
+};
+
+/// Name of the bucket that never has an object: no client can name it.
+const EMPTY_BUCKET: &str = RETAINED_PREFIX;
+
+/// The caller as its tenant, where there are tenants; `None` if it is none.
+pub(super) fn identify(
+    context: &Context,
+    caller: Caller,
+    (uid, gid): (u32, u32),
+) -> Option<Caller> {
+    let Some(access) = &context.access else { return Some(caller) };
+    let found = access.identify_process(uid, gid).map(|(tenant, _)| caller.of_tenant(Some(tenant)));
+    if found.is_none() {
+        context.metrics.access.refused(AccessRefused::Unidentified);
+        note(context, &caller, (Kind::Hello, None), AccessRefused::Unidentified.name());
+    }
+    found
+}
+
+/// Whether a client may map the arena, and if it asks to, for writing. An error is a text with the remedy.
+pub(super) fn admit_hello(
+    context: &Context,
+    caller: &Caller,
+    writes: bool,
+) -> Result<bool, String> {
+    let Some(tenant) = tenant(context, caller) else { return Ok(writes) };
+    match tenant.decide(Need::Mapping, None) {
+        Decision::Forbidden(text) => {
+            refused(context, caller, (Kind::Hello, None), AccessRefused::Forbidden);
+            Err(text)
+        }
+        Decision::Allowed | Decision::Hidden => Ok(writes && tenant.maps_writable()),
+    }
+}
+
+/// Decides on a request. One about a bucket that the client may not know of becomes the same about the
+/// bucket that never has an object.
+pub(super) fn admit<'a>(
+    context: &Context,
+    caller: &Caller,
+    kind: Option<Kind>,
+    request: Request<'a>,
+) -> Result<Request<'a>, (FailureCode, String)> {
+    let Some(kind) = kind.filter(|_| context.access.is_some() || context.audit.is_some()) else {
+        return Ok(request);
+    };
+    let bucket = bucket(&request);
+    let decision = match (tenant(context, caller), need_of_frame(kind)) {
+        // A hello is refused for its place.
+        (Some(tenant), Some(need)) if kind != Kind::Hello => tenant.decide(need, bucket),
+        _ => Decision::Allowed,
+    };
+    match decision {
+        Decision::Allowed => {
+            if context.audit.as_ref().is_some_and(|audit| audit.has(level_of_frame(kind))) {
+                note(context, caller, (kind, bucket), "ok");
+            }
+            Ok(request)
+        }
+        Decision::Hidden => {
+            refused(context, caller, (kind, bucket), AccessRefused::Hidden);
+            Ok(hidden(request))
+        }
+        Decision::Forbidden(text) => {
+            refused(context, caller, (kind, bucket), AccessRefused::Forbidden);
+            Err((FailureCode::Forbidden, text))
+        }
+    }
+}
+
+fn tenant<'c>(context: &'c Context, caller: &Caller) -> Option<&'c Tenant> {
+    context.access.as_ref().and_then(|access| access.tenant_of(caller))
+}
+
+/// The bucket that a request names.
+fn bucket<'a>(request: &Request<'a>) -> Option<&'a str> {
+    match request {
+        Request::Acquire(acquire) => Some(acquire.bucket),
+        Request::Exists(Lookup { bucket, .. })
+        | Request::Remove(Lookup { bucket, .. })
+        | Request::Reserve(Reserve { bucket, .. })
+        | Request::Store(Store { bucket, .. }) => Some(bucket),
+        Request::Hello(_)
+        | Request::Release { .. }
+        | Request::Renew { .. }
+        | Request::Commit(_)
+        | Request::Abort { .. }
+        | Request::Index
+        | Request::Used(_)
+        | Request::Prepare(_) => None,
+    }
+}
+
+/// The same request about the bucket that never has an object.
+fn hidden(mut request: Request<'_>) -> Request<'_> {
+    match &mut request {
+        Request::Acquire(acquire) => acquire.bucket = EMPTY_BUCKET,
+        Request::Exists(lookup) | Request::Remove(lookup) => lookup.bucket = EMPTY_BUCKET,
+        other => unreachable!("a write is refused and not hidden: {other:?}"),
+    }
+    request
+}
+
+fn refused(context: &Context, caller: &Caller, what: (Kind, Option<&str>), reason: AccessRefused) {
+    context.metrics.access.refused(reason);
+    note(context, caller, what, reason.name());
+}
+
+fn note(
+    context: &Context,
+    caller: &Caller,
+    (kind, bucket): (Kind, Option<&str>),
+    outcome: &'static str,
+) {
+    let Some(audit) = &context.audit else { return };
+    let operation = kind.name().to_ascii_lowercase();
+    let tenant = tenant(context, caller).map(|tenant| tenant.name.as_str());
+    let means = means(context, caller);
+    audit.note(&Entry { caller, tenant, means, operation: &operation, bucket, outcome });
+}
+
+fn means(context: &Context, caller: &Caller) -> Option<Means> {
+    let (Some(access), Peer::Lane { uid, gid, .. }) = (&context.access, caller.peer) else {
+        return None;
+    };
+    access.identify_process(uid, gid).map(|(_, means)| means)
+}

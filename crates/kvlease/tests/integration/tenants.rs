@@ -1,0 +1,106 @@
+//! Tenants, as the connector and the signals of an operator meet them.
+
+use std::{fs, path::Path};
+
+use kvlease_client::{ClientConfig, Connector, ConnectorConfig, Error, Key, PutOutcome};
+use kvlease_harness::{Daemon, SOON, until};
+use kvlease_testing::bytes;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use tempfile::TempDir;
+
+use crate::program::launch;
+
+/// SHA-256 of `abc`, as a line of a file of tokens.
+const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
+
+/// SHA-256 of no bytes, which no client sends.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n";
+
+/// A daemon whose tenant is this process, with these rights.
+fn daemon(rights: &[&str]) -> Daemon {
+    let uid = format!("tenant.t.uids={}", geteuid().as_raw());
+    let rights = rights.iter().map(|right| format!("tenant.t.{right}"));
+    Daemon::start(launch().set([uid].into_iter().chain(rights))).unwrap()
+}
+
+fn connector(daemon: &Daemon) -> Connector {
+    let config = ClientConfig::new(daemon.url().parse().unwrap());
+    Connector::new(ConnectorConfig::new(config))
+}
+
+fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_process_with_all_rights_needs_no_token_over_the_fast_lane() {
+    let daemon = daemon(&["read=*", "write=*"]);
+    let connector = connector(&daemon);
+    let body = bytes(300_000, 1);
+    // The first call finds the lane by the answer that refuses it over HTTP.
+    let _ = connector.exists(&key("k")).await;
+    assert_eq!(connector.put(&key("k"), body.clone()).await.unwrap(), PutOutcome::Stored);
+    assert!(connector.get(&key("k")).await.unwrap() == Some(body));
+    let refused = daemon.call("GET", "/v1/kv/lmcache/k", b"").unwrap();
+    assert_eq!(refused.status, 401, "HTTP asks for a token");
+}
+
+#[tokio::test]
+async fn a_process_that_may_not_map_the_arena_goes_on_over_http() {
+    let daemon = daemon(&["read=lmcache", "write=lmcache"]);
+    let connector = connector(&daemon);
+    for _ in 0..3 {
+        let refused = connector.put(&key("k"), b"bytes".to_vec()).await.unwrap_err();
+        let Error::Refused { status, message, .. } = &refused else { panic!("{refused:?}") };
+        assert_eq!(*status, 401, "HTTP has no token of this process: {message}");
+        assert!(message.contains("Authorization: Bearer"), "{message}");
+    }
+    let text = connector.take_notice().unwrap().text;
+    for part in ["http, since the fast lane cannot be opened", "shares_arena = true", "tenant=`t`"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+/// Writes a file in the place of another one.
+fn replace(file: &Path, text: &str) {
+    let next = file.with_extension("next");
+    fs::write(&next, text).unwrap();
+    fs::rename(next, file).unwrap();
+}
+
+/// Status of a read with the token `abc`.
+fn status(daemon: &Daemon) -> u16 {
+    let mut wire = daemon.connect().unwrap();
+    wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer abc\r\n\r\n");
+    wire.reply().status
+}
+
+#[test]
+fn a_hangup_has_the_files_of_tokens_read_again_and_ends_nothing() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("tokens");
+    fs::write(&file, EMPTY).unwrap();
+    let settings =
+        [format!("tenant.t.token_file={}", file.display()), "tenant.t.read=*".to_owned()];
+    let mut daemon = Daemon::start(launch().set(settings)).unwrap();
+    let hang_up = |daemon: &Daemon| {
+        let pid = i32::try_from(daemon.pid().unwrap()).ok().and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), Signal::HUP).unwrap();
+    };
+    hang_up(&daemon);
+    let reads = |daemon: &Daemon| daemon.log().matches("files of tokens were read again").count();
+    assert!(until(SOON, || (reads(&daemon) == 1).then_some(())).is_some(), "{}", daemon.log());
+    replace(&file, &format!("{EMPTY}{ABC}"));
+    hang_up(&daemon);
+    let found = until(SOON, || (status(&daemon) == 404).then_some(()));
+    assert!(found.is_some(), "the new token is known: {}", daemon.log());
+    replace(&file, "abc\n");
+    hang_up(&daemon);
+    let told = until(SOON, || daemon.log().contains("are of no use").then_some(()));
+    assert!(told.is_some(), "{}", daemon.log());
+    assert_eq!(status(&daemon), 404, "the tokens of before hold");
+    assert!(daemon.is_alive().unwrap());
+    assert!(!daemon.log().contains("`abc`"), "no token is in the log: {}", daemon.log());
+    assert!(daemon.terminate().unwrap().success());
+}
