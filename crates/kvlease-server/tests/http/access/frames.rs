@@ -17,14 +17,17 @@ use crate::{
     lane::client::{Client, Raw, Received, ids, keys},
 };
 
+/// Change of a tenant's configuration.
+type Change = fn(&mut TenantConfig);
+
 /// Ways in which a process is identified.
-const WAYS: [fn(&mut TenantConfig); 2] = [
+const WAYS: [Change; 2] = [
     |tenant| tenant.uids = vec![geteuid().as_raw()],
     |tenant| tenant.gids = vec![getegid().as_raw()],
 ];
 
 /// A daemon whose tenant `t` is this process.
-fn daemon(way: fn(&mut TenantConfig), rights: impl Fn(&mut TenantConfig)) -> Daemon {
+fn daemon(way: Change, rights: impl Fn(&mut TenantConfig)) -> Daemon {
     let mut tenant = TenantConfig::default();
     way(&mut tenant);
     rights(&mut tenant);
@@ -66,7 +69,7 @@ fn only_who_may_read_all_of_the_arena_or_shares_it_gets_its_descriptor() {
         for part in ["shares_arena = true", "read = [\"*\"]", "tenant=`t`"] {
             assert!(text.contains(part), "{text}");
         }
-        let rights: [(bool, fn(&mut TenantConfig)); 4] = [
+        let rights: [(bool, Change); 4] = [
             (false, |t| t.read = globs(&["*"])),
             (false, |t| (t.read, t.write) = (globs(&["*"]), own())),
             (true, |t| (t.read, t.write) = (globs(&["*"]), globs(&["*"]))),
@@ -170,7 +173,7 @@ fn expected(tenant: &TenantConfig, kind: Kind, is_own: bool) -> Found {
 
 #[test]
 fn every_frame_is_answered_by_the_rights_of_its_tenant() {
-    let rights: [fn(&mut TenantConfig); 6] = [
+    let rights: [Change; 6] = [
         |t| t.read = globs(&["*"]),
         |t| (t.read, t.shares_arena) = (own(), true),
         |t| (t.write, t.shares_arena) = (own(), true),
