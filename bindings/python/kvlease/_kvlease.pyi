@@ -89,6 +89,10 @@ class ConnectorSettings:
         daemon_uid: int | None = None,
         use_https: bool = False,
         tls_ca_file: str | None = None,
+        tls_certificate_file: str | None = None,
+        tls_key_file: str | None = None,
+        token: str | None = None,
+        token_file: str | None = None,
     ) -> Self: ...
     @staticmethod
     def from_extra_config(
@@ -118,6 +122,10 @@ class ConnectorSettings:
         daemon_uid: int | None = None,
         use_https: bool = False,
         tls_ca_file: str | None = None,
+        tls_certificate_file: str | None = None,
+        tls_key_file: str | None = None,
+        token: str | None = None,
+        token_file: str | None = None,
     ) -> ConnectorSettings:
         """The settings that LMCache's MP client would make of its arguments."""
     @property
@@ -167,6 +175,13 @@ class ConnectorSettings:
     def copy_threads(self) -> int: ...
     @property
     def tls_ca_file(self) -> Path | None: ...
+    @property
+    def tls_certificate_file(self) -> Path | None: ...
+    @property
+    def tls_key_file(self) -> Path | None: ...
+    @property
+    def token_file(self) -> Path | None:
+        """The file of the token. The token itself cannot be asked for."""
     @property
     def warnings(self) -> list[str]:
         """Oddities of the configuration that do no harm, a line each."""

@@ -26,6 +26,9 @@ SETTINGS = frozenset(
         "daemon_uid",
         "use_https",
         "tls_ca_file",
+        "tls_certificate_file",
+        "tls_key_file",
+        "token_file",
     }
 )
 # Seconds between two warnings of one kind, at least.

@@ -58,7 +58,7 @@ pub(crate) fn to_python(error: &Error) -> PyErr {
         | Error::TimedOut { .. }
         | Error::CircuitOpen { .. } => UnavailableError::new_err(message),
         Error::Closed | Error::Forked => ClosedError::new_err(message),
-        Error::Refused { .. } => RefusedError::new_err(message),
+        Error::Refused { .. } | Error::Denied { .. } => RefusedError::new_err(message),
         Error::StillWriting { .. } => BusyError::new_err(message),
         Error::LeaseEnded { .. } | Error::Corrupt { .. } | Error::OutsideSegment { .. } => {
             UnreadableError::new_err(message)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use kvlease_client::{
-    ConnectorConfig, SocketChoice,
+    ConnectorConfig, SocketChoice, TokenSource,
     adapter::{self, AdapterError, Settings, Value},
 };
 use pyo3::{
@@ -222,6 +222,25 @@ impl ConnectorSettings {
     #[getter]
     fn tls_ca_file(&self) -> Option<PathBuf> {
         self.settings.tls_ca_file.clone()
+    }
+
+    #[getter]
+    fn tls_certificate_file(&self) -> Option<PathBuf> {
+        self.settings.tls_certificate_file.clone()
+    }
+
+    #[getter]
+    fn tls_key_file(&self) -> Option<PathBuf> {
+        self.settings.tls_key_file.clone()
+    }
+
+    /// The file of the token. The token itself cannot be asked for.
+    #[getter]
+    fn token_file(&self) -> Option<PathBuf> {
+        match &self.settings.token {
+            Some(TokenSource::File(path)) => Some(path.clone()),
+            Some(TokenSource::Given(_)) | None => None,
+        }
     }
 
     /// Oddities of the configuration that do no harm, a line each.

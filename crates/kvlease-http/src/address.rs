@@ -3,7 +3,12 @@
 //! A url that cannot be meant is refused with the reason: a query that would be lost, a variable
 //! that was not expanded. An accepted url is kept as it is, so that the requests go exactly there.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
+};
 
 use http::uri::Authority;
 
@@ -64,6 +69,15 @@ impl Address {
     #[must_use]
     pub fn with_https(&self) -> Self {
         Self(Arc::new(Parts { is_https: true, ..Parts::clone(&self.0) }))
+    }
+
+    /// Whether it is this machine's, whatever names resolve to.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host();
+        match host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        }
     }
 
     /// `host:port` as the `Host` header has it: without a zone, which means nothing elsewhere.

@@ -130,6 +130,9 @@ impl Core {
         read: impl AsyncFnOnce(Head, PooledConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let outcome = async {
+            if let Some(credentials) = &self.credentials {
+                credentials.add_to(&mut request.head)?;
+            }
             let (pass, permit) = self.enter(call, limit).await?;
             let exchange = async {
                 let repeated = &self.counting.calls_repeated;

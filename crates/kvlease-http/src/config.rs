@@ -6,7 +6,7 @@ use kvlease_attach::TrustedUsers;
 use kvlease_types::BucketName;
 use kvlease_types::{DEFAULT_SEGMENT_DIR, SegmentName};
 
-use crate::Address;
+use crate::{Address, TokenSource};
 
 /// The default bucket.
 pub const DEFAULT_BUCKET: &str = "lmcache";
@@ -52,6 +52,13 @@ pub struct ClientConfig {
     pub put_piece_len: usize,
     /// A file with the certificates, in PEM, of trusted signers beside the system's. For `https` only.
     pub tls_ca_file: Option<PathBuf>,
+    /// A file with the certificate of the client, in PEM, for a daemon that asks for one, and the file of
+    /// its private key: both or none. For `https` only. They are read again when they change.
+    pub tls_certificate_file: Option<PathBuf>,
+    /// See [`Self::tls_certificate_file`].
+    pub tls_key_file: Option<PathBuf>,
+    /// The token that is sent with each request, as `Authorization: Bearer`.
+    pub token: Option<TokenSource>,
 }
 
 impl ClientConfig {
@@ -68,7 +75,22 @@ impl ClientConfig {
             requests_max: DEFAULT_REQUESTS_MAX,
             put_piece_len: DEFAULT_PUT_PIECE_LEN,
             tls_ca_file: None,
+            tls_certificate_file: None,
+            tls_key_file: None,
+            token: None,
         }
+    }
+
+    /// A warning that others in the network can read the token; `None` if they cannot, or if there is none.
+    pub fn token_risk(&self) -> Option<String> {
+        let address = &self.address;
+        let is_exposed = self.token.is_some() && !address.is_https() && !address.is_loopback();
+        is_exposed.then(|| {
+            format!(
+                "the token crosses the network in the clear, where others can read it: use an \
+                 `https://` url, url=`{address}`"
+            )
+        })
     }
 }
 
@@ -111,6 +133,22 @@ impl Default for Timeouts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_at_risk_in_the_clear_beyond_this_machine() {
+        let risk = |url: &str, token: Option<&str>| {
+            let mut config = ClientConfig::new(url.parse().unwrap());
+            config.token = token.map(|token| TokenSource::Given(token.parse().unwrap()));
+            config.token_risk()
+        };
+        let told = risk("http://node-7:9200", Some("s3cret")).unwrap();
+        assert!(told.contains("url=`http://node-7:9200`") && !told.contains("s3cret"), "{told}");
+        assert!(risk("http://10.0.0.1", Some("t")).is_some());
+        for url in ["https://node-7", "http://127.8.0.1", "http://[::1]", "http://localhost"] {
+            assert_eq!(risk(url, Some("t")), None, "{url}");
+        }
+        assert_eq!(risk("http://node-7", None), None);
+    }
 
     #[test]
     fn the_wait_of_a_lease_is_part_of_its_call_unless_it_is_longer() {

@@ -11,7 +11,8 @@ use kvlease_types::Epoch;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Announcement, ClientConfig, breaker::Breaker, counters::Counting, pool::Pool, request::Template,
+    Announcement, ClientConfig, breaker::Breaker, counters::Counting, credentials::Credentials,
+    pool::Pool, request::Template,
 };
 
 /// Most dropped leases of one client that are released at a time. The leases of a burst beyond
@@ -23,6 +24,7 @@ const BACKGROUND_RELEASES_MAX: usize = 1024;
 pub(crate) struct Core {
     pub(crate) config: ClientConfig,
     pub(crate) template: Template,
+    pub(crate) credentials: Option<Credentials>,
     /// Shared with the connections in use, which return to it.
     pub(crate) pool: Arc<Pool>,
     pub(crate) breaker: Breaker,
@@ -41,6 +43,7 @@ impl Core {
     pub(crate) fn new(config: ClientConfig) -> Self {
         Self {
             template: Template::new(&config.address, &config.bucket),
+            credentials: config.token.clone().map(Credentials::new),
             pool: Arc::new(Pool::new(&config)),
             config,
             breaker: Breaker::default(),

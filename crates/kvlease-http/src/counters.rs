@@ -52,10 +52,13 @@ impl Counting {
     /// Counts how a call ended.
     pub(crate) fn count_call<T>(&self, outcome: &Result<T, Error>) {
         let counter = match outcome {
-            Ok(_) | Err(Error::Refused { .. }) => &self.calls_answered,
-            Err(Error::Unreachable { .. } | Error::Tls { .. } | Error::TlsCaFile { .. }) => {
-                &self.calls_unreachable
-            }
+            Ok(_) | Err(Error::Refused { .. } | Error::Denied { .. }) => &self.calls_answered,
+            Err(
+                Error::Unreachable { .. }
+                | Error::Tls { .. }
+                | Error::TlsCaFile { .. }
+                | Error::TlsIdentity { .. },
+            ) => &self.calls_unreachable,
             Err(Error::Broken { .. }) => &self.calls_broken,
             Err(Error::TimedOut { .. }) => &self.calls_timed_out,
             Err(Error::Protocol { .. }) => &self.calls_malformed,

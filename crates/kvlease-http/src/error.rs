@@ -1,6 +1,10 @@
 //! Errors of calls: a few kinds, each of which a caller would act on differently.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use kvlease_api::ErrorCode;
 use kvlease_attach::OutOfBounds;
@@ -50,6 +54,33 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The fault.
+        source: io::Error,
+    },
+    /// The client's own certificate cannot be used.
+    #[error(
+        "the client's certificate cannot be used: {what}, tls_certificate_file=`{}` \
+         tls_key_file=`{}`",
+        shown(certificate.as_deref()), shown(key.as_deref())
+    )]
+    TlsIdentity {
+        /// The file of the certificate, if one is configured.
+        certificate: Option<PathBuf>,
+        /// The file of its key, if one is configured.
+        key: Option<PathBuf>,
+        /// The remedy.
+        what: &'static str,
+        /// The fault.
+        source: io::Error,
+    },
+    /// The token cannot be read.
+    #[error(
+        "the token cannot be read: write it as the only line of the file, token_file=`{}`",
+        path.display()
+    )]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// The fault, without the contents of the file.
         source: io::Error,
     },
     /// The daemon was not asked, since it has not been reachable for several calls in a row.
@@ -110,6 +141,22 @@ pub enum Error {
         status: u16,
         /// The daemon's code, if it is one that says so.
         code: Option<ErrorCode>,
+        /// The daemon's own words.
+        message: String,
+    },
+    /// The daemon does not know the client, or the client may not do that: it needs another token,
+    /// another certificate or a right.
+    #[error(
+        "the daemon denies the call: {remedy}; it says: {message}, operation=`{operation}` \
+         status=`{status}`"
+    )]
+    Denied {
+        /// The operation that was called.
+        operation: &'static str,
+        /// The HTTP status: 401 for a client that is not known, 403 for one without the right.
+        status: u16,
+        /// The remedy.
+        remedy: &'static str,
         /// The daemon's own words.
         message: String,
     },
@@ -239,6 +286,10 @@ impl Error {
     pub fn is_unknown_call(&self) -> bool {
         matches!(self, Self::Refused { status: 404 | 405 | 501, code: None, .. })
     }
+}
+
+fn shown(path: Option<&Path>) -> String {
+    path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
 }
 
 /// The answer for a key that is not asked for again: what has not come within the wait is a miss.

@@ -195,7 +195,11 @@ impl Drop for Lease {
 impl Core {
     /// Sends a release whose answer is read later; `false` if no connection is idle.
     fn release_unawaited(&self, id: &str) -> bool {
-        self.pool.send_unawaited(&self.release_request(id).head, &self.counting)
+        let mut head = self.release_request(id).head;
+        // A token that cannot be read is told by the release that is awaited.
+        let credentials = self.credentials.as_ref();
+        let is_whole = credentials.is_none_or(|it| it.add_to(&mut head).is_ok());
+        is_whole && self.pool.send_unawaited(&head, &self.counting)
     }
 
     fn release_request(&self, id: &str) -> Request {

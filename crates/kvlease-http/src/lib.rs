@@ -29,6 +29,7 @@ mod config;
 mod connection;
 mod core;
 mod counters;
+mod credentials;
 mod error;
 mod framing;
 #[cfg(fuzzing)]
@@ -47,6 +48,7 @@ mod socket;
 mod stall;
 mod stream;
 mod tls;
+mod token;
 mod zone;
 
 pub use address::{Address, AddressError, DEFAULT_PORT};
@@ -63,3 +65,4 @@ pub use error::{Error, or_absent};
 pub use lease::Lease;
 pub use listing::Listing;
 pub use stream::{ObjectStream, check_sum};
+pub use token::{Token, TokenError, TokenSource};

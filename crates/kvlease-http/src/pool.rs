@@ -27,7 +27,7 @@ use crate::{
     operation::Operation,
     request::Request,
     socket::{ConnectFault, Socket},
-    tls::Tls,
+    tls::{Tls, TlsFiles},
 };
 
 /// One permit of this many is kept from calls that carry an object.
@@ -77,7 +77,7 @@ impl Pool {
             config.requests_max.min(config.connections_max).clamp(1, Semaphore::MAX_PERMITS);
         Self {
             address: config.address.clone(),
-            tls: Tls::new(config.tls_ca_file.clone()),
+            tls: Tls::new(TlsFiles::of(config)),
             connect_max: config.timeouts.connect,
             put_piece_len: config.put_piece_len.max(1),
             stall_max: config.timeouts.stall,

@@ -1,6 +1,6 @@
 //! Replies: read to their end within limits, and turned into values or errors.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -18,7 +18,7 @@ use crate::{
     pool::{PoolFault, PooledConnection},
     socket::ConnectFault,
     stall::Stalled,
-    tls::TlsFault,
+    tls::{self, TlsFault},
 };
 
 /// The longest reply that is read whole: a listing of the most objects with the longest keys.
@@ -61,10 +61,20 @@ impl Call<'_> {
         let address = self.core.config.address.clone();
         match fault {
             PoolFault::Connect(ConnectFault::Unreachable(source)) => {
-                Error::Unreachable { address, source }
+                self.ended_by_tls(source, |source| Error::Unreachable { address, source })
             }
             PoolFault::Connect(ConnectFault::Tls(fault)) => match fault {
                 TlsFault::CaFile { path, source } => Error::TlsCaFile { path, source },
+                TlsFault::Identity { what, source } => {
+                    let config = &self.core.config;
+                    let certificate = config.tls_certificate_file.clone();
+                    Error::TlsIdentity {
+                        certificate,
+                        key: config.tls_key_file.clone(),
+                        what,
+                        source,
+                    }
+                }
                 TlsFault::Peer { what, source } => Error::Tls { address, what, source },
                 TlsFault::Broken(source) => Error::Unreachable { address, source },
             },
@@ -90,9 +100,35 @@ impl Call<'_> {
                 _,
             ) => {
                 let address = self.core.config.address.clone();
-                Error::Broken { operation, address, source }
+                self.ended_by_tls(source, |source| Error::Broken { operation, address, source })
             }
         }
+    }
+
+    /// The error for a connection that the other side ended by an alert of TLS. A daemon that does not
+    /// take the client's certificate says so behind the handshake.
+    fn ended_by_tls(&self, source: io::Error, other: impl FnOnce(io::Error) -> Error) -> Error {
+        match tls::alert_remedy(&source) {
+            Some(what) => Error::Tls { address: self.core.config.address.clone(), what, source },
+            None => other(source),
+        }
+    }
+
+    /// The error for a client that is not let in, or may not do what it asked for.
+    fn denied(&self, status: StatusCode, message: String) -> Error {
+        let remedy = match (status, &self.core.credentials) {
+            (StatusCode::UNAUTHORIZED, None) => {
+                "set `token_file`, or a client's certificate, as the daemon's operator says"
+            }
+            (StatusCode::UNAUTHORIZED, Some(credentials)) => {
+                // It may have been replaced already.
+                credentials.doubt();
+                "the token is not one that the daemon knows: have a new one written to `token_file`"
+            }
+            _ => "have the daemon's operator grant the right, or use another bucket",
+        };
+        let (operation, status) = (self.operation.name(), status.as_u16());
+        Error::Denied { operation, status, remedy, message }
     }
 }
 
@@ -147,6 +183,9 @@ impl<'a> Reply<'a> {
             Some(refusal) => (Some(refusal.code), refusal.message),
             None => (None, quote(&self.body)),
         };
+        if matches!(self.head.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return self.call.denied(self.head.status, message);
+        }
         let status = self.head.status.as_u16();
         Error::Refused { operation: self.call.operation.name(), status, code, message }
     }

@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "not all of the peer is needed here")]
 mod peer;
 
-use std::{fs, io, sync::Arc, time::Duration};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
@@ -17,7 +17,12 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::PrivateKeyDer,
+        server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    },
 };
 
 use peer::Peer;
@@ -44,6 +49,36 @@ impl Signer {
 
     /// A daemon with a certificate for `host`, which echoes what it is given.
     async fn serve(&self, host: &str, has_expired: bool) -> Address {
+        self.serve_those(host, has_expired, WebPkiClientVerifier::no_client_auth()).await
+    }
+
+    /// A daemon that serves clients with a certificate of this signer alone.
+    async fn serve_own(&self) -> Address {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        self.serve_those("127.0.0.1", false, verifier.unwrap()).await
+    }
+
+    /// Writes the files of a client's identity.
+    fn write_identity(&self, signer: &Signer) -> [PathBuf; 2] {
+        let params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        let pair = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&pair, &signer.issuer).unwrap();
+        let files = ["client.pem", "client.key"].map(|name| self.dir.path().join(name));
+        fs::write(&files[0], certificate.pem()).unwrap();
+        fs::write(&files[1], pair.serialize_pem()).unwrap();
+        files
+    }
+
+    async fn serve_those(
+        &self,
+        host: &str,
+        has_expired: bool,
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> Address {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         if has_expired {
             (params.not_before, params.not_after) =
@@ -55,7 +90,7 @@ impl Signer {
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(vec![certificate.der().clone()], private)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -75,9 +110,13 @@ impl Signer {
     }
 
     fn trusted(&self, address: Address) -> Client {
+        Client::new(self.config(address))
+    }
+
+    fn config(&self, address: Address) -> ClientConfig {
         let mut config = ClientConfig::new(address);
         config.tls_ca_file = Some(self.dir.path().join("ca.pem"));
-        Client::new(config)
+        config
     }
 }
 
@@ -171,4 +210,32 @@ async fn a_file_without_certificates_is_an_error_that_names_it() {
         assert!(matches!(error, Error::TlsCaFile { .. }), "{error:?}");
         assert!(error.to_string().contains(&format!("tls_ca_file=`{}`", path.display())));
     }
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate_and_is_told_what_is_wrong_with_it() {
+    let (signer, strange) = (Signer::new(), Signer::new());
+    let address = signer.serve_own().await;
+    let message = refused(signer.trusted(address.clone())).await;
+    assert!(message.contains("set `tls_certificate_file` and `tls_key_file`"), "{message}");
+    let mut config = signer.config(address);
+    let [certificate, key_file] = signer.write_identity(&strange);
+    config.tls_certificate_file = Some(certificate.clone());
+    let lone = Client::new(config.clone()).head(&key()).await.unwrap_err();
+    assert!(matches!(lone, Error::TlsIdentity { .. }), "{lone:?}");
+    assert!(lone.to_string().contains("set both files or none"), "{lone}");
+    config.tls_key_file = Some(key_file.clone());
+    let client = Client::new(config.clone());
+    let message = refused(client.clone()).await;
+    assert!(message.contains("does not take the client's certificate"), "{message}");
+    // The files are read again when they change.
+    signer.write_identity(&signer);
+    assert_eq!(client.put(&key(), "bytes").await.unwrap(), PutOutcome::Stored);
+    fs::write(&key_file, "no key").unwrap();
+    let broken = Client::new(config).head(&key()).await.unwrap_err();
+    assert!(
+        broken.to_string().contains(&format!("tls_key_file=`{}`", key_file.display())),
+        "{broken}"
+    );
+    assert_eq!(client.put(&key(), "bytes").await.unwrap(), PutOutcome::Stored);
 }

@@ -21,6 +21,10 @@ pub(super) const LEASE_TTL_MS: &str = "lease_ttl_ms";
 
 pub(super) const COPY_THREADS: &str = "copy_threads";
 pub(super) const TLS_CA_FILE: &str = "tls_ca_file";
+pub(super) const TLS_CERTIFICATE_FILE: &str = "tls_certificate_file";
+pub(super) const TLS_KEY_FILE: &str = "tls_key_file";
+pub(super) const TOKEN: &str = "token";
+pub(super) const TOKEN_FILE: &str = "token_file";
 pub(super) const LEASE_RETENTION_MS: &str = "lease_retention_ms";
 pub(super) const SHARED_MEMORY_DIR: &str = "shared_memory_dir";
 pub(super) const SOCKET: &str = "socket";
@@ -58,9 +62,13 @@ pub(super) const MULTI_PROCESS_KEYS: [&str; 11] = [
 ];
 
 /// The keys that only this adapter knows, without their prefix.
-pub(super) const OWN_KEYS: [&str; 8] = [
+pub(super) const OWN_KEYS: [&str; 12] = [
     COPY_THREADS,
     TLS_CA_FILE,
+    TLS_CERTIFICATE_FILE,
+    TLS_KEY_FILE,
+    TOKEN,
+    TOKEN_FILE,
     LEASE_RETENTION_MS,
     SHARED_MEMORY_DIR,
     SOCKET,
@@ -93,6 +101,16 @@ pub(super) const COPY_THREADS_MAX: u64 = 1024;
 /// The longest path of a socket that the system takes, in bytes: one less than its buffer holds.
 pub(super) const SOCKET_LEN_MAX: usize = 107;
 
+/// Whether the value of a key is a secret, which no error and no warning shows. Mistyped keys count.
+pub(super) fn is_secret(key: &str) -> bool {
+    let key = key.strip_prefix(OWN_PREFIX).unwrap_or(key);
+    let distance = strsim::levenshtein(key, TOKEN);
+    distance < strsim::levenshtein(key, TOKEN_FILE) && distance <= TOKEN_TYPING_ERRORS_MAX
+}
+
+/// How many letters of [`TOKEN`] may be mistyped.
+const TOKEN_TYPING_ERRORS_MAX: usize = 2;
+
 /// How many letters a known key may differ from an unknown one to be what was meant.
 const TYPING_ERRORS_MAX: usize = 6;
 
@@ -105,6 +123,17 @@ pub(super) fn nearest<'a>(unknown: &str, known: &'a [String]) -> Option<&'a str>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_a_secret_however_its_key_is_written() {
+        for key in ["token", "kvlease_token", "kvlease_tokn", "toekn", "kvlease_tokens"] {
+            assert!(is_secret(key), "{key}");
+        }
+        let others = OWN_KEYS.into_iter().filter(|key| *key != TOKEN);
+        for key in others.chain(STOCK_KEYS).chain(["kvlease_token_fil"]) {
+            assert!(!is_secret(key), "{key}");
+        }
+    }
 
     #[test]
     fn a_mistyped_key_is_told_from_a_strange_one() {

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod context;
+mod credentials;
 mod digits;
 mod error;
 mod expand;

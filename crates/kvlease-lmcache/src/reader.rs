@@ -241,7 +241,7 @@ impl Entry<'_> {
         }
     }
 
-    fn refused(&self, value: &Value, remedy: &str) -> AdapterError {
+    pub(super) fn refused(&self, value: &Value, remedy: &str) -> AdapterError {
         let shown = match value {
             // Where only numbers are numbers, the reader has to see that this is a text.
             Value::Str(text) if self.strict => format!("\"{}\"", shown(text)),

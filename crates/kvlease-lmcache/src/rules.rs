@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kvlease_http::{ANSWER_MARGIN_MIN, DEFAULT_BUCKET};
 
 use super::{
-    AdapterError, ConnectorContext, Settings, Value, keys,
+    AdapterError, ConnectorContext, Settings, Value, credentials, keys,
     reader::{Form, Reader},
     url::address,
 };
@@ -36,7 +36,7 @@ pub fn extra_config_settings(
 ) -> Result<Settings, AdapterError> {
     let reader = Reader { values: extra_config, form: Form::ExtraConfig };
     let mut settings = in_process(url, &reader, env)?;
-    settings.warnings = unknown_keys(extra_config);
+    settings.warnings.extend(unknown_keys(extra_config));
     Ok(settings)
 }
 
@@ -115,7 +115,8 @@ fn common(
 ) -> Result<Settings, AdapterError> {
     let count = |key, default| reader.stock(key).count(default, u64::MAX);
     let use_https = reader.stock(keys::USE_HTTPS).truth()?;
-    Ok(Settings {
+    let [tls_certificate_file, tls_key_file] = credentials::certificate(reader)?;
+    let mut settings = Settings {
         bucket: reader.stock(keys::BUCKET).bucket(DEFAULT_BUCKET)?,
         shared_memory_name: reader
             .stock(keys::SHARED_MEMORY_NAME)
@@ -144,10 +145,15 @@ fn common(
         max_lease_size_bytes: reader.stock(keys::MAX_LEASE_SIZE_MB).mebibytes()?,
         copy_threads: reader.own(keys::COPY_THREADS).threads(keys::COPY_THREADS_MAX)?,
         tls_ca_file: reader.own(keys::TLS_CA_FILE).path()?,
+        tls_certificate_file,
+        tls_key_file,
+        token: credentials::token(reader)?,
         lease_retention_ms: reader.own(keys::LEASE_RETENTION_MS).count_if_any(keys::TIME_MS_MAX)?,
         warnings: Vec::new(),
         address: address(url, use_https, env)?,
-    })
+    };
+    settings.warnings.extend(settings.connector_config().client.token_risk());
+    Ok(settings)
 }
 
 fn milliseconds(reader: &Reader<'_>, key: &str, default: u64) -> Result<u64, AdapterError> {
@@ -164,7 +170,7 @@ fn unknown_keys(extra_config: &BTreeMap<String, Value>) -> Vec<String> {
     let unknown = extra_config.keys().filter(ours).filter(|key| !known.contains(key));
     unknown
         .map(|key| {
-            let value = extra_config[key].shown();
+            let value = shown(key, &extra_config[key]);
             format!(
                 "a setting is not known and is ignored: {}, {key}=`{value}`",
                 remedy(key, &known)
@@ -180,10 +186,15 @@ fn refuse_unknown(options: &BTreeMap<String, Value>, stock: &[&str]) -> Result<(
         None => Ok(()),
         Some((key, value)) => Err(AdapterError::UnknownKey {
             key: key.clone(),
-            value: value.shown(),
+            value: shown(key, value),
             remedy: remedy(key, &known),
         }),
     }
+}
+
+/// The value, unless it may be a token.
+fn shown(key: &str, value: &Value) -> String {
+    if keys::is_secret(key) { credentials::SECRET.to_owned() } else { value.shown() }
 }
 
 fn remedy(key: &str, known: &[String]) -> String {

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use kvlease_connector::{ConnectorConfig, SocketChoice};
-use kvlease_http::{Address, ClientConfig, Timeouts};
+use kvlease_http::{Address, ClientConfig, Timeouts, TokenSource};
 use kvlease_types::SegmentName;
 use kvlease_types::{BucketName, ByteSize};
 
@@ -54,6 +54,12 @@ pub struct Settings {
     pub copy_threads: Option<NonZeroUsize>,
     /// A file with certificates, in PEM, to trust beside the system's.
     pub tls_ca_file: Option<PathBuf>,
+    /// A file with the certificate of the client, in PEM.
+    pub tls_certificate_file: Option<PathBuf>,
+    /// The file of its private key.
+    pub tls_key_file: Option<PathBuf>,
+    /// The token that is sent with each request, or its file.
+    pub token: Option<TokenSource>,
     /// How long a lease of a lookup is kept for the read that follows, in milliseconds. `None`:
     /// as long as the connector usually does.
     pub lease_retention_ms: Option<u64>,
@@ -78,6 +84,9 @@ impl Settings {
         client.connections_max = at_a_time(self.max_connections.min(self.max_connections_per_host));
         client.requests_max = at_a_time(self.max_concurrent_requests);
         client.tls_ca_file = self.tls_ca_file.clone();
+        client.tls_certificate_file = self.tls_certificate_file.clone();
+        client.tls_key_file = self.tls_key_file.clone();
+        client.token = self.token.clone();
         client.put_piece_len = usize::try_from(self.put_stream_chunk_bytes).unwrap_or(usize::MAX);
 
         let mut config = ConnectorConfig::new(client);

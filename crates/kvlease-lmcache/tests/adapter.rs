@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use kvlease_connector::SocketChoice;
+use kvlease_http::TokenSource;
 use kvlease_lmcache::{
     AdapterError, ConnectorContext, Settings, Value, create_connector, get_positive_float,
     get_positive_int, multi_process_settings, option_settings, settings,
@@ -65,6 +66,9 @@ fn the_connector_is_told_every_limit() {
         ("kvlease_lease_retention_ms", 60_000_u64.into()),
         ("kvlease_shared_memory_dir", "/run/shm".into()),
         ("kvlease_tls_ca_file", "/etc/ca.pem".into()),
+        ("kvlease_tls_certificate_file", "/etc/client.pem".into()),
+        ("kvlease_tls_key_file", "/etc/client.key".into()),
+        ("kvlease_token_file", "/etc/token".into()),
         ("kvlease_socket", "/run/kvlease/daemon.sock".into()),
         ("kvlease_index", "none".into()),
         ("kvlease_daemon_uid", 1_234_u64.into()),
@@ -83,6 +87,9 @@ fn the_connector_is_told_every_limit() {
     assert_eq!(config.client.trusted.daemon_uid, Some(1_234));
     assert_eq!(config.client.put_piece_len, 4096);
     assert_eq!(config.client.tls_ca_file.unwrap(), Path::new("/etc/ca.pem"));
+    assert_eq!(config.client.tls_certificate_file.unwrap(), Path::new("/etc/client.pem"));
+    assert_eq!(config.client.tls_key_file.unwrap(), Path::new("/etc/client.key"));
+    assert_eq!(config.client.token, Some(TokenSource::File("/etc/token".into())));
     assert_eq!((config.lease_wait, config.lease_ttl), (milliseconds(720), milliseconds(2500)));
     assert_eq!(config.lease_len_max.unwrap().bytes(), 1_572_864);
     assert_eq!(config.lease_retention, config.lease_ttl, "never longer than the lease lives");
@@ -90,6 +97,41 @@ fn the_connector_is_told_every_limit() {
     assert_eq!(config.socket, SocketChoice::At("/run/kvlease/daemon.sock".into()));
     assert!(!config.index);
     assert!(config.groups);
+}
+
+#[test]
+fn a_token_is_in_no_error_and_no_warning() {
+    let secret = "s3cret-s3cret";
+    let settings = mp(&[("token", format!(" {secret}\n").as_str().into())]).unwrap();
+    assert_eq!(settings.token, Some(TokenSource::Given(secret.parse().unwrap())));
+    assert!(!format!("{settings:?}").contains(secret));
+    let file = ("token_file", Value::from("/t"));
+    for bad in [
+        vec![("token", Value::from(secret)), file],
+        vec![("token", format!("{secret} {secret}").as_str().into())],
+        vec![("tokn", secret.into())],
+    ] {
+        let error = mp(&bad).unwrap_err().to_string();
+        assert!(error.contains("=`…`") && !error.contains(secret), "{error}");
+    }
+    let mut context = ConnectorContext::new("kvlease://node-7:9200");
+    context.extra_config =
+        table(&[("kvlease_token", secret.into()), ("kvlease_tokens", secret.into())]);
+    let warnings = kvlease_lmcache::settings(&context).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("in the clear"), "{warnings:?}");
+    assert!(warnings.iter().all(|line| !line.contains(secret)), "{warnings:?}");
+}
+
+#[test]
+fn a_certificate_of_the_client_has_two_files() {
+    for (key, other) in
+        [("tls_certificate_file", "tls_key_file"), ("tls_key_file", "tls_certificate_file")]
+    {
+        let error = mp(&[(key, "/f".into())]).unwrap_err().to_string();
+        assert!(error.contains(&format!("{key}=`\"/f\"`")), "{error}");
+        assert!(error.contains(&format!("give {other} as well")), "{error}");
+    }
 }
 
 #[test]

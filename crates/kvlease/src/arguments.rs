@@ -1,13 +1,16 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use kvlease_client::{
-    Address, BucketName, ByteSize, Client, ClientConfig, DEFAULT_BUCKET, ListedTiers,
+    Address, BucketName, ByteSize, Client, ClientConfig, DEFAULT_BUCKET, ListedTiers, TokenSource,
 };
 
 use crate::failure::{Failure, Status};
@@ -43,6 +46,15 @@ pub(crate) struct DaemonArgs {
     /// Certificates, in PEM, to trust beside the system's, for an https:// URL
     #[arg(long, global = true, value_name = "FILE")]
     tls_ca_file: Option<PathBuf>,
+    /// Certificate of this client, in PEM, for a daemon that asks for one; with --tls-key-file
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_certificate_file: Option<PathBuf>,
+    /// Private key of that certificate, in PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_key_file: Option<PathBuf>,
+    /// File with the bearer token, in one line, by which the daemon knows this client
+    #[arg(long, global = true, env = "KVLEASE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The bucket that keys belong to [default: lmcache]
     #[arg(long, global = true, env = "KVLEASE_BUCKET", value_name = "NAME")]
     bucket: Option<String>,
@@ -65,12 +77,14 @@ impl DaemonArgs {
 
     /// Refuses a daemon that only the client library can reach.
     pub(crate) fn ensure_plain(&self) -> Result<(), Failure> {
-        if self.tls_ca_file.is_none() && !self.named()?.is_some_and(|url| url.is_https()) {
+        let is_encrypted = self.named()?.is_some_and(|url| url.is_https());
+        if self.tls_flag().is_none() && self.token_file.is_none() && !is_encrypted {
             return Ok(());
         }
         Err(Failure::new(
             Status::Usage,
-            "bench speaks plain HTTP: name the daemon by an `http://` URL, without `--tls-ca-file`",
+            "bench speaks plain HTTP and shows no token: name the daemon by an `http://` URL, without \
+             `--tls-ca-file`, `--tls-certificate-file`, `--tls-key-file` and `--token-file`",
         ))
     }
 
@@ -80,10 +94,10 @@ impl DaemonArgs {
             Some(address) => address,
             None => DEFAULT_URL.parse().map_err(kvlease_client::Error::from)?,
         };
-        if let Some(file) = self.tls_ca_file.as_ref().filter(|_| !address.is_https()) {
+        if let Some((flag, file)) = self.tls_flag().filter(|_| !address.is_https()) {
             let message = format!(
-                "`--tls-ca-file` is for encrypted connections: use an `https://` URL or leave it \
-                 out, file=`{}` url=`{address}`",
+                "`{flag}` is for encrypted connections: use an `https://` URL or leave it out, \
+                 file=`{}` url=`{address}`",
                 file.display()
             );
             return Err(Failure::new(Status::Usage, message));
@@ -91,14 +105,35 @@ impl DaemonArgs {
         let mut config = ClientConfig::new(address);
         config.bucket = self.bucket()?;
         config.tls_ca_file = self.tls_ca_file.clone();
+        config.tls_certificate_file = self.tls_certificate_file.clone();
+        config.tls_key_file = self.tls_key_file.clone();
+        config.token = self.token_file.clone().map(TokenSource::File);
+        if let Some(risk) = config.token_risk() {
+            warn(&risk);
+        }
         config.put_piece_len = PUT_PIECE_LEN;
         Ok(config)
+    }
+
+    /// The first flag that is for encrypted connections, and its file.
+    fn tls_flag(&self) -> Option<(&'static str, &PathBuf)> {
+        let flags = [
+            ("--tls-ca-file", &self.tls_ca_file),
+            ("--tls-certificate-file", &self.tls_certificate_file),
+            ("--tls-key-file", &self.tls_key_file),
+        ];
+        flags.into_iter().find_map(|(flag, file)| Some((flag, file.as_ref()?)))
     }
 
     /// A client of the daemon.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         Ok(Client::new(self.config()?))
     }
+}
+
+/// Tells on standard error what a command does all the same. Nothing is left to tell that it cannot.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "kvlease: {text}");
 }
 
 /// Parses a key.

@@ -27,7 +27,7 @@ Examples:
   kvlease rm --dry-run --prefix some/
 
 Exit statuses: 0 done; 1 no such object, or put: it exists; 64 bad usage; 69 daemon not reachable or \
-refusing; 74 I/O error or corrupt bytes."
+refusing; 74 I/O error or corrupt bytes; 77 not allowed."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

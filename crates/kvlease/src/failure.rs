@@ -7,9 +7,10 @@
 //! | 64 | the command line or a name in it is malformed, or the daemon refuses the request as such |
 //! | 69 | the daemon is not reachable, is no such daemon, or cannot take the request now |
 //! | 74 | reading or writing failed, or the bytes are corrupt |
+//! | 77 | the daemon does not know this client, or does not let it do that |
 //! | 129, 130, 131, 143 | `get` or `bench` was ended by SIGHUP, SIGINT, SIGQUIT or SIGTERM |
 //!
-//! 64 to 74 are those of `sysexits.h`.
+//! 64 to 77 are those of `sysexits.h`.
 
 use std::{error::Error as StdError, fmt, io, path::Path, process::ExitCode};
 
@@ -35,6 +36,8 @@ pub(crate) enum Status {
     Unavailable = 69,
     /// `EX_IOERR`.
     Io = 74,
+    /// `EX_NOPERM`.
+    Denied = 77,
     /// Statuses that a shell reports for a process that a signal ended.
     HungUp = 129,
     Interrupted = 130,
@@ -94,6 +97,7 @@ impl From<Error> for Failure {
                 }
                 _ => Status::Unavailable,
             },
+            Error::Denied { .. } => Status::Denied,
             Error::Unreachable { .. }
             | Error::Tls { .. }
             | Error::CircuitOpen { .. }
@@ -105,6 +109,8 @@ impl From<Error> for Failure {
             Error::Attach { .. }
             | Error::OtherSegment { .. }
             | Error::TlsCaFile { .. }
+            | Error::TlsIdentity { .. }
+            | Error::TokenFile { .. }
             | Error::NoSharedMemory
             | Error::OutsideSegment { .. }
             | Error::LeaseEnded { .. }

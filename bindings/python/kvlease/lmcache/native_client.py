@@ -59,6 +59,12 @@ class Arguments(TypedDict, total=False):
     copy_threads: int
     # Certificates that are trusted beside the system's.
     tls_ca_file: str
+    # The client's own certificate and its key, for a daemon that asks for them: both or none.
+    tls_certificate_file: str
+    tls_key_file: str
+    # The bearer token by which the daemon knows the client, or a file with it: one or none.
+    token: str
+    token_file: str
     # The directory that the segment is in: /dev/shm.
     shared_memory_dir: str
     # The daemon's fast lane: None or `auto` where the daemon says that it is, False or `none`, or

@@ -295,7 +295,9 @@ fn a_bad_command_line_is_status_64() {
         &["bench", "--sizes", "0"],
         &["bench", "--url", "https://127.0.0.1:1"],
         &["bench", "--tls-ca-file", "ca.pem"],
+        &["bench", "--token-file", "token"],
         &["ls", "--url", "http://127.0.0.1:1", "--tls-ca-file", "ca.pem"],
+        &["ls", "--url", "http://127.0.0.1:1", "--tls-key-file", "key.pem"],
         &["no-such-command"],
     ] {
         let output = run(args, b"");
@@ -334,7 +336,7 @@ fn options_of_clients_are_in_the_help_of_clients_and_serve_takes_none() {
         assert!(help(command).contains("--url") && help(command).contains("KVLEASE_BUCKET"));
     }
     let serve = help("serve");
-    for option in ["--url", "--bucket", "--tls-ca-file"] {
+    for option in ["--url", "--bucket", "--tls-ca-file", "--tls-key-file", "--token-file"] {
         assert!(!serve.contains(option), "{option}");
         for args in
             [["serve", option, "x", "--print-config"], [option, "x", "serve", "--print-config"]]

@@ -22,3 +22,4 @@ mod spares;
 mod tenants;
 mod tier_on_disk;
 mod time_limits;
+mod tls_daemon;
