@@ -237,6 +237,12 @@ impl Leases {
         self.by_age.back().map(|id| self.records[id].granted)
     }
 
+    /// When leases were granted whose entries are from `from` to `to`, and whether there are entries behind.
+    pub(crate) fn granted(&self, from: u32, to: u32) -> (impl Iterator<Item = Timestamp>, bool) {
+        let granted = (from..to).filter_map(|id| self.records.get(id)).map(|record| record.granted);
+        (granted, (to as usize) < self.records.span())
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.records.len()
     }

@@ -61,7 +61,7 @@ pub use curve::{CurveConfig, CurvePoint, CurveStats, LiveCurve};
 pub use eviction::CacheSimulation;
 pub use extents::Extents;
 pub use outcome::{
-    BucketInfo, CatalogStats, CatalogTotals, ClassInfo, ExpiredLease, Lease, ListCursor,
+    BucketInfo, CatalogStats, CatalogTotals, ClassInfo, ExpiredLease, Lease, LeaseAges, ListCursor,
     ObjectInfo, PolicyInfo, Reservation, Restored, Room, ScrubCandidate, Victim, WriteId,
 };
 pub use references::References;

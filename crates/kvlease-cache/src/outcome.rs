@@ -192,6 +192,34 @@ pub struct ClassInfo {
     pub unpinned: u64,
 }
 
+/// Live leases by the time since their grant.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LeaseAges {
+    /// Leases of each span: the first is up to the first of [`LeaseAges::BOUNDS`], the last beyond the last.
+    pub counts: [u64; LeaseAges::BOUNDS.len() + 1],
+}
+
+impl LeaseAges {
+    /// Ends of the spans.
+    pub const BOUNDS: [Duration; 5] = [
+        Duration::from_secs(1),
+        Duration::from_secs(10),
+        Duration::from_secs(30),
+        Duration::from_secs(60),
+        Duration::from_secs(300),
+    ];
+
+    /// Counts a lease of this age.
+    pub(crate) fn count(&mut self, age: Duration) {
+        self.counts[Self::BOUNDS.partition_point(|bound| *bound < age)] += 1;
+    }
+
+    /// Adds the leases of another part.
+    pub fn add(&mut self, part: &Self) {
+        self.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
+    }
+}
+
 /// A lease that ended by its deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpiredLease {

@@ -1,5 +1,6 @@
 //! The engine: one handle for everything that clients ask for.
 
+mod overview;
 mod policies;
 
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};

@@ -32,6 +32,7 @@ mod events;
 mod expiring;
 mod grants;
 mod held_space;
+mod lease_ages;
 mod line_files;
 mod log_limit;
 mod maintenance;
@@ -57,6 +58,7 @@ mod verify;
 mod write;
 
 pub use bucket_policies::BucketPolicies;
+pub use bucket_totals::LargestBuckets;
 pub use capture::{CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, CaptureConfig};
 pub use checkpoints::{
     CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX, ShardDisk,
@@ -70,7 +72,7 @@ pub use events::{
     Delivery, EVENTS_MEMORY_DEFAULT, Event, EventKind, SUBSCRIBERS_MAX, Snapshot, Subscription,
 };
 pub use grants::Grants;
-pub use kvlease_cache::{CurveConfig, CurvePoint, CurveStats};
+pub use kvlease_cache::{CurveConfig, CurvePoint, CurveStats, LeaseAges};
 pub use line_files::{LineFileKind, LineFiles, LineFilesError};
 pub use log_limit::LogLimit;
 pub use put::Put;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use kvlease_types::{ByteSize, Timestamp};
 
 use super::{Catalog, unit_bytes};
-use crate::outcome::CatalogStats;
+use crate::{
+    config::LIST_SCAN_MAX,
+    outcome::{CatalogStats, LeaseAges},
+};
 
 impl Catalog {
     /// Snapshot of the figures, in constant time.
@@ -33,5 +36,15 @@ impl Catalog {
             memory_max: self.config.memory_max,
             totals: self.totals,
         }
+    }
+
+    /// A part of the live leases by age, and where to go on, or `None` at the end. A call looks at
+    /// [`LIST_SCAN_MAX`] places at most.
+    pub fn lease_ages(&self, from: u32, now: Timestamp) -> (LeaseAges, Option<u32>) {
+        let to = from.saturating_add(LIST_SCAN_MAX as u32);
+        let (granted, more) = self.leases.granted(from, to);
+        let mut ages = LeaseAges::default();
+        granted.for_each(|then| ages.count(now.since(then)));
+        (ages, more.then_some(to))
     }
 }

@@ -16,6 +16,7 @@
 mod collector;
 mod event;
 mod hub;
+mod latest;
 mod log;
 mod snapshot;
 mod subscription;

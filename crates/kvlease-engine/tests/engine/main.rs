@@ -14,6 +14,7 @@ mod exhaustion;
 mod fixture;
 mod index;
 mod lease;
+mod overview;
 mod put;
 mod quarantine;
 mod read;

@@ -475,3 +475,24 @@ fn buckets_come_in_parts_and_each_of_them_once() {
     let names = first.iter().chain(&last).map(|info| info.bucket.as_str().to_owned());
     assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), count);
 }
+
+#[test]
+fn leases_are_counted_by_their_age_in_parts() {
+    let mut catalog = catalog_of(4);
+    store(&mut catalog, "k", 1, 0).unwrap();
+    let second = 1_000_000_000;
+    let day = Duration::from_secs(86_400);
+    let mut grant = |granted: u64| {
+        catalog.acquire(&CALLER, "b", "k", day, at(granted)).unwrap();
+    };
+    // All of the first part are of the same moment, the oldest.
+    (0..LIST_SCAN_MAX).for_each(|_| grant(0));
+    [299, 590, 591, 600].into_iter().for_each(|then| grant(then * second));
+    let now = at(600 * second);
+    let (first, next) = catalog.lease_ages(0, now);
+    assert_eq!(first.counts, [0, 0, 0, 0, 0, LIST_SCAN_MAX as u64]);
+    let (mut all, end) = catalog.lease_ages(next.unwrap(), now);
+    assert_eq!((all.counts, end), ([1, 2, 0, 0, 0, 1], None), "a bound belongs to its span");
+    all.add(&first);
+    assert_eq!(all.counts.iter().sum::<u64>(), catalog.stats(now).leases_live);
+}
