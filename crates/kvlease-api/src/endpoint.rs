@@ -97,6 +97,12 @@ endpoints! {
     RemovePolicy "DELETE" "/v1/buckets/{bucket}/policy" "admin",
     /// Reports the state of the daemon.
     Stats "GET" "/v1/stats" "admin",
+    /// Reports how the state of the daemon changed.
+    History "GET" "/v1/history" "admin",
+    /// Shows the state of the daemon to people.
+    StatusPage "GET" "/" "admin",
+    /// Serves a file that the status page uses.
+    Asset "GET" "/assets/{asset}" "admin",
     /// Reports that the process serves.
     Health "GET" "/healthz" "admin",
     /// Reports whether the daemon takes work.

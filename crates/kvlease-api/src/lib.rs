@@ -15,6 +15,7 @@ mod curve;
 mod endpoint;
 mod error;
 mod events;
+mod history;
 pub mod lane;
 mod openapi;
 mod parameters;
@@ -38,6 +39,10 @@ pub use error::{ErrorBody, ErrorCode};
 pub use events::{
     BLOCKS_HEADER, BLOCKS_LEN_MAX, CurrentEvent, EVENT_STREAM, EventId, EventsQuery,
     LAST_EVENT_ID_HEADER, ObjectEvent, ReasonEvent,
+};
+pub use history::{
+    HISTORY_SAMPLES_MAX, HistoryQuery, HistoryReply, HistorySpan, STATUS_BUCKETS_MAX,
+    StatusPageQuery,
 };
 pub use openapi::openapi_document;
 pub use percent::{DecodeError, decode, encode};

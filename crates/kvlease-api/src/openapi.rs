@@ -13,14 +13,15 @@ use crate::{
         self, BodyIncomplete, Exists, Forbidden, Invalid, LengthRequired, NoSpace, NotFound,
         StillWriting, TooLarge, TooManyRequests, Unauthorized, Unavailable,
     },
-    JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, PolicyReply, RenewReply,
-    SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply, TiersReply,
+    HistoryReply, JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, PolicyReply,
+    RenewReply, SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply,
+    TiersReply,
     endpoint::{Endpoint, placeholder},
     parameters::{
-        BLOCKS, BUCKETS_AFTER, BUCKETS_LIMIT, CURSOR, EVENTS_BUCKET, EVENTS_SNAPSHOT,
+        BLOCKS, BUCKETS_AFTER, BUCKETS_FROM, BUCKETS_LIMIT, CURSOR, EVENTS_BUCKET, EVENTS_SNAPSHOT,
         EVENTS_TIMEOUT, GENERATION, LAST_EVENT_ID, LATEST_LIMIT, LIMIT, NUM_RANKS, PINNED, PREFIX,
-        PRIORITY, Parameter, SHARD_META, STEPS_RETAINED, TIER, TIMEOUT, TTL, TTL_OF_OBJECTS,
-        WEIGHT,
+        PRIORITY, Parameter, SHARD_META, SINCE, SPAN, STEPS_RETAINED, TIER, TIMEOUT, TTL,
+        TTL_OF_OBJECTS, WEIGHT,
     },
 };
 
@@ -90,6 +91,8 @@ enum Success {
     Shard,
     Empty,
     Text,
+    Page,
+    Asset,
     Events,
 }
 
@@ -217,6 +220,14 @@ impl Success {
                 "description": "done",
                 "content": { "text/plain": { "schema": { "type": "string" } } },
             }),
+            Self::Page => json!({
+                "description": "a page for browsers",
+                "content": { "text/html": { "schema": { "type": "string" } } },
+            }),
+            Self::Asset => json!({
+                "description": "the file: a script, a style sheet or text",
+                "content": { "*/*": { "schema": { "type": "string" } } },
+            }),
             Self::Events => json!({
                 "description": "server-sent events, see docs/events.md",
                 "content": { EVENT_STREAM: { "schema": { "type": "string" } } },
@@ -299,6 +310,9 @@ fn documentation(endpoint: Endpoint) -> Documentation {
         | Endpoint::SetPolicy
         | Endpoint::RemovePolicy
         | Endpoint::Stats
+        | Endpoint::History
+        | Endpoint::StatusPage
+        | Endpoint::Asset
         | Endpoint::Health
         | Endpoint::Ready
         | Endpoint::Metrics
@@ -331,7 +345,7 @@ fn of_leases(endpoint: Endpoint) -> Documentation {
 
 /// Documentation of an endpoint of operators and supervisors.
 fn of_operators(endpoint: Endpoint) -> Documentation {
-    use Success::{Json, Text};
+    use Success::{Asset, Json, Page, Text};
     match endpoint {
         Endpoint::Buckets => {
             Documentation::addition("The buckets that have a policy, and what they have and had.")
@@ -355,6 +369,21 @@ fn of_operators(endpoint: Endpoint) -> Documentation {
                 .json::<StatsReply>()
                 .errors(&[Invalid, Unavailable])
         }
+        Endpoint::History => {
+            Documentation::addition("How the state in numbers changed in the last hour or day.")
+                .query(&[SPAN, SINCE])
+                .json::<HistoryReply>()
+                .errors(&[Invalid, Unavailable])
+        }
+        Endpoint::StatusPage => Documentation::addition(
+            "The state of the daemon for people, unless `server.status_page_path` has another path.",
+        )
+        .query(&[SPAN, BUCKETS_FROM])
+        .success(Page)
+        .errors(&[Invalid, Unavailable]),
+        Endpoint::Asset => Documentation::addition("A file that the status page uses.")
+            .success(Asset)
+            .errors(&[Invalid, NotFound]),
         Endpoint::Health => {
             Documentation::addition("200 while the process serves, also while it drains.")
                 .success(Text)

@@ -25,7 +25,7 @@ impl Parameter {
 
     /// The one that a template of a path names.
     pub(crate) fn in_path(name: &str) -> &'static Self {
-        let known = [&BUCKET, &KEY, &LEASE, &NAMESPACE, &RANK, &STEP];
+        let known = [&BUCKET, &KEY, &LEASE, &NAMESPACE, &RANK, &STEP, &ASSET];
         known.into_iter().find(|parameter| parameter.name == name).expect("each name is documented")
     }
 
@@ -81,6 +81,30 @@ const STEP: Parameter = Parameter::new(
     "step",
     r#"{"type": "integer", "minimum": 0, "maximum": 18446744073709551615}"#,
     "the step of the training",
+);
+const ASSET: Parameter = Parameter::new(
+    "path",
+    "asset",
+    r#"{"type": "string", "minLength": 1, "maxLength": 255}"#,
+    "a file that the status page names; another version of it has another name",
+);
+pub(crate) const SPAN: Parameter = Parameter::new(
+    "query",
+    "span",
+    r#"{"type": "string", "enum": ["hour", "day"], "default": "hour"}"#,
+    "the time that the history covers: an hour with a sample each 5 s, or a day with one each 120 s",
+);
+pub(crate) const SINCE: Parameter = Parameter::new(
+    "query",
+    "since",
+    r#"{"type": "number", "minimum": 0, "default": 0}"#,
+    "only samples behind this time, in seconds since 1970: the last of `times` that the client has",
+);
+pub(crate) const BUCKETS_FROM: Parameter = Parameter::new(
+    "query",
+    "buckets_from",
+    r#"{"type": "integer", "minimum": 0, "maximum": 10000, "default": 0}"#,
+    "how many larger buckets are left out",
 );
 pub(crate) const NUM_RANKS: Parameter = Parameter::new(
     "query",

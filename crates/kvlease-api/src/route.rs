@@ -35,6 +35,8 @@ pub struct Names {
     pub rank: Option<u32>,
     /// `{step}`
     pub step: Option<u64>,
+    /// `{asset}`, decoded and not judged.
+    pub asset: Option<String>,
 }
 
 /// Reason why a path names nothing.
@@ -74,6 +76,7 @@ impl Route {
                 Some("namespace") => names.namespace = Some(BucketName::retained(&decode(raw)?)?),
                 Some("rank") => names.rank = Some(number(raw, "rank", u32::MAX.into())?),
                 Some("step") => names.step = Some(number(raw, "step", u64::MAX)?),
+                Some("asset") => names.asset = Some(decode(raw)?),
                 Some(other) => unreachable!("no template has a {other}"),
             }
         }
@@ -161,6 +164,11 @@ impl Names {
     pub fn id(&self) -> &str {
         self.id.as_deref().expect("the template has an id")
     }
+
+    /// The file of a template that has one.
+    pub fn asset(&self) -> &str {
+        self.asset.as_deref().expect("the template has an asset")
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +178,7 @@ mod tests {
     /// The template that a path has the shape of, with its names in place.
     fn parsed(path: &str) -> String {
         let route = Route::parse(path).unwrap();
-        let Names { bucket, key, id, namespace, rank, step } = route.names();
+        let Names { bucket, key, id, namespace, rank, step, asset } = route.names();
         let [rank, step] = [rank.map(u64::from), *step].map(|number| number.map(|n| n.to_string()));
         let mut text = route.template().to_owned();
         for (name, value) in [
@@ -180,6 +188,7 @@ mod tests {
             ("{namespace}", namespace.as_ref().map(BucketName::as_str)),
             ("{rank}", rank.as_deref()),
             ("{step}", step.as_deref()),
+            ("{asset}", asset.as_deref()),
         ] {
             assert_eq!(text.contains(name), value.is_some(), "{path}");
             text = text.replace(name, &format!("<{}>", value.unwrap_or_default()));
@@ -196,6 +205,8 @@ mod tests {
             ("/v1/kv/b/leases/leases", "/v1/kv/<b>/<leases>/leases"),
             ("/v1/kv/b", "/v1/kv/<b>"),
             ("/healthz", "/healthz"),
+            ("/", "/"),
+            ("/assets/a%2Fb.js", "/assets/<a/b.js>"),
         ] {
             assert_eq!(parsed(path), expected);
         }
@@ -240,8 +251,9 @@ mod tests {
     #[test]
     fn other_paths_name_nothing() {
         for path in [
-            "/",
+            "//",
             "",
+            "/assets",
             "/v1",
             "/v1/kv",
             "/v1/leases/x",

@@ -8,8 +8,9 @@ use tokio::sync::Semaphore;
 
 use crate::{
     access::Access, announcement::Announcement, audit::Audit, config::Config,
-    connection_memory::ConnectionMemory, kv_events::BlockTable, lease_ids::LeaseIds,
-    list_tokens::ListTokens, metrics::Metrics, sizing::PlaceCounts, status::Status,
+    connection_memory::ConnectionMemory, history::History, kv_events::BlockTable,
+    lease_ids::LeaseIds, list_tokens::ListTokens, metrics::Metrics, sizing::PlaceCounts,
+    status::Status,
 };
 
 /// The parts of a daemon that its requests use.
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) long_work: Semaphore,
     /// Blocks that clients tell with their objects; `None` if no KV events are published.
     pub(crate) blocks: Option<Arc<BlockTable>>,
+    /// Figures of the last day.
+    pub(crate) history: History,
     /// Headers of every answer.
     pub(crate) announcement: Announcement,
 }
@@ -65,6 +68,7 @@ impl Context {
             announcement: Announcement::new(&engine, epoch, socket),
             engine,
             config,
+            history: History::new(),
             status: Status::new(epoch),
             lease_ids: LeaseIds::new(epoch)?,
             list_tokens: ListTokens::new()?,

@@ -26,6 +26,7 @@ use crate::{
     lane::{self, Socket},
     listening::{Listeners, Listening, Serving},
     random::{no_random, random},
+    sampler::sample,
     sizing::{self, MemoryPlan},
     tiers,
     trim::trim,
@@ -47,9 +48,8 @@ pub struct Server {
     socket: Option<PathBuf>,
     /// The fast lane's order to stop, given by dropping the sender, and its task.
     lane: Option<(watch::Sender<()>, JoinHandle<()>)>,
-    trimming: JoinHandle<()>,
-    /// The task that reads files of tokens again.
-    watching: JoinHandle<()>,
+    /// Tasks that look at the daemon or at files now and then, until it ends.
+    watching: [JoinHandle<()>; 3],
     /// Publisher of KV events, if there is one.
     publisher: Option<Publisher>,
     /// Removal of the arena, if this daemon made it.
@@ -114,8 +114,11 @@ impl Server {
         let context = Arc::new(context.map_err(no_random)?);
         warn_of_tenants(&context.config);
         let publisher = sockets.map(|sockets| kv_events::start(sockets, &context)).transpose()?;
-        let trimming = tokio::spawn(trim(Arc::clone(&context)));
-        let watching = tokio::spawn(watch_tokens(Arc::clone(&context)));
+        let watching = [
+            tokio::spawn(trim(Arc::clone(&context))),
+            tokio::spawn(sample(Arc::clone(&context))),
+            tokio::spawn(watch_tokens(Arc::clone(&context))),
+        ];
         let lane = socket.map(|(mut socket, listener)| {
             socket.keep_directory();
             let (stop, stopped) = watch::channel(());
@@ -134,7 +137,6 @@ impl Server {
             serving,
             socket: socket_path,
             lane,
-            trimming,
             watching,
             publisher,
             undo,
@@ -213,8 +215,7 @@ impl Server {
             let _ = accepting.await;
         }
         self.serving.end().await;
-        self.trimming.abort();
-        self.watching.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
         if let Some(publisher) = self.publisher {
             publisher.end().await;
         }

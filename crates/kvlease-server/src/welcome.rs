@@ -30,6 +30,8 @@ pub(crate) fn welcome(
     let (first, others) = listening.split_first().expect("server.address is listened on");
     let (scheme, address, host) = (first.scheme(), first.address, reachable(first.address));
     let others: String = others.iter().map(other).collect();
+    let page = config.status_page_path.get();
+    let page = page.map_or_else(|| "none".into(), |path| format!("{scheme}://{host}{path}"));
     let socket = socket.map_or_else(|| "none".into(), |path| path.display().to_string());
     let [in_process, mp_server, stock_in_process, stock_mp_server] =
         settings(host, first.is_encrypted, name);
@@ -38,7 +40,8 @@ pub(crate) fn welcome(
 kvlease {version} listening on {scheme}://{address}
   arena    {path}, {capacity}, {found}; catalog up to {catalog}; eviction {eviction}
   socket   {socket}
-{others}  health   {scheme}://{host}/healthz   ready {scheme}://{host}/readyz   metrics {scheme}://{host}/metrics
+{others}  page     {page}
+  health   {scheme}://{host}/healthz   ready {scheme}://{host}/readyz   metrics {scheme}://{host}/metrics
 LMCache with the Python package kvlease: in-process, and its server
 {in_process}
 {mp_server}

@@ -73,7 +73,7 @@ pub const fn need_of_endpoint(endpoint: Endpoint) -> Need {
     match endpoint {
         Endpoint::Health | Endpoint::Ready => Need::Nothing,
         // A lease is named by who was granted it, and by no other tenant.
-        Endpoint::Release | Endpoint::Renew | Endpoint::OpenApi => Need::Tenant,
+        Endpoint::Release | Endpoint::Renew | Endpoint::OpenApi | Endpoint::Asset => Need::Tenant,
         Endpoint::Get
         | Endpoint::Head
         | Endpoint::Locations
@@ -95,6 +95,8 @@ pub const fn need_of_endpoint(endpoint: Endpoint) -> Need {
         | Endpoint::SetPolicy
         | Endpoint::RemovePolicy
         | Endpoint::Stats
+        | Endpoint::History
+        | Endpoint::StatusPage
         | Endpoint::Metrics => Need::Admin,
     }
 }

@@ -32,6 +32,9 @@ pub(crate) const fn level_of_endpoint(endpoint: Endpoint) -> AuditLevel {
         | Endpoint::Buckets
         | Endpoint::Policy
         | Endpoint::Stats
+        | Endpoint::History
+        | Endpoint::StatusPage
+        | Endpoint::Asset
         | Endpoint::Health
         | Endpoint::Ready
         | Endpoint::Metrics

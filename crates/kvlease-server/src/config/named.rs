@@ -39,7 +39,8 @@ impl Named {
             let path = format!("{}.{name}", self.section);
             let toml::Value::Table(keys) = keys else {
                 let remedy = format!("write a section `[{}.\"NAME\"]` for each one", self.section);
-                return Err(refused(&path, self.shown(&name, plain(&keys)), &remedy, origin));
+                let shown = self.shown(&name, plain(&keys));
+                return Err(ConfigError::value(&path, &shown, &remedy, origin));
             };
             // One without keys is there as well.
             say(&name, Said::Section)?;
@@ -56,7 +57,7 @@ impl Named {
                             self.section,
                             self.keys.join(", ")
                         );
-                        return Err(refused(&path, key, &remedy, origin));
+                        return Err(ConfigError::value(&path, &key, &remedy, origin));
                     }
                     value => say(&name, Said::Value(&key, &plain(&value)))?,
                 }
@@ -79,10 +80,4 @@ impl Named {
         let file = toml::Table::from_iter([(self.section.to_owned(), sections.into())]);
         format!("\n{file}")
     }
-}
-
-/// The error for a value that does not fit.
-pub(super) fn refused(key: &str, value: String, remedy: &str, origin: &str) -> ConfigError {
-    let (key, remedy, origin) = (key.to_owned(), remedy.to_owned(), origin.to_owned());
-    ConfigError::Value { key, value, remedy, origin }
 }

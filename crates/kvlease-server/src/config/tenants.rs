@@ -9,7 +9,7 @@ use super::{
     bucket_glob::BucketGlob,
     error::ConfigError,
     listeners::{FIRST_LISTENER, ListenerConfig},
-    named::{Named, Said, refused},
+    named::{Named, Said},
     token_hash::TokenHash,
     value,
 };
@@ -113,7 +113,7 @@ pub(super) fn set(
     set_key(tenant, key, value).map_err(|remedy| {
         // A token may stand where its hash or its file belongs.
         let value = TENANTS.shown(key, value.to_owned());
-        refused(&format!("{SECTION}.{name}.{key}"), value, &remedy, origin)
+        ConfigError::value(&format!("{SECTION}.{name}.{key}"), &value, &remedy, origin)
     })
 }
 
@@ -179,11 +179,11 @@ fn entry<'a>(
     if name.is_empty() || name.len() > NAME_LEN_MAX || !name.bytes().all(is_plain) {
         let remedy =
             format!("name a tenant with 1 to {NAME_LEN_MAX} letters, digits, `-`, `_` and `.`");
-        return Err(refused(SECTION, name.to_owned(), &remedy, origin));
+        return Err(ConfigError::value(SECTION, name, &remedy, origin));
     }
     if tenants.len() == TENANTS_MAX && !tenants.contains_key(name) {
         let remedy = format!("write at most {TENANTS_MAX} tenants");
-        return Err(refused(SECTION, name.to_owned(), &remedy, origin));
+        return Err(ConfigError::value(SECTION, name, &remedy, origin));
     }
     Ok(tenants.entry(name.to_owned()).or_default())
 }
@@ -195,7 +195,7 @@ pub(super) fn check(
 ) -> Result<(), ConfigError> {
     let fault = |name: &str, key: &str, value: String, remedy: &str| {
         let path = format!("{SECTION}.{name}{}{key}", if key.is_empty() { "" } else { "." });
-        Err(refused(&path, value, remedy, "all sources together"))
+        Err(ConfigError::value(&path, &value, remedy, "all sources together"))
     };
     let mut owners = BTreeMap::new();
     for (name, tenant) in tenants {

@@ -13,7 +13,7 @@ use super::{
     reply::{self, Answer, Refusal},
     tiers,
 };
-use crate::{connection_memory::Purpose, context::Context, metrics};
+use crate::{connection_memory::Purpose, context::Context, history::Figures, metrics};
 
 /// The content type of plain words.
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -57,15 +57,24 @@ pub(super) fn openapi() -> Answer {
 pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
     let query = StatsQuery::parse(query).map_err(Refusal::invalid)?;
     let held = reply::memory(context, Purpose::Admin, PAGE_MEMORY).await?;
-    let bytes = apart(context, || reply::json_bytes(&stats_reply(context, &query))).await?;
+    let stats = || {
+        let (buckets, next_buckets_after) = buckets(context, &query);
+        let figures = Figures::of(&context.engine, &context.metrics);
+        reply::json_bytes(&StatsReply {
+            buckets,
+            next_buckets_after,
+            ..stats_reply(context, &figures)
+        })
+    };
+    let bytes = apart(context, stats).await?;
     Ok(reply::accounted(JSON, bytes, held))
 }
 
-fn stats_reply(context: &Context, query: &StatsQuery) -> StatsReply {
-    let engine = context.engine.stats();
-    let curve = context.engine.curve().map(|curve| curve_reply(context, &engine, &curve));
-    let (stats, counters) = (engine.catalog, engine.counters);
-    let (buckets, next_buckets_after) = buckets(context, query);
+/// The state of the daemon without its buckets.
+pub(super) fn stats_reply(context: &Context, figures: &Figures) -> StatsReply {
+    let engine = &figures.engine;
+    let curve = context.engine.curve().map(|curve| curve_reply(context, engine, &curve));
+    let stats = &engine.catalog;
     StatsReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch: context.status.epoch().to_string(),
@@ -86,14 +95,14 @@ fn stats_reply(context: &Context, query: &StatsQuery) -> StatsReply {
         oldest_lease_s: stats.oldest_lease_age.as_secs_f64(),
         catalog_memory: stats.memory.bytes(),
         catalog_memory_max: stats.memory_max.bytes(),
-        hits: context.metrics.hits() + counters.index_reads,
-        misses: context.metrics.misses(),
+        hits: figures.hits(),
+        misses: figures.traffic.misses,
         leases_expired: stats.totals.expired_unreleased,
         evictions: stats.totals.evicted,
         curve,
-        tiers: tiers::states(context),
-        buckets,
-        next_buckets_after,
+        tiers: tiers::states(&figures.tiers),
+        buckets: Vec::new(),
+        next_buckets_after: None,
     }
 }
 

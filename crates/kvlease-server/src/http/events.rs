@@ -215,7 +215,8 @@ async fn end_of(until: Option<Instant>) {
     }
 }
 
-const fn name(kind: EventKind) -> &'static str {
+/// Name of an event.
+pub(super) const fn name(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Sealed => "sealed",
         EventKind::Restored => "restored",

@@ -45,6 +45,9 @@ impl Arrival {
     pub(super) fn reaches(&self, endpoint: Endpoint) -> bool {
         let is_for_operators = || match endpoint {
             Endpoint::Stats
+            | Endpoint::History
+            | Endpoint::StatusPage
+            | Endpoint::Asset
             | Endpoint::Health
             | Endpoint::Ready
             | Endpoint::Metrics

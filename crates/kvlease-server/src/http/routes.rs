@@ -13,9 +13,9 @@ use super::{
     body::Body,
     buckets, checkpoint,
     connection::Socket,
-    events, gate, kv, lease, list, put,
+    events, gate, history, kv, lease, list, put,
     reply::{Answer, Refusal},
-    tiers, upload,
+    status_page, tiers, upload,
 };
 use crate::{context::Context, metrics};
 
@@ -29,7 +29,8 @@ pub(super) async fn answer(
     busy: &mut Busy,
 ) -> Response<Body> {
     let started = Instant::now();
-    let mut route = Route::parse(request.uri().path());
+    let path = context.config.status_page_path.in_table(request.uri().path());
+    let mut route = Route::parse(path);
     let endpoint = route.as_ref().ok().and_then(|route| route.endpoint(request.method().as_str()));
     let placed = endpoint.is_some_and(Endpoint::is_admin) || busy.has_place().await;
     let mut admitted =
@@ -120,6 +121,9 @@ async fn dispatch(
         Endpoint::SetPolicy => Box::pin(buckets::set(context, caller, &names, query)).await,
         Endpoint::RemovePolicy => Box::pin(buckets::remove(context, caller, &names)).await,
         Endpoint::Stats => Box::pin(admin::stats(context, query)).await,
+        Endpoint::History => Box::pin(history::history(context, query)).await,
+        Endpoint::StatusPage => Box::pin(status_page::page(context, query)).await,
+        Endpoint::Asset => status_page::asset(context, &names),
         Endpoint::Report => kv::report(context, caller, &names, query),
         Endpoint::Health => admin::health(),
         Endpoint::Ready => admin::ready(context),

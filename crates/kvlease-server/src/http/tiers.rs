@@ -73,15 +73,15 @@ pub(super) fn unanswered(kind: &str, reason: impl ToString) -> UnansweredTier {
 }
 
 /// The state of each tier, from the same readings as the metrics.
-pub(super) fn states(context: &Context) -> Vec<TierState> {
-    context.engine.tiers().into_iter().map(state).collect()
+pub(super) fn states(tiers: &[TierStats]) -> Vec<TierState> {
+    tiers.iter().map(state).collect()
 }
 
-fn state(stats: TierStats) -> TierState {
+fn state(stats: &TierStats) -> TierState {
     TierState {
         tier: stats.kind.to_owned(),
-        place: stats.place,
-        way: stats.way,
+        place: stats.place.clone(),
+        way: stats.way.clone(),
         shared: stats.is_shared,
         write_through: stats.write_through.to_string(),
         broken: stats.broken,

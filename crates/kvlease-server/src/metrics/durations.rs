@@ -1,4 +1,4 @@
-//! Histogram of durations that come in batches.
+//! Histogram of durations.
 
 use std::{
     fmt,
@@ -11,64 +11,81 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
-    metrics::MetricType,
+    metrics::{MetricType, TypedMetric},
 };
 
-/// Upper bound of the first bucket.
-const FIRST: Duration = Duration::from_micros(100);
+use super::duration_counts::{DurationCounts, FACTOR};
 
-/// Factor from the bound of one bucket to that of the next.
-const FACTOR: u64 = 4;
+/// How many durations are in each of `BUCKETS` buckets, and their sum. The first bucket ends at
+/// `FIRST_MICROS` microseconds, the last is unbounded. A batch costs a handful of atomic additions, however
+/// many durations it has; an ordinary histogram locks for each.
+#[derive(Debug)]
+pub(super) struct Durations<const FIRST_MICROS: u64, const BUCKETS: usize>(Arc<Counts<BUCKETS>>);
 
-/// Buckets, the unbounded one included: 100 µs to 26 min, four-fold.
-const BUCKETS: usize = 14;
-
-/// How many durations are in each bucket, and their sum. A batch costs a handful of atomic
-/// additions, however many durations it has; an ordinary histogram locks for each.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Durations(Arc<Counts>);
-
-#[derive(Default, Debug)]
-struct Counts {
+#[derive(Debug)]
+struct Counts<const BUCKETS: usize> {
     buckets: [AtomicU64; BUCKETS],
     nanoseconds: AtomicU64,
 }
 
-impl Durations {
+impl<const FIRST_MICROS: u64, const BUCKETS: usize> Durations<FIRST_MICROS, BUCKETS> {
+    /// Counts durations.
     pub(super) fn observe(&self, durations: impl Iterator<Item = Duration>) {
-        let (mut buckets, mut sum) = ([0; BUCKETS], Duration::ZERO);
+        let (mut buckets, mut sum) = ([0; BUCKETS], 0);
         for duration in durations {
-            buckets[bucket(duration)] += 1;
-            sum += duration;
+            let nanoseconds = nanoseconds(duration);
+            buckets[Self::bucket(nanoseconds)] += 1;
+            sum += nanoseconds;
         }
         let counts = self.0.buckets.iter().zip(buckets);
         counts.filter(|(_, more)| *more > 0).for_each(|(count, more)| {
             count.fetch_add(more, Relaxed);
         });
-        let nanoseconds = u64::try_from(sum.as_nanos()).unwrap_or(u64::MAX);
+        self.0.nanoseconds.fetch_add(sum, Relaxed);
+    }
+
+    /// Counts one duration.
+    pub(super) fn observe_one(&self, duration: Duration) {
+        let nanoseconds = nanoseconds(duration);
+        self.0.buckets[Self::bucket(nanoseconds)].fetch_add(1, Relaxed);
         self.0.nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
-}
 
-/// The upper bounds of all buckets but the unbounded one, in nanoseconds.
-const BOUNDS: [u64; BUCKETS - 1] = {
-    let (mut bounds, mut index) = ([FIRST.as_nanos() as u64; BUCKETS - 1], 1);
-    while index < bounds.len() {
-        bounds[index] = bounds[index - 1] * FACTOR;
-        index += 1;
+    /// The counts of this moment.
+    pub(super) fn counts(&self) -> DurationCounts<FIRST_MICROS, BUCKETS> {
+        DurationCounts(self.0.buckets.each_ref().map(|count| count.load(Relaxed)))
     }
-    bounds
-};
 
-/// The bucket of a duration: the first whose bound it does not exceed.
-fn bucket(duration: Duration) -> usize {
-    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    BOUNDS.iter().position(|bound| nanoseconds <= *bound).unwrap_or(BOUNDS.len())
+    /// The bucket of a duration: the first whose bound it does not exceed.
+    fn bucket(nanoseconds: u64) -> usize {
+        let bounds = DurationCounts::<FIRST_MICROS, BUCKETS>::BOUNDS;
+        let found = bounds.iter().position(|bound| nanoseconds <= *bound);
+        found.expect("no duration exceeds the last bound")
+    }
 }
 
-impl EncodeMetric for Durations {
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<const FIRST_MICROS: u64, const BUCKETS: usize> Clone for Durations<FIRST_MICROS, BUCKETS> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<const FIRST_MICROS: u64, const BUCKETS: usize> Default for Durations<FIRST_MICROS, BUCKETS> {
+    fn default() -> Self {
+        let buckets = [const { AtomicU64::new(0) }; BUCKETS];
+        Self(Arc::new(Counts { buckets, nanoseconds: AtomicU64::new(0) }))
+    }
+}
+
+impl<const FIRST_MICROS: u64, const BUCKETS: usize> EncodeMetric
+    for Durations<FIRST_MICROS, BUCKETS>
+{
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let mut bound = FIRST.as_secs_f64();
+        let mut bound = Duration::from_micros(FIRST_MICROS).as_secs_f64();
         let mut buckets = [(f64::INFINITY, 0); BUCKETS];
         for (index, (bucket, count)) in buckets.iter_mut().zip(&self.0.buckets).enumerate() {
             let last = index + 1 == BUCKETS;
@@ -81,8 +98,14 @@ impl EncodeMetric for Durations {
     }
 
     fn metric_type(&self) -> MetricType {
-        MetricType::Histogram
+        Self::TYPE
     }
+}
+
+impl<const FIRST_MICROS: u64, const BUCKETS: usize> TypedMetric
+    for Durations<FIRST_MICROS, BUCKETS>
+{
+    const TYPE: MetricType = MetricType::Histogram;
 }
 
 #[cfg(test)]
@@ -92,13 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_counted_in_its_buckets() {
-        let durations = Durations::default();
+    fn durations_are_counted_in_their_buckets() {
+        let durations = Durations::<100, 14>::default();
         let millis = [0, 1, 1, 2_000_000].map(Duration::from_millis);
         durations.observe(millis.into_iter());
-        durations.observe([FIRST].into_iter());
+        durations.observe_one(Duration::from_micros(100));
         let mut registry = Registry::default();
-        registry.register("d", "Durations", durations);
+        registry.register("d", "Durations", durations.clone());
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
@@ -111,5 +134,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+        assert_eq!(durations.counts().0[..3], [2, 0, 2]);
+        assert_eq!(durations.counts().total(), 5);
     }
 }

@@ -6,11 +6,15 @@ use kvlease_api::lane::{DoneStatus, FailureCode, Kind, ReserveStatus};
 use kvlease_types::Miss;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
 
-use super::{connection::Connection, latency, miss::Misses};
+use super::{
+    connection::Connection,
+    latency::{Latencies, LatencyCounts},
+    miss::Misses,
+};
 
 /// How many keys of an acquire got which outcome.
 #[derive(Clone, Copy, Default, Debug)]
@@ -54,7 +58,7 @@ struct ItemLabels {
 struct OfKind {
     /// Success first, then [`FailureCode::ALL`] in its order.
     requests: Vec<Counter>,
-    latency: Histogram,
+    latency: Latencies,
     /// In the order of [`item_names`].
     items: Vec<Counter>,
 }
@@ -73,9 +77,7 @@ pub(crate) struct LaneMetrics {
 impl LaneMetrics {
     pub(super) fn new(registry: &mut Registry, misses: &Misses) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
-        let latencies = Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(
-            latency::histogram,
-        );
+        let latencies = Family::<LatencyLabels, Latencies>::default();
         let items = Family::<ItemLabels, Counter>::default();
         let of_kind = |kind: Option<Kind>| {
             let name = kind.map_or("unknown", Kind::name).to_ascii_lowercase();
@@ -125,7 +127,7 @@ impl LaneMetrics {
         let of_kind = &self.kinds[place(kind)];
         // The codes are numbered from 1.
         of_kind.requests[outcome.map_or(0, |code| usize::from(code.number()))].inc();
-        of_kind.latency.observe(took.as_secs_f64());
+        of_kind.latency.observe_one(took);
     }
 
     /// Counts the keys of an acquire.
@@ -170,6 +172,16 @@ impl LaneMetrics {
     /// Counts a connection for as long as the answer lives.
     pub(crate) fn connection(&self) -> Connection {
         Connection::count(&self.connections)
+    }
+
+    /// Bytes that clients wrote into the arena.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Times to the answers of one kind of frames.
+    pub(super) fn latencies(&self, kind: Kind) -> LatencyCounts {
+        self.kinds[place(Some(kind))].latency.counts()
     }
 
     /// Connections that are open.

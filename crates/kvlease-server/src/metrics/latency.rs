@@ -1,12 +1,15 @@
 //! Histograms of the time to an answer.
 
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use super::{duration_counts::DurationCounts, durations::Durations};
 
-/// Upper bounds of the latency buckets: 25 µs to 26 s, four-fold.
-const BUCKETS: (f64, f64, u16) = (25e-6, 4.0, 11);
+/// End of the first bucket: 25 µs.
+const FIRST_MICROS: u64 = 25;
+
+/// Buckets, the unbounded one included: 25 µs to 26 s, four-fold.
+const BUCKETS: usize = 12;
 
 /// A histogram of times to an answer.
-pub(super) fn histogram() -> Histogram {
-    let (start, factor, count) = BUCKETS;
-    Histogram::new(exponential_buckets(start, factor, count))
-}
+pub(super) type Latencies = Durations<FIRST_MICROS, BUCKETS>;
+
+/// The counts of one at one moment.
+pub(crate) type LatencyCounts = DurationCounts<FIRST_MICROS, BUCKETS>;

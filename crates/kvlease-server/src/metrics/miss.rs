@@ -27,6 +27,11 @@ impl Misses {
         Self(counters)
     }
 
+    /// How many there are of each reason, by its place.
+    pub(super) fn counts(&self) -> [u64; Miss::ALL.len()] {
+        std::array::from_fn(|reason| self.0[reason].get())
+    }
+
     pub(super) fn add(&self, miss: Miss, count: u64) {
         self.0[miss.index()].inc_by(count);
     }

@@ -5,6 +5,7 @@ mod access;
 mod buckets;
 mod connection;
 mod curve;
+mod duration_counts;
 mod durations;
 mod engine;
 mod lane;
@@ -16,6 +17,7 @@ mod scraped;
 mod tiers;
 mod tls;
 mod total;
+mod traffic;
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -27,7 +29,7 @@ use kvlease_engine::Engine;
 use kvlease_types::{ByteSize, Miss};
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
 
@@ -37,12 +39,15 @@ use connection::Connection;
 use durations::Durations;
 use lane::LaneMetrics;
 pub(crate) use lane::LeaseTally;
+use latency::Latencies;
+pub(crate) use latency::LatencyCounts;
 use miss::Misses;
 pub(crate) use operation::operation;
 use operation::{LatencyLabels, RequestLabels, endpoints, place};
 pub(crate) use prometheus::prometheus_text;
 use scraped::{Encode, Scraped};
 use tls::TlsMetrics;
+pub(crate) use traffic::{Timed, Traffic};
 
 use crate::logging::lines_dropped;
 
@@ -51,6 +56,9 @@ pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0
 
 /// The content type of the text format of Prometheus.
 pub(crate) const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Times for which leases were held: buckets of 100 µs to 26 min, four-fold.
+type HeldTimes = Durations<100, 14>;
 
 /// Metrics of the memory of connections.
 #[derive(Clone, Default, Debug)]
@@ -74,11 +82,11 @@ pub(crate) struct Metrics {
     /// By endpoint, then by outcome: success first, then [`ErrorCode::ALL`] in its order.
     requests: Vec<Vec<Counter>>,
     /// By endpoint.
-    latencies: Vec<Histogram>,
+    latencies: Vec<Latencies>,
     misses: Misses,
     received: Counter,
     sent: Counter,
-    held: Durations,
+    held: HeldTimes,
     connections: Gauge,
     connections_full: Counter,
     accept_failures: Counter,
@@ -103,9 +111,7 @@ impl Metrics {
         };
         let counters = endpoints().map(by_outcome).collect();
         registry.register("requests", "Requests by operation and outcome", requests);
-        let latencies = Family::<LatencyLabels, Histogram, fn() -> Histogram>::new_with_constructor(
-            latency::histogram,
-        );
+        let latencies = Family::<LatencyLabels, Latencies>::default();
         let histogram = |endpoint| latencies.get_or_create(&LatencyLabels::new(endpoint)).clone();
         let histograms = endpoints().map(histogram).collect();
         let help = "Time from the head of a request to its answer, the body of an upload included";
@@ -121,7 +127,7 @@ impl Metrics {
             memory: MemoryMetrics::default(),
             received: Counter::default(),
             sent: Counter::default(),
-            held: Durations::default(),
+            held: HeldTimes::default(),
             connections: Gauge::default(),
             connections_full: Counter::default(),
             accept_failures: Counter::default(),
@@ -174,7 +180,7 @@ impl Metrics {
         took: Duration,
     ) {
         self.counter(endpoint, outcome).inc();
-        self.latencies[place(endpoint)].observe(took.as_secs_f64());
+        self.latencies[place(endpoint)].observe_one(took);
     }
 
     fn counter(&self, endpoint: Option<Endpoint>, outcome: Option<ErrorCode>) -> &Counter {
@@ -183,12 +189,12 @@ impl Metrics {
     }
 
     /// Leases granted to clients.
-    pub(crate) fn hits(&self) -> u64 {
+    fn hits(&self) -> u64 {
         self.acquires(None) + self.lane.hits()
     }
 
     /// Leases refused since no such object was there.
-    pub(crate) fn misses(&self) -> u64 {
+    fn misses(&self) -> u64 {
         self.acquires(Some(ErrorCode::NotFound))
             + self.acquires(Some(ErrorCode::StillWriting))
             + self.lane.misses()

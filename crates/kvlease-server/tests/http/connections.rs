@@ -42,7 +42,9 @@ fn operators_are_served_when_every_place_is_taken() {
             half
         })
         .collect();
-    for path in ["/healthz", "/readyz", "/metrics", "/v1/stats", "/openapi.json"] {
+    for path in
+        ["/", "/healthz", "/readyz", "/metrics", "/v1/stats", "/v1/history", "/openapi.json"]
+    {
         assert_eq!(daemon.wire().call("GET", path).status, 200, "{path}");
     }
     let refusal = daemon.wire().call("GET", "/v1/kv/b/k").refusal();

@@ -26,6 +26,7 @@ mod openapi;
 mod put;
 mod refused_put;
 mod space;
+mod status_page;
 mod table;
 mod takeover;
 mod tiers;

@@ -51,6 +51,7 @@ fn every_documented_operation_is_served() {
     for (method, path) in documented().keys() {
         let path = path.replace("{bucket}", "b").replace("{key}", "k").replace("{id}", "x");
         let path = path.replace("{namespace}", "n").replace("{rank}", "0").replace("{step}", "1");
+        let path = path.replace("{asset}", "none.js");
         // `events.rs` reads the stream.
         if path == EVENTS && method == "GET" {
             continue;
@@ -147,6 +148,16 @@ fn provoke_the_rest(provoked: &mut Provoked, daemon: &Daemon) {
     }
     for query in ["", "?buckets_limit=0"] {
         provoked.call(&mut wire, "GET", "/v1/stats", &format!("/v1/stats{query}"));
+    }
+    for query in ["", "?span=week"] {
+        for path in ["/", "/v1/history"] {
+            provoked.call(&mut wire, "GET", path, &format!("{path}{query}"));
+        }
+    }
+    let page = wire.call("GET", "/").text();
+    let asset = page.split("assets/").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    for name in [asset, "none.js", "%"] {
+        provoked.call(&mut wire, "GET", "/assets/{asset}", &format!("/assets/{name}"));
     }
     provoked.call(&mut wire, "GET", EVENTS, &format!("{EVENTS}?timeout_ms=x"));
     provoked.note("GET", EVENTS, &wire.call("HEAD", EVENTS));
@@ -272,8 +283,8 @@ fn every_status_is_documented_and_every_documented_status_occurs() {
 }
 
 /// Paths that answer 503 when the memory for replies is taken, see `memory.rs`.
-const FOR_LACK_OF_MEMORY: [&str; 6] =
-    ["/v1/kv/{bucket}", BUCKETS, "/v1/stats", "/metrics", SHARD, EVENTS];
+const FOR_LACK_OF_MEMORY: [&str; 8] =
+    ["/v1/kv/{bucket}", BUCKETS, "/v1/stats", "/v1/history", "/", "/metrics", SHARD, EVENTS];
 
 fn wire_status(daemon: &Daemon, path: &str) -> u16 {
     daemon.wire().call("GET", path).status
