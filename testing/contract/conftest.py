@@ -26,7 +26,7 @@ from samples import KINDS
 
 # Number of tests in the suite. A change that adds or removes a test edits this number too, so that
 # no test disappears unnoticed.
-EXPECTED_TESTS = 608
+EXPECTED_TESTS = 620
 
 # The whole run ends after this many seconds, with the stacks of all threads, even if a hang
 # keeps the tests' own alarms from being heard.
@@ -36,6 +36,9 @@ RUN_ENDS_WITHIN = 1500
 def pytest_addoption(parser):
     parser.addoption(
         "--partial", action="store_true", help="allow a selection of tests: no expected number"
+    )
+    parser.addoption(
+        "--screenshots", metavar="FOLDER", help="write the pictures of docs/status-page.md there"
     )
 
 

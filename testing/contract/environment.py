@@ -8,7 +8,8 @@ from PyPI alone; a later call with the same inputs returns at once. The inputs a
 stamp inside the environment, so a changed requirement, script or Python makes it anew.
 
 It needs Python's venv module, a C compiler and binutils (cuda_stubs.py says why), and sees to a
-C++ compiler, which the fuzzer in testing/fuzz is built with. Where one is missing, it is installed
+C++ compiler, which the fuzzer in testing/fuzz is built with, and to Chromium, which shows the
+status page. Where one is missing, it is installed
 with apt-get when this runs as root on Debian or its kin; otherwise the message names the package.
 """
 
@@ -30,9 +31,15 @@ SCRIPTS = (HERE / "cuda_stubs.py", Path(__file__).resolve())
 STAMP = "contract-environment.stamp"
 
 # What has to be there, how to tell, and the Debian package that brings it.
-TOOLS = {"gcc": "gcc", "c++": "g++", "nm": "binutils", "readelf": "binutils"}
-# `libc6-dev` holds the start-up files without which gcc cannot link.
-COMPILER_COMPANIONS = {"gcc": ["libc6-dev"]}
+TOOLS = {
+    "gcc": "gcc",
+    "c++": "g++",
+    "nm": "binutils",
+    "readelf": "binutils",
+    "chromium": "chromium",
+}
+# `libc6-dev` holds the start-up files without which gcc cannot link; a page needs a font.
+COMPANIONS = {"gcc": ["libc6-dev"], "chromium": ["fonts-dejavu-core"]}
 
 OLDEST_PYTHON = (3, 11)
 
@@ -96,7 +103,7 @@ def _missing_packages() -> list[str]:
     packages: list[str] = []
     for tool, package in TOOLS.items():
         if shutil.which(tool) is None:
-            packages += [package, *COMPILER_COMPANIONS.get(tool, [])]
+            packages += [package, *COMPANIONS.get(tool, [])]
     # Debian splits ensurepip off; without it venv makes an environment that has no pip.
     if importlib.util.find_spec("ensurepip") is None:
         packages.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
