@@ -109,12 +109,11 @@ impl MemoryLimits {
 
     /// Refuses a new arena of this size in `dir` if any limit is below it. The daemon needs `own`
     /// memory beside it.
-    pub(crate) fn check(
-        &self,
-        dir: &Path,
-        capacity: ByteSize,
-        own: ByteSize,
-    ) -> Result<(), ArenaError> {
+    ///
+    /// # Errors
+    ///
+    /// [`ArenaError`], which names the limit and the largest capacity that it allows.
+    pub fn check(&self, dir: &Path, capacity: ByteSize, own: ByteSize) -> Result<(), ArenaError> {
         check_file_system(dir, capacity)?;
         self.check_control_groups(capacity, own)?;
         self.check_machine(capacity)

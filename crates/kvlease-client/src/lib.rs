@@ -29,9 +29,9 @@
 #![forbid(unsafe_code)]
 
 pub use kvlease_api::{
-    BucketUse, BucketsReply, CurvePointReply, CurveReply, ErrorCode, HeldObject, LeaseReply,
-    ListReply, ListedObject, ListedTiers, PolicedBucket, PolicyReply, SOCKET_HEADER, StatsReply,
-    TierState, TiersReply, Total, UnansweredTier, encode,
+    BucketStats, BucketUse, BucketsReply, CurvePointReply, CurveReply, ErrorCode, HeldObject,
+    LeaseReply, ListReply, ListedObject, ListedTiers, PolicedBucket, PolicyReply, SOCKET_HEADER,
+    StatsReply, TierState, TiersReply, Total, UnansweredTier, encode,
 };
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{
@@ -45,8 +45,8 @@ pub use kvlease_http::fuzzing;
 pub use kvlease_http::{
     Address, AddressError, Announcement, BreakerState, Client, ClientConfig, Counters,
     DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, DEFAULT_PORT, DEFAULT_PUT_PIECE_LEN,
-    DEFAULT_REQUESTS_MAX, Error, Lease, Listing, OPEN_AFTER, ObjectInfo, ObjectStream,
-    PROBE_AFTER_MAX, PROBE_AFTER_MIN, PutBody, PutOutcome, Timeouts, Token, TokenError,
+    DEFAULT_REQUESTS_MAX, Error, EventStream, Lease, Listing, OPEN_AFTER, ObjectInfo, ObjectStream,
+    PROBE_AFTER_MAX, PROBE_AFTER_MIN, PutBody, PutOutcome, SentEvent, Timeouts, Token, TokenError,
     TokenSource,
 };
 pub use kvlease_io::AdaptiveSpin;

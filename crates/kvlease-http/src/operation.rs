@@ -17,6 +17,9 @@ pub(crate) enum Operation {
     RemovePolicy,
     List,
     Stats,
+    Ready,
+    Metrics,
+    Events,
     Ping,
 }
 
@@ -38,6 +41,9 @@ impl Operation {
             Self::RemovePolicy => "remove policy",
             Self::List => "list",
             Self::Stats => "stats",
+            Self::Ready => "ready",
+            Self::Metrics => "metrics",
+            Self::Events => "events",
             Self::Ping => "ping",
         }
     }
@@ -49,6 +55,7 @@ impl Operation {
             Self::Get | Self::Tiers | Self::Buckets | Self::List | Self::Stats | Self::Ping => {
                 "GET"
             }
+            Self::Ready | Self::Metrics | Self::Events => "GET",
             Self::Head => "HEAD",
             Self::Lease | Self::Release | Self::Renew | Self::Report => "POST",
             Self::Remove | Self::RemovePolicy => "DELETE",
@@ -63,7 +70,7 @@ impl Operation {
     /// Whether it may be sent once more when its connection broke before any byte of an answer,
     /// although the daemon may have carried it out.
     ///
-    /// * Reading changes nothing: get, head, tiers, buckets, list, stats, ping.
+    /// * Reading changes nothing: get, head, tiers, buckets, list, stats, ready, metrics, events, ping.
     /// * A policy is set as a whole: the second time it is there.
     /// * A lease whose reply was lost ends by its time to live, unused.
     /// * A release of what is released already is answered like the first.
@@ -78,6 +85,7 @@ impl Operation {
             Self::Get | Self::Head | Self::Tiers | Self::List | Self::Stats | Self::Ping => true,
             Self::Lease | Self::Release | Self::Renew | Self::Report => true,
             Self::Buckets | Self::SetPolicy => true,
+            Self::Ready | Self::Metrics | Self::Events => true,
             Self::Put | Self::Remove | Self::RemovePolicy => false,
         }
     }

@@ -169,6 +169,11 @@ impl<'a> Reply<'a> {
         serde_json::from_slice(&self.body).map_err(|error| self.call.protocol(error))
     }
 
+    /// The text that a success carries.
+    pub(crate) fn text(&self) -> Result<String, Error> {
+        String::from_utf8(self.body.to_vec()).map_err(|error| self.call.protocol(error))
+    }
+
     /// Whether the reply says that there is no such object or lease. Other daemons say so with an
     /// empty 404.
     pub(crate) fn is_absent(&self) -> bool {

@@ -235,7 +235,7 @@ fn connection_memory(config: &Config, catalog: &CatalogConfig) -> ByteSize {
 }
 
 /// Memory that the daemon needs beside an arena of this size.
-fn beside_arena(config: &Config, capacity: ByteSize) -> ByteSize {
+pub(crate) fn beside_arena(config: &Config, capacity: ByteSize) -> ByteSize {
     let connections = config.connection_memory_max.unwrap_or(sizing::CONNECTION_MEMORY_MIN);
     sizing::beside_arena(catalog_memory(config, capacity), connections)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{
@@ -69,10 +69,25 @@ impl DaemonArgs {
         Ok(address.transpose()?)
     }
 
+    /// The URL as it was given, if it was.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
+    /// The file with certificates to trust beside the system's, if one was named.
+    pub(crate) fn tls_ca_file(&self) -> Option<&Path> {
+        self.tls_ca_file.as_deref()
+    }
+
     /// The bucket. Its name is checked here, since a bad variable must not stop `serve`.
     pub(crate) fn bucket(&self) -> Result<BucketName, Failure> {
         let name = self.bucket.as_deref().unwrap_or(DEFAULT_BUCKET);
         BucketName::new(name).map_err(|error| Failure::new(Status::Usage, error.to_string()))
+    }
+
+    /// The bucket that was named, if one was.
+    pub(crate) fn named_bucket(&self) -> Result<Option<BucketName>, Failure> {
+        self.bucket.is_some().then(|| self.bucket()).transpose()
     }
 
     /// Refuses a daemon that only the client library can reach.
@@ -90,7 +105,16 @@ impl DaemonArgs {
 
     /// Configuration of a client of the daemon.
     pub(crate) fn config(&self) -> Result<ClientConfig, Failure> {
-        let address = match self.named()? {
+        self.config_of(None)
+    }
+
+    /// The same for the daemon at this address, if there is one.
+    pub(crate) fn config_of(&self, address: Option<Address>) -> Result<ClientConfig, Failure> {
+        let address = match address {
+            Some(address) => Some(address),
+            None => self.named()?,
+        };
+        let address = match address {
             Some(address) => address,
             None => DEFAULT_URL.parse().map_err(kvlease_client::Error::from)?,
         };
@@ -134,6 +158,11 @@ impl DaemonArgs {
 /// Tells on standard error what a command does all the same. Nothing is left to tell that it cannot.
 fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "kvlease: {text}");
+}
+
+/// Parses the URL of a daemon.
+pub(crate) fn url(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|error: kvlease_client::AddressError| error.to_string())
 }
 
 /// Parses a key.

@@ -25,6 +25,7 @@ Examples:
   kvlease put some/key file.bin && kvlease get some/key copy.bin
   kvlease ls --long some/
   kvlease rm --dry-run --prefix some/
+  kvlease doctor
 
 Exit statuses: 0 done; 1 no such object, or put: it exists; 64 bad usage; 69 daemon not reachable or \
 refusing; 74 I/O error or corrupt bytes; 77 not allowed."
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Bucket(commands::bucket::BucketArgs),
     /// Show the hit ratios that a daemon would have with other capacities and policies
     Curve(commands::curve::CurveArgs),
+    /// Find what is wrong around a client, or around a daemon that is to start
+    Doctor(commands::doctor::DoctorArgs),
     /// Remove what daemons left in shared memory
     Segment(commands::segment::SegmentArgs),
     /// Measure a daemon next to memcpy

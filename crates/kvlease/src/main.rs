@@ -13,6 +13,7 @@ mod commands;
 mod curves;
 mod failure;
 mod interrupt;
+mod metrics;
 mod progress;
 mod replay;
 mod stall;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Rm(args) => commands::rm::run(&cli.daemon, args),
         Command::Bucket(args) => commands::bucket::run(&cli.daemon, args),
         Command::Curve(args) => commands::curve::run(&cli.daemon, &args),
+        Command::Doctor(args) => return commands::doctor::run(&cli.daemon, &args),
         Command::Segment(args) => return commands::segment::run(args),
         Command::Bench(args) => bench::run(&cli.daemon, args),
         Command::Replay(args) => replay::run(&cli.daemon, &args),

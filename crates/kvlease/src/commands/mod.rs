@@ -2,6 +2,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod curve;
+pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod ls;
 pub(crate) mod put;

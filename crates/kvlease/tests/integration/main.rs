@@ -8,6 +8,7 @@ mod checkpoints;
 mod client;
 mod commands;
 mod connector;
+mod doctor;
 mod encrypted;
 mod hostile_start;
 mod huge_pages;

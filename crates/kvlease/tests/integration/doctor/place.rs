@@ -1,0 +1,152 @@
+//! Faults of the place where a daemon is to start.
+
+use std::{fs, net::TcpListener, process::Command};
+
+use kvlease_harness::{Segment, unused_address};
+use kvlease_testing::without_io_uring;
+
+use super::{Look, file, look, look_behind, shared::give_away};
+
+/// Report of a place where a daemon is to start, with more settings.
+fn look_for(segment: &Segment, settings: &[(&str, &str)]) -> Look {
+    look_for_behind(&[], segment, settings)
+}
+
+fn look_for_behind(prefix: &[&str], segment: &Segment, settings: &[(&str, &str)]) -> Look {
+    let address = unused_address();
+    let usual = [
+        ("KVLEASE_SHARED_MEMORY_NAME", segment.name()),
+        ("KVLEASE_LISTEN", address.as_str()),
+        ("KVLEASE_CAPACITY", "16MiB"),
+    ];
+    look_behind(prefix, &[&usual, settings].concat(), &["--serve"])
+}
+
+/// Directory on a disk.
+const ON_DISK: &str = env!("CARGO_TARGET_TMPDIR");
+
+#[test]
+fn a_sound_place_has_no_findings() {
+    look_for(&Segment::new(), &[]).assert_found(&[]);
+    let tier = tempfile::tempdir_in(ON_DISK).unwrap();
+    let path = tier.path().to_str().unwrap();
+    let look = look_for(&Segment::new(), &[("KVLEASE_TIER_NVME_PATH", path)]);
+    look.assert_found(&[]);
+    for name in ["tier-path-unusable", "io-uring-denied", "locked-memory-small"] {
+        assert!(look.report["right"].as_array().unwrap().contains(&name.into()), "{name}");
+    }
+    assert_eq!(fs::read_dir(path).unwrap().count(), 0, "nothing was left");
+}
+
+#[test]
+fn a_configuration_that_the_daemon_refuses_is_named() {
+    let (_dir, path) = file("kvlease.toml", "[cahce]\n");
+    let found = look(&[], &["--serve", "--config", &path]);
+    found.assert_found(&["configuration-refused"]);
+    assert!(found.text("configuration-refused").contains("[cache]"), "{:#}", found.report);
+}
+
+#[test]
+fn an_arena_beyond_the_limits_is_a_finding() {
+    let found = look_for(&Segment::new(), &[("KVLEASE_CAPACITY", "32TiB")]);
+    found.assert_found(&["arena-does-not-fit"]);
+    assert!(found.text("arena-does-not-fit").contains("set at most"), "{:#}", found.report);
+}
+
+#[test]
+fn a_directory_on_a_disk_is_a_finding() {
+    let dir = tempfile::tempdir_in(ON_DISK).unwrap();
+    let path = dir.path().to_str().unwrap();
+    look_for(&Segment::new(), &[("KVLEASE_SHARED_MEMORY_DIR", path)])
+        .assert_found(&["directory-on-disk"]);
+}
+
+#[test]
+fn a_name_that_a_file_has_is_a_finding() {
+    let segment = Segment::new();
+    fs::write(segment.path(), [0; 4096]).unwrap();
+    look_for(&segment, &[]).assert_found(&["segment-name-taken"]);
+}
+
+#[test]
+fn what_a_daemon_of_another_user_left_is_a_finding() {
+    let segment = Segment::new();
+    fs::create_dir(segment.private_path()).unwrap();
+    give_away(&segment.private_path());
+    let third = ["setpriv", "--reuid=4243", "--regid=4243", "--clear-groups"];
+    let found =
+        super::shared::behind_for_all(&third, |prefix| look_for_behind(prefix, &segment, &[]));
+    found.assert_found(&["segment-left-by-other-user"]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_finding() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let found = look_for(&Segment::new(), &[("KVLEASE_LISTEN", &address)]);
+    found.assert_found(&["port-taken"]);
+    let daemon = crate::program::daemon();
+    let running = daemon.address().to_string();
+    look_for(daemon.segment(), &[("KVLEASE_LISTEN", &running)]).assert_found(&[]);
+}
+
+#[test]
+fn fewer_open_files_than_connections_are_a_finding() {
+    let limited = ["sh", "-c", "ulimit -n 1000 && exec \"$0\" \"$@\""];
+    look_for_behind(&limited, &Segment::new(), &[]).assert_found(&["open-files-few"]);
+}
+
+#[test]
+fn a_mount_without_huge_pages_is_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    for (option, has_hint) in [("never", true), ("advise", false)] {
+        let mount =
+            format!("mount -t tmpfs -o size=64m,huge={option} tmpfs {path} && exec \"$0\" \"$@\"");
+        let namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount.as_str()];
+        let settings = [("KVLEASE_SHARED_MEMORY_DIR", path)];
+        let look = look_for_behind(&namespace, &Segment::new(), &settings);
+        look.assert_found(&[]);
+        let hint = look.text("huge-pages-off");
+        assert_eq!(hint.contains("remount"), has_hint, "{option}: {hint}");
+    }
+}
+
+#[test]
+fn a_tier_that_cannot_be_there_is_a_finding() {
+    for path in ["/nonexistent", "/dev/shm"] {
+        look_for(&Segment::new(), &[("KVLEASE_TIER_NVME_PATH", path)])
+            .assert_found(&["tier-path-unusable"]);
+    }
+}
+
+#[test]
+fn a_filter_against_io_uring_is_a_finding() {
+    let tier = tempfile::tempdir_in(ON_DISK).unwrap();
+    let settings = [("KVLEASE_TIER_NVME_PATH", tier.path().to_str().unwrap())];
+    let found = without_io_uring(|| look_for(&Segment::new(), &settings));
+    found.assert_found(&["io-uring-denied"]);
+}
+
+#[test]
+fn a_low_limit_of_locked_memory_is_a_finding() {
+    let tier = tempfile::tempdir_in(ON_DISK).unwrap();
+    let settings = [("KVLEASE_TIER_NVME_PATH", tier.path().to_str().unwrap())];
+    // Too little for the ring itself, and too little for its memory.
+    for limit in ["--memlock=4096", "--memlock=1048576"] {
+        let mut limited = vec!["prlimit", limit];
+        // The superuser has no such limit while it may lock memory.
+        if rustix::process::geteuid().is_root() {
+            limited.extend(["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"]);
+        }
+        let look = look_for_behind(&limited, &Segment::new(), &settings);
+        look.assert_found(&["locked-memory-small"]);
+    }
+}
+
+#[test]
+fn options_of_the_other_side_are_refused() {
+    let program = super::KVLEASE;
+    let output = Command::new(program).args(["doctor", "--config", "x.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+}

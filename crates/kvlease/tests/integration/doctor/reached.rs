@@ -1,0 +1,86 @@
+//! Faults that a daemon tells of itself, or by its silence.
+
+use std::fs;
+
+use kvlease_harness::{Daemon, Segment, await_that, object, unused_address};
+
+use super::{look, look_at};
+use crate::program::{daemon, launch};
+
+/// As many objects, and misses, as make the absence of hits no chance.
+const MANY: usize = 100;
+
+#[test]
+fn a_daemon_that_does_not_answer_is_a_finding() {
+    let url = format!("http://{}", unused_address());
+    let found = look(&[], &["--url", &url, "--shared-memory-name", "kvlease-test-no-such"]);
+    found.assert_found(&["daemon-unreachable", "segment-missing"]);
+    assert!(found.names("not_checked").contains("socket-unreachable"), "{:#}", found.report);
+}
+
+#[test]
+fn a_daemon_that_takes_no_work_is_a_finding() {
+    let daemon = daemon();
+    // The name goes from one file to the other at once: the daemon restores one that is missing.
+    let other = Segment::new();
+    fs::write(other.path(), [0; 4096]).unwrap();
+    fs::rename(other.path(), daemon.segment().path()).unwrap();
+    await_that("the daemon misses its name", || {
+        daemon.call("GET", "/readyz", b"").unwrap().status == 503
+    });
+    look_at(&daemon, &[]).assert_found(&["daemon-not-ready", "segment-not-the-daemons"]);
+}
+
+#[test]
+fn objects_that_no_engine_finds_are_a_finding() {
+    let daemon = daemon();
+    for number in 0..MANY {
+        let stored = object("lmcache", &format!("model@1@0@{number:x}@half"));
+        assert_eq!(daemon.call("PUT", &stored, b"bytes").unwrap().status, 200);
+        let other = object("lmcache", &format!("model@1@0@f{number:x}@half"));
+        assert_eq!(daemon.call("POST", &format!("{other}/leases"), b"").unwrap().status, 404);
+    }
+    look_at(&daemon, &[]).assert_found(&["stores-without-hits"]);
+    let found = object("lmcache", "model@1@0@0@half");
+    let lease = daemon.call("POST", &format!("{found}/leases?ttl_s=60"), b"").unwrap();
+    assert_eq!(lease.status, 200);
+    look_at(&daemon, &[]).assert_found(&[]);
+}
+
+#[test]
+fn leases_that_end_by_their_time_are_a_finding() {
+    let daemon = daemon();
+    let path = object("lmcache", "k");
+    assert_eq!(daemon.call("PUT", &path, b"bytes").unwrap().status, 200);
+    let lease = daemon.call("POST", &format!("{path}/leases?ttl_s=0.05"), b"").unwrap();
+    assert_eq!(lease.status, 200);
+    await_that("the lease has expired", || daemon.stats().unwrap().leases_expired == 1);
+    look_at(&daemon, &[]).assert_found(&["leases-expire"]);
+}
+
+#[test]
+fn a_report_of_an_intact_object_is_a_finding() {
+    let daemon = daemon();
+    let path = object("lmcache", "k");
+    assert_eq!(daemon.call("PUT", &path, b"bytes").unwrap().status, 200);
+    let report = daemon.call("POST", &format!("{path}/reports"), b"").unwrap();
+    assert!((200..300).contains(&report.status), "{report:?}");
+    let unfounded = || daemon.metric("kvlease_reports_unfounded_total").unwrap();
+    await_that("the daemon has looked", || unfounded() == 1.0);
+    look_at(&daemon, &[]).assert_found(&["reports-unfounded"]);
+}
+
+#[test]
+fn a_tier_that_fails_is_a_finding() {
+    let url = format!("tier.remote.url=redis://{}", unused_address());
+    let daemon = Daemon::start(launch().set([url])).unwrap();
+    let broken = || daemon.stats().unwrap().tiers[0].broken;
+    let mut number = 0;
+    await_that("the tier is left alone", || {
+        number += 1;
+        let path = object("lmcache", &format!("{number}"));
+        assert_eq!(daemon.call("PUT", &path, b"bytes").unwrap().status, 200);
+        broken()
+    });
+    look_at(&daemon, &[]).assert_has(&["tier-broken"]);
+}
