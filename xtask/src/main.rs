@@ -6,6 +6,7 @@ mod behind;
 mod contract;
 mod fuzz;
 mod openapi;
+mod packages;
 mod process;
 mod python;
 mod steps;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{behind::Behind, contract, openapi, process::cargo, tidy};
+use crate::{behind::Behind, contract, openapi, packages, process::cargo, tidy};
 
 /// Tools of the steps after the tests, and campaigns that need no processor of their own.
 const BEHIND: &[&[&str]] = &[&["stores"], &["python"], &["fuzz", "--check"]];
@@ -16,6 +16,8 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
     cargo(root, &["doc", "--workspace", "--no-deps", "--document-private-items"], &deny)?;
     cargo(root, &["build", "--release", "--package", "kvlease"], &[])?;
+    // The terminal of the tests of `kvlease top`.
+    packages::ensure_installed("tmux")?;
     // Tests that start a daemon as a process start this one.
     let daemon = contract::daemon(root).display().to_string();
     // The Python extension is loaded by an interpreter: its tests are the contract suite's.

@@ -1,11 +1,11 @@
 //! Real servers for the tests of remote tiers and of several nodes: `redis-server` from Debian, and
 //! an S3 server from crates.io, built into `target/tools`.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::process;
+use crate::{packages, process};
 
 /// The S3 server, as `cargo install` names it.
 const S3_SERVER: &str = "s3s-fs@0.14.1";
@@ -20,9 +20,7 @@ const S3_BUILD: [(&str, &str); 4] = [
 
 /// Gets the servers that are not there.
 pub(crate) fn prepare(root: &Path) -> Result<()> {
-    if !is_installed("redis-server") {
-        install("redis-server")?;
-    }
+    packages::ensure_installed("redis-server")?;
     let tools = root.join("target/tools");
     // Says which server was built, so that another version is built again.
     let stamp = tools.join("s3s-fs.stamp");
@@ -34,21 +32,4 @@ pub(crate) fn prepare(root: &Path) -> Result<()> {
     build.arg("--root").arg(&tools).envs(S3_BUILD).current_dir(root);
     process::run(&mut build)?;
     Ok(fs::write(stamp, S3_SERVER)?)
-}
-
-fn is_installed(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-fn install(package: &str) -> Result<()> {
-    if !is_installed("apt-get") {
-        bail!(
-            "install the server with your package manager (the name is Debian's), \
-             package=`{package}`"
-        );
-    }
-    process::run(Command::new("apt-get").args(["update", "-qq"]))?;
-    let arguments = ["install", "-y", "-qq", "--no-install-recommends", package];
-    process::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
 }

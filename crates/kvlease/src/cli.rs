@@ -13,6 +13,7 @@ use crate::{
     bench::{BenchArgs, WorkerArgs},
     commands,
     replay::ReplayArgs,
+    top::TopArgs,
 };
 
 /// Keeps the KV cache of LLM inference engines in shared memory
@@ -25,7 +26,7 @@ Examples:
   kvlease put some/key file.bin && kvlease get some/key copy.bin
   kvlease ls --long some/
   kvlease rm --dry-run --prefix some/
-  kvlease doctor
+  kvlease status; kvlease top; kvlease doctor
 
 Exit statuses: 0 done; 1 no such object, or put: it exists; 64 bad usage; 69 daemon not reachable or \
 refusing; 74 I/O error or corrupt bytes; 77 not allowed."
@@ -53,6 +54,10 @@ pub(crate) enum Command {
     Rm(commands::rm::RmArgs),
     /// Show and change the policies of buckets
     Bucket(commands::bucket::BucketArgs),
+    /// Show the state of daemons on one screen
+    Status(commands::status::StatusArgs),
+    /// Show what daemons do, live in a terminal
+    Top(TopArgs),
     /// Show the hit ratios that a daemon would have with other capacities and policies
     Curve(commands::curve::CurveArgs),
     /// Find what is wrong around a client, or around a daemon that is to start

@@ -14,10 +14,12 @@ mod curves;
 mod failure;
 mod interrupt;
 mod metrics;
+mod nodes;
 mod progress;
 mod replay;
 mod stall;
 mod text;
+mod top;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Command::Ls(args) => commands::ls::run(&cli.daemon, args),
         Command::Rm(args) => commands::rm::run(&cli.daemon, args),
         Command::Bucket(args) => commands::bucket::run(&cli.daemon, args),
+        Command::Status(args) => commands::status::run(&cli.daemon, &args),
+        Command::Top(args) => top::run(&cli.daemon, &args),
         Command::Curve(args) => commands::curve::run(&cli.daemon, &args),
         Command::Doctor(args) => return commands::doctor::run(&cli.daemon, &args),
         Command::Segment(args) => return commands::segment::run(args),

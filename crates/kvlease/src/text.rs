@@ -32,6 +32,18 @@ pub(crate) fn no_such_object(key: &Key) -> String {
     format!("no such object: check the key and the bucket, key=`{}`", printable(key.as_str()))
 }
 
+/// A span of time in its two largest units.
+pub(crate) fn human_span(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        3_600..86_400 => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
 /// A figure, or a dash where there is none.
 pub(crate) fn optional(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.decimals$}"))
@@ -55,6 +67,19 @@ pub(crate) fn pretty<R: Serialize>(report: &R) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_have_two_units() {
+        for (seconds, text) in [
+            (0.25, "0.2 s"),
+            (59.9, "59 s"),
+            (61.0, "1 min 1 s"),
+            (7_300.0, "2 h 1 min"),
+            (90_000.0, "1 d 1 h"),
+        ] {
+            assert_eq!(human_span(seconds), text);
+        }
+    }
 
     #[test]
     fn keys_cannot_steer_the_terminal() {

@@ -10,10 +10,13 @@ pub(crate) mod rm;
 pub(crate) mod segment;
 pub(crate) mod serve;
 pub(crate) mod stat;
+pub(crate) mod status;
 
 use std::future::Future;
 
 use tokio::runtime;
+
+pub(crate) use status::account;
 
 use crate::failure::{Failure, Status};
 
