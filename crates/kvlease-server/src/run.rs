@@ -15,6 +15,7 @@ use std::{
 use kvlease_sys::explain_sigbus;
 use listenfd::ListenFd;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use sd_notify::NotifyState;
 use tokio::{
     runtime::{self, Handle},
     sync::oneshot,
@@ -100,12 +101,14 @@ async fn serve_until_stopped(
         }
     };
     say(&server.welcome());
+    tell_manager(NotifyState::Ready);
     let signal = stop.next().await;
     if args.throwaway {
         server.abandon().await;
         return Ok(());
     }
     tracing::info!("stopping by {signal}: draining");
+    tell_manager(NotifyState::Stopping);
     tokio::select! {
         () = server.shutdown() => {}
         _ = stop.next() => tracing::warn!("stopped by a second signal: ending at once"),
@@ -149,6 +152,14 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 /// while the daemon is started again, so that no client is refused meanwhile.
 fn inherited_listener() -> Result<Option<TcpListener>, ServeError> {
     ListenFd::from_env().take_tcp_listener(0).map_err(ServeError::Inherited)
+}
+
+/// Tells a service manager that waits for it, by the socket that `NOTIFY_SOCKET` names, of the state of
+/// the daemon.
+fn tell_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("the service manager cannot be told: check NOTIFY_SOCKET, {error}");
+    }
 }
 
 fn signals(source: io::Error) -> ServeError {

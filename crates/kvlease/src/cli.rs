@@ -58,16 +58,24 @@ pub(crate) enum Command {
     Status(commands::status::StatusArgs),
     /// Show what daemons do, live in a terminal
     Top(TopArgs),
+    /// Show what is stored and what leaves, as it happens
+    Watch(commands::watch::WatchArgs),
     /// Show the hit ratios that a daemon would have with other capacities and policies
     Curve(commands::curve::CurveArgs),
     /// Find what is wrong around a client, or around a daemon that is to start
     Doctor(commands::doctor::DoctorArgs),
+    /// Check a daemon's configuration
+    Config(commands::config::ConfigArgs),
     /// Remove what daemons left in shared memory
     Segment(commands::segment::SegmentArgs),
     /// Measure a daemon next to memcpy
     Bench(BenchArgs),
     /// Show how many prefix hits a trace would have, by eviction policy and capacity
     Replay(ReplayArgs),
+    /// Print the completions of a shell
+    Completion(commands::shell::CompletionArgs),
+    /// Write the manual pages
+    Man(commands::shell::ManArgs),
     /// Be one client process of `bench --scale`
     #[command(hide = true)]
     BenchClient(WorkerArgs),
@@ -108,7 +116,7 @@ impl Cli {
     /// The command line with the options of clients in the help of clients only. They are accepted
     /// in front of a command and behind it; clap copies such an option to each command that has
     /// none of that name.
-    fn with_client_options_apart() -> Clap {
+    pub(crate) fn with_client_options_apart() -> Clap {
         let mut command = Self::command();
         for option in client_options() {
             let is_empty = option.get_env().and_then(env::var_os).is_some_and(|v| v.is_empty());

@@ -43,11 +43,19 @@ fn main() -> ExitCode {
         Command::Bucket(args) => commands::bucket::run(&cli.daemon, args),
         Command::Status(args) => commands::status::run(&cli.daemon, &args),
         Command::Top(args) => top::run(&cli.daemon, &args),
+        Command::Watch(args) => commands::watch::run(&cli.daemon, &args),
         Command::Curve(args) => commands::curve::run(&cli.daemon, &args),
         Command::Doctor(args) => return commands::doctor::run(&cli.daemon, &args),
         Command::Segment(args) => return commands::segment::run(args),
         Command::Bench(args) => bench::run(&cli.daemon, args),
         Command::Replay(args) => replay::run(&cli.daemon, &args),
+        Command::Config(args) => commands::config::run(args),
+        Command::Completion(args) => {
+            commands::shell::complete(&args, Cli::with_client_options_apart())
+        }
+        Command::Man(args) => {
+            commands::shell::write_manual(&args, Cli::with_client_options_apart())
+        }
         Command::BenchClient(args) => bench::run_client(args),
     };
     match outcome {

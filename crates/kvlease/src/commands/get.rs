@@ -38,6 +38,10 @@ const OVER_HTTP: &str = "over http";
 
 /// The arguments of `get`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvlease get some/key copy.bin
+  kvlease get some/key | consumer")]
 pub(crate) struct GetArgs {
     /// The object's key
     #[arg(value_parser = arguments::key)]

@@ -13,6 +13,10 @@ use crate::{
 
 /// The arguments of `ls`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvlease ls --long some/
+  kvlease ls --json --tier all | jq length")]
 pub(crate) struct LsArgs {
     /// List only keys that start with this
     #[arg(default_value = "")]

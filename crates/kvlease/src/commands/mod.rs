@@ -1,6 +1,7 @@
 //! The commands for people, one module each.
 
 pub(crate) mod bucket;
+pub(crate) mod config;
 pub(crate) mod curve;
 pub(crate) mod doctor;
 pub(crate) mod get;
@@ -9,8 +10,10 @@ pub(crate) mod put;
 pub(crate) mod rm;
 pub(crate) mod segment;
 pub(crate) mod serve;
+pub(crate) mod shell;
 pub(crate) mod stat;
 pub(crate) mod status;
+pub(crate) mod watch;
 
 use std::future::Future;
 

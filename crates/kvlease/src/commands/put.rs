@@ -16,6 +16,10 @@ use crate::{
 
 /// The arguments of `put`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvlease put some/key file.bin
+  producer | kvlease put some/key")]
 pub(crate) struct PutArgs {
     /// The object's key
     #[arg(value_parser = arguments::key)]

@@ -14,7 +14,11 @@ use crate::{
 
 /// The arguments of `rm`.
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("which").required(true).args(["keys", "prefix", "all"]))]
+#[command(group = ArgGroup::new("which").required(true).args(["keys", "prefix", "all"]), after_help = "\
+Examples:
+  kvlease rm some/key other/key
+  kvlease rm --dry-run --prefix some/
+  kvlease rm --bucket tenant-a --all")]
 pub(crate) struct RmArgs {
     /// The objects' keys
     #[arg(value_parser = arguments::key)]

@@ -10,6 +10,7 @@ mod commands;
 mod connector;
 mod doctor;
 mod encrypted;
+mod habits;
 mod hostile_start;
 mod huge_pages;
 mod index;
