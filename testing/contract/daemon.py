@@ -77,6 +77,11 @@ class Daemon:
         """The socket of the fast lane, unless the configuration says otherwise."""
         return SHM / f".kvlane.{self.segment}" / "sock"
 
+    @property
+    def pid(self) -> int:
+        """Number of the process, which runs."""
+        return self._running().pid
+
     def inode(self) -> int | None:
         """The inode behind the public name; None while the name is gone."""
         try:

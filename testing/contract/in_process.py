@@ -36,7 +36,7 @@ HOST_MEMORY_GIB = 0.75
 
 SCHEMES = {STOCK: "sagemaker-hyperpod", NATIVE: "kvlease"}
 # Settings that only the native client has.
-OWN = ("groups", "index", "socket")
+OWN = ("groups", "index", "socket", "tls_ca_file", "token_file")
 # How LMCache is configured for a connector that is not its own.
 PLUGIN = {
     "remote_storage_plugin.kvlease.module_path": "kvlease.lmcache",

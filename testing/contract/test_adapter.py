@@ -257,7 +257,7 @@ def test_every_documented_setting_is_one_and_has_the_documented_default():
     assert ConnectorSettings.from_extra_config(url).warnings == []
     for title, prefix in (("In the engine's process", True), ("The MP client", False)):
         rows = _table(title)
-        assert len(rows) == (18 if prefix else 12)
+        assert len(rows) == (22 if prefix else 12)
         for key, default in rows:
             if not prefix:
                 continue
@@ -281,6 +281,10 @@ _OWN = (
     "shared_memory_dir",
     "socket",
     "tls_ca_file",
+    "tls_certificate_file",
+    "tls_key_file",
+    "token",
+    "token_file",
 )
 # Defaults that the document has to put into words, and those that are no text.
 _DEFAULTS = {
@@ -289,6 +293,10 @@ _DEFAULTS = {
     "groups": False,
     "max_lease_size_mb": None,
     "tls_ca_file": None,
+    "tls_certificate_file": None,
+    "tls_key_file": None,
+    "token": None,
+    "token_file": None,
     "use_https": False,
 }
 

@@ -106,7 +106,7 @@ fn files_that_cannot_be_used_keep_a_daemon_from_starting() {
         ([replaced(&certificate, "empty.pem"), key.clone(), ca.clone()], ["empty.pem", "in PEM"]),
         ([certificate.clone(), replaced(&key, "other.key"), ca.clone()], ["other.key", "key of"]),
         ([certificate.clone(), replaced(&key, "ca.pem"), ca.clone()], ["ca.pem", "private key"]),
-        ([certificate, key, replaced(&ca, "client.key")], ["client.key", "authorities"]),
+        ([certificate, key, replaced(&ca, "client.key")], ["client.key", "in PEM"]),
     ] {
         let name = "tls-refused";
         let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--shared-memory-name", name];
