@@ -10,11 +10,13 @@ mod sampler;
 
 use std::{
     io::{self, IsTerminal, stdin, stdout},
+    process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc,
     },
+    thread,
     time::Duration,
 };
 
@@ -35,6 +37,9 @@ use crate::{
 
 /// Longest wait for a key before answers are looked at.
 const TURN: Duration = Duration::from_millis(250);
+
+/// How long the screen may take to end after a signal.
+const END_MAX: Duration = Duration::from_secs(1);
 
 /// Variable that turns colours off, as no-color.org has it.
 const NO_COLOR: &str = "NO_COLOR";
@@ -75,7 +80,13 @@ pub(crate) fn run(daemon: &DaemonArgs, args: &TopArgs) -> Result<(), Failure> {
     let ended = Arc::new(AtomicBool::new(false));
     interrupt::on_signal({
         let ended = Arc::clone(&ended);
-        move |_| ended.store(true, Relaxed)
+        move |status| {
+            ended.store(true, Relaxed);
+            // A terminal that is gone holds the other thread in its look for keys.
+            thread::sleep(END_MAX);
+            ratatui::restore();
+            process::exit(status as i32);
+        }
     })?;
     let samples = sampler::start(nodes, args.interval)?;
     let mut terminal = ratatui::try_init().map_err(no_terminal)?;
