@@ -47,8 +47,12 @@ pub(super) async fn greet(
     }
     let mut hello = Vec::new();
     Hello { version: VERSION, writes }.write(&mut hello, 0);
-    stream.write_all(&hello).await?;
-    let received = Received::first(&stream).await?;
+    let sent = stream.write_all(&hello).await;
+    // A daemon that takes no hello of this user has answered and closed before it came.
+    let received = match (Received::first(&stream).await, sent) {
+        (Err(_), Err(unsent)) => return Err(unsent.into()),
+        (received, _) => received?,
+    };
     let (frame, len) = received.frame()?;
     let welcome = match Answer::decode(&frame)? {
         Answer::Welcome(welcome) if len == received.bytes.len() => welcome,

@@ -146,7 +146,10 @@ async fn no_put_waits_for_a_tier_that_does_not_answer() {
     assert_eq!(tiered.read(39, Duration::ZERO).await, Ok(content(39)));
     tiered.tier.server().set_stopped(false);
     // What left before it was copied is a miss; nothing of it is in the tier.
-    until("the end of the queue", || tiered.engine.tiers()[0].queued == 0);
+    until("the end of the queue", || {
+        let tier = &tiered.engine.tiers()[0];
+        (tier.queued, tier.copying) == (0, 0)
+    });
     let mut found = 0;
     for number in 0..40 {
         match tiered.read(number, WAIT).await {

@@ -217,7 +217,7 @@ impl Loading {
         }
         let given = TLS_FILES.iter().find_map(|path| self.given.get(path));
         let origin = given.map_or("default", |given| &given.origin);
-        config.tls_settings().checked(FIRST_LISTENER, origin)?;
+        config.tls.clone().checked(FIRST_LISTENER, origin)?;
         config.listeners = self.listeners.checked()?;
         tenants::check(&config.tenants, &config.listeners)?;
         Ok(self.config)

@@ -39,5 +39,5 @@ pub use settings::{Config, LogFormat, SETTINGS, Setting};
 pub use socket::SocketPlace;
 pub use status_page::StatusPagePath;
 pub use tenants::TenantConfig;
-pub use tls_files::TlsFiles;
+pub use tls_files::{TlsFiles, TlsSettings};
 pub use token_hash::TokenHash;

@@ -33,9 +33,7 @@ const SOCKET_MODE_DEFAULT: u32 = 0o600;
 #[expect(missing_docs, reason = "each field is the setting of its name, documented in SETTINGS")]
 pub struct Config {
     pub address: SocketAddr,
-    pub tls_certificate_file: Option<PathBuf>,
-    pub tls_key_file: Option<PathBuf>,
-    pub tls_client_ca_file: Option<PathBuf>,
+    pub tls: TlsSettings,
     pub host_names: Vec<String>,
     pub status_page_path: StatusPagePath,
     pub connections_max: usize,
@@ -126,20 +124,12 @@ impl Config {
     ///
     /// A file that another one is missing for.
     pub fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
-        self.tls_settings().checked(FIRST_LISTENER, "default")
-    }
-
-    pub(super) fn tls_settings(&self) -> TlsSettings {
-        TlsSettings {
-            certificate: self.tls_certificate_file.clone(),
-            key: self.tls_key_file.clone(),
-            client_ca: self.tls_client_ca_file.clone(),
-        }
+        self.tls.clone().checked(FIRST_LISTENER, "default")
     }
 
     /// Whether it names files that the running daemon reads again when they change.
     pub fn rereads_files(&self) -> bool {
-        self.tls_certificate_file.is_some()
+        self.tls.certificate.is_some()
             || self.listeners.values().any(|listener| listener.tls.is_some())
             || self.tenants.values().any(|tenant| tenant.token_file.is_some())
     }
@@ -149,9 +139,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 9200)),
-            tls_certificate_file: None,
-            tls_key_file: None,
-            tls_client_ca_file: None,
+            tls: TlsSettings::default(),
             host_names: Vec::new(),
             status_page_path: StatusPagePath::default(),
             connections_max: 8_192,
@@ -259,17 +247,17 @@ pub(super) fn split(path: &str) -> (&str, &str) {
 
 /// Makes a [`Setting`] whose value is one field of [`Config`].
 macro_rules! setting {
-    ($path:literal, $env:literal, $field:ident, $quoted:literal, $parse:expr, $show:expr, $about:literal) => {
+    ($path:literal, $env:literal, $($field:ident).+, $quoted:literal, $parse:expr, $show:expr, $about:literal) => {
         Setting {
             path: $path,
             env: $env,
             about: $about,
             quoted: $quoted,
             set: |config, text| {
-                config.$field = $parse(text)?;
+                config.$($field).+ = $parse(text)?;
                 Ok(())
             },
-            get: |config| $show(&config.$field),
+            get: |config| $show(&config.$($field).+),
         }
     };
 }
@@ -279,11 +267,11 @@ macro_rules! setting {
 pub const SETTINGS: &[Setting] = &[
     setting!("server.address", "KVLEASE_LISTEN", address, true, value::address, SocketAddr::to_string,
         "address and port to serve HTTP on; port 0 takes a free one"),
-    setting!("server.tls_certificate_file", "KVLEASE_TLS_CERTIFICATE_FILE", tls_certificate_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+    setting!("server.tls_certificate_file", "KVLEASE_TLS_CERTIFICATE_FILE", tls.certificate, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "PEM file with the certificate of server.address, and those of the authorities between it and a trusted one; `none` for plain HTTP"),
-    setting!("server.tls_key_file", "KVLEASE_TLS_KEY_FILE", tls_key_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+    setting!("server.tls_key_file", "KVLEASE_TLS_KEY_FILE", tls.key, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "PEM file with the private key of that certificate"),
-    setting!("server.tls_client_ca_file", "KVLEASE_TLS_CLIENT_CA_FILE", tls_client_ca_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+    setting!("server.tls_client_ca_file", "KVLEASE_TLS_CLIENT_CA_FILE", tls.client_ca, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "PEM file with certificates of authorities; a client must then have a certificate that one of them signed; `none` to ask clients for none"),
     setting!("server.host_names", "KVLEASE_HOST_NAMES", host_names, true, value::names, |v: &Vec<String>| value::or_no_names(v),
         "names, separated by commas, that a daemon on the loopback interface answers to in `Host`, beside addresses, `localhost` and the machine's own names; `none` for no more"),

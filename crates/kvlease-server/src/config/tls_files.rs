@@ -16,11 +16,14 @@ pub struct TlsFiles {
 }
 
 /// The same as settings, of which some may be missing.
-#[derive(Clone, Default, Debug)]
-pub(super) struct TlsSettings {
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-    pub(super) client_ca: Option<PathBuf>,
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct TlsSettings {
+    /// See [`TlsFiles::certificate`].
+    pub certificate: Option<PathBuf>,
+    /// See [`TlsFiles::key`].
+    pub key: Option<PathBuf>,
+    /// See [`TlsFiles::client_ca`].
+    pub client_ca: Option<PathBuf>,
 }
 
 impl TlsSettings {

@@ -75,5 +75,5 @@ fn a_policy_that_is_chosen_is_named() {
     let daemon = daemon("auto");
     let curve = curve_after(&daemon, 0);
     assert!(curve.chooses);
-    assert_eq!(daemon.stats().eviction, "lru", "the first one");
+    assert_eq!(daemon.stats().eviction, "hit-density", "the first one");
 }

@@ -215,7 +215,6 @@ fn unknown_paths_name_no_route() {
     let daemon = Daemon::start();
     let mut wire = daemon.wire();
     for path in [
-        "/",
         "healthz",
         "/v1",
         "/v1/kv",

@@ -56,7 +56,9 @@ fn every_documented_operation_is_served() {
         if path == EVENTS && method == "GET" {
             continue;
         }
-        let reply = if method == "PUT" { wire.put(&path, b"1") } else { wire.call(method, &path) };
+        // A body that is not asked for may end the connection.
+        let uploads = method == "PUT" && path == "/v1/kv/b/k";
+        let reply = if uploads { wire.put(&path, b"1") } else { wire.call(method, &path) };
         if method != "HEAD" && reply.status != 200 {
             let (_, code) = reply.refusal();
             assert!(code != "no_route" && code != "method_not_allowed", "{method} {path}: {code}");

@@ -118,7 +118,10 @@ fn a_daemon_has_the_hits_of_the_simulation_and_its_capture_is_the_trace_again() 
     let arguments = ["--url", &daemon.url(), "--json", "--share", "200%", path];
     let live = json(&replay(&arguments));
     assert_eq!((live["hits"].as_u64(), live["objects"].as_u64()), (Some(MOST), Some(1009)));
-    assert_eq!((live["refused"].as_u64(), live["eviction"].as_str()), (Some(0), Some("lru")));
+    assert_eq!(
+        (live["refused"].as_u64(), live["eviction"].as_str()),
+        (Some(0), Some("hit-density"))
+    );
     for simulated in live["simulated"].as_array().unwrap() {
         assert_eq!(simulated["hits"], MOST, "{simulated}");
     }

@@ -36,7 +36,10 @@ fn one_screen_has_the_account_of_a_daemon() {
     {
         assert!(screen.contains(part), "{part}: {screen}");
     }
-    assert!(screen.contains(daemon.segment().name()) && screen.contains("by lru"), "{screen}");
+    assert!(
+        screen.contains(daemon.segment().name()) && screen.contains("by hit-density"),
+        "{screen}"
+    );
     assert!(screen.contains("bucket     lmcache: 1 objects"), "{screen}");
     assert!(!screen.contains('\u{1b}'), "no colours in a pipe");
 }

@@ -87,8 +87,8 @@ impl Authority {
     /// Configures TLS at the first address.
     pub(super) fn configure(&self, config: &mut Config) {
         let files = self.daemon_files();
-        config.tls_certificate_file = Some(files.certificate);
-        config.tls_key_file = Some(files.key);
+        config.tls.certificate = Some(files.certificate);
+        config.tls.key = Some(files.key);
     }
 
     /// Settings of a client that trusts this authority.

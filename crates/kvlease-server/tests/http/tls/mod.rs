@@ -112,7 +112,7 @@ fn handshakes_have_a_time_limit_and_give_their_place_away() {
 fn a_client_certificate_is_required_where_an_authority_for_it_is_configured() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let daemon = encrypted(&authority, |config| {
-        config.tls_client_ca_file = Some(clients.file("ca.pem"));
+        config.tls.client_ca = Some(clients.file("ca.pem"));
     });
     let known = clients.sign("engine-7", false);
     let strange = authority.sign("engine-7", false);
