@@ -37,6 +37,7 @@ TOOLS = {
     "nm": "binutils",
     "readelf": "binutils",
     "chromium": "chromium",
+    "openssl": "openssl",
 }
 # `libc6-dev` holds the start-up files without which gcc cannot link; a page needs a font.
 COMPANIONS = {"gcc": ["libc6-dev"], "chromium": ["fonts-dejavu-core"]}
