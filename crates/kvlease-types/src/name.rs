@@ -81,10 +81,13 @@ impl BucketName {
         name.strip_prefix(RETAINED_PREFIX).map_or_else(|| Self::new(name), Self::retained)
     }
 
-    /// The bucket in whose place a caller gets its answer who may not know of another one: it never has
-    /// an object, since neither a client nor the daemon can name it.
+    /// Name of the bucket in whose place a caller gets its answer who may not know of another one: it never
+    /// has an object, since neither a client nor the daemon can name it.
+    pub const EMPTY: &'static str = RETAINED_PREFIX;
+
+    /// The bucket of that name.
     pub fn empty() -> Self {
-        Self(RETAINED_PREFIX.into())
+        Self(Self::EMPTY.into())
     }
 
     /// Whether eviction never takes its objects.

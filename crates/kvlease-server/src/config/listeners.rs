@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use super::{
     error::ConfigError,
-    named::{Named, Said},
+    named::{Named, Said, is_name},
     tls_files::{TlsFiles, TlsSettings},
     value,
 };
@@ -134,9 +134,7 @@ impl GivenListeners {
     }
 
     fn entry(&mut self, name: &str, origin: &str) -> Result<&mut Given, ConfigError> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        let remedy = if name.is_empty() || name.len() > NAME_LEN_MAX || !name.bytes().all(is_plain)
-        {
+        let remedy = if !is_name(name, NAME_LEN_MAX) {
             format!("name a listener by 1 to {NAME_LEN_MAX} letters, digits, `-`, `.` and `_`")
         } else if name == FIRST_LISTENER {
             "choose another name, this one is that of server.address".to_owned()

@@ -22,6 +22,12 @@ pub(super) enum Said<'a> {
     Value(&'a str, &'a str),
 }
 
+/// Whether a name of such a section is of at most this many letters, digits, `-`, `.` and `_`.
+pub(super) fn is_name(name: &str, len_max: usize) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=len_max).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
 impl Named {
     /// Name and key of a path; `None` for one of another section. A name may have dots, a key has none.
     pub(super) fn split<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {

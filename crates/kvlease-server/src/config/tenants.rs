@@ -9,7 +9,7 @@ use super::{
     bucket_glob::BucketGlob,
     error::ConfigError,
     listeners::{FIRST_LISTENER, ListenerConfig},
-    named::{Named, Said},
+    named::{Named, Said, is_name},
     token_hash::TokenHash,
     value,
 };
@@ -175,8 +175,7 @@ fn entry<'a>(
     name: &str,
     origin: &str,
 ) -> Result<&'a mut TenantConfig, ConfigError> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.is_empty() || name.len() > NAME_LEN_MAX || !name.bytes().all(is_plain) {
+    if !is_name(name, NAME_LEN_MAX) {
         let remedy =
             format!("name a tenant with 1 to {NAME_LEN_MAX} letters, digits, `-`, `_` and `.`");
         return Err(ConfigError::value(SECTION, name, &remedy, origin));

@@ -43,41 +43,19 @@ impl Arrival {
 
     /// Whether the listener answers requests of this endpoint.
     pub(super) fn reaches(&self, endpoint: Endpoint) -> bool {
-        let is_for_operators = || match endpoint {
+        // A new endpoint is for operators only if it is named here.
+        let is_for_operators = matches!(
+            endpoint,
             Endpoint::Stats
-            | Endpoint::History
-            | Endpoint::StatusPage
-            | Endpoint::Asset
-            | Endpoint::Health
-            | Endpoint::Ready
-            | Endpoint::Metrics
-            | Endpoint::OpenApi => true,
-            Endpoint::Get
-            | Endpoint::Head
-            | Endpoint::Put
-            | Endpoint::Remove
-            | Endpoint::Acquire
-            | Endpoint::Locations
-            | Endpoint::Tiers
-            | Endpoint::Report
-            | Endpoint::Release
-            | Endpoint::Renew
-            | Endpoint::Events
-            | Endpoint::List
-            | Endpoint::Namespace
-            | Endpoint::CreateNamespace
-            | Endpoint::RemoveNamespace
-            | Endpoint::GetShard
-            | Endpoint::PutShard
-            | Endpoint::RemoveShard
-            | Endpoint::LatestSteps
-            | Endpoint::ResetCheckpoints
-            | Endpoint::Buckets
-            | Endpoint::Policy
-            | Endpoint::SetPolicy
-            | Endpoint::RemovePolicy => false,
-        };
-        self.serves == Serves::All || is_for_operators()
+                | Endpoint::History
+                | Endpoint::StatusPage
+                | Endpoint::Asset
+                | Endpoint::Health
+                | Endpoint::Ready
+                | Endpoint::Metrics
+                | Endpoint::OpenApi
+        );
+        self.serves == Serves::All || is_for_operators
     }
 }
 

@@ -1,7 +1,7 @@
 //! Gate of frames: whether the client's tenant may do what they ask for.
 
 use kvlease_api::lane::{FailureCode, Kind, Lookup, Request, Reserve, Store};
-use kvlease_types::{Caller, Peer, RETAINED_PREFIX};
+use kvlease_types::{BucketName, Caller, Peer};
 
 use crate::{
     access::{Decision, Means, Need, Tenant, need_of_frame},
@@ -9,9 +9,6 @@ use crate::{
     context::Context,
     metrics::AccessRefused,
 };
-
-/// Name of the bucket that never has an object: no client can name it.
-const EMPTY_BUCKET: &str = RETAINED_PREFIX;
 
 /// The caller as its tenant, where there are tenants; `None` if it is none.
 pub(super) fn identify(
@@ -22,8 +19,7 @@ pub(super) fn identify(
     let Some(access) = &context.access else { return Some(caller) };
     let found = access.identify_process(uid, gid).map(|(tenant, _)| caller.of_tenant(Some(tenant)));
     if found.is_none() {
-        context.metrics.access.refused(AccessRefused::Unidentified);
-        note(context, &caller, (Kind::Hello, None), AccessRefused::Unidentified.name());
+        refused(context, &caller, (Kind::Hello, None), AccessRefused::Unidentified);
     }
     found
 }
@@ -105,8 +101,8 @@ fn bucket<'a>(request: &Request<'a>) -> Option<&'a str> {
 /// The same request about the bucket that never has an object.
 fn hidden(mut request: Request<'_>) -> Request<'_> {
     match &mut request {
-        Request::Acquire(acquire) => acquire.bucket = EMPTY_BUCKET,
-        Request::Exists(lookup) | Request::Remove(lookup) => lookup.bucket = EMPTY_BUCKET,
+        Request::Acquire(acquire) => acquire.bucket = BucketName::EMPTY,
+        Request::Exists(lookup) | Request::Remove(lookup) => lookup.bucket = BucketName::EMPTY,
         other => unreachable!("a write is refused and not hidden: {other:?}"),
     }
     request
