@@ -271,6 +271,15 @@ impl Arena {
         self.mapping.copy_out(extent, into, digest);
     }
 
+    /// As [`Self::read`], for bytes that the daemon reads next, to encrypt or to send them.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::read`].
+    pub fn read_cached(&self, extent: Extent, into: &mut [u8], digest: &mut Digest) {
+        self.mapping.copy_out_cached(extent, into, digest);
+    }
+
     /// The memory of an extent, for transfers without a copy; `None` if any byte of it is outside the
     /// populated part.
     pub fn memory(&self, extent: Extent) -> Option<MappedExtent> {

@@ -66,10 +66,9 @@ impl Read {
         while !rest.is_empty() {
             let run = self.cursor.advance(&self.lease.extents, rest.len() as u64);
             let (now, later) = rest.split_at_mut(run.len.bytes() as usize);
-            self.grants.shared().arena.read(run, now, None);
+            self.grants.shared().arena.read_cached(run, now, &mut self.digest);
             rest = later;
         }
-        self.digest.update(&piece);
         self.position += wanted as u64;
         // The lease is checked behind the copy: a copy that outlived it is not given out, and its
         // bytes say nothing of the object.

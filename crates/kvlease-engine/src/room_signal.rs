@@ -19,6 +19,11 @@ impl RoomSignal {
         }
     }
 
+    /// Whether the thread that evicts has not taken the last request yet.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.lock()
+    }
+
     /// Waits for a request, and takes it.
     pub(crate) fn wait(&self) {
         let requested = self.changed.wait_while(self.lock(), |requested| !*requested);

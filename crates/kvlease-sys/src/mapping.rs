@@ -171,6 +171,19 @@ impl Mapping {
         }
     }
 
+    /// As [`Self::copy_out`], for bytes that the caller reads next: they go into the caches, however many
+    /// they are.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::copy_out`].
+    pub fn copy_out_cached(&self, extent: Extent, into: &mut [u8], digest: &mut Digest) {
+        let source = self.place(extent);
+        assert_eq!(extent.len.bytes(), into.len() as u64, "an extent and a buffer of its length");
+        // SAFETY: the source has as many mapped bytes as `into`, which is private memory.
+        unsafe { copy::copy_into_caches(source, into.as_mut_ptr(), into.len(), digest) };
+    }
+
     /// Takes the bytes of an extent into `digest` without copying them.
     ///
     /// # Panics
@@ -357,6 +370,9 @@ mod tests {
             mapping.copy_out(place, &mut into, summed.then_some(read));
             mapping.digest(place, there);
             assert_eq!(into, bytes);
+            let (mut cached, mut cached_sum) = (vec![0; bytes.len()], Digest::new());
+            mapping.copy_out_cached(place, &mut cached, &mut cached_sum);
+            assert_eq!((cached, cached_sum.finish()), (into, Digest::of(&bytes)));
             let expected = Digest::of(if summed { &bytes } else { &[] });
             assert_eq!(
                 digests.map(|digest| digest.finish()),
@@ -372,6 +388,8 @@ mod tests {
             assert!(panics(|| mapping.copy_in(Offset::new(at), &[1; 2], None)), "in at {at}");
             assert!(panics(|| mapping.copy_out(extent(at, 2), &mut [0; 2], None)), "out at {at}");
             assert!(panics(|| mapping.digest(extent(at, 2), &mut Digest::new())), "sum at {at}");
+            let cached = || mapping.copy_out_cached(extent(at, 2), &mut [0; 2], &mut Digest::new());
+            assert!(panics(cached), "out to the caches at {at}");
             assert!(panics(|| mapping.touch(extent(at, 2))), "touch at {at}");
             assert!(panics(|| _ = mapping.word(Offset::new(at))), "word at {at}");
         }

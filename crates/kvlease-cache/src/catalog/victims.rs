@@ -1,5 +1,7 @@
 //! Eviction ahead of need: victims are chosen while they still serve, handed over, and given up.
 
+use kvlease_types::ByteSize;
+
 use super::{Catalog, whole_units};
 use crate::outcome::{ObjectInfo, Victim};
 
@@ -9,6 +11,19 @@ impl Catalog {
     pub fn is_short_of_room(&self) -> bool {
         let target = u64::from(self.free_target());
         self.room_ahead() * 2 < target && self.evictable.objects > self.victims.handed.objects
+    }
+
+    /// Whether eviction ahead of need makes room for an object of this length that has none now: then one
+    /// that can wait lets victims be handed over, and evicts nothing itself.
+    pub fn makes_room_ahead(&self, len: ByteSize) -> bool {
+        let (units, free) = (whole_units(len), u64::from(self.space.free()));
+        let has_room = free + self.departed.units >= u64::from(units);
+        !has_room && units <= self.free_target() && self.evictable.objects > 0
+    }
+
+    /// Whether objects leave ahead of need, or are about to.
+    pub fn is_making_room(&self) -> bool {
+        self.victims.handed.objects > 0 || self.is_short_of_room()
     }
 
     /// Objects that can be evicted now.

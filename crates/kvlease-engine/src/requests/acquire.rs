@@ -104,12 +104,15 @@ impl Shared {
     /// Waits for a moment in which the arena may get room for an object of a tier. Returns false if the
     /// request is to be answered without it.
     ///
-    /// Loads under way end by themselves. Leases of others may wait for those of this request: so one
-    /// that has some does not wait for them.
+    /// Loads and copies under way end by themselves. Leases of others may wait for those of this request:
+    /// so one that has some does not wait for them.
     async fn may_get_room(&self, grants: &Grants, until: Instant) -> bool {
         let now = Instant::now();
-        let waits = grants.are_none() || !self.tiers.promoting.is_free();
-        if now >= until || !waits {
+        let waits = || {
+            let makes_room = || self.room.is_requested() || self.state().catalog.is_making_room();
+            grants.are_none() || !self.tiers.promoting.is_free() || makes_room()
+        };
+        if now >= until || !waits() {
             return false;
         }
         sleep_until(until.min(now + ROOM_PAUSE)).await;

@@ -169,7 +169,14 @@ impl Shared {
         }
         let names = (name.bucket.clone(), name.key.clone());
         let lens = (stat.len, stat.len);
-        let begun = Write::begin(self, &mut self.state(), &Caller::DAEMON, names, lens, now());
+        let (mut state, now) = (self.state(), now());
+        if state.waits_for_copies(stat.len, now) {
+            drop(state);
+            self.room.request();
+            return no_room();
+        }
+        let begun = Write::begin(self, &mut state, &Caller::DAEMON, names, lens, now);
+        drop(state);
         match begun {
             Ok((write, extents)) => {
                 let cursor = Cursor::default();

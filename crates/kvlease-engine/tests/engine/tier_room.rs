@@ -125,6 +125,37 @@ async fn a_request_with_leases_of_its_own_does_not_wait_for_those_of_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_load_waits_until_what_leaves_for_it_was_copied() {
+    let tiered = Tiered::new();
+    tiered.fill(0..12);
+    tiered.tier.server().set_stopped(true);
+    // It takes the room that is kept free. What leaves next is not copied.
+    tiered.store(12);
+    let near: Vec<usize> = (0..13).filter(|number| tiered.is_near(*number)).collect();
+    let brief = Duration::from_millis(50);
+    assert_eq!(tiered.read(1, brief).await, Err(Miss::NoRoom));
+    assert!(near.iter().all(|number| tiered.is_near(*number)), "nothing left for it");
+    tiered.tier.server().set_stopped(false);
+    assert_eq!(tiered.read(1, WAIT).await, Ok(content(1)));
+    assert!(near.iter().all(|number| tiered.is_near(*number) || tiered.in_tier(*number)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_does_not_wait_for_copies_that_do_not_come() {
+    let tiered = Tiered::new();
+    tiered.fill(0..12);
+    tiered.tier.server().set_stopped(true);
+    tiered.store(12);
+    let near: Vec<usize> = (0..13).filter(|number| tiered.is_near(*number)).collect();
+    // It may be pending by then: what it asks of the tier does not come either.
+    while near.iter().all(|number| tiered.is_near(*number)) {
+        assert!(tiered.read(1, Duration::from_millis(50)).await.is_err());
+    }
+    tiered.tier.server().set_stopped(false);
+    assert_eq!(tiered.read(1, WAIT).await, Ok(content(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_waits_for_an_object_that_never_fits() {
     let tiered = Tiered::new();
     tiered.fill(0..12);

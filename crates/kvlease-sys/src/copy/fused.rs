@@ -36,6 +36,21 @@ pub unsafe fn copy_from_shared(
     unsafe { copy_digested(source, target, len, digest, stream_min) };
 }
 
+/// As [`copy_from_shared`], to where the caller reads the bytes next, and so into the caches.
+///
+/// # Safety
+///
+/// That of [`super::copy`].
+pub unsafe fn copy_into_caches(
+    source: *const u8,
+    target: *mut u8,
+    len: usize,
+    digest: &mut Digest,
+) {
+    // SAFETY: the caller's promise is the same one.
+    unsafe { digest.take(source, len, Delivery::Store(target)) };
+}
+
 /// Takes shared bytes into the digest.
 ///
 /// # Safety

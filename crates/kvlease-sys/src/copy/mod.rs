@@ -24,7 +24,7 @@ mod fused;
 mod streaming;
 
 pub use engine::{Engine, STREAM_MIN};
-pub use fused::{copy_from_shared, copy_to_shared, digest_shared};
+pub use fused::{copy_from_shared, copy_into_caches, copy_to_shared, digest_shared};
 
 /// Copies `len` bytes with the best instructions of this machine.
 ///
