@@ -11,6 +11,10 @@ use crate::{
 /// length moves at once.
 pub(crate) const PIECE: usize = 1 << 20;
 
+/// Bytes that are copied before threads that wait for the processor get it. Those that answer requests would
+/// else wait for the rest of a time slice, which is milliseconds.
+pub(crate) const PART: usize = 128 << 10;
+
 /// Length of the buffer for a piece.
 pub(crate) const BUFFER_LEN: usize = PIECE + BLOCK;
 

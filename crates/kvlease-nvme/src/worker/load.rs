@@ -1,6 +1,6 @@
 //! Load of an object, piece by piece.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread};
 
 use kvlease_sys::{Digest, IoBuffer, MappedExtent};
 use kvlease_tier::{Destination, Loaded, Name, Stat, TierError};
@@ -10,7 +10,7 @@ use crate::{
     device::{Completed, Direction, Token, Transfer},
     fingerprint::Fingerprint,
     format::record::{Header, KIND_OBJECT, Layout},
-    pieces::Pieces,
+    pieces::{PART, Pieces},
     shared::{Shared, io_error},
     state::Pinned,
     ticket::Ticket,
@@ -176,7 +176,10 @@ impl Load {
             }
             _ => data,
         };
-        destination.write(&buffer[rest], &mut self.digest);
+        for part in buffer[rest].chunks(PART) {
+            destination.write(part, &mut self.digest);
+            thread::yield_now();
+        }
         if piece + 1 == self.pieces.count() {
             let found = self.digest.finish();
             if found != self.stat.checksum {

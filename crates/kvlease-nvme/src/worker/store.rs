@@ -1,5 +1,7 @@
 //! Store of an object, piece by piece.
 
+use std::thread;
+
 use kvlease_sys::{Digest, IoBuffer, MappedExtent};
 use kvlease_tier::{Object, Source, SourceChanged, Stored, TierError};
 use kvlease_types::ByteSize;
@@ -13,7 +15,7 @@ use crate::{
         BLOCK,
         record::{Header, KIND_OBJECT, Layout},
     },
-    pieces::Pieces,
+    pieces::{PART, Pieces},
     segments::{Reservation, Room},
     shared::{Shared, io_error},
     state::{Removed, StoreStart, Written},
@@ -186,7 +188,10 @@ impl Store {
             data.end -= split.shared;
             end -= split.shared;
         }
-        self.job.source.read(&mut buffer[data.clone()], &mut self.digest)?;
+        for part in buffer[data.clone()].chunks_mut(PART) {
+            self.job.source.read(part, &mut self.digest)?;
+            thread::yield_now();
+        }
         buffer[data.end..end].fill(0);
         let is_last = piece + 1 == self.pieces.count();
         if is_last && self.digest.finish() != stat.checksum {
