@@ -72,7 +72,9 @@ unsafe fn copy_digested(
     stream_min: usize,
 ) {
     let to = if len < stream_min { Delivery::Store(target) } else { Delivery::Stream(target) };
-    // SAFETY: the caller's promise, and a fence follows.
+    // SAFETY: the caller's promise, and a fence follows streamed bytes.
     unsafe { digest.take(source, len, to) };
-    Engine::best().fence();
+    if let Delivery::Stream(_) = to {
+        Engine::best().fence();
+    }
 }
