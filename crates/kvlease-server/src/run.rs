@@ -50,12 +50,13 @@ pub fn run(args: ServeArgs) -> ExitCode {
 }
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
-    let config = config::load(args, environment())?;
+    let (config, notes) = config::load_with_notes(args, environment())?;
     if args.print_config {
         say(&config::print(&config));
         return Ok(());
     }
     logging::start(&config);
+    notes.iter().for_each(|note| tracing::warn!("{note}"));
     let inherited = inherited_listener()?;
     end_on_panic();
     explain_sigbus().map_err(signals)?;

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     io::{self, Read},
+    mem,
     path::Path,
     sync::mpsc,
     thread,
@@ -18,7 +19,7 @@ use super::{
     listeners::{self, FIRST_LISTENER, GivenListeners},
     plain::plain,
     settings::{Config, SETTINGS, Setting},
-    tenants, unknown,
+    tenants, unknown, without_effect,
 };
 use crate::tiers::REMOTE_PASSWORD;
 
@@ -56,6 +57,14 @@ pub fn load(
     args: &ServeArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
+    load_with_notes(args, environment).map(|(config, _)| config)
+}
+
+/// The same, with a sentence for an operator about each section that is taken without an effect.
+pub fn load_with_notes(
+    args: &ServeArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(Config, Vec<String>), ConfigError> {
     let mut loading = Loading::default();
     // An empty variable names no file.
     if let Some(path) = args.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
@@ -63,7 +72,8 @@ pub fn load(
     }
     loading.apply_environment(environment)?;
     loading.apply_flags(args)?;
-    loading.finish()
+    let notes = mem::take(&mut loading.notes);
+    Ok((loading.finish()?, notes))
 }
 
 /// A configuration on its way, and where its values come from.
@@ -72,6 +82,7 @@ struct Loading {
     config: Config,
     listeners: GivenListeners,
     given: HashMap<&'static str, Given>,
+    notes: Vec<String>,
 }
 
 /// A value that was given.
@@ -103,6 +114,9 @@ impl Loading {
                 buckets::SECTION => buckets::apply(&mut self.config.buckets, keys, &shown)?,
                 listeners::SECTION => self.listeners.apply(keys, &shown)?,
                 tenants::SECTION => tenants::apply(&mut self.config.tenants, keys, &shown)?,
+                section if without_effect::is_section(section) => {
+                    self.notes.push(without_effect::note(section, &keys, &shown));
+                }
                 section => self.apply_section(section, keys, &shown)?,
             }
         }
@@ -307,6 +321,23 @@ mod tests {
         let environment = variables(&[("KVLEASE_CAPACITY", ""), ("KVLEASE_NO_SUCH", "")]);
         let args = ServeArgs { config: Some("".into()), ..ServeArgs::default() };
         assert_eq!(load(&args, environment), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_file_of_the_original_daemon_is_taken_and_its_transfer_section_told() {
+        let text = "[server]\naddress = \"[::]:9200\"\n[cache]\ncapacity = \"1GiB\"\n\
+                    shared_memory_name = \"ai_toolkit_cache\"\n[transfer]\naddress = \"10.0.0.1:9240\"\n";
+        let (config, notes) = load_with_notes(&file("original", text), []).unwrap();
+        assert_eq!(config.address.to_string(), "[::]:9200");
+        assert_eq!(config.shared_memory_name.to_string(), "ai_toolkit_cache");
+        let [told] = &notes[..] else { panic!("{notes:?}") };
+        for part in ["[transfer]", "keys=`address`", "tier.remote.url", "original"] {
+            assert!(told.contains(part), "{part} is not in: {told}");
+        }
+        // It is no setting: nothing else can set it, and nothing near it is taken.
+        let set = ServeArgs { set: vec!["transfer.address=x".into()], ..ServeArgs::default() };
+        assert!(load(&set, []).is_err());
+        assert!(load(&file("transfers", "[transfers]\naddress = 1\n"), []).is_err());
     }
 
     #[test]

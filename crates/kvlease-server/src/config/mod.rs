@@ -24,6 +24,7 @@ mod tls_files;
 mod token_hash;
 mod unknown;
 mod value;
+mod without_effect;
 
 pub use args::ServeArgs;
 pub use audit::AuditLevel;
@@ -32,7 +33,7 @@ pub use error::ConfigError;
 pub use events::{EventsEndpoint, EventsFormat};
 pub use eviction::Eviction;
 pub use listeners::{FIRST_LISTENER, ListenerConfig, Serves};
-pub use load::load;
+pub use load::{load, load_with_notes};
 pub use print::print;
 pub use remote_url::{RemoteUrl, RemoteUrlError};
 pub use settings::{Config, LogFormat, SETTINGS, Setting};

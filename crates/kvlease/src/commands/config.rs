@@ -36,7 +36,12 @@ pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let ConfigCommand::Check { file } = args.command;
     let shown = file.display().to_string();
     let args = ServeArgs { config: Some(file), ..ServeArgs::default() };
-    let checked = config::load(&args, []).and_then(|config| config.socket_path());
-    checked.map_err(|error| Failure::new(Status::Usage, error.to_string()))?;
-    writeln!(stdout(), "{shown}: the daemon takes it").map_err(Failure::stdout)
+    let refused = |error: config::ConfigError| Failure::new(Status::Usage, error.to_string());
+    let (checked, notes) = config::load_with_notes(&args, []).map_err(refused)?;
+    checked.socket_path().map_err(refused)?;
+    let mut output = stdout();
+    for note in notes {
+        writeln!(output, "{shown}: {note}").map_err(Failure::stdout)?;
+    }
+    writeln!(output, "{shown}: the daemon takes it").map_err(Failure::stdout)
 }

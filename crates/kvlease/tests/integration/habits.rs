@@ -51,6 +51,11 @@ fn a_file_is_checked_by_itself() {
     let output = check();
     assert!(output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().contains("kvlease.toml"));
+    fs::write(&path, "[transfer]\naddress = \"10.0.0.1:9240\"\n").unwrap();
+    let output = check();
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert!(lines.contains("[transfer]") && lines.contains("the daemon takes it"), "{lines}");
     fs::write(&path, "[cache]\ncapasity = \"1GiB\"\n").unwrap();
     let output = check();
     assert_eq!(output.status.code(), Some(64));
