@@ -1,11 +1,12 @@
 """Evaluates the part of PromQL that the alerts use, over two scrapes of one daemon.
 
 As in Prometheus, a series that only the second scrape has no rate yet, and `or` adds the series of
-its right side whose labels the left side does not have.
+its right side whose labels the left side does not have. The second scrape is now.
 """
 
 import operator
 import re
+import time
 from collections.abc import Callable
 
 import promql_parser as parser
@@ -48,11 +49,16 @@ class Scrapes:
             case parser.BinaryExpr() if str(node.op) == "or":
                 left, right = self._value(node.lhs), self._value(node.rhs)
                 return {**right, **left}
+            case parser.BinaryExpr() if str(node.op) == "unless":
+                left, right = self._value(node.lhs), self._value(node.rhs)
+                return {labels: v for labels, v in left.items() if labels not in right}
+            case parser.BinaryExpr() if str(node.op) == "+":
+                left, right = self._value(node.lhs), self._value(node.rhs)
+                return {labels: v + right[labels] for labels, v in left.items() if labels in right}
             case parser.BinaryExpr() if str(node.op) in COMPARISONS:
-                holds = COMPARISONS[str(node.op)]
-                assert isinstance(node.rhs, parser.NumberLiteral), node
+                holds, limit = COMPARISONS[str(node.op)], _number(node.rhs)
                 found = self._value(node.lhs)
-                return {labels: v for labels, v in found.items() if holds(v, node.rhs.val)}
+                return {labels: v for labels, v in found.items() if holds(v, limit)}
         raise NotImplementedError(f"the tests evaluate no such expression: {node}")
 
     def _growth(self, node: parser.Call) -> Series:
@@ -64,6 +70,17 @@ class Scrapes:
             for labels, value in after.items()
             if labels in before
         }
+
+
+def _number(node: parser.Expr) -> float:
+    match node:
+        case parser.NumberLiteral():
+            return node.val
+        case parser.Call() if node.func.name == "time":
+            return time.time()
+        case parser.BinaryExpr() if str(node.op) == "+":
+            return _number(node.lhs) + _number(node.rhs)
+    raise NotImplementedError(f"the tests compare with no such number: {node}")
 
 
 def _samples(text: str) -> list[tuple[str, dict[str, str], float]]:

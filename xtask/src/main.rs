@@ -6,6 +6,7 @@ mod behind;
 mod contract;
 mod fuzz;
 mod openapi;
+mod operations;
 mod packages;
 mod process;
 mod python;
@@ -32,6 +33,9 @@ usage: cargo xtask COMMAND
   fuzz       [TARGET] [--runs N | --seconds N | --replay PATH]: what parses the bytes of
              others, with inputs that coverage guides; for a minute by default; --check:
              lints, and the same runs of all targets each time
+  operations dashboard, alerts, Helm chart and the documents' site, with Prometheus and Helm
+             themselves; installs what it needs (arguments behind it go to pytest)
+  site       the documents' site, made in target/site
   openapi    rewrite crates/kvlease-api/openapi.json
 ";
 
@@ -55,6 +59,11 @@ fn run() -> Result<()> {
         Some("fuzz") => fuzz::run(&root, &arguments.collect::<Vec<_>>()),
         Some("stores") => stores::prepare(&root),
         Some("python") => python::run(&root),
+        Some("operations") => match &arguments.collect::<Vec<_>>()[..] {
+            [only] if only == "--prepare" => operations::prepare(&root),
+            arguments => operations::run(&root, arguments),
+        },
+        Some("site") => operations::site(&root),
         Some("openapi") => openapi::rewrite(&root),
         _ => bail!("name one of the commands\n\n{USAGE}"),
     }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{behind::Behind, contract, openapi, packages, process::cargo, tidy};
+use crate::{behind::Behind, contract, openapi, operations, packages, process::cargo, tidy};
 
 /// Tools of the steps after the tests, and campaigns that need no processor of their own.
-const BEHIND: &[&[&str]] = &[&["stores"], &["python"], &["fuzz", "--check"]];
+const BEHIND: &[&[&str]] =
+    &[&["stores"], &["operations", "--prepare"], &["python"], &["fuzz", "--check"]];
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     tidy::run(root)?;
@@ -31,5 +32,6 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     let stores = ["--no-fail-fast", "--test", "stores", "--", "--test-threads", "8"];
     cargo(root, &[&tests[..], &stores].concat(), &[])?;
     openapi::test(root)?;
+    operations::run(root, &[])?;
     contract::run(root, &[])
 }
