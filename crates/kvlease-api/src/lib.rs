@@ -21,6 +21,7 @@ mod openapi;
 mod parameters;
 mod percent;
 mod query;
+mod request_id;
 mod route;
 mod segments;
 mod space;
@@ -51,6 +52,7 @@ pub use query::{
     ListedTiers, PAGE_LEN_MAX, QueryError, RenewQuery, ReportQuery, StatsQuery, TTL_MIN,
     UnknownTiers,
 };
+pub use request_id::{REQUEST_ID_HEADER, REQUEST_ID_LEN_MAX, is_request_id};
 pub use route::{Names, Route, RouteError};
 pub use space::{
     HeldObject, ListReply, ListedObject, MEMORY, TierState, TiersReply, Total, UnansweredTier,

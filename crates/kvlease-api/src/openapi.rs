@@ -14,8 +14,8 @@ use crate::{
         StillWriting, TooLarge, TooManyRequests, Unauthorized, Unavailable,
     },
     HistoryReply, JSON, LeaseReply, ListReply, LocationsReply, NamespaceReply, OCTETS, PolicyReply,
-    RenewReply, SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply, StoredReply,
-    TiersReply,
+    REQUEST_ID_HEADER, RenewReply, SEGMENT_HEADER, SHARD_META_HEADER, SOCKET_HEADER, StatsReply,
+    StoredReply, TiersReply,
     endpoint::{Endpoint, placeholder},
     parameters::{
         BLOCKS, BUCKETS_AFTER, BUCKETS_FROM, BUCKETS_LIMIT, CURSOR, EVENTS_BUCKET, EVENTS_SNAPSHOT,
@@ -183,6 +183,7 @@ impl Success {
         for (name, description) in [
             (SOCKET_HEADER, "path of the Unix socket of the fast lane, where there is one"),
             (EPOCH_HEADER, "the incarnation of the daemon, 16 hexadecimal digits"),
+            (REQUEST_ID_HEADER, "id of the request, the client's or a new one"),
             (SEGMENT_HEADER, "device and inode of the segment's file, with a hyphen between"),
         ] {
             document["headers"][name] =

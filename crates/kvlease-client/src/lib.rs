@@ -46,8 +46,8 @@ pub use kvlease_http::{
     Address, AddressError, Announcement, BreakerState, Client, ClientConfig, Counters,
     DEFAULT_BUCKET, DEFAULT_CONNECTIONS_MAX, DEFAULT_PORT, DEFAULT_PUT_PIECE_LEN,
     DEFAULT_REQUESTS_MAX, Error, EventStream, Lease, Listing, OPEN_AFTER, ObjectInfo, ObjectStream,
-    PROBE_AFTER_MAX, PROBE_AFTER_MIN, PutBody, PutOutcome, SentEvent, Timeouts, Token, TokenError,
-    TokenSource,
+    PROBE_AFTER_MAX, PROBE_AFTER_MIN, PutBody, PutOutcome, RequestId, SentEvent, Timeouts, Token,
+    TokenError, TokenSource,
 };
 pub use kvlease_io::AdaptiveSpin;
 pub use kvlease_lane as lane;

@@ -158,10 +158,12 @@ impl Connector {
     fn lane_failed(&self, operation: &'static str, error: &Arc<LaneError>) -> Error {
         let address = self.config().client.address.clone();
         match **error {
-            LaneError::TimedOut { limit, .. } => Error::TimedOut { operation, limit, address },
+            LaneError::TimedOut { limit, .. } => {
+                Error::TimedOut { operation, request_id: None, limit, address }
+            }
             _ => {
                 let source = io::Error::other(Arc::clone(error));
-                Error::Broken { operation, address, source }
+                Error::Broken { operation, address, request_id: None, source }
             }
         }
     }
@@ -204,5 +206,6 @@ async fn verified(reads: &Arc<ReadContext>, opened: Opened) -> Result<Option<Vie
 fn no_lane() -> Error {
     let code = ErrorCode::Unavailable;
     let message = "space is reserved over the fast lane alone, and it is not open".to_owned();
-    Error::Refused { operation: RESERVE, status: code.status(), code: Some(code), message }
+    let (status, code) = (code.status(), Some(code));
+    Error::Refused { operation: RESERVE, status, code, message, request_id: None }
 }

@@ -177,14 +177,15 @@ impl Outcomes {
     /// The lane broke before the daemon answered.
     fn unanswered(&self) -> Error {
         let address = self.terms.config.client.address.clone();
-        Error::Broken { operation: "put", address, source: io::ErrorKind::UnexpectedEof.into() }
+        let source = io::ErrorKind::UnexpectedEof.into();
+        Error::Broken { operation: "put", address, request_id: None, source }
     }
 
     /// The daemon did not answer in time.
     fn late(&self) -> Error {
         let client = &self.terms.config.client;
         let (limit, address) = (client.timeouts.call, client.address.clone());
-        Error::TimedOut { operation: "put", limit, address }
+        Error::TimedOut { operation: "put", request_id: None, limit, address }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -59,7 +59,8 @@ impl Limit {
     ) -> Result<T, Error> {
         timeout_at(self.deadline, future).await.unwrap_or_else(|_| {
             let address = call.core.config.address.clone();
-            Err(Error::TimedOut { operation: call.operation.name(), limit: self.span, address })
+            let (operation, request_id) = (call.operation.name(), Some(call.id));
+            Err(Error::TimedOut { operation, request_id, limit: self.span, address })
         })
     }
 }
@@ -67,7 +68,7 @@ impl Limit {
 impl Core {
     /// Call about one object.
     pub(crate) fn about<'a>(self: &'a Arc<Self>, operation: Operation, key: &'a Key) -> Call<'a> {
-        Call { core: self, operation, key: Some(key) }
+        Call::about(self, operation, key)
     }
 
     /// Limit of a call that carries no object and waits for none.
@@ -81,7 +82,7 @@ impl Core {
         operation: Operation,
         request: Request,
     ) -> Result<Reply<'_>, Error> {
-        let call = Call { core: self, operation, key: None };
+        let call = Call::new(self, operation);
         let reply = self.call(call, self.call_limit(), request).await?;
         if reply.head.status.is_success() { Ok(reply) } else { Err(reply.refused()) }
     }
@@ -129,6 +130,7 @@ impl Core {
         mut request: Request,
         read: impl AsyncFnOnce(Head, PooledConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        call.id.add_to(&mut request.head);
         let outcome = async {
             if let Some(credentials) = &self.credentials {
                 credentials.add_to(&mut request.head)?;

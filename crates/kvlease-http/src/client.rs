@@ -177,6 +177,7 @@ impl Client {
             pooled: Some(pooled),
             digest: Digest::new(),
             limit,
+            id: call.id,
         }))
     }
 
@@ -238,7 +239,7 @@ impl Client {
     pub async fn ping(&self) -> Result<(), Error> {
         let core = &self.core;
         let request = core.template.of_path(Operation::Ping, format_args!("/healthz"));
-        let call = Call { core, operation: Operation::Ping, key: None };
+        let call = Call::new(core, Operation::Ping);
         core.call(call, core.call_limit(), request).await.map(drop)
     }
 

@@ -12,7 +12,7 @@ use kvlease_sys::Identity;
 use kvlease_types::{ByteSize, Checksum, Key, NameError};
 use kvlease_types::{SegmentName, SegmentNameError};
 
-use crate::{Address, AddressError};
+use crate::{Address, AddressError, RequestId, request_id::named};
 
 /// Error of a call to the daemon.
 #[derive(Debug, thiserror::Error)]
@@ -97,23 +97,31 @@ pub enum Error {
         retry_in: Duration,
     },
     /// The connection broke in the middle of a call, which may or may not have had its effect.
-    #[error("the connection broke: try again, operation=`{operation}` url=`{address}`")]
+    #[error(
+        "the connection broke: try again, operation=`{operation}` url=`{address}`{}",
+        named(request_id)
+    )]
     Broken {
         /// The operation that was called.
         operation: &'static str,
         /// The address that was called.
         address: Address,
+        /// Id of the request, which the daemon's log has too; `None` for one that was none over HTTP.
+        request_id: Option<RequestId>,
         /// Error of the system.
         source: io::Error,
     },
     /// The call did not end in time, and may or may not have had its effect.
     #[error(
         "the daemon did not answer in time: try again later, \
-         operation=`{operation}` limit=`{limit:?}` url=`{address}`"
+         operation=`{operation}` limit=`{limit:?}` url=`{address}`{}",
+        named(request_id)
     )]
     TimedOut {
         /// The operation that was called.
         operation: &'static str,
+        /// Id of the request, which the daemon's log has too; `None` for one that was none over HTTP.
+        request_id: Option<RequestId>,
         /// How long it was waited for.
         limit: Duration,
         /// The address that was called.
@@ -133,7 +141,10 @@ pub enum Error {
         at_a_time: usize,
     },
     /// The daemon refused.
-    #[error("the daemon refused: {message}, operation=`{operation}` status=`{status}`")]
+    #[error(
+        "the daemon refused: {message}, operation=`{operation}` status=`{status}`{}",
+        named(request_id)
+    )]
     Refused {
         /// The operation that was called.
         operation: &'static str,
@@ -143,12 +154,15 @@ pub enum Error {
         code: Option<ErrorCode>,
         /// The daemon's own words.
         message: String,
+        /// Id of the request, which the daemon's log has too; `None` for one that was none over HTTP.
+        request_id: Option<RequestId>,
     },
     /// The daemon does not know the client, or the client may not do that: it needs another token,
     /// another certificate or a right.
     #[error(
         "the daemon denies the call: {remedy}; it says: {message}, operation=`{operation}` \
-         status=`{status}`"
+         status=`{status}`{}",
+        named(request_id)
     )]
     Denied {
         /// The operation that was called.
@@ -159,6 +173,8 @@ pub enum Error {
         remedy: &'static str,
         /// The daemon's own words.
         message: String,
+        /// Id of the request, which the daemon's log has too; `None` for one that was none over HTTP.
+        request_id: Option<RequestId>,
     },
     /// The reply is not what the protocol says: this is no daemon of this protocol, or a broken one.
     #[error(

@@ -48,7 +48,7 @@ impl Client {
         let page: ListReply = reply.json()?;
         match &page.next {
             Some(next) if next.len() > LIST_TOKEN_LEN_MAX => {
-                let call = Call { core, operation: Operation::List, key: None };
+                let call = Call::new(core, Operation::List);
                 Err(call.protocol(format!("a cursor longer than `{LIST_TOKEN_LEN_MAX}` bytes")))
             }
             _ => Ok(page),
@@ -101,7 +101,7 @@ impl Client {
     pub async fn tiers(&self, key: &Key) -> Result<Option<TiersReply>, Error> {
         let core = &self.core;
         let request = core.template.of_object(Operation::Tiers, key, format_args!("/tiers"));
-        let call = Call { core, operation: Operation::Tiers, key: Some(key) };
+        let call = Call::about(core, Operation::Tiers, key);
         let reply = core.call(call, core.call_limit(), request).await?;
         match reply.head.status {
             StatusCode::OK => Ok(Some(reply.json()?)),

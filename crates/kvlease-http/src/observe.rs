@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use kvlease_api::encode;
 
 use crate::{
-    Client, Error,
+    Client, Error, RequestId,
     call::{Limit, Opened},
     core::Core,
     operation::Operation,
@@ -57,10 +57,11 @@ impl Client {
         let bucket = bucket.map(|bucket| format!("&bucket={}", encode(bucket)));
         let query = format!("?snapshot={snapshot}{}", bucket.unwrap_or_default());
         let request = core.template.of_path(Operation::Events, format_args!("/v1/events{query}"));
-        let call = Call { core, operation: Operation::Events, key: None };
+        let call = Call::new(core, Operation::Events);
         match core.open(call, core.call_limit(), request).await? {
             Opened::Object(_, pooled) => {
-                Ok(EventStream { core: Arc::clone(core), pooled, arrived: BytesMut::new() })
+                let (core, id) = (Arc::clone(core), call.id);
+                Ok(EventStream { core, pooled, arrived: BytesMut::new(), id })
             }
             Opened::Other(reply) => Err(reply.refused()),
         }
@@ -73,6 +74,8 @@ pub struct EventStream {
     core: Arc<Core>,
     pooled: PooledConnection,
     arrived: BytesMut,
+    /// Id of the request.
+    id: RequestId,
 }
 
 /// One server-sent event.
@@ -92,7 +95,8 @@ impl EventStream {
     /// [`Error::Broken`] and [`Error::Protocol`] if events do not arrive whole;
     /// [`Error::TimedOut`] if not even the daemon's signs of life do.
     pub async fn next(&mut self) -> Result<Option<SentEvent>, Error> {
-        let call = Call { core: &self.core, operation: Operation::Events, key: None };
+        let (core, operation) = (&self.core, Operation::Events);
+        let call = Call { core, operation, key: None, id: self.id };
         loop {
             while let Some(end) = self.arrived.windows(END.len()).position(|at| at == END) {
                 let event = parse(&self.arrived[..end]);

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    Error,
+    Error, RequestId,
     connection::{Connection, Fault},
     core::Core,
     head::Head,
@@ -37,15 +37,26 @@ pub(crate) struct Reply<'a> {
     call: Call<'a>,
 }
 
-/// One call: its core, its operation and its key.
+/// One call: its core, its operation, its key and its id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) core: &'a Arc<Core>,
     pub(crate) operation: Operation,
     pub(crate) key: Option<&'a Key>,
+    pub(crate) id: RequestId,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// A call that is about no object.
+    pub(crate) fn new(core: &'a Arc<Core>, operation: Operation) -> Self {
+        Self { core, operation, key: None, id: RequestId::draw() }
+    }
+
+    /// A call about one object.
+    pub(crate) fn about(core: &'a Arc<Core>, operation: Operation, key: &'a Key) -> Self {
+        Self { key: Some(key), ..Self::new(core, operation) }
+    }
+
     /// The error for a reply that is not of the protocol.
     pub(crate) fn protocol(&self, what: impl ToString) -> Error {
         let mut what = what.to_string();
@@ -89,7 +100,7 @@ impl Call<'_> {
             (Fault::Malformed(what), _) => self.protocol(what),
             (Fault::Stalled(Stalled(limit)), _) => {
                 let address = self.core.config.address.clone();
-                Error::TimedOut { operation, limit, address }
+                Error::TimedOut { operation, request_id: Some(self.id), limit, address }
             }
             (Fault::Source(source), Some(key)) => Error::Source { key: key.clone(), source },
             (
@@ -100,7 +111,9 @@ impl Call<'_> {
                 _,
             ) => {
                 let address = self.core.config.address.clone();
-                self.ended_by_tls(source, |source| Error::Broken { operation, address, source })
+                let request_id = Some(self.id);
+                let broken = |source| Error::Broken { operation, address, request_id, source };
+                self.ended_by_tls(source, broken)
             }
         }
     }
@@ -128,7 +141,7 @@ impl Call<'_> {
             _ => "have the daemon's operator grant the right, or use another bucket",
         };
         let (operation, status) = (self.operation.name(), status.as_u16());
-        Error::Denied { operation, status, remedy, message }
+        Error::Denied { operation, status, remedy, message, request_id: Some(self.id) }
     }
 }
 
@@ -192,7 +205,8 @@ impl<'a> Reply<'a> {
             return self.call.denied(self.head.status, message);
         }
         let status = self.head.status.as_u16();
-        Error::Refused { operation: self.call.operation.name(), status, code, message }
+        let (operation, request_id) = (self.call.operation.name(), Some(self.call.id));
+        Error::Refused { operation, status, code, message, request_id }
     }
 }
 

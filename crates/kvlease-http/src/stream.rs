@@ -7,7 +7,8 @@ use kvlease_sys::Digest;
 use kvlease_types::{ByteSize, Checksum, Key};
 
 use crate::{
-    Error, call::Limit, core::Core, operation::Operation, pool::PooledConnection, reply::Call,
+    Error, RequestId, call::Limit, core::Core, operation::Operation, pool::PooledConnection,
+    reply::Call,
 };
 
 /// The bytes of one object as they arrive. Dropping it early closes its connection.
@@ -23,6 +24,8 @@ pub struct ObjectStream {
     pub(crate) pooled: Option<PooledConnection>,
     pub(crate) digest: Digest,
     pub(crate) limit: Limit,
+    /// Id of the request.
+    pub(crate) id: RequestId,
 }
 
 impl ObjectStream {
@@ -44,7 +47,8 @@ impl ObjectStream {
     /// [`Error::Broken`], [`Error::Protocol`] and [`Error::TimedOut`] if they do not arrive.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(pooled) = &mut self.pooled else { return self.end().map(|()| None) };
-        let call = Call { core: &self.core, operation: Operation::Get, key: Some(&self.key) };
+        let (core, key, id) = (&self.core, Some(&self.key), self.id);
+        let call = Call { core, operation: Operation::Get, key, id };
         let next =
             async { pooled.connection.next_bytes().await.map_err(|fault| call.broken(fault)) };
         let limit = self.limit.at_most(self.core.config.timeouts.stall);

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
-use kvlease_api::{EPOCH_HEADER, JSON, OCTETS, SEGMENT_HEADER, SOCKET_HEADER};
+use kvlease_api::{EPOCH_HEADER, JSON, OCTETS, REQUEST_ID_HEADER, SEGMENT_HEADER, SOCKET_HEADER};
 use kvlease_engine::Engine;
 use kvlease_types::Epoch;
 
@@ -38,6 +38,8 @@ impl Announcement {
         let identity = [
             header(EPOCH_HEADER, epoch.to_string().into_bytes()),
             header(SEGMENT_HEADER, engine.arena_identity().to_string().into_bytes()),
+            // A place for the id of each request: to replace a value costs less than to insert one.
+            header(REQUEST_ID_HEADER, b"-".to_vec()),
         ];
         let without: HeaderMap = identity.into_iter().flatten().collect();
         let mut with = without.clone();

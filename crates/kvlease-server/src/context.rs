@@ -7,9 +7,19 @@ use kvlease_types::{ByteSize, Epoch};
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::Access, announcement::Announcement, audit::Audit, config::Config,
-    connection_memory::ConnectionMemory, history::History, kv_events::BlockTable,
-    lease_ids::LeaseIds, list_tokens::ListTokens, metrics::Metrics, sizing::PlaceCounts,
+    access::Access,
+    access_log::AccessLog,
+    announcement::Announcement,
+    audit::Audit,
+    config::Config,
+    connection_memory::ConnectionMemory,
+    history::History,
+    kv_events::BlockTable,
+    lease_ids::LeaseIds,
+    list_tokens::ListTokens,
+    metrics::{LogCounters, Metrics},
+    request_ids::RequestIds,
+    sizing::PlaceCounts,
     status::Status,
 };
 
@@ -23,6 +33,10 @@ pub(crate) struct Context {
     pub(crate) access: Option<Access>,
     /// Audit log, if there is one.
     pub(crate) audit: Option<Audit>,
+    /// Access log, if there is one.
+    pub(crate) access_log: Option<AccessLog>,
+    /// Ids of requests over HTTP.
+    pub(crate) request_ids: RequestIds,
     /// Names of leases, as clients of HTTP see them.
     pub(crate) lease_ids: LeaseIds,
     /// Tokens of listings over HTTP.
@@ -45,14 +59,17 @@ impl Context {
     pub(crate) fn new(
         engine: Engine,
         config: Config,
-        (access, audit): (Option<Access>, Option<Audit>),
+        (access, audit, access_log): (Option<Access>, Option<Audit>, Option<AccessLog>),
         epoch: Epoch,
         socket: Option<&Path>,
         budget: ByteSize,
     ) -> io::Result<Self> {
         let engine = Arc::new(engine);
         let places = PlaceCounts::new(budget, config.connections_max);
-        let counters = audit.as_ref().map(Audit::counters).unwrap_or_default();
+        let counters = LogCounters {
+            audit: audit.as_ref().map(Audit::counters).unwrap_or_default(),
+            access: access_log.as_ref().map(AccessLog::counters).unwrap_or_default(),
+        };
         let metrics = Metrics::new(Arc::clone(&engine), budget, counters);
         metrics.access.set_tenants(config.tenants.len());
         let publishes = config.events_endpoint.is_some();
@@ -60,6 +77,8 @@ impl Context {
         Ok(Self {
             access,
             audit,
+            access_log,
+            request_ids: RequestIds::new()?,
             blocks,
             memory: ConnectionMemory::new(budget, metrics.memory.clone()),
             places,

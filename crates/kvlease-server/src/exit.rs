@@ -88,9 +88,9 @@ pub enum ServeError {
         "this build publishes no KV events: take the released binary, or build with `--features zeromq`, events.endpoint=`{0}`"
     )]
     NoZeroMq(crate::config::EventsEndpoint),
-    /// The audit log cannot be begun. Status 69 if another daemon writes it, otherwise 73.
+    /// The audit log or the access log cannot be begun. Status 69 if another daemon writes it, otherwise 73.
     #[error(transparent)]
-    Audit(#[from] LineFilesError),
+    LineLog(#[from] LineFilesError),
     /// The system refuses something that every process needs. Status 71.
     #[error("the system refused {what}: raise its limits, error=`{source}`")]
     System {
@@ -120,12 +120,12 @@ impl ServeError {
             Self::System { .. } | Self::Start(StartError::Thread(_)) => 71,
             Self::Nvme(NvmeError::InUse { .. })
             | Self::Start(StartError::Capture(LineFilesError::InUse { .. }))
-            | Self::Audit(LineFilesError::InUse { .. }) => 69,
+            | Self::LineLog(LineFilesError::InUse { .. }) => 69,
             Self::Socket { .. }
             | Self::Arena(_)
             | Self::Start(_)
             | Self::Nvme(_)
-            | Self::Audit(_) => 73,
+            | Self::LineLog(_) => 73,
         })
     }
 

@@ -17,7 +17,10 @@ use rustix::{
 };
 use tracing_subscriber::{filter::LevelFilter, fmt};
 
-use crate::config::{Config, LogFormat};
+use crate::{
+    config::{Config, LogFormat},
+    tagged_lines::Tagged,
+};
 
 /// Longest wait for a reader of the log that does not read. Later lines do not wait until it does.
 const READER_WAIT: Duration = Duration::from_millis(100);
@@ -36,11 +39,19 @@ pub(crate) fn start(config: &Config) {
     let builder = fmt()
         .with_writer(|| Log)
         .log_internal_errors(false)
-        .with_max_level(LevelFilter::from_level(config.log_level))
+        .with_max_level(LevelFilter::from_level(config.log.level))
         .with_target(false);
-    let result = match config.log_format {
-        LogFormat::Human => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let result = match config.log.format {
+        LogFormat::Human => {
+            let ansi = io::stderr().is_terminal();
+            let lines = |format: fmt::format::Format| format.with_ansi(ansi);
+            let builder = builder.with_ansi(ansi).map_event_format(lines);
+            builder.map_event_format(|lines| Tagged::new(lines, LogFormat::Human)).try_init()
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true);
+            builder.map_event_format(|lines| Tagged::new(lines, LogFormat::Json)).try_init()
+        }
     };
     if result.is_err() {
         tracing::debug!("logging was started before by this process");
@@ -53,7 +64,7 @@ pub(crate) fn lines_dropped() -> u64 {
 }
 
 /// Writer of whole lines on standard error.
-struct Log;
+pub(crate) struct Log;
 
 impl Write for Log {
     /// Takes one line. Never fails.

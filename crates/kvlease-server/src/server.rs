@@ -17,6 +17,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
 
 use crate::{
     access::{Access, warn_of_tenants, watch_tokens},
+    access_log::AccessLog,
     audit::Audit,
     capture,
     config::{Config, Eviction, SocketPlace},
@@ -109,7 +110,7 @@ impl Server {
         let budget = connection_memory(&config, &engine_config.catalog);
         let engine = Engine::start(arena, engine_config, epoch)?;
         // As late as can be: each start begins a new file.
-        let tenancy = (access, Audit::begin(&config)?);
+        let tenancy = (access, Audit::begin(&config)?, AccessLog::begin(&config)?);
         let context = Context::new(engine, config, tenancy, epoch, socket_path.as_deref(), budget);
         let context = Arc::new(context.map_err(no_random)?);
         warn_of_tenants(&context.config);
@@ -222,6 +223,9 @@ impl Server {
         self.context.engine.stop();
         if let Some(audit) = &self.context.audit {
             audit.end();
+        }
+        if let Some(log) = &self.context.access_log {
+            log.end();
         }
     }
 }

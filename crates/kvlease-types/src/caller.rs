@@ -29,6 +29,11 @@ impl Owner {
     pub const fn connection(number: u32) -> Self {
         Self(Self::RESERVED + number % (u32::MAX - Self::RESERVED))
     }
+
+    /// Number of the connection of the fast lane that it is; `None` if it is none.
+    pub const fn connection_number(self) -> Option<u32> {
+        self.0.checked_sub(Self::RESERVED)
+    }
 }
 
 /// User on whose behalf a request is made, as limits count: a value that is compared only.
@@ -116,6 +121,15 @@ impl Caller {
         Self { tenant, ..self }
     }
 
+    /// The way that it came, in a word.
+    pub const fn via(&self) -> &'static str {
+        match self.peer {
+            Peer::Daemon => "daemon",
+            Peer::Http(_) => "http",
+            Peer::Lane { .. } => "lane",
+        }
+    }
+
     /// Number of the process that calls, or of the machine where HTTP tells no process. It is compared only:
     /// two may have one number.
     pub fn client(&self) -> u64 {
@@ -181,6 +195,11 @@ mod tests {
             assert!(owner != Owner::DAEMON && owner != Owner::HTTP, "{number}");
         }
         assert_ne!(Owner::connection(0), Owner::connection(1));
+        assert_eq!(Owner::connection(7).connection_number(), Some(7));
+        assert_eq!(
+            (Owner::HTTP.connection_number(), Owner::DAEMON.connection_number()),
+            (None, None)
+        );
     }
 
     #[test]

@@ -81,7 +81,10 @@ impl LaneBackend {
     ) -> Answers<T> {
         let LaneError::TimedOut { limit, .. } = error else { return Answers::new() };
         let address = &self.terms.config.client.address;
-        let timed_out = || Error::TimedOut { operation, limit: *limit, address: address.clone() };
+        let timed_out = || {
+            let address = address.clone();
+            Error::TimedOut { operation, request_id: None, limit: *limit, address }
+        };
         (0..keys).map(|_| Err(timed_out())).collect()
     }
 }

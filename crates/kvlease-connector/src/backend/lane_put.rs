@@ -254,5 +254,6 @@ pub(crate) fn put_outcome(outcome: LanePut, key: &Key, len: ByteSize) -> Result<
         LanePut::Refused(_) => (ErrorCode::Unavailable, "the daemon is at a limit"),
     };
     let message = format!("{what}, key=`{key}` len=`{len}`");
-    Err(Error::Refused { operation: "put", status: code.status(), code: Some(code), message })
+    let (status, code) = (code.status(), Some(code));
+    Err(Error::Refused { operation: "put", status, code, message, request_id: None })
 }

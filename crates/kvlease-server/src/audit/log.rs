@@ -1,45 +1,29 @@
 //! The audit log that is written, and its lines.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{self, SyncSender},
-    },
-    thread::{self, JoinHandle},
-};
-
-use kvlease_engine::{LineFileKind, LineFiles};
-use kvlease_types::{Caller, Peer};
+use kvlease_engine::LineFileKind;
+use kvlease_types::Caller;
 use serde::Serialize;
 
-use super::{
-    queue::{Item, unix_ms},
-    writer::{Writer, header},
-};
 use crate::{
     access::Means,
     config::{AuditLevel, Config},
     exit::ServeError,
-    metrics::AuditCounters,
+    line_log::{LineLog, LineLogKind, unix_ms},
+    metrics::LineCounters,
 };
 
-/// Lines that wait to be written.
-const LINES_MAX: usize = 8_192;
-
-/// Files of audit logs.
-const KIND: LineFileKind =
-    LineFileKind { name: "audit log", setting: "audit.path", magic: b"{\"kvlease_audit\":" };
+/// Audit logs.
+static KIND: LineLogKind = LineLogKind {
+    files: LineFileKind { name: "audit log", setting: "audit.path", magic: b"{\"kvlease_audit\":" },
+    mark: "kvlease_audit",
+    thread: "kvlease-audit",
+};
 
 /// An audit log that is written.
 #[derive(Debug)]
 pub(crate) struct Audit {
     level: AuditLevel,
-    lines: SyncSender<Item>,
-    /// Lines that are missing since the last line that said so.
-    dropped: Arc<AtomicU64>,
-    counters: AuditCounters,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    log: LineLog,
 }
 
 /// Contents of a line.
@@ -71,19 +55,9 @@ impl Audit {
     /// Begins the audit log that is configured, if one is: its first file has its header when this returns.
     pub(crate) fn begin(config: &Config) -> Result<Option<Self>, ServeError> {
         let Some(path) = &config.audit_path else { return Ok(None) };
-        let started = unix_ms();
-        let header = header(started, 0);
-        let (len_max, files_max) = (config.audit_file_size, config.audit_files_max);
-        let files = LineFiles::begin(KIND, path, len_max, files_max, &header)?;
-        let (lines, queue) = mpsc::sync_channel(LINES_MAX);
-        let (dropped, counters) = (Arc::default(), AuditCounters::default());
-        let writer = Writer::new(files, started, Arc::clone(&dropped), counters.clone());
-        let thread = thread::Builder::new().name("kvlease-audit".into());
-        let thread = thread.spawn(move || writer.run(&queue));
-        let thread = thread.map_err(|source| ServeError::System { what: "threads", source })?;
-        tracing::info!("an audit log is written, audit.path=`{}`", path.display());
-        let writer = Mutex::new(Some(thread));
-        Ok(Some(Self { level: config.audit_level, lines, dropped, counters, writer }))
+        let bounds = (config.audit_file_size, config.audit_files_max);
+        let log = LineLog::in_files(&KIND, path, bounds)?;
+        Ok(Some(Self { level: config.audit_level, log }))
     }
 
     /// Whether it has requests of this level that were not refused.
@@ -94,42 +68,26 @@ impl Audit {
     /// Puts a line down, if there is room for it.
     pub(crate) fn note(&self, entry: &Entry<'_>) {
         let Entry { caller, tenant, means, operation, bucket, outcome } = *entry;
-        let via = match caller.peer {
-            Peer::Daemon => "daemon",
-            Peer::Http(_) => "http",
-            Peer::Lane { .. } => "lane",
-        };
-        let line = Line {
+        self.log.put(&Line {
             at_unix_ms: unix_ms(),
             tenant,
             by: means.map(Means::name),
-            via,
+            via: caller.via(),
             peer: caller.to_string(),
             operation,
             bucket,
             outcome,
-        };
-        let mut line = serde_json::to_vec(&line).expect("a line has string keys");
-        line.push(b'\n');
-        if self.lines.try_send(Item::Line(line)).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
-            self.counters.dropped.inc();
-        }
+        });
     }
 
     /// The counters of its lines.
-    pub(crate) fn counters(&self) -> AuditCounters {
-        self.counters.clone()
+    pub(crate) fn counters(&self) -> LineCounters {
+        self.log.counters()
     }
 
     /// Writes what waits, and ends.
     pub(crate) fn end(&self) {
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && self.lines.send(Item::End).is_ok()
-        {
-            thread.join().expect("a panic ends the process");
-        }
+        self.log.end();
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! [`SETTINGS`] is the one list of what can be configured.
 
+mod access_log;
 mod args;
 mod audit;
 mod bucket_glob;
@@ -12,6 +13,7 @@ mod events;
 mod eviction;
 mod listeners;
 mod load;
+mod log;
 mod named;
 mod plain;
 mod print;
@@ -26,6 +28,7 @@ mod unknown;
 mod value;
 mod without_effect;
 
+pub use access_log::{AccessLogPlace, AccessLogSettings};
 pub use args::ServeArgs;
 pub use audit::AuditLevel;
 pub use bucket_glob::BucketGlob;
@@ -34,9 +37,10 @@ pub use events::{EventsEndpoint, EventsFormat};
 pub use eviction::Eviction;
 pub use listeners::{FIRST_LISTENER, ListenerConfig, Serves};
 pub use load::{load, load_with_notes};
+pub use log::{LogFormat, LogSettings};
 pub use print::print;
 pub use remote_url::{RemoteUrl, RemoteUrlError};
-pub use settings::{Config, LogFormat, SETTINGS, Setting};
+pub use settings::{Config, SETTINGS, Setting};
 pub use socket::SocketPlace;
 pub use status_page::StatusPagePath;
 pub use tenants::TenantConfig;

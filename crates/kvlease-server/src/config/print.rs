@@ -49,6 +49,7 @@ mod tests {
                 "tenant.a.uids=1000".into(),
                 "tenant.a.read=*".into(),
                 "audit.level=all".into(),
+                "access_log.path=log".into(),
             ],
             ..ServeArgs::default()
         };

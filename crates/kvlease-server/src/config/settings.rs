@@ -11,11 +11,13 @@ use kvlease_engine::{
 use kvlease_types::{BucketName, BucketPolicy, ByteSize, DEFAULT_SEGMENT_DIR, SegmentName};
 
 use super::{
+    access_log::{AccessLogPlace, AccessLogSettings},
     audit::AuditLevel,
     error::ConfigError,
     events::{self, EventsEndpoint, EventsFormat},
     eviction::Eviction,
     listeners::{FIRST_LISTENER, ListenerConfig},
+    log::{self, LogFormat, LogSettings},
     remote_url::{RemoteUrl, RemoteUrlError},
     socket::SocketPlace,
     status_page::StatusPagePath,
@@ -93,23 +95,14 @@ pub struct Config {
     pub audit_level: AuditLevel,
     pub audit_file_size: ByteSize,
     pub audit_files_max: usize,
-    pub log_format: LogFormat,
-    pub log_level: tracing::Level,
+    pub access_log: AccessLogSettings,
+    pub log: LogSettings,
     /// Policies of buckets, each in a section of its own, `[bucket."NAME"]`.
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
     /// Listeners beside `address`, each in a section of its own, `[listener."NAME"]`.
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// Tenants, each in a section of its own, `[tenant."NAME"]`; without any, every caller may do everything.
     pub tenants: Tenants,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// For people, with colours on a terminal.
-    Human,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Config {
@@ -199,8 +192,8 @@ impl Default for Config {
             audit_level: AuditLevel::Refused,
             audit_file_size: ByteSize::mib(64),
             audit_files_max: 8,
-            log_format: LogFormat::Human,
-            log_level: tracing::Level::INFO,
+            access_log: AccessLogSettings::default(),
+            log: LogSettings::default(),
             buckets: BTreeMap::new(),
             listeners: BTreeMap::new(),
             tenants: Tenants::new(),
@@ -391,22 +384,19 @@ pub const SETTINGS: &[Setting] = &[
         "longest file of the audit log, of at least 1MiB; then the next one is begun"),
     setting!("audit.files_max", "KVLEASE_AUDIT_FILES_MAX", audit_files_max, false, value::files, usize::to_string,
         "limit of files of the audit log: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
-    setting!("log.format", "KVLEASE_LOG_FORMAT", log_format, true, log_format, |v: &LogFormat| v.name().to_owned(),
+    setting!("access_log.path", "KVLEASE_ACCESS_LOG_PATH", access_log.path, true, AccessLogPlace::parse, AccessLogPlace::to_string,
+        "file that the access log is written to, a line for each request; `log` for lines in the daemon's own log, `none` for no access log"),
+    setting!("access_log.sample", "KVLEASE_ACCESS_LOG_SAMPLE", access_log.sample, false, value::sample, usize::to_string,
+        "one request in this number has a line in the access log, and every error"),
+    setting!("access_log.file_size", "KVLEASE_ACCESS_LOG_FILE_SIZE", access_log.file_size, true, log_file_size, ByteSize::to_string,
+        "longest file of the access log, of at least 1MiB; then the next one is begun"),
+    setting!("access_log.files_max", "KVLEASE_ACCESS_LOG_FILES_MAX", access_log.files_max, false, value::files, usize::to_string,
+        "limit of files of the access log: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
+    setting!("log.format", "KVLEASE_LOG_FORMAT", log.format, true, LogFormat::parse, |v: &LogFormat| v.name().to_owned(),
         "`human`, or `json`: one object a line"),
-    setting!("log.level", "KVLEASE_LOG_LEVEL", log_level, true, log_level, |v: &tracing::Level| v.as_str().to_lowercase(),
+    setting!("log.level", "KVLEASE_LOG_LEVEL", log.level, true, log::level, |v: &tracing::Level| v.as_str().to_lowercase(),
         "`error`, `warn`, `info`, `debug` or `trace`"),
 ];
-
-impl LogFormat {
-    const ALL: [Self; 2] = [Self::Human, Self::Json];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Json => "json",
-        }
-    }
-}
 
 fn connection_memory(text: &str) -> Result<Option<ByteSize>, String> {
     memory_or_auto(text, CONNECTION_MEMORY_MIN)
@@ -459,15 +449,6 @@ fn buckets(text: &str) -> Result<BucketSet, String> {
 fn remote_url(text: &str) -> Result<Option<RemoteUrl>, String> {
     let parsed = || text.parse().map(Some).map_err(|error: RemoteUrlError| error.to_string());
     if text == "none" { Ok(None) } else { parsed() }
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    let format = LogFormat::ALL.into_iter().find(|format| format.name() == text);
-    format.ok_or_else(|| "write `human` or `json`".into())
-}
-
-fn log_level(text: &str) -> Result<tracing::Level, String> {
-    text.parse().map_err(|_| "write `error`, `warn`, `info`, `debug` or `trace`".into())
 }
 
 fn seconds(span: &Duration) -> String {

@@ -131,7 +131,7 @@ mod tests {
         for line in [path("transfer.a", "1", "file"), section("transfer", "file")] {
             assert!(
                 line.to_string().contains(
-                    "server, cache, lease, checkpoint, tier.nvme, tier.remote, events, capture, audit, log"
+                    "server, cache, lease, checkpoint, tier.nvme, tier.remote, events, capture, audit, access_log, log"
                 ),
                 "{line}"
             );

@@ -43,8 +43,16 @@ pub(super) fn leases(text: &str) -> Result<usize, String> {
 /// The most files of a capture.
 const FILES_MAX: usize = 1_000;
 
+/// The most requests of which one is in the access log.
+const SAMPLE_MAX: usize = 1_000_000;
+
 pub(super) fn files(text: &str) -> Result<usize, String> {
     count(text, FILES_MAX)
+}
+
+/// A number of requests of which one is taken.
+pub(super) fn sample(text: &str) -> Result<usize, String> {
+    count(text, SAMPLE_MAX)
 }
 
 fn count(text: &str, most: usize) -> Result<usize, String> {

@@ -1,6 +1,6 @@
 //! Accepting connections, and serving each until it ends or the daemon does.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{server::conn::http1, service::service_fn};
@@ -33,6 +33,7 @@ use super::{
 use crate::{
     accept_refusals::AcceptRefusals,
     context::Context,
+    request_scope::{self, Tag},
     sizing::TLS_PLACES,
     tls::{Certificates, refuse_plain},
 };
@@ -209,9 +210,19 @@ fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let (context, socket, mut busy) = (Arc::clone(&context), socket.clone(), place.begin());
         let sound = check(&names, &request);
         async move {
-            let response = match sound {
-                Ok(()) => routes::answer(&context, &caller, &mut request, &socket, &mut busy).await,
-                Err(refusal) => routes::refused(&context, &caller, refusal),
+            let id = context.request_ids.of(request.headers());
+            let tag = Tag::Http(id.clone());
+            let response = {
+                let mut answering = pin!(async {
+                    match sound {
+                        Ok(()) => {
+                            let parts = (&socket, &mut busy);
+                            routes::answer(&context, &caller, &mut request, parts, id).await
+                        }
+                        Err(refusal) => routes::refused(&context, &caller, refusal, id),
+                    }
+                });
+                request_scope::within(tag, answering.as_mut()).await
             };
             Ok::<_, std::convert::Infallible>(response.map(|body| Watched::new(body, busy)))
         }

@@ -19,13 +19,13 @@ pub(super) struct Admitted {
     /// Refusal, if it is not let in.
     pub(super) refusal: Option<Box<Refusal>>,
     means: Option<Means>,
-    /// The bucket that it named, for the audit log.
-    bucket: Option<BucketName>,
+    /// The bucket that it named, for the logs.
+    pub(super) bucket: Option<BucketName>,
     refused: Option<AccessRefused>,
 }
 
 /// Identifies the caller of a request, and decides on it. A path whose bucket the caller may not know of
-/// becomes the same path in the bucket that never has an object. `None` without tenants and audit log.
+/// becomes the same path in the bucket that never has an object. `None` without tenants, audit log and access log.
 pub(super) fn admit<E>(
     context: &Context,
     (caller, arrival): (&Caller, &Arrival),
@@ -33,7 +33,7 @@ pub(super) fn admit<E>(
     endpoint: Option<Endpoint>,
     route: &mut Result<Route, E>,
 ) -> Option<Box<Admitted>> {
-    if context.access.is_none() && context.audit.is_none() {
+    if context.access.is_none() && context.audit.is_none() && context.access_log.is_none() {
         return None;
     }
     let bucket = route.as_ref().ok().and_then(|route| bucket(route.names())).cloned();
@@ -84,6 +84,12 @@ impl Admitted {
         (self.refused, self.refusal) = (Some(reason), Some(Box::new(refusal)));
     }
 
+    /// Name of the tenant that calls, if one does.
+    pub(super) fn tenant<'c>(&self, context: &'c Context) -> Option<&'c str> {
+        let access = context.access.as_ref()?;
+        access.tenant_of(&self.caller).map(|tenant| tenant.name.as_str())
+    }
+
     /// Notes the request with its outcome in the audit log, if that has such requests.
     pub(super) fn note(
         &self,
@@ -96,10 +102,9 @@ impl Admitted {
         if self.refused.is_none() && !is_noted {
             return;
         }
-        let tenant = context.access.as_ref().and_then(|access| access.tenant_of(&self.caller));
         audit.note(&Entry {
             caller: &self.caller,
-            tenant: tenant.map(|tenant| tenant.name.as_str()),
+            tenant: self.tenant(context),
             means: self.means,
             operation: metrics::operation(endpoint),
             bucket: self.bucket.as_ref().map(BucketName::as_str),

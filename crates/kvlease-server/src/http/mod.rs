@@ -4,6 +4,7 @@
 //! the raw path, and lie on the way of every request.
 
 mod accept;
+mod access_line;
 mod admin;
 mod admission;
 mod apart;

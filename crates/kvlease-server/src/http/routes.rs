@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use kvlease_api::{Endpoint, ErrorCode, Names, Route, RouteError};
 use kvlease_types::Caller;
 
 use super::{
+    access_line::{self, Answered},
     admin,
     admission::Busy,
     body::Body,
@@ -17,7 +18,7 @@ use super::{
     reply::{Answer, Refusal},
     status_page, tiers, upload,
 };
-use crate::{context::Context, metrics};
+use crate::{context::Context, metrics, request_ids::REQUEST_ID};
 
 /// Answers one request. If the client goes away meanwhile, this is dropped where it waits; the
 /// guards of the engine undo what was begun.
@@ -25,8 +26,8 @@ pub(super) async fn answer(
     context: &Context,
     caller: &Caller,
     request: &mut Request<Incoming>,
-    socket: &Socket,
-    busy: &mut Busy,
+    (socket, busy): (&Socket, &mut Busy),
+    id: HeaderValue,
 ) -> Response<Body> {
     let started = Instant::now();
     let path = context.config.status_page_path.in_table(request.uri().path());
@@ -60,24 +61,38 @@ pub(super) async fn answer(
     if let Some(admitted) = &admitted {
         admitted.note(context, endpoint, outcome);
     }
-    context.metrics.answered(endpoint, outcome, started.elapsed());
+    let took = started.elapsed();
+    context.metrics.answered(endpoint, outcome, took);
     let reply = answer.unwrap_or_else(|refusal| {
         let operation = metrics::operation(endpoint);
         tracing::debug!(%caller, operation, code = ?refusal.code, "{}", refusal.message);
         refusal.into_reply()
     });
     // Any first request of a client tells it with which daemon it speaks, and where the lane is.
-    let headers = context.announcement.headers(reply.content_type);
-    reply.into_response(headers)
+    let mut headers = context.announcement.headers(reply.content_type);
+    headers.insert(REQUEST_ID, id);
+    let response = reply.into_response(headers);
+    if let (Some(log), Some(admitted)) = (&context.access_log, &admitted) {
+        let answered = Answered { endpoint, outcome, took };
+        access_line::note((context, log, admitted), request, &response, &answered);
+    }
+    response
 }
 
 /// Answers a request that is refused for its head.
-pub(super) fn refused(context: &Context, caller: &Caller, refusal: Refusal) -> Response<Body> {
+pub(super) fn refused(
+    context: &Context,
+    caller: &Caller,
+    refusal: Refusal,
+    id: HeaderValue,
+) -> Response<Body> {
     context.metrics.answered(None, Some(refusal.code), Duration::ZERO);
     tracing::debug!(%caller, code = ?refusal.code, "{}", refusal.message);
     let reply = refusal.into_reply();
     let content_type = reply.content_type.map(HeaderValue::from_static);
-    reply.into_response(content_type.map(|value| (CONTENT_TYPE, value)).into_iter().collect())
+    let headers = content_type.map(|value| (CONTENT_TYPE, value));
+    let headers: HeaderMap = headers.into_iter().chain([(REQUEST_ID, id)]).collect();
+    reply.into_response(headers)
 }
 
 async fn dispatch(

@@ -159,7 +159,7 @@ async fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> Next 
             Ok(Some(front)) => front,
             Err(error) => {
                 let code = FailureCode::FrameTooLong;
-                session.context.metrics.lane.answered(None, Some(code), Duration::ZERO);
+                session.answered(error.request, None, Some(code), Duration::ZERO);
                 session.refuse(error.request, code, &error.to_string());
                 return Next::End;
             }

@@ -75,7 +75,7 @@ pub(super) fn admit<'a>(
     }
 }
 
-fn tenant<'c>(context: &'c Context, caller: &Caller) -> Option<&'c Tenant> {
+pub(super) fn tenant<'c>(context: &'c Context, caller: &Caller) -> Option<&'c Tenant> {
     context.access.as_ref().and_then(|access| access.tenant_of(caller))
 }
 

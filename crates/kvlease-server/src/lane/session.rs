@@ -1,6 +1,10 @@
 //! Requests of one connection, and the reservations that it owns.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kvlease_api::lane::{
     Acquire, DoneStatus, Failure, FailureCode, Frame, Kind, Lengths, Lookup, Malformed, Request,
@@ -17,8 +21,11 @@ use super::{
     reservations::Reservations,
 };
 use crate::{
+    access_log::FrameLine,
     connection_memory::{Held, Purpose},
     context::Context,
+    line_log::unix_ms,
+    request_scope::{self, Tag},
     status::Draining,
 };
 
@@ -66,6 +73,21 @@ impl Session {
         frame: &Frame<'_>,
         request: Result<Request<'_>, Malformed>,
     ) -> bool {
+        let tag = self.tag(frame.request);
+        request_scope::run(tag, || self.handle_tagged(frame, request))
+    }
+
+    /// The id of a request in the log.
+    fn tag(&self, request: u64) -> Tag {
+        let connection = self.caller.owner.connection_number().unwrap_or_default();
+        Tag::Frame { connection, request }
+    }
+
+    fn handle_tagged(
+        &mut self,
+        frame: &Frame<'_>,
+        request: Result<Request<'_>, Malformed>,
+    ) -> bool {
         let started = Instant::now();
         // A malformed frame is refused as a whole: nothing of it is done.
         let answer = request.map_err(refusal_of).and_then(|request| {
@@ -75,20 +97,50 @@ impl Session {
         let kind = frame.kind();
         match answer {
             Ok(Answered::Now) => {
-                self.context.metrics.lane.answered(kind, None, started.elapsed());
+                self.answered(frame.request, kind, None, started.elapsed());
                 true
             }
             Ok(Answered::Later) => true,
             Err((code, text)) => {
-                self.context.metrics.lane.answered(kind, Some(code), started.elapsed());
+                self.answered(frame.request, kind, Some(code), started.elapsed());
                 self.refuse(frame.request, code, &text)
             }
         }
     }
 
-    /// Answers with a refusal. Returns whether the connection goes on.
+    /// Counts an answer, and notes it in the access log.
+    pub(super) fn answered(
+        &self,
+        request: u64,
+        kind: Option<Kind>,
+        refused: Option<FailureCode>,
+        took: Duration,
+    ) {
+        let context = &self.context;
+        context.metrics.lane.answered(kind, refused, took);
+        let Some(log) = &context.access_log else { return };
+        log.note(refused.is_some(), || FrameLine {
+            at_unix_ms: unix_ms(),
+            connection: self.caller.owner.connection_number().unwrap_or_default(),
+            request,
+            via: self.caller.via(),
+            peer: self.caller.to_string(),
+            tenant: gate::tenant(context, &self.caller).map(|tenant| tenant.name.as_str()),
+            operation: kind.map_or_else(|| "unknown".into(), |kind| kind.name().to_lowercase()),
+            outcome: refused.map_or("ok", FailureCode::name),
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        });
+    }
+
+    /// Answers with a refusal, which has the id of the request. Returns whether the connection goes on.
     pub(super) fn refuse(&mut self, request: u64, code: FailureCode, text: &str) -> bool {
-        tracing::debug!(code = code.name(), "refused a frame of the fast lane: {text}");
+        let caller = &self.caller;
+        let tag = self.tag(request);
+        request_scope::run(tag, || {
+            tracing::debug!(%caller, code = code.name(), "refused a frame of the fast lane: {text}");
+        });
+        let connection = caller.owner.connection_number().unwrap_or_default();
+        let text = &format!("{text}, connection=`{connection}` request=`{request}`");
         write_failure(self.out.bytes(), request, &Failure { code, text });
         !code.closes()
     }
@@ -183,7 +235,11 @@ impl Session {
             if let Some(held) = self.memory_of_wait(awaited.len()) {
                 let wait = Wait { request: frame.request, grants, started, held };
                 let context = Arc::clone(&self.context);
-                self.waits.spawn(async { Waited::Acquire(wait.run(context, awaited).await) });
+                let tag = self.tag(frame.request);
+                self.waits.spawn(async {
+                    let mut waiting = pin!(wait.run(context, awaited));
+                    Waited::Acquire(request_scope::within(tag, waiting.as_mut()).await)
+                });
                 return Answered::Later;
             }
         }
@@ -210,13 +266,13 @@ impl Session {
             Waited::Acquire(Wait { request, grants, started, held }) => {
                 self.waits_memory -= held.len();
                 acquire::answer(&self.context, request, grants, self.out.bytes());
-                self.context.metrics.lane.answered(Some(Kind::Acquire), None, started.elapsed());
+                self.answered(request, Some(Kind::Acquire), None, started.elapsed());
             }
             Waited::Asked(Asked { request, kind, statuses, started, held }) => {
                 self.waits_memory -= held.len();
                 self.statuses = statuses;
                 self.done(kind, request, false);
-                self.context.metrics.lane.answered(Some(kind), None, started.elapsed());
+                self.answered(request, Some(kind), None, started.elapsed());
             }
         }
     }
@@ -253,9 +309,10 @@ impl Session {
     fn ask(&mut self, request: u64, kind: Kind, lookup: &Lookup<'_>, started: Instant) -> bool {
         let question = Question::new(kind, lookup);
         let Some(held) = self.memory_of_wait(question.len()) else { return false };
-        let (context, caller) = (Arc::clone(&self.context), self.caller);
+        let (context, caller, tag) = (Arc::clone(&self.context), self.caller, self.tag(request));
         self.waits.spawn(async move {
-            let statuses = question.ask(&context, &caller).await;
+            let mut asking = pin!(question.ask(&context, &caller));
+            let statuses = request_scope::within(tag, asking.as_mut()).await;
             Waited::Asked(Asked { request, kind, statuses, started, held })
         });
         true

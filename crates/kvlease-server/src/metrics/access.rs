@@ -1,4 +1,4 @@
-//! Metrics of tenants and of the audit log.
+//! Metrics of tenants, of the audit log and of the access log.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -64,15 +64,22 @@ pub(crate) struct AccessMetrics {
     reload_failed: Counter,
 }
 
-/// Counters of the audit log.
+/// Counters of all logs of lines.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct AuditCounters {
+pub(crate) struct LogCounters {
+    pub(crate) audit: LineCounters,
+    pub(crate) access: LineCounters,
+}
+
+/// Counters of a log of lines.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct LineCounters {
     pub(crate) lines: Counter,
     pub(crate) dropped: Counter,
 }
 
 impl AccessMetrics {
-    pub(super) fn new(registry: &mut Registry, audit: AuditCounters) -> Self {
+    pub(super) fn new(registry: &mut Registry, logs: LogCounters) -> Self {
         let refused = Family::<RefusalLabels, Counter>::default();
         let of_reason = |reason: AccessRefused| {
             refused.get_or_create(&RefusalLabels { reason: reason.name() }).clone()
@@ -91,9 +98,13 @@ impl AccessMetrics {
         let help = "How often the files of tokens were read again, by outcome";
         registry.register("token_reloads", help, reloads);
         let help = "Lines of the audit log";
-        registry.register("audit_lines", help, audit.lines);
+        registry.register("audit_lines", help, logs.audit.lines);
         let help = "Lines of the audit log that are missing";
-        registry.register("audit_lines_dropped", help, audit.dropped);
+        registry.register("audit_lines_dropped", help, logs.audit.dropped);
+        let help = "Lines of the access log";
+        registry.register("access_log_lines", help, logs.access.lines);
+        let help = "Lines of the access log that are missing";
+        registry.register("access_log_lines_dropped", help, logs.access.dropped);
         metrics
     }
 

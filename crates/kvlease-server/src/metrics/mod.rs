@@ -34,7 +34,7 @@ use prometheus_client::{
 };
 
 use access::AccessMetrics;
-pub(crate) use access::{AccessRefused, AuditCounters};
+pub(crate) use access::{AccessRefused, LineCounters, LogCounters};
 use connection::Connection;
 use durations::Durations;
 use lane::LaneMetrics;
@@ -97,7 +97,7 @@ impl Metrics {
     pub(crate) fn new(
         engine: Arc<Engine>,
         connection_memory_max: ByteSize,
-        audit: AuditCounters,
+        logs: LogCounters,
     ) -> Self {
         let mut registry = Registry::with_prefix("kvlease");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -120,7 +120,7 @@ impl Metrics {
         let mut metrics = Self {
             lane: LaneMetrics::new(&mut registry, &misses),
             tls: TlsMetrics::new(&mut registry),
-            access: AccessMetrics::new(&mut registry, audit),
+            access: AccessMetrics::new(&mut registry, logs),
             requests: counters,
             latencies: histograms,
             misses,

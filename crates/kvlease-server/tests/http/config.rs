@@ -76,7 +76,7 @@ fn every_documented_exit_status_is_the_one_of_its_cause() {
 }
 
 /// Every setting that is a number: its least and its most value, and one beyond each.
-const NUMBERS: [(&str, [&str; 2], [&str; 2]); 34] = [
+const NUMBERS: [(&str, [&str; 2], [&str; 2]); 37] = [
     ("server.connections_max", ["1", "1048576"], ["0", "1048577"]),
     ("server.connection_memory_max", ["32MiB", "64TiB"], ["33554431", "70368744177665"]),
     ("server.header_timeout_s", SECONDS, NO_SECONDS),
@@ -108,6 +108,9 @@ const NUMBERS: [(&str, [&str; 2], [&str; 2]); 34] = [
     ("capture.files_max", ["1", "1000"], ["0", "1001"]),
     ("audit.file_size", ["1MiB", "64TiB"], ["1048575", "70368744177665"]),
     ("audit.files_max", ["1", "1000"], ["0", "1001"]),
+    ("access_log.sample", ["1", "1000000"], ["0", "1000001"]),
+    ("access_log.file_size", ["1MiB", "64TiB"], ["1048575", "70368744177665"]),
+    ("access_log.files_max", ["1", "1000"], ["0", "1001"]),
     ("tier.remote.find_timeout_s", SECONDS, NO_SECONDS),
     ("tier.remote.timeout_s", SECONDS, NO_SECONDS),
     ("server.address", ["127.0.0.1:0", "127.0.0.1:65535"], ["127.0.0.1:-1", "127.0.0.1:65536"]),

@@ -25,6 +25,7 @@ mod objects;
 mod openapi;
 mod put;
 mod refused_put;
+mod request_ids;
 mod space;
 mod status_page;
 mod table;

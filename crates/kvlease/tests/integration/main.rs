@@ -18,6 +18,7 @@ mod larger_batch;
 mod posts;
 mod program;
 mod replay;
+mod request_ids;
 mod restart;
 mod scale;
 mod spares;

@@ -1,7 +1,7 @@
-//! The thread that writes the audit log.
+//! The thread that writes a log of lines.
 
 use std::{
-    io,
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,45 +13,46 @@ use std::{
 use kvlease_engine::{LineFiles, LogLimit};
 use kvlease_sys::boot_time;
 
-use super::queue::{Item, unix_ms};
-use crate::metrics::AuditCounters;
+use super::{
+    kind::LineLogKind,
+    queue::{Item, unix_ms},
+};
+use crate::{logging, metrics::LineCounters};
 
-/// Version of the format.
-const VERSION: u32 = 1;
-
-/// Time between two lines of the log on an audit log that cannot be written.
+/// Time between two lines of the daemon's log on a log of lines that cannot be written.
 const FAULTS_LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// First line of a file, the one with this number since the daemon started.
-pub(super) fn header(started_unix_ms: u64, part: u64) -> Vec<u8> {
-    let program = env!("CARGO_PKG_VERSION");
-    format!(
-        "{{\"kvlease_audit\":{VERSION},\"program\":\"{program}\",\"part\":{part},\
-         \"started_unix_ms\":{started_unix_ms}}}\n"
-    )
-    .into_bytes()
+/// Place of the lines.
+pub(super) enum Sink {
+    /// Files of their own.
+    Files {
+        files: LineFiles,
+        /// Start of the daemon, in milliseconds since 1970.
+        started: u64,
+        /// Number of the next file.
+        part: u64,
+    },
+    /// The daemon's own log.
+    OwnLog,
 }
 
-/// Writer of the files.
+/// Writer of the lines.
 pub(super) struct Writer {
-    files: LineFiles,
-    started_unix_ms: u64,
-    /// Number of the next file.
-    part: u64,
+    kind: &'static LineLogKind,
+    sink: Sink,
     dropped: Arc<AtomicU64>,
-    counters: AuditCounters,
+    counters: LineCounters,
     faults: LogLimit,
 }
 
 impl Writer {
     pub(super) fn new(
-        files: LineFiles,
-        started_unix_ms: u64,
+        kind: &'static LineLogKind,
+        sink: Sink,
         dropped: Arc<AtomicU64>,
-        counters: AuditCounters,
+        counters: LineCounters,
     ) -> Self {
-        let faults = LogLimit::new(FAULTS_LOG_PAUSE);
-        Self { files, started_unix_ms, part: 1, dropped, counters, faults }
+        Self { kind, sink, dropped, counters, faults: LogLimit::new(FAULTS_LOG_PAUSE) }
     }
 
     /// Writes each line as it comes, until the end.
@@ -80,21 +81,27 @@ impl Writer {
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.files.is_full(line.len()) {
-            self.files.rotate(&header(self.started_unix_ms, self.part))?;
-            self.part += 1;
+        match &mut self.sink {
+            Sink::Files { files, started, part } => {
+                if files.is_full(line.len()) {
+                    files.rotate(&self.kind.header(*started, *part))?;
+                    *part += 1;
+                }
+                files.append(line)
+            }
+            Sink::OwnLog => logging::Log.write_all(line),
         }
-        self.files.append(line)
     }
 
     fn lost(&self, lines: u64, error: &io::Error) {
         self.dropped.fetch_add(lines, Relaxed);
         self.counters.dropped.inc_by(lines);
         if let Some(lines) = self.faults.count(lines, boot_time()) {
+            let (name, setting) = (self.kind.files.name, self.kind.files.setting);
             tracing::error!(
                 lines,
-                "the audit log cannot be written, and lines are missing in it: free space or repair \
-                 the directory of audit.path, error=`{error}`"
+                "the {name} cannot be written, and lines are missing in it: free space or repair \
+                 the directory of {setting}, error=`{error}`"
             );
         }
     }
