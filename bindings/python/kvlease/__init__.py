@@ -1,7 +1,7 @@
 """The KV cache of your LLM engine, kept when the engine goes.
 
-`Connector` stores, finds and reads objects and waits for each result; `Queue` does the same for
-programs that run an event loop. `kvlease.lmcache` has what LMCache loads,
+`Connector` stores, finds and reads objects and waits for each result; `kvlease.asyncio` has it for
+asyncio, and `Queue` is for other event loops. `kvlease.lmcache` has what LMCache loads,
 `kvlease.vllm` and `kvlease.sglang` what these engines load.
 """
 
