@@ -4,6 +4,7 @@
 
 mod behind;
 mod contract;
+mod dist;
 mod fuzz;
 mod openapi;
 mod operations;
@@ -36,6 +37,8 @@ usage: cargo xtask COMMAND
   operations dashboard, alerts, Helm chart and the documents' site, with Prometheus and Helm
              themselves; installs what it needs (arguments behind it go to pytest)
   site       the documents' site, made in target/site
+  dist       [--glibc VERSION] [--check]: the packages of a release, in target/dist; for an
+             older C library by a build of their own; --check: installs and starts each
   openapi    rewrite crates/kvlease-api/openapi.json
 ";
 
@@ -58,6 +61,7 @@ fn run() -> Result<()> {
         Some("contract") => contract::run(&root, &arguments.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run(&root, &arguments.collect::<Vec<_>>()),
         Some("stores") => stores::prepare(&root),
+        Some("dist") => dist::run(&root, &arguments.collect::<Vec<_>>()),
         Some("python") => python::run(&root),
         Some("operations") => match &arguments.collect::<Vec<_>>()[..] {
             [only] if only == "--prepare" => operations::prepare(&root),
