@@ -21,8 +21,8 @@ from pathlib import Path
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+import first_hit
 import image
-import quick_start
 from roots import Root
 
 # Where the release is seen in a root.
@@ -123,8 +123,7 @@ def deb(release: Release) -> None:
         "test -s /lib/systemd/system/kvlease.socket;"
         "bash -n /usr/share/bash-completion/completions/kvlease;"
         "test -s /usr/share/zsh/vendor-completions/_kvlease;"
-        # minbase leaves documents out, except for copyrights.
-        "dpkg --listfiles kvlease | grep -qx /usr/share/man/man1/kvlease-serve.1.gz"
+        "zcat /usr/share/man/man1/kvlease-serve.1.gz | grep -q '^.TH kvlease-serve'"
     )
     release.shell("sed -i 's/8GiB/64MiB/' /etc/kvlease.toml")
     configured = ["/usr/bin/kvlease", "serve", "--config", "/etc/kvlease.toml"]
@@ -184,7 +183,7 @@ CHECKS: list[Callable[[Release], None]] = [sums, components, wheel, deb, tarball
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dist", type=Path)
-    parser.add_argument("--only", choices=[check.__name__ for check in CHECKS] + ["quick_start"])
+    parser.add_argument("--only", choices=[check.__name__ for check in CHECKS] + ["first_hit"])
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="kvlease-packages-"))
@@ -196,8 +195,8 @@ def main() -> None:
                 check(release)
                 seconds = time.monotonic() - started
                 print(f"packages: {check.__name__}: right, {seconds:.0f} s", flush=True)
-        if options.only in (None, "quick_start"):
-            quick_start.run(release.dist, work / "newcomer")
+        if options.only in (None, "first_hit"):
+            first_hit.run(release.dist, work / "newcomer")
     finally:
         if options.keep:
             print(f"packages: the roots are in {work}")

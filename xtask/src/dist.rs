@@ -44,10 +44,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     let components = release.file("cdx.json");
     fs::write(&components, sbom::document(&release, &daemon)?)?;
     let share = tree::share(&release, &binary, &licences::text(&daemon)?)?;
-    wheel::make(&release, &tools, &binary, &licences::text(&both)?, options.glibc)?;
     deb::make(&release, &binary, &share)?;
     tarball::make(&release, &binary, &share)?;
     image::make(&release, &binary, &share)?;
+    wheel::make(&release, &tools, &binary, &licences::text(&both)?, options.glibc)?;
     fs::write(release.file("release-notes.md"), notes::of(root, &release.version)?)?;
     sums::write(&release)?;
     if options.is_checked {

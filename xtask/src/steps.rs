@@ -6,9 +6,14 @@ use anyhow::Result;
 
 use crate::{behind::Behind, contract, openapi, operations, packages, process::cargo, tidy};
 
-/// Tools of the steps after the tests, and campaigns that need no processor of their own.
-const BEHIND: &[&[&str]] =
-    &[&["stores"], &["operations", "--prepare"], &["python"], &["fuzz", "--check"]];
+/// Tools of the steps after the tests, packages, and campaigns that need no processor of their own.
+const BEHIND: &[&[&str]] = &[
+    &["stores"],
+    &["operations", "--prepare"],
+    &["python"],
+    &["dist", "--check"],
+    &["fuzz", "--check"],
+];
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     tidy::run(root)?;

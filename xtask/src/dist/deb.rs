@@ -56,22 +56,21 @@ fn installed(unit: &str, text: &str) -> Result<String> {
     Ok(text.replace(UNIT_BINARY, BINARY))
 }
 
-/// Manual pages and the changelog are compressed; the licence is that of the system.
+/// Manual pages and the changelog are compressed. The licence is one that every system has.
 fn add_share(deb: &Tree, share: &Tree) -> Result<()> {
+    let mut packed = Vec::new();
     for (inside, file) in tree::files(&share.folder)? {
-        let (to, is_packed) = match inside.as_str() {
-            "doc/kvlease/LICENSE" => continue,
-            "doc/kvlease/CHANGELOG.md" => ("doc/kvlease/changelog".to_owned(), true),
-            page => (inside.clone(), page.starts_with("man/")),
-        };
-        let path = format!("usr/share/{to}");
+        if inside == "doc/kvlease/LICENSE" {
+            continue;
+        }
+        let path = format!("usr/share/{inside}");
         deb.copy(&path, &file, PLAIN)?;
-        if is_packed {
-            let path = deb.folder.join(path);
-            tree::gzip(&path, LEVEL)?;
-            fs::remove_file(path)?;
+        if inside.starts_with("man/") || inside == "doc/kvlease/CHANGELOG.md" {
+            packed.push(deb.folder.join(path));
         }
     }
+    tree::gzip(&packed, LEVEL)?;
+    packed.iter().try_for_each(fs::remove_file)?;
     Ok(())
 }
 

@@ -117,11 +117,8 @@ pub(super) fn tar(folder: &Path, names: &[&str], to: &Path, time: u64) -> Result
     process::run(tar.arg("--create").arg("--file").arg(to).args(names))
 }
 
-/// Compresses a file into one with the ending `.gz`, whose path is returned.
-pub(super) fn gzip(path: &Path, level: u32) -> Result<PathBuf> {
+/// Compresses each file into one with the ending `.gz` beside it.
+pub(super) fn gzip(paths: &[PathBuf], level: u32) -> Result<()> {
     let options = ["--no-name", "--keep", "--force"];
-    process::run(Command::new("gzip").args(options).arg(format!("-{level}")).arg(path))?;
-    let mut packed = path.as_os_str().to_owned();
-    packed.push(".gz");
-    Ok(packed.into())
+    process::run(Command::new("gzip").args(options).arg(format!("-{level}")).args(paths))
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A new user's first minutes: the commands of docs/install.md in a root that has CPython alone.
 
-    usage: quick_start.py [--download] DIST        (as root)
+    usage: first_hit.py [--download] DIST        (as root)
 
 DIST is the folder that `cargo xtask dist` fills. The commands run as they are printed. The user has
 an environment with LMCache: that of the contract suite, seen in the root. With `--download` it is
@@ -27,7 +27,7 @@ sys.path.append(str(HERE.parent / "contract"))
 import documents  # noqa: E402 -- the contract suite's, found by the path above
 
 DOCUMENT = "docs/install.md"
-SECTION = "Quick start"
+SECTION = "First hit"
 COMMANDS_MAX = 5
 
 VENV = "/opt/venv"
@@ -76,7 +76,7 @@ def run(dist: Path, folder: Path, download: bool = False) -> None:
     hits = json.loads(stats)["hits"]
     (on_page,) = re.findall(r'id="hit-count"><data value="(\d+)">', page)
     assert hits > 0 and int(on_page) == hits, (hits, on_page)
-    print(f"packages: quick start: {len(commands)} commands, {hits} hits on the page", flush=True)
+    print(f"packages: first hit: {len(commands)} commands, {hits} hits on the page", flush=True)
 
 
 def printed() -> list[str]:
