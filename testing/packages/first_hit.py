@@ -73,6 +73,7 @@ def run(dist: Path, folder: Path, download: bool = False) -> None:
     shown, page = output.split("\nPAGE\n")
     shown, stats = shown.split("\nSTATS\n")
     print(shown)
+    assert re.search(r"All \d+ keys data verified OK", shown), "LMCache has not compared its bytes"
     hits = json.loads(stats)["hits"]
     (on_page,) = re.findall(r'id="hit-count"><data value="(\d+)">', page)
     assert hits > 0 and int(on_page) == hits, (hits, on_page)

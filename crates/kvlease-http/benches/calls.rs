@@ -144,7 +144,7 @@ fn cost(work: impl FnOnce()) -> (f64, f64) {
 async fn round_trip(stream: &mut tokio::net::TcpStream) {
     let request = format!(
         "POST /v1/kv/lmcache/{KEY}/leases HTTP/1.1\r\nhost: 127.0.0.1:9200\r\n\
-         user-agent: kvlease-client/0.1.0\r\n\r\n"
+         user-agent: kvlease-client/0.2.0\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut buffer = [0; 4096];

@@ -36,8 +36,9 @@ pub(super) fn make(
     pip.args(["-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]);
     pip.args(["--no-index", "--no-build-isolation", "--wheel-dir"]).arg(&release.out);
     pip.env("KVLEASE_WHEEL_DATA", &data.folder);
+    // SOURCE_DATE_EPOCH is left alone: ring's build follows it, and all that needs ring would be built
+    // anew. maturin gives all files of a wheel one time anyway.
     pip.env("MATURIN_PEP517_ARGS", options.join(" "));
-    pip.env("SOURCE_DATE_EPOCH", release.time.to_string());
     if env::var_os("CARGO_TARGET_DIR").is_none() {
         pip.env("CARGO_TARGET_DIR", release.root.join("target"));
     }
