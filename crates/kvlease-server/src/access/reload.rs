@@ -11,14 +11,25 @@ use crate::{context::Context, rereads::Rereads};
 /// Stamps of the files; `None` for one that is not there.
 type Stamps = Vec<Option<FileStamp>>;
 
-/// Keeps the tokens as new as their files.
-pub(crate) async fn watch_tokens(context: Arc<Context>) {
-    let Some(paths) = context.access.as_ref().map(files).filter(|paths| !paths.is_empty()) else {
-        return;
-    };
-    let paths = Arc::new(paths);
-    let mut seen = stamps(&paths).await;
-    let mut turns = Rereads::new();
+/// Keeps the tokens as new as their files. The files are looked at, and SIGHUP is heard, from this call on
+/// and not from the first turn of the task.
+pub(crate) fn watch_tokens(context: Arc<Context>) -> impl Future<Output = ()> + Send + 'static {
+    let paths = Arc::new(context.access.as_deref().map(files).unwrap_or_default());
+    let seen = stamps_of(&paths);
+    let turns = (!paths.is_empty()).then(Rereads::new);
+    async move {
+        if let Some(turns) = turns {
+            watch(context, paths, seen, turns).await;
+        }
+    }
+}
+
+async fn watch(
+    context: Arc<Context>,
+    paths: Arc<Vec<PathBuf>>,
+    mut seen: Stamps,
+    mut turns: Rereads,
+) {
     loop {
         let is_asked = turns.next().await;
         let found = stamps(&paths).await;
@@ -49,6 +60,9 @@ fn files(access: &Access) -> Vec<PathBuf> {
 
 async fn stamps(paths: &Arc<Vec<PathBuf>>) -> Stamps {
     let paths = Arc::clone(paths);
-    let stamps = spawn_blocking(move || paths.iter().map(|path| FileStamp::of(path)).collect());
-    stamps.await.expect("a panic ends the process")
+    spawn_blocking(move || stamps_of(&paths)).await.expect("a panic ends the process")
+}
+
+fn stamps_of(paths: &[PathBuf]) -> Stamps {
+    paths.iter().map(|path| FileStamp::of(path)).collect()
 }
