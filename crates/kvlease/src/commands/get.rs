@@ -89,8 +89,8 @@ async fn choose(
     }
     let name = match Client::new(config.clone()).stats().await {
         Ok(stats) => stats.shared_memory_name.parse().ok(),
-        // Other daemons of the protocol do not report it.
-        Err(Error::Refused { .. } | Error::Protocol { .. }) => None,
+        // Other daemons of the protocol do not report it, and a tenant may not ask for it.
+        Err(Error::Refused { .. } | Error::Protocol { .. } | Error::Denied { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     config.shared_memory_name = name;
