@@ -146,11 +146,42 @@ pub struct StatsReply {
     /// Tiers below the arena, fastest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<TierState>,
+    /// All arenas of the daemon, the first one first, whose figures are those above; absent where there is
+    /// only that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arenas: Vec<ArenaStats>,
     /// Buckets with at least one object, by name: one page of them.
     pub buckets: Vec<BucketStats>,
     /// The `buckets_after` of the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_buckets_after: Option<String>,
+}
+
+/// One arena in numbers, since its start.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ArenaStats {
+    /// Its name; `default` for the first.
+    pub arena: String,
+    /// Tenants that have it.
+    pub tenants: Vec<String>,
+    /// Name of its shared-memory segment.
+    pub shared_memory_name: String,
+    /// Its size in bytes.
+    pub capacity: u64,
+    /// Bytes of it that are free.
+    pub free: u64,
+    /// Bytes of sealed objects, exact.
+    pub stored: u64,
+    /// Sealed objects.
+    pub objects: u64,
+    /// Live leases.
+    pub leases: u64,
+    /// Leases granted, and reads without a lease by the published index.
+    pub hits: u64,
+    /// Leases refused since the object was absent.
+    pub misses: u64,
+    /// Objects evicted.
+    pub evictions: u64,
 }
 
 /// One bucket in numbers.

@@ -27,8 +27,8 @@ mod segments;
 mod space;
 
 pub use body::{
-    BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, Location, LocationsReply, RenewReply,
-    StatsReply, StoredReply,
+    ArenaStats, BucketStats, LEASE_ID_LEN_MAX, LeaseReply, LeasedExtent, Location, LocationsReply,
+    RenewReply, StatsReply, StoredReply,
 };
 pub use buckets::{
     BucketUse, BucketsReply, PolicedBucket, PolicyQueryError, PolicyReply, policy_of_query,

@@ -315,7 +315,8 @@ impl Opened {
             Some(segment) => segment,
             None => {
                 let capacity = segment::capacity_to_create(options)?;
-                options.limits.check(&options.dir, capacity, options.own_memory)?;
+                let (own, promised) = (options.own_memory, options.promised);
+                options.limits.check_beside(&options.dir, capacity, own, promised)?;
                 segment::build(directory, options, capacity)?
             }
         };

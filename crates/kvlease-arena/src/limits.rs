@@ -114,16 +114,37 @@ impl MemoryLimits {
     ///
     /// [`ArenaError`], which names the limit and the largest capacity that it allows.
     pub fn check(&self, dir: &Path, capacity: ByteSize, own: ByteSize) -> Result<(), ArenaError> {
-        check_file_system(dir, capacity)?;
-        self.check_control_groups(capacity, own)?;
-        self.check_machine(capacity)
+        self.check_beside(dir, capacity, own, ByteSize::ZERO)
     }
 
-    fn check_control_groups(&self, capacity: ByteSize, own: ByteSize) -> Result<(), ArenaError> {
+    /// As [`MemoryLimits::check`], where others will take what is `promised` to them: it is not free.
+    ///
+    /// # Errors
+    ///
+    /// As those.
+    pub fn check_beside(
+        &self,
+        dir: &Path,
+        capacity: ByteSize,
+        own: ByteSize,
+        promised: ByteSize,
+    ) -> Result<(), ArenaError> {
+        check_file_system(dir, capacity, promised)?;
+        self.check_control_groups(capacity, own, promised)?;
+        self.check_machine(capacity, promised)
+    }
+
+    fn check_control_groups(
+        &self,
+        capacity: ByteSize,
+        own: ByteSize,
+        promised: ByteSize,
+    ) -> Result<(), ArenaError> {
         // The daemon's own memory so far is part of what it needs beside the arena.
         let counted = ByteSize::new(resident(&self.process).min(own.bytes()));
         for GroupMemory { path, limit, free } in self.groups() {
             let free = ByteSize::new(free.bytes().saturating_add(counted.bytes())).min(limit);
+            let free = less(free, promised);
             if capacity.bytes().saturating_add(own.bytes()) > free.bytes() {
                 let fits = whole_mib(free.bytes().saturating_sub(own.bytes()));
                 return Err(ArenaError::BeyondControlGroup {
@@ -159,12 +180,12 @@ impl MemoryLimits {
         groups
     }
 
-    fn check_machine(&self, capacity: ByteSize) -> Result<(), ArenaError> {
+    fn check_machine(&self, capacity: ByteSize, promised: ByteSize) -> Result<(), ArenaError> {
         // Without the file, or without the line, there is no limit to check.
         let Ok(text) = fs::read_to_string(&self.machine) else { return Ok(()) };
         let Some(memory) = kib(&text, "MemAvailable") else { return Ok(()) };
         let swap = kib(&text, "SwapFree").unwrap_or(0);
-        let available = ByteSize::kib(memory.saturating_add(swap));
+        let available = less(ByteSize::kib(memory.saturating_add(swap)), promised);
         if capacity > available {
             return Err(ArenaError::BeyondMachine { capacity, available });
         }
@@ -172,13 +193,13 @@ impl MemoryLimits {
     }
 }
 
-fn check_file_system(dir: &Path, capacity: ByteSize) -> Result<(), ArenaError> {
+fn check_file_system(dir: &Path, capacity: ByteSize, promised: ByteSize) -> Result<(), ArenaError> {
     let stat = statvfs(dir).map_err(ArenaError::io("look at the shared memory directory", dir))?;
     // A tmpfs mounted with `size=0` has no limit of its own and reports no blocks.
     if stat.f_blocks == 0 {
         return Ok(());
     }
-    let free = ByteSize::new(stat.f_bavail.saturating_mul(stat.f_frsize));
+    let free = less(ByteSize::new(stat.f_bavail.saturating_mul(stat.f_frsize)), promised);
     let beside = capacity.min(free).bytes() / FENCED_BY_BYTE + PRIVATE_LEN;
     if capacity.bytes().saturating_add(beside) > free.bytes() {
         let size = ByteSize::new(stat.f_blocks.saturating_mul(stat.f_frsize));
@@ -193,6 +214,11 @@ const FENCED_BY_BYTE: u64 = (2 << 20) / 8;
 
 /// Memory that the manifest and the small files take beside an arena and its lease fence, at first.
 const PRIVATE_LEN: u64 = 9 << 20;
+
+/// A size without a part of it.
+fn less(size: ByteSize, part: ByteSize) -> ByteSize {
+    ByteSize::new(size.bytes().saturating_sub(part.bytes()))
+}
 
 /// A size for people to use.
 fn whole_mib(bytes: u64) -> ByteSize {
@@ -277,8 +303,13 @@ mod tests {
         let limits = limits(root.path(), "0::/pod/app\n");
         let free = 1_048_576 - 400_000;
         let own = ByteSize::new(1000);
-        limits.check_control_groups(ByteSize::new(free - 1000), own).unwrap();
-        let error = limits.check_control_groups(ByteSize::new(free - 999), own).unwrap_err();
+        let check = |capacity, promised| {
+            limits.check_control_groups(ByteSize::new(capacity), own, ByteSize::new(promised))
+        };
+        check(free - 1000, 0).unwrap();
+        check(free - 1010, 10).unwrap();
+        assert!(check(free - 1009, 10).is_err(), "what others will take is not free");
+        let error = check(free - 999, 0).unwrap_err();
         let error = error.to_string();
         assert!(error.starts_with("`capacity`") && error.contains("pod/memory.max"), "{error}");
         assert!(error.contains("free=`648576B`") && error.contains("limit=`1MiB`"), "{error}");
@@ -292,8 +323,11 @@ mod tests {
         let files = [("memory.limit_in_bytes", "8192"), ("memory.usage_in_bytes", "4096")];
         group(root.path(), "memory", &files);
         let limits = limits(root.path(), "4:cpu,memory:/docker/0123\n1:cpuset:/docker/0123\n");
-        limits.check_control_groups(ByteSize::new(4096), ByteSize::ZERO).unwrap();
-        assert!(limits.check_control_groups(ByteSize::new(4097), ByteSize::ZERO).is_err());
+        let check = |capacity| {
+            limits.check_control_groups(ByteSize::new(capacity), ByteSize::ZERO, ByteSize::ZERO)
+        };
+        check(4096).unwrap();
+        assert!(check(4097).is_err());
     }
 
     #[test]
@@ -326,11 +360,14 @@ mod tests {
     fn the_machines_memory_is_a_limit_too() {
         let root = tempfile::tempdir().unwrap();
         let limits = limits(root.path(), "");
-        limits.check_machine(ByteSize::gib(1 << 20)).unwrap();
+        limits.check_machine(ByteSize::gib(1 << 20), ByteSize::ZERO).unwrap();
         let text = "MemTotal:       100 kB\nMemAvailable:   70 kB\nSwapFree:  10 kB\n";
         fs::write(root.path().join("meminfo"), text).unwrap();
-        limits.check_machine(ByteSize::kib(80)).unwrap();
-        let error = limits.check_machine(ByteSize::kib(81)).unwrap_err().to_string();
+        limits.check_machine(ByteSize::kib(80), ByteSize::ZERO).unwrap();
+        limits.check_machine(ByteSize::kib(79), ByteSize::kib(1)).unwrap();
+        assert!(limits.check_machine(ByteSize::kib(80), ByteSize::kib(1)).is_err());
+        let error = limits.check_machine(ByteSize::kib(81), ByteSize::ZERO);
+        let error = error.unwrap_err().to_string();
         assert!(error.contains("available=`80KiB`"), "{error}");
     }
 }

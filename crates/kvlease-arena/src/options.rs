@@ -35,6 +35,9 @@ pub struct SegmentOptions {
     pub lease_ttl_max: Duration,
     /// Memory that the daemon needs beside a new arena, under the same limits. Default none.
     pub own_memory: ByteSize,
+    /// Memory of the same directory that other arenas of the daemon will take, which do not have it yet.
+    /// Default none.
+    pub promised: ByteSize,
     /// Sources of the limits on memory.
     pub limits: MemoryLimits,
     /// Clock of the lease fence's deadlines. Default the machine's boot time.
@@ -55,6 +58,7 @@ impl SegmentOptions {
             huge_pages: true,
             lease_ttl_max,
             own_memory: ByteSize::ZERO,
+            promised: ByteSize::ZERO,
             limits: MemoryLimits::default(),
             clock: boot_time,
         }

@@ -29,9 +29,9 @@
 #![forbid(unsafe_code)]
 
 pub use kvlease_api::{
-    BucketStats, BucketUse, BucketsReply, CurvePointReply, CurveReply, ErrorCode, HeldObject,
-    LeaseReply, ListReply, ListedObject, ListedTiers, PolicedBucket, PolicyReply, SOCKET_HEADER,
-    StatsReply, TierState, TiersReply, Total, UnansweredTier, encode,
+    ArenaStats, BucketStats, BucketUse, BucketsReply, CurvePointReply, CurveReply, ErrorCode,
+    HeldObject, LeaseReply, ListReply, ListedObject, ListedTiers, PolicedBucket, PolicyReply,
+    SOCKET_HEADER, StatsReply, TierState, TiersReply, Total, UnansweredTier, encode,
 };
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{

@@ -1,9 +1,9 @@
 //! Parts of the daemon that every request uses, over HTTP and the fast lane.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, iter, path::PathBuf, sync::Arc};
 
 use kvlease_engine::Engine;
-use kvlease_types::{ByteSize, Epoch};
+use kvlease_types::{ByteSize, Caller, Epoch};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -23,28 +23,29 @@ use crate::{
     status::Status,
 };
 
-/// The parts of a daemon that its requests use.
+/// The parts of one arena that its requests use, and those that all arenas of the daemon share.
 pub(crate) struct Context {
     pub(crate) engine: Arc<Engine>,
     pub(crate) config: Config,
+    /// Requests of this arena; those of the first one have the connections of all.
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) status: Status,
     /// Tenants; `None` if every caller may do everything.
-    pub(crate) access: Option<Access>,
+    pub(crate) access: Option<Arc<Access>>,
     /// Audit log, if there is one.
-    pub(crate) audit: Option<Audit>,
+    pub(crate) audit: Option<Arc<Audit>>,
     /// Access log, if there is one.
-    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Ids of requests over HTTP.
     pub(crate) request_ids: RequestIds,
     /// Names of leases, as clients of HTTP see them.
     pub(crate) lease_ids: LeaseIds,
     /// Tokens of listings over HTTP.
     pub(crate) list_tokens: ListTokens,
-    /// Places for connections.
+    /// Places for connections; each arena has its part of those of the fast lane.
     pub(crate) places: PlaceCounts,
     /// Memory that connections hold beside their places.
-    pub(crate) memory: ConnectionMemory,
+    pub(crate) memory: Arc<ConnectionMemory>,
     /// Place for the work on one long answer.
     pub(crate) long_work: Semaphore,
     /// Blocks that clients tell with their objects; `None` if no KV events are published.
@@ -53,44 +54,121 @@ pub(crate) struct Context {
     pub(crate) history: History,
     /// Headers of every answer.
     pub(crate) announcement: Announcement,
+    /// Name of the arena.
+    pub(crate) arena: Arc<str>,
+    /// Place of the arena among all.
+    pub(crate) place: usize,
+    /// All other arenas, in their order, at the first one; none at the others.
+    pub(crate) others: Vec<Arc<Self>>,
+}
+
+/// An arena whose engine runs.
+pub(crate) struct Running {
+    pub(crate) name: Arc<str>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) config: Config,
+    pub(crate) epoch: Epoch,
+    /// Path of the fast lane's socket.
+    pub(crate) socket: Option<PathBuf>,
+}
+
+/// Parts that all arenas of a daemon have in common.
+struct Shared {
+    access: Option<Arc<Access>>,
+    audit: Option<Arc<Audit>>,
+    access_log: Option<Arc<AccessLog>>,
+    memory: Arc<ConnectionMemory>,
+    places: PlaceCounts,
 }
 
 impl Context {
+    /// The context of the first of these arenas, which knows those of the others.
     pub(crate) fn new(
-        engine: Engine,
-        config: Config,
+        first: Running,
+        others: Vec<Running>,
         (access, audit, access_log): (Option<Access>, Option<Audit>, Option<AccessLog>),
-        epoch: Epoch,
-        socket: Option<&Path>,
         budget: ByteSize,
     ) -> io::Result<Self> {
-        let engine = Arc::new(engine);
-        let places = PlaceCounts::new(budget, config.connections_max);
         let counters = LogCounters {
             audit: audit.as_ref().map(Audit::counters).unwrap_or_default(),
             access: access_log.as_ref().map(AccessLog::counters).unwrap_or_default(),
         };
-        let metrics = Metrics::new(Arc::clone(&engine), budget, counters);
-        metrics.access.set_tenants(config.tenants.len());
+        let mut metrics = Metrics::new(Arc::clone(&first.engine), budget, counters);
+        metrics.access.set_tenants(first.config.tenants.len());
+        let of_other = |other: &Running| Arc::new(metrics.of_arena(&other.engine, budget));
+        let of_others: Vec<_> = others.iter().map(of_other).collect();
+        let shown = others.iter().zip(&of_others);
+        let shown = shown.map(|(other, metrics)| {
+            (Arc::clone(&other.name), Arc::clone(&other.engine), Arc::clone(metrics))
+        });
+        metrics.show_arenas(shown.collect());
+        let places = PlaceCounts::new(budget, first.config.connections_max);
+        let shared = Shared {
+            access: access.map(Arc::new),
+            audit: audit.map(Arc::new),
+            access_log: access_log.map(Arc::new),
+            memory: Arc::new(ConnectionMemory::new(budget, metrics.memory.clone())),
+            places: places.for_lanes(1 + others.len()),
+        };
+        let others =
+            (1..).zip(others.into_iter().zip(of_others)).map(|(place, (other, metrics))| {
+                Ok(Arc::new(Self::of_arena(other, place, &shared, metrics, Vec::new())?))
+            });
+        let others = others.collect::<io::Result<_>>()?;
+        Self::of_arena(first, 0, &shared, Arc::new(metrics), others)
+    }
+
+    fn of_arena(
+        running: Running,
+        place: usize,
+        shared: &Shared,
+        metrics: Arc<Metrics>,
+        others: Vec<Arc<Self>>,
+    ) -> io::Result<Self> {
+        let Running { name, engine, config, epoch, socket } = running;
         let publishes = config.events_endpoint.is_some();
         let blocks = publishes.then(|| Arc::new(BlockTable::new(config.events_memory_max)));
         Ok(Self {
-            access,
-            audit,
-            access_log,
+            access: shared.access.clone(),
+            audit: shared.audit.clone(),
+            access_log: shared.access_log.clone(),
             request_ids: RequestIds::new()?,
             blocks,
-            memory: ConnectionMemory::new(budget, metrics.memory.clone()),
-            places,
+            memory: Arc::clone(&shared.memory),
+            places: shared.places,
             long_work: Semaphore::new(1),
-            metrics: Arc::new(metrics),
-            announcement: Announcement::new(&engine, epoch, socket),
+            metrics,
+            announcement: Announcement::new(&engine, epoch, socket.as_deref()),
             engine,
             config,
             history: History::new(),
             status: Status::new(epoch),
             lease_ids: LeaseIds::new(epoch)?,
             list_tokens: ListTokens::new()?,
+            arena: name,
+            place,
+            others,
         })
+    }
+
+    /// This arena and all others, in their order.
+    pub(crate) fn all(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        iter::once(self).chain(&self.others)
+    }
+
+    /// The arena of a caller that was identified, and this one for all others.
+    pub(crate) fn of_caller(&self, caller: &Caller) -> &Self {
+        if self.others.is_empty() {
+            return self;
+        }
+        let tenant = self.access.as_ref().and_then(|access| access.tenant_of(caller));
+        let place = tenant.map_or(0, |tenant| tenant.arena);
+        place.checked_sub(1).map_or(self, |place| &self.others[place])
+    }
+
+    /// Whether answers to this caller name the arena: where there are several, it has to be known which is
+    /// the caller's.
+    pub(crate) fn is_told_to(&self, caller: &Caller) -> bool {
+        self.others.is_empty() || caller.tenant.is_some()
     }
 }

@@ -10,7 +10,10 @@ use kvlease_remote::RemoteError;
 
 #[cfg(not(feature = "remote"))]
 use crate::config::RemoteUrl;
-use crate::{config::ConfigError, tls::CertificateError};
+use crate::{
+    config::{ConfigError, FIRST_ARENA},
+    tls::CertificateError,
+};
 
 /// Reason why the daemon does not serve. Each kind has its own exit status, after `sysexits.h`.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,14 @@ pub enum ServeError {
     /// The segment cannot be had. Status 69 if something else has it, 73 if it cannot be made.
     #[error(transparent)]
     Arena(#[from] ArenaError),
+    /// An arena beside the first cannot be had. Status of the reason.
+    #[error("in the arena `{arena}`: {source}")]
+    InArena {
+        /// Its name.
+        arena: String,
+        /// Reason.
+        source: Box<ServeError>,
+    },
     /// The engine does not start. Status 71 if it gets no threads, otherwise 73.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -105,6 +116,7 @@ impl ServeError {
     /// The exit status of a daemon that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::InArena { source, .. } => return source.exit_code(),
             Self::Config(_) | Self::Certificate(_) => 64,
             #[cfg(feature = "remote")]
             Self::Remote(_) => 64,
@@ -127,6 +139,14 @@ impl ServeError {
             | Self::Nvme(_)
             | Self::LineLog(_) => 73,
         })
+    }
+
+    /// The error with the arena that it is about, if that is not the first.
+    pub(crate) fn in_arena(self, name: &str) -> Self {
+        match name {
+            FIRST_ARENA => self,
+            name => Self::InArena { arena: name.to_owned(), source: Box::new(self) },
+        }
     }
 
     pub(crate) fn listen(setting: &str, address: SocketAddr, source: io::Error) -> Self {

@@ -1,20 +1,38 @@
 //! Checks of the place of a daemon before it starts, for a look at it without a start.
 
-use kvlease_arena::{ArenaError, MemoryLimits};
+use kvlease_arena::MemoryLimits;
 use kvlease_types::ByteSize;
 
-use crate::{config::Config, server::beside_arena, sizing};
+use crate::{
+    config::Config,
+    exit::ServeError,
+    sizing,
+    taken::{beside_arena, catalog_memory},
+};
 
-/// Checks that the arena which this configuration makes fits into its directory, the control groups of
-/// this process and the machine. Returns its size. An arena that exists is not looked at.
+/// Checks that the arenas which this configuration makes fit together into their directory, the control
+/// groups of this process and the machine. Those of which `exists` is true, given the configuration of
+/// each, have their memory and are not looked at.
 ///
 /// # Errors
 ///
-/// [`ArenaError`], which names the limit and the remedy.
-pub fn arena_fits(config: &Config) -> Result<ByteSize, ArenaError> {
+/// [`ServeError::Arena`], which names the limit and the remedy, with the arena if it is not the first.
+pub fn arenas_fit(config: &Config, exists: impl Fn(&Config) -> bool) -> Result<(), ServeError> {
     let (limits, dir) = (MemoryLimits::default(), &config.shared_memory_dir);
-    let auto = || sizing::capacity(limits.room(dir, beside_arena(config, ByteSize::ZERO)));
-    let capacity = config.capacity.unwrap_or_else(auto);
-    limits.check(dir, capacity, beside_arena(config, capacity))?;
-    Ok(capacity)
+    let (mut promised, mut beside) = (0, 0);
+    for name in config.arena_names() {
+        let arena = config.of_arena(name);
+        if exists(&arena) {
+            continue;
+        }
+        let auto = || sizing::capacity(limits.room(dir, beside_arena(&arena, ByteSize::ZERO)));
+        let capacity = arena.capacity.unwrap_or_else(auto);
+        let own = ByteSize::new(beside_arena(&arena, capacity).bytes() + beside);
+        limits
+            .check_beside(dir, capacity, own, ByteSize::new(promised))
+            .map_err(|error| ServeError::from(error).in_arena(name))?;
+        promised += capacity.bytes();
+        beside += 2 * catalog_memory(&arena, capacity).bytes();
+    }
+    Ok(())
 }

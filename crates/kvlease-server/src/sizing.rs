@@ -71,6 +71,12 @@ impl PlaceCounts {
         let (http, lane) = PLACES_PARTS;
         Self { http: share(http, HTTP_CONNECTION), lane: share(lane, LANE_CONNECTION) }
     }
+
+    /// The same places, with those of the fast lane in equal parts for `count` sockets: the clients of one
+    /// keep none of another one out.
+    pub(crate) fn for_lanes(self, count: usize) -> Self {
+        Self { lane: (self.lane / count.max(1)).max(1), ..self }
+    }
 }
 
 /// Memory of all connections, where `limit` bounds the daemon's memory: what arena, catalog and
@@ -213,6 +219,8 @@ mod tests {
         assert_eq!(least, PlaceCounts { http: 384, lane: 128 });
         let most = PlaceCounts::new(CONNECTION_MEMORY_AUTO_MAX, 8192);
         assert_eq!(most, PlaceCounts { http: 8192, lane: 8192 });
+        let lanes = [1, 3, 1_000].map(|count| least.for_lanes(count).lane);
+        assert_eq!((lanes, least.for_lanes(3).http), ([128, 42, 1], 384));
         let beyond = PlaceCounts::new(ByteSize::new(u64::MAX), usize::MAX);
         assert!(beyond.http > 8192, "{beyond:?}");
     }

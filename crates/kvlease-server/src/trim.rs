@@ -19,7 +19,8 @@ pub(crate) async fn trim(context: Arc<Context>) {
     loop {
         sleep(TURN).await;
         // The most of this turn: a load that comes and goes within it keeps its memory.
-        let places = context.metrics.places() * HTTP_CONNECTION;
+        let places: u64 = context.all().map(|arena| arena.metrics.places()).sum();
+        let places = places * HTTP_CONNECTION;
         let held = places + context.memory.take_peak();
         if held + WORTHWHILE <= most {
             tracing::debug!(held, most, "connections hold less: trimming the heap");

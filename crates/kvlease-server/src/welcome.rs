@@ -9,6 +9,7 @@ use kvlease_types::{ByteSize, SegmentName, human_size};
 
 use crate::{
     config::{Config, Serves},
+    hosted::Hosted,
     listening::Listening,
 };
 
@@ -18,6 +19,7 @@ pub(crate) fn welcome(
     config: &Config,
     stats: &EngineStats,
     socket: Option<&Path>,
+    other_arenas: &str,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let name = &config.shared_memory_name;
@@ -40,7 +42,7 @@ pub(crate) fn welcome(
 kvlease {version} listening on {scheme}://{address}
   arena    {path}, {capacity}, {found}; catalog up to {catalog}; eviction {eviction}
   socket   {socket}
-{others}  page     {page}
+{other_arenas}{others}  page     {page}
   health   {scheme}://{host}/healthz   ready {scheme}://{host}/readyz   metrics {scheme}://{host}/metrics
 LMCache with the Python package kvlease: in-process, and its server
 {in_process}
@@ -50,6 +52,22 @@ LMCache without that package, with the known defects of LMCache's own clients
 {stock_mp_server}
 "
     )
+}
+
+/// The lines of arenas beside the first.
+pub(crate) fn others(arenas: &[Hosted]) -> String {
+    let line = |hosted: &Hosted| {
+        let context = hosted.context();
+        let stats = context.engine.stats();
+        let config = &context.config;
+        let segment = config.shared_memory_dir.join(config.shared_memory_name.as_str());
+        let (segment, found) = (segment.display(), found(&stats.recovery));
+        let socket =
+            hosted.socket().map_or_else(|| "none".into(), |path| path.display().to_string());
+        let (arena, capacity) = (&context.arena, human_size(stats.catalog.capacity));
+        format!("  arena    `{arena}`: {segment}, {capacity}, {found}; socket {socket}\n")
+    };
+    arenas.iter().map(line).collect()
 }
 
 /// The line of a listener beside the first.

@@ -35,6 +35,7 @@ pub(crate) struct Access {
     certificate_names: HashMap<String, TenantId>,
     users: HashMap<u32, TenantId>,
     groups: HashMap<u32, TenantId>,
+    has_arenas: bool,
 }
 
 /// Evidence that the connection of a request over HTTP gives of its client.
@@ -55,8 +56,11 @@ impl Access {
             return Ok(None);
         }
         let tenants = config.tenants.iter();
-        let tenants =
-            tenants.map(|(name, config)| Tenant { name: name.clone(), config: config.clone() });
+        let tenants = tenants.map(|(name, tenant)| Tenant {
+            name: name.clone(),
+            arena: config.arena_place(tenant.arena.as_deref()),
+            config: tenant.clone(),
+        });
         let tenants: Vec<_> = tenants.collect();
         let tokens = Tokens::load(&tenants)?;
         Ok(Some(Self {
@@ -64,6 +68,7 @@ impl Access {
             certificate_names: owners(&tenants, |config| config.certificate_names.clone()),
             users: owners(&tenants, |config| config.uids.clone()),
             groups: owners(&tenants, |config| config.gids.clone()),
+            has_arenas: tenants.iter().any(|tenant| tenant.arena > 0),
             tokens: RwLock::new(Arc::new(tokens)),
             logins: Logins::default(),
             tenants,
@@ -111,6 +116,11 @@ impl Access {
     /// The tenant of a caller that was identified.
     pub(crate) fn tenant_of(&self, caller: &Caller) -> Option<&Tenant> {
         caller.tenant.map(|tenant| &self.tenants[tenant.place()])
+    }
+
+    /// Whether some tenant has another arena than the first.
+    pub(crate) const fn has_arenas(&self) -> bool {
+        self.has_arenas
     }
 
     /// All tenants.

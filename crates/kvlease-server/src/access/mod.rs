@@ -20,6 +20,7 @@ pub(crate) use identity::{Access, Evidence};
 pub use needs::{Need, Right, need_of_endpoint, need_of_frame};
 pub(crate) use reload::watch_tokens;
 pub(crate) use tenant::{Decision, Tenant};
+pub use warnings::tenants_that_share;
 pub(crate) use warnings::warn_of_tenants;
 pub(crate) use who::{Means, Unknown};
 

@@ -7,6 +7,8 @@ use crate::config::{BucketGlob, TenantConfig};
 #[derive(Debug)]
 pub(crate) struct Tenant {
     pub(crate) name: String,
+    /// Place of its arena among all; the first is that of `[cache]`.
+    pub(crate) arena: usize,
     pub(super) config: TenantConfig,
 }
 
@@ -22,6 +24,13 @@ pub(crate) enum Decision {
 }
 
 impl Tenant {
+    /// Refuses it at an arena that is another tenant's, whatever its rights are.
+    pub(crate) fn refused_elsewhere(&self) -> String {
+        let text = "this socket is that of another arena: connect to the one that answers over HTTP name, \
+            or set arena of the tenant";
+        format!("{text}, tenant=`{}`", self.name)
+    }
+
     /// Decides on a request that needs this, and names this bucket.
     pub(crate) fn decide(&self, need: Need, bucket: Option<&str>) -> Decision {
         let bucket = bucket.unwrap_or_default();
@@ -121,7 +130,7 @@ mod tests {
     fn tenant(change: impl FnOnce(&mut TenantConfig)) -> Tenant {
         let mut config = TenantConfig::default();
         change(&mut config);
-        Tenant { name: "t".to_owned(), config }
+        Tenant { name: "t".to_owned(), arena: 0, config }
     }
 
     fn globs(patterns: &[&str]) -> Vec<BucketGlob> {

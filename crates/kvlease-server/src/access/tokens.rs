@@ -30,7 +30,7 @@ impl Tokens {
     pub(super) fn load(tenants: &[Tenant]) -> Result<Self, ConfigError> {
         let mut known = Vec::new();
         let mut owners: HashMap<[u8; 32], &str> = HashMap::new();
-        for (place, Tenant { name, config }) in tenants.iter().enumerate() {
+        for (place, Tenant { name, config, .. }) in tenants.iter().enumerate() {
             let tenant = TenantId::at(place).expect("the number of tenants is limited");
             let fault = |key: &str, value: String, remedy: String| ConfigError::Value {
                 key: format!("tenant.{name}.{key}"),
@@ -96,7 +96,7 @@ mod tests {
     fn tenant(name: &str, tokens: &[&str], token_file: Option<PathBuf>) -> Tenant {
         let token_sha256 = tokens.iter().map(|token| TokenHash::of(token.as_bytes())).collect();
         let config = TenantConfig { token_sha256, token_file, ..TenantConfig::default() };
-        Tenant { name: name.to_owned(), config }
+        Tenant { name: name.to_owned(), arena: 0, config }
     }
 
     #[test]

@@ -54,10 +54,10 @@ struct Line<'a> {
 impl Audit {
     /// Begins the audit log that is configured, if one is: its first file has its header when this returns.
     pub(crate) fn begin(config: &Config) -> Result<Option<Self>, ServeError> {
-        let Some(path) = &config.audit_path else { return Ok(None) };
-        let bounds = (config.audit_file_size, config.audit_files_max);
+        let Some(path) = &config.audit.path else { return Ok(None) };
+        let bounds = (config.audit.file_size, config.audit.files_max);
         let log = LineLog::in_files(&KIND, path, bounds)?;
-        Ok(Some(Self { level: config.audit_level, log }))
+        Ok(Some(Self { level: config.audit.level, log }))
     }
 
     /// Whether it has requests of this level that were not refused.
@@ -99,13 +99,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::AuditSettings;
 
     fn config(path: &std::path::Path) -> Config {
         Config {
-            audit_path: Some(path.to_owned()),
-            audit_level: AuditLevel::Changed,
-            audit_files_max: 2,
-            audit_file_size: ByteSize::new(2_000),
+            audit: AuditSettings {
+                path: Some(path.to_owned()),
+                level: AuditLevel::Changed,
+                files_max: 2,
+                file_size: ByteSize::new(2_000),
+            },
             ..Config::default()
         }
     }

@@ -1,4 +1,28 @@
-//! Amount of what the audit log has.
+//! Settings of the audit log.
+
+use std::path::PathBuf;
+
+use kvlease_types::ByteSize;
+
+/// Settings of the section `[audit]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditSettings {
+    /// Its file; `None` for no audit log.
+    pub path: Option<PathBuf>,
+    /// Requests that it has.
+    pub level: AuditLevel,
+    /// The size of a file.
+    pub file_size: ByteSize,
+    /// The most files.
+    pub files_max: usize,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        let file_size = ByteSize::mib(64);
+        Self { path: None, level: AuditLevel::Refused, file_size, files_max: 8 }
+    }
+}
 
 /// Requests that the audit log has beside refusals and changes of what operators configure.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

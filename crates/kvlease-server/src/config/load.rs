@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    arena_checks, arenas,
     args::ServeArgs,
     buckets,
     error::ConfigError,
@@ -113,6 +114,7 @@ impl Loading {
             match section.as_str() {
                 buckets::SECTION => buckets::apply(&mut self.config.buckets, keys, &shown)?,
                 listeners::SECTION => self.listeners.apply(keys, &shown)?,
+                arenas::SECTION => arenas::apply(&mut self.config.arenas, keys, &shown)?,
                 tenants::SECTION => tenants::apply(&mut self.config.tenants, keys, &shown)?,
                 section if without_effect::is_section(section) => {
                     self.notes.push(without_effect::note(section, &keys, &shown));
@@ -189,6 +191,9 @@ impl Loading {
         if let Some((name, key)) = listeners::LISTENERS.split(path) {
             return self.listeners.set(name, key, value, origin);
         }
+        if let Some((name, key)) = arenas::ARENAS.split(path) {
+            return arenas::set(&mut self.config.arenas, name, key, value, origin);
+        }
         if let Some((tenant, key)) = tenants::TENANTS.split(path) {
             return tenants::set(&mut self.config.tenants, tenant, key, value, origin);
         }
@@ -234,6 +239,7 @@ impl Loading {
         config.tls.clone().checked(FIRST_LISTENER, origin)?;
         config.listeners = self.listeners.checked()?;
         tenants::check(&config.tenants, &config.listeners)?;
+        arena_checks::check(config)?;
         Ok(self.config)
     }
 }

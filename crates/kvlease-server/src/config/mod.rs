@@ -4,6 +4,8 @@
 //! [`SETTINGS`] is the one list of what can be configured.
 
 mod access_log;
+mod arena_checks;
+mod arenas;
 mod args;
 mod audit;
 mod bucket_glob;
@@ -15,6 +17,7 @@ mod listeners;
 mod load;
 mod log;
 mod named;
+mod of_arena;
 mod plain;
 mod print;
 mod remote_url;
@@ -29,8 +32,9 @@ mod value;
 mod without_effect;
 
 pub use access_log::{AccessLogPlace, AccessLogSettings};
+pub use arenas::{ArenaConfig, FIRST_ARENA};
 pub use args::ServeArgs;
-pub use audit::AuditLevel;
+pub use audit::{AuditLevel, AuditSettings};
 pub use bucket_glob::BucketGlob;
 pub use error::ConfigError;
 pub use events::{EventsEndpoint, EventsFormat};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    buckets, listeners,
+    arenas, buckets, listeners,
     settings::{Config, SETTINGS},
     tenants,
 };
@@ -26,6 +26,7 @@ pub fn print(config: &Config) -> String {
     }
     text.push_str(&buckets::print(&config.buckets));
     text.push_str(&listeners::print(&config.listeners));
+    text.push_str(&arenas::print(&config.arenas));
     text.push_str(&tenants::print(&config.tenants));
     text
 }
@@ -46,6 +47,8 @@ mod tests {
                 "bucket.lmcache.priority=5".into(),
                 "listener.metrics.address=127.0.0.1:9201".into(),
                 "listener.metrics.serves=operators".into(),
+                "arena.red.capacity=1GiB".into(),
+                "tenant.a.arena=red".into(),
                 "tenant.a.uids=1000".into(),
                 "tenant.a.read=*".into(),
                 "audit.level=all".into(),

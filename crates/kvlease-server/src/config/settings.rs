@@ -12,23 +12,21 @@ use kvlease_types::{BucketName, BucketPolicy, ByteSize, DEFAULT_SEGMENT_DIR, Seg
 
 use super::{
     access_log::{AccessLogPlace, AccessLogSettings},
-    audit::AuditLevel,
+    arenas::Arenas,
+    audit::{AuditLevel, AuditSettings},
     error::ConfigError,
     events::{self, EventsEndpoint, EventsFormat},
     eviction::Eviction,
     listeners::{FIRST_LISTENER, ListenerConfig},
     log::{self, LogFormat, LogSettings},
     remote_url::{RemoteUrl, RemoteUrlError},
-    socket::SocketPlace,
+    socket::{SOCKET_MODE_DEFAULT, SocketPlace},
     status_page::StatusPagePath,
     tenants::Tenants,
     tls_files::{TlsFiles, TlsSettings},
     value,
 };
 use crate::sizing::{CATALOG_MEMORY_FLOOR, CONNECTION_MEMORY_MIN};
-
-/// Mode of the fast lane's socket unless configured: for the daemon's own user.
-const SOCKET_MODE_DEFAULT: u32 = 0o600;
 
 /// A configuration whose every value has been checked.
 #[derive(Clone, PartialEq, Debug)]
@@ -91,16 +89,15 @@ pub struct Config {
     pub capture_file_size: ByteSize,
     pub capture_files_max: usize,
     pub capture_secret_file: Option<PathBuf>,
-    pub audit_path: Option<PathBuf>,
-    pub audit_level: AuditLevel,
-    pub audit_file_size: ByteSize,
-    pub audit_files_max: usize,
+    pub audit: AuditSettings,
     pub access_log: AccessLogSettings,
     pub log: LogSettings,
     /// Policies of buckets, each in a section of its own, `[bucket."NAME"]`.
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
     /// Listeners beside `address`, each in a section of its own, `[listener."NAME"]`.
     pub listeners: BTreeMap<String, ListenerConfig>,
+    /// Arenas beside that of `[cache]`, each in a section of its own, `[arena."NAME"]`.
+    pub arenas: Arenas,
     /// Tenants, each in a section of its own, `[tenant."NAME"]`; without any, every caller may do everything.
     pub tenants: Tenants,
 }
@@ -188,14 +185,12 @@ impl Default for Config {
             capture_file_size: CAPTURE_FILE_LEN_DEFAULT,
             capture_files_max: CAPTURE_FILES_DEFAULT,
             capture_secret_file: None,
-            audit_path: None,
-            audit_level: AuditLevel::Refused,
-            audit_file_size: ByteSize::mib(64),
-            audit_files_max: 8,
+            audit: AuditSettings::default(),
             access_log: AccessLogSettings::default(),
             log: LogSettings::default(),
             buckets: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            arenas: Arenas::new(),
             tenants: Tenants::new(),
         }
     }
@@ -376,13 +371,13 @@ pub const SETTINGS: &[Setting] = &[
         "limit of files of the capture: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
     setting!("capture.secret_file", "KVLEASE_CAPTURE_SECRET_FILE", capture_secret_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "file with the secret of the hashes, 32 hexadecimal digits, so that several captures have the same ones; `none` for a new secret with each start"),
-    setting!("audit.path", "KVLEASE_AUDIT_PATH", audit_path, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+    setting!("audit.path", "KVLEASE_AUDIT_PATH", audit.path, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
         "file that the audit log is written to: who did what, when, and what came of it; `none` for no audit log"),
-    setting!("audit.level", "KVLEASE_AUDIT_LEVEL", audit_level, true, AuditLevel::parse, |v: &AuditLevel| v.name().to_owned(),
+    setting!("audit.level", "KVLEASE_AUDIT_LEVEL", audit.level, true, AuditLevel::parse, |v: &AuditLevel| v.name().to_owned(),
         "what the audit log has: `refused` for refusals and changes of policies, `changed` for what stores or removes objects as well, `all` for every request"),
-    setting!("audit.file_size", "KVLEASE_AUDIT_FILE_SIZE", audit_file_size, true, log_file_size, ByteSize::to_string,
+    setting!("audit.file_size", "KVLEASE_AUDIT_FILE_SIZE", audit.file_size, true, log_file_size, ByteSize::to_string,
         "longest file of the audit log, of at least 1MiB; then the next one is begun"),
-    setting!("audit.files_max", "KVLEASE_AUDIT_FILES_MAX", audit_files_max, false, value::files, usize::to_string,
+    setting!("audit.files_max", "KVLEASE_AUDIT_FILES_MAX", audit.files_max, false, value::files, usize::to_string,
         "limit of files of the audit log: earlier ones have `.1`, `.2`, … behind the name, and the oldest is removed"),
     setting!("access_log.path", "KVLEASE_ACCESS_LOG_PATH", access_log.path, true, AccessLogPlace::parse, AccessLogPlace::to_string,
         "file that the access log is written to, a line for each request; `log` for lines in the daemon's own log, `none` for no access log"),

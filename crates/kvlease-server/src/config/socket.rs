@@ -13,6 +13,9 @@ use super::error::ConfigError;
 /// for the zero byte that most programs put behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
 
+/// Mode of the fast lane's socket unless configured: for the daemon's own user.
+pub(super) const SOCKET_MODE_DEFAULT: u32 = 0o600;
+
 /// Place of the fast lane's socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SocketPlace {

@@ -42,6 +42,7 @@ pub(super) const TENANTS: Named = Named {
         "list",
         "admin",
         "shares_arena",
+        "arena",
     ],
     lists: &[
         "token_sha256",
@@ -84,6 +85,8 @@ pub struct TenantConfig {
     pub admin: bool,
     /// Whether it may map an arena that has objects which it may not read.
     pub shares_arena: bool,
+    /// Name of its arena; `None` for that of `[cache]`.
+    pub arena: Option<String>,
 }
 
 /// All tenants, by name.
@@ -144,6 +147,7 @@ fn set_key(tenant: &mut TenantConfig, key: &str, value: &str) -> Result<(), Stri
         "list" => add(&mut tenant.list, BucketGlob::parse(value)?),
         "admin" => value::flag(value).map(|flag| tenant.admin = flag),
         "shares_arena" => value::flag(value).map(|flag| tenant.shares_arena = flag),
+        "arena" => name(value).map(|name| tenant.arena = Some(name)),
         _ => Err(format!("use one of {}", TENANTS.keys.join(", "))),
     }
 }
@@ -299,6 +303,9 @@ fn table(tenant: &TenantConfig) -> toml::Table {
     if let Some(path) = &tenant.token_file {
         table.insert("token_file".into(), path.display().to_string().into());
     }
+    if let Some(arena) = &tenant.arena {
+        table.insert("arena".into(), arena.clone().into());
+    }
     for (key, flag) in [("admin", tenant.admin), ("shares_arena", tenant.shares_arena)] {
         table.insert(key.into(), flag.into());
     }
@@ -328,7 +335,7 @@ mod tests {
     #[test]
     fn tenants_are_printed_the_way_they_load_but_for_their_tokens() {
         let text = "[tenant.a]\ntoken_file = \"/etc/a\"\nuids = [1000, 1001]\ngids = [7]\n\
-                    read = [\"*\"]\nwrite = [\"a-*\", \"{x,y}\"]\nshares_arena = true\n\
+                    read = [\"*\"]\nwrite = [\"a-*\", \"{x,y}\"]\nshares_arena = true\narena = \"x\"\n\
                     [tenant.\"b.c\"]\nlisteners = [\"b\"]\ncertificate_names = [\"b.example\"]\n\
                     remove = [\"b\"]\nlist = [\"b\"]\nadmin = true\n";
         let tenants = load(text).unwrap();

@@ -1,7 +1,7 @@
 //! Errors for names that no setting has, with the nearest name that one has.
 
 use super::{
-    buckets,
+    arenas, buckets,
     error::ConfigError,
     listeners,
     settings::{SETTINGS, Setting, split},
@@ -84,6 +84,7 @@ fn sections() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(Setting::section).chain([
         buckets::SECTION,
         listeners::SECTION,
+        arenas::SECTION,
         tenants::SECTION,
     ])
 }

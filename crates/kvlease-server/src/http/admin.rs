@@ -1,9 +1,11 @@
 //! Requests of operators and of programs that supervise the daemon.
 
-use std::sync::LazyLock;
+use std::{iter, sync::LazyLock};
 
 use http::{HeaderMap, HeaderValue, header};
-use kvlease_api::{BucketStats, ErrorCode, JSON, StatsQuery, StatsReply, openapi_document};
+use kvlease_api::{
+    ArenaStats, BucketStats, ErrorCode, JSON, StatsQuery, StatsReply, openapi_document,
+};
 
 use super::{
     apart::apart,
@@ -27,7 +29,8 @@ pub(super) fn health() -> Answer {
 
 pub(super) fn ready(context: &Context) -> Answer {
     context.status.check()?;
-    if !context.engine.is_attachable() {
+    let others = context.others.iter().map(|other| &other.engine);
+    if !iter::once(&context.engine).chain(others).all(|engine| engine.is_attachable()) {
         let message =
             "clients cannot attach to the segment: its public name is gone or taken, see the log";
         return Err(Refusal::new(ErrorCode::Unavailable, message));
@@ -101,8 +104,40 @@ pub(super) fn stats_reply(context: &Context, figures: &Figures) -> StatsReply {
         evictions: stats.totals.evicted,
         curve,
         tiers: tiers::states(&figures.tiers),
+        arenas: arenas(context, figures),
         buckets: Vec::new(),
         next_buckets_after: None,
+    }
+}
+
+/// All arenas of the daemon, the first one first; none where that is the only one.
+fn arenas(context: &Context, figures: &Figures) -> Vec<ArenaStats> {
+    if context.others.is_empty() {
+        return Vec::new();
+    }
+    let others = context
+        .others
+        .iter()
+        .map(|other| arena(other, &Figures::of(&other.engine, &other.metrics)));
+    iter::once(arena(context, figures)).chain(others).collect()
+}
+
+fn arena(context: &Context, figures: &Figures) -> ArenaStats {
+    let stats = &figures.engine.catalog;
+    let tenants = context.access.iter().flat_map(|access| access.tenants());
+    let tenants = tenants.filter(|tenant| tenant.arena == context.place);
+    ArenaStats {
+        arena: context.arena.to_string(),
+        tenants: tenants.map(|tenant| tenant.name.clone()).collect(),
+        shared_memory_name: context.config.shared_memory_name.to_string(),
+        capacity: stats.capacity.bytes(),
+        free: stats.free.bytes(),
+        stored: stats.stored.bytes(),
+        objects: stats.objects,
+        leases: stats.leases_live,
+        hits: figures.hits(),
+        misses: figures.traffic.misses,
+        evictions: stats.totals.evicted,
     }
 }
 

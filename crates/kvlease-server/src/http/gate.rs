@@ -59,6 +59,12 @@ impl Admitted {
     ) {
         let need = endpoint.map_or(Need::Tenant, need_of_endpoint);
         if need == Need::Nothing {
+            // It may show whose it is all the same, so that the answer names the right arena.
+            if access.has_arenas()
+                && let Ok((caller, means)) = identify(access, (&self.caller, arrival), headers)
+            {
+                (self.caller, self.means) = (caller, Some(means));
+            }
             return;
         }
         match identify(access, (&self.caller, arrival), headers) {

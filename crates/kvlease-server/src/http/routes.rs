@@ -15,7 +15,7 @@ use super::{
     buckets, checkpoint,
     connection::Socket,
     events, gate, history, kv, lease, list, put,
-    reply::{Answer, Refusal},
+    reply::{Answer, Refusal, Reply},
     status_page, tiers, upload,
 };
 use crate::{context::Context, metrics, request_ids::REQUEST_ID};
@@ -38,6 +38,7 @@ pub(super) async fn answer(
         gate::admit(context, (caller, socket.arrival()), request.headers(), endpoint, &mut route);
     let refusal = admitted.as_mut().and_then(|admitted| admitted.refusal.take());
     let caller = admitted.as_ref().map_or(caller, |admitted| &admitted.caller);
+    let context = context.of_caller(caller);
     let answer = match (refusal, route, endpoint) {
         _ if !placed => Err(no_place()),
         (Some(refusal), ..) => {
@@ -69,9 +70,14 @@ pub(super) async fn answer(
         refusal.into_reply()
     });
     // Any first request of a client tells it with which daemon it speaks, and where the lane is.
-    let mut headers = context.announcement.headers(reply.content_type);
-    headers.insert(REQUEST_ID, id);
-    let response = reply.into_response(headers);
+    let response = match context.is_told_to(caller) {
+        true => {
+            let mut headers = context.announcement.headers(reply.content_type);
+            headers.insert(REQUEST_ID, id);
+            reply.into_response(headers)
+        }
+        false => without_announcement(reply, id),
+    };
     if let (Some(log), Some(admitted)) = (&context.access_log, &admitted) {
         let answered = Answered { endpoint, outcome, took };
         access_line::note((context, log, admitted), request, &response, &answered);
@@ -88,7 +94,10 @@ pub(super) fn refused(
 ) -> Response<Body> {
     context.metrics.answered(None, Some(refusal.code), Duration::ZERO);
     tracing::debug!(%caller, code = ?refusal.code, "{}", refusal.message);
-    let reply = refusal.into_reply();
+    without_announcement(refusal.into_reply(), id)
+}
+
+fn without_announcement(reply: Reply, id: HeaderValue) -> Response<Body> {
     let content_type = reply.content_type.map(HeaderValue::from_static);
     let headers = content_type.map(|value| (CONTENT_TYPE, value));
     let headers: HeaderMap = headers.into_iter().chain([(REQUEST_ID, id)]).collect();

@@ -31,6 +31,10 @@ pub(super) fn admit_hello(
     writes: bool,
 ) -> Result<bool, String> {
     let Some(tenant) = tenant(context, caller) else { return Ok(writes) };
+    if tenant.arena != context.place {
+        refused(context, caller, (Kind::Hello, None), AccessRefused::Forbidden);
+        return Err(tenant.refused_elsewhere());
+    }
     match tenant.decide(Need::Mapping, None) {
         Decision::Forbidden(text) => {
             refused(context, caller, (Kind::Hello, None), AccessRefused::Forbidden);

@@ -55,7 +55,7 @@ struct ReloadLabels {
 }
 
 /// Metrics of tenants.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AccessMetrics {
     /// In the order of [`AccessRefused::ALL`].
     refused: Vec<Counter>,

@@ -2,6 +2,7 @@
 //! the catalog and the engine.
 
 mod access;
+mod arenas;
 mod buckets;
 mod connection;
 mod curve;
@@ -35,6 +36,7 @@ use prometheus_client::{
 
 use access::AccessMetrics;
 pub(crate) use access::{AccessRefused, LineCounters, LogCounters};
+use arenas::{OtherArena, OtherArenas};
 use connection::Connection;
 use durations::Durations;
 use lane::LaneMetrics;
@@ -142,6 +144,26 @@ impl Metrics {
             metrics.registry.register_collector(Box::new(scraped));
         }
         metrics
+    }
+
+    /// Metrics of another arena of the daemon, of which these are those of the first.
+    pub(crate) fn of_arena(&self, engine: &Arc<Engine>, connection_memory_max: ByteSize) -> Self {
+        let (access, memory) = (self.access.clone(), self.memory.clone());
+        let own = Self::new(Arc::clone(engine), connection_memory_max, LogCounters::default());
+        // The daemon's operators look for these at the first arena.
+        Self { access, memory, ..own }
+    }
+
+    /// Shows the most important figures of these other arenas as well.
+    pub(crate) fn show_arenas(&mut self, others: Vec<(Arc<str>, Arc<Engine>, Arc<Self>)>) {
+        if others.is_empty() {
+            return;
+        }
+        let others = others.into_iter().map(|(name, engine, metrics)| -> OtherArena {
+            (name, Box::new(move || metrics.figures(engine.stats())))
+        });
+        let others = OtherArenas::new(others.collect());
+        self.registry.register_collector(Box::new(others));
     }
 
     fn register_plain(&mut self) {

@@ -1,9 +1,10 @@
 //! Requests at one moment, over HTTP and the fast lane, for the history and the status page.
 
 use kvlease_api::{Endpoint, lane::Kind};
+use kvlease_engine::EngineStats;
 use kvlease_types::Miss;
 
-use super::{LatencyCounts, Metrics, operation::place};
+use super::{LatencyCounts, Metrics, arenas::ArenaFigures, operation::place};
 
 /// Requests whose times to an answer are told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +78,14 @@ impl Metrics {
             lane_connections: count(self.lane.open()),
             latencies: Timed::ALL.map(|timed| self.latencies_of(timed)),
         }
+    }
+
+    /// Figures of the arena whose engine has these.
+    pub(super) fn figures(&self, engine: EngineStats) -> ArenaFigures {
+        let Traffic { hits, misses, lane_connections, received, sent, written, .. } =
+            self.traffic();
+        let hits = hits + engine.counters.index_reads;
+        ArenaFigures { engine, hits, misses, lane_connections, received, sent, written }
     }
 
     fn latencies_of(&self, timed: Timed) -> LatencyCounts {

@@ -122,6 +122,16 @@ impl Daemon {
         self.dir.path().join(".kvlane.shared_memory").join("sock")
     }
 
+    /// Public file of the segment of another arena.
+    pub(crate) fn segment_of(&self, arena: &str) -> PathBuf {
+        self.dir.path().join(format!("shared_memory-{arena}"))
+    }
+
+    /// Socket of the fast lane of another arena.
+    pub(crate) fn socket_of(&self, arena: &str) -> PathBuf {
+        self.server.as_ref().unwrap().socket_of_arena(arena).unwrap().to_owned()
+    }
+
     /// Bytes of the segment that a client with this lease reads.
     pub(crate) fn leased_bytes(&self, lease: &LeaseReply) -> Vec<u8> {
         let segment = fs::File::open(self.segment()).unwrap();

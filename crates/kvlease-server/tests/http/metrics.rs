@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use kvlease_server::config::{ListenerConfig, Serves};
+use kvlease_server::config::{ArenaConfig, ListenerConfig, Serves};
 use kvlease_testing::bytes;
 use kvlease_types::{BucketName, BucketPolicy, ByteSize};
 
 use crate::{
-    daemon::Daemon,
+    daemon::{CAPACITY, Daemon},
     table::rows,
     tiers::Disk,
     tls::{Authority, listener},
@@ -105,13 +105,15 @@ fn served(text: &str) -> BTreeSet<(String, String)> {
     types.map(queried).collect()
 }
 
-/// Daemon with a tier, a live curve, a bucket with a policy and TLS: some metrics are there only with those.
+/// Daemon with a tier, a live curve, a bucket with a policy, a second arena and TLS: some metrics are there only with those.
 fn with_everything(disk: &Disk) -> Daemon {
     let authority = Authority::new();
     Daemon::with(|config| {
         disk.configure(config);
         config.curve_memory_max = Some(ByteSize::mib(8));
         config.buckets.insert(BucketName::new("b").unwrap(), BucketPolicy::default());
+        let arena = ArenaConfig { capacity: Some(CAPACITY), ..ArenaConfig::default() };
+        config.arenas.insert("red".into(), arena);
         let tls = Some(authority.daemon_files());
         config.listeners.insert("tls".into(), ListenerConfig { tls, ..listener(Serves::All) });
     })

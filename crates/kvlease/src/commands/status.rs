@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 
 use clap::Args;
-use kvlease_client::{Address, ByteSize, StatsReply, TierState, human_size};
+use kvlease_client::{Address, ArenaStats, ByteSize, StatsReply, TierState, human_size};
 use serde::Serialize;
 
 use crate::{
@@ -118,6 +118,7 @@ pub(crate) fn account(stats: &StatsReply) -> String {
         lines.insert(1, ("populated", size(stats.populated)));
     }
     lines.extend(stats.tiers.iter().map(|state| ("tier", tier(state))));
+    lines.extend(stats.arenas.iter().map(|stats| ("arena", arena(stats))));
     lines.extend(stats.curve.iter().map(|curve| ("curve", printable(&curve.summary))));
     let mut buckets: Vec<_> = stats.buckets.iter().collect();
     buckets.sort_by_key(|bucket| std::cmp::Reverse(bucket.stored));
@@ -145,6 +146,22 @@ fn leases(stats: &StatsReply) -> String {
         text.push_str(&format!(", the oldest {}", human_span(stats.oldest_lease_s)));
     }
     format!("{text}; {} expired without a release", stats.leases_expired)
+}
+
+fn arena(stats: &ArenaStats) -> String {
+    let size = |bytes: u64| human_size(ByteSize::new(bytes));
+    format!(
+        "{}: {} objects of {}, {} of {} free; {}; {} leases; segment {}; tenants {}",
+        printable(&stats.arena),
+        stats.objects,
+        size(stats.stored),
+        size(stats.free),
+        size(stats.capacity),
+        hits(stats.hits, stats.misses),
+        stats.leases,
+        printable(&stats.shared_memory_name),
+        printable(&stats.tenants.join(", "))
+    )
 }
 
 fn tier(state: &TierState) -> String {

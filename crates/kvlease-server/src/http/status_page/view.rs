@@ -133,7 +133,7 @@ fn leases(figures: &Figures) -> Vec<(&'static str, Figure)> {
 
 /// The configuration as `--print-config` shows it, without credentials.
 fn config_in_force(context: &Context) -> String {
-    let mut text = config::print(&context.config);
+    let mut text = config::print(&context.config.seen_in(&context.arena));
     let end = text.floor_char_boundary(CONFIG_LEN_MAX);
     if end < text.len() {
         text.truncate(end);

@@ -16,7 +16,7 @@ fn noted(level: AuditLevel) -> (String, Vec<Value>) {
     let reader = TenantConfig { read: own(), ..tenant("reader") };
     let mut daemon = Daemon::with(|config| {
         add(config, [("reader", reader)]);
-        (config.audit_path, config.audit_level) = (Some(path.clone()), level);
+        (config.audit.path, config.audit.level) = (Some(path.clone()), level);
     });
     store(&daemon, OWN, "secret-key", b"secret-bytes");
     for (name, method, target) in [

@@ -1,6 +1,6 @@
 //! Every frame of the fast lane for every right and both ways to identify a process.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use kvlease_api::lane::{
     Answer, CommitWriter, DoneStatus, FailureCode, Hello, IdsWriter, KeysWriter, Kind, LeaseRecord,
@@ -40,7 +40,12 @@ fn daemon(way: Change, rights: impl Fn(&mut TenantConfig)) -> Daemon {
 
 /// Text of the refusal in place of a welcome.
 fn turned_away(daemon: &Daemon) -> (FailureCode, String) {
-    let mut raw = Raw::connect(daemon);
+    turned_away_at(&daemon.socket())
+}
+
+/// The same at this socket.
+pub(super) fn turned_away_at(socket: &Path) -> (FailureCode, String) {
+    let mut raw = Raw::connect_at(socket);
     let mut hello = Vec::new();
     Hello { version: VERSION, writes: true }.write(&mut hello, 1);
     // The daemon may have closed already.
@@ -83,7 +88,7 @@ fn only_who_may_read_all_of_the_arena_or_shares_it_gets_its_descriptor() {
 }
 
 /// Writes a request of this kind about a bucket.
-fn write(kind: Kind, bucket: &str, out: &mut Vec<u8>, request: u64) {
+pub(super) fn write(kind: Kind, bucket: &str, out: &mut Vec<u8>, request: u64) {
     let bucket = BucketName::new(bucket).unwrap();
     match kind {
         Kind::Acquire => {

@@ -88,7 +88,11 @@ fn expected(tenant: &TenantConfig, need: Need, is_own: bool) -> Expected {
 }
 
 /// A request to an endpoint about this bucket. The key is that of a stored object unless it stores one.
-fn request(endpoint: Endpoint, bucket: &str, turn: usize) -> (&'static str, String, &'static [u8]) {
+pub(super) fn request(
+    endpoint: Endpoint,
+    bucket: &str,
+    turn: usize,
+) -> (&'static str, String, &'static [u8]) {
     let key = if endpoint == Endpoint::Put { format!("new-{turn}") } else { "k".to_owned() };
     let path = endpoint.path().replace("{bucket}", bucket).replace("{key}", &key);
     let path = path.replace("{namespace}", bucket).replace("{id}", "unknown");

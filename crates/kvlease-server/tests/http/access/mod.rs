@@ -1,5 +1,6 @@
 //! Tenants over real sockets: who is let in, what each may do, and what the others learn of it.
 
+mod arenas;
 mod audit;
 mod cross;
 mod frames;

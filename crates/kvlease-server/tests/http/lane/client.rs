@@ -10,6 +10,7 @@ use std::{
         fd::OwnedFd,
         unix::{fs::FileExt, net::UnixStream},
     },
+    path::Path,
     time::Duration,
 };
 
@@ -96,7 +97,11 @@ impl Received {
 
 impl Raw {
     pub(crate) fn connect(daemon: &Daemon) -> Self {
-        let stream = UnixStream::connect(daemon.socket()).unwrap();
+        Self::connect_at(&daemon.socket())
+    }
+
+    pub(crate) fn connect_at(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).unwrap();
         stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
         stream.set_write_timeout(Some(WAIT_MAX)).unwrap();
         Self { stream, ahead: Vec::new(), descriptors: Vec::new() }

@@ -57,6 +57,7 @@ names! {
     OnDisk "directory-on-disk",
     SegmentTaken "segment-name-taken",
     OtherUser "segment-left-by-other-user",
+    SharedArena "tenants-share-arena",
     Port "port-taken",
     OpenFiles "open-files-few",
     HugePages "huge-pages-off",

@@ -9,8 +9,9 @@ use std::{
 
 use kvlease_client::{Client, ClientConfig};
 use kvlease_server::{
-    ServeArgs, arena_fits,
+    ServeArgs, arenas_fit,
     config::{self, Config},
+    tenants_that_share,
 };
 use rustix::{
     fs::statfs,
@@ -29,11 +30,12 @@ use crate::failure::Failure;
 const DESCRIPTORS: u64 = 64;
 
 /// Names that need settings.
-const OF_SETTINGS: [Name; 10] = [
+const OF_SETTINGS: [Name; 11] = [
     Name::Room,
     Name::OnDisk,
     Name::SegmentTaken,
     Name::OtherUser,
+    Name::SharedArena,
     Name::Port,
     Name::OpenFiles,
     Name::HugePages,
@@ -57,11 +59,13 @@ pub(super) async fn look(file: Option<PathBuf>, variables: &Variables) -> Result
         }
     };
     report.add(Name::Configuration, Outcome::Right);
-    let segment = Segment::of(&config);
-    report.add(Name::Room, room(&config, &segment));
+    let segments = config.arena_names().map(|name| Segment::of(&config.of_arena(name)));
+    let segments: Vec<_> = segments.collect();
+    report.add(Name::Room, room(&config, &segments));
     report.add(Name::OnDisk, on_disk(&config.shared_memory_dir));
-    report.add(Name::SegmentTaken, name_taken(&segment));
-    report.add(Name::OtherUser, other_user(&segment));
+    report.add(Name::SegmentTaken, of_all(&segments, name_taken));
+    report.add(Name::OtherUser, of_all(&segments, other_user));
+    report.add(Name::SharedArena, shared_arena(&config));
     report.add(Name::Port, port(&config).await);
     report.add(Name::OpenFiles, open_files(&config));
     report.add(Name::HugePages, huge_pages(&config));
@@ -86,15 +90,39 @@ impl Segment {
     }
 }
 
-fn room(config: &Config, segment: &Segment) -> Outcome {
-    if segment.has_private() {
+/// Outcome of a check of all segments: the first that is not right decides.
+fn of_all(segments: &[Segment], check: fn(&Segment) -> Outcome) -> Outcome {
+    let mut outcomes = segments.iter().map(check);
+    outcomes.find(|outcome| !matches!(outcome, Outcome::Right)).unwrap_or(Outcome::Right)
+}
+
+fn shared_arena(config: &Config) -> Outcome {
+    let sharing = tenants_that_share(config);
+    if sharing.is_empty() {
+        return Outcome::Right;
+    }
+    let named = |(arena, tenants): (&str, Vec<&str>)| format!("{arena}: {}", tenants.join(", "));
+    let sharing: Vec<_> = sharing.into_iter().map(named).collect();
+    Outcome::hint(
+        format!(
+            "processes of these tenants can read, and with a right to write overwrite, all objects of all \
+             tenants of their arena, tenants=`{}`",
+            sharing.join("; ")
+        ),
+        "where that is not meant, write a section `[arena.\"NAME\"]` for each and set arena of the tenant, \
+         or remove shares_arena",
+    )
+}
+
+fn room(config: &Config, segments: &[Segment]) -> Outcome {
+    if segments.iter().all(Segment::has_private) {
         return Outcome::unseen("an arena is there already; its daemon checks it at its start");
     }
-    match arena_fits(config) {
+    match arenas_fit(config, |arena| Segment::of(arena).has_private()) {
         Ok(_) => Outcome::Right,
         Err(error) => Outcome::wrong(
             error.to_string(),
-            "set cache.capacity to what fits, or raise that limit: `emptyDir.sizeLimit`, \
+            "set cache.capacity, or capacity of that arena, to what fits, or raise that limit: `emptyDir.sizeLimit`, \
              `resources.limits.memory`, `MemoryMax=`",
         ),
     }

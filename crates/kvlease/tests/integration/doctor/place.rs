@@ -97,6 +97,31 @@ fn fewer_open_files_than_connections_are_a_finding() {
 }
 
 #[test]
+fn tenants_that_share_an_arena_are_a_hint() {
+    let tenant = |name: &str, uid: u32, more: &str| {
+        format!("[tenant.{name}]\nuids = [{uid}]\nread = [\"{name}\"]\n{more}\n")
+    };
+    let sharing = tenant("a", 1, "shares_arena = true") + &tenant("b", 2, "");
+    let arena = |capacity: &str| {
+        format!("{sharing}arena = \"own\"\n[arena.own]\ncapacity = \"{capacity}\"\n")
+    };
+    let look = |text: &str| {
+        let (_dir, path) = file("kvlease.toml", text);
+        look_for(&Segment::new(), &[("KVLEASE_CONFIG", path.as_str())])
+    };
+    let shared = look(&sharing);
+    shared.assert_found(&[]);
+    assert!(shared.text("tenants-share-arena").contains("tenants=`default: a`"));
+    let apart = look(&arena("16MiB"));
+    apart.assert_found(&[]);
+    assert_eq!(apart.text("tenants-share-arena"), "");
+    let beyond = look(&arena("32TiB"));
+    beyond.assert_found(&["arena-does-not-fit"]);
+    let text = beyond.text("arena-does-not-fit");
+    assert!(text.contains("in the arena `own`") && text.contains("set at most"), "{text}");
+}
+
+#[test]
 fn a_mount_without_huge_pages_is_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
