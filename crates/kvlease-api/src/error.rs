@@ -34,7 +34,8 @@ error_codes! {
     Unauthorized "unauthorized",
     /// The tenant may not do that: see the message for the setting that allows it.
     Forbidden "forbidden",
-    /// Too many logins from this address failed: correct the token, and try later.
+    /// Too many logins from this address failed, or a quota of requests, connections or leases is used up: try
+    /// later, and see the message.
     TooManyRequests "too_many_requests",
     /// The path names no route: correct the request.
     NoRoute "no_route",
@@ -56,7 +57,7 @@ error_codes! {
     NotImplemented "not_implemented",
     /// The object was still being written when the wait ended: ask again.
     StillWriting "still_writing",
-    /// All space is held by leases, by writers, or not ready yet: try later.
+    /// All space, or all of a quota, is held by leases, by writers, or not ready yet: try later.
     NoSpace "no_space",
     /// The daemon is at a limit or shutting down: try later.
     Unavailable "unavailable",
@@ -95,6 +96,7 @@ impl ErrorCode {
             Miss::Absent | Miss::Evicted | Miss::Elsewhere | Miss::Corrupt => Self::NotFound,
             Miss::Pending | Miss::NoRoom => Self::StillWriting,
             Miss::TooManyLeases | Miss::MemoryShort => Self::Unavailable,
+            Miss::LeaseQuota => Self::TooManyRequests,
         }
     }
 
@@ -107,6 +109,8 @@ impl ErrorCode {
             Refused::OnlyLeased
             | Refused::Fragmented
             | Refused::NotPopulated
+            | Refused::OverBytes { .. }
+            | Refused::OverObjects { .. }
             | Refused::MemoryShort { .. } => Self::NoSpace,
             Refused::TooLong { .. } | Refused::BeyondReservation { .. } => Self::Invalid,
             Refused::Incomplete { .. } | Refused::Expired => Self::BodyIncomplete,

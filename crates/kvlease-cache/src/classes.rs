@@ -1,36 +1,57 @@
 //! Classes of objects: which bucket's policy each object is under, and which class gives room next.
 //!
-//! Each bucket with a policy is a class, and all others together are one. The catalog asks one class
-//! after the other for an object to evict:
+//! Each bucket with a policy or a quota is a class. Of the others, those that count for a tenant with a quota of
+//! space are a class together, and all that are left are one. The catalog asks one class after the other for
+//! an object to evict:
 //!
-//! 1. A class of a lower priority comes before all classes of a higher one.
-//! 2. Among classes of the same priority, the one comes first whose objects take the most space for its
-//!    weight. So a class that takes less than its weight's part of what all of them take loses nothing,
-//!    whatever is stored in the others.
-//! 3. Within a class, the eviction policy decides.
+//! 1. A class that has no more than [what it is guaranteed](crate::quotas) is not asked for others.
+//! 2. A class of a lower priority comes before all classes of a higher one.
+//! 3. Among classes of the same priority, the one comes first whose objects take the most space for its
+//!    weight, beyond what it is guaranteed. So a class that takes less than its weight's part of what all of them take
+//!    loses nothing, whatever is stored in the others.
+//! 4. Within a class, the eviction policy decides.
 //!
 //! Objects with a pinned prefix are evicted by none of these, as long as all of them together keep within
 //! their bounds; one that is stored beyond is as any other.
 
+mod accounts;
+
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
-use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy, Timestamp};
+use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy, Quota, TenantId, Timestamp};
 
-use crate::objects::Object;
+use crate::{
+    config::SPACE_QUOTAS_MAX,
+    objects::Object,
+    quota_config::QuotaConfig,
+    quotas::{Account, Amount},
+};
 
 /// Numbers of classes that have nothing to evict.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Exhausted(u128);
 
-// One bit for each class: those of the buckets, and that of all others.
-const _: () = assert!(BUCKET_POLICIES_MAX < u128::BITS as usize);
+// One bit for each class: those of the tenants and of the buckets, and that of all others.
+const _: () = assert!(BUCKET_POLICIES_MAX + SPACE_QUOTAS_MAX < u128::BITS as usize);
+
+/// Class of all buckets that have no policy, no quota, and no tenant with one. It has no account.
+pub(crate) const OTHERS: u8 = 0;
+
+/// Class in whose favour something leaves; `None` where it is for the next writer.
+pub(crate) type Favoured = Option<u8>;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Classes {
-    /// By number. The first is that of all buckets without a policy.
+    /// By number. The first is that of all others, then come those of tenants, then those of buckets.
     classes: Vec<Class>,
     of_bucket: BTreeMap<BucketName, u8>,
+    /// Quotas as they were configured.
+    quotas: QuotaConfig,
+    /// Tenants with a quota of space, each with its class at the place behind.
+    tenants: Vec<(TenantId, Account)>,
+    /// Whether any bucket or tenant is guaranteed space.
+    have_guarantees: bool,
     /// Classes whose objects have a time to live.
     with_ttl: usize,
     /// Pinned objects of all classes.
@@ -43,8 +64,10 @@ pub(crate) struct Class {
     pub(crate) policy: BucketPolicy,
     /// Sealed objects.
     pub(crate) objects: u64,
-    /// Units of those of them that were not chosen for eviction.
-    pub(crate) taken: u64,
+    /// Account of its bucket.
+    pub(crate) account: Account,
+    /// Place of the tenant that it counts for.
+    tenant: Option<u8>,
     pub(crate) pinned: Pinned,
     pub(crate) totals: ClassTotals,
 }
@@ -74,21 +97,60 @@ impl Exhausted {
     const fn has(self, class: u8) -> bool {
         self.0 >> class & 1 == 1
     }
+
+    /// All classes but some of the first `len`.
+    fn all_but(len: usize, is_left: impl Fn(u8) -> bool) -> Self {
+        let mut exhausted = Self::default();
+        (0..len as u8).filter(|class| !is_left(*class)).for_each(|class| exhausted.add(class));
+        exhausted
+    }
 }
 
 impl Classes {
-    /// The one class of a catalog without policies.
-    pub(crate) fn new() -> Self {
-        let (classes, of_bucket) = (vec![Class::default()], BTreeMap::new());
-        Self { classes, of_bucket, with_ttl: 0, pinned: Pinned::default() }
+    /// The classes of a catalog without policies.
+    pub(crate) fn new(quotas: &QuotaConfig) -> Self {
+        let with_space = |(place, quota): (usize, &Quota)| {
+            Some((TenantId::at(place)?, Account::new(*quota))).filter(|_| quota.is_of_space())
+        };
+        let tenants = quotas.tenants.iter().enumerate().filter_map(with_space);
+        let tenants: Vec<_> = tenants.take(SPACE_QUOTAS_MAX).collect();
+        let of_tenants =
+            (0..tenants.len() as u8).map(|place| Class { tenant: Some(place), ..Class::default() });
+        let classes = std::iter::once(Class::default()).chain(of_tenants).collect();
+        let have_guarantees = tenants.iter().any(|(_, account)| account.guaranteed() > 0)
+            || quotas.buckets.values().any(|quota| quota.bytes_guaranteed.is_some());
+        let mut classes = Self {
+            classes,
+            of_bucket: BTreeMap::new(),
+            quotas: quotas.clone(),
+            tenants,
+            have_guarantees,
+            with_ttl: 0,
+            pinned: Pinned::default(),
+        };
+        for bucket in quotas.buckets.keys() {
+            classes.set(bucket, BucketPolicy::default());
+        }
+        classes
     }
 
     /// The class of a bucket.
     pub(crate) fn of(&self, bucket: &BucketName) -> u8 {
-        if self.of_bucket.is_empty() {
-            return 0;
+        if bucket.is_retained() || self.is_single() {
+            return OTHERS;
         }
-        self.of_bucket.get(bucket).copied().unwrap_or(0)
+        let of_tenant = || self.tenant_of(bucket).map_or(OTHERS, |place| place + 1);
+        self.of_bucket.get(bucket).copied().unwrap_or_else(of_tenant)
+    }
+
+    /// Place of the tenant that a bucket counts for, if that has a quota of space.
+    fn tenant_of(&self, bucket: &BucketName) -> Option<u8> {
+        if self.tenants.is_empty() {
+            return None;
+        }
+        let owner = self.quotas.owners.of(bucket.as_str())?;
+        let place = self.tenants.iter().position(|(tenant, _)| *tenant == owner)?;
+        u8::try_from(place).ok()
     }
 
     /// The class of a bucket that has a policy.
@@ -130,7 +192,10 @@ impl Classes {
             },
         };
         self.of_bucket.insert(bucket.clone(), class);
+        let tenant = self.tenant_of(bucket);
+        let quota = self.quotas.buckets.get(bucket).copied().unwrap_or_default();
         let class = self.get_mut(class);
+        (class.tenant, class.account.quota) = (tenant, quota);
         let before = class.policy.ttl.is_some();
         let after = policy.ttl.is_some();
         class.policy = policy;
@@ -139,8 +204,11 @@ impl Classes {
     }
 
     /// Takes a bucket's policy away. Its objects keep their class until they were given another one, and
-    /// live on. Returns false if it has none.
+    /// live on. Returns false if it has none. A bucket with a quota keeps its class.
     pub(crate) fn remove(&mut self, bucket: &BucketName) -> bool {
+        if self.quotas.buckets.contains_key(bucket) && self.of_bucket.contains_key(bucket) {
+            return self.set(bucket, BucketPolicy::default());
+        }
         let Some(class) = self.of_bucket.remove(bucket) else { return false };
         let class = self.get_mut(class);
         let had_ttl = class.policy.ttl.take().is_some();
@@ -153,9 +221,10 @@ impl Classes {
         let is_free = |class: &u8| {
             let known = self.classes.get(usize::from(*class));
             let is_taken = self.of_bucket.values().any(|taken| taken == class);
-            !is_taken && known.is_none_or(|class| class.objects == 0)
+            !is_taken && known.is_none_or(|class| class.account.held.objects == 0)
         };
-        let class = (1..=BUCKET_POLICIES_MAX as u8).find(is_free)?;
+        let first = 1 + self.tenants.len();
+        let class = (first as u8..(first + BUCKET_POLICIES_MAX) as u8).find(is_free)?;
         let place = usize::from(class);
         if place == self.classes.len() {
             self.classes.push(Class::default());
@@ -170,7 +239,9 @@ impl Classes {
         numbers.min_by(|one, other| {
             let (a, b) = (self.get(*one), self.get(*other));
             // Space for the weight, without a division: weights and units are far below 2^32.
-            let over = |class: &Class, other: &Class| class.taken * u64::from(other.policy.weight);
+            let over = |class: &Class, other: &Class| {
+                self.excess(class).saturating_mul(u64::from(other.policy.weight))
+            };
             let order = a.policy.priority.cmp(&b.policy.priority);
             order.then(Reverse(over(a, b)).cmp(&Reverse(over(b, a))))
         })
@@ -178,12 +249,14 @@ impl Classes {
 
     /// Counts the space of an object that enters the order. The daemon's own are no bucket's.
     pub(crate) fn add_taken(&mut self, object: &Object) {
-        self.get_mut(object.class).taken += taken(object);
+        let amount = Amount::of_client(object);
+        self.change(object.class, |account| account.taken.add(amount));
     }
 
     /// Counts the space of an object that is chosen for eviction, or leaves otherwise.
     pub(crate) fn subtract_taken(&mut self, object: &Object) {
-        self.get_mut(object.class).taken -= taken(object);
+        let amount = Amount::of_client(object);
+        self.change(object.class, |account| account.taken.subtract(amount));
     }
 
     /// Time to live of a class.
@@ -235,13 +308,26 @@ impl Classes {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), self.of_bucket.len(), "no two buckets share a class");
-        assert!(!numbers.contains(&&0), "the first class is that of the others");
+        assert!(!numbers.contains(&&OTHERS), "the first class is that of the others");
+        for (place, (_, account)) in self.tenants.iter().enumerate() {
+            let own = || self.classes.iter().filter(|c| c.tenant.map(usize::from) == Some(place));
+            let sum = |of: fn(&Account) -> u64| own().map(|class| of(&class.account)).sum::<u64>();
+            assert_eq!(
+                account.held.units,
+                sum(|a| a.held.units),
+                "a tenant has what its buckets have"
+            );
+            assert_eq!(account.held.objects, sum(|a| a.held.objects), "objects as well");
+            assert_eq!(
+                account.evictable.units,
+                sum(|a| a.evictable.units),
+                "the evictable as well"
+            );
+            assert_eq!(account.evictable.objects, sum(|a| a.evictable.objects));
+            let units = (account.sealed.units, account.taken.units);
+            assert_eq!(units, (sum(|a| a.sealed.units), sum(|a| a.taken.units)));
+        }
     }
-}
-
-/// Units that count for the class of an object.
-fn taken(object: &Object) -> u64 {
-    if object.retained { 0 } else { u64::from(object.allocation.units) }
 }
 
 #[cfg(test)]
@@ -254,12 +340,12 @@ mod tests {
 
     /// Classes with these priorities, weights and spaces taken, behind the first, which takes none.
     fn classes(of: &[(i32, u32, u64)]) -> Classes {
-        let mut classes = Classes::new();
+        let mut classes = Classes::new(&QuotaConfig::default());
         for (number, (priority, weight, taken)) in of.iter().enumerate() {
             let policy =
                 BucketPolicy { priority: *priority, weight: *weight, ..BucketPolicy::default() };
             assert!(classes.set(&bucket(&number.to_string()), policy));
-            classes.get_mut(number as u8 + 1).taken = *taken;
+            classes.get_mut(number as u8 + 1).account.taken.units = *taken;
         }
         classes
     }
@@ -285,8 +371,32 @@ mod tests {
     }
 
     #[test]
+    fn a_class_gives_room_by_what_it_takes_beyond_its_guarantee_and_none_within() {
+        let guaranteed =
+            |units: u64| Some(kvlease_types::ByteSize::new(units * crate::config::UNIT.bytes()));
+        let quota = Quota { bytes_guaranteed: guaranteed(10), ..Quota::default() };
+        let quotas =
+            QuotaConfig { buckets: [(bucket("a"), quota)].into(), ..QuotaConfig::default() };
+        let mut classes = Classes::new(&quotas);
+        let own = classes.of(&bucket("a"));
+        for (taken, others, first, is_guarded) in
+            [(12, 5, OTHERS, false), (20, 5, own, false), (10, 5, OTHERS, true)]
+        {
+            classes.get_mut(own).account.taken.units = taken;
+            classes.get_mut(OTHERS).account.taken.units = others;
+            assert_eq!(order(&classes)[0], first, "{taken}");
+            for favoured in [None, Some(OTHERS)] {
+                assert_eq!(classes.is_guarded(own, favoured), is_guarded, "{taken}");
+            }
+            assert!(!classes.is_guarded(own, Some(own)) && !classes.is_guarded(OTHERS, None));
+        }
+        assert!(classes.remove(&bucket("a")), "its policy goes");
+        assert_eq!(classes.of(&bucket("a")), own, "its quota stays");
+    }
+
+    #[test]
     fn a_number_is_given_again_once_no_object_has_it() {
-        let mut classes = Classes::new();
+        let mut classes = Classes::new(&QuotaConfig::default());
         let with_ttl =
             BucketPolicy { ttl: Some(Duration::from_secs(1)), ..BucketPolicy::default() };
         for number in 0..BUCKET_POLICIES_MAX {
@@ -295,12 +405,12 @@ mod tests {
         assert!(!classes.set(&bucket("x"), BucketPolicy::default()), "there are too many");
         assert!(classes.set(&bucket("0"), BucketPolicy::default()), "it has one");
         let seventh = classes.of(&bucket("7"));
-        classes.get_mut(seventh).objects = 1;
+        classes.get_mut(seventh).account.held.objects = 1;
         assert!(classes.remove(&bucket("7")) && !classes.remove(&bucket("7")));
         classes.check();
         assert_eq!((classes.of(&bucket("7")), classes.ttl(seventh)), (0, None));
         assert!(!classes.set(&bucket("x"), BucketPolicy::default()), "its object is there");
-        classes.get_mut(seventh).objects = 0;
+        classes.get_mut(seventh).account.held.objects = 0;
         assert!(classes.set(&bucket("x"), BucketPolicy::default()));
         assert_eq!(classes.of(&bucket("x")), seventh);
         classes.check();

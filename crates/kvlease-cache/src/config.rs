@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use kvlease_types::{BucketName, BucketPolicy, ByteSize};
 
-use crate::leases::{LeaseLimits, Leases};
+use crate::{
+    leases::{LeaseLimits, Leases},
+    quota_config::QuotaConfig,
+};
 
 /// Alignment of extents, and the granularity in which space is given out.
 pub const UNIT: ByteSize = ByteSize::kib(4);
@@ -43,6 +46,9 @@ const OWNER_LEASES_MIN: usize = 4 * 4096;
 /// Part of all leases that one user leaves to others, whatever connections it opens.
 const OTHERS_LEASES_PART: usize = 8;
 
+/// The most tenants that may have a quota of space.
+pub const SPACE_QUOTAS_MAX: usize = 63;
+
 /// The most slots one call of a listing looks at.
 pub const LIST_SCAN_MAX: usize = 4096;
 
@@ -72,6 +78,10 @@ pub struct CatalogConfig {
     /// Policies of buckets. Those beyond [`BUCKET_POLICIES_MAX`](kvlease_types::BUCKET_POLICIES_MAX) are
     /// left out.
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
+    /// Quotas of buckets and tenants. Those of buckets beyond
+    /// [`BUCKET_POLICIES_MAX`](kvlease_types::BUCKET_POLICIES_MAX), and of space of tenants beyond
+    /// [`SPACE_QUOTAS_MAX`], are left out.
+    pub quotas: QuotaConfig,
     /// Free space that eviction ahead of need restores when less than half of it is left, so that
     /// writes find space. [`ByteSize::ZERO`] evicts on demand only. See
     /// [`free_target_for`](Self::free_target_for).
@@ -144,6 +154,7 @@ impl Default for CatalogConfig {
             lease_grace: Duration::from_secs(10),
             eviction: EvictionKind::default(),
             buckets: BTreeMap::new(),
+            quotas: QuotaConfig::default(),
             free_target: ByteSize::ZERO,
             hash_seed: 0,
         }

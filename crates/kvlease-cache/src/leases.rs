@@ -4,8 +4,8 @@
 //! releases without end take no more memory than the most leases that lived together. With the last
 //! lease the memory of a large table is given back.
 //!
-//! Leases are limited, in sum, per owner, per user and in memory: no owner takes all of them, no user
-//! does with many connections, and none of them takes what is the objects'.
+//! Leases are limited, in sum, per owner, per user, per tenant and in memory: no owner takes all of them, no
+//! user does with many connections, and none of them takes what is the objects'.
 //!
 //! A lease is found by its number without a table: the low bits are its entry in the slab, the high
 //! bits count the grants. So numbers rise, and none comes twice: with the default limit of leases
@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::hash_map::Entry as MapEntry;
-use kvlease_types::{Caller, Miss, Owner, Timestamp, User};
+use kvlease_types::{Caller, Miss, Owner, Quota, TenantId, Timestamp, User};
 
 use crate::{
     deadlines::Deadlines,
@@ -44,6 +44,8 @@ struct Account {
     owner: Owner,
     /// Its user's place in the slab of users.
     user: u32,
+    /// The one tenant that its callers are.
+    tenant: Option<TenantId>,
     /// By age.
     leases: List,
 }
@@ -53,6 +55,14 @@ struct Account {
 struct Share {
     user: User,
     leases: u32,
+}
+
+/// Leases of a tenant.
+#[derive(Clone, Copy, Debug)]
+struct TenantShare {
+    leases: u64,
+    refused: u64,
+    most: u64,
 }
 
 /// Most leases at once.
@@ -88,6 +98,8 @@ pub(crate) struct Leases {
     /// Users that have leases.
     shares: Slab<Share>,
     by_user: NumberMap<User, u32>,
+    /// By the places of tenants; empty if none of them has a limit.
+    tenants: Vec<TenantShare>,
     /// Links of the accounts' lists.
     account_links: Links,
     /// Grants so far.
@@ -109,8 +121,18 @@ impl Leases {
         + 2 * (size_of::<(Owner, u32)>() + 1)
         + 2 * (size_of::<(User, u32)>() + 1);
 
-    /// Empty table with these limits.
-    pub(crate) fn new(limits: LeaseLimits) -> Self {
+    /// Empty table with these limits, and those of tenants.
+    pub(crate) fn new(limits: LeaseLimits, tenants: &[Quota]) -> Self {
+        let share = |most: Option<u64>| TenantShare {
+            leases: 0,
+            refused: 0,
+            most: most.unwrap_or(u64::MAX),
+        };
+        let tenants = tenants.iter().map(|quota| share(quota.leases_max)).collect();
+        Self::of_tenants(limits, tenants)
+    }
+
+    fn of_tenants(limits: LeaseLimits, tenants: Vec<TenantShare>) -> Self {
         let last = u32::try_from(limits.leases().saturating_sub(1)).unwrap_or(u32::MAX);
         Self {
             limits,
@@ -122,6 +144,7 @@ impl Leases {
             by_owner: NumberMap::default(),
             shares: Slab::new(),
             by_user: NumberMap::default(),
+            tenants,
             account_links: Links::default(),
             granted: 0,
             id_bits: u32::BITS - last.leading_zeros(),
@@ -145,6 +168,9 @@ impl Leases {
         let account = &mut self.accounts[account];
         account.leases.push_front(&mut self.account_links, id);
         self.shares[account.user].leases += 1;
+        if let Some(share) = share_of(&mut self.tenants, account.tenant) {
+            share.leases += 1;
+        }
         sequence
     }
 
@@ -160,7 +186,8 @@ impl Leases {
                         *vacant.insert(self.shares.insert(Share { user, leases: 0 }))
                     }
                 };
-                let account = Account { owner: caller.owner, user, leases: List::default() };
+                let (owner, tenant) = (caller.owner, caller.tenant);
+                let account = Account { owner, user, tenant, leases: List::default() };
                 *vacant.insert(self.accounts.insert(account))
             }
         }
@@ -179,7 +206,23 @@ impl Leases {
         if self.len() >= total || owned >= per_owner as u64 || used >= per_user {
             return Some(Miss::TooManyLeases);
         }
+        let share = caller.tenant.and_then(|tenant| self.tenants.get(tenant.place()));
+        if share.is_some_and(|share| share.leases >= share.most) {
+            return Some(Miss::LeaseQuota);
+        }
         (self.len() >= self.limits.leases()).then_some(Miss::MemoryShort)
+    }
+
+    /// Leases of a tenant, and how many were refused to it for its quota.
+    pub(crate) fn of_tenant(&self, tenant: TenantId) -> (u64, u64) {
+        self.tenants.get(tenant.place()).map_or((0, 0), |share| (share.leases, share.refused))
+    }
+
+    /// Counts a refusal, if it is for the quota of the caller's tenant.
+    pub(crate) fn count_refused(&mut self, caller: &Caller) -> bool {
+        let share = share_of(&mut self.tenants, caller.tenant);
+        let full = share.filter(|share| share.leases >= share.most);
+        full.map(|share| share.refused += 1).is_some()
     }
 
     /// Leases of a user.
@@ -277,6 +320,7 @@ impl Leases {
     fn check_accounts(&self) {
         assert!(self.accounts.span() <= self.records.span(), "no more accounts than leases");
         let (mut owned, mut used) = (0, BTreeMap::new());
+        let mut of_tenants = vec![0; self.tenants.len()];
         for (id, account) in self.accounts.iter() {
             account.leases.check(&self.account_links);
             let leases = || account.leases.iter(&self.account_links);
@@ -288,6 +332,10 @@ impl Leases {
             let len = account.leases.len();
             assert!((1..=self.limits.per_owner as u64).contains(&len), "an owner is limited");
             owned += len;
+            let tenant = account.tenant.and_then(|tenant| of_tenants.get_mut(tenant.place()));
+            if let Some(leases) = tenant {
+                *leases += len;
+            }
             *used.entry(self.shares[account.user].user).or_insert(0) += len;
         }
         assert_eq!(self.by_user.len(), used.len(), "every user has leases");
@@ -295,6 +343,8 @@ impl Leases {
             assert_eq!(self.used(user) as u64, used, "the leases of a user are counted");
             assert!(used <= self.limits.per_user as u64, "a user is limited");
         }
+        let known = self.tenants.iter().map(|share| share.leases);
+        assert_eq!(of_tenants, known.collect::<Vec<_>>(), "the leases of a tenant are counted");
         assert_eq!(owned, self.len() as u64, "every lease has its owner");
         assert_eq!(self.by_owner.len(), self.accounts.len(), "every account has its owner");
         assert!(self.len() <= self.limits.total, "leases have a limit");
@@ -321,6 +371,9 @@ impl Leases {
         account.leases.unlink(&mut self.account_links, id);
         let share = account.user;
         self.shares[share].leases -= 1;
+        if let Some(share) = share_of(&mut self.tenants, account.tenant) {
+            share.leases -= 1;
+        }
         if account.leases.is_empty() {
             let owner = account.owner;
             self.by_owner.remove(&owner);
@@ -339,9 +392,14 @@ impl Leases {
     /// Gives the memory of a table back that was large and is empty. Numbers rise on.
     fn shrink(&mut self) {
         if self.records.len() == 0 && self.records.span() > KEPT_MAX {
-            *self = Self { granted: self.granted, ..Self::new(self.limits) };
+            let tenants = std::mem::take(&mut self.tenants);
+            *self = Self { granted: self.granted, ..Self::of_tenants(self.limits, tenants) };
         }
     }
+}
+
+fn share_of(tenants: &mut [TenantShare], tenant: Option<TenantId>) -> Option<&mut TenantShare> {
+    tenant.and_then(|tenant| tenants.get_mut(tenant.place()))
 }
 
 #[cfg(test)]
@@ -353,7 +411,8 @@ mod tests {
     const LEASES_MAX: usize = 1000;
 
     fn table(total: usize) -> Leases {
-        Leases::new(LeaseLimits { total, per_owner: total, per_user: total, memory: usize::MAX })
+        let limits = LeaseLimits { total, per_owner: total, per_user: total, memory: usize::MAX };
+        Leases::new(limits, &[])
     }
 
     fn lane(connection: u32, uid: u32) -> Caller {
@@ -428,7 +487,7 @@ mod tests {
     #[test]
     fn an_owner_at_its_limit_leaves_the_rest_to_others() {
         let limits = LeaseLimits { total: 5, per_owner: 3, per_user: 5, memory: usize::MAX };
-        let mut leases = Leases::new(limits);
+        let mut leases = Leases::new(limits, &[]);
         let [greedy, other] = [1, 2].map(|connection| lane(connection, 0));
         let first = leases.grant(7, &greedy, at(0), at(100));
         (0..2).for_each(|_| _ = leases.grant(7, &greedy, at(0), at(100)));
@@ -447,7 +506,7 @@ mod tests {
     #[test]
     fn a_user_at_its_limit_leaves_the_rest_to_others_whatever_connection_it_opens() {
         let limits = LeaseLimits { total: 5, per_owner: 3, per_user: 4, memory: usize::MAX };
-        let mut leases = Leases::new(limits);
+        let mut leases = Leases::new(limits, &[]);
         let grant = |leases: &mut Leases, caller| leases.grant(7, caller, at(0), at(100));
         let [first, second, third] = [1, 2, 3].map(|connection| lane(connection, 0));
         (0..3).for_each(|_| _ = grant(&mut leases, &first));
@@ -470,6 +529,29 @@ mod tests {
         while leases.pop_expired(at(100)).is_some() {}
         leases.check();
         assert_eq!(leases.by_user.len(), 0);
+    }
+
+    #[test]
+    fn a_tenant_has_its_quota_over_http_and_the_lane_together() {
+        let limits = LeaseLimits { total: 9, per_owner: 9, per_user: 9, memory: usize::MAX };
+        let quota = |leases_max| Quota { leases_max, ..Quota::default() };
+        let mut leases = Leases::new(limits, &[quota(Some(2)), quota(None)]);
+        let http = |place| Caller::http(([127, 0, 0, 1], 80).into()).of_tenant(TenantId::at(place));
+        let first = [http(0), lane(1, 0).of_tenant(TenantId::at(0))];
+        let [one, _] = first.map(|caller| leases.grant(7, &caller, at(0), at(100)));
+        for caller in &first {
+            assert_eq!(leases.refusal(caller), Some(Miss::LeaseQuota));
+        }
+        for other in [http(1), Caller::http(([127, 0, 0, 1], 80).into()), lane(1, 0)] {
+            assert_eq!(leases.refusal(&other), None);
+        }
+        assert!(leases.release(one, http(1).owner, at(1)).is_none(), "it is another tenant's");
+        leases.check();
+        assert!(leases.release(one, http(0).owner, at(1)).is_some());
+        assert_eq!(leases.refusal(&first[1]), None);
+        assert!(!leases.count_refused(&first[0]), "it is within its quota");
+        assert_eq!(leases.of_tenant(TenantId::at(0).unwrap()), (1, 0));
+        leases.check();
     }
 
     #[test]

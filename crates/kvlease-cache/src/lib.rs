@@ -46,16 +46,19 @@ mod leases;
 mod objects;
 mod outcome;
 mod quarantine;
+mod quota_config;
+mod quotas;
 mod references;
 mod slab;
 mod space;
+mod tally;
 
 pub use catalog::{Catalog, Restoration};
 pub use changes::{CHANGES_MAX, Change, ChangeFeed, ChangeKind, Gap};
 pub use config::{
     CAPACITY_MAX, CatalogConfig, EVICTIONS_PER_CALL_MAX, EXTENTS_PER_OBJECT_MAX, EvictionKind,
     FREE_TARGET_ABOVE_TIER_MAX, FREE_TARGET_CAPACITY_MIN, FREE_TARGET_MAX, LIST_SCAN_MAX,
-    ParseEvictionKindError, UNIT, VICTIMS_BATCH,
+    ParseEvictionKindError, SPACE_QUOTAS_MAX, UNIT, VICTIMS_BATCH,
 };
 pub use curve::{CurveConfig, CurvePoint, CurveStats, LiveCurve};
 pub use eviction::CacheSimulation;
@@ -64,4 +67,6 @@ pub use outcome::{
     BucketInfo, CatalogStats, CatalogTotals, ClassInfo, ExpiredLease, Lease, LeaseAges, ListCursor,
     ObjectInfo, PolicyInfo, Reservation, Restored, Room, ScrubCandidate, Victim, WriteId,
 };
+pub use quota_config::{BucketOwners, QuotaConfig};
+pub use quotas::{QuotaRefusals, QuotaUse, QuotaUses};
 pub use references::References;

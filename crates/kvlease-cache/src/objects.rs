@@ -72,7 +72,7 @@ pub(crate) struct Object {
     /// Whether the policy of its bucket keeps eviction from it. Once set it stays for as long as the object
     /// is sealed, unless policies change.
     pub(crate) pinned: bool,
-    /// Class that it was given with its publication, or when policies changed.
+    /// Class that it was given with its name, with its publication, or when policies changed.
     pub(crate) class: u8,
 }
 
@@ -127,6 +127,8 @@ pub(crate) struct Bucket {
     pub(crate) objects: u64,
     /// Sum of their exact sizes.
     pub(crate) stored: u64,
+    /// Class of its objects.
+    pub(crate) class: u8,
 }
 
 /// Result of one look-up of [`Objects::find_many`].
@@ -426,7 +428,8 @@ impl Objects {
             }
             NameEntry::Vacant(vacant) => {
                 self.bucket_bytes += name.as_str().len();
-                let bucket = Bucket { name: name.clone(), members: 1, objects: 0, stored: 0 };
+                let name = name.clone();
+                let bucket = Bucket { name, members: 1, objects: 0, stored: 0, class: 0 };
                 let id = self.buckets.insert(bucket);
                 vacant.insert(id);
                 id

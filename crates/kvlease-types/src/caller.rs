@@ -8,9 +8,9 @@ use std::{
 
 /// Owner of leases and reservations, as the catalog keeps it: a number that is compared only.
 ///
-/// Leases that were granted over HTTP have one common owner: a client may release them over any
-/// connection, and their unguessable names protect them. A connection of the fast lane owns what
-/// was granted on it.
+/// Leases that were granted over HTTP have one common owner, or one for each tenant: a client may release
+/// them over any connection, and their unguessable names protect them. A connection of the fast lane owns
+/// what was granted on it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Owner(u32);
 
@@ -21,8 +21,16 @@ impl Owner {
     /// All clients of HTTP.
     pub const HTTP: Self = Self(1);
 
-    /// How many owners there are beside the connections of the fast lane.
-    const RESERVED: u32 = 2;
+    /// How many owners there are beside the connections of the fast lane: the two above, and the tenants.
+    const RESERVED: u32 = 2 + u16::MAX as u32;
+
+    /// All clients of HTTP that are this tenant, or that are none.
+    const fn http_of(tenant: Option<TenantId>) -> Self {
+        match tenant {
+            Some(tenant) => Self(Self::HTTP.0 + tenant.number() as u32),
+            None => Self::HTTP,
+        }
+    }
 
     /// The connection of the fast lane with this number. After 2^32 connections a number is used
     /// again; leases of the first connection have expired by then.
@@ -118,7 +126,11 @@ impl Caller {
     /// The same caller as this tenant.
     #[must_use]
     pub const fn of_tenant(self, tenant: Option<TenantId>) -> Self {
-        Self { tenant, ..self }
+        let owner = match self.peer {
+            Peer::Http(_) => Owner::http_of(tenant),
+            Peer::Daemon | Peer::Lane { .. } => self.owner,
+        };
+        Self { tenant, owner, ..self }
     }
 
     /// The way that it came, in a word.
@@ -193,7 +205,12 @@ mod tests {
         for number in [0, 1, u32::MAX - 3, u32::MAX - 2, u32::MAX - 1, u32::MAX] {
             let owner = Owner::connection(number);
             assert!(owner != Owner::DAEMON && owner != Owner::HTTP, "{number}");
+            for place in [0, 1, 65_534 - 1, 65_534] {
+                assert_ne!(owner, Owner::http_of(TenantId::at(place)), "{number} {place}");
+            }
         }
+        let http = |place| Owner::http_of(TenantId::at(place));
+        assert!(http(0) != http(1) && http(0) != Owner::HTTP && http(0) != Owner::DAEMON);
         assert_ne!(Owner::connection(0), Owner::connection(1));
         assert_eq!(Owner::connection(7).connection_number(), Some(7));
         assert_eq!(

@@ -17,6 +17,7 @@ mod lease;
 mod name;
 mod object;
 mod outcome;
+mod quota;
 mod segment_name;
 mod size;
 mod size_text;
@@ -36,6 +37,7 @@ pub use name::{
 };
 pub use object::SealedObject;
 pub use outcome::{Miss, Mode, RemoveRefused, WriteRefused};
+pub use quota::{Quota, QuotaOf, QuotaValue};
 pub use segment_name::{DEFAULT_SEGMENT_DIR, SEGMENT_NAME_LEN_MAX, SegmentName, SegmentNameError};
 pub use size::{ByteSize, ParseByteSizeError};
 pub use size_text::human_size;

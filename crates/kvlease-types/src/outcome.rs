@@ -3,7 +3,7 @@
 //!
 //! HTTP codes and statuses of the fast lane are tables over these types, in `kvlease-api`.
 
-use crate::ByteSize;
+use crate::{ByteSize, QuotaOf};
 
 /// Selection of keys in a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,6 +57,9 @@ misses! {
     Corrupt "corrupt" "no such object",
     /// The caller, or the daemon, is at its limit of live leases.
     TooManyLeases "too_many_leases" "too many live leases: release some or raise lease.live_max",
+    /// The caller's tenant, or the bucket, has as many live leases as its quota allows.
+    LeaseQuota "lease_quota"
+        "the quota of live leases is used up: release some or raise leases_max of the tenant or the bucket",
     /// The leases' share of the catalog's memory is full.
     MemoryShort "memory_short"
         "the catalog has no memory for more leases: release some or raise cache.catalog_memory_max",
@@ -73,7 +76,7 @@ impl Miss {
 
     /// Whether the object is there and a limit of leases is reached.
     pub const fn is_limit(self) -> bool {
-        matches!(self, Self::TooManyLeases | Self::MemoryShort)
+        matches!(self, Self::TooManyLeases | Self::LeaseQuota | Self::MemoryShort)
     }
 
     /// Whether the object may come within a request that waits: it is being written, a tier has to be
@@ -91,13 +94,17 @@ impl Miss {
     pub const fn is_absence(self) -> bool {
         match self {
             Self::Absent | Self::Evicted | Self::Elsewhere | Self::Corrupt => true,
-            Self::Pending | Self::NoRoom | Self::TooManyLeases | Self::MemoryShort => false,
+            Self::Pending
+            | Self::NoRoom
+            | Self::TooManyLeases
+            | Self::LeaseQuota
+            | Self::MemoryShort => false,
         }
     }
 }
 
-/// Reason why an object is not stored, or why space for it is not reserved. Nothing was evicted
-/// for the refused request, and nothing has changed.
+/// Reason why an object is not stored, or why space for it is not reserved. Nothing has changed, and where no
+/// space is guaranteed to any bucket or tenant nothing was evicted for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum WriteRefused {
     /// A sealed object has this name. Objects are immutable.
@@ -139,6 +146,27 @@ pub enum WriteRefused {
     MemoryShort {
         /// The limit.
         memory_max: ByteSize,
+    },
+    /// The bucket, or the tenant that it counts for, has as much as its quota allows, and what is there
+    /// cannot be evicted.
+    #[error(
+        "the quota of the {of} has no room for the object beside what is leased, pinned or being written: store less, release leases or raise bytes_max of the {of}, bytes_max=`{bytes_max}`"
+    )]
+    OverBytes {
+        /// Owner of the quota.
+        of: QuotaOf,
+        /// The limit.
+        bytes_max: ByteSize,
+    },
+    /// The same of a number of objects.
+    #[error(
+        "the quota of the {of} has no room for an object beside those that are leased, pinned or being written: release leases or raise objects_max of the {of}, objects_max=`{objects_max}`"
+    )]
+    OverObjects {
+        /// Owner of the quota.
+        of: QuotaOf,
+        /// The limit.
+        objects_max: u64,
     },
     /// No such write is pending: it was sealed or aborted before, or belongs to another caller.
     #[error("no such write: it was committed or aborted before")]

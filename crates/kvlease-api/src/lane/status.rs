@@ -57,7 +57,8 @@ numbered! {
         BeingWritten = 3 "being_written",
         /// A sealed object has this name; the spare reservation is open still.
         Exists = 4 "exists",
-        /// The catalog has no memory for the name; the spare reservation is open still.
+        /// The catalog has no memory for the name, or a quota has no room for the object; the spare reservation
+        /// is open still.
         MemoryShort = 5 "memory_short",
     }
 }
@@ -71,7 +72,8 @@ impl LeaseStatus {
             Miss::Evicted => Self::Evicted,
             // Version 1 has no word for the latter.
             Miss::Pending | Miss::NoRoom => Self::StillWriting,
-            Miss::TooManyLeases => Self::TooManyLeases,
+            // Version 1 has no word for the latter.
+            Miss::TooManyLeases | Miss::LeaseQuota => Self::TooManyLeases,
             Miss::MemoryShort => Self::MemoryShort,
         }
     }
@@ -85,7 +87,11 @@ impl ReserveStatus {
             Refused::Exists => Self::Exists,
             Refused::Pending => Self::BeingWritten,
             Refused::TooLarge { .. } | Refused::BeyondCapacity { .. } => Self::TooLarge,
-            Refused::OnlyLeased | Refused::Fragmented | Refused::NotPopulated => Self::NoSpace,
+            Refused::OnlyLeased
+            | Refused::Fragmented
+            | Refused::NotPopulated
+            | Refused::OverBytes { .. }
+            | Refused::OverObjects { .. } => Self::NoSpace,
             Refused::MemoryShort { .. } => Self::MemoryShort,
             Refused::NotWritable => Self::NotWritable,
             Refused::TooManyReservations => Self::TooManyReservations,
@@ -108,7 +114,9 @@ impl DoneStatus {
             // Only a spare reservation gets its name that late.
             Refused::Exists => Self::Exists,
             Refused::Pending => Self::BeingWritten,
-            Refused::MemoryShort { .. } => Self::MemoryShort,
+            Refused::MemoryShort { .. }
+            | Refused::OverBytes { .. }
+            | Refused::OverObjects { .. } => Self::MemoryShort,
             // No other of these ends a commit: the reservation is not the connection's any more.
             Refused::Unknown
             | Refused::TooLarge { .. }
@@ -154,8 +162,12 @@ mod tests {
         let mut reached = BTreeSet::from(["granted"]);
         for miss in Miss::ALL {
             let status = LeaseStatus::of_miss(*miss);
-            // Version 1 has no word for an object that waits for room in the arena.
-            let known = if *miss == Miss::NoRoom { Miss::Pending } else { *miss };
+            // Version 1 has no word for an object that waits for room in the arena, and none for quotas.
+            let known = match *miss {
+                Miss::NoRoom => Miss::Pending,
+                Miss::LeaseQuota => Miss::TooManyLeases,
+                miss => miss,
+            };
             assert!(status == LeaseStatus::Absent || status.name() == known.name(), "{miss:?}");
             assert_eq!(status == LeaseStatus::Absent, miss.is_absence() && *miss != Miss::Evicted);
             reached.insert(status.name());

@@ -21,12 +21,23 @@ impl Catalog {
     /// [`apply_policies`](Self::apply_policies) is to be called then, from 0 on to its end.
     #[must_use]
     pub fn set_bucket_policy(&mut self, bucket: &BucketName, policy: BucketPolicy) -> bool {
-        self.classes.set(bucket, policy)
+        let is_set = self.classes.set(bucket, policy);
+        self.reclassify(bucket);
+        is_set
     }
 
     /// Takes a bucket's policy away. Returns false if it has none. To be followed up in the same way.
     pub fn remove_bucket_policy(&mut self, bucket: &BucketName) -> bool {
-        self.classes.remove(bucket)
+        let is_removed = self.classes.remove(bucket);
+        self.reclassify(bucket);
+        is_removed
+    }
+
+    /// Objects of a bucket that come from now on have the class that it has now.
+    fn reclassify(&mut self, bucket: &BucketName) {
+        if let Some(id) = self.objects.find_bucket(bucket.as_str()) {
+            self.objects.bucket_mut(id).class = self.classes.of(bucket);
+        }
     }
 
     /// The bucket with its policy; `None` if it has none.
@@ -113,7 +124,7 @@ impl Catalog {
 
     fn apply_policy(&mut self, slot: u32) {
         let object = &self.objects[slot];
-        let class = self.classes.of(&self.objects.bucket(object.bucket).name);
+        let class = self.objects.bucket(object.bucket).class;
         let pins = self.classes.get(class).policy.pins(object.key.as_str());
         let (before, was_pinned, units) = (object.class, object.pinned, object.allocation.units);
         if was_pinned && (!pins || class != before) {
@@ -141,7 +152,7 @@ impl Catalog {
 fn describe_class(class: &Class) -> ClassInfo {
     ClassInfo {
         objects: class.objects,
-        taken: unit_bytes(class.taken),
+        taken: unit_bytes(class.account.taken.units),
         pinned_objects: class.pinned.objects,
         pinned: unit_bytes(class.pinned.units),
         evicted: class.totals.evicted,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Catalog, Tally};
+use super::Catalog;
 use crate::{
+    classes::OTHERS,
     objects::{Object, State},
+    quotas::Amount,
     space::Tenant,
+    tally::Tally,
 };
 
 impl Catalog {
@@ -89,11 +92,34 @@ impl Catalog {
             let known = self.classes.get(class);
             assert_eq!(of_class().count() as u64, known.objects, "a class counts its objects");
             let units = |o: &Object| u64::from(o.allocation.units);
-            let taken = of_class().filter(|o| !o.victim && !o.retained).map(units).sum::<u64>();
-            assert_eq!(taken, known.taken, "a class knows what it takes");
+            let taken = || of_class().filter(|o| !o.victim && !o.retained);
+            let taken = Amount { objects: taken().count() as u64, units: taken().map(units).sum() };
+            assert_eq!(taken, known.account.taken, "a class knows what it takes");
+            self.check_account(class);
             let pinned = || of_class().filter(|o| o.pinned);
             let found = (pinned().count() as u64, pinned().map(units).sum());
             assert_eq!(found, (known.pinned.objects, known.pinned.units), "the pinned are counted");
+        }
+    }
+
+    /// Every account has what its objects are in sum.
+    fn check_account(&self, class: u8) {
+        let of_class = |wanted: &dyn Fn(&Object) -> bool| {
+            let all = self.objects.iter().map(|(_, object)| object);
+            let wanted = all.filter(|object| object.class == class && wanted(object));
+            wanted.fold((Amount::default(), 0), |(mut sum, leases), object| {
+                sum.add(Amount::of(object));
+                (sum, leases + u64::from(object.leases))
+            })
+        };
+        let account = &self.classes.get(class).account;
+        let sealed = of_class(&|o| o.state == State::Sealed && !o.retained).0;
+        assert_eq!(sealed, account.sealed, "an account knows what is sealed");
+        if class != OTHERS {
+            let held = of_class(&|object| object.state != State::Departed);
+            assert_eq!(held, (account.held, account.leases), "an account knows what it holds");
+            let evictable = of_class(&Object::is_evictable).0;
+            assert_eq!(evictable, account.evictable, "and what of it can be evicted");
         }
     }
 

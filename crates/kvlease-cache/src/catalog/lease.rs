@@ -7,6 +7,7 @@ use kvlease_types::{ByteSize, Caller, LeaseId, Miss, Timestamp};
 use super::Catalog;
 use crate::{
     changes::ChangeKind,
+    classes::OTHERS,
     extents::Extents,
     leases::LeaseRecord,
     objects::{Object, State},
@@ -77,7 +78,10 @@ impl Catalog {
         if self.classes.is_expired(&self.objects[slot], now) {
             return Err(Miss::Absent);
         }
-        if let Some(refusal) = self.refusal(caller, now) {
+        if let Some(refusal) = self.refusal(caller, slot, now) {
+            if refusal == Miss::LeaseQuota {
+                self.count_refused_lease(caller, slot);
+            }
             return Err(refusal);
         }
         self.count_lease(slot);
@@ -102,14 +106,14 @@ impl Catalog {
 
     /// Reason why this caller gets no further lease, when some of the leases that are due were ended
     /// for it.
-    fn refusal(&mut self, caller: &Caller, now: Timestamp) -> Option<Miss> {
+    fn refusal(&mut self, caller: &Caller, slot: u32, now: Timestamp) -> Option<Miss> {
         for _ in 0..EXPIRED_PER_GRANT_MAX {
-            let refusal = self.leases.refusal(caller)?;
+            let refusal = self.lease_refusal(caller, slot)?;
             if !self.expire_one(now) {
                 return Some(refusal);
             }
         }
-        self.leases.refusal(caller)
+        self.lease_refusal(caller, slot)
     }
 
     /// The write that is pending under this name.
@@ -205,7 +209,7 @@ impl Catalog {
     /// Adds a lease to a sealed object: it is pinned from then on, and no victim any more.
     fn count_lease(&mut self, slot: u32) {
         if self.objects[slot].is_evictable() {
-            self.evictable.subtract(&self.objects[slot]);
+            self.subtract_evictable(slot);
             if self.objects[slot].victim {
                 self.spare_victim(slot);
             }
@@ -220,6 +224,9 @@ impl Catalog {
             self.leased_bytes += object.len;
         }
         object.leases += 1;
+        if object.class != OTHERS {
+            self.classes.get_mut(object.class).account.leases += 1;
+        }
     }
 
     /// Takes a lease off an object. [`reader_ended`](Self::reader_ended) must follow.
@@ -228,6 +235,9 @@ impl Catalog {
         object.leases -= 1;
         if object.leases == 0 {
             self.leased_bytes -= object.len;
+        }
+        if object.class != OTHERS {
+            self.classes.get_mut(object.class).account.leases -= 1;
         }
     }
 
@@ -241,7 +251,7 @@ impl Catalog {
         match object.state {
             State::Sealed if object.is_kept() => {}
             State::Sealed => {
-                self.evictable.add(object);
+                self.add_evictable(slot);
                 self.unpin(slot);
             }
             State::Removed => {

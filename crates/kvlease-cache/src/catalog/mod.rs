@@ -2,7 +2,7 @@
 //!
 //! One structure behind the caller's mutex. Each file beside this one is a part of its surface:
 //! [`mod@write`] (reserve, extend, seal, abort), [`spare`] (reserve now, name later), [`lease`] (acquire, release, renew), [`remove`],
-//! [`victims`] (eviction ahead of need), [`order`] (what leaves next, and what leaves with it), [`bucket_policies`], [`publish`] (what the change log reports, and its
+//! [`victims`] (eviction ahead of need), [`order`] (what leaves next, and what leaves with it), [`bucket_policies`], [`quota`] (what buckets and tenants have), [`publish`] (what the change log reports, and its
 //! acknowledgement), [`reap`] (what ends by the clock), [`restore`] (objects of an earlier
 //! incarnation), [`verify`] (known bytes), [`list`], [`stats`]. [`room`] makes space and memory free
 //! and decides beforehand whether that can succeed, so that a refusal evicts nothing.
@@ -19,6 +19,7 @@ mod order;
 mod policy_change;
 mod publish;
 mod quarantine;
+mod quota;
 mod reap;
 mod references;
 mod remove;
@@ -26,7 +27,6 @@ mod restore;
 mod room;
 mod spare;
 mod stats;
-mod tally;
 mod verify;
 mod victim_queue;
 mod victims;
@@ -51,8 +51,8 @@ use crate::{
     quarantine::Quarantine,
     references::ReferenceLog,
     space::Space,
+    tally::Tally,
 };
-use tally::Tally;
 use victim_queue::VictimQueue;
 
 pub use restore::Restoration;
@@ -118,8 +118,8 @@ impl Catalog {
         let objects = Objects::new(config.hash_seed);
         let memory_max = memory_limit(&config);
         let log = ChangeLog::new(memory_max);
-        let leases = Leases::new(config.lease_limits());
-        let mut classes = Classes::new();
+        let leases = Leases::new(config.lease_limits(), &config.quotas.tenants);
+        let mut classes = Classes::new(&config.quotas);
         for (bucket, policy) in &config.buckets {
             classes.set(bucket, policy.clone());
         }

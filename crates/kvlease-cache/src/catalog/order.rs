@@ -16,8 +16,9 @@
 
 use super::Catalog;
 use crate::{
-    classes::{Exhausted, Pinned},
+    classes::{Exhausted, Favoured, Pinned},
     objects::Object,
+    quotas::Amount,
     slab::NONE,
 };
 
@@ -27,12 +28,13 @@ const PINNED_PART: u64 = 4;
 impl Catalog {
     /// Gives an object that is published the class of its bucket, and pins it if the bucket's policy does.
     pub(super) fn join_class(&mut self, slot: u32) {
+        let class = self.objects.bucket(self.objects[slot].bucket).class;
+        // A policy may have come since the object was reserved, and a restored one was in no account.
+        self.change_account(slot, class);
         let object = &self.objects[slot];
-        let class = match object.retained {
-            true => 0,
-            false => self.classes.of(&self.objects.bucket(object.bucket).name),
-        };
         self.classes.get_mut(class).objects += 1;
+        let amount = Amount::of_client(object);
+        self.classes.change(class, |account| account.sealed.add(amount));
         let pins = self.classes.get(class).policy.pins(object.key.as_str());
         let pinned = pins && self.classes.may_pin(object.allocation.units, self.pinned_max());
         if pinned {
@@ -48,6 +50,8 @@ impl Catalog {
     pub(super) fn leave_class(&mut self, slot: u32) {
         let object = &self.objects[slot];
         self.classes.get_mut(object.class).objects -= 1;
+        let amount = Amount::of_client(object);
+        self.classes.change(object.class, |account| account.sealed.subtract(amount));
         if object.pinned {
             self.classes.unpin(object.class, object.allocation.units);
         }
@@ -116,20 +120,22 @@ impl Catalog {
     /// again.
     pub(super) fn reenter(&mut self, slot: u32, class: u8, pinned: bool) {
         if self.objects[slot].is_evictable() {
-            self.evictable.subtract(&self.objects[slot]);
+            self.subtract_evictable(slot);
         }
         self.leave(slot);
-        let object = &mut self.objects[slot];
-        let before = std::mem::replace(&mut object.class, class);
-        object.pinned = pinned;
+        let object = &self.objects[slot];
+        let (before, amount) = (object.class, Amount::of_client(object));
         self.classes.get_mut(before).objects -= 1;
+        self.classes.change(before, |account| account.sealed.subtract(amount));
+        self.change_account(slot, class);
+        self.objects[slot].pinned = pinned;
         self.classes.get_mut(class).objects += 1;
+        self.classes.change(class, |account| account.sealed.add(amount));
         self.enter(slot);
-        let object = &mut self.objects[slot];
-        if object.is_evictable() {
-            return self.evictable.add(object);
+        if self.objects[slot].is_evictable() {
+            return self.add_evictable(slot);
         }
-        if object.victim {
+        if self.objects[slot].victim {
             // The others of its group have left: it follows when its last reader ends.
             self.drop_victim(slot);
             if self.objects[slot].group != NONE {
@@ -187,14 +193,20 @@ impl Catalog {
         self.policy.unpin(group.leader);
     }
 
-    /// Chooses what leaves next: an object or a group becomes victims. False if there is none.
-    pub(super) fn choose(&mut self) -> bool {
-        let Some(slot) = self.next_entry() else { return false };
+    /// Chooses what leaves next in favour of a class: an object or a group becomes victims. False if there is
+    /// none.
+    pub(super) fn choose(&mut self, favoured: Favoured) -> bool {
+        let Some(slot) = self.next_entry(favoured) else { return false };
+        self.choose_entry(slot);
+        true
+    }
+
+    /// Follows up that the policy has forgotten an entry.
+    pub(super) fn choose_entry(&mut self, slot: u32) {
         match self.objects[slot].group {
             NONE => self.add_victim(slot),
             id => self.choose_members(id),
         }
-        true
     }
 
     /// Makes an object that can be evicted a victim, with its group, whatever the policy says.
@@ -289,14 +301,24 @@ impl Catalog {
     }
 
     /// Takes the entry that leaves next out of the policy.
-    fn next_entry(&mut self) -> Option<u32> {
+    fn next_entry(&mut self, favoured: Favoured) -> Option<u32> {
         if self.classes.is_single() {
             return self.policy.evict(0);
         }
-        let mut exhausted = Exhausted::default();
+        self.next_entry_but(Exhausted::default(), favoured)
+    }
+
+    /// The same of classes that are not exhausted.
+    pub(super) fn next_entry_but(
+        &mut self,
+        mut exhausted: Exhausted,
+        favoured: Favoured,
+    ) -> Option<u32> {
         loop {
             let class = self.classes.next(exhausted)?;
-            if let Some(slot) = self.policy.evict(class) {
+            if !self.classes.is_guarded(class, favoured)
+                && let Some(slot) = self.policy.evict(class)
+            {
                 return Some(slot);
             }
             exhausted.add(class);

@@ -85,6 +85,7 @@ impl Catalog {
     /// Lets an object go that is unpublished and has no reader: it is free once the change that
     /// is appended here was acknowledged.
     pub(super) fn depart(&mut self, slot: u32, kind: ChangeKind) {
+        self.unhold(slot);
         self.departures.push_back((self.log.next(), slot));
         self.append_change(slot, kind, true);
         self.objects[slot].state = State::Departed;

@@ -32,7 +32,7 @@ impl Catalog {
         self.leave(slot);
         self.unpublish(slot);
         if self.objects[slot].is_evictable() {
-            self.evictable.subtract(&self.objects[slot]);
+            self.subtract_evictable(slot);
         }
         if self.objects[slot].is_unread() {
             self.depart(slot, kind);

@@ -183,7 +183,7 @@ impl Catalog {
                 self.objects[slot].in_grace = true;
                 self.grace_deadlines.set(slot, until);
             } else if !kept {
-                self.evictable.add(&self.objects[slot]);
+                self.add_evictable(slot);
             }
         }
         outcome
@@ -218,7 +218,11 @@ impl Catalog {
             candidate;
         self.generation += 1;
         let hash = self.objects.hash(bucket.as_str(), key.as_str());
+        let class = self.classes.of(&bucket);
         let slot = self.objects.insert(hash, (&bucket, None), key, len, self.generation);
+        // It enters its account with its space, when it is published.
+        let id = self.objects[slot].bucket;
+        self.objects.bucket_mut(id).class = class;
         let object = &mut self.objects[slot];
         (object.state, object.created, object.verified) = (State::Sealed, created, false);
         (object.checksum, object.extents) = (checksum, extents.into());

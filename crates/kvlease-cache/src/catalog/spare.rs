@@ -5,7 +5,8 @@ use kvlease_types::{BucketName, ByteSize, Checksum, Key, Timestamp, WriteRefused
 use super::Catalog;
 use crate::{
     objects::Objects,
-    outcome::{Reservation, WriteId},
+    outcome::{Reservation, Room, WriteId},
+    quotas::Amount,
     space::{Allocation, Effort},
 };
 
@@ -45,7 +46,7 @@ impl Catalog {
     }
 
     /// Publishes the first `len` bytes of a spare object under this name. A refusal leaves it as it
-    /// is.
+    /// is. Where quotas need more evictions than one call makes, later calls go on.
     ///
     /// The generation is a new one, so that of two objects of one name the later has the higher.
     pub fn seal_spare(
@@ -69,12 +70,19 @@ impl Catalog {
         self.ensure_vacant(hash, bucket, key)?;
         let known = self.objects.find_bucket(bucket.as_str());
         let names = self.objects.bucket_growth(bucket, known) + Objects::heap_bytes(key, 0);
+        let class = self.class_of(bucket, known);
+        let more = Amount::of(&self.objects[slot]);
+        let may_grow = self.check_quota(class, more, now)? == Room::Given(());
         self.check_memory(names)?;
-        self.make_memory(names);
+        if !may_grow || !self.make_quota(class, more)? {
+            return Err(WriteRefused::OnlyLeased);
+        }
+        self.make_memory(names, Some(class))?;
         self.generation += 1;
         self.pending.subtract(&self.objects[slot]);
         self.objects.name(slot, hash, (bucket, known), key.clone());
         self.objects[slot].generation = self.generation;
+        self.join_account(slot, class);
         self.pending.add(&self.objects[slot]);
         self.seal(WriteId { slot, generation: self.generation }, len, checksum, now)
     }

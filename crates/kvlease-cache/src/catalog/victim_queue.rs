@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::tally::Tally;
-use crate::objects::Object;
+use crate::{objects::Object, tally::Tally};
 
 /// Entries of former victims that are not worth a walk over the queue.
 const STALE_MIN: u64 = 64;

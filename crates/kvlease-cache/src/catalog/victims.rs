@@ -3,14 +3,21 @@
 use kvlease_types::ByteSize;
 
 use super::{Catalog, whole_units};
-use crate::outcome::{ObjectInfo, Victim};
+use crate::{
+    classes::Favoured,
+    outcome::{ObjectInfo, Victim},
+};
 
 impl Catalog {
     /// Whether eviction ahead of need has something to do: less than half of the free target is
     /// left.
     pub fn is_short_of_room(&self) -> bool {
         let target = u64::from(self.free_target());
-        self.room_ahead() * 2 < target && self.evictable.objects > self.victims.handed.objects
+        self.room_ahead() * 2 < target
+            && self.evictable.objects > self.victims.handed.objects
+            && (!self.classes.have_guarantees()
+                || self.victims.chosen.objects > self.victims.handed.objects
+                || self.classes.can_give())
     }
 
     /// Whether eviction ahead of need makes room for an object of this length that has none now: then one
@@ -43,10 +50,16 @@ impl Catalog {
         while victims.len() < max && self.room_ahead() < target {
             if let Some(victim) = self.next_to_hand_over() {
                 victims.push(victim);
-            } else if !self.choose() {
+            } else if !self.choose(None) {
                 break;
             }
         }
+        self.tidy_victims();
+        victims
+    }
+
+    /// Forgets victims that are none any more, if they are most.
+    pub(super) fn tidy_victims(&mut self) {
         if self.victims.is_stale() {
             let objects = &self.objects;
             self.victims.retain(|slot, generation| {
@@ -54,7 +67,6 @@ impl Catalog {
                 object.filter(|object| object.generation == generation && object.victim)
             });
         }
-        victims
     }
 
     /// Description of a victim, for copying it elsewhere; `None` if it is one no longer.
@@ -64,9 +76,13 @@ impl Catalog {
     }
 
     /// Gives up a victim: evicts it, and remembers whether it was `copied` elsewhere. Returns false
-    /// if it is a victim no longer: it was acquired, removed or evicted meanwhile.
+    /// if it is a victim no longer: it was acquired, removed or evicted meanwhile, or its bucket or tenant has no
+    /// more than it is guaranteed by now.
     pub fn give_up(&mut self, victim: &Victim, copied: bool) -> bool {
         if !self.is_victim(victim.slot, victim.generation) {
+            return false;
+        }
+        if self.spare_guaranteed(victim.slot, None) {
             return false;
         }
         self.victims.remove(&mut self.objects[victim.slot]);
@@ -74,7 +90,7 @@ impl Catalog {
         true
     }
 
-    fn is_victim(&self, slot: u32, generation: u64) -> bool {
+    pub(super) fn is_victim(&self, slot: u32, generation: u64) -> bool {
         let object = self.objects.get(slot);
         object.is_some_and(|object| object.generation == generation && object.victim)
     }
@@ -103,10 +119,10 @@ impl Catalog {
         None
     }
 
-    /// Takes out the victim that was chosen first.
-    pub(super) fn next_victim(&mut self) -> Option<u32> {
+    /// Takes out the victim that was chosen first of those that may leave in favour of a class.
+    pub(super) fn next_victim(&mut self, favoured: Favoured) -> Option<u32> {
         while let Some((slot, generation)) = self.victims.pop() {
-            if self.is_victim(slot, generation) {
+            if self.is_victim(slot, generation) && !self.spare_guaranteed(slot, favoured) {
                 self.victims.remove(&mut self.objects[slot]);
                 return Some(slot);
             }

@@ -6,8 +6,9 @@ use super::{Catalog, unit_bytes, units_for};
 use crate::{
     changes::ChangeKind,
     extents::Extents,
-    objects::{Objects, State},
+    objects::{Object, Objects, State},
     outcome::{Reservation, Room, WriteId},
+    quotas::Amount,
     references::ReferenceKind,
     space::Allocation,
 };
@@ -48,26 +49,32 @@ impl Catalog {
         // Refuse before anything is evicted.
         let all = self.units_within(len.max(first))?;
         let mut allocation = Allocation::default();
-        if self.check_space(&allocation, all, now)? == Room::AfterDrain {
+        let known = self.objects.find_bucket(bucket.as_str());
+        let class = self.class_of(bucket, known);
+        let more = Amount { objects: 1, units: all.into() };
+        if self.check_quota(class, more, now)? == Room::AfterDrain {
             return Ok(Room::AfterDrain);
         }
-        let known = self.objects.find_bucket(bucket.as_str());
+        if self.check_space(&allocation, all, Some(class), now)? == Room::AfterDrain {
+            return Ok(Room::AfterDrain);
+        }
         let names = self.objects.bucket_growth(bucket, known) + Objects::heap_bytes(key, 0);
         let bytes = names + Self::claim_bytes();
         self.check_memory(bytes + self.slot_bytes())?;
         // Make room, and take it.
-        if !self.make_slot(bytes) {
+        if !self.make_quota(class, more)? || !self.make_slot(bytes, Some(class))? {
             return Ok(Room::AfterDrain);
         }
         let slot = self.objects.next_slot();
         let units = self.units_within(first)?;
-        if !self.claim(&mut allocation, slot, units) {
+        if !self.claim(&mut allocation, slot, units, Some(class))? {
             return Ok(Room::AfterDrain);
         }
         self.generation += 1;
         let generation = self.generation;
         self.objects.insert(hash, (bucket, known), key.clone(), first.bytes(), generation);
         self.objects[slot].allocation = allocation;
+        self.join_account(slot, class);
         self.pending.add(&self.objects[slot]);
         let extents = self.extents_of(slot, 0, first.bytes());
         Ok(Room::Given(Reservation { id: WriteId { slot, generation }, extents }))
@@ -87,18 +94,28 @@ impl Catalog {
         let len = self.objects[slot].len;
         let total = len.saturating_add(more.bytes());
         let units = self.units_within(ByteSize::new(total))?;
+        let Object { class, allocation: Allocation { units: had, .. }, .. } = self.objects[slot];
+        let further = Amount { objects: 0, units: units.saturating_sub(had).into() };
+        if self.check_quota(class, further, now)? == Room::AfterDrain {
+            return Ok(Room::AfterDrain);
+        }
+        if !self.make_quota(class, further)? {
+            return Ok(Room::AfterDrain);
+        }
         // The object is counted nowhere while its allocation, which cannot be copied, is out of it.
+        self.unhold(slot);
         let object = &mut self.objects[slot];
         self.pending.subtract(object);
         let memory = object.memory();
         let mut allocation = std::mem::take(&mut object.allocation);
-        let room = self.extend_allocation(&mut allocation, slot, units, memory, now);
+        let room = self.extend_allocation(&mut allocation, (slot, class), units, memory, now);
         let object = &mut self.objects[slot];
         object.allocation = allocation;
         if room == Ok(Room::Given(())) {
             object.len = total;
         }
         self.pending.add(object);
+        self.hold(slot);
         Ok(room?.map(|()| self.extents_of(slot, len, total)))
     }
 
@@ -107,19 +124,19 @@ impl Catalog {
     fn extend_allocation(
         &mut self,
         allocation: &mut Allocation,
-        slot: u32,
+        (slot, class): (u32, u8),
         units: u32,
         memory: usize,
         now: Timestamp,
     ) -> Result<Room<()>, WriteRefused> {
         let further = units - allocation.units.min(units);
-        if self.check_space(allocation, further, now)? == Room::AfterDrain {
+        if self.check_space(allocation, further, Some(class), now)? == Room::AfterDrain {
             return Ok(Room::AfterDrain);
         }
         let bytes = memory + Self::claim_bytes();
         self.check_memory(bytes)?;
-        self.make_memory(bytes);
-        let claimed = self.claim(allocation, slot, further);
+        self.make_memory(bytes, Some(class))?;
+        let claimed = self.claim(allocation, slot, further, Some(class))?;
         Ok(if claimed { Room::Given(()) } else { Room::AfterDrain })
     }
 
@@ -141,14 +158,16 @@ impl Catalog {
         }
         let units = units_for(len).expect("an object is no longer than its reservation");
         self.pending.subtract(&self.objects[slot]);
+        self.unhold(slot);
         self.space.trim(&mut self.objects[slot].allocation, units);
         let extents = self.extents_of(slot, 0, len);
         let object = &mut self.objects[slot];
         (object.state, object.created) = (State::Sealed, now);
         (object.len, object.checksum, object.extents) = (len, checksum, extents);
+        self.hold(slot);
         self.publish(slot, ChangeKind::Sealed);
         if !self.objects[slot].is_kept() {
-            self.evictable.add(&self.objects[slot]);
+            self.add_evictable(slot);
         }
         self.gone.take(self.objects[slot].hash);
         self.note_reference(slot, ReferenceKind::Stored);
@@ -160,6 +179,7 @@ impl Catalog {
     pub fn abort(&mut self, id: WriteId) -> bool {
         let Some(slot) = self.write(id) else { return false };
         self.pending.subtract(&self.objects[slot]);
+        self.unhold(slot);
         self.objects.remove_name(slot);
         self.free_object(slot);
         self.totals.aborted += 1;

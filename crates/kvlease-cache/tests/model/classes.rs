@@ -53,6 +53,10 @@ impl Run {
             // It may leave for its group, whose turn it was before.
             return;
         }
+        if self.have_guarantees() {
+            // The order is then by what is taken beyond those, and not of all classes.
+            return;
+        }
         // A class by its bucket; all buckets without a policy are one.
         let class = |object: &Object| self.class(object).map(|_| object.name.0.clone());
         let default = BucketPolicy::default();

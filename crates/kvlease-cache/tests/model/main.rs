@@ -11,6 +11,7 @@
 
 mod classes;
 mod naive;
+mod quotas;
 mod readers;
 mod reads;
 mod restart;

@@ -107,6 +107,7 @@ impl Run {
                 self.reached.refused_of_user += u64::from(!full && !owned);
                 self.reached.refused_leases += 1;
             }
+            Err(Miss::LeaseQuota) => self.check_lease_quota(&name.0),
             Err(Miss::MemoryShort) => {
                 let total = self.catalog.stats(now).leases_max as usize;
                 assert_eq!(self.model.live_leases().len(), total);

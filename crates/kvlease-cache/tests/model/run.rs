@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use kvlease_cache::{
-    Catalog, CatalogConfig, Change, ChangeKind, EvictionKind, ObjectInfo, UNIT, Victim,
+    Catalog, CatalogConfig, Change, ChangeKind, EvictionKind, ObjectInfo, QuotaConfig, UNIT, Victim,
 };
 use kvlease_testing::Draws;
-use kvlease_types::{ByteSize, Epoch, KeyGroup, Miss, Timestamp};
+use kvlease_types::{ByteSize, Epoch, KeyGroup, Miss, QuotaOf, Timestamp};
 
 use crate::{
     classes::policies,
     naive::{Model, State},
+    quotas::quotas,
     readers::{Readers, published},
 };
 
@@ -72,6 +73,10 @@ reached!(
     not_pinned,
     chosen_by_class,
     eviction_changed,
+    quotas_full,
+    left_beyond_guarantee,
+    refused_quota,
+    refused_lease_quota,
 );
 
 /// An eviction that the catalog may remember.
@@ -109,6 +114,10 @@ pub(crate) struct Run {
     chosen: BTreeMap<u64, u64>,
     remembered: BTreeMap<(String, String), Remembered>,
     evictions: u64,
+    /// Bucket that is written now, in whose favour others leave.
+    pub(crate) favoured: Option<String>,
+    /// Amount that each quota counted after the step before.
+    pub(crate) used: BTreeMap<(QuotaOf, &'static str), (u64, u64)>,
 }
 
 impl Run {
@@ -130,6 +139,10 @@ impl Run {
             lease_grace: Duration::from_nanos(draws.below(200)),
             eviction,
             buckets,
+            quotas: match draws.one_in(3) && !splintered {
+                true => quotas(&mut draws, units),
+                false => QuotaConfig::default(),
+            },
             free_target: ByteSize::new(if ahead {
                 draws.below(units / 2) * UNIT.bytes()
             } else {
@@ -160,6 +173,8 @@ impl Run {
             chosen: BTreeMap::new(),
             remembered: BTreeMap::new(),
             evictions: 0,
+            favoured: None,
+            used: BTreeMap::new(),
         };
         if splintered {
             run.splinter(units);
@@ -208,6 +223,7 @@ impl Run {
         }
         self.observe();
         self.compare();
+        self.check_quotas();
         if self.draws.one_in(50) {
             self.catalog.check();
         }
@@ -272,6 +288,7 @@ impl Run {
                 assert!(!is_read, "object {number} was evicted while being read");
                 assert!(!object.is_kept(), "object {number} was evicted and is retained or pinned");
                 assert!(change.freed, "what is evicted has no reader");
+                self.check_may_leave(&name);
                 self.chosen.remove(&change.generation);
                 self.model.named.remove(&name);
                 self.evictions += 1;
@@ -327,6 +344,7 @@ impl Run {
         let max = self.draws.below(8) as usize;
         let victims = self.catalog.victims(max);
         assert!(victims.len() <= max);
+        let short = short && !self.have_guarantees();
         assert!(!short || max == 0 || !victims.is_empty(), "what is short of room finds victims");
         let target = self.config.free_target;
         let free = self.catalog.stats(self.model.now).free;
@@ -360,12 +378,20 @@ impl Run {
     fn give_up(&mut self) {
         let Some((victim, info)) = self.draws.take(&mut self.handed_over) else { return };
         let copied = self.draws.one_in(2);
-        let known = self.chosen.remove(&victim.generation).is_some();
+        let mut known = self.chosen.remove(&victim.generation).is_some();
         let there = self.catalog.stat(info.bucket.as_str(), info.key.as_str());
         let same = there.is_some_and(|info| info.generation == victim.generation);
         assert!(same || !known, "a victim serves until it is given up");
         assert_eq!(self.catalog.victim(&victim).is_some(), known);
-        assert_eq!(self.catalog.give_up(&victim, copied), known);
+        let left = self.catalog.give_up(&victim, copied);
+        assert!(known || !left, "only a victim leaves");
+        assert!(left || !known || self.have_guarantees(), "a victim leaves");
+        if known && !left {
+            // Its bucket or tenant is owed what it has: it is a victim no longer, with its group.
+            known = false;
+            assert!(self.catalog.victim(&victim).is_none(), "it was spared");
+            self.spare_group(&(info.bucket.to_string(), info.key.to_string()));
+        }
         self.reached.given_up += u64::from(known);
         self.reached.spared += u64::from(!known && same);
     }

@@ -55,6 +55,7 @@ impl Run {
     pub(crate) fn reserve_as(&mut self, name: (String, String), first: u64, len: u64) {
         let (bucket, key) = (BucketName::restored(&name.0).unwrap(), Key::new(&*name.1).unwrap());
         let known = self.model.named.get(&name).copied();
+        self.favoured = Some(name.0.clone());
         let lens = (ByteSize::new(first), ByteSize::new(len));
         for drains in 0.. {
             assert!(drains <= DRAINS_MAX, "a write that is alone makes progress");
@@ -81,10 +82,19 @@ impl Run {
                     let number = known.expect("what is written is in the model");
                     assert!(matches!(self.model.objects[&number].state, State::Pending(_)));
                 }
-                Err(error) => self.check_refusal(error, len.div_ceil(UNIT.bytes()), 0),
+                Err(error) => {
+                    self.observe();
+                    let units = len.div_ceil(UNIT.bytes());
+                    if !self.check_quota_refusal(&bucket.to_string(), error, (1, units)) {
+                        self.check_refusal(error, units, 0);
+                    }
+                }
             }
-            return;
+            break;
         }
+        // What left for it is followed while it is known for whom.
+        self.observe();
+        self.favoured = None;
     }
 
     /// Drains for a write that asked for it, or false: the client gave up.
@@ -100,6 +110,10 @@ impl Run {
 
     /// A refusal must be right: the model finds no way either. It has evicted nothing.
     fn check_refusal(&mut self, error: WriteRefused, units: u64, had: u64) {
+        if self.have_guarantees() {
+            // What others are guaranteed may be what is missing.
+            return;
+        }
         let capacity = self.config.capacity.bytes() / UNIT.bytes();
         let ahead = capacity - self.model.units.len() as u64;
         let usable = self.model.usable().into_iter().filter(|usable| *usable).count() as u64;
@@ -131,6 +145,8 @@ impl Run {
         let Some((number, id)) = self.draws.pick(&self.model.writes()).copied() else { return };
         let len = self.model.objects[&number].len;
         let more = self.len();
+        let bucket = self.model.objects[&number].name.0.clone();
+        self.favoured = Some(bucket.clone());
         for drains in 0.. {
             assert!(drains <= DRAINS_MAX, "a write that is alone makes progress");
             match self.catalog.extend(id, ByteSize::new(more), self.model.now) {
@@ -150,11 +166,17 @@ impl Run {
                 }
                 Err(error) => {
                     let units = (len + more).div_ceil(UNIT.bytes()) - len.div_ceil(UNIT.bytes());
-                    self.check_refusal(error, units, len.div_ceil(UNIT.bytes()).max(1));
+                    self.observe();
+                    if !self.check_quota_refusal(&bucket, error, (0, units)) {
+                        self.check_refusal(error, units, len.div_ceil(UNIT.bytes()).max(1));
+                    }
                 }
             }
-            return;
+            break;
         }
+        // What left for it is followed while it is known for whom.
+        self.observe();
+        self.favoured = None;
     }
 
     pub(crate) fn seal(&mut self) {

@@ -1,6 +1,6 @@
 //! Policies of buckets, the state in numbers, and the live curve.
 
-use kvlease_cache::{CurveStats, PolicyInfo};
+use kvlease_cache::{CurveStats, PolicyInfo, QuotaUses};
 use kvlease_types::{BucketName, BucketPolicy};
 
 use super::{Engine, EngineStats};
@@ -27,6 +27,11 @@ impl Engine {
     /// Buckets with policies, and all others together.
     pub fn bucket_policies(&self) -> BucketPolicies {
         self.shared.bucket_policies()
+    }
+
+    /// Uses of buckets and tenants with a quota.
+    pub fn quota_uses(&self) -> QuotaUses {
+        self.shared.state().catalog.quota_uses()
     }
 
     /// The state of the engine in numbers.

@@ -92,6 +92,10 @@ fn store_one(
 const fn keeps(refused: WriteRefused) -> bool {
     matches!(
         refused,
-        WriteRefused::Exists | WriteRefused::Pending | WriteRefused::MemoryShort { .. }
+        WriteRefused::Exists
+            | WriteRefused::Pending
+            | WriteRefused::MemoryShort { .. }
+            | WriteRefused::OverBytes { .. }
+            | WriteRefused::OverObjects { .. }
     )
 }

@@ -45,6 +45,7 @@ pub(crate) const SERIES: &[Series] = &[
     Series { name: "misses_still_writing", value: Count(|r| r.missed(Miss::Pending)) },
     Series { name: "misses_corrupt", value: Count(|r| r.missed(Miss::Corrupt)) },
     Series { name: "misses_too_many_leases", value: Count(|r| r.missed(Miss::TooManyLeases)) },
+    Series { name: "misses_lease_quota", value: Count(|r| r.missed(Miss::LeaseQuota)) },
     Series { name: "misses_memory_short", value: Count(|r| r.missed(Miss::MemoryShort)) },
     Series { name: "misses_no_room", value: Count(|r| r.missed(Miss::NoRoom)) },
     Series { name: "stored_objects", value: Count(|r| Some(r.engine.catalog.totals.sealed)) },

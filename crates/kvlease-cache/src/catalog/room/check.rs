@@ -4,6 +4,7 @@ use kvlease_types::{Extent, Timestamp, WriteRefused};
 
 use super::super::Catalog;
 use crate::{
+    classes::Favoured,
     config::EXTENTS_PER_OBJECT_MAX,
     objects::Objects,
     outcome::Room,
@@ -23,6 +24,7 @@ impl Catalog {
         &mut self,
         allocation: &Allocation,
         units: u32,
+        favoured: Favoured,
         now: Timestamp,
     ) -> Result<Room<()>, WriteRefused> {
         // Enough units, wherever they are.
@@ -35,7 +37,7 @@ impl Catalog {
             }
         }
         // In few enough pieces.
-        while !self.can_join(allocation, units) {
+        while !self.can_join(allocation, units, favoured) {
             if self.log.is_full() {
                 return Ok(Room::AfterDrain);
             }
@@ -75,10 +77,14 @@ impl Catalog {
 
     /// Whether enough space for `allocation` can be made in few enough pieces, given that there
     /// are enough units.
-    fn can_join(&self, allocation: &Allocation, units: u32) -> bool {
+    fn can_join(&self, allocation: &Allocation, units: u32, favoured: Favoured) -> bool {
         let blocks_max = EXTENTS_PER_OBJECT_MAX as u32 - allocation.blocks;
         // It fits as things are.
         if self.space.fits(allocation, units, blocks_max) {
+            return true;
+        }
+        // What may leave depends on what left before: that is seen when it is claimed.
+        if self.classes.have_guarantees() {
             return true;
         }
         // Pinned blocks cut the rest into one run more than there are, at most, and the largest
@@ -87,11 +93,11 @@ impl Catalog {
         let share = self.usable().saturating_mul(u64::from(blocks_max)) / (pinned + 1);
         let certain = pinned < u64::from(blocks_max) || share >= u64::from(units);
         // Only where this bound does not settle it, all blocks are walked over.
-        certain || !self.stretch(units, blocks_max).is_empty()
+        certain || !self.stretch(units, blocks_max, favoured).is_empty()
     }
 
     /// Which error it is that `units` cannot be had.
-    fn short_of(&self, units: u32, error: WriteRefused) -> WriteRefused {
+    pub(super) fn short_of(&self, units: u32, error: WriteRefused) -> WriteRefused {
         // Space that is still to be populated may be what is missing: then a later try succeeds.
         let ahead = self.capacity - self.space.populated();
         let later = ahead > 0

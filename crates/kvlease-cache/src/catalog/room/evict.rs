@@ -1,17 +1,17 @@
 //! Eviction: of the next object in the order of the policy, or of all in a stretch of the arena.
 
 use super::super::Catalog;
-use crate::{changes::ChangeKind, objects::State, space::Tenant};
+use crate::{changes::ChangeKind, classes::Favoured, objects::State, space::Tenant};
 
 impl Catalog {
-    /// Evicts the next object, of the victims first; false if there is none.
-    pub(super) fn evict_one(&mut self) -> bool {
+    /// Evicts the next object in favour of a class, of the victims first; false if there is none.
+    pub(super) fn evict_one(&mut self, favoured: Favoured) -> bool {
         loop {
-            if let Some(slot) = self.next_victim() {
+            if let Some(slot) = self.next_victim(favoured) {
                 self.finish_eviction(slot, false);
                 return true;
             }
-            if !self.choose() {
+            if !self.choose(favoured) {
                 return false;
             }
         }
@@ -36,9 +36,10 @@ impl Catalog {
         // A later miss on this name is answered as evicted, or as elsewhere.
         self.gone.insert(object.hash, copied);
         self.gone.truncate(self.objects.span());
-        self.evictable.subtract(object);
-        if let Some(group) = object.group_hash {
-            self.late.left(group.get(), object.hash);
+        let (group, hash) = (object.group_hash, object.hash);
+        self.subtract_evictable(slot);
+        if let Some(group) = group {
+            self.late.left(group.get(), hash);
         }
         if let Some(id) = self.groups.take_out(slot, &mut self.objects) {
             self.groups.group(id).lost = true;
@@ -49,8 +50,8 @@ impl Catalog {
 
     /// Evicts what lies in the way of `units` in at most `blocks_max` pieces, until the change log
     /// is full.
-    pub(super) fn clear_stretch(&mut self, units: u32, blocks_max: u32) {
-        for run in self.stretch(units, blocks_max) {
+    pub(super) fn clear_stretch(&mut self, units: u32, blocks_max: u32, favoured: Favoured) {
+        for run in self.stretch(units, blocks_max, favoured) {
             let inside = |start: u32| (run.start..run.end).contains(&start);
             let tenants = self.space.walk().filter(|block| inside(block.start));
             // Collected first: the walk borrows the catalog, which an eviction changes.
@@ -61,7 +62,10 @@ impl Catalog {
                     return;
                 }
                 // An object with several blocks in the way departs with the first.
-                if self.objects[slot].state == State::Sealed {
+                let object = &self.objects[slot];
+                if object.state == State::Sealed
+                    && !self.classes.is_due_to_stay(object.class, favoured)
+                {
                     self.evict_slot(slot);
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::Catalog;
-use crate::{objects::State, space::Tenant};
+use crate::{classes::Favoured, objects::State, space::Tenant};
 
 /// A stretch of the arena without pinned blocks.
 #[derive(Clone, Copy, Default, Debug)]
@@ -17,8 +17,8 @@ impl Catalog {
     /// The stretches to clear for `units`: where the least must be evicted if one stretch without
     /// pinned blocks has room for all, the largest stretches otherwise, nothing if those are not
     /// enough.
-    pub(super) fn stretch(&self, units: u32, blocks_max: u32) -> Vec<Run> {
-        let (best, mut runs) = self.survey(units);
+    pub(super) fn stretch(&self, units: u32, blocks_max: u32, favoured: Favoured) -> Vec<Run> {
+        let (best, mut runs) = self.survey(units, favoured);
         // One stretch has room for all.
         if let Some(best) = best.filter(|_| blocks_max > 0) {
             return vec![best];
@@ -36,14 +36,17 @@ impl Catalog {
     }
 
     /// Units to evict for a block to be free; `None` if it is pinned.
-    fn eviction_cost(&self, tenant: Tenant, units: u32) -> Option<u32> {
+    fn eviction_cost(&self, tenant: Tenant, units: u32, favoured: Favoured) -> Option<u32> {
         match tenant {
             Tenant::Free => Some(0),
             Tenant::Object(slot) => {
                 let object = &self.objects[slot];
                 // A departed object is on its way out already.
                 let departed = object.state == State::Departed;
-                departed.then_some(0).or(object.is_evictable().then_some(units))
+                let may_leave = || {
+                    object.is_evictable() && !self.classes.is_due_to_stay(object.class, favoured)
+                };
+                departed.then_some(0).or_else(|| may_leave().then_some(units))
             }
             Tenant::Quarantine => None,
         }
@@ -51,7 +54,7 @@ impl Catalog {
 
     /// Walks over all blocks: the window of at least `units` with the least to evict, and every
     /// run without pinned blocks.
-    fn survey(&self, units: u32) -> (Option<Run>, Vec<Run>) {
+    fn survey(&self, units: u32, favoured: Favoured) -> (Option<Run>, Vec<Run>) {
         let mut runs = Vec::new();
         let mut best: Option<(u64, Run)> = None;
         // The run that the walk is in, the blocks of the window at its end, and their units and cost.
@@ -59,7 +62,7 @@ impl Catalog {
         for block in self.space.walk() {
             let end = block.start + block.units;
             // A pinned block ends the run, and the window with it.
-            let Some(cost) = self.eviction_cost(block.tenant, block.units) else {
+            let Some(cost) = self.eviction_cost(block.tenant, block.units, favoured) else {
                 runs.extend(Some(run).filter(|run| run.units > 0));
                 (run, weight) = (Run { units: 0, start: end, end }, (0, 0));
                 window.clear();

@@ -50,6 +50,7 @@ const fn explanation(miss: Miss) -> &'static str {
         Miss::Pending => "still being written",
         Miss::Corrupt => "bytes did not match the checksum",
         Miss::TooManyLeases => "a limit of live leases was reached",
+        Miss::LeaseQuota => "a quota of live leases was used up",
         Miss::MemoryShort => "the catalog had no memory for a lease",
         Miss::NoRoom => "in a tier below, and the arena had no room",
     }
