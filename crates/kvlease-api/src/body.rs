@@ -4,7 +4,7 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{curve::CurveReply, space::TierState};
+use crate::{curve::CurveReply, quota::QuotaState, space::TierState};
 
 /// The longest id of a lease, in bytes. Ids of this daemon are shorter.
 pub const LEASE_ID_LEN_MAX: usize = 255;
@@ -150,6 +150,9 @@ pub struct StatsReply {
     /// only that one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arenas: Vec<ArenaStats>,
+    /// Quotas of tenants and buckets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<QuotaState>,
     /// Buckets with at least one object, by name: one page of them.
     pub buckets: Vec<BucketStats>,
     /// The `buckets_after` of the next page; absent on the last page.

@@ -21,6 +21,7 @@ mod openapi;
 mod parameters;
 mod percent;
 mod query;
+mod quota;
 mod request_id;
 mod route;
 mod segments;
@@ -52,6 +53,7 @@ pub use query::{
     ListedTiers, PAGE_LEN_MAX, QueryError, RenewQuery, ReportQuery, StatsQuery, TTL_MIN,
     UnknownTiers,
 };
+pub use quota::QuotaState;
 pub use request_id::{REQUEST_ID_HEADER, REQUEST_ID_LEN_MAX, is_request_id};
 pub use route::{Names, Route, RouteError};
 pub use space::{

@@ -31,7 +31,7 @@
 pub use kvlease_api::{
     ArenaStats, BucketStats, BucketUse, BucketsReply, CurvePointReply, CurveReply, ErrorCode,
     HeldObject, LeaseReply, ListReply, ListedObject, ListedTiers, PolicedBucket, PolicyReply,
-    SOCKET_HEADER, StatsReply, TierState, TiersReply, Total, UnansweredTier, encode,
+    QuotaState, SOCKET_HEADER, StatsReply, TierState, TiersReply, Total, UnansweredTier, encode,
 };
 pub use kvlease_attach::{Attachment, TrustedUsers};
 pub use kvlease_connector::{

@@ -18,6 +18,7 @@ use crate::{
     lease_ids::LeaseIds,
     list_tokens::ListTokens,
     metrics::{LogCounters, Metrics},
+    quotas::{QuotaMetrics, QuotaView, RequestQuotas},
     request_ids::RequestIds,
     sizing::PlaceCounts,
     status::Status,
@@ -32,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) status: Status,
     /// Tenants; `None` if every caller may do everything.
     pub(crate) access: Option<Arc<Access>>,
+    /// Quotas of requests and connections, if there are any.
+    pub(crate) quotas: Option<Arc<RequestQuotas>>,
     /// Audit log, if there is one.
     pub(crate) audit: Option<Arc<Audit>>,
     /// Access log, if there is one.
@@ -75,6 +78,7 @@ pub(crate) struct Running {
 /// Parts that all arenas of a daemon have in common.
 struct Shared {
     access: Option<Arc<Access>>,
+    quotas: Option<Arc<RequestQuotas>>,
     audit: Option<Arc<Audit>>,
     access_log: Option<Arc<AccessLog>>,
     memory: Arc<ConnectionMemory>,
@@ -93,9 +97,17 @@ impl Context {
             audit: audit.as_ref().map(Audit::counters).unwrap_or_default(),
             access: access_log.as_ref().map(AccessLog::counters).unwrap_or_default(),
         };
-        let mut metrics = Metrics::new(Arc::clone(&first.engine), budget, counters);
+        let quotas = RequestQuotas::configured(&first.config).map(Arc::new);
+        let counted = |view| QuotaMetrics::new(view, quotas.clone());
+        let engines = iter::once(&first).chain(&others).map(|one| Arc::clone(&one.engine));
+        let view = QuotaView::new(engines.collect(), &first.config, &first.name);
+        let logs_and_quotas = (counters, counted(view));
+        let mut metrics = Metrics::new(Arc::clone(&first.engine), budget, logs_and_quotas);
         metrics.access.set_tenants(first.config.tenants.len());
-        let of_other = |other: &Running| Arc::new(metrics.of_arena(&other.engine, budget));
+        let of_other = |other: &Running| {
+            let view = QuotaView::new(vec![Arc::clone(&other.engine)], &other.config, &other.name);
+            Arc::new(metrics.of_arena(&other.engine, budget, counted(view)))
+        };
         let of_others: Vec<_> = others.iter().map(of_other).collect();
         let shown = others.iter().zip(&of_others);
         let shown = shown.map(|(other, metrics)| {
@@ -105,6 +117,7 @@ impl Context {
         let places = PlaceCounts::new(budget, first.config.connections_max);
         let shared = Shared {
             access: access.map(Arc::new),
+            quotas: quotas.clone(),
             audit: audit.map(Arc::new),
             access_log: access_log.map(Arc::new),
             memory: Arc::new(ConnectionMemory::new(budget, metrics.memory.clone())),
@@ -130,6 +143,7 @@ impl Context {
         let blocks = publishes.then(|| Arc::new(BlockTable::new(config.events_memory_max)));
         Ok(Self {
             access: shared.access.clone(),
+            quotas: shared.quotas.clone(),
             audit: shared.audit.clone(),
             access_log: shared.access_log.clone(),
             request_ids: RequestIds::new()?,

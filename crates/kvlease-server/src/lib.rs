@@ -28,6 +28,7 @@ mod listening;
 mod logging;
 mod metrics;
 mod preflight;
+mod quotas;
 mod random;
 mod request_ids;
 mod request_scope;

@@ -15,7 +15,7 @@ use tokio::net::UnixListener;
 
 use crate::{
     capture,
-    config::{Config, Eviction},
+    config::{self, Config, Eviction},
     context::Running,
     exit::ServeError,
     lane::Socket,
@@ -80,6 +80,7 @@ impl Taken {
         let socket_path = config.socket_path()?;
         let arena = Arena::open(&segment_options(&config, promised))?;
         let undo = arena.undo()?;
+        config::check_capacity(&config, name, arena.capacity())?;
         warn_of_disk(&arena, &config);
         warn_of_clock(&arena);
         // Before the engine, whose start takes longer and logs: clients wait until it serves.
@@ -97,7 +98,8 @@ impl Taken {
         let epoch = new_epoch();
         let tiers = tiers::open(&config)?;
         let index_key = FingerprintKey::new(random()?);
-        let mut engine_config = engine_config(&config, &arena, catalog_memory, index_key, tiers);
+        let mut engine_config =
+            engine_config((&name, &config), &arena, catalog_memory, index_key, tiers);
         engine_config.capture = capture::configured(&config)?;
         let engine = Arc::new(Engine::start(arena, engine_config, epoch)?);
         Ok((Running { name, engine, config, epoch, socket: socket_path }, socket))
@@ -203,7 +205,7 @@ fn fit_memory(
 }
 
 fn engine_config(
-    config: &Config,
+    (name, config): (&str, &Config),
     arena: &Arena,
     catalog_memory: ByteSize,
     index_key: FingerprintKey,
@@ -222,6 +224,7 @@ fn engine_config(
             lease_grace: config.lease_grace,
             eviction: config.eviction.first(),
             buckets: config.buckets.clone(),
+            quotas: config::of_catalog(config, name),
             free_target: match tiers.is_empty() {
                 true => CatalogConfig::free_target_for(capacity),
                 false => CatalogConfig::free_target_above_tier(capacity),

@@ -27,6 +27,8 @@ numbered! {
         Unavailable = 7 "unavailable",
         /// The client's tenant may not do that.
         Forbidden = 8 "forbidden",
+        /// A quota of requests of the client's tenant, or of the bucket, is used up: try later.
+        TooManyRequests = 9 "too_many_requests",
     }
 }
 
@@ -35,7 +37,11 @@ impl FailureCode {
     pub const fn closes(self) -> bool {
         match self {
             Self::Version | Self::NotAllowed | Self::FrameTooLong | Self::Order => true,
-            Self::UnknownKind | Self::Malformed | Self::Unavailable | Self::Forbidden => false,
+            Self::UnknownKind
+            | Self::Malformed
+            | Self::Unavailable
+            | Self::Forbidden
+            | Self::TooManyRequests => false,
         }
     }
 }

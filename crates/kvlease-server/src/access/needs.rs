@@ -53,6 +53,12 @@ impl Right {
 }
 
 impl Need {
+    /// Whether a request that needs it counts for quotas of requests: one about objects. What gives back, and
+    /// what operators do, does not.
+    pub(crate) const fn is_counted(self) -> bool {
+        matches!(self, Self::On(_) | Self::Lease)
+    }
+
     /// The words for it in documents.
     pub const fn name(self) -> &'static str {
         match self {

@@ -41,6 +41,11 @@ impl BucketGlob {
         self.as_str() == ALL
     }
 
+    /// How exactly it names buckets: a whole name more than any pattern, a long pattern more than a short one.
+    pub(super) fn exactness(&self) -> (bool, usize) {
+        (!self.as_str().contains(['*', '?', '[', '{', '\\']), self.as_str().len())
+    }
+
     /// The pattern.
     pub fn as_str(&self) -> &str {
         self.0.glob().glob()

@@ -1,8 +1,8 @@
-//! Policies of buckets: sections `[bucket."NAME"]` of the file, and `--set bucket.NAME.KEY=VALUE`.
+//! Policies and quotas of buckets: sections `[bucket."NAME"]` of the file, and `--set bucket.NAME.KEY=VALUE`.
 
 use std::collections::BTreeMap;
 
-use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy};
+use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy, Quota, QuotaValue};
 
 use super::{
     error::ConfigError,
@@ -13,39 +13,81 @@ use super::{
 pub(super) const SECTION: &str = "bucket";
 
 /// Sections of policies.
-pub(super) const POLICIES: Named =
-    Named { section: SECTION, keys: &BucketPolicy::KEYS, lists: &["pinned"], secrets: None };
+pub(super) const POLICIES: Named = Named {
+    section: SECTION,
+    keys: &[
+        "priority",
+        "weight",
+        "ttl_s",
+        "pinned",
+        "bytes_max",
+        "bytes_guaranteed",
+        "objects_max",
+        "leases_max",
+        "requests_per_s",
+    ],
+    lists: &["pinned"],
+    secrets: None,
+};
+
+/// Policies and quotas by bucket. A bucket with a quota has a policy as well.
+pub(super) type Buckets<'a> =
+    (&'a mut BTreeMap<BucketName, BucketPolicy>, &'a mut BTreeMap<BucketName, Quota>);
 
 /// Adds the policies of a file.
 pub(super) fn apply(
-    buckets: &mut BTreeMap<BucketName, BucketPolicy>,
+    (policies, quotas): Buckets<'_>,
     section: toml::Table,
     origin: &str,
 ) -> Result<(), ConfigError> {
     POLICIES.apply(section, origin, |name, said| match said {
         // One without keys has a policy as well: a class of its own.
-        Said::Section => entry(buckets, name, origin).map(drop),
-        Said::Value(key, value) => set(buckets, name, key, value, origin),
+        Said::Section => entry(policies, name, origin).map(drop),
+        Said::Value(key, value) => set((policies, quotas), name, key, value, origin),
     })
 }
 
-/// Sets one key of a bucket's policy.
+/// Sets one key of a bucket's policy or quota.
 pub(super) fn set(
-    buckets: &mut BTreeMap<BucketName, BucketPolicy>,
+    (policies, quotas): Buckets<'_>,
     name: &str,
     key: &str,
     value: &str,
     origin: &str,
 ) -> Result<(), ConfigError> {
-    let policy = entry(buckets, name, origin)?;
-    policy.set(key, value).map_err(|error| {
-        ConfigError::value(&format!("{SECTION}.{name}.{key}"), &error.value, &error.remedy, origin)
+    let policy = entry(policies, name, origin)?;
+    let set = if !POLICIES.keys.contains(&key) {
+        Err(format!("use one of {}", POLICIES.keys.join(", ")))
+    } else if Quota::KEYS.contains(&key) {
+        let bucket = BucketName::new(name);
+        let bucket = bucket.map_err(|error| fault(name, &error.to_string(), origin))?;
+        quotas.entry(bucket).or_default().set(key, value)
+    } else {
+        policy.set(key, value).map_err(|error| error.remedy)
+    };
+    set.map_err(|remedy| {
+        ConfigError::value(&format!("{SECTION}.{name}.{key}"), value, &remedy, origin)
     })
 }
 
+fn fault(name: &str, remedy: &str, origin: &str) -> ConfigError {
+    ConfigError::value(SECTION, name, remedy, origin)
+}
+
+/// Value of a quota as files have it.
+pub(super) fn quota_value(value: QuotaValue) -> toml::Value {
+    match value {
+        QuotaValue::Size(size) => size.to_string().into(),
+        QuotaValue::Count(count) => i64::try_from(count).unwrap_or(i64::MAX).into(),
+    }
+}
+
 /// The policies as sections of a file; nothing if there are none.
-pub(super) fn print(buckets: &BTreeMap<BucketName, BucketPolicy>) -> String {
-    let table = |policy: &BucketPolicy| {
+pub(super) fn print(
+    policies: &BTreeMap<BucketName, BucketPolicy>,
+    quotas: &BTreeMap<BucketName, Quota>,
+) -> String {
+    let table = |name: &BucketName, policy: &BucketPolicy| {
         let pinned = policy.pinned.iter().cloned().map(toml::Value::from);
         let mut table = toml::Table::from_iter([
             ("priority".to_owned(), i64::from(policy.priority).into()),
@@ -59,9 +101,13 @@ pub(super) fn print(buckets: &BTreeMap<BucketName, BucketPolicy>) -> String {
             };
             table.insert("ttl_s".to_owned(), seconds);
         }
+        for (key, value) in quotas.get(name).iter().flat_map(|quota| quota.entries()) {
+            table.insert(key.to_owned(), quota_value(value));
+        }
         table
     };
-    let sections = buckets.iter().map(|(name, policy)| (name.to_string(), table(policy).into()));
+    let sections =
+        policies.iter().map(|(name, policy)| (name.to_string(), table(name, policy).into()));
     POLICIES.print(sections.collect())
 }
 
@@ -70,8 +116,7 @@ fn entry<'a>(
     name: &str,
     origin: &str,
 ) -> Result<&'a mut BucketPolicy, ConfigError> {
-    let bucket = BucketName::new(name)
-        .map_err(|error| ConfigError::value(SECTION, name, &error.to_string(), origin))?;
+    let bucket = BucketName::new(name).map_err(|error| fault(name, &error.to_string(), origin))?;
     if buckets.len() == BUCKET_POLICIES_MAX && !buckets.contains_key(&bucket) {
         let remedy = format!("write policies of at most {BUCKET_POLICIES_MAX} buckets");
         return Err(ConfigError::value(SECTION, name, &remedy, origin));
@@ -83,25 +128,29 @@ fn entry<'a>(
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> Result<BTreeMap<BucketName, BucketPolicy>, String> {
-        let mut buckets = BTreeMap::new();
+    type Loaded = (BTreeMap<BucketName, BucketPolicy>, BTreeMap<BucketName, Quota>);
+
+    fn load(text: &str) -> Result<Loaded, String> {
+        let (mut policies, mut quotas) = Loaded::default();
         let mut file: toml::Table = text.parse().unwrap();
         let Some(toml::Value::Table(section)) = file.remove(SECTION) else { panic!("{text}") };
-        let applied = apply(&mut buckets, section, "file");
-        applied.map(|()| buckets).map_err(|error| error.to_string())
+        let applied = apply((&mut policies, &mut quotas), section, "file");
+        applied.map(|()| (policies, quotas)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn policies_are_printed_the_way_they_load() {
         let text = "[bucket.chat]\npriority = 5\nweight = 300\npinned = [\"sys/\", \"a b\"]\n\
+                    bytes_max = \"2GiB\"\nbytes_guaranteed = \"512MiB\"\nobjects_max = 7\n\
+                    leases_max = 8\nrequests_per_s = 9\n\
                     [bucket.\"a.b\\n\\u001b\\\"\"]\nttl_s = 1.5\n[bucket.plain]\n";
-        let buckets = load(text).unwrap();
-        assert_eq!(buckets.len(), 3);
+        let (buckets, quotas) = load(text).unwrap();
+        assert_eq!((buckets.len(), quotas.len()), (3, 1));
         let chat = &buckets[&BucketName::new("chat").unwrap()];
         assert_eq!((chat.priority, chat.weight, chat.pins("sys/1")), (5, 300, true));
-        let printed = print(&buckets);
-        assert_eq!(load(&printed), Ok(buckets), "{printed}");
-        assert_eq!(print(&BTreeMap::new()), "");
+        let printed = print(&buckets, &quotas);
+        assert_eq!(load(&printed), Ok((buckets, quotas)), "{printed}");
+        assert_eq!(print(&BTreeMap::new(), &BTreeMap::new()), "");
     }
 
     #[test]
@@ -110,6 +159,8 @@ mod tests {
             ("[bucket.b]\npriority = \"high\"\n", ["bucket.b.priority=`high`", "from -1000"]),
             ("[bucket.b]\nprio = 1\n", ["bucket.b.prio=`1`", "priority, weight, ttl_s, pinned"]),
             ("[bucket.b]\nttl_s = 0\n", ["bucket.b.ttl_s=`0`", "seconds from 0.001"]),
+            ("[bucket.b]\nbytes_max = \"lots\"\n", ["bucket.b.bytes_max=`lots`", "size"]),
+            ("[bucket.b]\nobjects_max = 0\n", ["bucket.b.objects_max=`0`", "from 1 to"]),
             ("[bucket.b]\npinned = [\"\"]\n", ["bucket.b.pinned=``", "1 to 100 bytes"]),
             ("[bucket.a.b]\nweight = 1\n", ["bucket.a=`b`", "[bucket.\"a.b\"]"]),
             ("[bucket]\nweight = 1\n", ["bucket.weight=`1`", "[bucket.\"NAME\"]"]),
@@ -125,6 +176,11 @@ mod tests {
         let many: String = (0..=BUCKET_POLICIES_MAX).map(|n| format!("[bucket.b{n}]\n")).collect();
         let line = load(&many).unwrap_err();
         assert!(line.contains("at most 64 buckets"), "{line}");
+    }
+
+    #[test]
+    fn every_key_is_of_a_policy_or_of_a_quota() {
+        assert_eq!([&BucketPolicy::KEYS[..], &Quota::KEYS[..]].concat(), POLICIES.keys);
     }
 
     #[test]

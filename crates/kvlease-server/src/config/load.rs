@@ -19,6 +19,7 @@ use super::{
     eviction::Eviction,
     listeners::{self, FIRST_LISTENER, GivenListeners},
     plain::plain,
+    quotas,
     settings::{Config, SETTINGS, Setting},
     tenants, unknown, without_effect,
 };
@@ -112,7 +113,7 @@ impl Loading {
                 return Err(unknown::path(&section, &plain(&keys), &shown));
             };
             match section.as_str() {
-                buckets::SECTION => buckets::apply(&mut self.config.buckets, keys, &shown)?,
+                buckets::SECTION => buckets::apply(self.buckets(), keys, &shown)?,
                 listeners::SECTION => self.listeners.apply(keys, &shown)?,
                 arenas::SECTION => arenas::apply(&mut self.config.arenas, keys, &shown)?,
                 tenants::SECTION => tenants::apply(&mut self.config.tenants, keys, &shown)?,
@@ -184,9 +185,13 @@ impl Loading {
         Ok(())
     }
 
+    const fn buckets(&mut self) -> buckets::Buckets<'_> {
+        (&mut self.config.buckets, &mut self.config.bucket_quotas)
+    }
+
     fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
         if let Some((bucket, key)) = buckets::POLICIES.split(path) {
-            return buckets::set(&mut self.config.buckets, bucket, key, value, origin);
+            return buckets::set(self.buckets(), bucket, key, value, origin);
         }
         if let Some((name, key)) = listeners::LISTENERS.split(path) {
             return self.listeners.set(name, key, value, origin);
@@ -240,6 +245,7 @@ impl Loading {
         config.listeners = self.listeners.checked()?;
         tenants::check(&config.tenants, &config.listeners)?;
         arena_checks::check(config)?;
+        quotas::check(config)?;
         Ok(self.config)
     }
 }

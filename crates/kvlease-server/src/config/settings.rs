@@ -8,7 +8,7 @@ use kvlease_engine::{
     BucketSet, CAPTURE_FILE_LEN_DEFAULT, CAPTURE_FILES_DEFAULT, EVENTS_MEMORY_DEFAULT,
     RATE_MIN_DEFAULT, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT, TierConfig,
 };
-use kvlease_types::{BucketName, BucketPolicy, ByteSize, DEFAULT_SEGMENT_DIR, SegmentName};
+use kvlease_types::{BucketName, BucketPolicy, ByteSize, DEFAULT_SEGMENT_DIR, Quota, SegmentName};
 
 use super::{
     access_log::{AccessLogPlace, AccessLogSettings},
@@ -94,6 +94,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Policies of buckets, each in a section of its own, `[bucket."NAME"]`.
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
+    /// Quotas of buckets, in the same sections.
+    pub bucket_quotas: BTreeMap<BucketName, Quota>,
     /// Listeners beside `address`, each in a section of its own, `[listener."NAME"]`.
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// Arenas beside that of `[cache]`, each in a section of its own, `[arena."NAME"]`.
@@ -189,6 +191,7 @@ impl Default for Config {
             access_log: AccessLogSettings::default(),
             log: LogSettings::default(),
             buckets: BTreeMap::new(),
+            bucket_quotas: BTreeMap::new(),
             listeners: BTreeMap::new(),
             arenas: Arenas::new(),
             tenants: Tenants::new(),

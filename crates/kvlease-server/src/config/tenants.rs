@@ -5,8 +5,12 @@ use std::{
     path::PathBuf,
 };
 
+use kvlease_types::{Quota, QuotaValue};
+
 use super::{
+    arenas::FIRST_ARENA,
     bucket_glob::BucketGlob,
+    buckets,
     error::ConfigError,
     listeners::{FIRST_LISTENER, ListenerConfig},
     named::{Named, Said, is_name},
@@ -43,6 +47,12 @@ pub(super) const TENANTS: Named = Named {
         "admin",
         "shares_arena",
         "arena",
+        "bytes_max",
+        "bytes_guaranteed",
+        "objects_max",
+        "leases_max",
+        "requests_per_s",
+        "connections_max",
     ],
     lists: &[
         "token_sha256",
@@ -87,6 +97,10 @@ pub struct TenantConfig {
     pub shares_arena: bool,
     /// Name of its arena; `None` for that of `[cache]`.
     pub arena: Option<String>,
+    /// Most that it may keep and ask for, and what others leave it.
+    pub quota: Quota,
+    /// Most connections that it may have open.
+    pub connections_max: Option<u64>,
 }
 
 /// All tenants, by name.
@@ -148,6 +162,10 @@ fn set_key(tenant: &mut TenantConfig, key: &str, value: &str) -> Result<(), Stri
         "admin" => value::flag(value).map(|flag| tenant.admin = flag),
         "shares_arena" => value::flag(value).map(|flag| tenant.shares_arena = flag),
         "arena" => name(value).map(|name| tenant.arena = Some(name)),
+        "connections_max" => {
+            value::connections(value).map(|most| tenant.connections_max = Some(most as u64))
+        }
+        key if Quota::KEYS.contains(&key) => tenant.quota.set(key, value),
         _ => Err(format!("use one of {}", TENANTS.keys.join(", "))),
     }
 }
@@ -238,6 +256,11 @@ pub(super) fn check(
 }
 
 impl TenantConfig {
+    /// Whether its callers have this arena.
+    pub(crate) fn is_in(&self, arena: &str) -> bool {
+        self.arena.as_deref().unwrap_or(FIRST_ARENA) == arena
+    }
+
     /// Whether there is any way to know its callers.
     fn is_identified(&self) -> bool {
         !self.token_sha256.is_empty() || self.token_file.is_some() || self.marks().next().is_some()
@@ -305,6 +328,11 @@ fn table(tenant: &TenantConfig) -> toml::Table {
     }
     if let Some(arena) = &tenant.arena {
         table.insert("arena".into(), arena.clone().into());
+    }
+    let connections =
+        tenant.connections_max.map(|most| ("connections_max", QuotaValue::Count(most)));
+    for (key, value) in tenant.quota.entries().chain(connections) {
+        table.insert(key.into(), buckets::quota_value(value));
     }
     for (key, flag) in [("admin", tenant.admin), ("shares_arena", tenant.shares_arena)] {
         table.insert(key.into(), flag.into());

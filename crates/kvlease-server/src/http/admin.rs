@@ -15,7 +15,7 @@ use super::{
     reply::{self, Answer, Refusal},
     tiers,
 };
-use crate::{connection_memory::Purpose, context::Context, history::Figures, metrics};
+use crate::{connection_memory::Purpose, context::Context, history::Figures, metrics, quotas};
 
 /// The content type of plain words.
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -105,6 +105,7 @@ pub(super) fn stats_reply(context: &Context, figures: &Figures) -> StatsReply {
         curve,
         tiers: tiers::states(&figures.tiers),
         arenas: arenas(context, figures),
+        quotas: quotas::states(context),
         buckets: Vec::new(),
         next_buckets_after: None,
     }

@@ -5,7 +5,7 @@ use std::{
     os::fd::AsFd,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -13,13 +13,17 @@ use std::{
 
 use bytes::BufMut;
 use kvlease_sys::set_receive_low_water;
+use kvlease_types::TenantId;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
 use super::{heads::Heads, listener::Arrival};
-use crate::connection_memory::{ConnectionMemory, Held, Purpose};
+use crate::{
+    connection_memory::{ConnectionMemory, Held, Purpose},
+    quotas::{ConnectionPlace, OverQuota, RequestQuotas},
+};
 
 /// How many bytes the kernel collects before it wakes us, while more than that of a body is to
 /// come; the largest that fits. A wake-up for every segment costs more than the copy of its bytes
@@ -54,6 +58,8 @@ struct Shared {
     buffered_max: usize,
     low_water: AtomicUsize,
     heads: Heads,
+    /// Place of the connection among those of the tenant whose request came last.
+    place: Mutex<Option<ConnectionPlace>>,
     /// Memory for a large read buffer. hyper keeps such a buffer, and so the connection keeps this.
     large: OnceLock<Held>,
 }
@@ -76,6 +82,7 @@ impl Socket {
             buffered_max,
             low_water: AtomicUsize::new(1),
             heads: Heads::default(),
+            place: Mutex::default(),
             large: OnceLock::new(),
         }))
     }
@@ -88,6 +95,19 @@ impl Socket {
     /// The arrival of the client.
     pub(super) fn arrival(&self) -> &Arrival {
         self.0.arrival.get().expect("a request comes behind the handshake")
+    }
+
+    /// Counts the connection for a tenant, whose requests come on it.
+    pub(super) fn keep_place(
+        &self,
+        quotas: &RequestQuotas,
+        tenant: TenantId,
+    ) -> Result<(), OverQuota> {
+        let mut place = self.0.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.as_ref().is_none_or(|place| place.tenant != tenant) {
+            *place = quotas.connect(tenant)?;
+        }
+        Ok(())
     }
 
     /// Lets the read buffer grow for a body of this length, `None` if it is unknown, if there is

@@ -4,12 +4,13 @@ use http::HeaderMap;
 use kvlease_api::{Endpoint, ErrorCode, Names, Route};
 use kvlease_types::{BucketName, Caller, Peer};
 
-use super::{listener::Arrival, reply::Refusal};
+use super::{connection::Socket, listener::Arrival, reply::Refusal};
 use crate::{
     access::{Access, Decision, Evidence, Means, Need, Unknown, need_of_endpoint},
     audit::{Entry, level_of_endpoint},
     context::Context,
     metrics::{self, AccessRefused},
+    quotas::{OverQuota, RequestQuotas},
 };
 
 /// Findings of the gate about a request.
@@ -18,6 +19,8 @@ pub(super) struct Admitted {
     pub(super) caller: Caller,
     /// Refusal, if it is not let in.
     pub(super) refusal: Option<Box<Refusal>>,
+    /// The quota for which it is refused, if it is.
+    pub(super) over: Option<OverQuota>,
     means: Option<Means>,
     /// The bucket that it named, for the logs.
     pub(super) bucket: Option<BucketName>,
@@ -25,22 +28,30 @@ pub(super) struct Admitted {
 }
 
 /// Identifies the caller of a request, and decides on it. A path whose bucket the caller may not know of
-/// becomes the same path in the bucket that never has an object. `None` without tenants, audit log and access log.
+/// becomes the same path in the bucket that never has an object. `None` without tenants, quotas, audit log and access log.
 pub(super) fn admit<E>(
     context: &Context,
-    (caller, arrival): (&Caller, &Arrival),
+    (caller, socket): (&Caller, &Socket),
     headers: &HeaderMap,
     endpoint: Option<Endpoint>,
     route: &mut Result<Route, E>,
 ) -> Option<Box<Admitted>> {
-    if context.access.is_none() && context.audit.is_none() && context.access_log.is_none() {
+    let logs = context.audit.is_some() || context.access_log.is_some();
+    if context.access.is_none() && context.quotas.is_none() && !logs {
         return None;
     }
     let bucket = route.as_ref().ok().and_then(|route| bucket(route.names())).cloned();
     let caller = *caller;
-    let mut admitted = Admitted { caller, refusal: None, means: None, bucket, refused: None };
+    let mut admitted =
+        Admitted { caller, refusal: None, over: None, means: None, bucket, refused: None };
     if let Some(access) = &context.access {
-        admitted.decide(access, arrival, headers, endpoint, route);
+        admitted.decide(access, socket.arrival(), headers, endpoint, route);
+    }
+    if let (Some(quotas), None) = (&context.quotas, &admitted.refusal)
+        && let Err(over) = admitted.count(quotas, socket, endpoint)
+    {
+        let refusal = Refusal::new(ErrorCode::TooManyRequests, &over);
+        (admitted.refusal, admitted.over) = (Some(Box::new(refusal)), Some(over));
     }
     if let Some(reason) = admitted.refused {
         context.metrics.access.refused(reason);
@@ -84,6 +95,21 @@ impl Admitted {
                 self.refuse(AccessRefused::Forbidden, Refusal::new(ErrorCode::Forbidden, text));
             }
         }
+    }
+
+    /// Counts a request, and its connection as the tenant's.
+    fn count(
+        &self,
+        quotas: &RequestQuotas,
+        socket: &Socket,
+        endpoint: Option<Endpoint>,
+    ) -> Result<(), OverQuota> {
+        if let Some(tenant) = self.caller.tenant {
+            socket.keep_place(quotas, tenant)?;
+        }
+        let is_counted = endpoint.is_some_and(|endpoint| need_of_endpoint(endpoint).is_counted());
+        let bucket = self.bucket.as_ref().map(BucketName::as_str);
+        if is_counted { quotas.admit(self.caller.tenant, bucket, 1) } else { Ok(()) }
     }
 
     fn refuse(&mut self, reason: AccessRefused, refusal: Refusal) {

@@ -54,11 +54,30 @@ pub(super) async fn acquire(
                     format!("{miss}, waited_ms=`{}`", wait.mul_f64(TIMEOUT_SHARE).as_millis());
                 Refusal::new(ErrorCode::of_miss(miss), text)
             }
+            Miss::LeaseQuota => {
+                let quotas = lease_quotas(context, caller, bucket);
+                Refusal::new(ErrorCode::of_miss(miss), format!("{miss}{quotas}"))
+            }
             miss => miss.into(),
         }
     })?;
     let bytes = reply::json_bytes(&lease_reply(context, caller, lease, grants.ttl()));
     Ok(Reply::new(Some(JSON), Body::Lease(Some((bytes, grants)))))
+}
+
+/// The quotas of leases that an acquire is under.
+fn lease_quotas(context: &Context, caller: &Caller, bucket: &str) -> String {
+    let tenant = context.access.as_ref().and_then(|access| access.tenant_of(caller));
+    let of_tenant = tenant.and_then(|tenant| {
+        let most = tenant.leases_max()?;
+        Some(format!(", tenant=`{}` leases_max=`{most}`", tenant.name))
+    });
+    let quotas = &context.config.bucket_quotas;
+    let quota = quotas.iter().find(|(name, _)| name.as_str() == bucket).map(|(_, quota)| quota);
+    let of_bucket = quota.and_then(|quota| {
+        quota.leases_max.map(|most| format!(", bucket=`{bucket}` leases_max=`{most}`"))
+    });
+    of_tenant.into_iter().chain(of_bucket).collect()
 }
 
 /// Always a success for a well-formed id: a stock client that gets anything else asks again ten

@@ -18,7 +18,7 @@ use super::{
     reply::{Answer, Refusal, Reply},
     status_page, tiers, upload,
 };
-use crate::{context::Context, metrics, request_ids::REQUEST_ID};
+use crate::{context::Context, metrics, quotas::OverQuota, request_ids::REQUEST_ID};
 
 /// Answers one request. If the client goes away meanwhile, this is dropped where it waits; the
 /// guards of the engine undo what was begun.
@@ -35,12 +35,22 @@ pub(super) async fn answer(
     let endpoint = route.as_ref().ok().and_then(|route| route.endpoint(request.method().as_str()));
     let placed = endpoint.is_some_and(Endpoint::is_admin) || busy.has_place().await;
     let mut admitted =
-        gate::admit(context, (caller, socket.arrival()), request.headers(), endpoint, &mut route);
+        gate::admit(context, (caller, socket), request.headers(), endpoint, &mut route);
     let refusal = admitted.as_mut().and_then(|admitted| admitted.refusal.take());
     let caller = admitted.as_ref().map_or(caller, |admitted| &admitted.caller);
     let context = context.of_caller(caller);
+    let over = admitted.as_ref().and_then(|admitted| admitted.over.as_ref());
+    let ends = over.map(OverQuota::is_of_connections);
     let answer = match (refusal, route, endpoint) {
         _ if !placed => Err(no_place()),
+        (Some(refusal), ..) if ends.is_some() => {
+            // The body is taken in first, so that its client does not take this for a broken connection.
+            let answer = Box::pin(upload::refuse(context, request, socket, *refusal)).await;
+            answer.map_err(|mut refusal| {
+                refusal.close |= ends == Some(true);
+                refusal
+            })
+        }
         (Some(refusal), ..) => {
             Box::pin(upload::refuse_early(context, request, socket, *refusal)).await
         }

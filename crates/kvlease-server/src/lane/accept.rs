@@ -16,7 +16,10 @@ use super::{
     listening::{CHECK_INTERVAL, Listening},
     peer,
 };
-use crate::{accept_refusals::AcceptRefusals, connection_limit::ConnectionLimit, context::Context};
+use crate::{
+    accept_refusals::AcceptRefusals, connection_limit::ConnectionLimit, context::Context,
+    quotas::ConnectionPlace,
+};
 
 /// Serves `listener` until the sender of `stop` is dropped, then ends every connection, waiting
 /// at most `grace` for that.
@@ -48,8 +51,9 @@ pub(crate) async fn accept(
         match next {
             Ok((stream, permit)) => {
                 accepted = accepted.wrapping_add(1);
-                if let Some(caller) = identify(&stream, accepted, &context) {
-                    serve(stream, permit, caller, &context, &stop, &mut connections);
+                if let Some((caller, place)) = identify(&stream, accepted, &context) {
+                    let held = (permit, place);
+                    serve(stream, held, caller, &context, &stop, &mut connections);
                 }
             }
             Err(error) => refusals.refused("a connection of the fast lane", &error).await,
@@ -72,31 +76,39 @@ async fn next_connection(
     Ok((stream, permit))
 }
 
-/// The client of a fresh connection, with its credentials; `None` if it may not use the lane.
-fn identify(stream: &UnixStream, connection: u32, context: &Context) -> Option<Caller> {
+/// The client of a fresh connection, with its credentials, and its place among its tenant's; `None` if it may not
+/// use the lane.
+fn identify(
+    stream: &UnixStream,
+    connection: u32,
+    context: &Context,
+) -> Option<(Caller, Option<ConnectionPlace>)> {
     // A client that is gone already has no credentials, and needs no answer.
     let credentials = stream.peer_cred().ok()?;
     let (uid, gid) = (credentials.uid(), credentials.gid());
     let caller = Caller::lane(connection, uid, gid, credentials.pid());
     let remedy = match peer::may_use(&context.config, uid) {
         true => match gate::identify(context, caller, (uid, gid)) {
-            Some(caller) => return Some(caller),
-            None => "no tenant has this user: use HTTP with a token, or add it to uids of a tenant",
+            Some(caller) => match gate::connect(context, &caller) {
+                Ok(place) => return Some((caller, place)),
+                Err(over) => over.to_string(),
+            },
+            None => "no tenant has this user: use HTTP with a token, or add it to uids of a tenant"
+                .to_owned(),
         },
-        false => {
-            "this user may not use the socket: run the client as the daemon's user, or see \
-             server.socket_mode"
-        }
+        false => "this user may not use the socket: run the client as the daemon's user, or see \
+                  server.socket_mode"
+            .to_owned(),
     };
     context.metrics.lane.peer_refused();
     tracing::warn!(%caller, "refused a client of the fast lane");
-    refuse(stream, remedy, uid);
+    refuse(stream, &remedy, uid);
     None
 }
 
 fn serve(
     stream: UnixStream,
-    permit: OwnedSemaphorePermit,
+    held: (OwnedSemaphorePermit, Option<ConnectionPlace>),
     caller: Caller,
     context: &Arc<Context>,
     stop: &watch::Receiver<()>,
@@ -106,7 +118,7 @@ fn serve(
     let context = Arc::clone(context);
     let stop = stop.clone();
     connections.spawn(async move {
-        let _held = (permit, open);
+        let _held = (held, open);
         connection::serve(context, caller, stream, stop).await;
     });
 }

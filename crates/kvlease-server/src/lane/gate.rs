@@ -8,6 +8,7 @@ use crate::{
     audit::{Entry, level_of_frame},
     context::Context,
     metrics::AccessRefused,
+    quotas::{ConnectionPlace, OverQuota},
 };
 
 /// The caller as its tenant, where there are tenants; `None` if it is none.
@@ -22,6 +23,17 @@ pub(super) fn identify(
         refused(context, &caller, (Kind::Hello, None), AccessRefused::Unidentified);
     }
     found
+}
+
+/// Takes a place among the connections of the caller's tenant, if those have a limit.
+pub(super) fn connect(
+    context: &Context,
+    caller: &Caller,
+) -> Result<Option<ConnectionPlace>, OverQuota> {
+    match (&context.quotas, caller.tenant) {
+        (Some(quotas), Some(tenant)) => quotas.connect(tenant),
+        _ => Ok(None),
+    }
 }
 
 /// Whether a client may map the arena, and if it asks to, for writing. An error is a text with the remedy.
@@ -52,9 +64,8 @@ pub(super) fn admit<'a>(
     kind: Option<Kind>,
     request: Request<'a>,
 ) -> Result<Request<'a>, (FailureCode, String)> {
-    let Some(kind) = kind.filter(|_| context.access.is_some() || context.audit.is_some()) else {
-        return Ok(request);
-    };
+    let is_open = context.access.is_none() && context.audit.is_none() && context.quotas.is_none();
+    let Some(kind) = kind.filter(|_| !is_open) else { return Ok(request) };
     let bucket = bucket(&request);
     let decision = match (tenant(context, caller), need_of_frame(kind)) {
         // A hello is refused for its place.
@@ -63,6 +74,10 @@ pub(super) fn admit<'a>(
     };
     match decision {
         Decision::Allowed => {
+            if let Some(quotas) = &context.quotas {
+                let over = quotas.admit(caller.tenant, bucket, count(&request));
+                over.map_err(|over| (FailureCode::TooManyRequests, over.to_string()))?;
+            }
             if context.audit.as_ref().is_some_and(|audit| audit.has(level_of_frame(kind))) {
                 note(context, caller, (kind, bucket), "ok");
             }
@@ -100,6 +115,26 @@ fn bucket<'a>(request: &Request<'a>) -> Option<&'a str> {
         | Request::Used(_)
         | Request::Prepare(_) => None,
     }
+}
+
+/// How many requests it counts for: as many as it names objects to find or to store. What gives back, or ends
+/// what was counted, counts for none.
+fn count(request: &Request<'_>) -> u64 {
+    let count = match request {
+        Request::Acquire(acquire) => acquire.keys.as_slice().len(),
+        Request::Exists(lookup) | Request::Remove(lookup) => lookup.keys.as_slice().len(),
+        Request::Reserve(reserve) => reserve.objects.len(),
+        Request::Store(store) => store.objects.len(),
+        Request::Hello(_)
+        | Request::Release { .. }
+        | Request::Renew { .. }
+        | Request::Commit(_)
+        | Request::Abort { .. }
+        | Request::Index
+        | Request::Used(_)
+        | Request::Prepare(_) => 0,
+    };
+    count as u64
 }
 
 /// The same request about the bucket that never has an object.

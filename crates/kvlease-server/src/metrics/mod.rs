@@ -51,7 +51,7 @@ use scraped::{Encode, Scraped};
 use tls::TlsMetrics;
 pub(crate) use traffic::{Timed, Traffic};
 
-use crate::logging::lines_dropped;
+use crate::{logging::lines_dropped, quotas::QuotaMetrics};
 
 /// The content type of the OpenMetrics format.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -99,7 +99,7 @@ impl Metrics {
     pub(crate) fn new(
         engine: Arc<Engine>,
         connection_memory_max: ByteSize,
-        logs: LogCounters,
+        (logs, quotas): (LogCounters, QuotaMetrics),
     ) -> Self {
         let mut registry = Registry::with_prefix("kvlease");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -143,13 +143,20 @@ impl Metrics {
             let scraped = Scraped::new(Arc::clone(&engine), encode);
             metrics.registry.register_collector(Box::new(scraped));
         }
+        metrics.registry.register_collector(Box::new(quotas));
         metrics
     }
 
     /// Metrics of another arena of the daemon, of which these are those of the first.
-    pub(crate) fn of_arena(&self, engine: &Arc<Engine>, connection_memory_max: ByteSize) -> Self {
+    pub(crate) fn of_arena(
+        &self,
+        engine: &Arc<Engine>,
+        connection_memory_max: ByteSize,
+        quotas: QuotaMetrics,
+    ) -> Self {
         let (access, memory) = (self.access.clone(), self.memory.clone());
-        let own = Self::new(Arc::clone(engine), connection_memory_max, LogCounters::default());
+        let parts = (LogCounters::default(), quotas);
+        let own = Self::new(Arc::clone(engine), connection_memory_max, parts);
         // The daemon's operators look for these at the first arena.
         Self { access, memory, ..own }
     }

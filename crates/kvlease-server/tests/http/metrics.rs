@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
-use kvlease_server::config::{ArenaConfig, ListenerConfig, Serves};
+use kvlease_server::config::{
+    ArenaConfig, BucketGlob, FIRST_LISTENER, ListenerConfig, Serves, TenantConfig,
+};
 use kvlease_testing::bytes;
-use kvlease_types::{BucketName, BucketPolicy, ByteSize};
+use kvlease_types::{BucketName, BucketPolicy, ByteSize, Quota};
+use rustix::process::geteuid;
 
 use crate::{
     daemon::{CAPACITY, Daemon},
@@ -105,7 +108,32 @@ fn served(text: &str) -> BTreeSet<(String, String)> {
     types.map(queried).collect()
 }
 
-/// Daemon with a tier, a live curve, a bucket with a policy, a second arena and TLS: some metrics are there only with those.
+/// Tenant that all callers are, with a quota of everything.
+fn everyone() -> TenantConfig {
+    let all = || vec![BucketGlob::parse("*").unwrap()];
+    let (most, size) = (Some(1_000_000), Some(ByteSize::mib(8)));
+    TenantConfig {
+        listeners: vec![FIRST_LISTENER.to_owned()],
+        uids: vec![geteuid().as_raw()],
+        read: all(),
+        write: all(),
+        remove: all(),
+        list: all(),
+        admin: true,
+        quota: Quota {
+            bytes_max: size,
+            bytes_guaranteed: size,
+            objects_max: most,
+            leases_max: most,
+            requests_per_s: most,
+        },
+        connections_max: most,
+        ..TenantConfig::default()
+    }
+}
+
+/// Daemon with a tier, a live curve, a bucket with a policy, quotas, a second arena and TLS: some metrics are there
+/// only with those.
 fn with_everything(disk: &Disk) -> Daemon {
     let authority = Authority::new();
     Daemon::with(|config| {
@@ -114,6 +142,7 @@ fn with_everything(disk: &Disk) -> Daemon {
         config.buckets.insert(BucketName::new("b").unwrap(), BucketPolicy::default());
         let arena = ArenaConfig { capacity: Some(CAPACITY), ..ArenaConfig::default() };
         config.arenas.insert("red".into(), arena);
+        config.tenants.insert("t".into(), everyone());
         let tls = Some(authority.daemon_files());
         config.listeners.insert("tls".into(), ListenerConfig { tls, ..listener(Serves::All) });
     })

@@ -3,7 +3,9 @@
 use std::io::{Write, stdout};
 
 use clap::Args;
-use kvlease_client::{Address, ArenaStats, ByteSize, StatsReply, TierState, human_size};
+use kvlease_client::{
+    Address, ArenaStats, ByteSize, QuotaState, StatsReply, TierState, human_size,
+};
 use serde::Serialize;
 
 use crate::{
@@ -12,6 +14,9 @@ use crate::{
     nodes::{Node, Sample},
     text::{human_span, pretty, printable},
 };
+
+/// Quotas that the screen has room for.
+const QUOTAS: usize = 8;
 
 /// Buckets that the screen has room for.
 const BUCKETS: usize = 8;
@@ -119,6 +124,10 @@ pub(crate) fn account(stats: &StatsReply) -> String {
     }
     lines.extend(stats.tiers.iter().map(|state| ("tier", tier(state))));
     lines.extend(stats.arenas.iter().map(|stats| ("arena", arena(stats))));
+    lines.extend(stats.quotas.iter().take(QUOTAS).map(|state| ("quota", quota(state))));
+    if stats.quotas.len() > QUOTAS {
+        lines.push(("quota", "and others: `--json` has all".to_owned()));
+    }
     lines.extend(stats.curve.iter().map(|curve| ("curve", printable(&curve.summary))));
     let mut buckets: Vec<_> = stats.buckets.iter().collect();
     buckets.sort_by_key(|bucket| std::cmp::Reverse(bucket.stored));
@@ -162,6 +171,25 @@ fn arena(stats: &ArenaStats) -> String {
         printable(&stats.shared_memory_name),
         printable(&stats.tenants.join(", "))
     )
+}
+
+fn quota(state: &QuotaState) -> String {
+    let size = |bytes: u64| human_size(ByteSize::new(bytes));
+    let most = |used: String, most: Option<String>, what: &str| {
+        most.map(|most| format!("{used} of {most}{what}"))
+    };
+    let number = |most: Option<u64>| most.map(|most| most.to_string());
+    let parts = [
+        most(size(state.used), state.bytes_max.map(size), ""),
+        state.bytes_guaranteed.map(|guaranteed| format!("{} guaranteed", size(guaranteed))),
+        most(state.objects.to_string(), number(state.objects_max), " objects"),
+        most(state.leases.to_string(), number(state.leases_max), " leases"),
+        most(state.connections.to_string(), number(state.connections_max), " connections"),
+        state.requests_per_s.map(|rate| format!("{rate} requests/s")),
+        Some(format!("{} refusals", state.refusals)),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    format!("{} {}: {}", printable(&state.of), printable(&state.name), parts.join(", "))
 }
 
 fn tier(state: &TierState) -> String {

@@ -8,7 +8,7 @@ use std::{
 use kvlease_harness::{Daemon, object, unused_address};
 use serde_json::Value;
 
-use crate::program::{daemon, run, run_on};
+use crate::program::{daemon, launch, run, run_on};
 
 const KVLEASE: &str = env!("CARGO_BIN_EXE_kvlease");
 
@@ -42,6 +42,29 @@ fn one_screen_has_the_account_of_a_daemon() {
     );
     assert!(screen.contains("bucket     lmcache: 1 objects"), "{screen}");
     assert!(!screen.contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[test]
+fn quotas_are_shown_and_count_the_same_after_a_restart() {
+    let settings = ["bucket.lmcache.objects_max=2", "bucket.lmcache.bytes_guaranteed=1MiB"];
+    let mut daemon = Daemon::start(launch().set(settings)).unwrap();
+    let put = |daemon: &Daemon, key: &str| {
+        assert_eq!(run_on(daemon, &["put", key], &[7; 5000]).status.code(), Some(0), "{key}");
+    };
+    let quota = |daemon: &Daemon| {
+        let screen = text(&run_on(daemon, &["status"], b""));
+        let line = screen.lines().find(|line| line.trim_start().starts_with("quota"));
+        line.unwrap_or_else(|| panic!("{screen}")).trim().to_owned()
+    };
+    let full = "quota      bucket lmcache: 1.0MiB guaranteed, 2 of 2 objects, 0 refusals";
+    ["a", "b", "c"].iter().for_each(|key| put(&daemon, key));
+    assert_eq!(quota(&daemon), full);
+    daemon.kill().unwrap();
+    daemon.start_again().unwrap();
+    assert_eq!(quota(&daemon), full);
+    put(&daemon, "d");
+    assert_eq!(quota(&daemon), full);
+    assert_eq!(daemon.call("GET", "/v1/kv/lmcache/d", b"").unwrap().status, 200);
 }
 
 #[test]

@@ -6,6 +6,9 @@ mod cross;
 mod frames;
 mod logins;
 mod matrix;
+mod quotas;
+mod quotas_lane;
+mod scan;
 
 use kvlease_server::config::{BucketGlob, Config, TenantConfig, TokenHash};
 
