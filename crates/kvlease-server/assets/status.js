@@ -52,6 +52,7 @@
         "still writing": rate("misses_still_writing"),
         corrupt: rate("misses_corrupt"),
         "too many leases": rate("misses_too_many_leases"),
+        "lease quota": rate("misses_lease_quota"),
         "memory short": rate("misses_memory_short"),
         "no room": rate("misses_no_room"),
       },

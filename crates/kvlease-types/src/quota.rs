@@ -144,7 +144,7 @@ mod tests {
     fn a_bad_value_has_a_remedy_and_changes_nothing() {
         for (key, value, remedy) in [
             ("bytes_max", "0", "above zero"),
-            ("bytes_guaranteed", "much", "size"),
+            ("bytes_guaranteed", "much", "number and a unit"),
             ("objects_max", "0", "from 1 to"),
             ("leases_max", "-1", "from 1 to"),
             ("requests_per_s", "1.5", "from 1 to"),

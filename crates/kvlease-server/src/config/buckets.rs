@@ -159,7 +159,10 @@ mod tests {
             ("[bucket.b]\npriority = \"high\"\n", ["bucket.b.priority=`high`", "from -1000"]),
             ("[bucket.b]\nprio = 1\n", ["bucket.b.prio=`1`", "priority, weight, ttl_s, pinned"]),
             ("[bucket.b]\nttl_s = 0\n", ["bucket.b.ttl_s=`0`", "seconds from 0.001"]),
-            ("[bucket.b]\nbytes_max = \"lots\"\n", ["bucket.b.bytes_max=`lots`", "size"]),
+            (
+                "[bucket.b]\nbytes_max = \"lots\"\n",
+                ["bucket.b.bytes_max=`lots`", "number and a unit"],
+            ),
             ("[bucket.b]\nobjects_max = 0\n", ["bucket.b.objects_max=`0`", "from 1 to"]),
             ("[bucket.b]\npinned = [\"\"]\n", ["bucket.b.pinned=``", "1 to 100 bytes"]),
             ("[bucket.a.b]\nweight = 1\n", ["bucket.a=`b`", "[bucket.\"a.b\"]"]),
