@@ -79,15 +79,7 @@ pub(super) async fn answer(
         tracing::debug!(%caller, operation, code = ?refusal.code, "{}", refusal.message);
         refusal.into_reply()
     });
-    // Any first request of a client tells it with which daemon it speaks, and where the lane is.
-    let response = match context.is_told_to(caller) {
-        true => {
-            let mut headers = context.announcement.headers(reply.content_type);
-            headers.insert(REQUEST_ID, id);
-            reply.into_response(headers)
-        }
-        false => without_announcement(reply, id),
-    };
+    let response = announced(context, caller, reply, id);
     if let (Some(log), Some(admitted)) = (&context.access_log, &admitted) {
         let answered = Answered { endpoint, outcome, took };
         access_line::note((context, log, admitted), request, &response, &answered);
@@ -105,6 +97,16 @@ pub(super) fn refused(
     context.metrics.answered(None, Some(refusal.code), Duration::ZERO);
     tracing::debug!(%caller, code = ?refusal.code, "{}", refusal.message);
     without_announcement(refusal.into_reply(), id)
+}
+
+/// Any first request of a client tells it with which daemon it speaks, and where the lane is.
+fn announced(context: &Context, caller: &Caller, reply: Reply, id: HeaderValue) -> Response<Body> {
+    if !context.is_told_to(caller) {
+        return without_announcement(reply, id);
+    }
+    let mut headers = context.announcement.headers(reply.content_type);
+    headers.insert(REQUEST_ID, id);
+    reply.into_response(headers)
 }
 
 fn without_announcement(reply: Reply, id: HeaderValue) -> Response<Body> {

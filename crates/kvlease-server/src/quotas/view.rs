@@ -16,7 +16,7 @@ pub(crate) struct QuotaView {
 }
 
 impl QuotaView {
-    /// What the arena of this name shows, with the engines whose objects count.
+    /// View of the arena of this name, with the engines whose objects count.
     pub(crate) fn new(engines: Vec<Arc<Engine>>, config: &Config, arena: &str) -> Self {
         let is_first = arena == FIRST_ARENA;
         let tenants = config.tenants.iter();
