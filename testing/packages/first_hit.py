@@ -11,6 +11,7 @@ After the commands, the daemon's status page and its `/v1/stats` have to show hi
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -98,7 +99,8 @@ def _lend_lmcache(root: Root) -> Path:
     """Gives the root's environment the packages of the contract suite's; returns their folder."""
     import environment
 
-    python = environment.make(environment.DEFAULT_DIRECTORY)
+    directory = os.environ.get("KVLEASE_CONTRACT_ENVIRONMENT", environment.DEFAULT_DIRECTORY)
+    python = environment.make(Path(directory))
     (packages,) = (python.parent.parent / "lib").glob("python3.*/site-packages")
     (inside,) = (root.folder / VENV.lstrip("/") / "lib").glob("python3.*/site-packages")
     if inside.parent.name != packages.parent.name:

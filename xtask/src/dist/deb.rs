@@ -29,7 +29,7 @@ pub(super) fn make(release: &Release, binary: &Binary, share: &Tree) -> Result<(
     deb.copy("etc/kvlease.toml", &packaging.join("kvlease.toml"), PLAIN)?;
     for unit in UNITS {
         let text = fs::read_to_string(release.root.join("examples/systemd").join(unit))?;
-        deb.write(&format!("lib/systemd/system/{unit}"), installed(unit, &text)?, PLAIN)?;
+        deb.write(&format!("usr/lib/systemd/system/{unit}"), installed(unit, &text)?, PLAIN)?;
     }
     add_share(&deb, share)?;
     deb.copy("usr/share/doc/kvlease/copyright", &packaging.join("deb/copyright"), PLAIN)?;
