@@ -47,6 +47,9 @@ pub struct ListedObject {
     pub checksum: Option<String>,
     /// How many leases on it are live.
     pub leases: u64,
+    /// Seconds since it was stored; in memory alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<u64>,
     /// Where it is, as far as that is known without asking a store: `memory`, or the kind of a tier as
     /// in the metrics.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

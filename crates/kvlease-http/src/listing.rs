@@ -114,6 +114,7 @@ impl Client {
 /// Takes over what another entry knows of an object that moved between tiers during a listing.
 fn merge(object: &mut ListedObject, other: &mut ListedObject) {
     object.leases = object.leases.max(other.leases);
+    object.age_s = object.age_s.or(other.age_s);
     object.checksum = object.checksum.take().or(other.checksum.take());
     for tier in other.tiers.drain(..) {
         if !object.tiers.contains(&tier) {
@@ -133,6 +134,7 @@ mod tests {
             len: 5,
             checksum: checksum.map(str::to_owned),
             leases,
+            age_s: (leases > 0).then_some(9),
             tiers: tiers.iter().map(|tier| (*tier).to_owned()).collect(),
         };
         let mut first = object(0, None, &["valkey"]);

@@ -22,6 +22,11 @@ pub(crate) fn steps(count: usize) -> ProgressBar {
     styled(ProgressBar::new(count as u64), "{bar:32} {pos}/{len} {msg}")
 }
 
+/// A bar for objects, with their rate.
+pub(crate) fn objects(count: usize) -> ProgressBar {
+    styled(ProgressBar::new(count as u64), "{bar:32} {pos}/{len} objects {per_sec} eta {eta}")
+}
+
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -31,7 +31,7 @@ use crate::{
 
 /// The longest object of a listing in bytes of JSON: a key of control characters, each of which takes
 /// six, and the other fields.
-const LISTED_LEN_MAX: usize = 6 * KEY_LEN_MAX + 192;
+const LISTED_LEN_MAX: usize = 6 * KEY_LEN_MAX + 224;
 
 /// The length that objects of a listing usually stay below. A page of a tier that turns out longer is
 /// asked for again.
@@ -194,6 +194,7 @@ impl Listing<'_> {
             len: object.len.bytes(),
             checksum: Some(object.checksum.to_string()),
             leases: object.leases.into(),
+            age_s: Some(age_s(object)),
             tiers: std::iter::once(MEMORY).chain(below).map(str::to_owned).collect(),
         }
     }
@@ -275,7 +276,8 @@ impl Listing<'_> {
             key: key.to_owned(),
             len: object.len.bytes(),
             checksum: checksum.map(|checksum| checksum.to_string()),
-            leases: memory.map_or(0, |info| info.leases.into()),
+            leases: memory.as_ref().map_or(0, |info| info.leases.into()),
+            age_s: memory.as_ref().map(age_s),
             tiers,
         })
     }
@@ -300,6 +302,11 @@ impl Listing<'_> {
             unanswered: self.unanswered,
         }
     }
+}
+
+/// Whole seconds since an object was stored.
+fn age_s(object: &ObjectInfo) -> u64 {
+    boot_time().since(object.created).as_secs()
 }
 
 /// How far a tier was listed.

@@ -1,6 +1,6 @@
 //! `kvlease ls`: lists the objects of a bucket, sorted by key.
 
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufWriter, IsTerminal, Write, stdout};
 
 use clap::Args;
 use kvlease_client::{ByteSize, ListedObject, ListedTiers, UnansweredTier};
@@ -8,14 +8,14 @@ use kvlease_client::{ByteSize, ListedObject, ListedTiers, UnansweredTier};
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
-    text::{human_size, printable},
+    text::{human_size, human_span, printable},
 };
 
 /// The arguments of `ls`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  kvlease ls --long some/
+  kvlease ls -l some/
   kvlease ls --json --tier all | jq length")]
 pub(crate) struct LsArgs {
     /// List only keys that start with this
@@ -24,10 +24,10 @@ pub(crate) struct LsArgs {
     /// List these tiers: `local` is memory and the tier on the node's disk
     #[arg(long, value_name = "TIER", default_value = "local", value_parser = arguments::tiers())]
     tier: ListedTiers,
-    /// Show length, live leases, checksum and tiers as well
-    #[arg(long, short, conflicts_with = "json")]
+    /// Show a table: length, age, live leases, checksum, tiers, key
+    #[arg(long, short)]
     long: bool,
-    /// Print one JSON array
+    /// Print one JSON array, which has all of that
     #[arg(long)]
     json: bool,
 }
@@ -39,6 +39,9 @@ pub(crate) fn run(daemon: &DaemonArgs, args: LsArgs) -> Result<(), Failure> {
     })?;
     let mut out = BufWriter::new(stdout().lock());
     let objects = &listing.objects;
+    if args.long && !args.json && stdout().is_terminal() {
+        writeln!(out, "{}", row(HEAD)).map_err(Failure::stdout)?;
+    }
     let printed = if args.json {
         serde_json::to_writer_pretty(&mut out, objects)
             .map_err(Into::into)
@@ -68,7 +71,19 @@ fn line(object: &ListedObject, long: bool) -> String {
         return key;
     }
     let size = human_size(ByteSize::new(object.len));
+    let age = match object.age_s {
+        None => "-".to_owned(),
+        Some(seconds @ 0..60) => format!("{seconds} s"),
+        Some(seconds) => human_span(seconds as f64),
+    };
+    let leases = object.leases.to_string();
     let checksum = object.checksum.as_deref().unwrap_or("-");
-    let tiers = object.tiers.join(",");
-    format!("{size:>10}  {:>6}  {checksum:>16}  {tiers:<12}  {key}", object.leases)
+    row([&size, &age, &leases, checksum, &object.tiers.join(","), &key])
+}
+
+/// Headings of the table.
+const HEAD: [&str; 6] = ["length", "age", "leases", "checksum", "tiers", "key"];
+
+fn row([size, age, leases, checksum, tiers, key]: [&str; 6]) -> String {
+    format!("{size:>10}  {age:>13}  {leases:>6}  {checksum:>16}  {tiers:<12}  {key}")
 }

@@ -1,15 +1,17 @@
 //! `kvlease rm`: removes objects.
 
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufWriter, IsTerminal, Write, stderr, stdin, stdout};
 
 use clap::{ArgGroup, Args};
-use kvlease_client::{Client, Error, ErrorCode, Key, ListedTiers, Listing};
+use futures_util::{StreamExt, stream};
+use kvlease_client::{ByteSize, Client, Error, ErrorCode, Key, ListedTiers, Listing};
 
 use super::ls;
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
-    text::{no_such_object, note, printable},
+    progress,
+    text::{human_size, no_such_object, note, printable},
 };
 
 /// The arguments of `rm`.
@@ -18,7 +20,7 @@ use crate::{
 Examples:
   kvlease rm some/key other/key
   kvlease rm --dry-run --prefix some/
-  kvlease rm --bucket tenant-a --all")]
+  kvlease rm --bucket tenant-a --all --yes")]
 pub(crate) struct RmArgs {
     /// The objects' keys
     #[arg(value_parser = arguments::key)]
@@ -36,7 +38,13 @@ pub(crate) struct RmArgs {
     /// Print the keys of the objects that would be removed, and remove none
     #[arg(long, short = 'n')]
     dry_run: bool,
+    /// Do not ask, on a terminal, before the objects of `--prefix` or `--all` are removed
+    #[arg(long, short)]
+    yes: bool,
 }
+
+/// Objects that are removed at a time.
+const REMOVALS: usize = 32;
 
 /// Removes the objects that are there, and fails if one that was named was not, or if one may still be
 /// in a tier.
@@ -69,22 +77,59 @@ async fn remove_named(client: &Client, keys: &[Key], dry_run: bool) -> Result<()
     failures.check()
 }
 
-/// Removes what a listing finds. An object that leaves meanwhile is no failure.
+/// Removes what a listing finds, several objects at a time. An object that leaves meanwhile is no failure.
 async fn remove_all(client: &Client, args: &RmArgs) -> Result<(), Failure> {
     let prefix = args.prefix.as_deref().unwrap_or_default();
     let Listing { objects, unanswered } = client.list_all(prefix, args.tier, usize::MAX).await?;
+    let bytes = human_size(ByteSize::new(
+        objects.iter().map(|object| object.len).fold(0, u64::saturating_add),
+    ));
+    let count = objects.len();
     if args.dry_run {
         print(&objects.iter().map(|object| object.key.as_str()).collect::<Vec<_>>())?;
+        note(format_args!("{count} objects of {bytes} would be removed"));
         return ls::check_answered(&unanswered);
     }
-    let (mut failures, mut removed) = (Failures::default(), 0_u64);
-    for object in &objects {
-        let key = Key::new(object.key.as_str()).map_err(kvlease_client::Error::from)?;
-        removed += u64::from(failures.remove(client, &key).await? == Some(true));
+    let bucket = printable(client.config().bucket.as_str());
+    if count > 0
+        && !args.yes
+        && !confirmed(&format!("remove {count} objects of {bytes} from bucket `{bucket}`?"))
+    {
+        note(format_args!("removed nothing"));
+        return Ok(());
     }
+    let keys: Result<Vec<_>, _> =
+        objects.iter().map(|object| Key::new(object.key.as_str())).collect();
+    let keys = keys.map_err(Error::from)?;
+    let (mut failures, mut removed) = (Failures::default(), 0_u64);
+    let bar = progress::objects(count);
+    let removals = keys.iter().map(|key| async move { (key, client.remove(key).await) });
+    let mut removals = stream::iter(removals).buffer_unordered(REMOVALS);
+    while let Some((key, outcome)) = removals.next().await {
+        match failures.judge(key, outcome) {
+            Ok(was_there) => removed += u64::from(was_there == Some(true)),
+            Err(failure) => {
+                bar.abandon();
+                note(format_args!("removed {removed} of {count} objects"));
+                return Err(failure);
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
     note(format_args!("removed {removed} objects"));
     failures.check()?;
     ls::check_answered(&unanswered)
+}
+
+/// Asks a person. Without a terminal there is none, and what a script says is done.
+fn confirmed(question: &str) -> bool {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return true;
+    }
+    let mut answer = String::new();
+    let asked = write!(stderr(), "{question} [y/N] ").and_then(|()| stdin().read_line(&mut answer));
+    asked.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// Objects that were not removed.
@@ -106,7 +151,13 @@ impl Failures {
     /// Removes an object. Whether it was there; `None`, noted, for one that a tier may have still: the
     /// others have nothing to do with it.
     async fn remove(&mut self, client: &Client, key: &Key) -> Result<Option<bool>, Failure> {
-        match client.remove(key).await {
+        let outcome = client.remove(key).await;
+        self.judge(key, outcome)
+    }
+
+    /// The same for an outcome that is there.
+    fn judge(&mut self, key: &Key, outcome: Result<bool, Error>) -> Result<Option<bool>, Failure> {
+        match outcome {
             Err(Error::Refused { code: Some(ErrorCode::Unavailable), message, .. }) => {
                 let key = printable(key.as_str());
                 self.note(Status::Unavailable, format!("{message}, key=`{key}`"));

@@ -5,6 +5,7 @@
 mod arenas;
 mod backends;
 mod bench;
+mod bulk;
 mod checkpoints;
 mod client;
 mod commands;

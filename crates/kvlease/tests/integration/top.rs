@@ -9,7 +9,7 @@ use crate::program::{daemon, launch, run_on};
 const KVLEASE: &str = env!("CARGO_BIN_EXE_kvlease");
 
 /// Terminal of a test's own, whose server ends with it.
-struct Terminal {
+pub(crate) struct Terminal {
     name: String,
     // Where tmux has its socket.
     dir: tempfile::TempDir,
@@ -17,7 +17,7 @@ struct Terminal {
 
 impl Terminal {
     /// Runs a command line of a shell in a new terminal of this width.
-    fn start(width: u32, line: &str) -> Self {
+    pub(crate) fn start(width: u32, line: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let name = format!("kvlease-{}-{width}", std::process::id());
         let terminal = Self { name, dir };
@@ -45,12 +45,12 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p", "-e"])
     }
 
-    fn press(&self, key: &str) {
+    pub(crate) fn press(&self, key: &str) {
         self.tmux(&["send-keys", key]);
     }
 
     /// Waits until the screen is as it should be.
-    fn await_screen(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn await_screen(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let screen = until(STARTS_WITHIN, || Some(self.screen()).filter(|screen| is_so(screen)));
         screen.unwrap_or_else(|| panic!("{what}:\n{}", self.screen()))
     }
@@ -162,4 +162,19 @@ fn without_a_terminal_it_says_what_to_use() {
 fn an_interval_is_checked() {
     let output = crate::program::run(&["top", "--interval", "0"], b"");
     assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn ten_thousand_buckets_do_not_break_it() {
+    const BUCKETS: usize = 10_000;
+    let daemon = daemon();
+    let mut wire = daemon.connect().unwrap();
+    for number in 0..BUCKETS {
+        assert_eq!(wire.put(&format!("/v1/kv/bucket-{number}/k"), b"x").status, 200);
+    }
+    let terminal = Terminal::start(133, &line(&[&daemon]));
+    let taken = format!("taken by {BUCKETS} objects");
+    terminal.await_screen("its account", |screen| screen.contains(&taken));
+    terminal.press("q");
+    terminal.await_screen("its end", |screen| screen.contains("ended with 0"));
 }
