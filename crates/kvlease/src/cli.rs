@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Curve(commands::curve::CurveArgs),
     /// Find what is wrong around a client, or around a daemon that is to start
     Doctor(commands::doctor::DoctorArgs),
+    /// Edit the tenants in a daemon's configuration
+    Tenant(commands::tenant::TenantArgs),
     /// Check a daemon's configuration
     Config(commands::config::ConfigArgs),
     /// Remove what daemons left in shared memory

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Segment(args) => return commands::segment::run(args),
         Command::Bench(args) => bench::run(&cli.daemon, args),
         Command::Replay(args) => replay::run(&cli.daemon, &args),
+        Command::Tenant(args) => commands::tenant::run(args),
         Command::Config(args) => commands::config::run(args),
         Command::Completion(args) => {
             commands::shell::complete(&args, Cli::with_client_options_apart())

@@ -23,6 +23,11 @@ impl TokenHash {
         &self.0
     }
 
+    /// The 64 hexadecimal digits of the hash, for a configuration or a file of tokens.
+    pub fn digits(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Reads a hash of 64 hexadecimal digits, as `sha256sum` prints it.
     pub fn parse(text: &str) -> Option<Self> {
         let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
@@ -60,6 +65,7 @@ mod tests {
     fn a_hash_is_read_as_sha256sum_prints_it() {
         let digits = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(TokenHash::parse(digits), Some(TokenHash::of(b"abc")));
+        assert_eq!(TokenHash::of(b"abc").digits(), digits);
         assert_eq!(TokenHash::parse(&digits.to_uppercase()), Some(TokenHash::of(b"abc")));
         assert_ne!(TokenHash::parse(digits), Some(TokenHash::of(b"abd")));
         for wrong in ["", "abc", &digits[1..], &format!("{digits}0"), &digits.replace('b', "g")] {

@@ -13,6 +13,7 @@ pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod stat;
 pub(crate) mod status;
+pub(crate) mod tenant;
 pub(crate) mod watch;
 
 use std::future::Future;

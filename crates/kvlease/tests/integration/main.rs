@@ -25,6 +25,7 @@ mod restart;
 mod scale;
 mod spares;
 mod status;
+mod tenant_command;
 mod tenants;
 mod tier_on_disk;
 mod time_limits;
