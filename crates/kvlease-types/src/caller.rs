@@ -161,7 +161,7 @@ impl Caller {
             Peer::Http(address) => {
                 number_of(address.ip()).rotate_left(16) ^ u64::from(address.port())
             }
-            Peer::Lane { .. } => u64::from(self.owner.0) | 1 << 32,
+            Peer::Lane { .. } => self.owner.connection_number().map_or(0, u64::from) | 1 << 32,
         }
     }
 

@@ -48,7 +48,8 @@ impl Checkpoints {
     ) -> Result<(), CheckpointRefused> {
         // Those that other nodes stored leave as well.
         self.refresh(caller, bucket).await;
-        if self.shape(bucket).is_some() {
+        let shape = self.shape(bucket);
+        if shape.is_some() {
             self.remove_shared_namespace(bucket).await?;
         }
         let files = {
@@ -56,6 +57,9 @@ impl Checkpoints {
             let gone = table.remove_namespace(bucket).ok_or(CheckpointRefused::NoNamespace)?;
             self.remove_objects(caller, bucket, gone)
         };
+        if let (Some(replicas), Some(shape)) = (&self.replicas, shape) {
+            replicas.forget_namespace(bucket, shape);
+        }
         self.remove_files(files).await;
         Ok(())
     }

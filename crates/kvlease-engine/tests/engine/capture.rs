@@ -330,5 +330,5 @@ fn a_line_is_the_golden_one() {
 }
 
 const GOLDEN_SECRET: &str = ",\"secret\":\"728384b56c17c5d7\"}";
-const GOLDEN_CALL: &str = "\"by\":\"l26a7dbfe\",\"on\":\"36f7a4e4\",\"op\":\"exists\",\
+const GOLDEN_CALL: &str = "\"by\":\"l26a7dbfe\",\"on\":\"b3b2a848\",\"op\":\"exists\",\
     \"bucket\":\"b42b086f\",\"keys\":[\"0c4f62272a2e0de1\",\"f433411a03c48e4b\"],\"found\":\"00\"}\n";

@@ -23,6 +23,8 @@ use crate::tiers::Level;
 pub(super) enum Job {
     /// Store the record of a namespace.
     Namespace(BucketName, NamespaceShape),
+    /// Remove the record of a namespace, unless there is a namespace of that shape again.
+    NoNamespace(BucketName, NamespaceShape),
     /// Copy the shard that has this key in the table.
     Copy(BucketName, ShardPlace, Key),
     /// Remove a replica, if there is one.
@@ -60,6 +62,12 @@ impl Replicas {
 
     pub(in super::super) fn add_namespace(&self, bucket: &BucketName, shape: NamespaceShape) {
         self.send(Job::Namespace(bucket.clone(), shape));
+    }
+
+    /// Has the record of a namespace removed that is gone. It may be under way to the store while it is removed
+    /// there.
+    pub(in super::super) fn forget_namespace(&self, bucket: &BucketName, shape: NamespaceShape) {
+        self.send(Job::NoNamespace(bucket.clone(), shape));
     }
 
     pub(in super::super) fn copy(&self, bucket: &BucketName, place: ShardPlace, key: Key) {

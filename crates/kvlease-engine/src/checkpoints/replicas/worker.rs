@@ -48,6 +48,7 @@ impl Checkpoints {
         loop {
             let outcome = match job {
                 Job::Namespace(bucket, shape) => self.store_namespace(bucket, *shape).await,
+                Job::NoNamespace(bucket, shape) => self.forget_namespace(bucket, *shape).await,
                 Job::Copy(bucket, place, key) => self.copy(bucket, *place, key).await,
                 Job::Remove(bucket, name) => self.remove_replica(bucket, name).await,
             };
@@ -74,6 +75,19 @@ impl Checkpoints {
         }
         let key = Record::Namespace(shape).key();
         replicas.remote.put(bucket, key, b"kvlease namespace".to_vec()).await
+    }
+
+    async fn forget_namespace(
+        &self,
+        bucket: &BucketName,
+        shape: NamespaceShape,
+    ) -> Result<(), TierError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        // One that was made again stores its record behind this job.
+        if self.shape(bucket) == Some(shape) {
+            return Ok(());
+        }
+        replicas.remote.remove(bucket, &[Record::Namespace(shape).key()]).await
     }
 
     async fn copy(
