@@ -14,8 +14,9 @@ use super::{
 use crate::{cursor::Cursor, shared::Shared};
 
 impl Shared {
-    /// Hands a victim over to the first tier that works, or gives it up at once: if a tier has it
-    /// already, if there is none, and if the tier's queue is full. Returns false if it was given up.
+    /// Hands a victim over to the first tier that works, or gives it up at once: if that tier has it
+    /// already, if there is none, and if the tier's queue is full. A slower tier that has it saves no copy: the
+    /// faster one is asked first. Returns false if it was given up.
     pub(crate) fn hand_over(&self, victim: Victim) -> bool {
         let described = self.state().catalog.victim(&victim);
         // It was acquired, removed or evicted meanwhile.
@@ -23,18 +24,21 @@ impl Shared {
         let name = Name { bucket: info.bucket, key: info.key };
         let stat = Stat { len: info.len, checksum: info.checksum };
         let floors = self.tiers.floors_of(name.bucket.as_str());
-        let holder = floors.iter().find(|floor| floor.level.has(&name, stat));
-        let queued = match holder {
-            Some(floor) => {
+        let has = |floor: &&Floor| floor.level.has(&name, stat);
+        let is_elsewhere = floors.iter().any(|floor| has(&floor));
+        let queued = match floors.iter().find(|floor| has(floor) || floor.level.admits(false)) {
+            Some(floor) if has(&floor) => {
                 floor.level.counters.already_there.increment();
                 false
             }
-            None => floors.iter().find(|floor| floor.level.admits(false)).is_some_and(|floor| {
+            Some(floor) => {
+                let name = name.clone();
                 floor.demote(Demotion { name, generation: info.generation, victim: Some(victim) })
-            }),
+            }
+            None => false,
         };
         if !queued {
-            self.state().catalog.give_up(&victim, holder.is_some());
+            self.state().catalog.give_up(&victim, is_elsewhere);
         }
         queued
     }

@@ -183,6 +183,27 @@ async fn a_bucket_with_write_through_is_in_the_tier_at_once() {
     assert!((1..12).any(|number| !tiered.in_tier(number)));
 }
 
+#[test]
+fn what_a_slower_tier_has_goes_to_the_faster_one_as_well() {
+    let (place, near, far) =
+        (Place::new(), Arc::new(MemoryTier::new()), Arc::new(MemoryTier::new()));
+    let mut through = TierConfig::new(Arc::clone(&far) as Arc<dyn Tier>);
+    through.write_through = BucketSet::All;
+    let engine = place.engine_with(1, |engine| {
+        engine.catalog.free_target = ByteSize::new(CAPACITY.bytes() / 8);
+        engine.tiers = vec![TierConfig::new(Arc::clone(&near) as Arc<dyn Tier>), through];
+    });
+    let has = |tier: &MemoryTier, number: usize| {
+        matches!(tier.presence("b", &key(number)), Presence::Here(_))
+    };
+    for number in 0..12 {
+        store(&engine, &key(number), &content(number)).unwrap();
+        until("the copy of what was stored", || has(&far, number));
+        until("space", || engine.stats().catalog.free.bytes() >= CAPACITY.bytes() / 8);
+    }
+    assert!((0..4).all(|number| has(&near, number)), "they have left memory");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupt_object_of_a_tier_is_a_miss_and_forgotten() {
     let tiered = Tiered::new();
