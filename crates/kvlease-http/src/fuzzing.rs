@@ -23,6 +23,7 @@ use crate::{
     operation::Operation,
     reply::{Call, Reply, checksum_header},
     request::Request,
+    request_id::RequestId,
 };
 
 /// The calls whose answers differ in what is read from them.
@@ -60,7 +61,7 @@ pub async fn answer(kind: u8, pieces: impl IntoIterator<Item = &[u8]>) -> Answer
     // Leases are not released: there is no daemon.
     client.core.background.close();
     let key = Key::new("key").expect("a valid key");
-    let call = Call::about(&client.core, operation, &key);
+    let call = Call { id: RequestId::SAME, ..Call::about(&client.core, operation, &key) };
     let mut answer = Answer::default();
     let outcome = read(&call, Connection::new(Peer::new(pieces)), &mut answer).await;
     let failed = |error: Error| format!("{error:?}: {error}");

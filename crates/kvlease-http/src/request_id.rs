@@ -21,6 +21,10 @@ static NEXT: LazyLock<AtomicU64> =
     LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(std::process::id())));
 
 impl RequestId {
+    /// The one id of calls whose outcomes are compared.
+    #[cfg(fuzzing)]
+    pub(crate) const SAME: Self = Self(0);
+
     /// An id that this process has not used.
     pub(crate) fn draw() -> Self {
         // Ids in a row would share most digits, and look the same: a step without a pattern.
