@@ -25,7 +25,6 @@ impl Shared {
         let stat = Stat { len: info.len, checksum: info.checksum };
         let floors = self.tiers.floors_of(name.bucket.as_str());
         let has = |floor: &&Floor| floor.level.has(&name, stat);
-        let is_elsewhere = floors.iter().any(|floor| has(&floor));
         let queued = match floors.iter().find(|floor| has(floor) || floor.level.admits(false)) {
             Some(floor) if has(&floor) => {
                 floor.level.counters.already_there.increment();
@@ -38,6 +37,7 @@ impl Shared {
             None => false,
         };
         if !queued {
+            let is_elsewhere = floors.iter().any(|floor| has(&floor));
             self.state().catalog.give_up(&victim, is_elsewhere);
         }
         queued
