@@ -13,7 +13,7 @@ import tempfile
 import unittest
 from dataclasses import replace
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP
+from signal import SIGKILL
 from typing import Any
 
 import torch
@@ -358,8 +358,8 @@ class HostTier(unittest.TestCase):
         self.assertEqual(engine.find(keys, context), [HIT])
         [view] = engine.manager._held.values()
         engine.manager.prepare_load(keys, context)
-        os.kill(self.daemon._running().pid, SIGSTOP)
-        self.addCleanup(os.kill, self.daemon._running().pid, SIGCONT)
+        self.daemon.pause()
+        self.addCleanup(self.daemon.resume)
         wait_until(lambda: not view.is_live, WITHIN, "the lease has ended")
         with self.assertRaisesRegex(RuntimeError, "lease_ttl_ms"):
             engine.manager.complete_load(set(keys), context)

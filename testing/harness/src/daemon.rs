@@ -11,13 +11,14 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
     endpoint::Endpoint,
     launch::Launch,
     segment::Segment,
+    stop,
     wait::{until, until_every},
 };
 
@@ -162,7 +163,7 @@ impl Daemon {
     ///
     /// That it does not run.
     pub fn pid(&self) -> anyhow::Result<u32> {
-        Ok(self.running.as_ref().context("the daemon does not run")?.process.id())
+        Ok(self.process()?.id())
     }
 
     /// Most memory that the process ever had in bytes, the touched part of the arena included.
@@ -194,25 +195,16 @@ impl Daemon {
 
     /// Stops it by `SIGSTOP` and waits until all of its threads have stopped.
     pub fn stop(&self) -> anyhow::Result<()> {
-        let pid = self.signal(Signal::STOP)?;
-        // It reports stops alone: an end is left for the process's own status.
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
-        let stopped = until(STARTS_WITHIN, || waitid(WaitId::Pid(pid), options).transpose());
-        stopped.context("the daemon does not stop")??;
-        Ok(())
+        stop::stop(self.process()?).context("the daemon")
     }
 
     /// Lets the stopped daemon go on by `SIGCONT`.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.signal(Signal::CONT)?;
-        Ok(())
+        stop::resume(self.process()?)
     }
 
-    fn signal(&self, signal: Signal) -> anyhow::Result<Pid> {
-        let running = self.running.as_ref().context("the daemon does not run")?;
-        let pid = Pid::from_child(&running.process);
-        kill_process(pid, signal)?;
-        Ok(pid)
+    fn process(&self) -> anyhow::Result<&Child> {
+        Ok(&self.running.as_ref().context("the daemon does not run")?.process)
     }
 
     /// Ends it by `SIGKILL`.
@@ -224,8 +216,7 @@ impl Daemon {
 
     /// Asks it to end by `SIGTERM`, and waits for nothing.
     pub fn ask_to_end(&self) -> anyhow::Result<()> {
-        self.signal(Signal::TERM)?;
-        Ok(())
+        Ok(kill_process(Pid::from_child(self.process()?), Signal::TERM)?)
     }
 
     /// Ends it by `SIGTERM` and waits for its end.
@@ -234,7 +225,7 @@ impl Daemon {
     ///
     /// That it does not end in time; then it is killed.
     pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
+        self.ask_to_end()?;
         self.wait()
     }
 

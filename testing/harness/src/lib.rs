@@ -29,6 +29,7 @@ pub mod oracle;
 mod payload;
 mod segment;
 mod stock;
+mod stop;
 mod valkey;
 mod wait;
 pub mod wire;

@@ -8,10 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{daemon::STARTS_WITHIN, launch::unused_address, wait::until};
+use crate::{daemon::STARTS_WITHIN, launch::unused_address, stop, wait::until};
 
 /// The server, which `cargo xtask stores` gets.
 const PROGRAM: &str = "redis-server";
@@ -52,14 +51,14 @@ impl Valkey {
         format!("redis://{}", self.address)
     }
 
-    /// Stops the process: it accepts connections, and answers none.
+    /// Stops the process: connections to it are accepted, and it answers none.
     pub fn stop(&self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)
+        stop::stop(&self.child)
     }
 
     /// Lets the stopped process go on.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.signal(Signal::CONT)
+        stop::resume(&self.child)
     }
 
     /// Kills the process: connections are refused from then on.
@@ -111,10 +110,6 @@ impl Valkey {
             Err(error) => Some(Err(error)),
         });
         Ok(answered.context("the server does not answer")??)
-    }
-
-    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
     /// Calls a command, and returns the texts of the answer.

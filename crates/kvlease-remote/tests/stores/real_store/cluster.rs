@@ -5,7 +5,6 @@ use std::time::Duration;
 use kvlease_remote::Options;
 use kvlease_tier::{Loaded, TierError};
 use kvlease_tier_conformance::{MemoryDestination, MemorySource, Sample};
-use rustix::process::Signal;
 use tokio::time;
 
 use crate::real_store::{
@@ -54,7 +53,7 @@ async fn lose_a_server(loss: Loss) {
     // The tier knows the cluster by the first server alone, and that is the one that is lost.
     let lost = 0;
     match loss {
-        Loss::Killed => cluster.members[lost].process.signal(Signal::KILL),
+        Loss::Killed => cluster.members[lost].process.kill(),
         Loss::Silent => cluster.members[lost].proxy.set(Fault::Silence),
     }
     // A call that waits for the lost server is under way meanwhile.

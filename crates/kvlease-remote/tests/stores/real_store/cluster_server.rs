@@ -11,7 +11,6 @@ use kvlease_remote::{Options, open};
 use kvlease_tier::{Name, Tier};
 use kvlease_tier_conformance::{Damage, NotPossible, Step, Store};
 use redis::{AsyncTypedCommands, aio::MultiplexedConnection, cmd};
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time;
 
@@ -188,12 +187,6 @@ impl ClusterServer {
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        for member in &self.members {
-            member.process.signal(signal);
-        }
-    }
-
     async fn configure(&self, key: &str, value: &str) {
         for member in &self.members {
             let mut connection = member.connection().await;
@@ -236,14 +229,14 @@ impl Store for LazyCluster {
 
     fn stop(&self) -> Step<'_, Result<(), NotPossible>> {
         Box::pin(async {
-            self.get().await.signal(Signal::STOP);
+            self.get().await.members.iter().for_each(|member| member.process.stop());
             Ok(())
         })
     }
 
     fn start(&self) -> Step<'_, Result<(), NotPossible>> {
         Box::pin(async {
-            self.get().await.signal(Signal::CONT);
+            self.get().await.members.iter().for_each(|member| member.process.resume());
             Ok(())
         })
     }

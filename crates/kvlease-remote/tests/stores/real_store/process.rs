@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// Time within which a server listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(30);
@@ -57,10 +57,27 @@ impl Process {
         None
     }
 
-    /// Sends the process a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Stops the process, and waits until all of its threads have stopped.
+    pub(crate) fn stop(&self) {
+        let id = self.signal(Signal::STOP);
+        let stopped = waitid(WaitId::Pid(id), WaitIdOptions::STOPPED);
+        stopped.expect("the server is a child").expect("the call waits");
+    }
+
+    /// Lets the stopped process go on.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) -> Pid {
         let id = Pid::from_child(&self.child);
         kill_process(id, signal).expect("the server is a child that was not waited for");
+        id
+    }
+
+    /// Kills the process, which may end later.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
     }
 
     /// Waits until the process has ended.

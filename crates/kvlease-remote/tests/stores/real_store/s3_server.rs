@@ -12,7 +12,6 @@ use kvlease_remote::{AccessKey, Options, Secret, open};
 use kvlease_tier::{Name, Tier};
 use kvlease_tier_conformance::{Damage, NotPossible, Step, Store};
 use kvlease_types::ByteSize;
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::real_store::{
@@ -131,12 +130,12 @@ impl Store for S3Server {
     }
 
     fn stop(&self) -> Step<'_, Result<(), NotPossible>> {
-        self.process.signal(Signal::STOP);
+        self.process.stop();
         Box::pin(async { Ok(()) })
     }
 
     fn start(&self) -> Step<'_, Result<(), NotPossible>> {
-        self.process.signal(Signal::CONT);
+        self.process.resume();
         Box::pin(async { Ok(()) })
     }
 

@@ -6,7 +6,6 @@ use kvlease_remote::{Options, open};
 use kvlease_tier::{Loaded, Stored, TierError};
 use kvlease_tier_conformance::{MemorySource, Sample};
 use redis::AsyncTypedCommands;
-use rustix::process::Signal;
 
 use crate::real_store::{
     calls::{LONG, load, no_wrong_byte, store, until_answered},
@@ -120,7 +119,7 @@ async fn a_restarted_server_is_found_again() {
     let tier = server.tier();
     let sample = Sample::new("bucket", "key", 1, 5000);
     store(&*tier, &sample).await.unwrap();
-    server.process.signal(Signal::KILL);
+    server.process.kill();
     server.restart();
     // The server kept nothing.
     assert_eq!(until_answered(&*tier, &sample).await, Loaded::Absent);

@@ -6,7 +6,6 @@ use kvlease_remote::{Options, open};
 use kvlease_tier::{Name, Tier};
 use kvlease_tier_conformance::{Damage, NotPossible, Step, Store};
 use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::real_store::{
@@ -158,12 +157,12 @@ impl Store for ValkeyServer {
     }
 
     fn stop(&self) -> Step<'_, Result<(), NotPossible>> {
-        self.process.signal(Signal::STOP);
+        self.process.stop();
         Box::pin(async { Ok(()) })
     }
 
     fn start(&self) -> Step<'_, Result<(), NotPossible>> {
-        self.process.signal(Signal::CONT);
+        self.process.resume();
         Box::pin(async { Ok(()) })
     }
 
