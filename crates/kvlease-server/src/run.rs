@@ -28,7 +28,7 @@ use crate::{
     logging,
     server::Server,
     signals::StopSignals,
-    start_limits::{raise_descriptor_limit, try_descriptors, try_threads},
+    start_limits::{limit_heaps, raise_descriptor_limit, try_descriptors, try_threads},
 };
 
 /// How long a start that a signal broke off may take to undo what it did.
@@ -64,6 +64,7 @@ fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     try_descriptors().map_err(|source| ServeError::System { what: "open files", source })?;
     // The threads of the runtime, and the one that starts the daemon.
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    limit_heaps(workers);
     try_threads(workers + 1).map_err(threads)?;
     let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let runtime = runtime.map_err(threads)?;

@@ -1,8 +1,9 @@
-//! Limits of the process, looked at before a start: where the runtime would panic, one line says
+//! Limits of the process, looked at and set before a start: where the runtime would panic, one line says
 //! which limit is too low.
 
-use std::{fs::File, io, sync::Mutex, thread};
+use std::{env, fs::File, io, sync::Mutex, thread};
 
+use kvlease_sys::bound_heaps;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that a start opens at the same time, and some for the first connections.
@@ -31,6 +32,15 @@ pub(crate) fn try_threads(count: usize) -> io::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Gives each worker of the runtime a heap, and all other threads one that they share: free memory in the
+/// heaps of threads that come and go is in no budget. What the operator has set for the allocator stays.
+pub(crate) fn limit_heaps(workers: usize) {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"].into_iter().any(is_set) {
+        bound_heaps(workers + 1);
+    }
 }
 
 /// Raises the soft limit of descriptors: thousands of connections need more than the usual one.

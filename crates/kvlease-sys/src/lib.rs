@@ -53,7 +53,7 @@ pub use external_python::NewBytes;
 pub use file_stamp::FileStamp;
 pub use fingerprint::{Fingerprint, FingerprintKey, KeyFingerprints};
 pub use generations::GenerationTable;
-pub use heap::trim_heap;
+pub use heap::{bound_heaps, trim_heap};
 pub use identity::Identity;
 pub use index_table::{IndexCell, IndexTable};
 pub use io_buffer::IoBuffer;
