@@ -90,7 +90,13 @@ class Node:
         wait_until(lambda: self._reports(number), KNOWN_WITHIN, what)
 
     def is_quiet(self) -> bool:
-        """Whether nothing waits for a tier that works."""
+        """Whether nothing waits for a tier that works, and there is room for the next object.
+
+        The daemon chooses what leaves on a thread of its own, some time after it has answered.
+        Until then nothing waits, and the next object would take the room of one without a copy.
+        """
+        if self.daemon.metric("kvlease_free_bytes") < OBJECT_LEN:
+            return False
         broken = [self.daemon.metric("kvlease_tier_broken", tier=tier) for tier in self.tiers]
         queued = [self.daemon.metric("kvlease_tier_queued", tier=tier) for tier in self.tiers]
         return not any(queue for queue, failed in zip(queued, broken, strict=True) if not failed)
