@@ -7,8 +7,10 @@ use kvlease_sys::FingerprintKey;
 use kvlease_types::ByteSize;
 
 use crate::{
-    capture::CaptureConfig, checkpoints::ShardDisk, events::EVENTS_MEMORY_DEFAULT,
-    tiers::TierConfig,
+    capture::CaptureConfig,
+    checkpoints::ShardDisk,
+    events::EVENTS_MEMORY_DEFAULT,
+    tiers::{BucketSet, TierConfig},
 };
 
 /// The time that a client has for writing into a reservation, unless it is configured.
@@ -43,6 +45,8 @@ pub struct EngineConfig {
     pub scrub_rate: Option<ByteSize>,
     /// Secret of the published index, new for each incarnation.
     pub index_key: FingerprintKey,
+    /// Buckets whose objects are not in it: their readers ask the daemon.
+    pub index_left_out: BucketSet,
     /// Memory for events that subscribers have not read, and may ask for again.
     pub events_memory_max: ByteSize,
     /// Live curve; `None` for none.
@@ -72,6 +76,7 @@ impl EngineConfig {
             cold: false,
             scrub_rate: None,
             index_key,
+            index_left_out: BucketSet::NONE,
             events_memory_max: EVENTS_MEMORY_DEFAULT,
             curve: None,
             eviction_auto: false,

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use kvlease_arena::{Generations, Manifest, PublishedIndex};
 use kvlease_cache::{CHANGES_MAX, Change, ChangeFeed, ChangeKind};
 
-use crate::{counters::Counters, tiers::Tiers};
+use crate::{
+    counters::Counters,
+    tiers::{BucketSet, Tiers},
+};
 
 /// Changes that the feed keeps for readers that may fall behind, while there are no subscribers.
 pub(crate) const FEED_CHANGES: usize = 1024;
@@ -18,6 +21,8 @@ pub(crate) const FEED_CHANGES: usize = 1024;
 pub(crate) struct Readers {
     generations: Arc<Generations>,
     index: Arc<PublishedIndex>,
+    /// Buckets whose objects are not in the index.
+    index_left_out: BucketSet,
     manifest: Manifest,
     counters: Arc<Counters>,
     tiers: Arc<Tiers>,
@@ -30,14 +35,14 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn new(
         generations: Arc<Generations>,
-        index: Arc<PublishedIndex>,
+        (index, index_left_out): (Arc<PublishedIndex>, BucketSet),
         manifest: Manifest,
         counters: Arc<Counters>,
         tiers: Arc<Tiers>,
     ) -> Self {
         let batch = Vec::with_capacity(CHANGES_MAX);
         let feed = ChangeFeed::new(FEED_CHANGES, 1);
-        Self { generations, index, manifest, counters, tiers, batch, feed }
+        Self { generations, index, index_left_out, manifest, counters, tiers, batch, feed }
     }
 
     /// Applies the changes of the batch, and returns the number of the last one, if there is one.
@@ -66,7 +71,10 @@ impl Readers {
             if !self.manifest.insert(slot, &change.object()) {
                 self.counters.objects_unrecorded.increment();
             }
-            if !self.index.publish(slot, &change.object(), kind != ChangeKind::Restored) {
+            let is_indexed = !self.index_left_out.contains(change.bucket.as_str());
+            if is_indexed
+                && !self.index.publish(slot, &change.object(), kind != ChangeKind::Restored)
+            {
                 self.counters.objects_unpublished.increment();
             }
         }

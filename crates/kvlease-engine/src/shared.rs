@@ -108,7 +108,7 @@ impl Shared {
         tiers.leave_out(with_ttl(&catalog.bucket_policies()));
         let mut readers = Readers::new(
             Arc::clone(&generations),
-            Arc::clone(&index),
+            (Arc::clone(&index), config.index_left_out.clone()),
             manifest,
             Arc::clone(&counters),
             Arc::clone(&tiers),

@@ -1,6 +1,6 @@
 //! Parts of the daemon that every request uses, over HTTP and the fast lane.
 
-use std::{io, iter, path::PathBuf, sync::Arc};
+use std::{io, iter, path::PathBuf, sync::Arc, time::Duration};
 
 use kvlease_engine::Engine;
 use kvlease_types::{ByteSize, Caller, Epoch};
@@ -10,6 +10,7 @@ use crate::{
     access::Access,
     access_log::AccessLog,
     announcement::Announcement,
+    answer_times::AnswerTimes,
     audit::Audit,
     config::Config,
     connection_memory::ConnectionMemory,
@@ -35,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) access: Option<Arc<Access>>,
     /// Quotas of requests and connections, if there are any.
     pub(crate) quotas: Option<Arc<RequestQuotas>>,
+    /// Times of answers about buckets, if any has one.
+    pub(crate) answer_times: Option<AnswerTimes>,
     /// Audit log, if there is one.
     pub(crate) audit: Option<Arc<Audit>>,
     /// Access log, if there is one.
@@ -144,6 +147,7 @@ impl Context {
         Ok(Self {
             access: shared.access.clone(),
             quotas: shared.quotas.clone(),
+            answer_times: AnswerTimes::configured(&config),
             audit: shared.audit.clone(),
             access_log: shared.access_log.clone(),
             request_ids: RequestIds::new()?,
@@ -178,6 +182,11 @@ impl Context {
         let tenant = self.access.as_ref().and_then(|access| access.tenant_of(caller));
         let place = tenant.map_or(0, |tenant| tenant.arena);
         place.checked_sub(1).map_or(self, |place| &self.others[place])
+    }
+
+    /// The step of answers about a bucket; `None` if they come at once.
+    pub(crate) fn answer_step(&self, bucket: &str) -> Option<Duration> {
+        self.answer_times.as_ref().and_then(|times| times.step(bucket))
     }
 
     /// Whether answers to this caller name the arena: where there are several, it has to be known which is

@@ -9,6 +9,7 @@ mod accept_refusals;
 mod access;
 mod access_log;
 mod announcement;
+mod answer_times;
 mod audit;
 mod capture;
 pub mod config;

@@ -14,7 +14,7 @@ use kvlease_types::{ByteSize, Epoch};
 use tokio::net::UnixListener;
 
 use crate::{
-    capture,
+    answer_times, capture,
     config::{self, Config, Eviction},
     context::Running,
     exit::ServeError,
@@ -242,6 +242,7 @@ fn engine_config(
         cold: config.cold,
         scrub_rate: config.scrub_rate,
         index_key,
+        index_left_out: answer_times::left_out(config),
         events_memory_max: config.events_memory_max,
         curve: config.curve_memory_max.map(CurveConfig::new),
         eviction_auto: config.eviction == Eviction::Auto,

@@ -1,7 +1,7 @@
 //! The published index as requests, eviction and restarts change it.
 
 use kvlease_attach::IndexView;
-use kvlease_engine::Engine;
+use kvlease_engine::{Engine, EngineConfig};
 use kvlease_testing::bytes;
 use kvlease_types::Epoch;
 
@@ -31,6 +31,31 @@ fn an_object_is_found_from_its_seal_to_its_departure() {
     assert_eq!([found.extent], stat.extents[..]);
     assert_eq!((found.generation, found.checksum), (stat.generation, stat.checksum));
     assert_eq!(place.read(&[found.extent]), bytes(5, 1));
+    remove(&engine, "a").unwrap();
+    assert_eq!(view.find("a"), None);
+}
+
+#[test]
+fn objects_of_a_bucket_that_is_left_out_are_leased_and_never_found() {
+    let place = Place::new();
+    let left_out = |config: &mut EngineConfig| {
+        config.index_left_out = "b".parse().unwrap();
+    };
+    for epoch in 1..=2 {
+        let engine = place.engine_with(epoch, left_out);
+        let view = view(&engine, epoch);
+        if epoch == 1 {
+            store(&engine, "a", &bytes(5, 1)).unwrap();
+        }
+        assert_eq!(view.find("a"), None);
+        drop(run(lease(&engine, "a", None, TTL)).unwrap());
+        assert_eq!(view.find("a"), None, "a lease that verifies it changes nothing");
+        assert_eq!(engine.stats().counters.objects_unpublished, 0, "that is no failure");
+    }
+    // A start without the setting has it in the index, and a removal ends that.
+    let engine = place.engine(3);
+    let view = view(&engine, 3);
+    assert!(view.find("a").is_some());
     remove(&engine, "a").unwrap();
     assert_eq!(view.find("a"), None);
 }

@@ -78,6 +78,18 @@ impl Tenant {
         Decision::Hidden
     }
 
+    /// Decides on a question for the place of an object, in a bucket that keeps it from readers.
+    pub(crate) fn decide_on_place(&self, bucket: &str) -> Decision {
+        if self.config.admin {
+            return Decision::Allowed;
+        }
+        let text = format!(
+            "may not learn where objects of this bucket are, since it has answer_time_ms: set admin = true, \
+             or leave answer_time_ms out, bucket=`{bucket}`"
+        );
+        self.forbidden(&text)
+    }
+
     /// Whether it has a right on a bucket.
     pub(crate) fn may(&self, right: Right, bucket: &str) -> bool {
         self.globs(right).iter().any(|glob| glob.matches(bucket))

@@ -1,6 +1,6 @@
-//! Policies and quotas of buckets: sections `[bucket."NAME"]` of the file, and `--set bucket.NAME.KEY=VALUE`.
+//! Policies, quotas and times of answers of buckets: sections `[bucket."NAME"]` of the file, and `--set bucket.NAME.KEY=VALUE`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy, Quota, QuotaValue};
 
@@ -25,31 +25,41 @@ pub(super) const POLICIES: Named = Named {
         "objects_max",
         "leases_max",
         "requests_per_s",
+        ANSWER_TIME,
     ],
     lists: &["pinned"],
     secrets: None,
 };
 
-/// Policies and quotas by bucket. A bucket with a quota has a policy as well.
-pub(super) type Buckets<'a> =
-    (&'a mut BTreeMap<BucketName, BucketPolicy>, &'a mut BTreeMap<BucketName, Quota>);
+/// Key of the time after which reads and look-ups are answered.
+const ANSWER_TIME: &str = "answer_time_ms";
+
+/// The longest such time, in milliseconds: clients of leases wait for a second at least.
+const ANSWER_TIME_MAX: u64 = 500;
+
+/// Policies, quotas and times of answers by bucket. A bucket with one of the latter has a policy as well.
+pub(super) type Buckets<'a> = (
+    &'a mut BTreeMap<BucketName, BucketPolicy>,
+    &'a mut BTreeMap<BucketName, Quota>,
+    &'a mut BTreeMap<BucketName, Duration>,
+);
 
 /// Adds the policies of a file.
 pub(super) fn apply(
-    (policies, quotas): Buckets<'_>,
+    (policies, quotas, times): Buckets<'_>,
     section: toml::Table,
     origin: &str,
 ) -> Result<(), ConfigError> {
     POLICIES.apply(section, origin, |name, said| match said {
         // One without keys has a policy as well: a class of its own.
         Said::Section => entry(policies, name, origin).map(drop),
-        Said::Value(key, value) => set((policies, quotas), name, key, value, origin),
+        Said::Value(key, value) => set((policies, quotas, times), name, key, value, origin),
     })
 }
 
-/// Sets one key of a bucket's policy or quota.
+/// Sets one key of a bucket.
 pub(super) fn set(
-    (policies, quotas): Buckets<'_>,
+    (policies, quotas, times): Buckets<'_>,
     name: &str,
     key: &str,
     value: &str,
@@ -59,15 +69,31 @@ pub(super) fn set(
     let set = if !POLICIES.keys.contains(&key) {
         Err(format!("use one of {}", POLICIES.keys.join(", ")))
     } else if Quota::KEYS.contains(&key) {
-        let bucket = BucketName::new(name);
-        let bucket = bucket.map_err(|error| fault(name, &error.to_string(), origin))?;
-        quotas.entry(bucket).or_default().set(key, value)
+        quotas.entry(bucket_name(name, origin)?).or_default().set(key, value)
+    } else if key == ANSWER_TIME {
+        let bucket = bucket_name(name, origin)?;
+        answer_time(value).map(|time| {
+            times.insert(bucket, time);
+        })
     } else {
         policy.set(key, value).map_err(|error| error.remedy)
     };
     set.map_err(|remedy| {
         ConfigError::value(&format!("{SECTION}.{name}.{key}"), value, &remedy, origin)
     })
+}
+
+fn bucket_name(name: &str, origin: &str) -> Result<BucketName, ConfigError> {
+    BucketName::new(name).map_err(|error| fault(name, &error.to_string(), origin))
+}
+
+fn answer_time(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(time @ 1..=ANSWER_TIME_MAX) => Ok(Duration::from_millis(time)),
+        _ => Err(format!(
+            "write a whole number of milliseconds from 1 to {ANSWER_TIME_MAX}, or leave the key out"
+        )),
+    }
 }
 
 fn fault(name: &str, remedy: &str, origin: &str) -> ConfigError {
@@ -86,6 +112,7 @@ pub(super) fn quota_value(value: QuotaValue) -> toml::Value {
 pub(super) fn print(
     policies: &BTreeMap<BucketName, BucketPolicy>,
     quotas: &BTreeMap<BucketName, Quota>,
+    times: &BTreeMap<BucketName, Duration>,
 ) -> String {
     let table = |name: &BucketName, policy: &BucketPolicy| {
         let pinned = policy.pinned.iter().cloned().map(toml::Value::from);
@@ -104,6 +131,10 @@ pub(super) fn print(
         for (key, value) in quotas.get(name).iter().flat_map(|quota| quota.entries()) {
             table.insert(key.to_owned(), quota_value(value));
         }
+        if let Some(time) = times.get(name) {
+            let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+            table.insert(ANSWER_TIME.to_owned(), millis.into());
+        }
         table
     };
     let sections =
@@ -116,7 +147,7 @@ fn entry<'a>(
     name: &str,
     origin: &str,
 ) -> Result<&'a mut BucketPolicy, ConfigError> {
-    let bucket = BucketName::new(name).map_err(|error| fault(name, &error.to_string(), origin))?;
+    let bucket = bucket_name(name, origin)?;
     if buckets.len() == BUCKET_POLICIES_MAX && !buckets.contains_key(&bucket) {
         let remedy = format!("write policies of at most {BUCKET_POLICIES_MAX} buckets");
         return Err(ConfigError::value(SECTION, name, &remedy, origin));
@@ -128,29 +159,33 @@ fn entry<'a>(
 mod tests {
     use super::*;
 
-    type Loaded = (BTreeMap<BucketName, BucketPolicy>, BTreeMap<BucketName, Quota>);
+    type Loaded = (
+        BTreeMap<BucketName, BucketPolicy>,
+        BTreeMap<BucketName, Quota>,
+        BTreeMap<BucketName, Duration>,
+    );
 
     fn load(text: &str) -> Result<Loaded, String> {
-        let (mut policies, mut quotas) = Loaded::default();
+        let (mut policies, mut quotas, mut times) = Loaded::default();
         let mut file: toml::Table = text.parse().unwrap();
         let Some(toml::Value::Table(section)) = file.remove(SECTION) else { panic!("{text}") };
-        let applied = apply((&mut policies, &mut quotas), section, "file");
-        applied.map(|()| (policies, quotas)).map_err(|error| error.to_string())
+        let applied = apply((&mut policies, &mut quotas, &mut times), section, "file");
+        applied.map(|()| (policies, quotas, times)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn policies_are_printed_the_way_they_load() {
         let text = "[bucket.chat]\npriority = 5\nweight = 300\npinned = [\"sys/\", \"a b\"]\n\
                     bytes_max = \"2GiB\"\nbytes_guaranteed = \"512MiB\"\nobjects_max = 7\n\
-                    leases_max = 8\nrequests_per_s = 9\n\
+                    leases_max = 8\nrequests_per_s = 9\nanswer_time_ms = 10\n\
                     [bucket.\"a.b\\n\\u001b\\\"\"]\nttl_s = 1.5\n[bucket.plain]\n";
-        let (buckets, quotas) = load(text).unwrap();
-        assert_eq!((buckets.len(), quotas.len()), (3, 1));
+        let (buckets, quotas, times) = load(text).unwrap();
+        assert_eq!((buckets.len(), quotas.len(), times.len()), (3, 1, 1));
         let chat = &buckets[&BucketName::new("chat").unwrap()];
         assert_eq!((chat.priority, chat.weight, chat.pins("sys/1")), (5, 300, true));
-        let printed = print(&buckets, &quotas);
-        assert_eq!(load(&printed), Ok((buckets, quotas)), "{printed}");
-        assert_eq!(print(&BTreeMap::new(), &BTreeMap::new()), "");
+        let printed = print(&buckets, &quotas, &times);
+        assert_eq!(load(&printed), Ok((buckets, quotas, times)), "{printed}");
+        assert_eq!(print(&BTreeMap::new(), &BTreeMap::new(), &BTreeMap::new()), "");
     }
 
     #[test]
@@ -162,6 +197,10 @@ mod tests {
             (
                 "[bucket.b]\nbytes_max = \"lots\"\n",
                 ["bucket.b.bytes_max=`lots`", "number and a unit"],
+            ),
+            (
+                "[bucket.b]\nanswer_time_ms = 501\n",
+                ["bucket.b.answer_time_ms=`501`", "from 1 to 500"],
             ),
             ("[bucket.b]\nobjects_max = 0\n", ["bucket.b.objects_max=`0`", "from 1 to"]),
             ("[bucket.b]\npinned = [\"\"]\n", ["bucket.b.pinned=``", "1 to 100 bytes"]),
@@ -182,8 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_of_a_policy_or_of_a_quota() {
-        assert_eq!([&BucketPolicy::KEYS[..], &Quota::KEYS[..]].concat(), POLICIES.keys);
+    fn every_key_is_of_a_policy_or_of_a_quota_or_the_time_of_answers() {
+        let keys = [&BucketPolicy::KEYS[..], &Quota::KEYS[..], &[ANSWER_TIME]].concat();
+        assert_eq!(keys, POLICIES.keys);
     }
 
     #[test]

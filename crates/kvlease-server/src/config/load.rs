@@ -186,7 +186,8 @@ impl Loading {
     }
 
     const fn buckets(&mut self) -> buckets::Buckets<'_> {
-        (&mut self.config.buckets, &mut self.config.bucket_quotas)
+        let Config { buckets, bucket_quotas, answer_times, .. } = &mut self.config;
+        (buckets, bucket_quotas, answer_times)
     }
 
     fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {

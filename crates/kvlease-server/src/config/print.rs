@@ -24,7 +24,7 @@ pub fn print(config: &Config) -> String {
         let value = if setting.quoted { toml::Value::from(value).to_string() } else { value };
         let _ = writeln!(text, "# {} ({})\n{key} = {value}", setting.about, setting.env);
     }
-    text.push_str(&buckets::print(&config.buckets, &config.bucket_quotas));
+    text.push_str(&buckets::print(&config.buckets, &config.bucket_quotas, &config.answer_times));
     text.push_str(&listeners::print(&config.listeners));
     text.push_str(&arenas::print(&config.arenas));
     text.push_str(&tenants::print(&config.tenants));
@@ -55,6 +55,7 @@ mod tests {
                 "tenant.a.requests_per_s=500".into(),
                 "tenant.a.connections_max=20".into(),
                 "bucket.lmcache.bytes_guaranteed=512MiB".into(),
+                "bucket.lmcache.answer_time_ms=20".into(),
                 "audit.level=all".into(),
                 "access_log.path=log".into(),
             ],

@@ -96,6 +96,8 @@ pub struct Config {
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
     /// Quotas of buckets, in the same sections.
     pub bucket_quotas: BTreeMap<BucketName, Quota>,
+    /// Times of answers to reads and look-ups of buckets, in the same sections.
+    pub answer_times: BTreeMap<BucketName, Duration>,
     /// Listeners beside `address`, each in a section of its own, `[listener."NAME"]`.
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// Arenas beside that of `[cache]`, each in a section of its own, `[arena."NAME"]`.
@@ -192,6 +194,7 @@ impl Default for Config {
             log: LogSettings::default(),
             buckets: BTreeMap::new(),
             bucket_quotas: BTreeMap::new(),
+            answer_times: BTreeMap::new(),
             listeners: BTreeMap::new(),
             arenas: Arenas::new(),
             tenants: Tenants::new(),

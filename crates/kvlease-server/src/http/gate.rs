@@ -7,6 +7,7 @@ use kvlease_types::{BucketName, Caller, Peer};
 use super::{connection::Socket, listener::Arrival, reply::Refusal};
 use crate::{
     access::{Access, Decision, Evidence, Means, Need, Unknown, need_of_endpoint},
+    answer_times::{Tells, tells},
     audit::{Entry, level_of_endpoint},
     context::Context,
     metrics::{self, AccessRefused},
@@ -46,6 +47,7 @@ pub(super) fn admit<E>(
         Admitted { caller, refusal: None, over: None, means: None, bucket, refused: None };
     if let Some(access) = &context.access {
         admitted.decide(access, socket.arrival(), headers, endpoint, route);
+        admitted.keep_place(context, access, endpoint);
     }
     if let (Some(quotas), None) = (&context.quotas, &admitted.refusal)
         && let Err(over) = admitted.count(quotas, socket, endpoint)
@@ -97,6 +99,19 @@ impl Admitted {
         }
     }
 
+    /// Refuses a question for the place of an object in a bucket whose answers tell it by no time either.
+    fn keep_place(&mut self, context: &Context, access: &Access, endpoint: Option<Endpoint>) {
+        let is_open = self.refused.is_none() && self.refusal.is_none();
+        let asks = endpoint.is_some_and(|endpoint| tells(endpoint) == Tells::InWords);
+        let Some(bucket) = self.bucket.as_ref().filter(|_| is_open && asks) else { return };
+        if let Some(tenant) = access.tenant_of(&self.caller)
+            && context.answer_step(bucket.as_str()).is_some()
+            && let Decision::Forbidden(text) = tenant.decide_on_place(bucket.as_str())
+        {
+            self.refuse(AccessRefused::Forbidden, Refusal::new(ErrorCode::Forbidden, text));
+        }
+    }
+
     /// Counts a request, and its connection as the tenant's.
     fn count(
         &self,
@@ -108,7 +123,9 @@ impl Admitted {
             socket.keep_place(quotas, tenant)?;
         }
         let is_counted = endpoint.is_some_and(|endpoint| need_of_endpoint(endpoint).is_counted());
-        let bucket = self.bucket.as_ref().map(BucketName::as_str);
+        // Who may not know of a bucket takes nothing of its quota, and learns nothing of it.
+        let is_known = self.refused.is_none();
+        let bucket = self.bucket.as_ref().map(BucketName::as_str).filter(|_| is_known);
         if is_counted { quotas.admit(self.caller.tenant, bucket, 1) } else { Ok(()) }
     }
 

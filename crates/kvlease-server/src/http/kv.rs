@@ -105,7 +105,9 @@ pub(super) fn report(
     let query = ReportQuery::parse(query).map_err(Refusal::invalid)?;
     let (bucket, key) = names.object();
     let is_known = context.engine.report(caller, bucket.as_str(), key.as_str(), query.generation);
-    if is_known { Ok(reply::empty()) } else { Err(absent()) }
+    // In such a bucket it is not told whether the object is in the arena.
+    let is_told = context.answer_step(bucket.as_str()).is_none();
+    if is_known || !is_told { Ok(reply::empty()) } else { Err(absent()) }
 }
 
 pub(super) fn object(body: Body, checksum: Checksum) -> Reply {

@@ -18,7 +18,7 @@ use super::{
     reply::{Answer, Refusal, Reply},
     status_page, tiers, upload,
 };
-use crate::{context::Context, metrics, quotas::OverQuota, request_ids::REQUEST_ID};
+use crate::{answer_times, context::Context, metrics, quotas::OverQuota, request_ids::REQUEST_ID};
 
 /// Answers one request. If the client goes away meanwhile, this is dropped where it waits; the
 /// guards of the engine undo what was begun.
@@ -39,6 +39,7 @@ pub(super) async fn answer(
     let refusal = admitted.as_mut().and_then(|admitted| admitted.refusal.take());
     let caller = admitted.as_ref().map_or(caller, |admitted| &admitted.caller);
     let context = context.of_caller(caller);
+    let step = answer_step(context, endpoint, route.as_ref().ok());
     let over = admitted.as_ref().and_then(|admitted| admitted.over.as_ref());
     let ends = over.map(OverQuota::is_of_connections);
     let answer = match (refusal, route, endpoint) {
@@ -68,6 +69,10 @@ pub(super) async fn answer(
             Box::pin(upload::refuse(context, request, socket, refusal_of(error))).await
         }
     };
+    if let Some(step) = step {
+        context.metrics.delayed();
+        Box::pin(answer_times::wait(started.into(), step)).await;
+    }
     let outcome = answer.as_ref().err().map(|refusal| refusal.code);
     if let Some(admitted) = &admitted {
         admitted.note(context, endpoint, outcome);
@@ -85,6 +90,17 @@ pub(super) async fn answer(
         access_line::note((context, log, admitted), request, &response, &answered);
     }
     response
+}
+
+/// The step of answers to a request, unless it is answered at once. It is that of the bucket in whose place a hidden
+/// one is answered.
+fn answer_step(
+    context: &Context,
+    endpoint: Option<Endpoint>,
+    route: Option<&Route>,
+) -> Option<Duration> {
+    let times = context.answer_times.as_ref()?;
+    times.step_of(endpoint, route?.names().bucket.as_ref())
 }
 
 /// Answers a request that is refused for its head.

@@ -20,6 +20,8 @@ pub(super) struct Wait {
     pub(super) request: u64,
     pub(super) grants: Grants,
     pub(super) started: Instant,
+    /// Step of answers about the bucket.
+    pub(super) step: Option<Duration>,
     /// Memory of the grants and of the keys.
     pub(super) held: Held,
 }

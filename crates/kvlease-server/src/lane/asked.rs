@@ -1,6 +1,6 @@
 //! Look-ups and removals for which tiers are asked.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kvlease_api::lane::{DoneStatus, Kind, Lookup};
 use kvlease_engine::Removed;
@@ -15,6 +15,8 @@ pub(super) struct Asked {
     pub(super) kind: Kind,
     pub(super) statuses: Vec<DoneStatus>,
     pub(super) started: Instant,
+    /// Step of answers about the bucket.
+    pub(super) step: Option<Duration>,
     /// Memory of the question and of the answer.
     pub(super) held: Held,
 }

@@ -71,10 +71,17 @@ async fn converse(
     let mut idle = false;
     loop {
         let next = answer_what_is_there(session, inbox).await;
-        if !session.out.is_empty()
-            && let Some(end) = send(session, stream).await
-        {
-            return end;
+        if !session.out.is_empty() {
+            if let Some(moment) = session.not_before.take() {
+                tokio::select! {
+                    biased;
+                    _ = stop.changed() => return End::Daemon,
+                    () = tokio::time::sleep_until(moment) => {}
+                }
+            }
+            if let Some(end) = send(session, stream).await {
+                return end;
+            }
         }
         // A client that sends without a pause takes no more of a thread than others do.
         if inbox.ends_turn() {

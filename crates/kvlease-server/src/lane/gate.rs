@@ -74,10 +74,7 @@ pub(super) fn admit<'a>(
     };
     match decision {
         Decision::Allowed => {
-            if let Some(quotas) = &context.quotas {
-                let over = quotas.admit(caller.tenant, bucket, count(&request));
-                over.map_err(|over| (FailureCode::TooManyRequests, over.to_string()))?;
-            }
+            count_in(context, caller, bucket, &request)?;
             if context.audit.as_ref().is_some_and(|audit| audit.has(level_of_frame(kind))) {
                 note(context, caller, (kind, bucket), "ok");
             }
@@ -85,6 +82,8 @@ pub(super) fn admit<'a>(
         }
         Decision::Hidden => {
             refused(context, caller, (kind, bucket), AccessRefused::Hidden);
+            // It counts for the tenant. Of the bucket's quota it takes nothing, and learns nothing.
+            count_in(context, caller, None, &request)?;
             Ok(hidden(request))
         }
         Decision::Forbidden(text) => {
@@ -115,6 +114,18 @@ fn bucket<'a>(request: &Request<'a>) -> Option<&'a str> {
         | Request::Used(_)
         | Request::Prepare(_) => None,
     }
+}
+
+/// Counts a request in the quotas of its tenant, and of a bucket.
+fn count_in(
+    context: &Context,
+    caller: &Caller,
+    bucket: Option<&str>,
+    request: &Request<'_>,
+) -> Result<(), (FailureCode, String)> {
+    let Some(quotas) = &context.quotas else { return Ok(()) };
+    let counted = quotas.admit(caller.tenant, bucket, count(request));
+    counted.map_err(|over| (FailureCode::TooManyRequests, over.to_string()))
 }
 
 /// How many requests it counts for: as many as it names objects to find or to store. What gives back, or ends

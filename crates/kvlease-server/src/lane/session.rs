@@ -11,7 +11,7 @@ use kvlease_api::lane::{
     write_done, write_failure, write_renewed,
 };
 use kvlease_types::Caller;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time};
 
 use super::{
     acquire::{self, Awaited, Wait},
@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     access_log::FrameLine,
+    answer_times,
     connection_memory::{Held, Purpose},
     context::Context,
     line_log::unix_ms,
@@ -46,6 +47,8 @@ pub(super) struct Session {
     /// Answers that were not sent yet.
     pub(super) out: Answers,
     pub(super) caller: Caller,
+    /// When they may be sent; unset if at once.
+    pub(super) not_before: Option<time::Instant>,
     /// The statuses of the answer that is being made; kept for its memory.
     statuses: Vec<DoneStatus>,
 }
@@ -60,6 +63,7 @@ impl Session {
             waits: JoinSet::new(),
             waits_memory: 0,
             out: Answers::default(),
+            not_before: None,
             caller,
             statuses: Vec::new(),
             context,
@@ -227,13 +231,14 @@ impl Session {
     /// later, by [`Self::deliver`].
     fn acquire(&mut self, frame: &Frame<'_>, acquire: &Acquire<'_>, started: Instant) -> Answered {
         let Acquire { bucket, ref keys, mode, ttl, wait } = *acquire;
+        let step = self.context.answer_step(bucket);
         let engine = &self.context.engine;
         let grants = engine.acquire(&self.caller, bucket, keys.as_slice(), mode, ttl);
         // Wait beside the connection, which goes on with its next frame.
         if !wait.is_zero() && grants.is_pending() {
             let awaited = Awaited::new(acquire, &grants);
             if let Some(held) = self.memory_of_wait(awaited.len()) {
-                let wait = Wait { request: frame.request, grants, started, held };
+                let wait = Wait { request: frame.request, grants, started, step, held };
                 let context = Arc::clone(&self.context);
                 let tag = self.tag(frame.request);
                 self.waits.spawn(async {
@@ -244,6 +249,7 @@ impl Session {
             }
         }
         acquire::answer(&self.context, frame.request, grants, self.out.bytes());
+        self.hold(started, step);
         Answered::Now
     }
 
@@ -263,12 +269,14 @@ impl Session {
     /// Answers a request that has waited.
     pub(super) fn deliver(&mut self, waited: Waited) {
         match waited {
-            Waited::Acquire(Wait { request, grants, started, held }) => {
+            Waited::Acquire(Wait { request, grants, started, step, held }) => {
+                self.hold(started, step);
                 self.waits_memory -= held.len();
                 acquire::answer(&self.context, request, grants, self.out.bytes());
                 self.answered(request, Some(Kind::Acquire), None, started.elapsed());
             }
-            Waited::Asked(Asked { request, kind, statuses, started, held }) => {
+            Waited::Asked(Asked { request, kind, statuses, started, step, held }) => {
+                self.hold(started, step);
                 self.waits_memory -= held.len();
                 self.statuses = statuses;
                 self.done(kind, request, false);
@@ -289,6 +297,7 @@ impl Session {
             return true;
         }
         self.statuses.extend(found.into_iter().map(DoneStatus::of_exists));
+        self.hold(started, self.context.answer_step(bucket));
         false
     }
 
@@ -302,18 +311,20 @@ impl Session {
         let engine = &self.context.engine;
         let outcomes = engine.remove(&self.caller, lookup.bucket, lookup.keys.as_slice());
         self.statuses.extend(outcomes.into_iter().map(status_of_remove));
+        self.hold(started, self.context.answer_step(lookup.bucket));
         false
     }
 
     /// Asks the tiers in a task of its own. Returns false if there is no memory for that.
     fn ask(&mut self, request: u64, kind: Kind, lookup: &Lookup<'_>, started: Instant) -> bool {
         let question = Question::new(kind, lookup);
+        let step = self.context.answer_step(lookup.bucket);
         let Some(held) = self.memory_of_wait(question.len()) else { return false };
         let (context, caller, tag) = (Arc::clone(&self.context), self.caller, self.tag(request));
         self.waits.spawn(async move {
             let mut asking = pin!(question.ask(&context, &caller));
             let statuses = request_scope::within(tag, asking.as_mut()).await;
-            Waited::Asked(Asked { request, kind, statuses, started, held })
+            Waited::Asked(Asked { request, kind, statuses, started, step, held })
         });
         true
     }
@@ -330,6 +341,16 @@ impl Session {
         let mut counts = [0; DoneStatus::ALL.len()];
         self.statuses.iter().for_each(|status| counts[usize::from(status.number())] += 1);
         self.context.metrics.lane.items(kind, &counts);
+    }
+
+    /// Keeps the answers back until that to a request in a bucket with such a step may be given. Those of the same
+    /// connection that came with it wait as well.
+    fn hold(&mut self, started: Instant, step: Option<Duration>) {
+        if let Some(step) = step {
+            let due = answer_times::due(started.into(), step, time::Instant::now());
+            self.not_before = self.not_before.max(Some(due));
+            self.context.metrics.delayed();
+        }
     }
 
     /// Gives memory back that an idle connection does not need.

@@ -91,6 +91,7 @@ pub(crate) struct Metrics {
     held: HeldTimes,
     connections: Gauge,
     connections_full: Counter,
+    answers_delayed: Counter,
     accept_failures: Counter,
     log_lines_dropped: Counter,
 }
@@ -132,6 +133,7 @@ impl Metrics {
             held: HeldTimes::default(),
             connections: Gauge::default(),
             connections_full: Counter::default(),
+            answers_delayed: Counter::default(),
             accept_failures: Counter::default(),
             log_lines_dropped: Counter::default(),
             registry,
@@ -184,6 +186,8 @@ impl Metrics {
         registry.register("connections", "Open connections", self.connections.clone());
         let help = "How often connections_max held a connection back";
         registry.register("connections_full", help, self.connections_full.clone());
+        let help = "Answers that were given in the time of their bucket";
+        registry.register("answers_delayed", help, self.answers_delayed.clone());
         let help = "How often the system refused a connection";
         registry.register("accept_failures", help, self.accept_failures.clone());
         let help = "Lines of the log that could not be written";
@@ -249,6 +253,11 @@ impl Metrics {
     /// Counts how long leases were held that were live.
     pub(crate) fn released(&self, held: &[Option<Duration>]) {
         self.held.observe(held.iter().flatten().copied());
+    }
+
+    /// Counts an answer that is given in its bucket's time.
+    pub(crate) fn delayed(&self) {
+        self.answers_delayed.inc();
     }
 
     pub(crate) fn connections_full(&self) {

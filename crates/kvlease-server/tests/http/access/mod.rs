@@ -6,6 +6,7 @@ mod cross;
 mod frames;
 mod logins;
 mod matrix;
+mod places;
 mod quotas;
 mod quotas_lane;
 mod scan;
