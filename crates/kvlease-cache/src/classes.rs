@@ -163,6 +163,18 @@ impl Classes {
         self.of_bucket.iter().map(|(name, class)| (name, self.get(*class)))
     }
 
+    /// Number of the owner of a class, whose objects teach the eviction policy together and by themselves: of a tenant
+    /// with a quota of space, else of a bucket with one, else of all others.
+    pub(crate) fn owner(&self, class: u8) -> u8 {
+        let Class { account, tenant, .. } = self.get(class);
+        match tenant {
+            // The class of its buckets without a policy has this number.
+            Some(place) => place + 1,
+            None if account.quota.is_of_space() => class,
+            None => OTHERS,
+        }
+    }
+
     pub(crate) fn get(&self, class: u8) -> &Class {
         &self.classes[usize::from(class)]
     }
@@ -332,7 +344,10 @@ impl Classes {
 
 #[cfg(test)]
 mod tests {
+    use kvlease_types::ByteSize;
+
     use super::*;
+    use crate::BucketOwners;
 
     fn bucket(name: &str) -> BucketName {
         BucketName::new(name).unwrap()
@@ -392,6 +407,39 @@ mod tests {
         }
         assert!(classes.remove(&bucket("a")), "its policy goes");
         assert_eq!(classes.of(&bucket("a")), own, "its quota stays");
+    }
+
+    #[test]
+    fn classes_of_a_tenant_or_of_a_bucket_with_a_quota_of_space_have_one_owner() {
+        let size = |quota: &mut Quota| quota.bytes_max = Some(ByteSize::mib(1));
+        let quota = |change: &dyn Fn(&mut Quota)| {
+            let mut quota = Quota::default();
+            change(&mut quota);
+            quota
+        };
+        let rate = quota(&|quota| quota.requests_per_s = Some(1));
+        let quotas = QuotaConfig {
+            buckets: [
+                (bucket("a-limited"), quota(&size)),
+                (bucket("limited"), quota(&size)),
+                (bucket("slow"), rate),
+            ]
+            .into(),
+            tenants: vec![rate, quota(&size)],
+            owners: BucketOwners::new(|name| {
+                let place = usize::from(name.starts_with('a'));
+                TenantId::at(place)
+            }),
+        };
+        let mut classes = Classes::new(&quotas);
+        for name in ["a-policy", "policy"] {
+            assert!(classes.set(&bucket(name), BucketPolicy::default()));
+        }
+        let owner = |name: &str| classes.owner(classes.of(&bucket(name)));
+        let tenant = owner("a");
+        assert_eq!([owner("a-limited"), owner("a-policy")], [tenant; 2]);
+        assert_eq!(["b", "slow", "policy"].map(owner), [OTHERS; 3]);
+        assert!(![OTHERS, tenant].contains(&owner("limited")));
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub(crate) struct Ghost {
     sequence: u64,
 }
 
+/// Entries for which there may be room, whatever is remembered.
+const SPARE: usize = 64;
+
 /// Number of an entry, and its mark in the lowest bit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Stamp(u64);
@@ -54,6 +57,12 @@ impl Ghost {
             if self.latest.get(&hash) == Some(&stamp) {
                 self.latest.remove(&hash);
             }
+        }
+        // Of several ghosts one may shrink while another one grows.
+        let len = self.queue.len();
+        if 4 * len + SPARE < self.queue.capacity() {
+            self.queue.shrink_to(2 * len);
+            self.latest.shrink_to(2 * len);
         }
     }
 

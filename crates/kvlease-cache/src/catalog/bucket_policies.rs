@@ -22,6 +22,9 @@ impl Catalog {
     #[must_use]
     pub fn set_bucket_policy(&mut self, bucket: &BucketName, policy: BucketPolicy) -> bool {
         let is_set = self.classes.set(bucket, policy);
+        // The number may have been another bucket's, whose objects have all left.
+        let class = self.classes.of(bucket);
+        self.policy.assign(class, self.classes.owner(class));
         self.reclassify(bucket);
         is_set
     }

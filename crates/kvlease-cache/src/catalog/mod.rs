@@ -39,7 +39,7 @@ use kvlease_types::{ByteSize, Epoch, Timestamp};
 use crate::{
     changes::ChangeLog,
     classes::Classes,
-    config::{CAPACITY_MAX, CatalogConfig, UNIT},
+    config::{CAPACITY_MAX, CatalogConfig, EvictionKind, UNIT},
     deadlines::Deadlines,
     eviction::{self, EvictionPolicy},
     ghost::Ghost,
@@ -114,7 +114,6 @@ pub struct Catalog {
 impl Catalog {
     /// Empty catalog. Nothing can be reserved before [`grow`](Self::grow).
     pub fn new(config: CatalogConfig, epoch: Epoch) -> Self {
-        let policy = eviction::policy(config.eviction);
         let objects = Objects::new(config.hash_seed);
         let memory_max = memory_limit(&config);
         let log = ChangeLog::new(memory_max);
@@ -123,6 +122,7 @@ impl Catalog {
         for (bucket, policy) in &config.buckets {
             classes.set(bucket, policy.clone());
         }
+        let policy = new_policy(config.eviction, &classes);
         Self {
             capacity: whole_units(config.capacity),
             config,
@@ -210,6 +210,15 @@ impl Catalog {
     fn memory_max(&self) -> usize {
         memory_limit(&self.config)
     }
+}
+
+/// A policy without objects, which knows whose classes there are.
+fn new_policy(eviction: EvictionKind, classes: &Classes) -> Box<dyn EvictionPolicy> {
+    let mut policy = eviction::policy(eviction);
+    for class in 0..classes.len() as u8 {
+        policy.assign(class, classes.owner(class));
+    }
+    policy
 }
 
 fn memory_limit(config: &CatalogConfig) -> usize {

@@ -1,9 +1,8 @@
 //! Change of the eviction policy.
 
-use super::Catalog;
+use super::{Catalog, new_policy};
 use crate::{
     config::EvictionKind,
-    eviction,
     objects::{Object, State},
     slab::NONE,
 };
@@ -15,7 +14,7 @@ impl Catalog {
     /// Takes time in proportion to the objects: it is not for every request. What the old policy has learned is
     /// forgotten.
     pub fn change_eviction(&mut self, eviction: EvictionKind) {
-        let mut old = std::mem::replace(&mut self.policy, eviction::policy(eviction));
+        let mut old = std::mem::replace(&mut self.policy, new_policy(eviction, &self.classes));
         self.config.eviction = eviction;
         for class in 0..self.classes.len() as u8 {
             while let Some(slot) = old.evict(class) {

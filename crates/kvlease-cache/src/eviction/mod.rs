@@ -10,6 +10,7 @@ mod habits;
 mod hit_density;
 mod list;
 mod lru;
+mod per_owner;
 mod policy;
 mod s3_fifo;
 mod simulation;

@@ -2,9 +2,15 @@
 
 /// Orders of eviction, one for each class of objects. All calls take amortised constant time.
 ///
-/// Classes are numbered from 0 on, without large gaps. What is learned of objects may be of all classes
-/// together.
+/// Classes are numbered from 0 on, without large gaps. What is learned of objects may be of all classes of an
+/// owner together, and is never of those of two.
 pub(crate) trait EvictionPolicy: Send + std::fmt::Debug {
+    /// Gives a class an owner. Until then it has that of the number 0.
+    ///
+    /// The caller guarantees that the class has no objects, or this owner already. A policy that learns nothing has
+    /// nothing to do.
+    fn assign(&mut self, _class: u8, _owner: u8) {}
+
     /// An object was sealed.
     ///
     /// The caller guarantees that `slot` is not in the policy. `hash` identifies the object by

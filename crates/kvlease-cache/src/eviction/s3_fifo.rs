@@ -5,9 +5,10 @@
 //! asked for meanwhile: then they move to the main queue. What left the small queue is remembered
 //! by its hash (the ghost) and enters the main queue at once if it is stored again. The main queue
 //! gives objects another round for every time they were asked for, three at most. A scan of
-//! objects that no client asks for again passes through the small queue alone.
+//! objects that no client asks for again passes through the small queue alone. Each owner of objects has a ghost of
+//! its own, as long as it has objects.
 
-use super::{EvictionPolicy, Links, List, list};
+use super::{EvictionPolicy, Links, List, list, per_owner::PerOwner};
 use crate::ghost::Ghost;
 
 /// The small queue gets one part in this many of the bytes.
@@ -20,7 +21,7 @@ const USES_MAX: u8 = 3;
 /// workloads with many quick repeats; here a second request for a prefix is what counts.
 const USES_TO_STAY: u8 = 1;
 
-/// Memory per slot, for the accounting: node, links, and the ghost, which is never longer than
+/// Memory per slot, for the accounting: node, links, and the ghosts, which are together never longer than
 /// there are slots. An eighth is growth slack.
 pub(super) const SLOT_BYTES: usize =
     (size_of::<Node>() + size_of::<list::Link>()) * 9 / 8 + Ghost::ENTRY_BYTES;
@@ -57,8 +58,15 @@ pub(super) struct S3Fifo {
     links: Links,
     /// By class.
     queues: Vec<Queues>,
+    owned: PerOwner<Owned>,
+}
+
+/// State of one owner's objects.
+#[derive(Default, Debug)]
+struct Owned {
+    /// Those that left lately.
     ghost: Ghost,
-    /// Objects in the policy, wherever they are.
+    /// Objects of the owner in the policy, wherever they are.
     len: usize,
 }
 
@@ -77,6 +85,10 @@ struct Queue {
 }
 
 impl EvictionPolicy for S3Fifo {
+    fn assign(&mut self, class: u8, owner: u8) {
+        self.owned.assign(class, owner);
+    }
+
     fn insert(&mut self, slot: u32, hash: u64, weight: u32, class: u8) {
         if slot as usize >= self.nodes.len() {
             list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
@@ -85,8 +97,9 @@ impl EvictionPolicy for S3Fifo {
         let weight = weight.max(1);
         self.nodes[slot as usize] = Node { hash, weight, class, ..NOWHERE };
         list::of_class(&mut self.queues, class);
-        self.len += 1;
-        let place = if self.ghost.take(hash) { Place::Main } else { Place::Small };
+        let owned = self.owned.of_mut(class);
+        owned.len += 1;
+        let place = if owned.ghost.take(hash) { Place::Main } else { Place::Small };
         self.enqueue(slot, place);
     }
 
@@ -144,7 +157,7 @@ impl EvictionPolicy for S3Fifo {
                 self.enqueue(slot, Place::Main);
             } else {
                 if from_small {
-                    self.ghost.insert(node.hash, false);
+                    self.owned.of_mut(class).ghost.insert(node.hash, false);
                 }
                 self.forget(slot);
                 return Some(slot);
@@ -168,10 +181,12 @@ impl EvictionPolicy for S3Fifo {
             assert_eq!(found, expected, "every unpinned object is in a queue");
         }
         assert!(unpinned.iter().skip(self.queues.len()).all(|count| *count == 0));
-        let present = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
-        assert_eq!(present, self.len, "objects are counted");
-        assert!(self.ghost.len() <= self.len, "the ghost is no longer than the cache");
-        self.ghost.check();
+        let present = self.nodes.iter().filter(|node| node.place != Place::Nowhere);
+        for (owned, present) in self.owned.count(present.map(|node| node.class)) {
+            assert_eq!(present, owned.len, "objects are counted");
+            assert!(owned.ghost.len() <= owned.len, "a ghost is no longer than its cache");
+            owned.ghost.check();
+        }
     }
 }
 
@@ -198,9 +213,10 @@ impl S3Fifo {
     }
 
     fn forget(&mut self, slot: u32) {
-        self.nodes[slot as usize] = NOWHERE;
-        self.len -= 1;
-        self.ghost.truncate(self.len);
+        let node = std::mem::replace(&mut self.nodes[slot as usize], NOWHERE);
+        let owned = self.owned.of_mut(node.class);
+        owned.len -= 1;
+        owned.ghost.truncate(owned.len);
     }
 }
 
@@ -277,6 +293,25 @@ mod tests {
         assert_eq!([1, 2, 200].map(|class| policy.evict(class)), [None, Some(3), None]);
         assert_eq!(order(&policy), (vec![0, 1, 2], vec![]));
         policy.check(&[3, 0, 1]);
+    }
+
+    #[test]
+    fn what_another_owner_lets_pass_pushes_nothing_out_of_the_ghost() {
+        for (owner, place) in [(1, "main"), (0, "small")] {
+            let mut policy = S3Fifo::default();
+            policy.assign(1, owner);
+            (0..4).for_each(|slot| policy.insert(slot, u64::from(slot), 1, 0));
+            (4..8).for_each(|slot| policy.insert(slot, u64::from(slot), 1, 1));
+            assert_eq!(policy.evict(0), Some(0));
+            for passed in 8..40 {
+                let slot = policy.evict(1).unwrap();
+                policy.insert(slot, passed, 1, 1);
+            }
+            policy.insert(0, 0, 1, 0);
+            let is_main = order(&policy).1 == [0];
+            assert_eq!(if is_main { "main" } else { "small" }, place, "owner {owner}");
+            policy.check(&[4, 4]);
+        }
     }
 
     #[test]

@@ -12,6 +12,9 @@ use super::last_use::Use;
 /// Objects that are remembered for each one in the cache.
 const TIMES: usize = 4;
 
+/// Objects for which there is room at least, where several owners have their own.
+const OBJECTS_MIN: usize = 16;
+
 /// Memory for each object in the cache, for the accounting: the entries, and their places in a table that may
 /// be half empty.
 pub(super) const BYTES: usize =
@@ -53,6 +56,35 @@ impl Departed {
         numbers
             .insert_unique(spread(hash), number, |number| spread(hashes[place(*number, *first)]));
         forgotten
+    }
+
+    /// Remembers as many objects as belong to this many in the cache, the latest, with memory for those. The last uses
+    /// of those that are forgotten and have not come back are lost.
+    pub(super) fn fit(&mut self, objects: usize, mut lose: impl FnMut(Use)) {
+        self.len_max = objects.max(OBJECTS_MIN) * TIMES;
+        if self.hashes.len() <= self.len_max {
+            return;
+        }
+        while self.hashes.len() > self.len_max {
+            if let Some(last) = self.forget_first() {
+                lose(last);
+            }
+        }
+        self.give_memory_back();
+    }
+
+    /// Keeps memory in proportion to what is remembered. Takes time for a part of it, once for as many that were
+    /// forgotten.
+    fn give_memory_back(&mut self) {
+        let len = self.hashes.len();
+        if len + len / 3 + TIMES * OBJECTS_MIN < self.hashes.capacity() {
+            self.hashes.shrink_to(len + len / 8);
+            self.lasts.shrink_to(len + len / 8);
+        }
+        let Self { hashes, first, numbers, .. } = self;
+        if 4 * numbers.len() + TIMES * OBJECTS_MIN < numbers.capacity() {
+            numbers.shrink_to(numbers.len(), |number| spread(hashes[place(*number, *first)]));
+        }
     }
 
     /// Forgets an object and returns its last use, if it was there.
@@ -120,6 +152,26 @@ mod tests {
         assert_eq!(departed.insert(hash(11), last(11)), Some(last(3)));
         assert_eq!((departed.take(hash(1)), departed.take(hash(4))), (None, Some(last(4))));
         assert_eq!(departed.len(), 7);
+    }
+
+    #[test]
+    fn a_smaller_cache_remembers_the_latest_in_less_memory() {
+        let mut departed = Departed::default();
+        departed.fit(10_000, |_| unreachable!("nothing is forgotten"));
+        for number in 0..40_000 {
+            assert_eq!(departed.insert(hash(number), Use::first(u64::from(number))), None);
+        }
+        assert_eq!(departed.take(hash(0)), Some(Use::first(0)));
+        let mut lost = Vec::new();
+        for objects in (100..10_000).rev() {
+            departed.fit(objects, |last| lost.push(last.at()));
+        }
+        assert_eq!(lost, (1..39_600).collect::<Vec<_>>(), "but for the one that came back");
+        assert_eq!((departed.len(), departed.hashes.len()), (400, 400));
+        let capacities = (departed.hashes.capacity(), departed.numbers.capacity());
+        assert!(capacities.0 < 800 && capacities.1 < 2_000, "{capacities:?}");
+        assert_eq!(departed.take(hash(39_999)), Some(Use::first(39_999)));
+        assert_eq!(departed.take(hash(39_599)), None);
     }
 
     #[test]

@@ -11,16 +11,19 @@
 //! The time until a return is estimated as Kaplan and Meier do (1958): objects that have not come back
 //! yet count for the time that they were seen. Objects that were evicted lately are watched as well, or
 //! only survivors would teach.
+//!
+//! All that is for each owner of objects by itself, in uses of its own objects: what one of them asks for teaches
+//! nothing about the others, and ages nothing of theirs.
 
 mod departed;
 mod last_use;
+mod lessons;
 mod returns;
 mod waiting;
 
 use super::{EvictionPolicy, Links, List, list};
-use departed::Departed;
 use last_use::{CLASSES, Use};
-use returns::Returns;
+use lessons::{Lesson, Lessons};
 
 /// Ratio of densities that counts: less is no evidence, and the time of the last use decides.
 const STEP: f64 = 1.25;
@@ -62,20 +65,19 @@ pub(super) struct HitDensity {
     links: Links,
     /// By class of objects, then by class of returns.
     queues: Vec<[List; CLASSES]>,
-    departed: Departed,
-    returns: Returns,
+    lessons: Lessons,
 }
 
 impl EvictionPolicy for HitDensity {
+    fn assign(&mut self, class: u8, owner: u8) {
+        self.lessons.assign(class, owner);
+    }
+
     fn insert(&mut self, slot: u32, hash: u64, weight: u32, class: u8) {
         if slot as usize >= self.nodes.len() {
             list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
-            self.departed.grow(self.nodes.len());
         }
-        let last = match self.departed.take(hash) {
-            Some(last) => self.returns.again(last),
-            None => self.returns.first(),
-        };
+        let last = self.lessons.enter(class, hash, self.nodes.len());
         self.nodes[slot as usize] =
             Node { hash, last, weight: weight.max(1), place: Place::Pinned, class };
         list::of_class(&mut self.queues, class);
@@ -88,7 +90,7 @@ impl EvictionPolicy for HitDensity {
         if is_queued {
             self.pin(slot);
         }
-        self.nodes[slot as usize].last = self.returns.again(node.last);
+        self.nodes[slot as usize].last = self.lessons.again(node.class, node.last);
         if is_queued {
             self.unpin(slot);
         }
@@ -113,21 +115,21 @@ impl EvictionPolicy for HitDensity {
         if node.place == Place::Queued {
             self.pin(slot);
         }
-        self.returns.lose(node.last);
+        self.lessons.lose(node.class, node.last);
         self.nodes[slot as usize] = NOWHERE;
     }
 
     fn evict(&mut self, class: u8) -> Option<u32> {
         let oldest = self.queues.get(usize::from(class))?.iter().filter_map(List::back);
+        let lesson = self.lessons.of(class);
         let slot = oldest.min_by(|one, other| {
             let (one, other) = (&self.nodes[*one as usize], &self.nodes[*other as usize]);
-            self.rank(one).total_cmp(&self.rank(other)).then(one.last.at().cmp(&other.last.at()))
+            let ranks = rank(lesson, one).total_cmp(&rank(lesson, other));
+            ranks.then(one.last.at().cmp(&other.last.at()))
         })?;
         self.pin(slot);
         let Node { hash, last, .. } = self.nodes[slot as usize];
-        if let Some(replaced) = self.departed.insert(hash, last) {
-            self.returns.lose(replaced);
-        }
+        self.lessons.depart(class, hash, last);
         self.nodes[slot as usize] = NOWHERE;
         Some(slot)
     }
@@ -150,18 +152,15 @@ impl EvictionPolicy for HitDensity {
         }
         let queued = self.nodes.iter().filter(|node| node.place == Place::Queued).count() as u64;
         assert_eq!(queued, unpinned.iter().sum::<u64>(), "every object that says so is in a queue");
-        let nodes = self.nodes.iter().filter(|node| node.place != Place::Nowhere).count();
-        let watched = (nodes + self.departed.len()) as u64;
-        assert_eq!(self.returns.waiting(), watched, "objects here and evicted ones are watched");
+        let nodes = self.nodes.iter().filter(|node| node.place != Place::Nowhere);
+        self.lessons.check(nodes.map(|node| node.class));
     }
 }
 
-impl HitDensity {
-    /// Step of an object's density: of those with the same one, the one that was used first leaves.
-    fn rank(&self, node: &Node) -> f64 {
-        let density = self.returns.density(node.last) / f64::from(node.weight);
-        density.log(STEP).floor()
-    }
+/// Step of an object's density: of those with the same one, the one that was used first leaves.
+fn rank(lesson: &Lesson, node: &Node) -> f64 {
+    let density = lesson.density(node.last) / f64::from(node.weight);
+    density.log(STEP).floor()
 }
 
 #[cfg(test)]
@@ -281,6 +280,41 @@ mod tests {
         policy.check(&[2, 2]);
         assert_eq!([2, 1, 1, 1].map(|class| policy.evict(class)), [None, Some(3), Some(2), None]);
         policy.check(&[2]);
+    }
+
+    /// Slots that leave of a class of 100 objects, of which some come back, while another class is used this often.
+    fn left(owner_of_other: u8, uses_of_other: u32) -> Vec<u32> {
+        let (own, other) = (1, 2);
+        let mut policy = HitDensity::default();
+        policy.assign(own, 1);
+        policy.assign(other, owner_of_other);
+        (0..100).for_each(|slot| policy.insert(slot, hash(slot), 1, own));
+        (100..200).for_each(|slot| policy.insert(slot, hash(slot), 1, other));
+        let (mut left, mut passed) = (Vec::new(), 1_000_000);
+        for round in 0..12_000_u32 {
+            if round % 3 == 0 {
+                policy.touch(hash(round) as u32 % 20);
+            }
+            let slot = policy.evict(own).unwrap();
+            left.push(slot);
+            policy.insert(slot, hash(1000 + round), 1, own);
+            for use_of_other in 0..uses_of_other {
+                policy.touch(100 + use_of_other);
+                let slot = policy.evict(other).unwrap();
+                passed += 1;
+                policy.insert(slot, hash(passed), 1, other);
+            }
+        }
+        policy.check(&[0, 100, 100]);
+        left
+    }
+
+    #[test]
+    fn what_leaves_of_one_owner_is_the_same_whatever_another_one_does() {
+        let alone = left(2, 0);
+        assert_eq!(left(2, 1), alone);
+        assert_eq!(left(2, 3), alone);
+        assert_ne!(left(1, 3), alone, "classes of one owner learn together");
     }
 
     #[test]
