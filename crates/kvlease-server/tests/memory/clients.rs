@@ -10,7 +10,10 @@ use std::{
         unix::net::UnixStream,
     },
     path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -18,6 +21,9 @@ use std::{
 use kvlease_api::lane::{Hello, VERSION};
 use kvlease_harness::Daemon;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::ClientConfig;
+
+use crate::tls::Session;
 
 /// Pause between two looks at all clients.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,31 +36,67 @@ const WELCOME_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Kind {
     name: &'static str,
     count: usize,
-    over_lane: bool,
+    over: Over,
     bytes: Vec<u8>,
+}
+
+/// Way to the daemon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Over {
+    Http,
+    Lane,
+    /// HTTP within TLS.
+    Tls,
+    /// Bytes in the clear to the listener with TLS.
+    Handshake,
 }
 
 impl Kind {
     pub(crate) const fn http(name: &'static str, count: usize, bytes: Vec<u8>) -> Self {
-        Self { name, count, over_lane: false, bytes }
+        Self { name, count, over: Over::Http, bytes }
     }
 
     pub(crate) const fn lane(name: &'static str, count: usize, bytes: Vec<u8>) -> Self {
-        Self { name, count, over_lane: true, bytes }
+        Self { name, count, over: Over::Lane, bytes }
     }
+
+    pub(crate) const fn handshake(name: &'static str, count: usize, bytes: Vec<u8>) -> Self {
+        Self { name, count, over: Over::Handshake, bytes }
+    }
+
+    /// The same within TLS, if it is of HTTP: at most this many.
+    pub(crate) fn encrypted(self, most: usize) -> Self {
+        match self.over {
+            Over::Http => Self { over: Over::Tls, count: self.count.min(most), ..self },
+            _ => self,
+        }
+    }
+}
+
+/// Report of a load.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// How many clients of each kind there were, and how many were replaced.
+    pub(crate) clients: String,
+    /// Most clients behind their handshake at a time.
+    pub(crate) encrypted: usize,
 }
 
 /// All clients, from the start to [`Load::end`].
 #[derive(Debug)]
 pub(crate) struct Load {
     end: Sender<()>,
-    renewal: JoinHandle<String>,
+    renewal: JoinHandle<Told>,
 }
 
 impl Load {
     /// Connects all clients, and replaces from then on those that are cut off.
-    pub(crate) fn start(daemon: &Daemon, kinds: Vec<Kind>) -> Self {
-        let place = Place { http: daemon.address(), lane: daemon.segment().socket_path() };
+    pub(crate) fn start(
+        daemon: &Daemon,
+        kinds: Vec<Kind>,
+        tls: Option<(SocketAddr, Arc<ClientConfig>)>,
+    ) -> Self {
+        let place = Place { http: daemon.address(), lane: daemon.segment().socket_path(), tls };
         let mut groups: Vec<_> = kinds.into_iter().map(Group::new).collect();
         for group in &mut groups {
             group.look(&place).unwrap();
@@ -64,8 +106,8 @@ impl Load {
         Self { end, renewal }
     }
 
-    /// Closes all clients, and tells for each kind how many there were and how many were replaced.
-    pub(crate) fn end(self) -> String {
+    /// Closes all clients, and tells what there was.
+    pub(crate) fn end(self) -> Told {
         drop(self.end);
         self.renewal.join().unwrap()
     }
@@ -76,20 +118,23 @@ impl Load {
 struct Place {
     http: SocketAddr,
     lane: PathBuf,
+    tls: Option<(SocketAddr, Arc<ClientConfig>)>,
 }
 
-fn renew(groups: &mut [Group], place: &Place, ended: &Receiver<()>) -> String {
+fn renew(groups: &mut [Group], place: &Place, ended: &Receiver<()>) -> Told {
+    let mut encrypted = 0;
     while ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         for group in &mut *groups {
             group.look(place).unwrap();
         }
+        encrypted = encrypted.max(groups.iter().map(Group::encrypted).sum());
     }
     let told = groups.iter().map(|group| {
         let Group { kind, clients, opened } = group;
         assert!(!clients.is_empty(), "the load of `{}` is gone", kind.name);
         format!("{} {} (+{})", clients.len(), kind.name, opened - kind.count.min(*opened))
     });
-    told.collect::<Vec<_>>().join(", ")
+    Told { clients: told.collect::<Vec<_>>().join(", "), encrypted }
 }
 
 /// The clients of one kind.
@@ -105,6 +150,12 @@ impl Group {
         Self { kind, clients: Vec::new(), opened: 0 }
     }
 
+    /// Clients behind their handshake.
+    fn encrypted(&self) -> usize {
+        let sessions = self.clients.iter().filter_map(|client| client.session.as_ref());
+        sessions.filter(|session| session.is_established()).count()
+    }
+
     /// Has each client send what the daemon takes, and replaces those that it has cut off.
     fn look(&mut self, place: &Place) -> io::Result<()> {
         let mut waiting: Vec<_> = self.clients.iter().map(|it| it.interest(&self.kind)).collect();
@@ -118,9 +169,9 @@ impl Group {
         });
         while self.clients.len() < self.kind.count {
             // A daemon that has no place now may have one at the next look.
-            let Ok(stream) = connect(&self.kind, place) else { break };
+            let Ok((stream, session)) = connect(&self.kind, place) else { break };
             self.opened += 1;
-            self.clients.push(Client { stream, sent: 0 });
+            self.clients.push(Client { stream, session, sent: 0 });
         }
         Ok(())
     }
@@ -129,17 +180,26 @@ impl Group {
 #[derive(Debug)]
 struct Client {
     stream: File,
+    session: Option<Session>,
     sent: usize,
 }
 
 impl Client {
     fn interest(&self, kind: &Kind) -> PollFd<'_> {
-        let wants = if self.sent < kind.bytes.len() { PollFlags::OUT } else { PollFlags::empty() };
+        let owes = self.session.as_ref().is_some_and(Session::wants_to_send);
+        let wants = match owes || self.sent < kind.bytes.len() {
+            true => PollFlags::OUT,
+            false => PollFlags::empty(),
+        };
         PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::RDHUP | wants)
     }
 
     /// Sends as much as the daemon takes at once.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(session) = &mut self.session {
+            self.sent += session.send(&mut self.stream, &bytes[self.sent..])?;
+            return Ok(());
+        }
         while self.sent < bytes.len() {
             match self.stream.write(&bytes[self.sent..]) {
                 Ok(sent) => self.sent += sent,
@@ -152,12 +212,20 @@ impl Client {
 }
 
 /// A connection that never blocks.
-fn connect(kind: &Kind, place: &Place) -> io::Result<File> {
-    if !kind.over_lane {
-        let stream = TcpStream::connect(place.http)?;
-        stream.set_nonblocking(true)?;
-        return Ok(OwnedFd::from(stream).into());
-    }
+fn connect(kind: &Kind, place: &Place) -> io::Result<(File, Option<Session>)> {
+    let address = match kind.over {
+        Over::Lane => return Ok((connect_lane(place)?, None)),
+        Over::Http => place.http,
+        Over::Tls | Over::Handshake => place.tls.as_ref().ok_or(io::ErrorKind::NotFound)?.0,
+    };
+    let stream = TcpStream::connect(address)?;
+    stream.set_nonblocking(true)?;
+    let settings = place.tls.as_ref().filter(|_| kind.over == Over::Tls);
+    let session = settings.map(|(_, clients)| Session::new(clients));
+    Ok((OwnedFd::from(stream).into(), session))
+}
+
+fn connect_lane(place: &Place) -> io::Result<File> {
     let mut stream = UnixStream::connect(&place.lane)?;
     stream.set_read_timeout(Some(WELCOME_WITHIN))?;
     let mut hello = Vec::new();

@@ -4,7 +4,11 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
+
+/// Control groups that were made.
+static GROUPS: AtomicU32 = AtomicU32::new(0);
 
 /// Limit of the daemon's memory.
 #[derive(Debug)]
@@ -29,7 +33,8 @@ impl ControlGroup {
     /// A group below that of the test. Fails where the test may not make one.
     fn new(bytes: u64) -> io::Result<Self> {
         let membership = fs::read_to_string("/proc/self/cgroup")?;
-        let name = format!("kvlease-test-{}", process::id());
+        let number = GROUPS.fetch_add(1, Relaxed);
+        let name = format!("kvlease-test-{}-{number}", process::id());
         let mut outcome = Err(io::ErrorKind::NotFound.into());
         for line in membership.lines() {
             let mut fields = line.splitn(3, ':').skip(1);

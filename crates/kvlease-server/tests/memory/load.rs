@@ -53,6 +53,28 @@ pub(crate) fn kinds() -> Vec<Kind> {
     ]
 }
 
+/// The most clients of one kind with TLS: each takes the place of six.
+const ENCRYPTED_MAX: usize = 60;
+
+/// The same kinds with TLS in place of HTTP in the clear, and clients that never end their handshake.
+pub(crate) fn encrypted_kinds() -> Vec<Kind> {
+    let encrypted = kinds().into_iter().map(|kind| kind.encrypted(ENCRYPTED_MAX));
+    let unfinished = Kind::handshake("half handshakes", ENCRYPTED_MAX, half_handshake());
+    encrypted.chain([unfinished]).collect()
+}
+
+/// All but the last byte of the longest greeting of a client, in records as long as they may be.
+fn half_handshake() -> Vec<u8> {
+    const RECORD_LEN_MAX: usize = 16 << 10;
+    // A greeting, with its length in three bytes.
+    let message = [&[1, 0, 0xff, 0xf0][..], &[7; 0xfff0 - 1]].concat();
+    let record = |part: &[u8]| {
+        let [high, low] = (part.len() as u16).to_be_bytes();
+        [&[0x16, 3, 1, high, low][..], part].concat()
+    };
+    message.chunks(RECORD_LEN_MAX).flat_map(record).collect()
+}
+
 /// Head of an upload to a key of its own, and the first bytes of the body.
 fn put_head(key: &str, len: usize, sent: usize) -> Vec<u8> {
     let target = object("b", key);

@@ -6,17 +6,21 @@
 mod clients;
 mod limit;
 mod load;
+mod tls;
 
 use std::{
-    env, thread,
+    env,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use kvlease_api::LeaseReply;
-use kvlease_harness::{Daemon, Launch, Payload, await_that, daemon_binary, object};
+use kvlease_harness::{Daemon, Launch, Payload, await_that, daemon_binary, object, unused_address};
 
-use clients::Load;
+use clients::{Kind, Load};
 use limit::{Limit, resident_peak, resident_private};
+use tls::Tls;
 
 /// Size of the arena.
 const CAPACITY: u64 = 64 << 20;
@@ -35,6 +39,9 @@ const CALM: Duration = Duration::from_secs(2);
 
 /// Memory that the heap may keep once the load is gone.
 const KEPT: u64 = 16 << 20;
+
+/// Clients with TLS at a time that make a load: half of those that there are places for.
+const ENCRYPTED_MIN: usize = 32;
 
 /// Hits of other clients.
 #[derive(Debug, Default)]
@@ -76,8 +83,8 @@ fn percentiles(Hits { took, refused }: &Hits) -> String {
     format!("p50 {:?}, p99 {:?} of {}, {refused} refused", at(50), at(99), took.len())
 }
 
-#[test]
-fn a_daemon_at_the_documented_limit_survives_all_loads_at_once_and_gives_memory_back() {
+/// Puts a daemon under a load, to whose listener with TLS its clients may go, while others are served.
+fn survive(kinds: Vec<Kind>, tls: Option<&Tls>) {
     let limit = Limit::new(DOCUMENTED);
     let launch = Launch::new(daemon_binary(), format!("{CAPACITY}"));
     let launch = match &limit {
@@ -85,26 +92,41 @@ fn a_daemon_at_the_documented_limit_survives_all_loads_at_once_and_gives_memory_
         // The daemon sees no limit, and is held to what it would derive from it.
         Limit::Measured => launch.set(["server.connection_memory_max=32MiB"]),
     };
-    let mut daemon = Daemon::start(launch).unwrap();
+    let encrypted = tls.map(|tls| (unused_address(), tls));
+    let settings = encrypted.iter().flat_map(|(address, tls)| tls.settings(address));
+    let mut daemon = Daemon::start(launch.set(settings)).unwrap();
     let id = daemon.pid().unwrap();
     let hit = Payload::new("hit", 1, 100_000).bytes();
     assert_eq!(daemon.call("PUT", &object("b", "hit"), &hit).unwrap().status, 200);
     load::fill(&daemon);
     let calm = serve_others(&daemon, CALM);
     let before = resident_private(id);
-    let load = Load::start(&daemon, load::kinds());
+    let place = encrypted.map(|(at, tls)| (at.parse().unwrap(), Arc::clone(&tls.clients)));
+    let load = Load::start(&daemon, kinds, place);
     let held = env::var(SECONDS).map_or(HELD_S, |seconds| seconds.parse().unwrap());
     let hits = serve_others(&daemon, Duration::from_secs(held));
     assert!(daemon.is_alive().unwrap(), "{}", daemon.log());
     let (peak, under_load) = (resident_peak(id), resident_private(id));
     let told = load.end();
     eprintln!("limit {DOCUMENTED}, peak {peak}, private before {before}, {limit:?}");
-    eprintln!("under load {under_load}: {told}");
+    eprintln!("under load {under_load}: {}, {} encrypted", told.clients, told.encrypted);
     eprintln!("hits: calm {}; under load {}", percentiles(&calm), percentiles(&hits));
+    let encrypted_min = if tls.is_some() { ENCRYPTED_MIN } else { 0 };
+    assert!(told.encrypted >= encrypted_min, "{} encrypted at most", told.encrypted);
     assert_eq!(calm.refused, 0);
     assert!(hits.refused < hits.took.len(), "hardly served: {}", percentiles(&hits));
     assert!(peak <= DOCUMENTED, "peak {peak}, limit {DOCUMENTED}");
     await_that("the memory is given back", || resident_private(id) <= before + KEPT);
     assert!(daemon.is_alive().unwrap(), "{}", daemon.log());
     assert!(daemon.terminate().unwrap().success());
+}
+
+#[test]
+fn a_daemon_at_the_documented_limit_survives_all_loads_at_once_and_gives_memory_back() {
+    survive(load::kinds(), None);
+}
+
+#[test]
+fn the_same_loads_over_tls_keep_the_same_limit() {
+    survive(load::encrypted_kinds(), Some(&Tls::new()));
 }
