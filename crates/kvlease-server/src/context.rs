@@ -21,6 +21,7 @@ use crate::{
     metrics::{LogCounters, Metrics},
     quotas::{QuotaMetrics, QuotaView, RequestQuotas},
     request_ids::RequestIds,
+    scheduling::TenantScheduler,
     sizing::PlaceCounts,
     status::Status,
 };
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) access: Option<Arc<Access>>,
     /// Quotas of requests and connections, if there are any.
     pub(crate) quotas: Option<Arc<RequestQuotas>>,
+    /// TenantScheduler of tenants at the threads; `None` if there are no two tenants.
+    pub(crate) scheduler: Option<Arc<TenantScheduler>>,
     /// Times of answers about buckets, if any has one.
     pub(crate) answer_times: Option<AnswerTimes>,
     /// Audit log, if there is one.
@@ -82,6 +85,7 @@ pub(crate) struct Running {
 struct Shared {
     access: Option<Arc<Access>>,
     quotas: Option<Arc<RequestQuotas>>,
+    scheduler: Option<Arc<TenantScheduler>>,
     audit: Option<Arc<Audit>>,
     access_log: Option<Arc<AccessLog>>,
     memory: Arc<ConnectionMemory>,
@@ -121,6 +125,7 @@ impl Context {
         let shared = Shared {
             access: access.map(Arc::new),
             quotas: quotas.clone(),
+            scheduler: TenantScheduler::new(first.config.tenants.len()).map(Arc::new),
             audit: audit.map(Arc::new),
             access_log: access_log.map(Arc::new),
             memory: Arc::new(ConnectionMemory::new(budget, metrics.memory.clone())),
@@ -147,6 +152,7 @@ impl Context {
         Ok(Self {
             access: shared.access.clone(),
             quotas: shared.quotas.clone(),
+            scheduler: shared.scheduler.clone(),
             answer_times: AnswerTimes::configured(&config),
             audit: shared.audit.clone(),
             access_log: shared.access_log.clone(),

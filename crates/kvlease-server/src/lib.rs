@@ -36,6 +36,7 @@ mod request_scope;
 mod rereads;
 mod run;
 mod sampler;
+mod scheduling;
 mod segment;
 mod server;
 mod signals;

@@ -34,6 +34,7 @@ use crate::{
     accept_refusals::AcceptRefusals,
     context::Context,
     request_scope::{self, Tag},
+    scheduling::{ConnectionTenant, ScheduledTask, TenantScheduler},
     sizing::TLS_PLACES,
     tls::{Certificates, refuse_plain},
 };
@@ -113,6 +114,7 @@ struct Parts {
     names: Arc<HostNames>,
     caller: Caller,
     place: Arc<Place>,
+    tenant: Option<ConnectionTenant>,
     header_timeout: Duration,
 }
 
@@ -127,27 +129,30 @@ impl Parts {
             false => context.config.header_timeout,
         };
         let (context, names) = (Arc::clone(context), Arc::clone(names));
-        Self { context, names, caller: Caller::http(peer), place: Arc::new(place), header_timeout }
+        let (caller, place) = (Caller::http(peer), Arc::new(place));
+        let tenant = context.scheduler.as_ref().map(|_| ConnectionTenant::default());
+        Self { context, names, caller, place, tenant, header_timeout }
     }
 }
 
 fn serve(stream: TcpStream, parts: Parts, listener: &Listener, graceful: &GracefulShutdown) {
     let (place, caller) = (Arc::clone(&parts.place), parts.caller);
     let open = parts.context.metrics.connection();
+    let scheduling = parts.context.scheduler.clone().zip(parts.tenant.clone());
     let arrival = Arrival::at(listener);
     let task = match &listener.tls {
         None => {
-            let socket = Socket::plain(stream, arrival);
+            let socket = Socket::plain(stream, arrival, parts.tenant.clone());
             let connection = connection(Paced::new(socket.clone()), socket, parts);
             let watched = graceful.watch(connection);
-            spawn(async move {
+            spawn(scheduling, async move {
                 let _open = open;
                 ended(caller, watched.await);
             })
         }
         Some(certificates) => {
             let (certificates, watcher) = (Arc::clone(certificates), graceful.watcher());
-            spawn(async move {
+            spawn(scheduling, async move {
                 let _open = open;
                 if let Some(connection) = encrypt(stream, arrival, &certificates, parts).await {
                     ended(caller, watcher.watch(connection).await);
@@ -158,8 +163,17 @@ fn serve(stream: TcpStream, parts: Parts, listener: &Listener, graceful: &Gracef
     place.served_by(task, caller);
 }
 
-fn spawn(serving: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-    tokio::spawn(serving).abort_handle()
+/// Serves a connection, in its tenant's turns if there are several tenants.
+fn spawn(
+    scheduling: Option<(Arc<TenantScheduler>, ConnectionTenant)>,
+    serving: impl Future<Output = ()> + Send + 'static,
+) -> AbortHandle {
+    match scheduling {
+        None => tokio::spawn(serving).abort_handle(),
+        Some((scheduler, tenant)) => {
+            tokio::spawn(ScheduledTask::new(serving, scheduler, tenant)).abort_handle()
+        }
+    }
 }
 
 fn ended(caller: Caller, outcome: hyper::Result<()>) {
@@ -180,7 +194,7 @@ async fn encrypt(
         if refuse_plain(&mut stream).await? {
             return Err(io::Error::other("it is plain HTTP"));
         }
-        let socket = Socket::encrypted(stream);
+        let socket = Socket::encrypted(stream, parts.tenant.clone());
         let (stream, names) = Encrypted::accept(&certificates.acceptor(), socket.clone()).await?;
         Ok((stream, socket, names))
     };
@@ -205,7 +219,7 @@ fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     socket: Socket,
     parts: Parts,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + use<I> {
-    let Parts { context, names, caller, place, header_timeout } = parts;
+    let Parts { context, names, caller, place, header_timeout, .. } = parts;
     let service = service_fn(move |mut request| {
         let (context, socket, mut busy) = (Arc::clone(&context), socket.clone(), place.begin());
         let sound = check(&names, &request);

@@ -23,6 +23,7 @@ use super::{heads::Heads, listener::Arrival};
 use crate::{
     connection_memory::{ConnectionMemory, Held, Purpose},
     quotas::{ConnectionPlace, OverQuota, RequestQuotas},
+    scheduling::ConnectionTenant,
 };
 
 /// How many bytes the kernel collects before it wakes us, while more than that of a body is to
@@ -58,6 +59,8 @@ struct Shared {
     buffered_max: usize,
     low_water: AtomicUsize,
     heads: Heads,
+    /// The tenant that it is of, where tenants take turns.
+    tenant: Option<ConnectionTenant>,
     /// Place of the connection among those of the tenant whose request came last.
     place: Mutex<Option<ConnectionPlace>>,
     /// Memory for a large read buffer. hyper keeps such a buffer, and so the connection keeps this.
@@ -66,22 +69,32 @@ struct Shared {
 
 impl Socket {
     /// A connection in the clear.
-    pub(super) fn plain(stream: TcpStream, arrival: Arrival) -> Self {
-        Self::new(stream, OnceLock::from(arrival), BUFFERED_MAX)
+    pub(super) fn plain(
+        stream: TcpStream,
+        arrival: Arrival,
+        tenant: Option<ConnectionTenant>,
+    ) -> Self {
+        Self::new(stream, OnceLock::from(arrival), tenant, BUFFERED_MAX)
     }
 
     /// A connection whose handshake is to come, and with it all that [`Socket::arrives`] takes.
-    pub(super) fn encrypted(stream: TcpStream) -> Self {
-        Self::new(stream, OnceLock::new(), BUFFERED_ENCRYPTED_MAX)
+    pub(super) fn encrypted(stream: TcpStream, tenant: Option<ConnectionTenant>) -> Self {
+        Self::new(stream, OnceLock::new(), tenant, BUFFERED_ENCRYPTED_MAX)
     }
 
-    fn new(stream: TcpStream, arrival: OnceLock<Arrival>, buffered_max: usize) -> Self {
+    fn new(
+        stream: TcpStream,
+        arrival: OnceLock<Arrival>,
+        tenant: Option<ConnectionTenant>,
+        buffered_max: usize,
+    ) -> Self {
         Self(Arc::new(Shared {
             stream,
             arrival,
             buffered_max,
             low_water: AtomicUsize::new(1),
             heads: Heads::default(),
+            tenant,
             place: Mutex::default(),
             large: OnceLock::new(),
         }))
@@ -95,6 +108,18 @@ impl Socket {
     /// The arrival of the client.
     pub(super) fn arrival(&self) -> &Arrival {
         self.0.arrival.get().expect("a request comes behind the handshake")
+    }
+
+    /// Tells whose request has come.
+    pub(super) fn is_of(&self, tenant: TenantId) {
+        if let Some(known) = &self.0.tenant {
+            known.tell(tenant);
+        }
+    }
+
+    /// Whether the tenants take turns, so that no request keeps the thread for long.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.0.tenant.is_some()
     }
 
     /// Counts the connection for a tenant, whose requests come on it.

@@ -47,6 +47,9 @@ pub(super) fn admit<E>(
         Admitted { caller, refusal: None, over: None, means: None, bucket, refused: None };
     if let Some(access) = &context.access {
         admitted.decide(access, socket.arrival(), headers, endpoint, route);
+        if let Some(tenant) = admitted.caller.tenant {
+            socket.is_of(tenant);
+        }
         admitted.keep_place(context, access, endpoint);
     }
     if let (Some(quotas), None) = (&context.quotas, &admitted.refusal)

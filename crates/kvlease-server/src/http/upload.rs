@@ -7,7 +7,10 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Bytes, Incoming};
 use kvlease_api::ErrorCode;
 use kvlease_types::ByteSize;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{
     connection::Socket,
@@ -18,6 +21,9 @@ use crate::context::Context;
 /// The least rate of an upload, in bytes a second, once the time of a stall has passed. Bytes that
 /// come more slowly keep their space from others for too long.
 const RATE_MIN: u64 = 64 << 10;
+
+/// Bytes of a body after which other tenants go first: some hundred microseconds.
+const TURN_LEN: u64 = 1 << 20;
 
 /// How long bytes that the kernel has already may take to get here.
 const LAST_LOOK: Duration = Duration::from_millis(100);
@@ -66,6 +72,8 @@ pub(super) struct Upload<'a> {
     stall: Duration,
     started: Instant,
     received: u64,
+    /// How much had been received when others had their turn; `None` if there are no turns.
+    turn_at: Option<u64>,
     deadline: Instant,
 }
 
@@ -90,6 +98,7 @@ impl<'a> Upload<'a> {
             stall: context.config.put_stall_timeout,
             started: Instant::now(),
             received: 0,
+            turn_at: socket.takes_turns().then_some(0),
             deadline: Instant::now() + context.config.put_timeout,
         }
     }
@@ -107,6 +116,7 @@ impl<'a> Upload<'a> {
     /// The next bytes; `None` behind the last.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         self.asks_first = false;
+        self.give_way().await;
         loop {
             self.socket.expect(self.body.size_hint().exact());
             let until = self.deadline.min(self.rate_deadline()).min(Instant::now() + self.stall);
@@ -135,6 +145,14 @@ impl<'a> Upload<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// Lets other tenants go first, now and then.
+    async fn give_way(&mut self) {
+        if self.turn_at.is_some_and(|at| self.received >= at + TURN_LEN) {
+            self.turn_at = Some(self.received);
+            yield_now().await;
         }
     }
 

@@ -17,8 +17,11 @@ use super::{
     peer,
 };
 use crate::{
-    accept_refusals::AcceptRefusals, connection_limit::ConnectionLimit, context::Context,
+    accept_refusals::AcceptRefusals,
+    connection_limit::ConnectionLimit,
+    context::Context,
     quotas::ConnectionPlace,
+    scheduling::{ConnectionTenant, ScheduledTask},
 };
 
 /// Serves `listener` until the sender of `stop` is dropped, then ends every connection, waiting
@@ -117,10 +120,17 @@ fn serve(
     let open = context.metrics.lane.connection();
     let context = Arc::clone(context);
     let stop = stop.clone();
-    connections.spawn(async move {
+    let scheduling = context.scheduler.clone().zip(caller.tenant);
+    let serving = async move {
         let _held = (held, open);
         connection::serve(context, caller, stream, stop).await;
-    });
+    };
+    match scheduling {
+        None => connections.spawn(serving),
+        Some((scheduler, tenant)) => {
+            connections.spawn(ScheduledTask::new(serving, scheduler, ConnectionTenant::of(tenant)))
+        }
+    };
 }
 
 /// Says why, as far as the fresh socket's buffer takes it.
