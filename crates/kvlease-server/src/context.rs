@@ -37,7 +37,7 @@ pub(crate) struct Context {
     pub(crate) access: Option<Arc<Access>>,
     /// Quotas of requests and connections, if there are any.
     pub(crate) quotas: Option<Arc<RequestQuotas>>,
-    /// TenantScheduler of tenants at the threads; `None` if there are no two tenants.
+    /// Turns of tenants at the threads; `None` if there are no two tenants.
     pub(crate) scheduler: Option<Arc<TenantScheduler>>,
     /// Times of answers about buckets, if any has one.
     pub(crate) answer_times: Option<AnswerTimes>,
