@@ -90,16 +90,71 @@ impl LineFiles {
         files_max: usize,
         header: &[u8],
     ) -> Result<Self, LineFilesError> {
+        let mut files = Self::look_at(kind, path, len_max, files_max)?;
+        files.rotate(header).map_err(|source| files.fault("making the file", source))?;
+        Ok(files)
+    }
+
+    /// Looks at what is there, and goes on behind the whole lines of the last file with these bytes, or begins a
+    /// new one with them if that has no room. Nothing of another kind is moved.
+    pub fn resume(
+        kind: LineFileKind,
+        path: &Path,
+        len_max: ByteSize,
+        files_max: usize,
+        header: &[u8],
+    ) -> Result<Self, LineFilesError> {
+        let mut files = Self::look_at(kind, path, len_max, files_max)?;
+        files.open_last()?;
+        let begun = match files.is_full(header.len()) {
+            true => files.rotate(header),
+            false => files.append(header),
+        };
+        begun.map_err(|source| files.fault("writing into the file", source))?;
+        Ok(files)
+    }
+
+    fn look_at(
+        kind: LineFileKind,
+        path: &Path,
+        len_max: ByteSize,
+        files_max: usize,
+    ) -> Result<Self, LineFilesError> {
         let (files_max, len_max) = (files_max.max(1), len_max.bytes());
-        let mut files =
-            Self { kind, path: path.to_owned(), len_max, files_max, file: None, len: 0 };
+        let files = Self { kind, path: path.to_owned(), len_max, files_max, file: None, len: 0 };
         for number in 0..files_max {
             files.ensure_kind(&files.place(number))?;
         }
-        let what = "making the file";
-        let fault = |source| LineFilesError::Io { kind, path: path.to_owned(), what, source };
-        files.rotate(header).map_err(fault)?;
         Ok(files)
+    }
+
+    fn fault(&self, what: &'static str, source: io::Error) -> LineFilesError {
+        LineFilesError::Io { kind: self.kind, path: self.path.clone(), what, source }
+    }
+
+    /// Takes the last file, if it has whole lines, and cuts what a killed daemon left behind those.
+    fn open_last(&mut self) -> Result<(), LineFilesError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+        let file = match options.open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(self.fault("opening the file", error)),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LineFilesError::InUse { kind: self.kind, path: self.path.clone() });
+            }
+            Err(TryLockError::Error(error)) => return Err(self.fault("locking the file", error)),
+        }
+        let whole = end_of_lines(&file).map_err(|error| self.fault("reading the file", error))?;
+        if whole > 0 {
+            file.set_len(whole).map_err(|error| self.fault("cutting the file", error))?;
+            (self.file, self.len) = (Some(file), whole);
+        }
+        Ok(())
     }
 
     /// Whether lines of this length go into another file.
@@ -181,5 +236,80 @@ impl LineFiles {
         read.map_err(fault("reading an earlier file"))?;
         // A daemon that was killed may have left the begin of a header.
         if kind.magic.starts_with(&begin) { Ok(()) } else { Err(foreign()) }
+    }
+}
+
+/// Length of a file up to the end of its last whole line.
+fn end_of_lines(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut piece = [0; 4_096];
+    while end > 0 {
+        let len = end.min(piece.len() as u64);
+        let piece = &mut piece[..len as usize];
+        file.read_exact_at(piece, end - len)?;
+        if let Some(place) = piece.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(end - len + place as u64 + 1);
+        }
+        end -= len;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: LineFileKind =
+        LineFileKind { name: "test log", setting: "test.path", magic: b"{\"head\":" };
+    const HEADER: &[u8] = b"{\"head\":1}\n";
+
+    /// Files of at most 40 bytes.
+    fn resumed(path: &Path) -> Result<LineFiles, LineFilesError> {
+        LineFiles::resume(KIND, path, ByteSize::new(40), 2, HEADER)
+    }
+
+    #[test]
+    fn lines_go_on_behind_the_whole_ones_until_the_file_is_full() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (path, earlier) = (dir.path().join("log"), dir.path().join("log.1"));
+        let text = |path: &Path| fs::read_to_string(path).unwrap();
+        let mut files = resumed(&path).unwrap();
+        files.append(b"1\n").unwrap();
+        assert!(matches!(resumed(&path), Err(LineFilesError::InUse { .. })));
+        drop(files);
+        assert_eq!(text(&path), "{\"head\":1}\n1\n");
+        // A daemon was killed while it wrote.
+        fs::write(&path, "{\"head\":1}\n1\n{\"ha").unwrap();
+        let mut files = resumed(&path).unwrap();
+        files.append(b"2\n").unwrap();
+        drop(files);
+        let two = "{\"head\":1}\n1\n{\"head\":1}\n2\n";
+        assert_eq!(text(&path), two);
+        assert!(!earlier.exists());
+        // 26 bytes and a header are the most that the next two starts have room for.
+        drop(resumed(&path).unwrap());
+        assert_eq!((text(&path), earlier.exists()), (format!("{two}{{\"head\":1}}\n"), false));
+        drop(resumed(&path).unwrap());
+        assert_eq!(text(&path), "{\"head\":1}\n");
+        assert_eq!(text(&earlier), format!("{two}{{\"head\":1}}\n"));
+    }
+
+    #[test]
+    fn a_file_without_a_whole_line_is_left_behind_and_another_kind_alone() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("log");
+        for left in ["", "{\"he"] {
+            fs::write(&path, left).unwrap();
+            drop(resumed(&path).unwrap());
+            assert_eq!(fs::read(&path).unwrap(), HEADER, "{left}");
+        }
+        fs::write(&path, "notes\n").unwrap();
+        assert!(matches!(resumed(&path), Err(LineFilesError::Foreign { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"notes\n");
+        // A line of any length is found to its begin.
+        let long = [HEADER, &vec![b'x'; 10_000], b"\n", &vec![b'y'; 9_000]].concat();
+        fs::write(&path, &long).unwrap();
+        let file = File::open(&path).unwrap();
+        assert_eq!(end_of_lines(&file).unwrap(), HEADER.len() as u64 + 10_001);
     }
 }

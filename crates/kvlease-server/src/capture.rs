@@ -1,12 +1,11 @@
 //! The capture that is configured.
 
-use std::fs;
-
 use kvlease_engine::CaptureConfig;
 use kvlease_sys::FingerprintKey;
 use kvlease_types::Hex;
 
 use crate::{
+    bounded_file,
     config::{Config, ConfigError},
     exit::ServeError,
     random::random,
@@ -17,6 +16,9 @@ const SECRET_FILE: &str = "capture.secret_file";
 
 /// Digits of a secret.
 const DIGITS: usize = 2 * FingerprintKey::LEN;
+
+/// The longest file, in bytes: a secret with what an editor or a tool puts around it.
+const FILE_LEN_MAX: u64 = 4_096;
 
 /// Place, limits and secret of the capture, if there is to be one.
 pub(crate) fn configured(config: &Config) -> Result<Option<CaptureConfig>, ServeError> {
@@ -39,8 +41,7 @@ fn secret(config: &Config) -> Result<FingerprintKey, ServeError> {
         remedy,
         origin: "file of the secret".into(),
     };
-    let text = fs::read_to_string(path)
-        .map_err(|error| refused(format!("name a file that can be read, {error}")))?;
+    let text = bounded_file::read(path, FILE_LEN_MAX).map_err(refused)?;
     let secret = parse(text.trim()).ok_or_else(|| {
         refused(format!("write {DIGITS} hexadecimal digits into it, as of `openssl rand -hex 16`"))
     })?;
@@ -69,5 +70,14 @@ mod tests {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
         assert_eq!(parse(&format!("{digits}00")), None);
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused_by_key_with_the_remedy() {
+        let config = Config { capture_secret_file: Some("/dev/zero".into()), ..Config::default() };
+        let refused = secret(&config).unwrap_err().to_string();
+        for part in ["capture.secret_file=`/dev/zero`", "keep the file within 4096 bytes"] {
+            assert!(refused.contains(part), "{part} is not in: {refused}");
+        }
     }
 }

@@ -41,12 +41,14 @@ pub(crate) struct Context {
     pub(crate) scheduler: Option<Arc<TenantScheduler>>,
     /// Times of answers about buckets, if any has one.
     pub(crate) answer_times: Option<AnswerTimes>,
+    /// Quotas that this arena shows.
+    pub(crate) quota_view: Arc<QuotaView>,
     /// Audit log, if there is one.
     pub(crate) audit: Option<Arc<Audit>>,
     /// Access log, if there is one.
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// Ids of requests over HTTP.
-    pub(crate) request_ids: RequestIds,
+    pub(crate) request_ids: Arc<RequestIds>,
     /// Names of leases, as clients of HTTP see them.
     pub(crate) lease_ids: LeaseIds,
     /// Tokens of listings over HTTP.
@@ -88,6 +90,7 @@ struct Shared {
     scheduler: Option<Arc<TenantScheduler>>,
     audit: Option<Arc<Audit>>,
     access_log: Option<Arc<AccessLog>>,
+    request_ids: Arc<RequestIds>,
     memory: Arc<ConnectionMemory>,
     places: PlaceCounts,
 }
@@ -107,17 +110,19 @@ impl Context {
         let quotas = RequestQuotas::configured(&first.config).map(Arc::new);
         let counted = |view| QuotaMetrics::new(view, quotas.clone());
         let engines = iter::once(&first).chain(&others).map(|one| Arc::clone(&one.engine));
-        let view = QuotaView::new(engines.collect(), &first.config, &first.name);
-        let logs_and_quotas = (counters, counted(view));
+        let view = Arc::new(QuotaView::new(engines.collect(), &first.config, &first.name));
+        let logs_and_quotas = (counters, counted(Arc::clone(&view)));
         let mut metrics = Metrics::new(Arc::clone(&first.engine), budget, logs_and_quotas);
         metrics.access.set_tenants(first.config.tenants.len());
         let of_other = |other: &Running| {
-            let view = QuotaView::new(vec![Arc::clone(&other.engine)], &other.config, &other.name);
-            Arc::new(metrics.of_arena(&other.engine, budget, counted(view)))
+            let engines = vec![Arc::clone(&other.engine)];
+            let view = Arc::new(QuotaView::new(engines, &other.config, &other.name));
+            let counted = counted(Arc::clone(&view));
+            (Arc::new(metrics.of_arena(&other.engine, budget, counted)), view)
         };
         let of_others: Vec<_> = others.iter().map(of_other).collect();
         let shown = others.iter().zip(&of_others);
-        let shown = shown.map(|(other, metrics)| {
+        let shown = shown.map(|(other, (metrics, _))| {
             (Arc::clone(&other.name), Arc::clone(&other.engine), Arc::clone(metrics))
         });
         metrics.show_arenas(shown.collect());
@@ -128,22 +133,22 @@ impl Context {
             scheduler: TenantScheduler::new(first.config.tenants.len()).map(Arc::new),
             audit: audit.map(Arc::new),
             access_log: access_log.map(Arc::new),
+            request_ids: Arc::new(RequestIds::new()?),
             memory: Arc::new(ConnectionMemory::new(budget, metrics.memory.clone())),
             places: places.for_lanes(1 + others.len()),
         };
         let others =
-            (1..).zip(others.into_iter().zip(of_others)).map(|(place, (other, metrics))| {
-                Ok(Arc::new(Self::of_arena(other, place, &shared, metrics, Vec::new())?))
+            (1..).zip(others.into_iter().zip(of_others)).map(|(place, (other, parts))| {
+                Ok(Arc::new(Self::of_arena((other, place), &shared, parts, Vec::new())?))
             });
         let others = others.collect::<io::Result<_>>()?;
-        Self::of_arena(first, 0, &shared, Arc::new(metrics), others)
+        Self::of_arena((first, 0), &shared, (Arc::new(metrics), view), others)
     }
 
     fn of_arena(
-        running: Running,
-        place: usize,
+        (running, place): (Running, usize),
         shared: &Shared,
-        metrics: Arc<Metrics>,
+        (metrics, quota_view): (Arc<Metrics>, Arc<QuotaView>),
         others: Vec<Arc<Self>>,
     ) -> io::Result<Self> {
         let Running { name, engine, config, epoch, socket } = running;
@@ -154,9 +159,10 @@ impl Context {
             quotas: shared.quotas.clone(),
             scheduler: shared.scheduler.clone(),
             answer_times: AnswerTimes::configured(&config),
+            quota_view,
             audit: shared.audit.clone(),
             access_log: shared.access_log.clone(),
-            request_ids: RequestIds::new()?,
+            request_ids: Arc::clone(&shared.request_ids),
             blocks,
             memory: Arc::clone(&shared.memory),
             places: shared.places,

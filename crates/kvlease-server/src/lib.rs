@@ -11,6 +11,7 @@ mod access_log;
 mod announcement;
 mod answer_times;
 mod audit;
+mod bounded_file;
 mod capture;
 pub mod config;
 mod connection_limit;

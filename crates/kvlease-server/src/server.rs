@@ -94,7 +94,7 @@ impl Server {
             lanes.push((lane, one.socket.clone()));
             running.push(one);
         }
-        // As late as can be: each start begins a new file.
+        // As late as can be: each start writes its first line.
         let tenancy = (access, Audit::begin(&config)?, AccessLog::begin(&config)?);
         let others = running.split_off(1);
         let first = running.pop().expect("the first arena is always there");

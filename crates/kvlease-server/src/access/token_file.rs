@@ -1,22 +1,15 @@
 //! Files of hashed tokens: one a line, with a label for people behind it.
 
-use std::{fs, io::Read, path::Path};
+use std::path::Path;
 
-use crate::config::TokenHash;
+use crate::{bounded_file, config::TokenHash};
 
 /// The longest file, in bytes.
 const LEN_MAX: u64 = 1 << 20;
 
 /// Reads the hashes of a file. An error is the fault with its remedy, and shows nothing of a line.
 pub(super) fn read(path: &Path) -> Result<Vec<TokenHash>, String> {
-    let unreadable = |error| format!("name a file that can be read, error=`{error}`");
-    let mut text = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(LEN_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LEN_MAX {
-        return Err(format!("keep the file within {LEN_MAX} bytes"));
-    }
-    parse(&text)
+    parse(bounded_file::read(path, LEN_MAX)?.as_bytes())
 }
 
 /// Reads the hashes of a text.

@@ -52,7 +52,7 @@ struct Line<'a> {
 }
 
 impl Audit {
-    /// Begins the audit log that is configured, if one is: its first file has its header when this returns.
+    /// Begins the audit log that is configured, if one is: its file has a header of this start when this returns.
     pub(crate) fn begin(config: &Config) -> Result<Option<Self>, ServeError> {
         let Some(path) = &config.audit.path else { return Ok(None) };
         let bounds = (config.audit.file_size, config.audit.files_max);
@@ -156,6 +156,28 @@ mod tests {
             (line["via"].as_str(), line["peer"].as_str()),
             (Some("lane"), Some("uid 7 gid 8"))
         );
+    }
+
+    #[test]
+    fn the_next_start_goes_on_in_the_same_file() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("audit");
+        for bucket in ["a", "b"] {
+            let audit = Audit::begin(&config(&path)).unwrap().unwrap();
+            audit.note(&Entry {
+                caller: &Caller::lane(1, 7, 8, None),
+                tenant: None,
+                means: None,
+                operation: "put",
+                bucket: Some(bucket),
+                outcome: "ok",
+            });
+            audit.end();
+        }
+        let lines = lines(&path);
+        assert_eq!([&lines[0], &lines[2]].map(|line| &line["kvlease_audit"]), [1, 1]);
+        assert_eq!([&lines[1], &lines[3]].map(|line| &line["bucket"]), ["a", "b"]);
+        assert_eq!((lines.len(), fs::read_dir(dir.path()).unwrap().count()), (4, 1));
     }
 
     #[test]

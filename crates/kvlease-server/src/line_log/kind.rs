@@ -9,14 +9,14 @@ const VERSION: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct LineLogKind {
     pub(crate) files: LineFileKind,
-    /// Field of the first line of a file, which has the version of the form.
+    /// Field of the first line of a start or of a file, which has the version of the form.
     pub(crate) mark: &'static str,
     /// Name of the thread that writes.
     pub(crate) thread: &'static str,
 }
 
 impl LineLogKind {
-    /// First line of a file, the one with this number since the daemon started.
+    /// First line of a start or of a file, the one with this number since the daemon started.
     pub(super) fn header(&self, started_unix_ms: u64, part: u64) -> Vec<u8> {
         let (mark, program) = (self.mark, env!("CARGO_PKG_VERSION"));
         format!(

@@ -35,7 +35,7 @@ pub(crate) struct LineLog {
 }
 
 impl LineLog {
-    /// Begins a log in files: the first has its header when this returns.
+    /// Begins a log in files: the last has a header of this start when this returns.
     pub(crate) fn in_files(
         kind: &'static LineLogKind,
         path: &Path,
@@ -43,7 +43,7 @@ impl LineLog {
     ) -> Result<Self, ServeError> {
         let started = unix_ms();
         let header = kind.header(started, 0);
-        let files = LineFiles::begin(kind.files, path, len_max, files_max, &header)?;
+        let files = LineFiles::resume(kind.files, path, len_max, files_max, &header)?;
         let log = Self::begin(kind, Sink::Files { files, started, part: 1 })?;
         tracing::info!(
             "an {} is written, {}=`{}`",

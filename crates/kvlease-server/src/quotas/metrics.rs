@@ -66,12 +66,12 @@ const READINGS: &[Reading] = &[
 
 /// Collector of the metrics of quotas.
 pub(crate) struct QuotaMetrics {
-    view: QuotaView,
+    view: Arc<QuotaView>,
     requests: Option<Arc<RequestQuotas>>,
 }
 
 impl QuotaMetrics {
-    pub(crate) const fn new(view: QuotaView, requests: Option<Arc<RequestQuotas>>) -> Self {
+    pub(crate) const fn new(view: Arc<QuotaView>, requests: Option<Arc<RequestQuotas>>) -> Self {
         Self { view, requests }
     }
 }

@@ -1,21 +1,13 @@
 //! Quotas as statistics show them.
 
-use std::{iter, sync::Arc};
-
 use kvlease_api::QuotaState;
 
-use super::{
-    metrics::{Figures, figures},
-    view::QuotaView,
-};
+use super::metrics::{Figures, figures};
 use crate::context::Context;
 
 /// Quotas of tenants and buckets, and what counts for each.
 pub(crate) fn states(context: &Context) -> Vec<QuotaState> {
-    let others = context.others.iter().map(|other| Arc::clone(&other.engine));
-    let engines = iter::once(Arc::clone(&context.engine)).chain(others).collect();
-    let view = QuotaView::new(engines, &context.config, &context.arena);
-    let all = figures(&view, context.quotas.as_deref());
+    let all = figures(&context.quota_view, context.quotas.as_deref());
     all.iter().map(state).collect()
 }
 
