@@ -101,6 +101,25 @@ def test_a_variant_is_valid_for_kubernetes(variant):
     kubernetes.assert_valid(variant)
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("PodMonitor", {"podMetricsEndpoints": [{"port": "http", "intervall": "30s"}]}),
+        ("PodMonitor", {"podMetricsEndpoints": [{"port": "http", "interval": 30}]}),
+        ("PodMonitor", {"podMetricsEndpoints": [{"port": "http", "interval": "half a minute"}]}),
+        ("PrometheusRule", {"groups": [{"name": "a", "rules": [{"alert": "A", "for": "5m"}]}]}),
+    ],
+    ids=["unknown", "type", "form", "missing"],
+)
+def test_a_mistake_in_what_the_operator_reads_is_found(kind, wrong):
+    values = {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
+    manifest = one(rendered(values), kind)
+    kubernetes.assert_valid([manifest])
+    manifest["spec"] |= wrong
+    with pytest.raises((AssertionError, ValueError)):
+        kubernetes.assert_valid([manifest])
+
+
 def test_the_daemon_takes_the_settings_of_a_variant(variant, tmp_path):
     values = kubernetes.variables(variant)
     found = effective(variant, tmp_path)
