@@ -29,7 +29,7 @@ use crate::{
     requests::{NotStored, Renewed, ReserveLimits, StoreItem},
     reservation::Reservation,
     shared::Shared,
-    tiers::{Removed, TierStats, TierWorkers, Unanswered, Whereabouts},
+    tiers::{Removed, TierStats, TierWorkers, TransferObserver, Unanswered, Whereabouts},
     write::Stored,
 };
 
@@ -76,6 +76,12 @@ impl Engine {
         checkpoints.start_replicas();
         let maintenance = Maintenance::start(&shared)?;
         Ok(Self { maintenance, tier_workers, shared, recovery, checkpoints })
+    }
+
+    /// Has an observer hear of the transfers between the arena and its tiers from now on. The first one stays.
+    pub fn observe_transfers(&self, observer: Arc<dyn TransferObserver>) {
+        // There is one at most, the daemon's.
+        let _ = self.shared.tiers.observer.set(observer);
     }
 
     /// Leases objects of a bucket for `ttl`, or for the default time. Never waits: a pending

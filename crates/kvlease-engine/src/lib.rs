@@ -81,7 +81,7 @@ pub use recovery::Recovery;
 pub use requests::{NotStored, Renewed, ReserveLimits, StoreItem};
 pub use reservation::Reservation;
 pub use tiers::{
-    BucketSet, RATE_MIN_DEFAULT, Removed, TierConfig, TierSnapshot, TierStats, Unanswered,
-    Whereabouts,
+    BucketSet, RATE_MIN_DEFAULT, Removed, TierConfig, TierSnapshot, TierStats, Transfer,
+    TransferEnd, TransferObserver, TransferOutcome, TransferWay, Unanswered, Whereabouts,
 };
 pub use write::Stored;

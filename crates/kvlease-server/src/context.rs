@@ -19,6 +19,7 @@ use crate::{
     lease_ids::LeaseIds,
     list_tokens::ListTokens,
     metrics::{LogCounters, Metrics},
+    otlp::{Prepared, Traces},
     quotas::{QuotaMetrics, QuotaView, RequestQuotas},
     request_ids::RequestIds,
     scheduling::TenantScheduler,
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<Audit>>,
     /// Access log, if there is one.
     pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// Traces, if they are sent.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// Ids of requests over HTTP.
     pub(crate) request_ids: Arc<RequestIds>,
     /// Names of leases, as clients of HTTP see them.
@@ -90,6 +93,7 @@ struct Shared {
     scheduler: Option<Arc<TenantScheduler>>,
     audit: Option<Arc<Audit>>,
     access_log: Option<Arc<AccessLog>>,
+    traces: Option<Arc<Traces>>,
     request_ids: Arc<RequestIds>,
     memory: Arc<ConnectionMemory>,
     places: PlaceCounts,
@@ -101,11 +105,13 @@ impl Context {
         first: Running,
         others: Vec<Running>,
         (access, audit, access_log): (Option<Access>, Option<Audit>, Option<AccessLog>),
+        otlp: Option<&Prepared>,
         budget: ByteSize,
     ) -> io::Result<Self> {
         let counters = LogCounters {
             audit: audit.as_ref().map(Audit::counters).unwrap_or_default(),
             access: access_log.as_ref().map(AccessLog::counters).unwrap_or_default(),
+            otlp: otlp.map(|otlp| otlp.counters.clone()).unwrap_or_default(),
         };
         let quotas = RequestQuotas::configured(&first.config).map(Arc::new);
         let counted = |view| QuotaMetrics::new(view, quotas.clone());
@@ -133,14 +139,14 @@ impl Context {
             scheduler: TenantScheduler::new(first.config.tenants.len()).map(Arc::new),
             audit: audit.map(Arc::new),
             access_log: access_log.map(Arc::new),
+            traces: otlp.and_then(|otlp| otlp.traces.clone()),
             request_ids: Arc::new(RequestIds::new()?),
             memory: Arc::new(ConnectionMemory::new(budget, metrics.memory.clone())),
             places: places.for_lanes(1 + others.len()),
         };
-        let others =
-            (1..).zip(others.into_iter().zip(of_others)).map(|(place, (other, parts))| {
-                Ok(Arc::new(Self::of_arena((other, place), &shared, parts, Vec::new())?))
-            });
+        let others = (1..).zip(others.into_iter().zip(of_others)).map(|(place, (other, parts))| {
+            Ok(Arc::new(Self::of_arena((other, place), &shared, parts, Vec::new())?))
+        });
         let others = others.collect::<io::Result<_>>()?;
         Self::of_arena((first, 0), &shared, (Arc::new(metrics), view), others)
     }
@@ -162,6 +168,7 @@ impl Context {
             quota_view,
             audit: shared.audit.clone(),
             access_log: shared.access_log.clone(),
+            traces: shared.traces.clone(),
             request_ids: Arc::clone(&shared.request_ids),
             blocks,
             memory: Arc::clone(&shared.memory),

@@ -99,6 +99,12 @@ pub enum ServeError {
         "this build publishes no KV events: take the released binary, or build with `--features zeromq`, events.endpoint=`{0}`"
     )]
     NoZeroMq(crate::config::EventsEndpoint),
+    /// The build sends nothing over OTLP. Status 64.
+    #[cfg(not(feature = "otlp"))]
+    #[error(
+        "this build sends no traces and metrics over OTLP: take the released binary, or build with `--features otlp`, otlp.endpoint=`{0}`"
+    )]
+    NoOtlp(crate::config::OtlpEndpoint),
     /// The audit log or the access log cannot be begun. Status 69 if another daemon writes it, otherwise 73.
     #[error(transparent)]
     LineLog(#[from] LineFilesError),
@@ -124,6 +130,8 @@ impl ServeError {
             Self::NoRemoteTiers(_) => 64,
             #[cfg(not(feature = "zeromq"))]
             Self::NoZeroMq(_) => 64,
+            #[cfg(not(feature = "otlp"))]
+            Self::NoOtlp(_) => 64,
             Self::Arena(ArenaError::InUse { .. } | ArenaError::NameTaken { .. })
             | Self::Listen { .. }
             | Self::Events { .. }

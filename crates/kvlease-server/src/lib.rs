@@ -29,6 +29,7 @@ mod list_tokens;
 mod listening;
 mod logging;
 mod metrics;
+mod otlp;
 mod preflight;
 mod quotas;
 mod random;

@@ -6,8 +6,10 @@ use std::{cell::RefCell, future::poll_fn, mem, pin::Pin};
 
 use http::HeaderValue;
 
+use crate::otlp::Span;
+
 thread_local! {
-    static CURRENT: RefCell<Option<Tag>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Scope>> = const { RefCell::new(None) };
 }
 
 /// Id of a request in the log.
@@ -19,35 +21,54 @@ pub(crate) enum Tag {
     Frame { connection: u32, request: u64 },
 }
 
+/// Id and span of a request while it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    tag: Tag,
+    /// Its span, if it is traced.
+    span: Option<Span>,
+}
+
+impl Scope {
+    pub(crate) const fn new(tag: Tag, span: Option<Span>) -> Self {
+        Self { tag, span }
+    }
+}
+
 /// Runs a future within the scope of a request.
-pub(crate) async fn within<T>(tag: Tag, mut future: Pin<&mut impl Future<Output = T>>) -> T {
-    let mut tag = Some(tag);
+pub(crate) async fn within<T>(scope: Scope, mut future: Pin<&mut impl Future<Output = T>>) -> T {
+    let mut scope = Some(scope);
     poll_fn(|context| {
-        swap(&mut tag);
+        swap(&mut scope);
         let polled = future.as_mut().poll(context);
-        swap(&mut tag);
+        swap(&mut scope);
         polled
     })
     .await
 }
 
 /// Runs a function within the scope of a request.
-pub(crate) fn run<T>(tag: Tag, work: impl FnOnce() -> T) -> T {
-    let mut tag = Some(tag);
-    swap(&mut tag);
+pub(crate) fn run<T>(scope: Scope, work: impl FnOnce() -> T) -> T {
+    let mut scope = Some(scope);
+    swap(&mut scope);
     let result = work();
-    swap(&mut tag);
+    swap(&mut scope);
     result
 }
 
 /// The request that this thread works on.
 pub(crate) fn current() -> Option<Tag> {
-    CURRENT.with_borrow(Clone::clone)
+    CURRENT.with_borrow(|current| current.as_ref().map(|scope| scope.tag.clone()))
+}
+
+/// The span of the request that this thread works on, if it is traced.
+pub(crate) fn span() -> Option<Span> {
+    CURRENT.with_borrow(|current| current.as_ref().and_then(|scope| scope.span))
 }
 
 /// A panic ends the process, so no scope is left half way.
-fn swap(tag: &mut Option<Tag>) {
-    CURRENT.with_borrow_mut(|current| mem::swap(current, tag));
+fn swap(scope: &mut Option<Scope>) {
+    CURRENT.with_borrow_mut(|current| mem::swap(current, scope));
 }
 
 #[cfg(test)]
@@ -71,12 +92,13 @@ mod tests {
         let work = async || {
             let mut names = vec![name()];
             yield_now().await;
-            names.push(run(Tag::Frame { connection: 7, request: 9 }, name));
+            let frame = Tag::Frame { connection: 7, request: 9 };
+            names.push(run(Scope::new(frame, None), name));
             names.push(name());
             names
         };
         let (mut first, mut second) = (pin!(work()), pin!(work()));
-        let of = |name| Tag::Http(HeaderValue::from_static(name));
+        let of = |name| Scope::new(Tag::Http(HeaderValue::from_static(name)), None);
         let both = tokio::join!(within(of("a"), first.as_mut()), within(of("b"), second.as_mut()));
         assert_eq!(both.0, ["a", "7.9", "a"]);
         assert_eq!(both.1, ["b", "7.9", "b"]);

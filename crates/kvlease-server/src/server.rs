@@ -19,6 +19,7 @@ use crate::{
     hosted::Hosted,
     kv_events::{self, Publisher},
     listening::{Listeners, Listening, Serving},
+    otlp,
     random::no_random,
     taken::{Promised, Taken},
     trim::trim,
@@ -44,6 +45,8 @@ pub struct Server {
     watching: [JoinHandle<()>; 2],
     /// Publisher of KV events, if there is one.
     publisher: Option<Publisher>,
+    /// Sender of traces and metrics, if there is one.
+    exporter: Option<otlp::Exporter>,
 }
 
 impl Server {
@@ -77,6 +80,7 @@ impl Server {
     /// Takes the segments and serves.
     fn serve(listeners: Listeners, config: Config) -> Result<Self, ServeError> {
         let access = Access::configured(&config)?;
+        let otlp = otlp::prepare(&config)?;
         // Dropped last if something fails below: then new arenas go.
         let mut undo = Vec::new();
         let (mut taken, mut promised) = (Vec::new(), Promised::default());
@@ -98,8 +102,12 @@ impl Server {
         let tenancy = (access, Audit::begin(&config)?, AccessLog::begin(&config)?);
         let others = running.split_off(1);
         let first = running.pop().expect("the first arena is always there");
-        let context = Context::new(first, others, tenancy, budget).map_err(no_random)?;
-        let context = Arc::new(context);
+        let context = Context::new(first, others, tenancy, otlp.as_ref(), budget);
+        let context = Arc::new(context.map_err(no_random)?);
+        if let Some(observer) = otlp.as_ref().and_then(otlp::Prepared::observer) {
+            context.engine.observe_transfers(observer);
+        }
+        let exporter = otlp.map(|otlp| otlp.start(&context.metrics)).transpose()?;
         warn_of_tenants(&context.config);
         let publisher = sockets.map(|sockets| kv_events::start(sockets, &context)).transpose()?;
         let watching = [
@@ -112,7 +120,7 @@ impl Server {
         let arenas = served.collect();
         let listening = listeners.addresses();
         let serving = listeners.serve(&context, CLOSE_GRACE);
-        Ok(Self { context, listening, serving, arenas, watching, publisher })
+        Ok(Self { context, listening, serving, arenas, watching, publisher, exporter })
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.
@@ -192,6 +200,9 @@ impl Server {
             publisher.end().await;
         }
         self.arenas.iter().for_each(Hosted::stop);
+        if let Some(exporter) = self.exporter {
+            exporter.end().await;
+        }
         if let Some(audit) = &self.context.audit {
             audit.end();
         }

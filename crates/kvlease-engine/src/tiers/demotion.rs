@@ -7,6 +7,7 @@ use kvlease_tier::{Name, Object, Stat, Stored, TierError};
 
 use super::{
     in_flight::UnderWay,
+    observer::{Transfer, TransferOutcome, TransferWay},
     queue::Demotion,
     stack::Floor,
     transfer::{ArenaSource, InPlace},
@@ -105,7 +106,7 @@ impl Shared {
         object: &ScrubCandidate,
     ) -> bool {
         let Floor { level, .. } = floor;
-        let started = Instant::now();
+        let (started, end) = (Instant::now(), self.tiers.begins(TransferWay::Store));
         let source = ArenaSource {
             shared: Arc::clone(self),
             name: name.clone(),
@@ -117,8 +118,13 @@ impl Shared {
         let stored = Object { name: name.clone(), stat };
         let storing = level.tier().store(&stored, Box::new(source));
         let outcome = level.call(level.config.timeout, storing).await;
-        let counters = &level.counters;
-        counters.writing.add_time(started.elapsed());
+        let (counters, took) = (&level.counters, started.elapsed());
+        counters.writing.add_time(took);
+        if let Some(end) = end {
+            let (tier, bucket) = (level.tier().kind(), name.bucket.as_str());
+            let outcome = TransferOutcome::of_store(&outcome);
+            end(&Transfer { tier, bucket, len: stat.len, took, outcome });
+        }
         match outcome {
             Ok(Stored::Written(len)) => {
                 counters.stores.increment();

@@ -8,6 +8,7 @@ use kvlease_types::{BucketName, ByteSize, Caller, Key, Miss, Mode, WriteRefused}
 use super::{
     level::Level,
     lookup::{Asked, FoundIn},
+    observer::{Transfer, TransferEnd, TransferOutcome, TransferWay},
     stack::Floor,
     transfer::{ArenaDestination, InPlace},
 };
@@ -183,7 +184,8 @@ impl Shared {
                 let in_place = InPlace::new(self, &floor.level);
                 let destination =
                     ArenaDestination { write, extents, cursor, stat, in_place, _held: held };
-                runtime.spawn(load(Arc::clone(&floor.level), name, stat, destination));
+                let end = self.tiers.begins(TransferWay::Load);
+                runtime.spawn(load(Arc::clone(&floor.level), name, stat, destination, end));
                 Miss::Pending
             }
             // Another promotion or a client was quicker.
@@ -209,7 +211,13 @@ impl Shared {
 
 /// Loads an object into its place. Whatever goes wrong, the destination is dropped: its readers wake
 /// and find a miss.
-async fn load(level: Arc<Level>, name: Name, stat: Stat, destination: ArenaDestination) {
+async fn load(
+    level: Arc<Level>,
+    name: Name,
+    stat: Stat,
+    destination: ArenaDestination,
+    end: Option<TransferEnd>,
+) {
     let started = Instant::now();
     let measured = stat.len >= MEASURED_LEN_MIN;
     if measured {
@@ -222,8 +230,13 @@ async fn load(level: Arc<Level>, name: Name, stat: Stat, destination: ArenaDesti
     if measured {
         level.rate.end(loaded, Instant::now());
     }
-    let counters = &level.counters;
-    counters.loading.add_time(started.elapsed());
+    let (counters, took) = (&level.counters, started.elapsed());
+    counters.loading.add_time(took);
+    if let Some(end) = end {
+        let (tier, bucket) = (level.tier().kind(), name.bucket.as_str());
+        let outcome = TransferOutcome::of_load(&outcome);
+        end(&Transfer { tier, bucket, len: stat.len, took, outcome });
+    }
     match outcome {
         Ok(Loaded::Complete) => {
             counters.hits.increment();

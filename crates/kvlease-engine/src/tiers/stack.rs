@@ -22,6 +22,7 @@ use super::{
     counters::TierSnapshot,
     in_flight::InFlight,
     level::Level,
+    observer::{TransferEnd, TransferObserver, TransferWay},
     queue::{Backlog, Demotion, DemotionQueue, QUEUE_MAX},
 };
 use crate::held_space::SpaceBudget;
@@ -34,6 +35,8 @@ pub(crate) struct Tiers {
     pub(crate) promoting: Arc<SpaceBudget>,
     /// Runtime of transfers; unset before the workers start.
     pub(crate) runtime: OnceLock<Handle>,
+    /// Observer of transfers, if there is one.
+    pub(crate) observer: OnceLock<Arc<dyn TransferObserver>>,
     /// Buckets of which no tier gets or gives an object.
     left_out: RwLock<BTreeSet<String>>,
     /// Whether there is any.
@@ -101,6 +104,11 @@ impl Tiers {
             copying: Arc::new(Semaphore::new(COPYING_MIB as usize)),
         };
         Self { floors: configs.into_iter().map(floor).collect(), ..Self::default() }
+    }
+
+    /// Tells the observer, if there is one, that a transfer begins.
+    pub(super) fn begins(&self, way: TransferWay) -> Option<TransferEnd> {
+        self.observer.get()?.begins(way)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -37,6 +37,8 @@ pub(crate) struct FrameLine<'a> {
     pub(crate) tenant: Option<&'a str>,
     /// Kind of the frame in lower case.
     pub(crate) operation: String,
+    /// The one that the frame names, if it names one.
+    pub(crate) bucket: Option<&'a str>,
     /// `ok`, or the code of the refusal of the whole frame.
     pub(crate) outcome: &'static str,
     pub(crate) took_us: u64,

@@ -18,6 +18,7 @@ use super::{
     error::ConfigError,
     eviction::Eviction,
     listeners::{self, FIRST_LISTENER, GivenListeners},
+    otel,
     plain::plain,
     quotas,
     settings::{Config, SETTINGS, Setting},
@@ -68,6 +69,8 @@ pub fn load_with_notes(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(Config, Vec<String>), ConfigError> {
     let mut loading = Loading::default();
+    let environment: Vec<_> = environment.into_iter().collect();
+    loading.notes.extend(otel::apply(&mut loading.config, &environment));
     // An empty variable names no file.
     if let Some(path) = args.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         loading.apply_file(path)?;

@@ -58,6 +58,9 @@ mod tests {
                 "bucket.lmcache.answer_time_ms=20".into(),
                 "audit.level=all".into(),
                 "access_log.path=log".into(),
+                "otlp.endpoint=https://collector:4318/base".into(),
+                "otlp.sample_ratio=1".into(),
+                "otlp.resource_attributes=rack=r1,zone=a%2Cb".into(),
             ],
             ..ServeArgs::default()
         };

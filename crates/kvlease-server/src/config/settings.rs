@@ -19,6 +19,7 @@ use super::{
     eviction::Eviction,
     listeners::{FIRST_LISTENER, ListenerConfig},
     log::{self, LogFormat, LogSettings},
+    otlp::{self, OtlpEndpoint, OtlpSettings, OtlpSignals, ResourceAttributes},
     remote_url::{RemoteUrl, RemoteUrlError},
     socket::{SOCKET_MODE_DEFAULT, SocketPlace},
     status_page::StatusPagePath,
@@ -92,6 +93,7 @@ pub struct Config {
     pub audit: AuditSettings,
     pub access_log: AccessLogSettings,
     pub log: LogSettings,
+    pub otlp: OtlpSettings,
     /// Policies of buckets, each in a section of its own, `[bucket."NAME"]`.
     pub buckets: BTreeMap<BucketName, BucketPolicy>,
     /// Quotas of buckets, in the same sections.
@@ -192,6 +194,7 @@ impl Default for Config {
             audit: AuditSettings::default(),
             access_log: AccessLogSettings::default(),
             log: LogSettings::default(),
+            otlp: OtlpSettings::default(),
             buckets: BTreeMap::new(),
             bucket_quotas: BTreeMap::new(),
             answer_times: BTreeMap::new(),
@@ -397,6 +400,22 @@ pub const SETTINGS: &[Setting] = &[
         "`human`, or `json`: one object a line"),
     setting!("log.level", "KVLEASE_LOG_LEVEL", log.level, true, log::level, |v: &tracing::Level| v.as_str().to_lowercase(),
         "`error`, `warn`, `info`, `debug` or `trace`"),
+    setting!("otlp.endpoint", "KVLEASE_OTLP_ENDPOINT", otlp.endpoint, true, OtlpEndpoint::parse, |v: &Option<OtlpEndpoint>| v.as_ref().map_or_else(|| "none".into(), OtlpEndpoint::to_string),
+        "base URL of an OpenTelemetry collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`, for traces and metrics; `none` to send nothing"),
+    setting!("otlp.headers_file", "KVLEASE_OTLP_HEADERS_FILE", otlp.headers_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+        "file with headers of every request to the collector, `NAME: VALUE` a line, such as its token; `none` for no headers"),
+    setting!("otlp.tls_ca_file", "KVLEASE_OTLP_TLS_CA_FILE", otlp.tls_ca_file, true, value::path_or_none, |v: &Option<PathBuf>| value::or_no_path(v.as_ref()),
+        "PEM file with certificates of authorities that may have signed the collector's, beside the system's; `none` for those of the system alone"),
+    setting!("otlp.signals", "KVLEASE_OTLP_SIGNALS", otlp.signals, true, OtlpSignals::parse, |v: &OtlpSignals| v.name().to_owned(),
+        "what is sent: `traces`, `metrics`, or `all` for both"),
+    setting!("otlp.sample_ratio", "KVLEASE_OTLP_SAMPLE_RATIO", otlp.sample_ratio, false, otlp::ratio, f64::to_string,
+        "part of the requests that are traced, from 0 to 1; a request with a `traceparent` is traced if that says so"),
+    setting!("otlp.interval_s", "KVLEASE_OTLP_INTERVAL_S", otlp.interval, false, value::seconds, seconds,
+        "seconds between two exports of the metrics"),
+    setting!("otlp.timeout_s", "KVLEASE_OTLP_TIMEOUT_S", otlp.timeout, false, value::seconds, seconds,
+        "longest time, in seconds, of a request to the collector"),
+    setting!("otlp.resource_attributes", "KVLEASE_OTLP_RESOURCE_ATTRIBUTES", otlp.resource_attributes, true, ResourceAttributes::parse, ResourceAttributes::to_string,
+        "attributes of the daemon beside its own, `NAME=VALUE` separated by commas, with values percent-encoded; `none` for no more"),
 ];
 
 fn connection_memory(text: &str) -> Result<Option<ByteSize>, String> {

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     accept_refusals::AcceptRefusals,
     context::Context,
-    request_scope::{self, Tag},
+    request_scope::{self, Scope, Tag},
     scheduling::{ConnectionTenant, ScheduledTask, TenantScheduler},
     sizing::TLS_PLACES,
     tls::{Certificates, refuse_plain},
@@ -225,7 +225,8 @@ fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let sound = check(&names, &request);
         async move {
             let id = context.request_ids.of(request.headers());
-            let tag = Tag::Http(id.clone());
+            let span = context.traces.as_ref().and_then(|traces| traces.join(request.headers()));
+            let scope = Scope::new(Tag::Http(id.clone()), span);
             let response = {
                 let mut answering = pin!(async {
                     match sound {
@@ -236,7 +237,7 @@ fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                         Err(refusal) => routes::refused(&context, &caller, refusal, id),
                     }
                 });
-                request_scope::within(tag, answering.as_mut()).await
+                request_scope::within(scope, answering.as_mut()).await
             };
             Ok::<_, std::convert::Infallible>(response.map(|body| Watched::new(body, busy)))
         }

@@ -12,6 +12,7 @@ use crate::{
     context::Context,
     metrics::{self, AccessRefused},
     quotas::{OverQuota, RequestQuotas},
+    request_scope,
 };
 
 /// Findings of the gate about a request.
@@ -29,7 +30,8 @@ pub(super) struct Admitted {
 }
 
 /// Identifies the caller of a request, and decides on it. A path whose bucket the caller may not know of
-/// becomes the same path in the bucket that never has an object. `None` without tenants, quotas, audit log and access log.
+/// becomes the same path in the bucket that never has an object. `None` without
+/// tenants, quotas and logs if the request is not traced.
 pub(super) fn admit<E>(
     context: &Context,
     (caller, socket): (&Caller, &Socket),
@@ -38,7 +40,8 @@ pub(super) fn admit<E>(
     route: &mut Result<Route, E>,
 ) -> Option<Box<Admitted>> {
     let logs = context.audit.is_some() || context.access_log.is_some();
-    if context.access.is_none() && context.quotas.is_none() && !logs {
+    let is_told = logs || request_scope::span().is_some();
+    if context.access.is_none() && context.quotas.is_none() && !is_told {
         return None;
     }
     let bucket = route.as_ref().ok().and_then(|route| bucket(route.names())).cloned();

@@ -4,9 +4,9 @@
 //! the raw path, and lie on the way of every request.
 
 mod accept;
-mod access_line;
 mod admin;
 mod admission;
+mod answered;
 mod apart;
 mod body;
 mod buckets;

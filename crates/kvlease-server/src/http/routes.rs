@@ -8,9 +8,9 @@ use kvlease_api::{Endpoint, ErrorCode, Names, Route, RouteError};
 use kvlease_types::Caller;
 
 use super::{
-    access_line::{self, Answered},
     admin,
     admission::Busy,
+    answered::{self, Answered},
     body::Body,
     buckets, checkpoint,
     connection::Socket,
@@ -85,9 +85,9 @@ pub(super) async fn answer(
         refusal.into_reply()
     });
     let response = announced(context, caller, reply, id);
-    if let (Some(log), Some(admitted)) = (&context.access_log, &admitted) {
+    if let Some(admitted) = &admitted {
         let answered = Answered { endpoint, outcome, took };
-        access_line::note((context, log, admitted), request, &response, &answered);
+        answered::note((context, admitted), request, &response, &answered);
     }
     response
 }

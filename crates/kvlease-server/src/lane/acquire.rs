@@ -11,13 +11,15 @@ use kvlease_engine::Grants;
 use kvlease_types::{Miss, Mode};
 
 use super::{answers::grants_len, names::Names};
-use crate::{connection_memory::Held, context::Context, metrics::LeaseTally};
+use crate::{connection_memory::Held, context::Context, metrics::LeaseTally, otlp::Span};
 
 /// An acquire that waits for pending objects, in a task of its own, so that later frames of its
 /// connection are not held up. Until the connection has taken the answer, its leases are the
 /// task's, and end with it.
 pub(super) struct Wait {
     pub(super) request: u64,
+    /// Its span, if it is traced.
+    pub(super) span: Option<Box<Span>>,
     pub(super) grants: Grants,
     pub(super) started: Instant,
     /// Step of answers about the bucket.
@@ -27,14 +29,14 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    /// Waits as long as the client does, and leases what is sealed meanwhile.
-    pub(super) async fn run(mut self, context: Arc<Context>, awaited: Awaited) -> Self {
+    /// Waits as long as the client does, and leases what is sealed meanwhile. Returns the bucket as well.
+    pub(super) async fn run(mut self, context: Arc<Context>, awaited: Awaited) -> (Self, Box<str>) {
         let Awaited { bucket, keys, mode, wait } = awaited;
         let until = self.started + wait.min(context.config.lease_wait_max);
         let until = tokio::time::Instant::from_std(until);
         let keys = keys.as_slices();
         context.engine.await_pending(&mut self.grants, &bucket, &keys, mode, until).await;
-        self
+        (self, bucket)
     }
 }
 

@@ -7,12 +7,15 @@ use kvlease_engine::Removed;
 use kvlease_types::{Caller, Mode, RemoveRefused};
 
 use super::names::Names;
-use crate::{connection_memory::Held, context::Context};
+use crate::{connection_memory::Held, context::Context, otlp::Span};
 
 /// Answer of the tiers to a request.
 pub(super) struct Asked {
     pub(super) request: u64,
     pub(super) kind: Kind,
+    pub(super) bucket: Box<str>,
+    /// Its span, if it is traced.
+    pub(super) span: Option<Box<Span>>,
     pub(super) statuses: Vec<DoneStatus>,
     pub(super) started: Instant,
     /// Step of answers about the bucket.
@@ -41,16 +44,21 @@ impl Question {
         self.bucket.len() + self.keys.memory(size_of::<Removed>() + size_of::<DoneStatus>())
     }
 
-    /// Asks, and returns the status of each key.
-    pub(super) async fn ask(self, context: &Context, caller: &Caller) -> Vec<DoneStatus> {
+    /// Asks, and returns the status of each key, and the bucket.
+    pub(super) async fn ask(
+        self,
+        context: &Context,
+        caller: &Caller,
+    ) -> (Vec<DoneStatus>, Box<str>) {
         let (keys, engine) = (self.keys.as_slices(), &context.engine);
         if self.kind == Kind::Remove {
             let removed = engine.remove_everywhere(caller, &self.bucket, &keys).await;
-            return removed.into_iter().map(status_of_removal).collect();
+            let statuses = removed.into_iter().map(status_of_removal).collect();
+            return (statuses, self.bucket);
         }
         let until = tokio::time::Instant::now() + context.config.lease_wait_max;
         let found = engine.exists_or_ask(caller, &self.bucket, &keys, self.mode, until).await;
-        found.into_iter().map(DoneStatus::of_exists).collect()
+        (found.into_iter().map(DoneStatus::of_exists).collect(), self.bucket)
     }
 }
 

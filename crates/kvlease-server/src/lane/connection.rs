@@ -16,7 +16,9 @@ use super::{
     answers::answer_len_max,
     handshake,
     inbox::Inbox,
-    leases, outgoing,
+    leases,
+    noted::Answered,
+    outgoing,
     session::{Session, Waited},
 };
 use crate::context::Context;
@@ -166,7 +168,14 @@ async fn answer_what_is_there(session: &mut Session, inbox: &mut Inbox) -> Next 
             Ok(Some(front)) => front,
             Err(error) => {
                 let code = FailureCode::FrameTooLong;
-                session.answered(error.request, None, Some(code), Duration::ZERO);
+                session.answered(&Answered {
+                    request: error.request,
+                    kind: None,
+                    bucket: None,
+                    refused: Some(code),
+                    took: Duration::ZERO,
+                    span: None,
+                });
                 session.refuse(error.request, code, &error.to_string());
                 return Next::End;
             }

@@ -98,7 +98,7 @@ pub(super) fn tenant<'c>(context: &'c Context, caller: &Caller) -> Option<&'c Te
 }
 
 /// The bucket that a request names.
-fn bucket<'a>(request: &Request<'a>) -> Option<&'a str> {
+pub(super) fn bucket<'a>(request: &Request<'a>) -> Option<&'a str> {
     match request {
         Request::Acquire(acquire) => Some(acquire.bucket),
         Request::Exists(Lookup { bucket, .. })

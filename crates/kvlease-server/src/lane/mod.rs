@@ -22,6 +22,7 @@ mod index;
 mod leases;
 mod listening;
 mod names;
+mod noted;
 mod outgoing;
 mod peer;
 mod reservations;

@@ -1,10 +1,6 @@
 //! Requests of one connection, and the reservations that it owns.
 
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::pin, sync::Arc, time::Instant};
 
 use kvlease_api::lane::{
     Acquire, DoneStatus, Failure, FailureCode, Frame, Kind, Lengths, Lookup, Malformed, Request,
@@ -18,15 +14,15 @@ use super::{
     answers::{Answers, grants_len, statuses_len},
     asked::{Asked, Question, status_of_remove},
     gate, index, leases,
+    noted::{self, Answered},
     reservations::Reservations,
 };
 use crate::{
-    access_log::FrameLine,
     answer_times,
     connection_memory::{Held, Purpose},
     context::Context,
-    line_log::unix_ms,
-    request_scope::{self, Tag},
+    otlp::Span,
+    request_scope::{self, Scope, Tag},
     status::Draining,
 };
 
@@ -77,8 +73,9 @@ impl Session {
         frame: &Frame<'_>,
         request: Result<Request<'_>, Malformed>,
     ) -> bool {
-        let tag = self.tag(frame.request);
-        request_scope::run(tag, || self.handle_tagged(frame, request))
+        let span = self.context.traces.as_ref().and_then(|traces| traces.draw());
+        let scope = Scope::new(self.tag(frame.request), span);
+        request_scope::run(scope, || self.handle_tagged(frame, request))
     }
 
     /// The id of a request in the log.
@@ -92,55 +89,46 @@ impl Session {
         frame: &Frame<'_>,
         request: Result<Request<'_>, Malformed>,
     ) -> bool {
-        let started = Instant::now();
+        let (started, span) = (Instant::now(), request_scope::span());
+        let bucket = request.as_ref().ok().and_then(gate::bucket);
         // A malformed frame is refused as a whole: nothing of it is done.
         let answer = request.map_err(refusal_of).and_then(|request| {
             self.statuses.clear();
             self.answer(frame, request, started)
         });
-        let kind = frame.kind();
+        let (request, kind) = (frame.request, frame.kind());
+        let answered = |refused| {
+            let took = started.elapsed();
+            Answered { request, kind, bucket, refused, took, span }
+        };
         match answer {
-            Ok(Answered::Now) => {
-                self.answered(frame.request, kind, None, started.elapsed());
+            Ok(Done::Now) => {
+                self.answered(&answered(None));
                 true
             }
-            Ok(Answered::Later) => true,
+            Ok(Done::Later) => true,
             Err((code, text)) => {
-                self.answered(frame.request, kind, Some(code), started.elapsed());
-                self.refuse(frame.request, code, &text)
+                self.answered(&answered(Some(code)));
+                self.refuse(request, code, &text)
             }
         }
     }
 
-    /// Counts an answer, and notes it in the access log.
-    pub(super) fn answered(
-        &self,
-        request: u64,
-        kind: Option<Kind>,
-        refused: Option<FailureCode>,
-        took: Duration,
-    ) {
+    /// Counts an answer, and notes it in the access log and in its trace.
+    pub(super) fn answered(&self, answered: &Answered<'_>) {
+        let Answered { kind, refused, took, span, .. } = *answered;
         let context = &self.context;
         context.metrics.lane.answered(kind, refused, took);
-        let Some(log) = &context.access_log else { return };
-        log.note(refused.is_some(), || FrameLine {
-            at_unix_ms: unix_ms(),
-            connection: self.caller.owner.connection_number().unwrap_or_default(),
-            request,
-            via: self.caller.via(),
-            peer: self.caller.to_string(),
-            tenant: gate::tenant(context, &self.caller).map(|tenant| tenant.name.as_str()),
-            operation: kind.map_or_else(|| "unknown".into(), |kind| kind.name().to_lowercase()),
-            outcome: refused.map_or("ok", FailureCode::name),
-            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        });
+        if context.access_log.is_some() || span.is_some() {
+            noted::note(context, &self.caller, answered);
+        }
     }
 
     /// Answers with a refusal, which has the id of the request. Returns whether the connection goes on.
     pub(super) fn refuse(&mut self, request: u64, code: FailureCode, text: &str) -> bool {
         let caller = &self.caller;
-        let tag = self.tag(request);
-        request_scope::run(tag, || {
+        let scope = Scope::new(self.tag(request), None);
+        request_scope::run(scope, || {
             tracing::debug!(%caller, code = code.name(), "refused a frame of the fast lane: {text}");
         });
         let connection = caller.owner.connection_number().unwrap_or_default();
@@ -154,7 +142,7 @@ impl Session {
         frame: &Frame<'_>,
         request: Request<'_>,
         started: Instant,
-    ) -> Result<Answered, Refused> {
+    ) -> Result<Done, Refused> {
         let number = frame.request;
         let request = gate::admit(&self.context, &self.caller, frame.kind(), request)?;
         match request {
@@ -179,13 +167,13 @@ impl Session {
             }
             Request::Exists(lookup) => {
                 if self.exists(number, &lookup, started) {
-                    return Ok(Answered::Later);
+                    return Ok(Done::Later);
                 }
                 self.done(Kind::Exists, number, false);
             }
             Request::Remove(lookup) => {
                 if self.remove(number, &lookup, started) {
-                    return Ok(Answered::Later);
+                    return Ok(Done::Later);
                 }
                 self.done(Kind::Remove, number, false);
             }
@@ -217,7 +205,7 @@ impl Session {
                 self.done(Kind::Abort, number, silent);
             }
         }
-        Ok(Answered::Now)
+        Ok(Done::Now)
     }
 
     /// Makes spare reservations, unless the daemon shuts down.
@@ -229,7 +217,7 @@ impl Session {
 
     /// Leases what can be leased now. If the client waits for pending objects, the answer is given
     /// later, by [`Self::deliver`].
-    fn acquire(&mut self, frame: &Frame<'_>, acquire: &Acquire<'_>, started: Instant) -> Answered {
+    fn acquire(&mut self, frame: &Frame<'_>, acquire: &Acquire<'_>, started: Instant) -> Done {
         let Acquire { bucket, ref keys, mode, ttl, wait } = *acquire;
         let step = self.context.answer_step(bucket);
         let engine = &self.context.engine;
@@ -238,19 +226,22 @@ impl Session {
         if !wait.is_zero() && grants.is_pending() {
             let awaited = Awaited::new(acquire, &grants);
             if let Some(held) = self.memory_of_wait(awaited.len()) {
-                let wait = Wait { request: frame.request, grants, started, step, held };
+                let span = request_scope::span();
+                let own = span.map(Box::new);
+                let wait = Wait { request: frame.request, span: own, grants, started, step, held };
                 let context = Arc::clone(&self.context);
-                let tag = self.tag(frame.request);
+                let scope = Scope::new(self.tag(frame.request), span);
                 self.waits.spawn(async {
                     let mut waiting = pin!(wait.run(context, awaited));
-                    Waited::Acquire(request_scope::within(tag, waiting.as_mut()).await)
+                    let (wait, bucket) = request_scope::within(scope, waiting.as_mut()).await;
+                    Waited::Acquire(wait, bucket)
                 });
-                return Answered::Later;
+                return Done::Later;
             }
         }
         acquire::answer(&self.context, frame.request, grants, self.out.bytes());
         self.hold(started, step);
-        Answered::Now
+        Done::Now
     }
 
     /// Memory for one more acquire that waits. Without it the client is answered at once.
@@ -269,20 +260,31 @@ impl Session {
     /// Answers a request that has waited.
     pub(super) fn deliver(&mut self, waited: Waited) {
         match waited {
-            Waited::Acquire(Wait { request, grants, started, step, held }) => {
+            Waited::Acquire(Wait { request, span, grants, started, step, held }, bucket) => {
                 self.hold(started, step);
                 self.waits_memory -= held.len();
                 acquire::answer(&self.context, request, grants, self.out.bytes());
-                self.answered(request, Some(Kind::Acquire), None, started.elapsed());
+                self.answered_late((request, Kind::Acquire, &bucket), started, span);
             }
-            Waited::Asked(Asked { request, kind, statuses, started, step, held }) => {
+            Waited::Asked(Asked { request, kind, bucket, span, statuses, started, step, held }) => {
                 self.hold(started, step);
                 self.waits_memory -= held.len();
                 self.statuses = statuses;
                 self.done(kind, request, false);
-                self.answered(request, Some(kind), None, started.elapsed());
+                self.answered_late((request, kind, &bucket), started, span);
             }
         }
+    }
+
+    fn answered_late(
+        &self,
+        (request, kind, bucket): (u64, Kind, &str),
+        started: Instant,
+        span: Option<Box<Span>>,
+    ) {
+        let span = span.map(|span| *span);
+        let (kind, bucket, took) = (Some(kind), Some(bucket), started.elapsed());
+        self.answered(&Answered { request, kind, bucket, refused: None, took, span });
     }
 
     /// Looks objects up. Returns true if a tier has to be asked: then the answer is given later, by
@@ -320,11 +322,14 @@ impl Session {
         let question = Question::new(kind, lookup);
         let step = self.context.answer_step(lookup.bucket);
         let Some(held) = self.memory_of_wait(question.len()) else { return false };
-        let (context, caller, tag) = (Arc::clone(&self.context), self.caller, self.tag(request));
+        let (context, caller, span) =
+            (Arc::clone(&self.context), self.caller, request_scope::span());
+        let scope = Scope::new(self.tag(request), span);
         self.waits.spawn(async move {
             let mut asking = pin!(question.ask(&context, &caller));
-            let statuses = request_scope::within(tag, asking.as_mut()).await;
-            Waited::Asked(Asked { request, kind, statuses, started, step, held })
+            let (statuses, bucket) = request_scope::within(scope, asking.as_mut()).await;
+            let span = span.map(Box::new);
+            Waited::Asked(Asked { request, kind, bucket, span, statuses, started, step, held })
         });
         true
     }
@@ -362,7 +367,8 @@ impl Session {
 
 /// A request that has waited.
 pub(super) enum Waited {
-    Acquire(Wait),
+    /// An acquire, with its bucket.
+    Acquire(Wait, Box<str>),
     Asked(Asked),
 }
 
@@ -370,14 +376,14 @@ impl Waited {
     /// Bytes of its answer.
     pub(super) fn answer_len(&self) -> usize {
         match self {
-            Self::Acquire(wait) => grants_len(&wait.grants),
+            Self::Acquire(wait, _) => grants_len(&wait.grants),
             Self::Asked(asked) => statuses_len(asked.statuses.len()),
         }
     }
 }
 
 /// Whether a request is done with.
-enum Answered {
+enum Done {
     Now,
     /// Once what it waits for has come, or the wait is over.
     Later,

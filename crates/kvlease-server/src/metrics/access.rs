@@ -6,6 +6,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::OtlpCounters;
+
 /// Reason why a request, a frame or a connection was refused to a caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AccessRefused {
@@ -64,11 +66,12 @@ pub(crate) struct AccessMetrics {
     reload_failed: Counter,
 }
 
-/// Counters of all logs of lines.
+/// Counters of all logs of lines, and of what is sent over OTLP.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct LogCounters {
     pub(crate) audit: LineCounters,
     pub(crate) access: LineCounters,
+    pub(crate) otlp: OtlpCounters,
 }
 
 /// Counters of a log of lines.

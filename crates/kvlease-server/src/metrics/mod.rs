@@ -13,6 +13,7 @@ mod lane;
 mod latency;
 mod miss;
 mod operation;
+mod otlp;
 mod prometheus;
 mod scraped;
 mod tiers;
@@ -46,6 +47,7 @@ pub(crate) use latency::LatencyCounts;
 use miss::Misses;
 pub(crate) use operation::operation;
 use operation::{LatencyLabels, RequestLabels, endpoints, place};
+pub(crate) use otlp::OtlpCounters;
 pub(crate) use prometheus::prometheus_text;
 use scraped::{Encode, Scraped};
 use tls::TlsMetrics;
@@ -105,6 +107,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("kvlease");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The daemon's version", build);
+        logs.otlp.register(&mut registry);
         let requests = Family::<RequestLabels, Counter>::default();
         let by_outcome = |endpoint| {
             let refusals = ErrorCode::ALL.iter().copied().map(Some);

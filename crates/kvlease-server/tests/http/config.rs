@@ -76,7 +76,7 @@ fn every_documented_exit_status_is_the_one_of_its_cause() {
 }
 
 /// Every setting that is a number: its least and its most value, and one beyond each.
-const NUMBERS: [(&str, [&str; 2], [&str; 2]); 37] = [
+const NUMBERS: [(&str, [&str; 2], [&str; 2]); 40] = [
     ("server.connections_max", ["1", "1048576"], ["0", "1048577"]),
     ("server.connection_memory_max", ["32MiB", "64TiB"], ["33554431", "70368744177665"]),
     ("server.header_timeout_s", SECONDS, NO_SECONDS),
@@ -113,6 +113,9 @@ const NUMBERS: [(&str, [&str; 2], [&str; 2]); 37] = [
     ("access_log.files_max", ["1", "1000"], ["0", "1001"]),
     ("tier.remote.find_timeout_s", SECONDS, NO_SECONDS),
     ("tier.remote.timeout_s", SECONDS, NO_SECONDS),
+    ("otlp.sample_ratio", ["0", "1"], ["-0.1", "1.1"]),
+    ("otlp.interval_s", SECONDS, NO_SECONDS),
+    ("otlp.timeout_s", SECONDS, NO_SECONDS),
     ("server.address", ["127.0.0.1:0", "127.0.0.1:65535"], ["127.0.0.1:-1", "127.0.0.1:65536"]),
 ];
 

@@ -23,6 +23,8 @@ mod metrics;
 mod names;
 mod objects;
 mod openapi;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod put;
 mod refused_put;
 mod request_ids;

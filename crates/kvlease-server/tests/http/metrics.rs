@@ -24,7 +24,7 @@ use crate::{
 const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
 
 /// The metrics in the format that Prometheus asks for.
-fn open_metrics(daemon: &Daemon) -> String {
+pub(crate) fn open_metrics(daemon: &Daemon) -> String {
     let reply = asked_for(daemon, "application/openmetrics-text;version=1.0.0,*/*;q=0.1");
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(reply.header("content-type"), Some(kind));
@@ -94,7 +94,7 @@ fn the_text_format_of_prometheus_is_served_to_those_who_name_no_other() {
 }
 
 /// Name and type of every series, as one queries it.
-fn served(text: &str) -> BTreeSet<(String, String)> {
+pub(crate) fn served(text: &str) -> BTreeSet<(String, String)> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let types = types.map(|line| line.split_once(' ').unwrap());
     let queried = |(name, kind): (&str, &str)| {

@@ -1,13 +1,19 @@
 //! Every answer names its request, by the client's id or by a new one.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use kvlease_api::{REQUEST_ID_HEADER, lane::Answer};
+use kvlease_api::{
+    REQUEST_ID_HEADER,
+    lane::{Answer, Mode},
+};
 use kvlease_server::config::AccessLogPlace;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{daemon::Daemon, lane::client::Client};
+use crate::{
+    daemon::Daemon,
+    lane::client::{Client, acquire},
+};
 
 /// Requests of many kinds, with the statuses of their answers.
 const REQUESTS: [(&str, &str, &str, u16); 8] = [
@@ -78,7 +84,12 @@ fn the_access_log_has_requests_and_frames_by_their_ids_and_nothing_secret() {
         wire.reply();
     }
     let mut client = Client::reader(&daemon);
-    client.acquire(&["secret-key"]);
+    let (grant, _) = client.lease("secret-key");
+    client.release(&[grant.sequence]);
+    // It is pending, and so waited for.
+    let mut writer = Client::writer(&daemon);
+    writer.reserve_one("secret-late", 4);
+    client.call(acquire(&["secret-late"], Mode::Each, Duration::from_millis(50)));
     daemon.begin_shutdown()();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("secret"), "{text}");
@@ -106,4 +117,9 @@ fn the_access_log_has_requests_and_frames_by_their_ids_and_nothing_secret() {
         (Some("lane"), Some("acquire"))
     );
     assert!(frame["connection"].is_u64() && frame["request"].is_u64(), "{frame}");
+    assert_eq!(frame["bucket"], "b");
+    let rest = lines[6..].iter().map(|line| (line["operation"].as_str(), line["bucket"].as_str()));
+    let named = |operation| (Some(operation), Some("b"));
+    let expected = [(Some("release"), None), named("reserve"), named("acquire")];
+    assert_eq!(rest.collect::<Vec<_>>(), expected);
 }
