@@ -48,6 +48,16 @@ read = ["*"]
 write = ["*"]
 """
 
+# All in one bucket: the salts of their users keep them apart.
+SALTED = """
+[tenant.{name}]
+listeners = ["{name}"]
+read = ["lmcache"]
+write = ["lmcache"]
+shares_arena = true
+cache_salts = ["{name}", "{name}-*"]
+"""
+
 # A process is one tenant on the fast lane, and these tests are both in one process.
 NO_LANE = '[server]\nsocket = "none"\n'
 
@@ -72,6 +82,17 @@ def daemon_and_tenants(isolation, make_daemon):
         segments = {name: f"{daemon.segment}-{name}" for name in TENANTS}
     tenants = [SimpleNamespace(port=ports[name], segment=segments[name]) for name in TENANTS]
     return daemon, *tenants
+
+
+@pytest.fixture
+def daemon_and_users(make_daemon):
+    """A daemon with a tenant for each team of users, and where the server of each finds it."""
+    ports = {name: free_port() for name in TENANTS}
+    forms = [LISTENER.format(name=name, port=port) for name, port in ports.items()]
+    config = "".join([NO_LANE, *forms, *(SALTED.format(name=name) for name in TENANTS)])
+    daemon = make_daemon(CAPACITY, config + OPERATORS)
+    users = [SimpleNamespace(port=ports[name], segment=daemon.segment) for name in TENANTS]
+    return daemon, *users
 
 
 def objects(daemon, name: str) -> float:
@@ -122,6 +143,38 @@ def test_the_multi_process_server_is_a_tenant_by_its_listener(
     blue.unlock(keys)
     assert (objects(daemon, "red"), objects(daemon, "blue")) == (len(keys), len(keys))
     assert daemon.metric("kvlease_objects") == 0
+
+
+def test_users_with_cache_salts_are_kept_apart_in_one_bucket(
+    kind, daemon_and_users, multi_process_of
+):
+    daemon, red, blue = daemon_and_users
+    red, blue = multi_process_of(kind, red), multi_process_of(kind, blue)
+    numbers = range(len(SIZES))
+    keys = [mp_key(number, salt="red-7") for number in numbers]
+    contents = [payload(size, "red") for size in SIZES]
+    assert red.store(keys, contents)
+    assert red.lookup(keys) == [True] * len(keys)
+    assert red.load(keys, SIZES) == contents
+    red.unlock(keys)
+    # The same prompts of another user, and of one who sends the salt of another team.
+    assert blue.lookup([mp_key(number, salt="blue") for number in numbers]) == [False] * len(keys)
+    assert blue.lookup(keys) == [False] * len(keys)
+    # A server whose users send no salt stores nothing and finds nothing, and goes on.
+    unsalted = [mp_key(number) for number in numbers]
+    for refused in (unsalted, [mp_key(number, salt="other") for number in numbers]):
+        assert not red.store(refused, contents)
+        assert red.lookup(refused) == [False] * len(keys)
+    assert daemon.metric("kvlease_objects") == len(keys)
+    own = [mp_key(number, salt="blue") for number in numbers]
+    others = [payload(size, "blue") for size in SIZES]
+    assert blue.store(own, others)
+    assert blue.lookup(own) == [True] * len(own)
+    assert blue.load(own, SIZES) == others
+    blue.unlock(own)
+    assert red.lookup(keys) == [True] * len(keys)
+    assert red.load(keys, SIZES) == contents
+    red.unlock(keys)
 
 
 def test_a_native_client_with_a_token_has_its_arena_over_the_lane(

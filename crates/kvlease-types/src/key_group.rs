@@ -64,7 +64,7 @@ pub fn keys_of_ranks(key: &str) -> Option<impl Iterator<Item = String>> {
 }
 
 /// A key of LMCache in an engine's process.
-struct EngineKey<'k> {
+pub(crate) struct EngineKey<'k> {
     world: u32,
     /// With the `@` in front of the worker.
     before: &'k str,
@@ -76,7 +76,7 @@ struct EngineKey<'k> {
 }
 
 impl<'k> EngineKey<'k> {
-    fn parse(key: &'k str, model: &str, rest: &'k str) -> Option<Self> {
+    pub(crate) fn parse(key: &'k str, model: &str, rest: &'k str) -> Option<Self> {
         let mut fields = rest.split('@');
         let (world_text, worker_text) = (fields.next()?, fields.next()?);
         let (hash, dtype) = (fields.next()?, fields.next()?);
@@ -108,17 +108,34 @@ fn of_engine<'k>(key: &'k str, model: &str, rest: &'k str) -> Option<KeyGroup<'k
 }
 
 fn of_server<'k>(key: &'k str, model: &str, rest: &'k str) -> Option<KeyGroup<'k>> {
-    let (rank, rest) = rest.split_once('@')?;
-    if model.is_empty() || rank.len() != SERVER_RANK_LEN || !is_hex(rank) {
-        return None;
-    }
-    let (group, chunk) = rest.split_once('@')?;
-    let (hash, salt) = chunk.split_once('@').unwrap_or((chunk, ""));
-    if group.len() > VLLM_GROUP_LEN || !is_hex(group) || !is_hex(hash) || salt.contains('@') {
-        return None;
-    }
-    let world = &key[..model.len() + "@".len() + SERVER_WORLD_LEN];
+    let ServerKey { world, chunk, .. } = ServerKey::parse(key, model, rest)?;
     Some(KeyGroup { common: [world, chunk, ""] })
+}
+
+/// A key of LMCache's server.
+pub(crate) struct ServerKey<'k> {
+    /// Up to the number of ranks.
+    world: &'k str,
+    /// The hash, with the salt if there is one.
+    chunk: &'k str,
+    /// Text behind the hash; empty if there is none.
+    pub(crate) salt: &'k str,
+}
+
+impl<'k> ServerKey<'k> {
+    pub(crate) fn parse(key: &'k str, model: &str, rest: &'k str) -> Option<Self> {
+        let (rank, rest) = rest.split_once('@')?;
+        if model.is_empty() || rank.len() != SERVER_RANK_LEN || !is_hex(rank) {
+            return None;
+        }
+        let (group, chunk) = rest.split_once('@')?;
+        let (hash, salt) = chunk.split_once('@').unwrap_or((chunk, ""));
+        if group.len() > VLLM_GROUP_LEN || !is_hex(group) || !is_hex(hash) || salt.contains('@') {
+            return None;
+        }
+        let world = &key[..model.len() + "@".len() + SERVER_WORLD_LEN];
+        Some(Self { world, chunk, salt })
+    }
 }
 
 fn of_vllm<'k>(key: &'k str, rest: &str) -> Option<KeyGroup<'k>> {

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod bucket_policy;
+mod cache_salt;
 mod caller;
 mod extent;
 mod hex;
@@ -27,6 +28,7 @@ pub use bucket_policy::{
     BUCKET_POLICIES_MAX, BUCKET_WEIGHT_DEFAULT, BucketPolicy, BucketPolicyError,
     PINNED_PREFIX_LEN_MAX, PINNED_PREFIXES_MAX,
 };
+pub use cache_salt::{CacheSalt, SALT_EXCLUDES};
 pub use caller::{Caller, Owner, Peer, TenantId, User};
 pub use extent::{Extent, Offset};
 pub use hex::Hex;

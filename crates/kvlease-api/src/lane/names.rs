@@ -13,7 +13,7 @@ use super::{
     reader::Reader,
 };
 
-/// The keys of a frame, each of them valid, in their order.
+/// The keys of a frame, in their order: each of them valid, or hidden.
 #[derive(Clone, Debug)]
 pub struct Keys<'a>(vec::IntoIter<&'a str>);
 
@@ -33,6 +33,12 @@ impl<'a> Keys<'a> {
     /// The keys that are left.
     pub fn as_slice(&self) -> &[&'a str] {
         self.0.as_slice()
+    }
+
+    /// Puts an empty text, which is the key of no object, in the place of each key that is left and is not one
+    /// to keep.
+    pub fn hide_but(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.as_mut_slice().iter_mut().filter(|key| !keep(key)).for_each(|key| *key = "");
     }
 }
 

@@ -28,8 +28,10 @@ impl Shared {
         let outcomes = self.remove(caller, bucket, keys);
         let removed = |outcome| Removed { outcome, left_in: Vec::new() };
         let mut removed: Vec<Removed> = outcomes.into_iter().map(removed).collect();
-        // A pending object is refused: it may be on its way out of a tier.
-        let is_open = |place: &usize| removed[*place].outcome != Err(RemoveRefused::Pending);
+        // A pending object is refused: it may be on its way out of a tier. An empty key is hidden.
+        let is_open = |place: &usize| {
+            removed[*place].outcome != Err(RemoveRefused::Pending) && !keys[*place].is_empty()
+        };
         let places: Vec<usize> = (0..keys.len()).filter(is_open).collect();
         for floor in self.tiers.floors() {
             let named: Vec<&str> = places.iter().map(|place| keys[*place]).collect();

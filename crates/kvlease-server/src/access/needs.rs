@@ -59,6 +59,15 @@ impl Need {
         matches!(self, Self::On(_) | Self::Lease)
     }
 
+    /// The right on the object that it names, if it is about one.
+    pub(crate) const fn right(self) -> Option<Right> {
+        match self {
+            Self::On(right) => Some(right),
+            Self::Lease => Some(Right::Read),
+            _ => None,
+        }
+    }
+
     /// The words for it in documents.
     pub const fn name(self) -> &'static str {
         match self {

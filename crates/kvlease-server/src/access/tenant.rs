@@ -38,16 +38,20 @@ impl Tenant {
             Need::Nothing | Need::Tenant => Decision::Allowed,
             Need::On(right) => self.decide_on(right, bucket),
             Need::Lease if self.maps() => self.decide_on(Right::Read, bucket),
-            Need::Lease => self.forbidden(
+            Need::Lease => self.forbidden(&format!(
                 "may not map the arena, and a lease is of no use without: read the object with a GET, \
-                 or set read = [\"*\"] or shares_arena = true",
-            ),
+                 or set {}",
+                self.what_would_map()
+            )),
             Need::Mapping if self.maps() => Decision::Allowed,
-            Need::Mapping => self.forbidden(
-                "may not map the arena, which has objects of other buckets: use HTTP, or set \
-                 read = [\"*\"] or shares_arena = true",
+            Need::Mapping => self.forbidden(&format!(
+                "may not map the arena, which has objects that it may not read: use HTTP, or set {}",
+                self.what_would_map()
+            )),
+            Need::Everything if self.reads_all() => Decision::Allowed,
+            Need::Everything if self.is_bound() => self.forbidden(
+                "may not read objects of all cache salts: leave cache_salts out, or do without",
             ),
-            Need::Everything if has_all(&self.config.read) => Decision::Allowed,
             Need::Everything => {
                 self.forbidden("may not read every bucket: set read = [\"*\"], or do without")
             }
@@ -102,13 +106,28 @@ impl Tenant {
 
     /// Whether it may map the arena for reading.
     fn maps(&self) -> bool {
-        self.config.shares_arena || has_all(&self.config.read)
+        self.config.shares_arena || self.reads_all()
+    }
+
+    /// Whether it may read every object.
+    fn reads_all(&self) -> bool {
+        has_all(&self.config.read) && !self.is_bound()
     }
 
     /// Whether it may map the arena for writing, which reaches every object.
     pub(crate) fn maps_writable(&self) -> bool {
         let Self { config, .. } = self;
-        has_all(&config.write) || config.shares_arena && !config.write.is_empty()
+        has_all(&config.write) && !self.is_bound()
+            || config.shares_arena && !config.write.is_empty()
+    }
+
+    /// Settings that would let it map the arena.
+    fn what_would_map(&self) -> &'static str {
+        if self.is_bound() {
+            "shares_arena = true"
+        } else {
+            "read = [\"*\"] or shares_arena = true"
+        }
     }
 
     fn globs(&self, right: Right) -> &[BucketGlob] {
@@ -120,7 +139,7 @@ impl Tenant {
         }
     }
 
-    fn forbidden(&self, what: &str) -> Decision {
+    pub(super) fn forbidden(&self, what: &str) -> Decision {
         Decision::Forbidden(format!("this tenant {what}, tenant=`{}`", self.name))
     }
 }
@@ -200,6 +219,17 @@ mod tests {
             assert_eq!((allowed, tenant.maps_writable()), (maps, maps_writable));
             let leases = tenant.decide(Need::Lease, Some("a")) == Decision::Allowed;
             assert_eq!(leases, maps);
+        }
+        let bound = tenant(|config| {
+            let salts = globs(&["red"]);
+            (config.read, config.write, config.cache_salts) = (globs(&["*"]), globs(&["*"]), salts);
+        });
+        assert!(!bound.maps_writable(), "an arena has objects of all cache salts");
+        for need in [Need::Mapping, Need::Lease, Need::Everything] {
+            let Decision::Forbidden(text) = bound.decide(need, Some("a")) else {
+                panic!("{need:?}")
+            };
+            assert!(!text.contains("read = "), "that would not do: {text}");
         }
         assert_eq!(sharing.decide(Need::Lease, Some("b")), Decision::Hidden);
         assert!(matches!(sharing.decide(Need::Everything, None), Decision::Forbidden(_)));

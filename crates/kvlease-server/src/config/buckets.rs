@@ -1,13 +1,26 @@
-//! Policies, quotas and times of answers of buckets: sections `[bucket."NAME"]` of the file, and `--set bucket.NAME.KEY=VALUE`.
+//! Policies, quotas, times of answers and rules of buckets: sections `[bucket."NAME"]` of the file, and `--set bucket.NAME.KEY=VALUE`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy, Quota, QuotaValue};
 
 use super::{
     error::ConfigError,
     named::{Named, Said},
+    value,
 };
+
+/// Key that says whether keys of LMCache need a cache salt in the bucket.
+const SALT_REQUIRED: &str = "cache_salt_required";
+
+/// Key of the time after which reads and look-ups are answered.
+const ANSWER_TIME: &str = "answer_time_ms";
+
+/// The longest such time, in milliseconds: clients of leases wait for a second at least.
+const ANSWER_TIME_MAX: u64 = 500;
 
 /// The section that the policies are in.
 pub(super) const SECTION: &str = "bucket";
@@ -26,54 +39,59 @@ pub(super) const POLICIES: Named = Named {
         "leases_max",
         "requests_per_s",
         ANSWER_TIME,
+        SALT_REQUIRED,
     ],
     lists: &["pinned"],
     secrets: None,
 };
 
-/// Key of the time after which reads and look-ups are answered.
-const ANSWER_TIME: &str = "answer_time_ms";
-
-/// The longest such time, in milliseconds: clients of leases wait for a second at least.
-const ANSWER_TIME_MAX: u64 = 500;
-
-/// Policies, quotas and times of answers by bucket. A bucket with one of the latter has a policy as well.
-pub(super) type Buckets<'a> = (
-    &'a mut BTreeMap<BucketName, BucketPolicy>,
-    &'a mut BTreeMap<BucketName, Quota>,
-    &'a mut BTreeMap<BucketName, Duration>,
-);
+/// Policies, quotas, times of answers and rules by bucket. A bucket with one of the others has a policy as well.
+pub(super) struct Buckets<'a> {
+    pub(super) policies: &'a mut BTreeMap<BucketName, BucketPolicy>,
+    pub(super) quotas: &'a mut BTreeMap<BucketName, Quota>,
+    /// Those in which keys of LMCache need a cache salt.
+    pub(super) salted: &'a mut BTreeSet<String>,
+    pub(super) times: &'a mut BTreeMap<BucketName, Duration>,
+}
 
 /// Adds the policies of a file.
 pub(super) fn apply(
-    (policies, quotas, times): Buckets<'_>,
+    mut buckets: Buckets<'_>,
     section: toml::Table,
     origin: &str,
 ) -> Result<(), ConfigError> {
     POLICIES.apply(section, origin, |name, said| match said {
         // One without keys has a policy as well: a class of its own.
-        Said::Section => entry(policies, name, origin).map(drop),
-        Said::Value(key, value) => set((policies, quotas, times), name, key, value, origin),
+        Said::Section => entry(buckets.policies, name, origin).map(drop),
+        Said::Value(key, value) => set(&mut buckets, name, key, value, origin),
     })
 }
 
 /// Sets one key of a bucket.
 pub(super) fn set(
-    (policies, quotas, times): Buckets<'_>,
+    buckets: &mut Buckets<'_>,
     name: &str,
     key: &str,
     value: &str,
     origin: &str,
 ) -> Result<(), ConfigError> {
-    let policy = entry(policies, name, origin)?;
+    let policy = entry(buckets.policies, name, origin)?;
     let set = if !POLICIES.keys.contains(&key) {
         Err(format!("use one of {}", POLICIES.keys.join(", ")))
     } else if Quota::KEYS.contains(&key) {
-        quotas.entry(bucket_name(name, origin)?).or_default().set(key, value)
+        buckets.quotas.entry(bucket_name(name, origin)?).or_default().set(key, value)
     } else if key == ANSWER_TIME {
         let bucket = bucket_name(name, origin)?;
         answer_time(value).map(|time| {
-            times.insert(bucket, time);
+            buckets.times.insert(bucket, time);
+        })
+    } else if key == SALT_REQUIRED {
+        value::flag(value).map(|required| {
+            if required {
+                buckets.salted.insert(name.to_owned());
+            } else {
+                buckets.salted.remove(name);
+            }
         })
     } else {
         policy.set(key, value).map_err(|error| error.remedy)
@@ -112,6 +130,7 @@ pub(super) fn quota_value(value: QuotaValue) -> toml::Value {
 pub(super) fn print(
     policies: &BTreeMap<BucketName, BucketPolicy>,
     quotas: &BTreeMap<BucketName, Quota>,
+    salted: &BTreeSet<String>,
     times: &BTreeMap<BucketName, Duration>,
 ) -> String {
     let table = |name: &BucketName, policy: &BucketPolicy| {
@@ -134,6 +153,9 @@ pub(super) fn print(
         if let Some(time) = times.get(name) {
             let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
             table.insert(ANSWER_TIME.to_owned(), millis.into());
+        }
+        if salted.contains(name.as_str()) {
+            table.insert(SALT_REQUIRED.to_owned(), true.into());
         }
         table
     };
@@ -162,15 +184,22 @@ mod tests {
     type Loaded = (
         BTreeMap<BucketName, BucketPolicy>,
         BTreeMap<BucketName, Quota>,
+        BTreeSet<String>,
         BTreeMap<BucketName, Duration>,
     );
 
     fn load(text: &str) -> Result<Loaded, String> {
-        let (mut policies, mut quotas, mut times) = Loaded::default();
+        let (mut policies, mut quotas, mut salted, mut times) = Loaded::default();
         let mut file: toml::Table = text.parse().unwrap();
         let Some(toml::Value::Table(section)) = file.remove(SECTION) else { panic!("{text}") };
-        let applied = apply((&mut policies, &mut quotas, &mut times), section, "file");
-        applied.map(|()| (policies, quotas, times)).map_err(|error| error.to_string())
+        let buckets = Buckets {
+            policies: &mut policies,
+            quotas: &mut quotas,
+            salted: &mut salted,
+            times: &mut times,
+        };
+        let applied = apply(buckets, section, "file");
+        applied.map(|()| (policies, quotas, salted, times)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -178,14 +207,17 @@ mod tests {
         let text = "[bucket.chat]\npriority = 5\nweight = 300\npinned = [\"sys/\", \"a b\"]\n\
                     bytes_max = \"2GiB\"\nbytes_guaranteed = \"512MiB\"\nobjects_max = 7\n\
                     leases_max = 8\nrequests_per_s = 9\nanswer_time_ms = 10\n\
-                    [bucket.\"a.b\\n\\u001b\\\"\"]\nttl_s = 1.5\n[bucket.plain]\n";
-        let (buckets, quotas, times) = load(text).unwrap();
+                    [bucket.\"a.b\\n\\u001b\\\"\"]\nttl_s = 1.5\ncache_salt_required = true\n\
+                    [bucket.plain]\ncache_salt_required = false\n";
+        let (buckets, quotas, salted, times) = load(text).unwrap();
         assert_eq!((buckets.len(), quotas.len(), times.len()), (3, 1, 1));
         let chat = &buckets[&BucketName::new("chat").unwrap()];
         assert_eq!((chat.priority, chat.weight, chat.pins("sys/1")), (5, 300, true));
-        let printed = print(&buckets, &quotas, &times);
-        assert_eq!(load(&printed), Ok((buckets, quotas, times)), "{printed}");
-        assert_eq!(print(&BTreeMap::new(), &BTreeMap::new(), &BTreeMap::new()), "");
+        assert_eq!(salted.iter().collect::<Vec<_>>(), ["a.b\n\u{1b}\""]);
+        let printed = print(&buckets, &quotas, &salted, &times);
+        assert_eq!(load(&printed), Ok((buckets, quotas, salted, times)), "{printed}");
+        let (buckets, quotas, salted, times) = Loaded::default();
+        assert_eq!(print(&buckets, &quotas, &salted, &times), "");
     }
 
     #[test]
@@ -202,6 +234,7 @@ mod tests {
                 "[bucket.b]\nanswer_time_ms = 501\n",
                 ["bucket.b.answer_time_ms=`501`", "from 1 to 500"],
             ),
+            ("[bucket.b]\ncache_salt_required = 1\n", ["bucket.b.cache_salt_required=`1`", "true"]),
             ("[bucket.b]\nobjects_max = 0\n", ["bucket.b.objects_max=`0`", "from 1 to"]),
             ("[bucket.b]\npinned = [\"\"]\n", ["bucket.b.pinned=``", "1 to 100 bytes"]),
             ("[bucket.a.b]\nweight = 1\n", ["bucket.a=`b`", "[bucket.\"a.b\"]"]),
@@ -221,9 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_of_a_policy_or_of_a_quota_or_the_time_of_answers() {
-        let keys = [&BucketPolicy::KEYS[..], &Quota::KEYS[..], &[ANSWER_TIME]].concat();
-        assert_eq!(keys, POLICIES.keys);
+    fn every_key_is_of_a_policy_or_of_a_quota_or_a_rule() {
+        let keys = [&BucketPolicy::KEYS[..], &Quota::KEYS[..], &[ANSWER_TIME, SALT_REQUIRED]];
+        assert_eq!(keys.concat(), POLICIES.keys);
     }
 
     #[test]

@@ -189,13 +189,18 @@ impl Loading {
     }
 
     const fn buckets(&mut self) -> buckets::Buckets<'_> {
-        let Config { buckets, bucket_quotas, answer_times, .. } = &mut self.config;
-        (buckets, bucket_quotas, answer_times)
+        let Config { buckets, bucket_quotas, salted_buckets, answer_times, .. } = &mut self.config;
+        buckets::Buckets {
+            policies: buckets,
+            quotas: bucket_quotas,
+            salted: salted_buckets,
+            times: answer_times,
+        }
     }
 
     fn set(&mut self, path: &str, value: &str, origin: &str) -> Result<(), ConfigError> {
         if let Some((bucket, key)) = buckets::POLICIES.split(path) {
-            return buckets::set(self.buckets(), bucket, key, value, origin);
+            return buckets::set(&mut self.buckets(), bucket, key, value, origin);
         }
         if let Some((name, key)) = listeners::LISTENERS.split(path) {
             return self.listeners.set(name, key, value, origin);

@@ -24,7 +24,8 @@ pub fn print(config: &Config) -> String {
         let value = if setting.quoted { toml::Value::from(value).to_string() } else { value };
         let _ = writeln!(text, "# {} ({})\n{key} = {value}", setting.about, setting.env);
     }
-    text.push_str(&buckets::print(&config.buckets, &config.bucket_quotas, &config.answer_times));
+    let Config { buckets, bucket_quotas, salted_buckets, answer_times, .. } = config;
+    text.push_str(&buckets::print(buckets, bucket_quotas, salted_buckets, answer_times));
     text.push_str(&listeners::print(&config.listeners));
     text.push_str(&arenas::print(&config.arenas));
     text.push_str(&tenants::print(&config.tenants));
@@ -54,8 +55,11 @@ mod tests {
                 "tenant.a.bytes_max=1GiB".into(),
                 "tenant.a.requests_per_s=500".into(),
                 "tenant.a.connections_max=20".into(),
+                "tenant.a.cache_salts=team-*".into(),
+                "tenant.a.cache_salt_required=true".into(),
                 "bucket.lmcache.bytes_guaranteed=512MiB".into(),
                 "bucket.lmcache.answer_time_ms=20".into(),
+                "bucket.lmcache.cache_salt_required=true".into(),
                 "audit.level=all".into(),
                 "access_log.path=log".into(),
                 "otlp.endpoint=https://collector:4318/base".into(),

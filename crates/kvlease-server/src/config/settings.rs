@@ -1,6 +1,11 @@
 //! The one list of settings, and the checked configuration that they make.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use kvlease_arena::DEFAULT_SEGMENT_MODE;
 use kvlease_cache::{CurveConfig, EvictionKind};
@@ -100,6 +105,8 @@ pub struct Config {
     pub bucket_quotas: BTreeMap<BucketName, Quota>,
     /// Times of answers to reads and look-ups of buckets, in the same sections.
     pub answer_times: BTreeMap<BucketName, Duration>,
+    /// Buckets in which keys of LMCache need a cache salt, in the same sections.
+    pub salted_buckets: BTreeSet<String>,
     /// Listeners beside `address`, each in a section of its own, `[listener."NAME"]`.
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// Arenas beside that of `[cache]`, each in a section of its own, `[arena."NAME"]`.
@@ -198,6 +205,7 @@ impl Default for Config {
             buckets: BTreeMap::new(),
             bucket_quotas: BTreeMap::new(),
             answer_times: BTreeMap::new(),
+            salted_buckets: BTreeSet::new(),
             listeners: BTreeMap::new(),
             arenas: Arenas::new(),
             tenants: Tenants::new(),

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use kvlease_types::{Quota, QuotaValue};
+use kvlease_types::{Quota, QuotaValue, SALT_EXCLUDES};
 
 use super::{
     arenas::FIRST_ARENA,
@@ -53,6 +53,8 @@ pub(super) const TENANTS: Named = Named {
         "leases_max",
         "requests_per_s",
         "connections_max",
+        "cache_salts",
+        "cache_salt_required",
     ],
     lists: &[
         "token_sha256",
@@ -64,6 +66,7 @@ pub(super) const TENANTS: Named = Named {
         "write",
         "remove",
         "list",
+        "cache_salts",
     ],
     secrets: Some("token"),
 };
@@ -101,6 +104,10 @@ pub struct TenantConfig {
     pub quota: Quota,
     /// Most connections that it may have open.
     pub connections_max: Option<u64>,
+    /// Cache salts of the keys that it may name; without any, it may name every key.
+    pub cache_salts: Vec<BucketGlob>,
+    /// Whether the keys of LMCache that it names need a cache salt.
+    pub cache_salt_required: bool,
 }
 
 /// All tenants, by name.
@@ -165,6 +172,8 @@ fn set_key(tenant: &mut TenantConfig, key: &str, value: &str) -> Result<(), Stri
         "connections_max" => {
             value::connections(value).map(|most| tenant.connections_max = Some(most as u64))
         }
+        "cache_salts" => add(&mut tenant.cache_salts, salts(value)?),
+        "cache_salt_required" => value::flag(value).map(|flag| tenant.cache_salt_required = flag),
         key if Quota::KEYS.contains(&key) => tenant.quota.set(key, value),
         _ => Err(format!("use one of {}", TENANTS.keys.join(", "))),
     }
@@ -190,6 +199,15 @@ fn name(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.len() <= NAME_LEN_MAX && !text.contains(char::is_control);
     let remedy = || format!("write names of 1 to {NAME_LEN_MAX} bytes without control characters");
     if fits { Ok(text.to_owned()) } else { Err(remedy()) }
+}
+
+/// Pattern of cache salts.
+fn salts(text: &str) -> Result<BucketGlob, String> {
+    // A `\` takes the meaning of the character behind it, and stands for none of a salt.
+    if SALT_EXCLUDES.iter().any(|excluded| *excluded != '\\' && text.contains(*excluded)) {
+        return Err("write patterns of cache salts, which have no `@`, `/`, `\\` and NUL".into());
+    }
+    BucketGlob::parse(text)
 }
 
 fn entry<'a>(
@@ -229,6 +247,11 @@ pub(super) fn check(
             let remedy = "give the tenant rights: read, write, remove or list with patterns of \
                 buckets, such as `[\"*\"]`, or admin = true";
             return fault(name, "", String::new(), remedy);
+        }
+        if let Some(listed) = tenant.list.first().filter(|_| !tenant.cache_salts.is_empty()) {
+            let remedy = "leave it out: a listing has keys of all cache salts, and this tenant has some \
+                in cache_salts";
+            return fault(name, "list", listed.as_str().to_owned(), remedy);
         }
         let is_listener = |name: &&String| *name == FIRST_LISTENER || listeners.contains_key(*name);
         if let Some(unknown) = tenant.listeners.iter().find(|name| !is_listener(name)) {
@@ -319,6 +342,7 @@ fn table(tenant: &TenantConfig) -> toml::Table {
         ("write", globs(&tenant.write)),
         ("remove", globs(&tenant.remove)),
         ("list", globs(&tenant.list)),
+        ("cache_salts", globs(&tenant.cache_salts)),
     ];
     let lists = lists.into_iter().filter(|(_, values)| !values.is_empty());
     let mut table: toml::Table =
@@ -334,7 +358,12 @@ fn table(tenant: &TenantConfig) -> toml::Table {
     for (key, value) in tenant.quota.entries().chain(connections) {
         table.insert(key.into(), buckets::quota_value(value));
     }
-    for (key, flag) in [("admin", tenant.admin), ("shares_arena", tenant.shares_arena)] {
+    let flags = [
+        ("admin", tenant.admin),
+        ("shares_arena", tenant.shares_arena),
+        ("cache_salt_required", tenant.cache_salt_required),
+    ];
+    for (key, flag) in flags {
         table.insert(key.into(), flag.into());
     }
     table
@@ -365,9 +394,11 @@ mod tests {
         let text = "[tenant.a]\ntoken_file = \"/etc/a\"\nuids = [1000, 1001]\ngids = [7]\n\
                     read = [\"*\"]\nwrite = [\"a-*\", \"{x,y}\"]\nshares_arena = true\narena = \"x\"\n\
                     [tenant.\"b.c\"]\nlisteners = [\"b\"]\ncertificate_names = [\"b.example\"]\n\
-                    remove = [\"b\"]\nlist = [\"b\"]\nadmin = true\n";
+                    remove = [\"b\"]\nlist = [\"b\"]\nadmin = true\n\
+                    [tenant.c]\nuids = [5]\nread = [\"*\"]\ncache_salts = [\"team-*\", \"{x,y}\"]\n\
+                    [tenant.d]\nuids = [6]\nread = [\"*\"]\ncache_salt_required = true\n";
         let tenants = load(text).unwrap();
-        assert_eq!((tenants.len(), tenants["a"].uids.as_slice()), (2, &[1000, 1001][..]));
+        assert_eq!((tenants.len(), tenants["a"].uids.as_slice()), (4, &[1000, 1001][..]));
         let printed = print(&tenants);
         assert_eq!(load(&printed), Ok(tenants), "{printed}");
         assert_eq!(print(&Tenants::new()), "");
@@ -392,6 +423,15 @@ mod tests {
             (
                 "[tenant.a]\nreads = [\"a\"]\n",
                 ["tenant.a.reads=`[\"a\"]`", "token_sha256, token_file"],
+            ),
+            (
+                "[tenant.a]\ncache_salts = [\"a@b\"]\n",
+                ["tenant.a.cache_salts=`a@b`", "have no `@`"],
+            ),
+            ("[tenant.a]\ncache_salts = [\"\"]\n", ["tenant.a.cache_salts=``", "write a pattern"]),
+            (
+                "[tenant.a]\nuids = [1]\nlist = [\"b\"]\ncache_salts = [\"a\"]\n",
+                ["tenant.a.list=`b`", "keys of all cache salts"],
             ),
             ("[tenant.a]\nadmin = 1\n", ["tenant.a.admin=`1`", "`true` or `false`"]),
             ("[tenant.a]\ntoken_file = \"a\"\n", ["tenant.a.token_file=`not", "absolute path"]),

@@ -6,7 +6,7 @@ use kvlease_types::{BucketName, Caller, Peer};
 
 use super::{connection::Socket, listener::Arrival, reply::Refusal};
 use crate::{
-    access::{Access, Decision, Evidence, Means, Need, Unknown, need_of_endpoint},
+    access::{Access, Decision, Evidence, KeyRules, Means, Need, Unknown, need_of_endpoint},
     answer_times::{Tells, tells},
     audit::{Entry, level_of_endpoint},
     context::Context,
@@ -30,8 +30,8 @@ pub(super) struct Admitted {
 }
 
 /// Identifies the caller of a request, and decides on it. A path whose bucket the caller may not know of
-/// becomes the same path in the bucket that never has an object. `None` without
-/// tenants, quotas and logs if the request is not traced.
+/// becomes the same path in the bucket that never has an object. `None` without tenants, quotas, rules on keys and
+/// logs of requests, if the request is not traced.
 pub(super) fn admit<E>(
     context: &Context,
     (caller, socket): (&Caller, &Socket),
@@ -41,7 +41,8 @@ pub(super) fn admit<E>(
 ) -> Option<Box<Admitted>> {
     let logs = context.audit.is_some() || context.access_log.is_some();
     let is_told = logs || request_scope::span().is_some();
-    if context.access.is_none() && context.quotas.is_none() && !is_told {
+    let is_open = context.access.is_none() && context.quotas.is_none();
+    if is_open && !is_told && context.config.salted_buckets.is_empty() {
         return None;
     }
     let bucket = route.as_ref().ok().and_then(|route| bucket(route.names())).cloned();
@@ -54,6 +55,9 @@ pub(super) fn admit<E>(
             socket.is_of(tenant);
         }
         admitted.keep_place(context, access, endpoint);
+    }
+    if admitted.refused.is_none() {
+        admitted.decide_on_key(context, endpoint, route);
     }
     if let (Some(quotas), None) = (&context.quotas, &admitted.refusal)
         && let Err(over) = admitted.count(quotas, socket, endpoint)
@@ -91,7 +95,29 @@ impl Admitted {
             Err(unknown) => return self.refuse(reason_of(unknown), refusal_of(unknown)),
         }
         let tenant = access.tenant_of(&self.caller).expect("it was identified");
-        match tenant.decide(need, self.bucket.as_ref().map(BucketName::as_str)) {
+        self.follow(tenant.decide(need, self.bucket.as_ref().map(BucketName::as_str)), route);
+    }
+
+    /// Decides on a request that is about one object by the key of it.
+    fn decide_on_key<E>(
+        &mut self,
+        context: &Context,
+        endpoint: Option<Endpoint>,
+        route: &mut Result<Route, E>,
+    ) {
+        let right = endpoint.and_then(|endpoint| need_of_endpoint(endpoint).right());
+        let key = route.as_ref().ok().and_then(|route| route.names().key.as_ref());
+        let (Some(right), Some(key)) = (right, key) else { return };
+        let tenant = context.access.as_ref().and_then(|access| access.tenant_of(&self.caller));
+        let bucket = self.bucket.as_ref().map(BucketName::as_str);
+        let rules = KeyRules::of(&context.config, tenant, bucket);
+        if let Some(decision) = rules.map(|rules| rules.decide(right, key.as_str())) {
+            self.follow(decision, route);
+        }
+    }
+
+    fn follow<E>(&mut self, decision: Decision, route: &mut Result<Route, E>) {
+        match decision {
             Decision::Allowed => {}
             Decision::Hidden => {
                 if let Ok(route) = route {

@@ -1,10 +1,10 @@
 //! Gate of frames: whether the client's tenant may do what they ask for.
 
-use kvlease_api::lane::{FailureCode, Kind, Lookup, Request, Reserve, Store};
+use kvlease_api::lane::{Acquire, FailureCode, Kind, Lookup, Request, Reserve, Store};
 use kvlease_types::{BucketName, Caller, Peer};
 
 use crate::{
-    access::{Decision, Means, Need, Tenant, need_of_frame},
+    access::{Decision, KeyRules, Means, Need, Right, Tenant, need_of_frame},
     audit::{Entry, level_of_frame},
     context::Context,
     metrics::AccessRefused,
@@ -65,13 +65,27 @@ pub(super) fn admit<'a>(
     request: Request<'a>,
 ) -> Result<Request<'a>, (FailureCode, String)> {
     let is_open = context.access.is_none() && context.audit.is_none() && context.quotas.is_none();
+    let is_open = is_open && context.config.salted_buckets.is_empty();
     let Some(kind) = kind.filter(|_| !is_open) else { return Ok(request) };
+    let mut request = request;
     let bucket = bucket(&request);
-    let decision = match (tenant(context, caller), need_of_frame(kind)) {
+    let tenant = tenant(context, caller);
+    let mut decision = match (tenant, need_of_frame(kind)) {
         // A hello is refused for its place.
         (Some(tenant), Some(need)) if kind != Kind::Hello => tenant.decide(need, bucket),
         _ => Decision::Allowed,
     };
+    let right = need_of_frame(kind).and_then(Need::right);
+    if let (Decision::Allowed, Some(right)) = (&decision, right)
+        && let Some(rules) = KeyRules::of(&context.config, tenant, bucket)
+    {
+        decision = decide_on_keys(rules, right, &mut request);
+        if decision == Decision::Hidden {
+            // The other keys of the frame are answered.
+            refused(context, caller, (kind, bucket), AccessRefused::Hidden);
+            decision = Decision::Allowed;
+        }
+    }
     match decision {
         Decision::Allowed => {
             count_in(context, caller, bucket, &request)?;
@@ -91,6 +105,39 @@ pub(super) fn admit<'a>(
             Err((FailureCode::Forbidden, text))
         }
     }
+}
+
+/// Decides on the keys of a request that is allowed in its bucket. One that the client may not name has the whole
+/// frame refused. Those that it may not know of are hidden among the others, and the decision says so.
+fn decide_on_keys(rules: KeyRules<'_>, right: Right, request: &mut Request<'_>) -> Decision {
+    let mut found = Decision::Allowed;
+    // False ends the search: it is decided.
+    let mut goes_on = |key: &str| {
+        match rules.decide(right, key) {
+            Decision::Allowed => {}
+            Decision::Hidden => found = Decision::Hidden,
+            forbidden @ Decision::Forbidden(_) => found = forbidden,
+        }
+        !matches!(found, Decision::Forbidden(_))
+    };
+    match request {
+        Request::Acquire(Acquire { keys, .. })
+        | Request::Exists(Lookup { keys, .. })
+        | Request::Remove(Lookup { keys, .. }) => {
+            keys.as_slice().iter().all(|key| goes_on(key));
+            if found == Decision::Hidden {
+                keys.hide_but(|key| rules.decide(right, key) == Decision::Allowed);
+            }
+        }
+        Request::Reserve(reserve) => {
+            reserve.objects.clone().all(|object| goes_on(object.key));
+        }
+        Request::Store(store) => {
+            store.objects.clone().all(|object| goes_on(object.key));
+        }
+        _ => {}
+    }
+    found
 }
 
 pub(super) fn tenant<'c>(context: &'c Context, caller: &Caller) -> Option<&'c Tenant> {

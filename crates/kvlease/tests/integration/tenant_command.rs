@@ -90,6 +90,15 @@ fn tenants_come_and_go_and_the_rest_of_the_file_stays() {
     for shown in [&table, &done(&path, &["list", "--json"])] {
         assert!(!shown.contains(&digits[..64]), "{shown}");
     }
+    let salted = ["--cache-salt", "team-*", "--cache-salt", "x", "--cache-salt-required"];
+    done(&path, &[&["add", "salted", "--uid", "7", "--read", "*"], &salted[..]].concat());
+    let table = done(&path, &["list"]);
+    let salts = "read *, with cache salts team-* x, needs cache salts";
+    assert!(table.contains(salts), "{table}");
+    let listed: Vec<Value> = serde_json::from_str(&done(&path, &["list", "--json"])).unwrap();
+    assert_eq!(listed[2]["cache_salts"], serde_json::json!(["team-*", "x"]));
+    assert_eq!(listed[2]["cache_salt_required"], true);
+    done(&path, &["remove", "salted"]);
     let removed = tenant(&path, &["remove", "b.c"]);
     assert_eq!(removed.status.code(), Some(0));
     assert_eq!(fs::read_to_string(&path).unwrap(), FILE, "as it was");
@@ -108,6 +117,8 @@ fn what_the_daemon_would_refuse_is_not_written() {
         (&["add", "x", "--uid", "1", "--read", "[a"], 64, "write a pattern"),
         (&["add", "x", "--listener", "no", "--read", "*"], 64, "[listener.\"no\"]"),
         (&["add", "x", "--token-file", "relative", "--read", "*"], 64, "absolute path"),
+        (&["add", "x", "--uid", "1", "--read", "*", "--cache-salt", "a@b"], 64, "have no `@`"),
+        (&["add", "x", "--uid", "1", "--list", "b", "--cache-salt", "a"], 64, "all cache salts"),
         (&["add", "x", "--read", "*"], 64, "--token"),
         (&["add", "x", "--uid", "1"], 64, "--read"),
         (&["add", "chat", "--uid", "1", "--read", "*"], 1, "exists"),

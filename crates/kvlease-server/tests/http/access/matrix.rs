@@ -94,7 +94,16 @@ pub(super) fn request(
     turn: usize,
 ) -> (&'static str, String, &'static [u8]) {
     let key = if endpoint == Endpoint::Put { format!("new-{turn}") } else { "k".to_owned() };
-    let path = endpoint.path().replace("{bucket}", bucket).replace("{key}", &key);
+    request_about(endpoint, bucket, &key)
+}
+
+/// A request to an endpoint about the object of this key.
+pub(super) fn request_about(
+    endpoint: Endpoint,
+    bucket: &str,
+    key: &str,
+) -> (&'static str, String, &'static [u8]) {
+    let path = endpoint.path().replace("{bucket}", bucket).replace("{key}", key);
     let path = path.replace("{namespace}", bucket).replace("{id}", "unknown");
     let path = path.replace("{rank}", "0").replace("{step}", "1");
     let query = match endpoint {

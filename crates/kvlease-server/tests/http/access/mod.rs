@@ -9,6 +9,7 @@ mod matrix;
 mod places;
 mod quotas;
 mod quotas_lane;
+mod salts;
 mod scan;
 
 use kvlease_server::config::{BucketGlob, Config, TenantConfig, TokenHash};

@@ -56,6 +56,12 @@ pub(super) struct AddArgs {
     /// Let it map an arena that has objects which it may not read
     #[arg(long)]
     shares_arena: bool,
+    /// Pattern of cache salts in keys of LMCache: it may name keys with one of these alone
+    #[arg(long = "cache-salt", value_name = "SALTS")]
+    cache_salts: Vec<String>,
+    /// Refuse it keys of LMCache without a cache salt
+    #[arg(long)]
+    cache_salt_required: bool,
 }
 
 /// Adds the tenant to the document. Returns the token that was made for it, whose hash belongs into the
@@ -92,7 +98,7 @@ impl AddArgs {
         }
         let ids = |ids: &[u32]| list(ids.iter().map(|id| i64::from(*id)));
         let names = |names: &[String]| list(names.iter().map(String::as_str));
-        let lists: [(&str, usize, Item); 8] = [
+        let lists: [(&str, usize, Item); 9] = [
             ("uids", self.uids.len(), ids(&self.uids)),
             ("gids", self.gids.len(), ids(&self.gids)),
             ("listeners", self.listeners.len(), names(&self.listeners)),
@@ -101,11 +107,17 @@ impl AddArgs {
             ("write", self.write.len(), names(&self.write)),
             ("remove", self.remove.len(), names(&self.remove)),
             ("list", self.list.len(), names(&self.list)),
+            ("cache_salts", self.cache_salts.len(), names(&self.cache_salts)),
         ];
         for (key, _, values) in lists.into_iter().filter(|(_, len, _)| *len > 0) {
             section.insert(key, values);
         }
-        for (key, flag) in [("admin", self.admin), ("shares_arena", self.shares_arena)] {
+        let flags = [
+            ("admin", self.admin),
+            ("shares_arena", self.shares_arena),
+            ("cache_salt_required", self.cache_salt_required),
+        ];
+        for (key, flag) in flags {
             if flag {
                 section.insert(key, value(true));
             }

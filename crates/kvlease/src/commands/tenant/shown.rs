@@ -24,6 +24,8 @@ struct Shown<'a> {
     list: Vec<&'a str>,
     admin: bool,
     shares_arena: bool,
+    cache_salts: Vec<&'a str>,
+    cache_salt_required: bool,
 }
 
 /// All tenants as one array.
@@ -42,6 +44,8 @@ pub(super) fn json(config: &Config) -> String {
         list: texts(&tenant.list),
         admin: tenant.admin,
         shares_arena: tenant.shares_arena,
+        cache_salts: texts(&tenant.cache_salts),
+        cache_salt_required: tenant.cache_salt_required,
     });
     pretty(&tenants.collect::<Vec<_>>())
 }
@@ -106,15 +110,20 @@ fn rights(tenant: &TenantConfig) -> String {
         ("write", &tenant.write),
         ("remove", &tenant.remove),
         ("list", &tenant.list),
+        ("with cache salts", &tenant.cache_salts),
     ];
     let granted = rights.iter().filter(|(_, buckets)| !buckets.is_empty());
     let mut parts: Vec<_> =
         granted.map(|(right, buckets)| format!("{right} {}", texts(buckets).join(" "))).collect();
-    let flags = [("admin", tenant.admin), ("shares the arena", tenant.shares_arena)];
+    let flags = [
+        ("admin", tenant.admin),
+        ("shares the arena", tenant.shares_arena),
+        ("needs cache salts", tenant.cache_salt_required),
+    ];
     parts.extend(flags.iter().filter(|(_, is_so)| *is_so).map(|(word, _)| (*word).to_owned()));
     parts.join(", ")
 }
 
-fn texts(buckets: &[BucketGlob]) -> Vec<&str> {
-    buckets.iter().map(BucketGlob::as_str).collect()
+fn texts(patterns: &[BucketGlob]) -> Vec<&str> {
+    patterns.iter().map(BucketGlob::as_str).collect()
 }
