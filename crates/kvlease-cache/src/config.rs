@@ -86,6 +86,10 @@ pub struct CatalogConfig {
     /// writes find space. [`ByteSize::ZERO`] evicts on demand only. See
     /// [`free_target_for`](Self::free_target_for).
     pub free_target: ByteSize,
+    /// Whether eviction ahead of need makes room within quotas as well, see
+    /// [`Catalog::victims_within_quotas`](crate::Catalog::victims_within_quotas). It is of use above a tier, which
+    /// gets what leaves; without one, objects stay until their quota is full.
+    pub ahead_of_quotas: bool,
     /// Key of the hashes of names. It must be secret where clients are not trusted: with it, names
     /// that collide can be computed.
     pub hash_seed: u64,
@@ -156,6 +160,7 @@ impl Default for CatalogConfig {
             buckets: BTreeMap::new(),
             quotas: QuotaConfig::default(),
             free_target: ByteSize::ZERO,
+            ahead_of_quotas: false,
             hash_seed: 0,
         }
     }

@@ -12,6 +12,20 @@ use kvlease_types::{BucketName, ByteSize, Quota, QuotaOf, TenantId, WriteRefused
 
 use crate::{config::UNIT, objects::Object};
 
+/// Part of a quota that is to be free for the next writes, where room is made ahead of need.
+const AHEAD_PART: u64 = 16;
+
+/// Question about the room that is to be free within a quota.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ahead {
+    /// Whether less than half of it is left: then eviction begins.
+    Begins,
+    /// Whether less than all of it is left: until then eviction goes on.
+    GoesOn,
+    /// Whether less than all of it would be left if what was chosen stayed.
+    WithChosen,
+}
+
 /// Objects and their units.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Amount {
@@ -83,12 +97,36 @@ impl Account {
         let Quota { bytes_max, objects_max, .. } = self.quota;
         let left = |held: u64, gone: u64, more: u64| held.saturating_sub(gone).saturating_add(more);
         let units = left(self.held.units, gone.units, more.units);
-        if let Some(bytes_max) = bytes_max.filter(|max| units > max.bytes() / UNIT.bytes()) {
+        if self.units_max().is_some_and(|max| units > max)
+            && let Some(bytes_max) = bytes_max
+        {
             return Some(WriteRefused::OverBytes { of, bytes_max });
         }
         let objects = left(self.held.objects, gone.objects, more.objects);
         let objects_max = objects_max.filter(|max| objects > *max)?;
         Some(WriteRefused::OverObjects { of, objects_max })
+    }
+
+    /// Answers the question about the room that is to be free for the next writes: that for an average object, and a
+    /// sixteenth of the quota within `units_max`, but no more than half of it.
+    pub(crate) fn is_short(&self, units_max: u64, ahead: Ahead) -> bool {
+        let is_short = |max: Option<u64>, (held, chosen): (u64, u64), most: u64, least: u64| {
+            let Some(max) = max else { return false };
+            let target = (max / AHEAD_PART).min(most).max(least).min(max / 2);
+            let gone = if ahead == Ahead::WithChosen { 0 } else { chosen };
+            let room = max.saturating_sub(held.saturating_sub(gone));
+            if ahead == Ahead::Begins { room * 2 < target } else { room < target }
+        };
+        let Self { held, sealed, taken, .. } = self;
+        let average = held.units.div_ceil(held.objects.max(1));
+        let units = (held.units, sealed.units.saturating_sub(taken.units));
+        let objects = (held.objects, sealed.objects.saturating_sub(taken.objects));
+        is_short(self.units_max(), units, units_max, average)
+            || is_short(self.quota.objects_max, objects, u64::MAX, 1)
+    }
+
+    fn units_max(&self) -> Option<u64> {
+        self.quota.bytes_max.map(|max| max.bytes() / UNIT.bytes())
     }
 
     /// Whether its bucket may have no further lease.

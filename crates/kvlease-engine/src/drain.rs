@@ -144,7 +144,7 @@ impl Drop for StateGuard<'_> {
         // A panic ends the process: nothing is to be kept in step any more.
         let Some(state) = self.locked.take().filter(|_| !std::thread::panicking()) else { return };
         let last = state.catalog.last_change();
-        let short = state.catalog.is_short_of_room();
+        let short = state.catalog.is_short_of_room() || state.catalog.is_short_within_quotas();
         // The changes are applied with the state unlocked.
         drop(state);
         self.shared.drain(last);

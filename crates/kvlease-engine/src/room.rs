@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use kvlease_cache::VICTIMS_BATCH;
+use kvlease_cache::{VICTIMS_BATCH, Victim};
 
 use crate::shared::Shared;
 
@@ -20,10 +20,10 @@ pub(crate) fn keep_room(shared: &Shared, stopped: &Receiver<()>) {
     }
 }
 
-/// Evicts until the free target is restored, a bounded number of objects under each lock.
+/// Evicts until the free target is restored, and room within quotas, a bounded number of objects under each lock.
 pub(crate) fn evict_ahead(shared: &Shared) {
     loop {
-        let victims = shared.state().catalog.victims(VICTIMS_BATCH);
+        let victims = choose(shared);
         if victims.is_empty() {
             return;
         }
@@ -38,4 +38,11 @@ pub(crate) fn evict_ahead(shared: &Shared) {
             state.catalog.give_up(victim, false);
         }
     }
+}
+
+/// Chooses what leaves next, for the room of the arena first.
+fn choose(shared: &Shared) -> Vec<Victim> {
+    let mut state = shared.state();
+    let victims = state.catalog.victims(VICTIMS_BATCH);
+    if victims.is_empty() { state.catalog.victims_within_quotas(VICTIMS_BATCH) } else { victims }
 }

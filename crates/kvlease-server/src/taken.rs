@@ -229,6 +229,7 @@ fn engine_config(
                 true => CatalogConfig::free_target_for(capacity),
                 false => CatalogConfig::free_target_above_tier(capacity),
             },
+            ahead_of_quotas: !tiers.is_empty(),
             // A secret of this process: clients choose names, and must not find ones that collide.
             hash_seed: RandomState::new().hash_one(capacity),
         },

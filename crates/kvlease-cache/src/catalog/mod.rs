@@ -2,7 +2,7 @@
 //!
 //! One structure behind the caller's mutex. Each file beside this one is a part of its surface:
 //! [`mod@write`] (reserve, extend, seal, abort), [`spare`] (reserve now, name later), [`lease`] (acquire, release, renew), [`remove`],
-//! [`victims`] (eviction ahead of need), [`order`] (what leaves next, and what leaves with it), [`bucket_policies`], [`quota`] (what buckets and tenants have), [`publish`] (what the change log reports, and its
+//! [`victims`] (eviction ahead of need), [`ahead`] (the same within quotas), [`order`] (what leaves next, and what leaves with it), [`bucket_policies`], [`quota`] (what buckets and tenants have), [`publish`] (what the change log reports, and its
 //! acknowledgement), [`reap`] (what ends by the clock), [`restore`] (objects of an earlier
 //! incarnation), [`verify`] (known bytes), [`list`], [`stats`]. [`room`] makes space and memory free
 //! and decides beforehand whether that can succeed, so that a refusal evicts nothing.
@@ -11,6 +11,7 @@
 //! read) → *departed* (without readers, not acknowledged) → its slot and extents are free. An object
 //! without readers departs at once when it is unpublished.
 
+mod ahead;
 mod bucket_policies;
 mod invariants;
 mod lease;
@@ -109,6 +110,8 @@ pub struct Catalog {
     totals: CatalogTotals,
     /// Given to the object that was reserved last.
     generation: u64,
+    /// Whether a bucket or a tenant came near its quota, where room is made ahead of need.
+    short_within_quotas: bool,
 }
 
 impl Catalog {
@@ -152,6 +155,7 @@ impl Catalog {
             gone: Ghost::default(),
             totals: CatalogTotals::default(),
             generation: 0,
+            short_within_quotas: false,
         }
     }
 

@@ -52,6 +52,7 @@ impl Catalog {
             let amount = Amount::of(object);
             self.classes.change(object.class, |account| account.held.add(amount));
             self.classes.get_mut(object.class).account.leases += u64::from(object.leases);
+            self.watch_quota(self.objects[slot].class);
         }
     }
 

@@ -77,12 +77,13 @@ impl Catalog {
 
     /// Gives up a victim: evicts it, and remembers whether it was `copied` elsewhere. Returns false
     /// if it is a victim no longer: it was acquired, removed or evicted meanwhile, or its bucket or tenant has no
-    /// more than it is guaranteed by now.
+    /// more than it is guaranteed by now, and needs no room within its own quota.
     pub fn give_up(&mut self, victim: &Victim, copied: bool) -> bool {
         if !self.is_victim(victim.slot, victim.generation) {
             return false;
         }
-        if self.spare_guaranteed(victim.slot, None) {
+        let favoured = self.favoured_ahead(self.objects[victim.slot].class);
+        if self.spare_guaranteed(victim.slot, favoured) {
             return false;
         }
         self.victims.remove(&mut self.objects[victim.slot]);

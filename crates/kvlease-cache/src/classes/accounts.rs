@@ -3,7 +3,7 @@
 use kvlease_types::{BucketName, Quota, QuotaOf, TenantId, WriteRefused};
 
 use super::{Class, Classes, Exhausted, Favoured};
-use crate::quotas::{Account, Amount, QuotaUses};
+use crate::quotas::{Account, Ahead, Amount, QuotaUses};
 
 impl Classes {
     /// Units that a class takes beyond what it, and its tenant, are guaranteed.
@@ -87,6 +87,26 @@ impl Classes {
             sum.add(own);
             sum
         })
+    }
+
+    /// The quota within which a class has too little room: that of its bucket, or else that of its tenant. `None` if
+    /// there is none, and where no tier gets what leaves the bucket.
+    pub(crate) fn short_quota(&self, class: u8, units_max: u64, ahead: Ahead) -> Option<QuotaOf> {
+        if self.get(class).policy.ttl.is_some() {
+            return None;
+        }
+        [QuotaOf::Bucket, QuotaOf::Tenant].into_iter().find(|of| {
+            self.account(class, *of).is_some_and(|account| account.is_short(units_max, ahead))
+        })
+    }
+
+    /// The class in whose favour something leaves that makes room within a quota of this one. For a tenant it is that
+    /// of its buckets without a policy, so that what one of its buckets is guaranteed stays.
+    pub(crate) fn favoured_within(&self, class: u8, of: QuotaOf) -> u8 {
+        match (of, self.get(class).tenant) {
+            (QuotaOf::Tenant, Some(place)) => place + 1,
+            _ => class,
+        }
     }
 
     /// The quota that more for a class would exceed, when `gone` tells what will be gone of the account.

@@ -115,6 +115,36 @@ impl Run {
         self.used = found.into_iter().collect();
     }
 
+    /// Asserts that an object that was chosen within a quota is under one of which half is used at least.
+    pub(crate) fn check_near_quota(&self, number: u64) {
+        let bucket = &self.model.objects[&number].name.0;
+        assert!(self.near_quota(bucket).is_some(), "{bucket} has room enough within its quotas");
+    }
+
+    /// Bucket in whose favour a victim is given up that may leave for room within its own quota.
+    pub(crate) fn favoured_by_quota(&self, bucket: &str) -> Option<String> {
+        let of = self.near_quota(bucket).filter(|_| self.config.ahead_of_quotas)?;
+        let other = ["b0", "b1"].into_iter().find(|name| *name != bucket);
+        match (of, other) {
+            // What the bucket itself is guaranteed stays.
+            (QuotaOf::Tenant, Some(other)) if owner_of(bucket) == owner_of(other) => {
+                Some(other.into())
+            }
+            _ => Some(bucket.to_owned()),
+        }
+    }
+
+    /// A quota of a bucket of which half is used at least, with what is chosen to leave.
+    fn near_quota(&self, bucket: &str) -> Option<QuotaOf> {
+        let live = |_: u64, object: &Object| !matches!(object.state, State::Departed(_));
+        let near = self.quotas_of(bucket).into_iter().find(|(_, quota, buckets)| {
+            let (objects, units) = self.sum(buckets, live);
+            quota.objects_max.is_some_and(|max| 2 * objects >= max)
+                || quota.bytes_max.is_some_and(|max| 2 * units >= max.bytes() / UNIT.bytes())
+        });
+        near.map(|(of, ..)| of)
+    }
+
     /// Asserts that an object may leave in favour of who writes now: neither its bucket nor its tenant had only
     /// what it is guaranteed.
     pub(crate) fn check_may_leave(&mut self, name: &(String, String)) {

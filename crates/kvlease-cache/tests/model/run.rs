@@ -77,6 +77,7 @@ reached!(
     left_beyond_guarantee,
     refused_quota,
     refused_lease_quota,
+    within_quotas,
 );
 
 /// An eviction that the catalog may remember.
@@ -148,6 +149,7 @@ impl Run {
             } else {
                 0
             }),
+            ahead_of_quotas: !draws.one_in(4),
             hash_seed: draws.next(),
         };
         let model = Model { grace: config.lease_grace, ..Model::default() };
@@ -216,7 +218,8 @@ impl Run {
             30 if self.draws.one_in(40) => self.restart(),
             30 if self.draws.one_in(10) => self.change_eviction(),
             31..=33 => self.drain_some(),
-            34..=35 => self.choose(),
+            34 => self.choose(),
+            35 => self.choose_within_quotas(),
             36 => self.give_up(),
             37 => self.follow(),
             _ => self.pass_time(),
@@ -340,6 +343,7 @@ impl Run {
     fn choose(&mut self) {
         // Who is read is known on both sides.
         self.expire_all();
+        self.forget_spared();
         let short = self.catalog.is_short_of_room();
         let max = self.draws.below(8) as usize;
         let victims = self.catalog.victims(max);
@@ -350,20 +354,43 @@ impl Run {
         let free = self.catalog.stats(self.model.now).free;
         assert!(victims.is_empty() || free < target, "enough is free");
         for victim in victims {
-            let number = self.model.of_generation(victim.generation);
-            let State::Sealed(info) = &self.model.objects[&number].state else {
-                panic!("a victim is sealed")
-            };
-            let described = self.catalog.victim(&victim).expect("it is a victim");
-            assert_eq!(described, *info);
-            assert!(!self.model.is_read(number), "a victim has no reader");
-            assert!(!self.model.objects[&number].is_kept(), "a victim is not retained or pinned");
+            let number = self.note_victim(victim);
             self.check_turn(number);
-            let before = self.chosen.insert(victim.generation, number);
-            assert_eq!(before, None, "a victim is handed over once");
-            self.handed_over.push((victim, described));
-            self.reached.victims += 1;
+            self.chosen.insert(victim.generation, number);
         }
+    }
+
+    /// Asks for victims within quotas: objects of who has nearly as much as it may.
+    fn choose_within_quotas(&mut self) {
+        self.expire_all();
+        self.forget_spared();
+        let max = self.draws.below(8) as usize;
+        let is_short = self.catalog.is_short_within_quotas();
+        let victims = self.catalog.victims_within_quotas(max);
+        assert!(victims.len() <= max);
+        assert!(victims.is_empty() || self.config.ahead_of_quotas && is_short);
+        for victim in victims {
+            let number = self.note_victim(victim);
+            self.check_near_quota(number);
+            self.chosen.insert(victim.generation, number);
+            self.reached.within_quotas += 1;
+        }
+    }
+
+    /// Takes a victim that is handed over. Returns its object.
+    fn note_victim(&mut self, victim: Victim) -> u64 {
+        let number = self.model.of_generation(victim.generation);
+        let State::Sealed(info) = &self.model.objects[&number].state else {
+            panic!("a victim is sealed")
+        };
+        let described = self.catalog.victim(&victim).expect("it is a victim");
+        assert_eq!(described, *info);
+        assert!(!self.model.is_read(number), "a victim has no reader");
+        assert!(!self.model.objects[&number].is_kept(), "a victim is not retained or pinned");
+        assert!(!self.chosen.contains_key(&victim.generation), "a victim is handed over once");
+        self.handed_over.push((victim, described));
+        self.reached.victims += 1;
+        number
     }
 
     /// Another policy takes over all objects.
@@ -376,14 +403,21 @@ impl Run {
 
     /// Gives up a victim: it leaves exactly if it is one still.
     fn give_up(&mut self) {
+        self.forget_spared();
         let Some((victim, info)) = self.draws.take(&mut self.handed_over) else { return };
         let copied = self.draws.one_in(2);
         let mut known = self.chosen.remove(&victim.generation).is_some();
         let there = self.catalog.stat(info.bucket.as_str(), info.key.as_str());
         let same = there.is_some_and(|info| info.generation == victim.generation);
         assert!(same || !known, "a victim serves until it is given up");
-        assert_eq!(self.catalog.victim(&victim).is_some(), known);
+        let is_victim = self.catalog.victim(&victim).is_some();
+        // One that was spared may be chosen again before it is given up.
+        assert!(is_victim == known || is_victim && self.spares_ahead());
+        known = is_victim;
+        self.favoured = self.favoured_by_quota(info.bucket.as_str());
         let left = self.catalog.give_up(&victim, copied);
+        self.observe();
+        self.favoured = None;
         assert!(known || !left, "only a victim leaves");
         assert!(left || !known || self.have_guarantees(), "a victim leaves");
         if known && !left {
@@ -394,6 +428,23 @@ impl Run {
         }
         self.reached.given_up += u64::from(known);
         self.reached.spared += u64::from(!known && same);
+    }
+
+    /// A victim that was chosen for room within its own quota is spared where it is guaranteed and would leave for
+    /// another bucket: it is a victim no longer.
+    fn forget_spared(&mut self) {
+        if self.spares_ahead() {
+            let (catalog, handed_over) = (&self.catalog, &self.handed_over);
+            self.chosen.retain(|generation, _| {
+                let mut victims = handed_over.iter().map(|(victim, _)| victim);
+                let same = victims.find(|victim| victim.generation == *generation);
+                same.is_some_and(|victim| catalog.victim(victim).is_some())
+            });
+        }
+    }
+
+    fn spares_ahead(&self) -> bool {
+        self.config.ahead_of_quotas && self.have_guarantees()
     }
 
     /// Whether an object is a victim.

@@ -21,5 +21,6 @@ mod read;
 mod recovery;
 mod reservation;
 mod spare;
+mod tier_quotas;
 mod tier_room;
 mod tiers;

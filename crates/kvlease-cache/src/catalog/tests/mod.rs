@@ -1,3 +1,4 @@
+mod ahead;
 mod buckets;
 mod changes;
 mod groups;
