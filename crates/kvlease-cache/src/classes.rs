@@ -117,21 +117,45 @@ impl Classes {
         let of_tenants =
             (0..tenants.len() as u8).map(|place| Class { tenant: Some(place), ..Class::default() });
         let classes = std::iter::once(Class::default()).chain(of_tenants).collect();
-        let have_guarantees = tenants.iter().any(|(_, account)| account.guaranteed() > 0)
-            || quotas.buckets.values().any(|quota| quota.bytes_guaranteed.is_some());
         let mut classes = Self {
             classes,
             of_bucket: BTreeMap::new(),
             quotas: quotas.clone(),
             tenants,
-            have_guarantees,
+            have_guarantees: false,
             with_ttl: 0,
             pinned: Pinned::default(),
         };
         for bucket in quotas.buckets.keys() {
             classes.set(bucket, BucketPolicy::default());
         }
+        classes.look_for_guarantees();
         classes
+    }
+
+    /// Changes quotas: of tenants those of space where they had one from the beginning. Returns the buckets that have a
+    /// class of their own from now on.
+    pub(crate) fn set_quotas(&mut self, quotas: &QuotaConfig) -> Vec<BucketName> {
+        self.quotas.buckets.clone_from(&quotas.buckets);
+        self.quotas.tenants.clone_from(&quotas.tenants);
+        for (tenant, account) in &mut self.tenants {
+            account.quota = quotas.tenants.get(tenant.place()).copied().unwrap_or_default();
+        }
+        for (bucket, class) in &self.of_bucket {
+            let quota = quotas.buckets.get(bucket).copied().unwrap_or_default();
+            self.classes[usize::from(*class)].account.quota = quota;
+        }
+        let new = quotas.buckets.keys().filter(|bucket| !self.of_bucket.contains_key(*bucket));
+        let mut new: Vec<_> = new.cloned().collect();
+        new.retain(|bucket| self.set(bucket, BucketPolicy::default()));
+        self.look_for_guarantees();
+        new
+    }
+
+    fn look_for_guarantees(&mut self) {
+        let guaranteed = |quota: &Quota| quota.bytes_guaranteed.is_some();
+        self.have_guarantees = self.tenants.iter().any(|(_, account)| guaranteed(&account.quota))
+            || self.quotas.buckets.values().any(guaranteed);
     }
 
     /// The class of a bucket.

@@ -132,6 +132,13 @@ impl Leases {
         Self::of_tenants(limits, tenants)
     }
 
+    /// Changes the limits of tenants. Leases that are live stay.
+    pub(crate) fn set_tenants(&mut self, tenants: &[Quota]) {
+        for (share, quota) in self.tenants.iter_mut().zip(tenants) {
+            share.most = quota.leases_max.unwrap_or(u64::MAX);
+        }
+    }
+
     fn of_tenants(limits: LeaseLimits, tenants: Vec<TenantShare>) -> Self {
         let last = u32::try_from(limits.leases().saturating_sub(1)).unwrap_or(u32::MAX);
         Self {

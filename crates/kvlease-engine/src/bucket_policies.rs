@@ -1,6 +1,6 @@
 //! Policies of buckets: set, removed and shown; and removal of what has expired.
 
-use kvlease_cache::{ClassInfo, PolicyInfo};
+use kvlease_cache::{ClassInfo, PolicyInfo, QuotaConfig};
 use kvlease_types::{BucketName, BucketPolicy, ByteSize};
 
 use crate::{clock::now, expiring::with_ttl, shared::Shared};
@@ -42,6 +42,13 @@ impl Shared {
         };
         self.apply_policies();
         removed
+    }
+
+    /// See [`Engine::set_quotas`](crate::Engine::set_quotas).
+    pub(crate) fn set_quotas(&self, quotas: &QuotaConfig) -> bool {
+        let set = self.state().catalog.set_quotas(quotas);
+        self.apply_policies();
+        set
     }
 
     /// See [`Engine::bucket_policies`](crate::Engine::bucket_policies).

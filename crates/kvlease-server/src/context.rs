@@ -36,8 +36,8 @@ pub(crate) struct Context {
     pub(crate) status: Status,
     /// Tenants; `None` if every caller may do everything.
     pub(crate) access: Option<Arc<Access>>,
-    /// Quotas of requests and connections, if there are any.
-    pub(crate) quotas: Option<Arc<RequestQuotas>>,
+    /// Quotas of requests and connections.
+    pub(crate) quotas: Arc<RequestQuotas>,
     /// Turns of tenants at the threads; `None` if there are no two tenants.
     pub(crate) scheduler: Option<Arc<TenantScheduler>>,
     /// Times of answers about buckets, if any has one.
@@ -89,7 +89,7 @@ pub(crate) struct Running {
 /// Parts that all arenas of a daemon have in common.
 struct Shared {
     access: Option<Arc<Access>>,
-    quotas: Option<Arc<RequestQuotas>>,
+    quotas: Arc<RequestQuotas>,
     scheduler: Option<Arc<TenantScheduler>>,
     audit: Option<Arc<Audit>>,
     access_log: Option<Arc<AccessLog>>,
@@ -113,8 +113,8 @@ impl Context {
             access: access_log.as_ref().map(AccessLog::counters).unwrap_or_default(),
             otlp: otlp.map(|otlp| otlp.counters.clone()).unwrap_or_default(),
         };
-        let quotas = RequestQuotas::configured(&first.config).map(Arc::new);
-        let counted = |view| QuotaMetrics::new(view, quotas.clone());
+        let quotas = Arc::new(RequestQuotas::configured(&first.config));
+        let counted = |view| QuotaMetrics::new(view, Arc::clone(&quotas));
         let engines = iter::once(&first).chain(&others).map(|one| Arc::clone(&one.engine));
         let view = Arc::new(QuotaView::new(engines.collect(), &first.config, &first.name));
         let logs_and_quotas = (counters, counted(Arc::clone(&view)));
@@ -135,7 +135,7 @@ impl Context {
         let places = PlaceCounts::new(budget, first.config.connections_max);
         let shared = Shared {
             access: access.map(Arc::new),
-            quotas: quotas.clone(),
+            quotas: Arc::clone(&quotas),
             scheduler: TenantScheduler::new(first.config.tenants.len()).map(Arc::new),
             audit: audit.map(Arc::new),
             access_log: access_log.map(Arc::new),
@@ -162,7 +162,7 @@ impl Context {
         let blocks = publishes.then(|| Arc::new(BlockTable::new(config.events_memory_max)));
         Ok(Self {
             access: shared.access.clone(),
-            quotas: shared.quotas.clone(),
+            quotas: Arc::clone(&shared.quotas),
             scheduler: shared.scheduler.clone(),
             answer_times: AnswerTimes::configured(&config),
             quota_view,

@@ -80,7 +80,8 @@ async fn serve_until_stopped(
     inherited: Option<TcpListener>,
 ) -> Result<(), ServeError> {
     let mut stop = StopSignals::listen().map_err(signals)?;
-    if config.rereads_files() {
+    let rereads_quotas = config.rereads_quotas();
+    if config.is_reread() {
         stop = stop.without_hangup();
     }
     if args.throwaway {
@@ -102,6 +103,11 @@ async fn serve_until_stopped(
             return Ok(());
         }
     };
+    let mut server = server;
+    if rereads_quotas {
+        let args = args.clone();
+        server.reread_quotas(move || config::load(&args, environment()));
+    }
     say(&server.welcome());
     tell_manager(NotifyState::Ready);
     let signal = stop.next().await;

@@ -13,13 +13,14 @@ use crate::{
     access::{Access, warn_of_tenants, watch_tokens},
     access_log::AccessLog,
     audit::Audit,
-    config::Config,
+    config::{Config, ConfigError},
     context::Context,
     exit::ServeError,
     hosted::Hosted,
     kv_events::{self, Publisher},
     listening::{Listeners, Listening, Serving},
     otlp,
+    quotas::watch_quotas,
     random::no_random,
     taken::{Promised, Taken},
     trim::trim,
@@ -42,7 +43,7 @@ pub struct Server {
     /// All arenas: the first is that of `[cache]`.
     arenas: Vec<Hosted>,
     /// Tasks that look at the daemon or at files now and then, until it ends.
-    watching: [JoinHandle<()>; 2],
+    watching: Vec<JoinHandle<()>>,
     /// Publisher of KV events, if there is one.
     publisher: Option<Publisher>,
     /// Sender of traces and metrics, if there is one.
@@ -110,7 +111,7 @@ impl Server {
         let exporter = otlp.map(|otlp| otlp.start(&context.metrics)).transpose()?;
         warn_of_tenants(&context.config);
         let publisher = sockets.map(|sockets| kv_events::start(sockets, &context)).transpose()?;
-        let watching = [
+        let watching = vec![
             tokio::spawn(trim(Arc::clone(&context))),
             tokio::spawn(watch_tokens(Arc::clone(&context))),
         ];
@@ -121,6 +122,15 @@ impl Server {
         let listening = listeners.addresses();
         let serving = listeners.serve(&context, CLOSE_GRACE);
         Ok(Self { context, listening, serving, arenas, watching, publisher, exporter })
+    }
+
+    /// Reads the configuration again on SIGHUP from now on, for its quotas.
+    pub fn reread_quotas(
+        &mut self,
+        read: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
+    ) {
+        let watching = watch_quotas(Arc::clone(&self.context), Arc::new(read));
+        self.watching.push(tokio::spawn(watching));
     }
 
     /// The address that it listens on; with port 0 configured, the one that was taken.

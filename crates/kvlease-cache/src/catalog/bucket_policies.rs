@@ -37,7 +37,7 @@ impl Catalog {
     }
 
     /// Objects of a bucket that come from now on have the class that it has now.
-    fn reclassify(&mut self, bucket: &BucketName) {
+    pub(super) fn reclassify(&mut self, bucket: &BucketName) {
         if let Some(id) = self.objects.find_bucket(bucket.as_str()) {
             self.objects.bucket_mut(id).class = self.classes.of(bucket);
         }

@@ -8,6 +8,7 @@ use super::Catalog;
 use crate::{
     classes::{Favoured, OTHERS},
     objects::{Object, State},
+    quota_config::QuotaConfig,
     quotas::{Amount, QuotaUses},
     slab::NONE,
 };
@@ -20,6 +21,24 @@ impl Catalog {
             (usage.leases, usage.refused.leases) = self.leases.of_tenant(*tenant);
         }
         uses
+    }
+
+    /// Changes quotas. What is there stays: who has more than it may makes room as it stores, and where room is made
+    /// ahead of need, from now on. A tenant that had no quota of space from the beginning gets none. Returns false if
+    /// too many buckets have a policy or a quota: then some have none.
+    ///
+    /// [`apply_policies`](Self::apply_policies) is to be called then, from 0 on to its end.
+    #[must_use]
+    pub fn set_quotas(&mut self, quotas: &QuotaConfig) -> bool {
+        let new = self.classes.set_quotas(quotas);
+        self.leases.set_tenants(&quotas.tenants);
+        new.iter().for_each(|bucket| self.reclassify(bucket));
+        self.short_within_quotas = self.config.ahead_of_quotas;
+        let QuotaConfig { buckets, tenants, .. } = quotas.clone();
+        let mut named = buckets.keys();
+        let all = named.all(|bucket| self.classes.of_policy(bucket).is_some());
+        (self.config.quotas.buckets, self.config.quotas.tenants) = (buckets, tenants);
+        all
     }
 
     /// Class of a bucket, which is `known` if it was found.

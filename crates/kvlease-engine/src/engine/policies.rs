@@ -1,6 +1,6 @@
 //! Policies of buckets, the state in numbers, and the live curve.
 
-use kvlease_cache::{CurveStats, PolicyInfo, QuotaUses};
+use kvlease_cache::{CurveStats, PolicyInfo, QuotaConfig, QuotaUses};
 use kvlease_types::{BucketName, BucketPolicy};
 
 use super::{Engine, EngineStats};
@@ -32,6 +32,13 @@ impl Engine {
     /// Uses of buckets and tenants with a quota.
     pub fn quota_uses(&self) -> QuotaUses {
         self.shared.state().catalog.quota_uses()
+    }
+
+    /// Changes quotas, but which tenants have one of space and whose a bucket is: that is as at the start. What is there
+    /// stays; who has more than it may makes room as it stores. Returns false if some bucket got none, since too many
+    /// have a policy or a quota.
+    pub fn set_quotas(&self, quotas: &QuotaConfig) -> bool {
+        self.shared.set_quotas(quotas)
     }
 
     /// The state of the engine in numbers.

@@ -99,11 +99,6 @@ impl Tenant {
         self.globs(right).iter().any(|glob| glob.matches(bucket))
     }
 
-    /// Most live leases that it may have.
-    pub(crate) const fn leases_max(&self) -> Option<u64> {
-        self.config.quota.leases_max
-    }
-
     /// Whether it may map the arena for reading.
     fn maps(&self) -> bool {
         self.config.shares_arena || self.reads_all()

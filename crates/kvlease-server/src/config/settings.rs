@@ -130,11 +130,17 @@ impl Config {
         self.tls.clone().checked(FIRST_LISTENER, "default")
     }
 
-    /// Whether it names files that the running daemon reads again when they change.
-    pub fn rereads_files(&self) -> bool {
-        self.tls.certificate.is_some()
+    /// Whether the running daemon reads something again on SIGHUP: the configuration for its quotas, where there are
+    /// tenants or quotas, and files that it names.
+    pub fn is_reread(&self) -> bool {
+        self.rereads_quotas()
+            || self.tls.certificate.is_some()
             || self.listeners.values().any(|listener| listener.tls.is_some())
-            || self.tenants.values().any(|tenant| tenant.token_file.is_some())
+    }
+
+    /// Whether the running daemon reads its quotas again on SIGHUP.
+    pub fn rereads_quotas(&self) -> bool {
+        !self.tenants.is_empty() || !self.bucket_quotas.is_empty()
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn admit<E>(
 ) -> Option<Box<Admitted>> {
     let logs = context.audit.is_some() || context.access_log.is_some();
     let is_told = logs || request_scope::span().is_some();
-    let is_open = context.access.is_none() && context.quotas.is_none();
+    let is_open = context.access.is_none() && !context.quotas.has_some();
     if is_open && !is_told && context.config.salted_buckets.is_empty() {
         return None;
     }
@@ -59,8 +59,8 @@ pub(super) fn admit<E>(
     if admitted.refused.is_none() {
         admitted.decide_on_key(context, endpoint, route);
     }
-    if let (Some(quotas), None) = (&context.quotas, &admitted.refusal)
-        && let Err(over) = admitted.count(quotas, socket, endpoint)
+    if admitted.refusal.is_none()
+        && let Err(over) = admitted.count(&context.quotas, socket, endpoint)
     {
         let refusal = Refusal::new(ErrorCode::TooManyRequests, &over);
         (admitted.refusal, admitted.over) = (Some(Box::new(refusal)), Some(over));

@@ -67,15 +67,16 @@ pub(super) async fn acquire(
 
 /// The quotas of leases that an acquire is under.
 fn lease_quotas(context: &Context, caller: &Caller, bucket: &str) -> String {
+    let uses = context.engine.quota_uses();
     let tenant = context.access.as_ref().and_then(|access| access.tenant_of(caller));
     let of_tenant = tenant.and_then(|tenant| {
-        let most = tenant.leases_max()?;
+        let known = uses.tenants.iter().find(|(known, _)| Some(*known) == caller.tenant)?;
+        let most = known.1.quota.leases_max?;
         Some(format!(", tenant=`{}` leases_max=`{most}`", tenant.name))
     });
-    let quotas = &context.config.bucket_quotas;
-    let quota = quotas.iter().find(|(name, _)| name.as_str() == bucket).map(|(_, quota)| quota);
-    let of_bucket = quota.and_then(|quota| {
-        quota.leases_max.map(|most| format!(", bucket=`{bucket}` leases_max=`{most}`"))
+    let known = uses.buckets.iter().find(|(name, _)| name.as_str() == bucket);
+    let of_bucket = known.and_then(|(_, usage)| {
+        usage.quota.leases_max.map(|most| format!(", bucket=`{bucket}` leases_max=`{most}`"))
     });
     of_tenant.into_iter().chain(of_bucket).collect()
 }

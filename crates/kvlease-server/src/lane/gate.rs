@@ -25,15 +25,12 @@ pub(super) fn identify(
     found
 }
 
-/// Takes a place among the connections of the caller's tenant, if those have a limit.
+/// Takes a place among the connections of the caller's tenant.
 pub(super) fn connect(
     context: &Context,
     caller: &Caller,
 ) -> Result<Option<ConnectionPlace>, OverQuota> {
-    match (&context.quotas, caller.tenant) {
-        (Some(quotas), Some(tenant)) => quotas.connect(tenant),
-        _ => Ok(None),
-    }
+    caller.tenant.map_or(Ok(None), |tenant| context.quotas.connect(tenant))
 }
 
 /// Whether a client may map the arena, and if it asks to, for writing. An error is a text with the remedy.
@@ -64,7 +61,7 @@ pub(super) fn admit<'a>(
     kind: Option<Kind>,
     request: Request<'a>,
 ) -> Result<Request<'a>, (FailureCode, String)> {
-    let is_open = context.access.is_none() && context.audit.is_none() && context.quotas.is_none();
+    let is_open = context.access.is_none() && context.audit.is_none() && !context.quotas.has_some();
     let is_open = is_open && context.config.salted_buckets.is_empty();
     let Some(kind) = kind.filter(|_| !is_open) else { return Ok(request) };
     let mut request = request;
@@ -170,8 +167,7 @@ fn count_in(
     bucket: Option<&str>,
     request: &Request<'_>,
 ) -> Result<(), (FailureCode, String)> {
-    let Some(quotas) = &context.quotas else { return Ok(()) };
-    let counted = quotas.admit(caller.tenant, bucket, count(request));
+    let counted = context.quotas.admit(caller.tenant, bucket, count(request));
     counted.map_err(|over| (FailureCode::TooManyRequests, over.to_string()))
 }
 

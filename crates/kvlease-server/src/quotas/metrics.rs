@@ -23,18 +23,18 @@ struct Reading {
     help: &'static str,
     bytes: bool,
     total: bool,
-    read: fn(&Figures<'_>) -> Option<u64>,
+    read: fn(&Figures) -> Option<u64>,
 }
 
 /// Figures of a tenant or a bucket with a quota.
-pub(super) struct Figures<'a> {
+pub(super) struct Figures {
     pub(super) of: QuotaOf,
     pub(super) name: String,
     pub(super) kept: Option<QuotaUse>,
-    pub(super) counted: Option<Counted<'a>>,
+    pub(super) counted: Option<Counted>,
 }
 
-impl Figures<'_> {
+impl Figures {
     pub(super) fn quota(&self) -> Quota {
         self.kept.map(|kept| kept.quota).unwrap_or_default()
     }
@@ -67,20 +67,17 @@ const READINGS: &[Reading] = &[
 /// Collector of the metrics of quotas.
 pub(crate) struct QuotaMetrics {
     view: Arc<QuotaView>,
-    requests: Option<Arc<RequestQuotas>>,
+    requests: Arc<RequestQuotas>,
 }
 
 impl QuotaMetrics {
-    pub(crate) const fn new(view: Arc<QuotaView>, requests: Option<Arc<RequestQuotas>>) -> Self {
+    pub(crate) const fn new(view: Arc<QuotaView>, requests: Arc<RequestQuotas>) -> Self {
         Self { view, requests }
     }
 }
 
 /// Figures of all tenants and buckets with a quota that a view has.
-pub(super) fn figures<'q>(
-    view: &QuotaView,
-    requests: Option<&'q RequestQuotas>,
-) -> Vec<Figures<'q>> {
+pub(super) fn figures(view: &QuotaView, requests: &RequestQuotas) -> Vec<Figures> {
     let mut figures = Vec::new();
     for uses in view.engines().iter().map(|engine| engine.quota_uses()) {
         let of_tenants = uses.tenants.into_iter().filter_map(|(tenant, kept)| {
@@ -96,13 +93,13 @@ pub(super) fn figures<'q>(
             counted: None,
         }));
     }
-    let counted = requests.into_iter().flat_map(RequestQuotas::counted);
-    for counted in counted.filter(|counted| view.has(counted.of, counted.name)) {
+    let counted = requests.counted().into_iter();
+    for counted in counted.filter(|counted| view.has(counted.of, &counted.name)) {
         let known = figures.iter_mut().find(|f| f.of == counted.of && f.name == counted.name);
         match known {
             Some(figures) => figures.counted = Some(counted),
             None => {
-                let (of, name) = (counted.of, counted.name.to_owned());
+                let (of, name) = (counted.of, counted.name.clone());
                 figures.push(Figures { of, name, kept: None, counted: Some(counted) });
             }
         }
@@ -118,7 +115,7 @@ impl fmt::Debug for QuotaMetrics {
 
 impl Collector for QuotaMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let all = figures(&self.view, self.requests.as_deref());
+        let all = figures(&self.view, &self.requests);
         for Reading { name, help, bytes, total, read } in READINGS {
             let values: Vec<_> = all.iter().filter_map(|f| Some((f, read(f)?))).collect();
             if values.is_empty() {

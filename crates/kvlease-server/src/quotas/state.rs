@@ -7,11 +7,11 @@ use crate::context::Context;
 
 /// Quotas of tenants and buckets, and what counts for each.
 pub(crate) fn states(context: &Context) -> Vec<QuotaState> {
-    let all = figures(&context.quota_view, context.quotas.as_deref());
+    let all = figures(&context.quota_view, &context.quotas);
     all.iter().map(state).collect()
 }
 
-fn state(figures: &Figures<'_>) -> QuotaState {
+fn state(figures: &Figures) -> QuotaState {
     let Figures { of, name, kept, counted } = figures;
     let quota = figures.quota();
     let connections = counted.as_ref().and_then(|counted| counted.connections);

@@ -80,6 +80,51 @@ fn status(daemon: &Daemon) -> u16 {
     wire.reply().status
 }
 
+fn hang_up(daemon: &Daemon) {
+    let pid = i32::try_from(daemon.pid().unwrap()).ok().and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::HUP).unwrap();
+}
+
+#[test]
+fn a_hangup_changes_quotas_and_tells_what_needs_a_start() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("kvlease.toml");
+    fs::write(&file, "[bucket.b]\nobjects_max = 1\n").unwrap();
+    let mut daemon = Daemon::start(launch().args(["--config", file.to_str().unwrap()])).unwrap();
+    let store = |daemon: &Daemon, key: &str| {
+        let stored = daemon.call("PUT", &format!("/v1/kv/b/{key}"), b"bytes").unwrap();
+        assert_eq!(stored.status, 200, "{key}");
+    };
+    let objects = |daemon: &Daemon| daemon.stats().unwrap().objects;
+    let lines = |daemon: &Daemon, line: &str| {
+        let told = || (daemon.log().matches(line).count() == 1).then_some(());
+        assert!(until(SOON, told).is_some(), "{line}: {}", daemon.log());
+    };
+    ["a", "b"].iter().for_each(|key| store(&daemon, key));
+    assert_eq!(objects(&daemon), 1, "the second made the first leave");
+    replace(&file, "[bucket.b]\nobjects_max = 3\npriority = 2\n[lease]\ngrace_s = 7\n");
+    hang_up(&daemon);
+    lines(&daemon, "bucket.b.objects_max=3");
+    lines(&daemon, "[\"bucket.b.priority\", \"lease.grace_s\"]");
+    ["c", "d"].iter().for_each(|key| store(&daemon, key));
+    assert_eq!(objects(&daemon), 3);
+    // What is of no use changes nothing, and the next one is read as if it had not been there.
+    replace(&file, "[bucket.b]\nobjects_max = 0\n");
+    hang_up(&daemon);
+    lines(&daemon, "the configuration is of no use, and the quotas of before hold");
+    store(&daemon, "e");
+    assert_eq!(objects(&daemon), 3);
+    replace(&file, "[bucket.c]\nrequests_per_s = 1\n");
+    hang_up(&daemon);
+    lines(&daemon, "\"bucket.b.objects_max=\", \"bucket.c.requests_per_s=1\"");
+    store(&daemon, "f");
+    assert_eq!(objects(&daemon), 4, "without a quota nothing leaves");
+    let asked = (0..10).map(|_| daemon.call("GET", "/v1/kv/c/k", b"").unwrap().status);
+    assert!(asked.into_iter().any(|status| status == 429), "a bucket that had no section");
+    assert!(daemon.is_alive().unwrap());
+    assert!(daemon.terminate().unwrap().success());
+}
+
 #[test]
 fn a_hangup_has_the_files_of_tokens_read_again_and_ends_nothing() {
     let dir = TempDir::new().unwrap();
@@ -89,10 +134,6 @@ fn a_hangup_has_the_files_of_tokens_read_again_and_ends_nothing() {
         [format!("tenant.t.token_file={}", file.display()), "tenant.t.read=*".to_owned()];
     let operators = OPERATORS.map(str::to_owned);
     let mut daemon = Daemon::start(launch().set(settings.into_iter().chain(operators))).unwrap();
-    let hang_up = |daemon: &Daemon| {
-        let pid = i32::try_from(daemon.pid().unwrap()).ok().and_then(Pid::from_raw);
-        kill_process(pid.unwrap(), Signal::HUP).unwrap();
-    };
     hang_up(&daemon);
     let reads = |daemon: &Daemon| daemon.log().matches("files of tokens were read again").count();
     assert!(until(SOON, || (reads(&daemon) == 1).then_some(())).is_some(), "{}", daemon.log());
