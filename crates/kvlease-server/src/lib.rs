@@ -55,11 +55,13 @@ mod welcome;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use access::parse_token_file;
-pub use access::{Need, Right, need_of_endpoint, need_of_frame, tenants_that_share};
+pub use access::{
+    Need, Right, check_token_file, need_of_endpoint, need_of_frame, tenants_that_share,
+};
 pub use config::ServeArgs;
 pub use exit::ServeError;
 pub use kvlease_arena::ArenaError;
-pub use preflight::arenas_fit;
+pub use preflight::{arenas_fit, guarantees_fit};
 pub use run::run;
 pub use segment::remove_segment;
 pub use server::Server;

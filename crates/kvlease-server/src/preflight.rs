@@ -4,7 +4,7 @@ use kvlease_arena::MemoryLimits;
 use kvlease_types::ByteSize;
 
 use crate::{
-    config::Config,
+    config::{Config, ConfigError, check_capacity},
     exit::ServeError,
     sizing,
     taken::{beside_arena, catalog_memory},
@@ -25,8 +25,7 @@ pub fn arenas_fit(config: &Config, exists: impl Fn(&Config) -> bool) -> Result<(
         if exists(&arena) {
             continue;
         }
-        let auto = || sizing::capacity(limits.room(dir, beside_arena(&arena, ByteSize::ZERO)));
-        let capacity = arena.capacity.unwrap_or_else(auto);
+        let capacity = arena.capacity.unwrap_or_else(|| auto_capacity(&limits, &arena));
         let own = ByteSize::new(beside_arena(&arena, capacity).bytes() + beside);
         limits
             .check_beside(dir, capacity, own, ByteSize::new(promised))
@@ -35,4 +34,30 @@ pub fn arenas_fit(config: &Config, exists: impl Fn(&Config) -> bool) -> Result<(
         beside += 2 * catalog_memory(&arena, capacity).bytes();
     }
     Ok(())
+}
+
+/// Checks that what quotas guarantee fits into the arenas whose size is not configured, as it would be now. Those of
+/// which `exists` is true, given the configuration of each, are not looked at.
+///
+/// # Errors
+///
+/// The largest guarantee, with the sum of all and the size of the arena.
+pub fn guarantees_fit(
+    config: &Config,
+    exists: impl Fn(&Config) -> bool,
+) -> Result<(), ConfigError> {
+    let limits = MemoryLimits::default();
+    config.arena_names().try_for_each(|name| {
+        let arena = config.of_arena(name);
+        if arena.capacity.is_some() || exists(&arena) {
+            return Ok(());
+        }
+        check_capacity(config, name, auto_capacity(&limits, &arena))
+    })
+}
+
+/// Size of an arena that `auto` makes.
+fn auto_capacity(limits: &MemoryLimits, arena: &Config) -> ByteSize {
+    let beside = beside_arena(arena, ByteSize::ZERO);
+    sizing::capacity(limits.room(&arena.shared_memory_dir, beside))
 }

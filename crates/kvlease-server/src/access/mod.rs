@@ -22,6 +22,7 @@ pub use needs::{Need, Right, need_of_endpoint, need_of_frame};
 pub(crate) use reload::watch_tokens;
 pub(crate) use salts::KeyRules;
 pub(crate) use tenant::{Decision, Tenant};
+pub use token_file::check_token_file;
 pub use warnings::tenants_that_share;
 pub(crate) use warnings::warn_of_tenants;
 pub(crate) use who::{Means, Unknown};

@@ -12,6 +12,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<TokenHash>, String> {
     parse(bounded_file::read(path, LEN_MAX)?.as_bytes())
 }
 
+/// Checks that a file of tokens is one which the daemon takes. An error is the fault with its remedy.
+pub fn check_token_file(path: &Path) -> Result<(), String> {
+    read(path).map(drop)
+}
+
 /// Reads the hashes of a text.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<TokenHash>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "write the file in UTF-8".to_owned())?;

@@ -12,6 +12,7 @@ mod reached;
 mod report;
 mod segment;
 mod setup;
+mod tenancy;
 mod tier;
 mod variables;
 mod yaml;

@@ -21,6 +21,7 @@ use rustix::{
 use super::{
     names::Name,
     report::{Outcome, Report},
+    tenancy,
     tier::{self, IN_MEMORY},
     variables::Variables,
 };
@@ -55,6 +56,7 @@ pub(super) async fn look(file: Option<PathBuf>, variables: &Variables) -> Result
             let remedy = "change that setting; `kvlease serve --print-config` shows all that hold";
             report.add(Name::Configuration, Outcome::wrong(error.to_string(), remedy));
             report.unseen(&OF_SETTINGS, "the configuration is refused");
+            report.unseen(&tenancy::OF_SETTINGS, "the configuration is refused");
             return Ok(report);
         }
     };
@@ -66,6 +68,9 @@ pub(super) async fn look(file: Option<PathBuf>, variables: &Variables) -> Result
     report.add(Name::SegmentTaken, of_all(&segments, name_taken));
     report.add(Name::OtherUser, of_all(&segments, other_user));
     report.add(Name::SharedArena, shared_arena(&config));
+    let owner = segments.iter().find_map(Segment::owner);
+    let exists = |arena: &Config| Segment::of(arena).has_private();
+    tenancy::check(&config, owner, exists, &mut report);
     report.add(Name::Port, port(&config).await);
     report.add(Name::OpenFiles, open_files(&config));
     report.add(Name::HugePages, huge_pages(&config));
@@ -87,6 +92,11 @@ impl Segment {
 
     fn has_private(&self) -> bool {
         fs::symlink_metadata(&self.private).is_ok()
+    }
+
+    /// User of the daemon that left it.
+    fn owner(&self) -> Option<u32> {
+        fs::symlink_metadata(&self.private).ok().map(|found| found.uid())
     }
 }
 

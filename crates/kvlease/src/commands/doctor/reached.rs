@@ -1,10 +1,10 @@
 //! Checks of the daemon as it answers over HTTP.
 
-use kvlease_client::{Announcement, Client, Error, StatsReply};
+use kvlease_client::{Announcement, Client, Error, QuotaState, StatsReply};
 
 use super::{
     names::Name,
-    report::{Outcome, Report},
+    report::{Outcome, Report, Trouble},
 };
 use crate::metrics::Metrics;
 
@@ -12,12 +12,13 @@ use crate::metrics::Metrics;
 const MANY: u64 = 100;
 
 /// Names that need the daemon's own account.
-const OF_COUNTERS: [Name; 5] = [
+const OF_COUNTERS: [Name; 6] = [
     Name::NoHits,
     Name::LeasesExpire,
     Name::ReportsUnfounded,
     Name::UsersRefused,
     Name::TierBroken,
+    Name::QuotaReached,
 ];
 
 /// Daemon as it answers.
@@ -80,6 +81,7 @@ fn counters(stats: &StatsReply, metrics: &Metrics, report: &mut Report) {
     report.add(Name::ReportsUnfounded, unfounded(metrics));
     report.add(Name::UsersRefused, users_refused(metrics));
     report.add(Name::TierBroken, tier_broken(stats));
+    report.add(Name::QuotaReached, quota_reached(&stats.quotas));
 }
 
 fn no_hits(stats: &StatsReply, metrics: &Metrics) -> Outcome {
@@ -136,5 +138,41 @@ fn tier_broken(stats: &StatsReply) -> Outcome {
     Outcome::wrong(
         format!("the daemon leaves a tier alone since it fails: {} at `{}`", tier.tier, tier.place),
         "see the daemon's log for its error; check the disk, or the store and the way to it",
+    )
+}
+
+/// Refusals for a quota are a finding. A quota that is used up makes its own objects leave.
+fn quota_reached(quotas: &[QuotaState]) -> Outcome {
+    let refused: Vec<_> = quotas.iter().filter(|quota| quota.refusals > 0).collect();
+    if !refused.is_empty() {
+        let trouble = |quota: &&QuotaState| {
+            let QuotaState { of, name, refusals, .. } = quota;
+            let what = format!("a quota refused {refusals} requests, {of}=`{name}`");
+            Trouble::new(
+                what,
+                "see `kvlease status` for which number is reached; raise it, or ask for less",
+            )
+        };
+        return Outcome::Wrong(refused.iter().map(trouble).collect());
+    }
+    let is_used_up = |used: u64, most: Option<u64>| most.is_some_and(|most| used >= most);
+    // The next object is as long as the others are on average.
+    let next = |quota: &QuotaState| quota.used / quota.objects.max(1);
+    let full = quotas.iter().filter(|quota| {
+        is_used_up(quota.used + next(quota), quota.bytes_max)
+            || is_used_up(quota.objects, quota.objects_max)
+            || is_used_up(quota.leases, quota.leases_max)
+            || is_used_up(quota.connections, quota.connections_max)
+    });
+    let full: Vec<_> = full.map(|quota| format!("{} {}", quota.of, quota.name)).collect();
+    if full.is_empty() {
+        return Outcome::Right;
+    }
+    Outcome::hint(
+        format!(
+            "these have as much as their quotas allow: their own objects leave for new ones, quotas=`{}`",
+            full.join(", ")
+        ),
+        "see `kvlease status`; raise the quota if what leaves is asked for again",
     )
 }

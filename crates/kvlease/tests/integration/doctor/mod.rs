@@ -4,6 +4,7 @@ mod configured;
 mod place;
 mod reached;
 mod shared;
+mod tenancy;
 
 use std::{collections::BTreeSet, fs, process::Command};
 

@@ -8,7 +8,7 @@ use kvlease_testing::without_io_uring;
 use super::{Look, file, look, look_behind, shared::give_away};
 
 /// Report of a place where a daemon is to start, with more settings.
-fn look_for(segment: &Segment, settings: &[(&str, &str)]) -> Look {
+pub(super) fn look_for(segment: &Segment, settings: &[(&str, &str)]) -> Look {
     look_for_behind(&[], segment, settings)
 }
 

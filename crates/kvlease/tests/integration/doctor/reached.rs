@@ -71,6 +71,27 @@ fn a_report_of_an_intact_object_is_a_finding() {
 }
 
 #[test]
+fn a_quota_that_refuses_is_a_finding() {
+    let quotas = ["bucket.lmcache.objects_max=2", "bucket.x.bytes_max=4096"];
+    let daemon = Daemon::start(launch().set(quotas)).unwrap();
+    look_at(&daemon, &[]).assert_found(&[]);
+    for number in 0..2 {
+        let path = object("lmcache", &number.to_string());
+        assert_eq!(daemon.call("PUT", &path, b"bytes").unwrap().status, 200);
+    }
+    let full = look_at(&daemon, &[]);
+    full.assert_found(&[]);
+    let text = full.text("quota-reached");
+    assert!(text.contains("quotas=`bucket lmcache`"), "{text}");
+    let refused = daemon.call("PUT", &object("x", "k"), &[0; 4097]).unwrap();
+    assert_eq!(refused.status, 507);
+    let found = look_at(&daemon, &[]);
+    found.assert_found(&["quota-reached"]);
+    let text = found.text("quota-reached");
+    assert!(text.contains("refused 1 requests, bucket=`x`"), "{text}");
+}
+
+#[test]
 fn a_tier_that_fails_is_a_finding() {
     let url = format!("tier.remote.url=redis://{}", unused_address());
     let daemon = Daemon::start(launch().set([url])).unwrap();
