@@ -1,6 +1,10 @@
 //! Requests of one connection, and the reservations that it owns.
 
-use std::{pin::pin, sync::Arc, time::Instant};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kvlease_api::lane::{
     Acquire, DoneStatus, Failure, FailureCode, Frame, Kind, Lengths, Lookup, Malformed, Request,
