@@ -31,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The most time that a client waits for the daemon's welcome. Then the next look tries again.
 const WELCOME_WITHIN: Duration = Duration::from_secs(1);
 
+/// The most time that a handshake waits for the daemon's next bytes. A daemon without a place does not answer.
+const HANDSHAKE_WITHIN: Duration = Duration::from_millis(100);
+
 /// A kind of clients, and what each of them sends.
 #[derive(Debug)]
 pub(crate) struct Kind {
@@ -64,12 +67,10 @@ impl Kind {
         Self { name, count, over: Over::Handshake, bytes }
     }
 
-    /// The same within TLS, if it is of HTTP: at most this many.
-    pub(crate) fn encrypted(self, most: usize) -> Self {
-        match self.over {
-            Over::Http => Self { over: Over::Tls, count: self.count.min(most), ..self },
-            _ => self,
-        }
+    /// The same within TLS, at most this many; `None` if it is not of HTTP.
+    pub(crate) fn encrypted(self, most: usize) -> Option<Self> {
+        let count = self.count.min(most);
+        (self.over == Over::Http).then_some(Self { over: Over::Tls, count, ..self })
     }
 }
 
@@ -78,7 +79,7 @@ impl Kind {
 pub(crate) struct Told {
     /// How many clients of each kind there were, and how many were replaced.
     pub(crate) clients: String,
-    /// Most clients behind their handshake at a time.
+    /// Most clients behind their handshake at one look, with those that were cut off since the last one.
     pub(crate) encrypted: usize,
 }
 
@@ -152,8 +153,7 @@ impl Group {
 
     /// Clients behind their handshake.
     fn encrypted(&self) -> usize {
-        let sessions = self.clients.iter().filter_map(|client| client.session.as_ref());
-        sessions.filter(|session| session.is_established()).count()
+        self.clients.iter().filter(|client| client.session.is_some()).count()
     }
 
     /// Has each client send what the daemon takes, and replaces those that it has cut off.
@@ -218,10 +218,14 @@ fn connect(kind: &Kind, place: &Place) -> io::Result<(File, Option<Session>)> {
         Over::Http => place.http,
         Over::Tls | Over::Handshake => place.tls.as_ref().ok_or(io::ErrorKind::NotFound)?.0,
     };
-    let stream = TcpStream::connect(address)?;
-    stream.set_nonblocking(true)?;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(HANDSHAKE_WITHIN))?;
     let settings = place.tls.as_ref().filter(|_| kind.over == Over::Tls);
-    let session = settings.map(|(_, clients)| Session::new(clients));
+    let mut session = settings.map(|(_, clients)| Session::new(clients));
+    if let Some(session) = &mut session {
+        session.begin(&mut stream)?;
+    }
+    stream.set_nonblocking(true)?;
     Ok((OwnedFd::from(stream).into(), session))
 }
 

@@ -56,9 +56,9 @@ pub(crate) fn kinds() -> Vec<Kind> {
 /// The most clients of one kind with TLS: each takes the place of six.
 const ENCRYPTED_MAX: usize = 60;
 
-/// The same kinds with TLS in place of HTTP in the clear, and clients that never end their handshake.
+/// The kinds of HTTP with TLS, and clients that never end their handshake.
 pub(crate) fn encrypted_kinds() -> Vec<Kind> {
-    let encrypted = kinds().into_iter().map(|kind| kind.encrypted(ENCRYPTED_MAX));
+    let encrypted = kinds().into_iter().filter_map(|kind| kind.encrypted(ENCRYPTED_MAX));
     let unfinished = Kind::handshake("half handshakes", ENCRYPTED_MAX, half_handshake());
     encrypted.chain([unfinished]).collect()
 }

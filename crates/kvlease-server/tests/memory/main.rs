@@ -40,7 +40,7 @@ const CALM: Duration = Duration::from_secs(2);
 /// Memory that the heap may keep once the load is gone.
 const KEPT: u64 = 16 << 20;
 
-/// Clients with TLS at a time that make a load: half of those that there are places for.
+/// Clients with TLS at one look that make a load: half of those that there are places for.
 const ENCRYPTED_MIN: usize = 32;
 
 /// Hits of other clients.
@@ -127,6 +127,6 @@ fn a_daemon_at_the_documented_limit_survives_all_loads_at_once_and_gives_memory_
 }
 
 #[test]
-fn the_same_loads_over_tls_keep_the_same_limit() {
+fn loads_of_http_over_tls_keep_the_same_limit() {
     survive(load::encrypted_kinds(), Some(&Tls::new()));
 }

@@ -1,8 +1,9 @@
-//! TLS for clients that never block: the authority, the daemon's listener, and connections.
+//! TLS for clients that read nothing: the authority, the daemon's listener, and connections.
 
 use std::{
     fs::{self, File},
     io,
+    net::TcpStream,
     path::PathBuf,
     sync::Arc,
 };
@@ -57,7 +58,7 @@ impl Tls {
     }
 }
 
-/// Encryption of one connection. It takes from the daemon what its handshake needs, and no more.
+/// Encryption of one connection. It takes no byte from the daemon behind its handshake.
 #[derive(Debug)]
 pub(crate) struct Session(ClientConnection);
 
@@ -72,9 +73,9 @@ impl Session {
         self.0.wants_write()
     }
 
-    /// Whether the handshake is over.
-    pub(crate) fn is_established(&self) -> bool {
-        !self.0.is_handshaking()
+    /// Agrees with the daemon on encryption, within the time that the stream waits for bytes.
+    pub(crate) fn begin(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        self.0.complete_io(stream).map(drop)
     }
 
     /// Sends as much as the daemon takes at once. Returns how much of the bytes that was.
@@ -86,23 +87,11 @@ impl Session {
                     return Ok(sent);
                 }
             }
-            if self.0.is_handshaking() {
-                if would_block(self.receive(stream))? {
-                    return Ok(sent);
-                }
-            } else if sent < bytes.len() {
-                sent += io::Write::write(&mut self.0.writer(), &bytes[sent..])?;
-            } else {
+            if sent == bytes.len() {
                 return Ok(sent);
             }
+            sent += io::Write::write(&mut self.0.writer(), &bytes[sent..])?;
         }
-    }
-
-    fn receive(&mut self, stream: &mut File) -> io::Result<()> {
-        if self.0.read_tls(stream)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.0.process_new_packets().map(drop).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 }
 
