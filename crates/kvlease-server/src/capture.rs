@@ -22,17 +22,17 @@ const FILE_LEN_MAX: u64 = 4_096;
 
 /// Place, limits and secret of the capture, if there is to be one.
 pub(crate) fn configured(config: &Config) -> Result<Option<CaptureConfig>, ServeError> {
-    let Some(path) = config.capture_path.clone() else { return Ok(None) };
+    let Some(path) = config.capture.path.clone() else { return Ok(None) };
     let secret = secret(config)?;
     let id = u64::from_le_bytes(random()?);
     tracing::info!("the stream of requests is written down, capture.path=`{}`", path.display());
-    let (file_len_max, files_max) = (config.capture_file_size, config.capture_files_max);
+    let (file_len_max, files_max) = (config.capture.file_size, config.capture.files_max);
     Ok(Some(CaptureConfig { path, file_len_max, files_max, secret, id }))
 }
 
 /// The secret of the file, or a new one.
 fn secret(config: &Config) -> Result<FingerprintKey, ServeError> {
-    let Some(path) = &config.capture_secret_file else {
+    let Some(path) = &config.capture.secret_file else {
         return Ok(FingerprintKey::new(random()?));
     };
     let refused = |remedy: String| ConfigError::Value {
@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_file_without_end_is_refused_by_key_with_the_remedy() {
-        let config = Config { capture_secret_file: Some("/dev/zero".into()), ..Config::default() };
+        let mut config = Config::default();
+        config.capture.secret_file = Some("/dev/zero".into());
         let refused = secret(&config).unwrap_err().to_string();
         for part in ["capture.secret_file=`/dev/zero`", "keep the file within 4096 bytes"] {
             assert!(refused.contains(part), "{part} is not in: {refused}");

@@ -62,7 +62,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let only_of_first = [
         ("tier.nvme.path", config.nvme_path.is_some()),
         ("tier.remote.url", config.remote_url.is_some()),
-        ("capture.path", config.capture_path.is_some()),
+        ("capture.path", config.capture.path.is_some()),
         ("events.endpoint", config.events_endpoint.is_some()),
     ];
     let only_of_first = only_of_first.into_iter().filter(|(_, is_set)| *is_set);

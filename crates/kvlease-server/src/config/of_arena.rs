@@ -2,7 +2,7 @@
 
 use std::iter::once;
 
-use super::{arenas::FIRST_ARENA, settings::Config};
+use super::{arenas::FIRST_ARENA, capture::CaptureSettings, settings::Config};
 
 impl Config {
     /// Names of all arenas: the first is that of the section `[cache]`.
@@ -39,7 +39,7 @@ impl Config {
             checkpoint_replicate: false,
             events_endpoint: None,
             events_replay_endpoint: None,
-            capture_path: None,
+            capture: CaptureSettings::default(),
             ..self.clone()
         }
     }
@@ -93,10 +93,10 @@ mod tests {
     fn what_is_below_the_first_arena_is_of_no_other_one() {
         let mut config = config(&["a"]);
         config.nvme_path = Some("/nvme".into());
-        config.capture_path = Some("/capture".into());
+        config.capture.path = Some("/capture".into());
         config.segment_mode = 0o666;
         let a = config.of_arena("a");
-        assert_eq!((a.nvme_path, a.capture_path, a.segment_mode), (None, None, 0o600));
+        assert_eq!((a.nvme_path, a.capture.path, a.segment_mode), (None, None, 0o600));
     }
 
     #[test]
