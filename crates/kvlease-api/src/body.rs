@@ -4,7 +4,11 @@ use kvlease_types::{ByteSize, Extent, Offset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{curve::CurveReply, quota::QuotaState, space::TierState};
+use crate::{
+    curve::{CurveReply, EvictionReply},
+    quota::QuotaState,
+    space::TierState,
+};
 
 /// The longest id of a lease, in bytes. Ids of this daemon are shorter.
 pub const LEASE_ID_LEN_MAX: usize = 255;
@@ -102,6 +106,9 @@ pub struct StatsReply {
     pub shared_memory_name: String,
     /// Eviction policy.
     pub eviction: String,
+    /// Since when, and why; absent in answers of earlier daemons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eviction_state: Option<EvictionReply>,
     /// Seconds since it started.
     pub uptime_s: f64,
     /// Size of the arena in bytes.

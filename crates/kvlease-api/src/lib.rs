@@ -35,7 +35,7 @@ pub use buckets::{
     BucketUse, BucketsReply, PolicedBucket, PolicyQueryError, PolicyReply, policy_of_query,
 };
 pub use checkpoint::{LatestQuery, NamespaceQuery, NamespaceReply, SHARD_META_HEADER};
-pub use curve::{CurvePointReply, CurveReply};
+pub use curve::{ChosenReply, CurvePointReply, CurveReply, EvictionReply, PolicyHitRatio};
 pub use endpoint::Endpoint;
 pub use error::{ErrorBody, ErrorCode};
 pub use events::{

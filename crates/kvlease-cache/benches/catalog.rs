@@ -3,20 +3,20 @@
 //! `cargo bench -p kvlease-cache`. Keys are asked for in a scattered order, so that the figures
 //! include the cache misses of a real table, and of the key itself.
 
-use std::{hint::black_box, time::Duration};
+mod fixture;
 
-use kvlease_cache::{Catalog, CatalogConfig, EvictionKind, UNIT, VICTIMS_BATCH};
-use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, LeaseId, Miss, Timestamp};
+use std::hint::black_box;
 
-const CALLER: Caller = Caller::DAEMON;
-const OBJECTS: u64 = 100_000;
+use kvlease_cache::{Catalog, EvictionKind};
+use kvlease_types::{Key, LeaseId, Miss, Timestamp};
+
+use fixture::{
+    CALLER, LEASES_HELD, OBJECTS, TTL, acquire_and_release, filled, key, keys, scattered, store,
+};
+
 const ROUNDS: u64 = 1_000_000;
 /// Parts of a measurement, each with a time of its own.
 const SLICES: u64 = 50;
-const OBJECT_UNITS: u64 = 4;
-const TTL: Duration = Duration::from_secs(30);
-/// Leases held by others during the measurement.
-const LEASES_HELD: u64 = 1_000;
 
 fn main() {
     println!("{OBJECTS} objects, {LEASES_HELD} leases held, {ROUNDS} keys a figure; ns a key");
@@ -79,64 +79,6 @@ fn measure_batches(catalog: &mut Catalog, present: &[Key], len: u64, warm: bool)
 fn acquire_batch(catalog: &mut Catalog, names: &[&str], ids: &mut Vec<LeaseId>) {
     let leases = catalog.acquire_many(&CALLER, "lmcache", names, TTL, Timestamp::default());
     ids.extend(leases.map(|lease| lease.expect("the object is there").id));
-}
-
-/// An arena that is full but for the free target, with some leases.
-fn filled(eviction: EvictionKind) -> Catalog {
-    let objects = OBJECTS * OBJECT_UNITS * UNIT.bytes();
-    let free_target = ByteSize::new(objects / 128);
-    let capacity = ByteSize::new(objects + free_target.bytes());
-    let config = CatalogConfig { capacity, eviction, free_target, ..CatalogConfig::default() };
-    let mut catalog = Catalog::new(config, Epoch::new(1));
-    catalog.grow(capacity);
-    keys(0).into_iter().for_each(|key| store(&mut catalog, key));
-    for number in 0..LEASES_HELD {
-        let name = key(number * (OBJECTS / LEASES_HELD));
-        let held = catalog.acquire(&CALLER, "lmcache", name.as_str(), TTL, Timestamp::default());
-        assert!(held.is_ok());
-    }
-    catalog
-}
-
-/// Stores an object. Eviction ahead of need and the draining of the change log, which other threads
-/// do in the daemon, are part of it.
-fn store(catalog: &mut Catalog, key: Key) {
-    let now = Timestamp::default();
-    let bucket = BucketName::new("lmcache").expect("the name is short");
-    let len = ByteSize::new(OBJECT_UNITS * UNIT.bytes());
-    if catalog.is_short_of_room() {
-        for victim in catalog.victims(VICTIMS_BATCH) {
-            catalog.give_up(&victim, false);
-        }
-        catalog.discard_changes();
-    }
-    let room = catalog.reserve(&bucket, &key, len, now).expect("there is unleased space");
-    let write = room.given().expect("the free target is kept");
-    catalog.seal(write.id, len, Checksum::new(0), now).expect("the write is in progress");
-}
-
-fn acquire_and_release(catalog: &mut Catalog, name: &Key) {
-    let now = Timestamp::default();
-    let Ok(lease) = catalog.acquire(&CALLER, "lmcache", name.as_str(), TTL, now) else {
-        panic!("the object is there")
-    };
-    black_box(catalog.release(&CALLER, black_box(lease).id, now));
-}
-
-/// As many names as there are objects, from `first` on.
-fn keys(first: u64) -> Vec<Key> {
-    (first..first + OBJECTS).map(key).collect()
-}
-
-/// A key of the length that LMCache uses.
-fn key(number: u64) -> Key {
-    let text = format!("meta-llama/Llama-3.1-70B-Instruct@8@0@{number:064x}@bfloat16");
-    Key::new(text).expect("the key is short")
-}
-
-/// The numbers below [`OBJECTS`] in a scattered order.
-const fn scattered(round: u64) -> usize {
-    (round.wrapping_mul(0x9e37_79b9_7f4a_7c15) % OBJECTS) as usize
 }
 
 fn measure(round: impl FnMut(u64)) -> f64 {

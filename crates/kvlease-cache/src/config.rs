@@ -32,6 +32,9 @@ pub const EVICTIONS_PER_CALL_MAX: u64 = 128;
 /// more names at once than an allocator keeps at hand, which is cheaper than in large batches.
 pub const VICTIMS_BATCH: usize = 8;
 
+/// Objects that are handed over to another eviction policy at once: some tenths of a millisecond in a large catalog.
+pub const HAND_OVER_BATCH: u32 = 1024;
+
 /// Part of the catalog's memory that is kept for leases. The rest is for objects, however many leases
 /// clients ask for.
 const LEASES_MEMORY_PART: usize = 8;

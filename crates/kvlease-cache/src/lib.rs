@@ -57,11 +57,11 @@ pub use catalog::{Catalog, Restoration};
 pub use changes::{CHANGES_MAX, Change, ChangeFeed, ChangeKind, Gap};
 pub use config::{
     CAPACITY_MAX, CatalogConfig, EVICTIONS_PER_CALL_MAX, EXTENTS_PER_OBJECT_MAX, EvictionKind,
-    FREE_TARGET_ABOVE_TIER_MAX, FREE_TARGET_CAPACITY_MIN, FREE_TARGET_MAX, LIST_SCAN_MAX,
-    ParseEvictionKindError, SPACE_QUOTAS_MAX, UNIT, VICTIMS_BATCH,
+    FREE_TARGET_ABOVE_TIER_MAX, FREE_TARGET_CAPACITY_MIN, FREE_TARGET_MAX, HAND_OVER_BATCH,
+    LIST_SCAN_MAX, ParseEvictionKindError, SPACE_QUOTAS_MAX, UNIT, VICTIMS_BATCH,
 };
-pub use curve::{CurveConfig, CurvePoint, CurveStats, LiveCurve};
-pub use eviction::CacheSimulation;
+pub use curve::{CurveConfig, CurvePoint, CurveStats, LiveCurve, PolicyChoice};
+pub use eviction::{CacheSimulation, FormerPolicy, Successor};
 pub use extents::Extents;
 pub use outcome::{
     BucketInfo, CatalogStats, CatalogTotals, ClassInfo, ExpiredLease, Lease, LeaseAges, ListCursor,

@@ -23,6 +23,7 @@ use crate::{
     events::Subscription,
     grants::Grants,
     maintenance::Maintenance,
+    policy::PolicyState,
     put::Put,
     read::Read,
     recovery::Recovery,
@@ -53,6 +54,8 @@ pub struct EngineStats {
     pub catalog: CatalogStats,
     /// Eviction policy in use.
     pub eviction: EvictionKind,
+    /// Since when, and why.
+    pub policy: PolicyState,
     /// Counters of the engine itself.
     pub counters: CountersSnapshot,
     /// Whether the kernel gives the arena huge pages.

@@ -37,6 +37,7 @@ mod line_files;
 mod log_limit;
 mod maintenance;
 mod open_reservations;
+mod policy;
 mod put;
 mod read;
 mod readers;
@@ -72,9 +73,10 @@ pub use events::{
     Delivery, EVENTS_MEMORY_DEFAULT, Event, EventKind, SUBSCRIBERS_MAX, Snapshot, Subscription,
 };
 pub use grants::Grants;
-pub use kvlease_cache::{CurveConfig, CurvePoint, CurveStats, LeaseAges};
+pub use kvlease_cache::{CurveConfig, CurvePoint, CurveStats, LeaseAges, PolicyChoice};
 pub use line_files::{LineFileKind, LineFiles, LineFilesError};
 pub use log_limit::LogLimit;
+pub use policy::PolicyState;
 pub use put::Put;
 pub use read::{READ_PIECE_MAX, Read, ReadError};
 pub use recovery::Recovery;

@@ -24,6 +24,7 @@ use crate::{
     held_space::SpaceBudget,
     log_limit::LogLimit,
     open_reservations::OpenReservations,
+    policy::PolicyInForce,
     readers::Readers,
     recovery::{Recovery, RestoredName, recover},
     report_queue::Reports,
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) capture: Option<Capture>,
     /// Live curve, if there is one.
     pub(crate) curve: Option<Curve>,
+    /// Since when the eviction policy is in force, and why.
+    pub(crate) policy: PolicyInForce,
     /// Tiers below the arena.
     pub(crate) tiers: Arc<Tiers>,
     /// Number of the last change that the required readers have applied.
@@ -125,9 +128,7 @@ impl Shared {
         }
         catalog.grow(arena.populated());
         let curve = config.curve.as_ref().map(Curve::new);
-        if let Some(curve) = &curve {
-            catalog.watch_references(curve.hash_max());
-        }
+        curve.iter().for_each(|curve| catalog.watch_references(curve.hash_max()));
         let shared = Self {
             arena,
             events: Hub::new(config.events_memory_max),
@@ -147,6 +148,7 @@ impl Shared {
             reports: Reports::default(),
             capture,
             curve,
+            policy: PolicyInForce::first(now()),
             tiers,
             applied: AtomicU64::new(catalog.last_change()),
             readers: Mutex::new(readers),

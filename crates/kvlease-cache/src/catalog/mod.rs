@@ -42,7 +42,7 @@ use crate::{
     classes::Classes,
     config::{CAPACITY_MAX, CatalogConfig, EvictionKind, UNIT},
     deadlines::Deadlines,
-    eviction::{self, EvictionPolicy},
+    eviction::Succession,
     ghost::Ghost,
     groups::Groups,
     late::Late,
@@ -73,7 +73,7 @@ pub struct Catalog {
     grace_deadlines: Deadlines,
     /// The evictable objects that are no victims, by class in the order in which they leave: an entry for each
     /// that is alone, and one for each group. See [`order`].
-    policy: Box<dyn EvictionPolicy>,
+    policy: Succession,
     classes: Classes,
     /// Sealed objects that leave together.
     groups: Groups,
@@ -125,7 +125,8 @@ impl Catalog {
         for (bucket, policy) in &config.buckets {
             classes.set(bucket, policy.clone());
         }
-        let policy = new_policy(config.eviction, &classes);
+        let mut policy = Succession::new(config.eviction);
+        assign_owners(&mut policy, &classes);
         Self {
             capacity: whole_units(config.capacity),
             config,
@@ -164,6 +165,11 @@ impl Catalog {
     pub fn slots_max(&self) -> u32 {
         let slots = self.objects_memory_max() / Objects::SLOT_BYTES;
         u32::try_from(slots).unwrap_or(u32::MAX)
+    }
+
+    /// Slots that there are or were.
+    pub fn slots(&self) -> u32 {
+        self.objects.span() as u32
     }
 
     /// Incarnation that this catalog grants leases for.
@@ -217,12 +223,10 @@ impl Catalog {
 }
 
 /// A policy without objects, which knows whose classes there are.
-fn new_policy(eviction: EvictionKind, classes: &Classes) -> Box<dyn EvictionPolicy> {
-    let mut policy = eviction::policy(eviction);
+fn assign_owners(policy: &mut Succession, classes: &Classes) {
     for class in 0..classes.len() as u8 {
         policy.assign(class, classes.owner(class));
     }
-    policy
 }
 
 fn memory_limit(config: &CatalogConfig) -> usize {

@@ -25,6 +25,17 @@ use crate::{
 /// Part of the arena, and of all slots, that pinned objects may have.
 const PINNED_PART: u64 = 4;
 
+/// An entry of the policy: an object that is alone, or a group.
+struct Entry {
+    /// Of the object's name, or of the group.
+    hash: u64,
+    /// Units of the object that has the entry.
+    own: u32,
+    /// Units of all.
+    units: u32,
+    class: u8,
+}
+
 impl Catalog {
     /// Gives an object that is published the class of its bucket, and pins it if the bucket's policy does.
     pub(super) fn join_class(&mut self, slot: u32) {
@@ -278,13 +289,32 @@ impl Catalog {
 
     /// Gives an object that is alone, or the group that it leads, an entry in the policy.
     pub(super) fn insert_entry(&mut self, slot: u32) {
+        let Entry { hash, own, units, class } = self.entry(slot);
+        self.policy.insert(slot, hash, own, class);
+        if units != own {
+            self.policy.reweigh(slot, units);
+        }
+    }
+
+    /// Gives an entry that the former policy has forgotten to the one in force.
+    pub(super) fn take_over(&mut self, slot: u32) {
+        let Entry { hash, own, units, class } = self.entry(slot);
+        self.policy.take_over(slot, hash, own, class);
+        if units != own {
+            self.policy.reweigh(slot, units);
+        }
+    }
+
+    fn entry(&mut self, slot: u32) -> Entry {
         let object = &self.objects[slot];
-        // A group is the same one, whichever member comes first.
-        let hash = object.group_hash.map_or(object.hash, u64::from);
         let own = object.allocation.units;
-        let units = if object.group == NONE { own } else { self.groups.group(object.group).units };
-        self.policy.insert(slot, hash, own, object.class);
-        self.policy.reweigh(slot, units);
+        Entry {
+            // A group is the same one, whichever member comes first.
+            hash: object.group_hash.map_or(object.hash, u64::from),
+            own,
+            units: if object.group == NONE { own } else { self.groups.group(object.group).units },
+            class: object.class,
+        }
     }
 
     /// Makes a victim none, without a place in the order.
@@ -337,11 +367,11 @@ impl Catalog {
     /// entries of those are pinned of which nothing can be evicted.
     pub(super) fn check_order(&self) {
         self.groups.check(&self.objects);
-        let mut unpinned = vec![0; self.classes.len()];
-        for (_, object) in self.objects.iter() {
-            let is_entry = object.group == NONE && object.is_evictable() && !object.victim;
-            unpinned[usize::from(object.class)] += u64::from(is_entry);
-        }
+        let alone = self
+            .objects
+            .iter()
+            .filter(|(_, object)| object.group == NONE && object.is_evictable() && !object.victim);
+        let mut unpinned: Vec<_> = alone.map(|(slot, object)| (slot, object.class)).collect();
         for (id, group) in self.groups.iter() {
             let members = || self.groups.members(id).map(|slot| &self.objects[slot]);
             let free = members().filter(|object| object.is_evictable()).count();
@@ -351,10 +381,11 @@ impl Catalog {
             } else {
                 assert!(self.groups.members(id).any(|slot| slot == group.leader), "a member leads");
                 assert_eq!((victims, free), (0, group.free as usize), "the free are counted");
-                let class = self.objects[group.leader].class;
-                unpinned[usize::from(class)] += u64::from(free > 0);
+                if free > 0 {
+                    unpinned.push((group.leader, self.objects[group.leader].class));
+                }
             }
         }
-        self.policy.check(&unpinned);
+        self.policy.check(&unpinned, self.classes.len());
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     references::{REFERENCES_MEMORY, Reference, ReferenceKind, References},
 };
 use choice::Choice;
+pub use choice::PolicyChoice;
 use leases::Leases;
 pub use points::{CurvePoint, CurveStats};
 use points::{QUARTERS, Tally};
@@ -166,13 +167,14 @@ impl LiveCurve {
             references: self.tally.counted,
             sample_rate: self.sample_rate(),
             lost: self.tally.lost,
+            tracked: objects as u64,
             memory: ByteSize::new(memory as u64),
         }
     }
 
     /// A policy that would have clearly more hits than the one in use. After one was named, none is for
     /// a while.
-    pub fn better_policy(&mut self, current: EvictionKind, now: Timestamp) -> Option<EvictionKind> {
+    pub fn better_policy(&mut self, current: EvictionKind, now: Timestamp) -> Option<PolicyChoice> {
         if !self.choice.is_due(now) {
             return None;
         }
@@ -182,10 +184,12 @@ impl LiveCurve {
             self.tally.hit_ratio(place + SAME_CAPACITY)
         };
         let best = EvictionKind::ALL.into_iter().max_by(|a, b| ratio(*a).total_cmp(&ratio(*b)))?;
-        let is_better = ratio(best) >= ratio(current) + choice::MARGIN;
+        let (hit_ratio_before, hit_ratio) = (ratio(current), ratio(best));
+        let is_better = hit_ratio >= hit_ratio_before + choice::MARGIN;
         is_better.then(|| {
             self.choice.named(now);
-            best
+            let references = self.tally.counted;
+            PolicyChoice { before: current, hit_ratio_before, policy: best, hit_ratio, references }
         })
     }
 

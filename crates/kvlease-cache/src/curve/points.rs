@@ -31,6 +31,8 @@ pub struct CurveStats {
     pub sample_rate: f64,
     /// References to objects of the sample that came too quickly to be followed.
     pub lost: u64,
+    /// Objects in all simulated caches, each as often as it is in one.
+    pub tracked: u64,
     /// Memory by its own account.
     pub memory: ByteSize,
 }

@@ -6,7 +6,7 @@ use kvlease_testing::Draws;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Epoch, Key, Timestamp};
 
 use super::*;
-use crate::{CacheSimulation, Catalog, CatalogConfig, Room};
+use crate::{CacheSimulation, Catalog, CatalogConfig, Room, Successor};
 
 const CALLER: Caller = Caller::DAEMON;
 
@@ -75,9 +75,15 @@ impl Followed {
         self.catalog.watch_references(self.curve.hash_max());
         let current = self.catalog.config().eviction;
         if self.chooses
-            && let Some(better) = self.curve.better_policy(current, self.now)
+            && let Some(choice) = self.curve.better_policy(current, self.now)
         {
-            self.catalog.change_eviction(better);
+            assert_eq!(choice.before, current);
+            assert!(choice.hit_ratio > choice.hit_ratio_before && choice.references > 0.0);
+            let successor = Successor::new(choice.policy, self.catalog.slots());
+            self.catalog.change_eviction(successor).expect("the change before is over");
+            while self.catalog.hand_over(100).is_none() {
+                self.catalog.check();
+            }
             self.catalog.check();
         }
     }

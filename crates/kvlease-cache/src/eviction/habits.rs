@@ -1,6 +1,6 @@
 //! Prefix hits with generated habits of clients: no policy loses much to LRU.
 
-use kvlease_testing::Draws;
+use kvlease_testing::{Draws, trace};
 
 use super::CacheSimulation;
 use crate::config::EvictionKind;
@@ -120,6 +120,70 @@ fn hit_density_loses_at_most_a_point_to_lru_with_any_habit() {
                 let least = lru - if capacity < 0.05 { 2.0 } else { 1.0 };
                 assert!(density > least, "{habit} {seed} {capacity}: {lru} {density}");
             }
+        }
+    }
+}
+
+/// Prefix hits in parts of all blocks, where clients take turns with single calls.
+fn hits_of_clients(
+    eviction: EvictionKind,
+    requests: &[Vec<u64>],
+    capacity: u32,
+    clients: usize,
+) -> f64 {
+    struct Client<'a> {
+        rest: &'a [u64],
+        is_prefix: bool,
+    }
+    let mut cache = CacheSimulation::new(eviction, capacity);
+    let mut waiting = requests.iter();
+    let mut next = || waiting.next().map(|request| Client { rest: request, is_prefix: true });
+    let mut at_once: Vec<Client<'_>> = (0..clients).map_while(|_| next()).collect();
+    let mut draws = Draws::new(3);
+    let (mut hits, mut blocks) = (0, 0);
+    while !at_once.is_empty() {
+        let place = draws.index(at_once.len());
+        let client = &mut at_once[place];
+        if let Some((block, rest)) = client.rest.split_first() {
+            client.is_prefix &= cache.has(*block);
+            hits += u64::from(client.is_prefix);
+            blocks += 1;
+            cache.ask(*block);
+            client.rest = rest;
+        } else if let Some(other) = next() {
+            at_once[place] = other;
+        } else {
+            at_once.swap_remove(place);
+        }
+    }
+    hits as f64 / blocks as f64
+}
+
+#[test]
+fn clients_that_take_turns_with_single_calls_leave_hit_density_its_gain() {
+    let recorded: Vec<_> =
+        trace::requests(trace::MOONCAKE_CONVERSATION).map(|(_, blocks)| blocks).collect();
+    let traces = [
+        ("recorded", recorded),
+        ("agents", agents(1).requests),
+        ("scans", scans(1).requests),
+        ("burst", burst(1).requests),
+    ];
+    for (name, requests) in traces {
+        let mut distinct = requests.concat();
+        distinct.sort_unstable();
+        distinct.dedup();
+        for part in [0.05, 0.1, 0.2] {
+            let capacity = (distinct.len() as f64 * part) as u32;
+            let gain = |clients| {
+                let hits =
+                    |eviction| 100.0 * hits_of_clients(eviction, &requests, capacity, clients);
+                let [lru, density] = [EvictionKind::Lru, EvictionKind::HitDensity].map(hits);
+                println!("{name} {part} {clients} clients lru={lru:.1} hit-density={density:.1}");
+                density - lru
+            };
+            let (alone, together) = (gain(1), gain(16));
+            assert!(together > alone - 1.0, "{name} {part}: {together:.2} instead of {alone:.2}");
         }
     }
 }

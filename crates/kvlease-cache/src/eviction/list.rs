@@ -91,11 +91,16 @@ impl Links {
     /// Memory per slot, for the accounting.
     pub(crate) const LINK_BYTES: usize = size_of::<Link>();
 
+    /// Takes the memory for this many slots.
+    pub(super) fn reserve(&mut self, slots: usize) {
+        if slots > self.0.len() {
+            grow(&mut self.0, slots, Link { newer: NONE, older: NONE });
+        }
+    }
+
     fn set(&mut self, slot: u32, link: Link) {
         let place = slot as usize;
-        if place >= self.0.len() {
-            grow(&mut self.0, place + 1, Link { newer: NONE, older: NONE });
-        }
+        self.reserve(place + 1);
         self.0[place] = link;
     }
 }

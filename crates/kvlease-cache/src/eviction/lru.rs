@@ -1,6 +1,6 @@
 //! Least recently used.
 
-use super::{EvictionPolicy, Links, List, list};
+use super::{EvictionPolicy, HandOver, Links, List, list};
 
 /// Orders objects by the end of their last use.
 ///
@@ -21,11 +21,13 @@ struct Node {
     listed: bool,
 }
 
+const NOWHERE: Node = Node { class: 0, listed: false };
+
 impl EvictionPolicy for Lru {
     fn insert(&mut self, slot: u32, _hash: u64, _weight: u32, class: u8) {
         let node = Node { class, listed: false };
         if slot as usize >= self.nodes.len() {
-            list::grow(&mut self.nodes, slot as usize + 1, node);
+            list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
         }
         self.nodes[slot as usize] = node;
         list::of_class(&mut self.lists, class);
@@ -59,10 +61,21 @@ impl EvictionPolicy for Lru {
         }
     }
 
+    fn reserve(&mut self, slots: usize) {
+        if slots > self.nodes.len() {
+            list::grow(&mut self.nodes, slots, NOWHERE);
+        }
+        self.links.reserve(slots);
+    }
+
     fn evict(&mut self, class: u8) -> Option<u32> {
         let slot = self.lists.get(usize::from(class))?.back()?;
         self.pin(slot);
         Some(slot)
+    }
+
+    fn hand_over(&mut self, class: u8) -> HandOver {
+        HandOver::of(self.evict(class))
     }
 
     fn check(&self, unpinned: &[u64]) {

@@ -14,11 +14,14 @@ mod per_owner;
 mod policy;
 mod s3_fifo;
 mod simulation;
+mod succession;
 
 pub(crate) use ghost_cache::GhostCache;
 pub(crate) use list::{Links, List};
-pub(crate) use policy::EvictionPolicy;
+pub(crate) use policy::{EvictionPolicy, HandOver};
 pub use simulation::CacheSimulation;
+pub(crate) use succession::Succession;
+pub use succession::{FormerPolicy, Successor};
 
 use crate::config::EvictionKind;
 

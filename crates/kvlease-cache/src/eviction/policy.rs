@@ -1,5 +1,22 @@
 //! The contract between the catalog and an eviction policy.
 
+/// Outcome of one step of handing a class over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HandOver {
+    /// This object comes next.
+    Next(u32),
+    /// An object stayed or was set aside: the next step goes on.
+    Later,
+    /// No unpinned object is left.
+    Over,
+}
+
+impl HandOver {
+    pub(super) fn of(next: Option<u32>) -> Self {
+        next.map_or(Self::Over, Self::Next)
+    }
+}
+
 /// Orders of eviction, one for each class of objects. All calls take amortised constant time.
 ///
 /// Classes are numbered from 0 on, without large gaps. What is learned of objects may be of all classes of an
@@ -44,11 +61,18 @@ pub(crate) trait EvictionPolicy: Send + std::fmt::Debug {
     /// asks what the room for one object is worth: a use of the entry is one of each object.
     fn reweigh(&mut self, _slot: u32, _weight: u32) {}
 
+    /// Takes the memory for this many slots at once: their first objects need none.
+    fn reserve(&mut self, slots: usize);
+
     /// Chooses an object of a class to evict and forgets it.
     ///
     /// Must return an unpinned object of it if there is one, and `None` otherwise. Pinned objects must
     /// not be looked at again and again: each costs at most one step per time it is pinned.
     fn evict(&mut self, class: u8) -> Option<u32>;
+
+    /// One step, of constant time, towards the object that [`evict`](Self::evict) would choose, for which another policy
+    /// cares from now on. It is forgotten, and what is learned from evictions need not be.
+    fn hand_over(&mut self, class: u8) -> HandOver;
 
     /// Asserts that the lists are whole and that those of each class hold exactly as many unpinned
     /// objects as `unpinned` says. Classes behind its end hold none.

@@ -8,7 +8,7 @@
 //! objects that no client asks for again passes through the small queue alone. Each owner of objects has a ghost of
 //! its own, as long as it has objects.
 
-use super::{EvictionPolicy, Links, List, list, per_owner::PerOwner};
+use super::{EvictionPolicy, HandOver, Links, List, list, per_owner::PerOwner};
 use crate::ghost::Ghost;
 
 /// The small queue gets one part in this many of the bytes.
@@ -138,31 +138,49 @@ impl EvictionPolicy for S3Fifo {
         queue.weight = queue.weight - u64::from(before) + u64::from(weight);
     }
 
+    fn reserve(&mut self, slots: usize) {
+        if slots > self.nodes.len() {
+            list::grow(&mut self.nodes, slots, NOWHERE);
+        }
+        self.links.reserve(slots);
+    }
+
     fn evict(&mut self, class: u8) -> Option<u32> {
         loop {
-            let Queues { small, main } = self.queues.get(usize::from(class))?;
-            let total = small.weight + main.weight;
-            let from_small = main.list.is_empty() || small.weight * SMALL_PART > total;
-            let queue = if from_small { small } else { main };
-            let slot = queue.list.back()?;
-            self.dequeue(slot);
-            let node = &mut self.nodes[slot as usize];
-            if node.pinned {
-                node.place = Place::Aside;
-            } else if from_small && node.uses >= USES_TO_STAY {
-                node.uses = 0;
-                self.enqueue(slot, Place::Main);
-            } else if !from_small && node.uses > 0 {
-                node.uses -= 1;
-                self.enqueue(slot, Place::Main);
-            } else {
-                if from_small {
-                    self.owned.of_mut(class).ghost.insert(node.hash, false);
-                }
-                self.forget(slot);
-                return Some(slot);
+            match self.hand_over(class) {
+                HandOver::Next(slot) => return Some(slot),
+                HandOver::Later => {}
+                HandOver::Over => return None,
             }
         }
+    }
+
+    fn hand_over(&mut self, class: u8) -> HandOver {
+        let Some(Queues { small, main }) = self.queues.get(usize::from(class)) else {
+            return HandOver::Over;
+        };
+        let total = small.weight + main.weight;
+        let from_small = main.list.is_empty() || small.weight * SMALL_PART > total;
+        let queue = if from_small { small } else { main };
+        let Some(slot) = queue.list.back() else { return HandOver::Over };
+        self.dequeue(slot);
+        let node = &mut self.nodes[slot as usize];
+        if node.pinned {
+            node.place = Place::Aside;
+        } else if from_small && node.uses >= USES_TO_STAY {
+            node.uses = 0;
+            self.enqueue(slot, Place::Main);
+        } else if !from_small && node.uses > 0 {
+            node.uses -= 1;
+            self.enqueue(slot, Place::Main);
+        } else {
+            if from_small {
+                self.owned.of_mut(class).ghost.insert(node.hash, false);
+            }
+            self.forget(slot);
+            return HandOver::Next(slot);
+        }
+        HandOver::Later
     }
 
     fn check(&self, unpinned: &[u64]) {

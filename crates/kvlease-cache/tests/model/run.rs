@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use kvlease_cache::{
-    Catalog, CatalogConfig, Change, ChangeKind, EvictionKind, ObjectInfo, QuotaConfig, UNIT, Victim,
+    Catalog, CatalogConfig, Change, ChangeKind, EvictionKind, ObjectInfo, QuotaConfig, Successor,
+    UNIT, Victim,
 };
 use kvlease_testing::Draws;
 use kvlease_types::{ByteSize, Epoch, KeyGroup, Miss, QuotaOf, Timestamp};
@@ -73,6 +74,8 @@ reached!(
     not_pinned,
     chosen_by_class,
     eviction_changed,
+    evicted_in_change,
+    refused_change,
     quotas_full,
     left_beyond_guarantee,
     refused_quota,
@@ -201,6 +204,9 @@ impl Run {
     }
 
     pub(crate) fn step(&mut self) {
+        if self.catalog.is_changing_eviction() && self.draws.one_in(4) {
+            self.hand_over();
+        }
         match self.draws.below(40) {
             0..=8 => self.reserve(),
             9 => self.extend(),
@@ -301,6 +307,7 @@ impl Run {
                     Remembered { copied, number: self.evictions, objects: objects - 1 };
                 self.remembered.insert(name, remembered);
                 self.reached.evicted += 1;
+                self.reached.evicted_in_change += u64::from(self.catalog.is_changing_eviction());
             }
             ChangeKind::Freed => assert!(matches!(object.state, State::Removed)),
         }
@@ -393,12 +400,24 @@ impl Run {
         number
     }
 
-    /// Another policy takes over all objects.
+    /// Another policy begins to take over all objects, unless one does already.
     fn change_eviction(&mut self) {
         let eviction = *self.draws.pick(&EvictionKind::ALL).unwrap();
-        self.catalog.change_eviction(eviction);
+        let is_changing = self.catalog.is_changing_eviction();
+        let successor = Successor::new(eviction, self.catalog.slots());
+        let begun = self.catalog.change_eviction(successor).is_ok();
+        assert_eq!(begun, !is_changing, "one change at a time");
+        self.reached.refused_change += u64::from(is_changing);
         self.catalog.check();
-        self.reached.eviction_changed += 1;
+    }
+
+    /// Some objects are handed over to the new policy.
+    fn hand_over(&mut self) {
+        let max = self.draws.below(8) as u32;
+        let is_over = self.catalog.hand_over(max).is_some();
+        assert_eq!(is_over, !self.catalog.is_changing_eviction());
+        self.catalog.check();
+        self.reached.eviction_changed += u64::from(is_over);
     }
 
     /// Gives up a victim: it leaves exactly if it is one still.
@@ -410,9 +429,10 @@ impl Run {
         let there = self.catalog.stat(info.bucket.as_str(), info.key.as_str());
         let same = there.is_some_and(|info| info.generation == victim.generation);
         assert!(same || !known, "a victim serves until it is given up");
+        // One that was spared may be chosen again before it is given up: with its group, or for a quota.
         let is_victim = self.catalog.victim(&victim).is_some();
-        // One that was spared may be chosen again before it is given up.
-        assert!(is_victim == known || is_victim && self.spares_ahead());
+        let again = self.spares_ahead() || KeyGroup::of(info.key.as_str()).is_some();
+        assert!(is_victim == known || is_victim && again);
         known = is_victim;
         self.favoured = self.favoured_by_quota(info.bucket.as_str());
         let left = self.catalog.give_up(&victim, copied);

@@ -43,13 +43,15 @@ impl Engine {
 
     /// The state of the engine in numbers.
     pub fn stats(&self) -> EngineStats {
-        let (catalog, eviction) = {
+        let (catalog, eviction, is_changing) = {
             let state = self.shared.state();
-            (state.catalog.stats(now()), state.catalog.config().eviction)
+            let catalog = &state.catalog;
+            (catalog.stats(now()), catalog.config().eviction, catalog.is_changing_eviction())
         };
         EngineStats {
             catalog,
             eviction,
+            policy: self.shared.policy.state(is_changing, now()),
             counters: self.shared.counts(),
             huge_pages: self.shared.has_huge_pages(),
             recovery: self.recovery,

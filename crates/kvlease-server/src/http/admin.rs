@@ -10,6 +10,7 @@ use kvlease_api::{
 use super::{
     apart::apart,
     curve::curve_reply,
+    eviction::eviction_reply,
     negotiation::wants_open_metrics,
     page::{PAGE_MEMORY, Page},
     reply::{self, Answer, Refusal},
@@ -76,13 +77,16 @@ pub(super) async fn stats(context: &Context, query: Option<&str>) -> Answer {
 /// The state of the daemon without its buckets.
 pub(super) fn stats_reply(context: &Context, figures: &Figures) -> StatsReply {
     let engine = &figures.engine;
-    let curve = context.engine.curve().map(|curve| curve_reply(context, engine, &curve));
+    let curve = context.engine.curve();
+    let eviction_state = eviction_reply(context.config.eviction, engine, curve.as_ref());
+    let curve = curve.map(|curve| curve_reply(context, engine, &curve));
     let stats = &engine.catalog;
     StatsReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch: context.status.epoch().to_string(),
         shared_memory_name: context.config.shared_memory_name.to_string(),
         eviction: engine.eviction.to_string(),
+        eviction_state: Some(eviction_state),
         uptime_s: context.status.uptime().as_secs_f64(),
         capacity: stats.capacity.bytes(),
         populated: stats.populated.bytes(),

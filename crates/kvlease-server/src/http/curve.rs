@@ -72,7 +72,14 @@ mod tests {
             .into_iter()
             .flat_map(|policy| [0.25, 0.5, 1.0, 2.0, 4.0, 8.0].map(|times| point(policy, times)));
         let points = points.collect();
-        CurveStats { points, references, sample_rate: 1.0, lost: 0, memory: ByteSize::ZERO }
+        CurveStats {
+            points,
+            references,
+            sample_rate: 1.0,
+            lost: 0,
+            tracked: 0,
+            memory: ByteSize::ZERO,
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod connection;
 mod curve;
 mod encrypted;
 mod events;
+mod eviction;
 mod framing;
 mod gate;
 mod heads;

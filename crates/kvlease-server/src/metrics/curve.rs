@@ -15,7 +15,8 @@ const CAPACITY: &str = "capacity";
 
 /// Writes the metrics of the curve; none without a curve.
 pub(super) fn encode(engine: &Engine, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-    let Some(CurveStats { points, references, sample_rate, lost, memory }) = engine.curve() else {
+    let Some(CurveStats { points, references, sample_rate, lost, memory, .. }) = engine.curve()
+    else {
         return Ok(());
     };
     let help = "References that would find their object, by all references";

@@ -36,6 +36,11 @@ fn curve_after(daemon: &Daemon, references: usize) -> CurveReply {
     curve.expect("the curve follows the references")
 }
 
+/// The status page.
+fn wire_text(daemon: &Daemon) -> String {
+    daemon.wire().call("GET", "/").text()
+}
+
 fn hit_ratio(curve: &CurveReply, policy: &str, times: f64) -> f64 {
     let point = curve.points.iter().find(|p| p.policy == policy && p.times == times);
     point.unwrap().hit_ratio
@@ -66,7 +71,12 @@ fn the_curve_tells_what_more_memory_would_give() {
 #[test]
 fn a_daemon_without_a_curve_tells_none() {
     let daemon = Daemon::start();
-    assert_eq!(daemon.stats().curve, None);
+    let stats = daemon.stats();
+    assert_eq!(stats.curve, None);
+    let state = stats.eviction_state.unwrap();
+    assert_eq!((state.policy.as_str(), state.setting.as_str()), ("hit-density", "hit-density"));
+    assert_eq!((state.reason.as_str(), state.changes), ("cache.eviction says so", 0));
+    assert_eq!((state.hit_ratios, state.chosen, state.changing), (Vec::new(), None, false));
     assert!(!daemon.metrics().contains("kvlease_curve"));
 }
 
@@ -75,5 +85,13 @@ fn a_policy_that_is_chosen_is_named() {
     let daemon = daemon("auto");
     let curve = curve_after(&daemon, 0);
     assert!(curve.chooses);
-    assert_eq!(daemon.stats().eviction, "hit-density", "the first one");
+    let stats = daemon.stats();
+    assert_eq!(stats.eviction, "hit-density", "the first one");
+    let state = stats.eviction_state.unwrap();
+    assert_eq!((state.policy.as_str(), state.setting.as_str()), ("hit-density", "auto"));
+    assert!(state.in_force_s > 0.0, "{}", state.in_force_s);
+    assert!(state.reason.starts_with("the first one"), "{}", state.reason);
+    let policies: Vec<_> = state.hit_ratios.iter().map(|ratio| ratio.policy.as_str()).collect();
+    assert_eq!(policies, ["lru", "s3-fifo", "hit-density"]);
+    assert!(wire_text(&daemon).contains("Eviction policy hit-density: the first one"));
 }

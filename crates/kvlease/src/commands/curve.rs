@@ -28,7 +28,10 @@ pub(crate) fn run(daemon: &DaemonArgs, args: &CurveArgs) -> Result<(), Failure> 
         let line = "the daemon has no live curve: set cache.curve_memory_max, such as `32MiB`";
         Failure::new(Status::Unavailable, line)
     })?;
-    print(&curve, |curve| table(curve, &stats.eviction), args.json)
+    let state = stats.eviction_state.as_ref();
+    let reason = state.map_or(String::new(), |state| format!(": {}", printable(&state.reason)));
+    let policy = format!("{}{reason}", printable(&stats.eviction));
+    print(&curve, |curve| table(curve, &policy), args.json)
 }
 
 fn table(curve: &CurveReply, policy: &str) -> String {
@@ -47,12 +50,10 @@ fn table(curve: &CurveReply, policy: &str) -> String {
         let ratios = points.iter().map(|point| format!("{:.1} %", point.hit_ratio * 100.0));
         line(&points[0].policy, &mut { ratios });
     }
-    let CurveReply { references, sample_rate, chooses, .. } = curve;
-    let chosen = if *chooses { ", chosen by the daemon" } else { "" };
+    let CurveReply { references, sample_rate, .. } = curve;
     text.push_str(&format!(
-        "\nof {references:.0} references to {:.1} % of the objects; policy {}{chosen}\n",
+        "\nof {references:.0} references to {:.1} % of the objects\npolicy {policy}\n",
         sample_rate * 100.0,
-        printable(policy)
     ));
     text
 }

@@ -112,7 +112,7 @@ pub(crate) fn account(stats: &StatsReply) -> String {
         ),
         ("hits", hits(stats.hits, stats.misses)),
         ("leases", leases(stats)),
-        ("evictions", format!("{} by {}", stats.evictions, printable(&stats.eviction))),
+        ("evictions", evictions(stats)),
         (
             "catalog",
             format!("{} of {}", size(stats.catalog_memory), size(stats.catalog_memory_max)),
@@ -147,6 +147,17 @@ fn hits(hits: u64, misses: u64) -> String {
         0 => "none asked for yet".to_owned(),
         all => format!("{:.1} % of {all}", hits as f64 * 100.0 / all as f64),
     }
+}
+
+fn evictions(stats: &StatsReply) -> String {
+    let mut text = format!("{} by {}", stats.evictions, printable(&stats.eviction));
+    // What is configured needs no reason.
+    let auto = stats.eviction_state.iter().filter(|state| state.setting != state.policy);
+    text.extend(auto.map(|state| {
+        let in_force = human_span(state.in_force_s);
+        format!(", for {in_force}: {}", printable(&state.reason))
+    }));
+    text
 }
 
 fn leases(stats: &StatsReply) -> String {

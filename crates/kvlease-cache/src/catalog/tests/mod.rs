@@ -2,6 +2,7 @@ mod ahead;
 mod buckets;
 mod changes;
 mod groups;
+mod policy_change;
 mod retained;
 mod spares;
 mod victims;

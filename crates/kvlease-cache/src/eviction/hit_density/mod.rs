@@ -21,7 +21,7 @@ mod lessons;
 mod returns;
 mod waiting;
 
-use super::{EvictionPolicy, Links, List, list};
+use super::{EvictionPolicy, HandOver, Links, List, list};
 use last_use::{CLASSES, Use};
 use lessons::{Lesson, Lessons};
 
@@ -74,9 +74,7 @@ impl EvictionPolicy for HitDensity {
     }
 
     fn insert(&mut self, slot: u32, hash: u64, weight: u32, class: u8) {
-        if slot as usize >= self.nodes.len() {
-            list::grow(&mut self.nodes, slot as usize + 1, NOWHERE);
-        }
+        self.grow(slot as usize + 1);
         let last = self.lessons.enter(class, hash, self.nodes.len());
         self.nodes[slot as usize] =
             Node { hash, last, weight: weight.max(1), place: Place::Pinned, class };
@@ -119,19 +117,27 @@ impl EvictionPolicy for HitDensity {
         self.nodes[slot as usize] = NOWHERE;
     }
 
+    fn reserve(&mut self, slots: usize) {
+        self.grow(slots);
+        self.links.reserve(slots);
+    }
+
     fn evict(&mut self, class: u8) -> Option<u32> {
-        let oldest = self.queues.get(usize::from(class))?.iter().filter_map(List::back);
-        let lesson = self.lessons.of(class);
-        let slot = oldest.min_by(|one, other| {
-            let (one, other) = (&self.nodes[*one as usize], &self.nodes[*other as usize]);
-            let ranks = rank(lesson, one).total_cmp(&rank(lesson, other));
-            ranks.then(one.last.at().cmp(&other.last.at()))
-        })?;
+        let slot = self.next(class)?;
         self.pin(slot);
         let Node { hash, last, .. } = self.nodes[slot as usize];
         self.lessons.depart(class, hash, last);
         self.nodes[slot as usize] = NOWHERE;
         Some(slot)
+    }
+
+    fn hand_over(&mut self, class: u8) -> HandOver {
+        // Without a place among the departed: their tables would grow for nothing.
+        let next = self.next(class);
+        if let Some(slot) = next {
+            self.remove(slot);
+        }
+        HandOver::of(next)
     }
 
     fn check(&self, unpinned: &[u64]) {
@@ -154,6 +160,25 @@ impl EvictionPolicy for HitDensity {
         assert_eq!(queued, unpinned.iter().sum::<u64>(), "every object that says so is in a queue");
         let nodes = self.nodes.iter().filter(|node| node.place != Place::Nowhere);
         self.lessons.check(nodes.map(|node| node.class));
+    }
+}
+
+impl HitDensity {
+    fn grow(&mut self, slots: usize) {
+        if slots > self.nodes.len() {
+            list::grow(&mut self.nodes, slots, NOWHERE);
+        }
+    }
+
+    /// The object of a class that leaves next.
+    fn next(&self, class: u8) -> Option<u32> {
+        let oldest = self.queues.get(usize::from(class))?.iter().filter_map(List::back);
+        let lesson = self.lessons.of(class);
+        oldest.min_by(|one, other| {
+            let (one, other) = (&self.nodes[*one as usize], &self.nodes[*other as usize]);
+            let ranks = rank(lesson, one).total_cmp(&rank(lesson, other));
+            ranks.then(one.last.at().cmp(&other.last.at()))
+        })
     }
 }
 

@@ -53,7 +53,8 @@ pub(super) struct StatusPage {
 struct Curve {
     summary: String,
     references: Figure,
-    chooses: bool,
+    /// The policy in force, and why it is that one.
+    policy: String,
     capacities: Vec<Figure>,
     policies: Vec<(String, Vec<Figure>)>,
 }
@@ -82,7 +83,7 @@ impl StatusPage {
             leases: leases(&figures),
             ages: hits::ages(&context.engine.lease_ages()),
             buckets: BucketPage::of(context, query, stats.capacity),
-            curve: stats.curve.as_ref().map(Curve::of),
+            curve: stats.curve.as_ref().map(|curve| Curve::of(curve, &stats)),
             events: recent::events(context),
             history: recent::history(context, query.span),
             config: config_in_force(context),
@@ -97,6 +98,12 @@ fn state(context: &Context) -> &'static str {
         (Ok(()), false) => "clients cannot attach: see the log",
         (Ok(()), true) => "ready",
     }
+}
+
+/// The eviction policy in force, and why it is that one.
+fn policy(stats: &StatsReply) -> String {
+    let reason = stats.eviction_state.as_ref().map(|state| format!(": {}", state.reason));
+    format!("{}{}", stats.eviction, reason.unwrap_or_default())
 }
 
 /// Objects and bytes since the start.
@@ -143,7 +150,7 @@ fn config_in_force(context: &Context) -> String {
 }
 
 impl Curve {
-    fn of(curve: &CurveReply) -> Self {
+    fn of(curve: &CurveReply, stats: &StatsReply) -> Self {
         let mut policies: Vec<(String, Vec<Figure>)> = Vec::new();
         for point in &curve.points {
             let ratio = Figure::ratio(point.hit_ratio);
@@ -157,7 +164,7 @@ impl Curve {
         Self {
             summary: curve.summary.clone(),
             references: Figure::count(curve.references as u64),
-            chooses: curve.chooses,
+            policy: policy(stats),
             capacities: of_first.map(|point| Figure::bytes(point.capacity)).collect(),
             policies,
         }
