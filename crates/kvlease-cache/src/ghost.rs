@@ -2,61 +2,74 @@
 
 use std::collections::VecDeque;
 
-use crate::hash::NumberMap;
+use crate::number_table::NumberTable;
 
 /// Queue of hashes in the order in which their objects left.
 #[derive(Default, Debug)]
 pub(crate) struct Ghost {
-    queue: VecDeque<(u64, Stamp)>,
-    /// Which entry of the queue is the valid one of a hash.
-    latest: NumberMap<u64, Stamp>,
-    sequence: u64,
+    queue: VecDeque<u64>,
+    /// Stamp of the valid entry of each hash.
+    latest: NumberTable,
+    /// Number of the first entry; the others follow.
+    first: u32,
 }
 
 /// Entries for which there may be room, whatever is remembered.
 const SPARE: usize = 64;
 
-/// Number of an entry, and its mark in the lowest bit.
+/// Number of an entry, which begins anew long after it has left the queue, and its mark in the lowest bit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp(u64);
+struct Stamp(u32);
 
 impl Stamp {
+    /// Numbers that there are: one bit is that of the mark, and one tells a stamp from none.
+    const NUMBERS: u32 = 1 << (u32::BITS - 2);
+
+    const fn number(self) -> u32 {
+        self.0 >> 1
+    }
+
     const fn is_marked(self) -> bool {
         self.0 & 1 == 1
     }
 }
 
 impl Ghost {
-    /// Memory per entry, for the accounting: the queue may have twice its length in capacity and
-    /// the table twice its entries.
-    pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<(u64, Stamp)>() + 2 * (16 + 1);
+    /// Memory per entry, for the accounting: the queue may have twice its length in capacity.
+    pub(crate) const ENTRY_BYTES: usize = 2 * size_of::<u64>() + NumberTable::ENTRY_BYTES;
 
     /// Remembers a hash as the newest.
     pub(crate) fn insert(&mut self, hash: u64, marked: bool) {
-        self.sequence += 2;
-        let stamp = Stamp(self.sequence | u64::from(marked));
-        self.queue.push_back((hash, stamp));
-        self.latest.insert(hash, stamp);
+        let number = self.first.wrapping_add(self.queue.len() as u32) % Stamp::NUMBERS;
+        let stamp = Stamp(number << 1 | u32::from(marked));
+        let Self { queue, latest, first } = self;
+        let is_same = |stamp| queue[place(Stamp(stamp), *first)] == hash;
+        if let Some(before) = latest.find_or_insert(hash, stamp.0, is_same) {
+            latest.replace(hash, before, stamp.0);
+        }
+        queue.push_back(hash);
     }
 
     /// Forgets a hash and says whether it was there.
     pub(crate) fn take(&mut self, hash: u64) -> bool {
-        self.latest.remove(&hash).is_some()
+        let Self { queue, latest, first } = self;
+        latest.take(hash, |stamp| queue[place(Stamp(stamp), *first)] == hash).is_some()
     }
 
     /// The mark of a hash, if that is remembered.
     pub(crate) fn get(&self, hash: u64) -> Option<bool> {
-        self.latest.get(&hash).map(|stamp| stamp.is_marked())
+        let is_it = |stamp| self.queue[place(Stamp(stamp), self.first)] == hash;
+        self.latest.find(hash, is_it).map(|stamp| Stamp(stamp).is_marked())
     }
 
     /// Forgets the oldest entries until `len` are left.
     pub(crate) fn truncate(&mut self, len: usize) {
         while self.queue.len() > len
-            && let Some((hash, stamp)) = self.queue.pop_front()
+            && let Some(hash) = self.queue.pop_front()
         {
-            if self.latest.get(&hash) == Some(&stamp) {
-                self.latest.remove(&hash);
-            }
+            let number = self.first;
+            self.first = (number + 1) % Stamp::NUMBERS;
+            self.latest.take(hash, |stamp| Stamp(stamp).number() == number);
         }
         // Of several ghosts one may shrink while another one grows.
         let len = self.queue.len();
@@ -66,6 +79,16 @@ impl Ghost {
         }
     }
 
+    /// Reads what an insertion of this hash, or its removal, begins with.
+    pub(crate) fn prefetch(&self, hash: u64) -> u32 {
+        self.latest.prefetch(hash)
+    }
+
+    /// Reads what the removal of this many of the oldest begins with.
+    pub(crate) fn prefetch_oldest(&self, count: usize) -> u32 {
+        self.queue.iter().take(count).fold(0, |sum, hash| sum ^ self.latest.prefetch(*hash))
+    }
+
     /// Entries, with those that were taken and still have their place in the queue.
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
@@ -73,10 +96,18 @@ impl Ghost {
 
     /// Asserts that no hash is remembered outside of the queue.
     pub(crate) fn check(&self) {
-        let valid =
-            self.queue.iter().filter(|(hash, stamp)| self.latest.get(hash) == Some(stamp)).count();
+        let is_valid = |(place, hash): &(usize, &u64)| {
+            let number = (self.first + *place as u32) % Stamp::NUMBERS;
+            self.latest.find(**hash, |stamp| Stamp(stamp).number() == number).is_some()
+        };
+        let valid = self.queue.iter().enumerate().filter(is_valid).count();
         assert_eq!(valid, self.latest.len(), "every remembered hash has its place in the queue");
     }
+}
+
+/// Place in the queue whose first entry has this number.
+const fn place(stamp: Stamp, first: u32) -> usize {
+    (stamp.number().wrapping_sub(first) % Stamp::NUMBERS) as usize
 }
 
 #[cfg(test)]
@@ -100,5 +131,20 @@ mod tests {
         ghost.truncate(0);
         ghost.check();
         assert_eq!(ghost.len(), 0);
+    }
+
+    #[test]
+    fn numbers_begin_anew() {
+        let mut ghost = Ghost { first: Stamp::NUMBERS - 3, ..Ghost::default() };
+        for hash in 0..20 {
+            ghost.insert(hash, hash % 3 == 0);
+            ghost.truncate(5);
+            ghost.check();
+            let oldest = hash.saturating_sub(4);
+            assert!((oldest..=hash).all(|known| ghost.get(known) == Some(known % 3 == 0)));
+            assert!(oldest == 0 || ghost.get(oldest - 1).is_none());
+        }
+        assert!(ghost.take(17) && !ghost.take(17) && ghost.take(19));
+        ghost.check();
     }
 }

@@ -4,12 +4,11 @@
 //! their key has no group, or no other object of it is there. Only from the second object on there is
 //! a [`Group`].
 
-use hashbrown::{HashTable, hash_table::Entry as HashEntry};
-
 use crate::{
     eviction::{Links, List},
     group::Group,
-    objects::{Object, Objects},
+    number_table::NumberTable,
+    objects::{Object, Objects, State},
     slab::{NONE, Slab},
 };
 
@@ -17,28 +16,21 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Groups {
     /// One member of each group that has any, by the hash of the group.
-    by_hash: HashTable<u32>,
+    by_hash: NumberTable,
     groups: Slab<Group>,
     links: Links,
 }
 
 impl Groups {
     pub(crate) fn new() -> Self {
-        Self { by_hash: HashTable::new(), groups: Slab::new(), links: Links::default() }
+        Self { by_hash: NumberTable::default(), groups: Slab::new(), links: Links::default() }
     }
 
     /// Adds an object whose group is known. Returns the number of the group, unless the object is alone.
     pub(crate) fn add(&mut self, slot: u32, objects: &mut Objects) -> Option<u32> {
         let hash = objects[slot].group_hash?.get();
-        let hash_of = |slot: &u32| objects[*slot].group_hash.map_or(0, u64::from);
-        let found = self.by_hash.entry(hash, |slot| hash_of(slot) == hash, hash_of);
-        let other = match found {
-            HashEntry::Occupied(found) => *found.get(),
-            HashEntry::Vacant(vacant) => {
-                vacant.insert(slot);
-                return None;
-            }
-        };
+        let is_same = |other: u32| objects[other].group_hash.map(u64::from) == Some(hash);
+        let other = self.by_hash.find_or_insert(hash, slot, is_same)?;
         let id = match objects[other].group {
             NONE => self.found(other, objects),
             id => id,
@@ -92,16 +84,19 @@ impl Groups {
             group.units -= object.allocation.units;
             other = group.members.back();
         }
-        if let Ok(mut entry) = self.by_hash.find_entry(hash, |named| *named == slot) {
-            match other {
-                Some(other) => *entry.get_mut() = other,
-                None => _ = entry.remove(),
-            }
+        match other {
+            Some(other) => self.by_hash.replace(hash, slot, other),
+            None => _ = self.by_hash.take(hash, |named| named == slot),
         }
         if id != NONE && other.is_none() {
             self.groups.remove(id);
         }
         other.map(|_| id)
+    }
+
+    /// Reads what the look-up of a group begins with.
+    pub(crate) fn prefetch(&self, hash: u64) -> u32 {
+        self.by_hash.prefetch(hash)
     }
 
     /// A group. There is one of each number that an object has.
@@ -146,12 +141,13 @@ impl Groups {
         }
         let grouped = objects.iter().filter(|(_, object)| object.group != NONE);
         assert_eq!(grouped.count(), members, "no object names a group that it is not in");
-        let mut hashes: Vec<_> = objects.iter().filter_map(|(_, o)| o.group_hash).collect();
+        let sealed = objects.iter().filter(|(_, object)| object.state == State::Sealed);
+        let mut hashes: Vec<_> = sealed.filter_map(|(_, object)| object.group_hash).collect();
         hashes.sort_unstable();
         hashes.dedup();
         assert_eq!(hashes.len(), self.by_hash.len(), "every group is found by its hash");
         for hash in hashes.iter().map(|hash| hash.get()) {
-            let of_hash = |slot: &u32| objects[*slot].group_hash.map_or(0, u64::from) == hash;
+            let of_hash = |slot: u32| objects[slot].group_hash.map_or(0, u64::from) == hash;
             assert!(self.by_hash.find(hash, of_hash).is_some(), "by one of its members");
         }
     }

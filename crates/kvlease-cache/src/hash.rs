@@ -12,11 +12,22 @@ use foldhash::{
     SharedSeed,
     fast::{FixedState, FoldHasher},
 };
+use hashbrown::HashTable;
 use kvlease_types::KeyGroup;
 
 /// Table by numbers that no client chooses, whose hash needs no key.
 #[expect(clippy::disallowed_types, reason = "the hasher is named, and is the same in every run")]
 pub(crate) type NumberMap<K, V> = hashbrown::HashMap<K, V, FixedState>;
+
+/// Reads what the look-up of a hash begins with: that of several hashes does not wait for one another.
+pub(crate) fn prefetch(table: &HashTable<u32>, hash: u64) -> u32 {
+    let mut seen = 0;
+    table.find(hash, |number| {
+        seen ^= *number;
+        false
+    });
+    seen
+}
 
 /// Keyed hasher for the names of buckets and objects.
 #[derive(Clone, Debug)]

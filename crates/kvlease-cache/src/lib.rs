@@ -43,6 +43,7 @@ mod groups;
 mod hash;
 mod late;
 mod leases;
+mod number_table;
 mod objects;
 mod outcome;
 mod quarantine;

@@ -14,7 +14,8 @@ use crate::{
     extents::Extents,
     ghost::Ghost,
     group::Group,
-    hash::NameHasher,
+    hash::{NameHasher, prefetch},
+    number_table::NumberTable,
     slab::{Entry, NONE, Slab},
     space::{Allocation, Space},
 };
@@ -65,8 +66,10 @@ pub(crate) struct Object {
     pub(crate) uses: u16,
     /// Number of its group; [`NONE`] while it is alone.
     pub(crate) group: u32,
-    /// Of its group, while it is sealed and its key has one.
+    /// Of its group, while it is sealed and its key has one; also before that if it is known.
     pub(crate) group_hash: Option<NonZeroU64>,
+    /// Whether it was found before the object is sealed, or that its key has none.
+    pub(crate) knows_group: bool,
     /// Whether it is the daemon's own, which eviction never takes.
     pub(crate) retained: bool,
     /// Whether the policy of its bucket keeps eviction from it. Once set it stays for as long as the object
@@ -161,7 +164,7 @@ impl Objects {
         + NAME_BYTES
         + 2 * Deadlines::ENTRY_BYTES
         + eviction::SLOT_BYTES
-        + NAME_BYTES
+        + NumberTable::ENTRY_BYTES
         + Group::MEMBER_BYTES
         + Ghost::ENTRY_BYTES
         + size_of::<u64>()
@@ -298,6 +301,7 @@ impl Objects {
             uses: 0,
             group: NONE,
             group_hash: None,
+            knows_group: false,
             retained: false,
             pinned: false,
             class: 0,
@@ -322,13 +326,28 @@ impl Objects {
         self.by_name.insert_unique(hash, slot, |slot| slots[*slot].hash);
     }
 
+    /// Reads what the look-up of a name begins with.
+    pub(crate) fn prefetch(&self, hash: u64) -> u32 {
+        prefetch(&self.by_name, hash)
+    }
+
+    /// Hash of the group of a key, if it has one.
+    pub(crate) fn group_hash(&self, bucket: &str, key: &str) -> Option<NonZeroU64> {
+        KeyGroup::of(key).map(|group| self.hasher.group(bucket, &group))
+    }
+
     /// Finds out which group an object belongs to. One that eviction never takes belongs to none.
     pub(crate) fn find_group(&mut self, slot: u32) {
         let object = &self.slots[slot];
-        let group = if object.is_kept() { None } else { KeyGroup::of(object.key.as_str()) };
-        let bucket = self.buckets[object.bucket].name.as_str();
-        let hash = group.map(|group| self.hasher.group(bucket, &group));
-        self.slots[slot].group_hash = hash;
+        let hash = if object.is_kept() {
+            None
+        } else if object.knows_group {
+            object.group_hash
+        } else {
+            self.group_hash(self.buckets[object.bucket].name.as_str(), object.key.as_str())
+        };
+        let object = &mut self.slots[slot];
+        (object.group_hash, object.knows_group) = (hash, false);
     }
 
     /// Takes the name of an object out, if it has one: it is free for another one.

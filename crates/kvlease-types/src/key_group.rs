@@ -40,7 +40,7 @@ pub struct KeyGroup<'k> {
 impl<'k> KeyGroup<'k> {
     /// The group that a key belongs to; `None` if it is a group of its own.
     pub fn of(key: &'k str) -> Option<Self> {
-        let (model, rest) = key.split_once('@')?;
+        let (model, rest) = cut(key)?;
         let own = match model {
             "vllm" => of_vllm(key, rest),
             "sglang" => of_sglang(key, rest),
@@ -58,7 +58,7 @@ impl<'k> KeyGroup<'k> {
 /// The keys of the same part on every rank of the engine, for a key of LMCache in an engine's process.
 /// `None` for any other key, and for that of an engine with a single rank.
 pub fn keys_of_ranks(key: &str) -> Option<impl Iterator<Item = String>> {
-    let (model, rest) = key.split_once('@')?;
+    let (model, rest) = cut(key)?;
     let EngineKey { world, before, behind, .. } = EngineKey::parse(key, model, rest)?;
     (world > 1).then(|| (0..world).map(move |worker| format!("{before}{worker}{behind}")))
 }
@@ -77,9 +77,10 @@ pub(crate) struct EngineKey<'k> {
 
 impl<'k> EngineKey<'k> {
     pub(crate) fn parse(key: &'k str, model: &str, rest: &'k str) -> Option<Self> {
-        let mut fields = rest.split('@');
-        let (world_text, worker_text) = (fields.next()?, fields.next()?);
-        let (hash, dtype) = (fields.next()?, fields.next()?);
+        let (world_text, fields) = cut(rest)?;
+        let (worker_text, fields) = cut(fields)?;
+        let (hash, fields) = cut(fields)?;
+        let (dtype, more) = cut(fields).unwrap_or((fields, ""));
         let world = number(world_text).filter(|world| (1..=RANKS_MAX).contains(world))?;
         number(worker_text).filter(|worker| *worker < world)?;
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -89,7 +90,8 @@ impl<'k> EngineKey<'k> {
         if !known || !dtype.bytes().all(is_word) {
             return None;
         }
-        let layer = fields.next().filter(|layer| number(layer).is_some());
+        let layer = cut(more).map_or(more, |(layer, _)| layer);
+        let layer = Some(layer).filter(|layer| number(layer).is_some());
         let before_len = model.len() + world_text.len() + "@@".len();
         let behind = &key[before_len + worker_text.len()..];
         let chunk_len = hash.len() + dtype.len() + "@@".len();
@@ -124,12 +126,12 @@ pub(crate) struct ServerKey<'k> {
 
 impl<'k> ServerKey<'k> {
     pub(crate) fn parse(key: &'k str, model: &str, rest: &'k str) -> Option<Self> {
-        let (rank, rest) = rest.split_once('@')?;
+        let (rank, rest) = cut(rest)?;
         if model.is_empty() || rank.len() != SERVER_RANK_LEN || !is_hex(rank) {
             return None;
         }
-        let (group, chunk) = rest.split_once('@')?;
-        let (hash, salt) = chunk.split_once('@').unwrap_or((chunk, ""));
+        let (group, chunk) = cut(rest)?;
+        let (hash, salt) = cut(chunk).unwrap_or((chunk, ""));
         if group.len() > VLLM_GROUP_LEN || !is_hex(group) || !is_hex(hash) || salt.contains('@') {
             return None;
         }
@@ -147,14 +149,33 @@ fn of_vllm<'k>(key: &'k str, rest: &str) -> Option<KeyGroup<'k>> {
 }
 
 fn of_sglang<'k>(key: &'k str, rest: &'k str) -> Option<KeyGroup<'k>> {
-    let (model, rest) = rest.split_once('@')?;
-    let (digests, page) = rest.split_once('@')?;
+    let (model, rest) = cut(rest)?;
+    let (digests, page) = cut(rest)?;
     let (engine, part) = digests.split_once('-')?;
     if !is_digest(engine) || !is_digest(part) || page.is_empty() {
         return None;
     }
     let common = "sglang@".len() + model.len() + "@".len() + DIGEST_LEN;
     Some(KeyGroup { common: [&key[..common], page, ""] })
+}
+
+/// The texts before and behind the first `@`. Looks at eight bytes at a time, since every object that is stored has its key
+/// cut into fields, most of which are short or a hash.
+fn cut(text: &str) -> Option<(&str, &str)> {
+    const LOWEST: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHEST: u64 = LOWEST << 7;
+    let (eights, rest) = text.as_bytes().as_chunks::<8>();
+    let in_eight = |eight: &[u8; 8]| {
+        // Zero in the place of each `@`; the lowest of the bits that are set tells the first one.
+        let others = u64::from_le_bytes(*eight) ^ u64::from_ne_bytes([b'@'; 8]);
+        let found = others.wrapping_sub(LOWEST) & !others & HIGHEST;
+        (found != 0).then(|| found.trailing_zeros() as usize / 8)
+    };
+    let mut eights_seen = eights.iter().enumerate();
+    let place = eights_seen.find_map(|(number, eight)| Some(number * 8 + in_eight(eight)?));
+    let in_rest = || Some(eights.len() * 8 + rest.iter().position(|byte| *byte == b'@')?);
+    let place = place.or_else(in_rest)?;
+    Some((&text[..place], &text[place + 1..]))
 }
 
 /// A decimal number as it is written in a key: no sign, no zero in front.
@@ -254,6 +275,19 @@ mod tests {
             "sglang@m@0123456789abcdef-0123456789abcdeg@00",
         ] {
             assert_eq!(KeyGroup::of(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_at_the_first_sign_wherever_it_is() {
+        for len in 0..40 {
+            let filler = ["x", "A", "?", "\u{7f}", "é"][len % 5];
+            let before = filler.repeat(len);
+            assert_eq!(cut(&before), None);
+            for behind in ["", "@", "x", "@@@@@@@@@", "1234567890123456789"] {
+                let text = format!("{before}@{behind}");
+                assert_eq!(cut(&text), Some((before.as_str(), behind)), "{text}");
+            }
         }
     }
 

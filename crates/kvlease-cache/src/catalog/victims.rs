@@ -1,5 +1,7 @@
 //! Eviction ahead of need: victims are chosen while they still serve, handed over, and given up.
 
+use std::hint::black_box;
+
 use kvlease_types::ByteSize;
 
 use super::{Catalog, whole_units};
@@ -55,7 +57,21 @@ impl Catalog {
             }
         }
         self.tidy_victims();
+        self.prefetch(&victims);
         victims
+    }
+
+    /// Reads what the departure of each of these looks up in tables, and the name that it reports: the waits for memory of
+    /// all of them overlap, where one departure after the other waits for each.
+    fn prefetch(&self, victims: &[Victim]) {
+        let places = victims.iter().fold(0, |sum, victim| {
+            let object = &self.objects[victim.slot];
+            let group = object.group_hash.map_or(0, |group| self.groups.prefetch(group.get()));
+            let name = object.key.as_str().as_bytes().first().copied().map_or(0, u32::from);
+            let places = self.objects.prefetch(object.hash) ^ self.gone.prefetch(object.hash);
+            sum ^ places ^ group ^ name
+        });
+        black_box(places ^ self.gone.prefetch_oldest(victims.len()));
     }
 
     /// Forgets victims that are none any more, if they are most.

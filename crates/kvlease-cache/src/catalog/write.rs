@@ -1,5 +1,7 @@
 //! Writes: reserve, extend, seal, abort.
 
+use std::hint::black_box;
+
 use kvlease_types::{BucketName, ByteSize, Checksum, Key, Timestamp, WriteRefused};
 
 use super::{Catalog, unit_bytes, units_for};
@@ -46,6 +48,10 @@ impl Catalog {
             self.remove_expired(hash, bucket, key, now);
         }
         self.ensure_vacant(hash, bucket, key)?;
+        // Sealing looks there: the waits for memory go on beside what follows.
+        let group = self.objects.group_hash(bucket.as_str(), key.as_str());
+        let in_groups = group.map_or(0, |group| self.groups.prefetch(group.get()));
+        black_box(in_groups ^ self.gone.prefetch(hash));
         // Refuse before anything is evicted.
         let all = self.units_within(len.max(first))?;
         let mut allocation = Allocation::default();
@@ -73,7 +79,9 @@ impl Catalog {
         self.generation += 1;
         let generation = self.generation;
         self.objects.insert(hash, (bucket, known), key.clone(), first.bytes(), generation);
-        self.objects[slot].allocation = allocation;
+        let object = &mut self.objects[slot];
+        (object.group_hash, object.knows_group) = (group, true);
+        object.allocation = allocation;
         self.join_account(slot, class);
         self.pending.add(&self.objects[slot]);
         let extents = self.extents_of(slot, 0, first.bytes());
