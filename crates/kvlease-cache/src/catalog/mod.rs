@@ -40,7 +40,7 @@ use kvlease_types::{ByteSize, Epoch, Timestamp};
 use crate::{
     changes::ChangeLog,
     classes::Classes,
-    config::{CAPACITY_MAX, CatalogConfig, EvictionKind, UNIT},
+    config::{CAPACITY_MAX, CatalogConfig, UNIT},
     deadlines::Deadlines,
     eviction::Succession,
     ghost::Ghost,
@@ -222,7 +222,7 @@ impl Catalog {
     }
 }
 
-/// A policy without objects, which knows whose classes there are.
+/// Tells policies whose classes there are.
 fn assign_owners(policy: &mut Succession, classes: &Classes) {
     for class in 0..classes.len() as u8 {
         policy.assign(class, classes.owner(class));
