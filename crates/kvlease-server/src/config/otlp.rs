@@ -58,7 +58,8 @@ impl OtlpEndpoint {
         let url: Uri = text.parse().map_err(|_| refused())?;
         let is_http = matches!(url.scheme_str(), Some("http" | "https"));
         let has_host = url.authority().is_some_and(|host| {
-            !host.as_str().contains('@') && (host.port().is_none() || host.port_u16().is_some())
+            let has_port = host.port_u16().is_some();
+            !host.as_str().contains('@') && (has_port || host.as_str() == host.host())
         });
         if !is_http || !has_host || text.contains(['?', '#']) {
             return Err(refused());
