@@ -120,6 +120,8 @@ pub struct ScrubCandidate {
     pub len: ByteSize,
     /// Checksum that its bytes have to match.
     pub checksum: Checksum,
+    /// Whether they were found to match it in this incarnation.
+    pub verified: bool,
 }
 
 /// Object that was chosen for eviction. It serves until it is

@@ -7,7 +7,9 @@
 //! CPU is that of the whole process.
 //!
 //! With `KVLEASE_BENCH_ARENA`, a directory on a tmpfs that is mounted with `huge=always`, the objects are
-//! in shared memory of 2 MiB pages instead, and move without a copy.
+//! in shared memory of 2 MiB pages instead. What moves without a copy is as in a daemon whose disk keeps up,
+//! unless `KVLEASE_BENCH_IN_PLACE` says `all` or `none`. A daemon whose disk is behind stores from 4 KiB pages
+//! as with `none`.
 //!
 //! `cargo bench -p kvlease-nvme`; the file lies in the build's folder for temporary files, or in the
 //! directory that `KVLEASE_BENCH_DIR` names.
@@ -55,8 +57,9 @@ fn main() {
     };
     let (tier, _) = NvmeTier::open(config).unwrap();
     let arena = arena();
-    let pages = if arena.in_place { "an arena of huge pages" } else { "an arena of 4 KiB pages" };
-    println!("{}; {}; {pages}; {ROUNDS} rounds", processors(), tier.way());
+    let Arena { pages, in_place: (stores, loads), .. } = arena;
+    println!("{}; {}; an arena of {pages} pages; {ROUNDS} rounds", processors(), tier.way());
+    println!("without a copy: stores {stores}, loads {loads}");
     println!("rates in GB/s, [x device lowest-highest], CPU in ms/GB\n");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     // Blocks that were never written cost more, for the device as well.
@@ -121,12 +124,14 @@ fn sizes() -> Vec<u64> {
 /// Memory as the arena's is: shared.
 struct Arena {
     mapping: Arc<Mapping>,
-    /// Whether it has huge pages, so that the tier moves its bytes without a copy.
-    in_place: bool,
+    pages: &'static str,
+    /// Whether stores and loads move its bytes without a copy.
+    in_place: (bool, bool),
 }
 
 fn arena() -> Arena {
     let on_huge_pages = std::env::var_os("KVLEASE_BENCH_ARENA");
+    let pages = if on_huge_pages.is_some() { "huge" } else { "4 KiB" };
     let file = match &on_huge_pages {
         Some(folder) => tempfile::tempfile_in(folder).unwrap().into(),
         None => memfd_create("kvlease-bench", MemfdFlags::CLOEXEC).unwrap(),
@@ -142,7 +147,13 @@ fn arena() -> Arena {
         let bytes: Vec<u8> = (0..MIB / 8).flat_map(|_| fill()).collect();
         arena.copy_in(Offset::new(at), &bytes, None);
     }
-    Arena { mapping: Arc::new(arena), in_place: on_huge_pages.is_some() }
+    let in_place = match std::env::var("KVLEASE_BENCH_IN_PLACE").as_deref() {
+        Ok("none") => (false, false),
+        Ok("all") => (true, true),
+        // As a daemon does whose disk keeps up.
+        _ => (true, on_huge_pages.is_some()),
+    };
+    Arena { mapping: Arc::new(arena), pages, in_place }
 }
 
 /// Objects of a turn, with their places in the arena.
@@ -189,7 +200,7 @@ async fn load(tier: &NvmeTier, arena: &Arena, objects: &[(Object, u64)]) {
 #[derive(Debug)]
 struct InArena {
     arena: Arc<Mapping>,
-    in_place: bool,
+    in_place: (bool, bool),
     at: u64,
 }
 
@@ -200,22 +211,25 @@ impl InArena {
 
     fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
         let extent = Extent::new(Offset::new(self.at), ByteSize::new(len));
-        let memory = self.in_place.then(|| MappedExtent::new(&self.arena, extent).unwrap())?;
         self.at += len;
-        Some(vec![memory])
+        Some(vec![MappedExtent::new(&self.arena, extent).unwrap()])
     }
 }
 
 impl Source for InArena {
-    fn read(&mut self, into: &mut [u8], digest: &mut Digest) -> Result<(), SourceChanged> {
+    fn read(&mut self, into: &mut [u8], digest: Option<&mut Digest>) -> Result<(), SourceChanged> {
         let extent = Extent::new(Offset::new(self.at), ByteSize::new(into.len() as u64));
-        self.arena.copy_out(extent, into, Some(digest));
+        self.arena.copy_out(extent, into, digest);
         self.at += into.len() as u64;
         Ok(())
     }
 
     fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
-        self.memory(len)
+        if self.in_place.0 { self.memory(len) } else { None }
+    }
+
+    fn notices_changes(&self) -> bool {
+        true
     }
 }
 
@@ -226,7 +240,7 @@ impl Destination for InArena {
     }
 
     fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
-        self.memory(len)
+        if self.in_place.1 { self.memory(len) } else { None }
     }
 
     fn complete(self: Box<Self>) {}

@@ -2,15 +2,18 @@
 
 use std::io::Write;
 
-use kvlease_sys::Digest;
+use kvlease_sys::{Digest, copy::STREAM_MIN};
 use kvlease_tier::{Destination, Loaded, Source, SourceChanged, Stat, TierError};
 use tokio::task;
 
 /// Bytes that are copied at a stretch; other tasks run in between.
 const STRETCH: usize = 512 << 10;
 
-/// Length of the buffer between a source and a writer; it stays in the processor's cache.
-const BUFFER_LEN: usize = 64 << 10;
+/// Length of the buffer between a source and a writer; it stays in the processor's cache. Copies of
+/// [`STREAM_MIN`] and more go around the caches.
+const BUFFER_LEN: usize = 32 << 10;
+
+const _: () = assert!(BUFFER_LEN < STREAM_MIN);
 
 /// Object on its way to its destination.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ impl Intake {
                 task::yield_now().await;
             }
             let bytes = &mut buffer[..(len - from).min(BUFFER_LEN)];
-            self.source.read(bytes, &mut self.digest)?;
+            self.source.read(bytes, Some(&mut self.digest))?;
             into.write_all(bytes).expect("memory takes all bytes");
         }
         Ok(())

@@ -18,16 +18,16 @@ pub struct Object {
 
 /// Bytes of an object that goes to a tier, in order.
 ///
-/// Nothing keeps the bytes as they are while they are read. So a tier compares their checksum with the
-/// object's before it publishes what it took.
+/// Nothing keeps the bytes as they are while they are read. So before a tier publishes what it took, it
+/// compares their checksum with the object's, or asks a source that notices changes.
 pub trait Source: fmt::Debug + Send {
-    /// Copies the next `into.len()` bytes, and takes them into the digest. The tier asks for no more
-    /// than are left.
+    /// Copies the next `into.len()` bytes, and takes them into the digest, if there is one. The tier asks
+    /// for no more than are left.
     ///
     /// # Errors
     ///
     /// [`SourceChanged`] if the bytes are known to be the object's no longer.
-    fn read(&mut self, into: &mut [u8], digest: &mut Digest) -> Result<(), SourceChanged>;
+    fn read(&mut self, into: &mut [u8], digest: Option<&mut Digest>) -> Result<(), SourceChanged>;
 
     /// Memory of the next `len` bytes, for a tier whose device reads it without a copy; `len` is of whole
     /// pages. `None` if the bytes are to be copied: then it is `None` for all of them.
@@ -35,8 +35,15 @@ pub trait Source: fmt::Debug + Send {
         None
     }
 
-    /// Whether the memory that was given is still the object's, as far as is known. A tier whose device
-    /// read it asks before it publishes the object.
+    /// Whether the bytes were compared with their checksum once, and [`Self::is_unchanged`] notices if they
+    /// become another object's. A tier that compares the checksum of what it loads need not sum such bytes
+    /// again: it asks [`Self::is_unchanged`] after the last of them was copied, or read by the device.
+    fn notices_changes(&self) -> bool {
+        false
+    }
+
+    /// Whether the bytes that were copied or given are still the object's, as far as is known. A tier whose
+    /// device read the memory asks before it publishes the object.
     fn is_unchanged(&self) -> bool {
         true
     }

@@ -91,5 +91,6 @@ fn candidate(slot: u32, object: &Object) -> ScrubCandidate {
         extents: object.extents.clone(),
         len: ByteSize::new(object.len),
         checksum: object.checksum,
+        verified: object.verified,
     }
 }

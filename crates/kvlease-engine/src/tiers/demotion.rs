@@ -105,15 +105,17 @@ impl Shared {
         stat: Stat,
         object: &ScrubCandidate,
     ) -> bool {
-        let Floor { level, .. } = floor;
+        let Floor { level, queue, .. } = floor;
         let (started, end) = (Instant::now(), self.tiers.begins(TransferWay::Store));
+        let others_wait = queue.backlog().queued > 0;
         let source = ArenaSource {
             shared: Arc::clone(self),
             name: name.clone(),
             generation: object.generation,
+            verified: object.verified,
             extents: object.extents.clone(),
             cursor: Cursor::default(),
-            in_place: InPlace::new(self, level),
+            in_place: InPlace::of_source(self, level, others_wait),
         };
         let stored = Object { name: name.clone(), stat };
         let storing = level.tier().store(&stored, Box::new(source));

@@ -181,7 +181,7 @@ impl Shared {
         match begun {
             Ok((write, extents)) => {
                 let cursor = Cursor::default();
-                let in_place = InPlace::new(self, &floor.level);
+                let in_place = InPlace::of_destination(self, &floor.level);
                 let destination =
                     ArenaDestination { write, extents, cursor, stat, in_place, _held: held };
                 let end = self.tiers.begins(TransferWay::Load);

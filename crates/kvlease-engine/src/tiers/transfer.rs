@@ -9,8 +9,7 @@ use kvlease_tier::{Destination, Name, Source, SourceChanged, Stat};
 use super::level::Level;
 use crate::{clock::now, cursor::Cursor, held_space::HeldSpace, shared::Shared, write::Write};
 
-/// Run of an object in the arena, as memory for transfers without a copy. They are worth it on huge pages
-/// only: on small ones the kernel's work for each page costs more than the copy.
+/// Run of an object in the arena, as memory for transfers without a copy.
 #[derive(Debug)]
 pub(super) struct InPlace {
     level: Arc<Level>,
@@ -19,7 +18,16 @@ pub(super) struct InPlace {
 }
 
 impl InPlace {
-    pub(super) fn new(shared: &Shared, level: &Arc<Level>) -> Self {
+    /// For an object that the device reads. The kernel's work for pages takes less of the processor than a
+    /// copy. With small ones some devices are slower, so that objects are copied while others wait.
+    pub(super) fn of_source(shared: &Shared, level: &Arc<Level>, others_wait: bool) -> Self {
+        let is_worth_it = shared.has_huge_pages() || !others_wait;
+        Self { level: Arc::clone(level), is_worth_it }
+    }
+
+    /// For an object that the device writes. That is worth it on huge pages only: on small ones the
+    /// kernel's work for each page, which it has to mark as written, costs as much as the copy.
+    pub(super) fn of_destination(shared: &Shared, level: &Arc<Level>) -> Self {
         Self { level: Arc::clone(level), is_worth_it: shared.has_huge_pages() }
     }
 
@@ -44,23 +52,30 @@ impl InPlace {
     }
 }
 
-/// Bytes of an object in the arena. Nothing keeps them: the tier compares their checksum.
+/// Bytes of an object in the arena. Nothing keeps them, and their generation says whether they are still
+/// the object's.
 #[derive(Debug)]
 pub(super) struct ArenaSource {
     pub(super) shared: Arc<Shared>,
     pub(super) name: Name,
     pub(super) generation: u64,
+    /// Whether the bytes were found to match their checksum.
+    pub(super) verified: bool,
     pub(super) extents: Extents,
     pub(super) cursor: Cursor,
     pub(super) in_place: InPlace,
 }
 
 impl Source for ArenaSource {
-    fn read(&mut self, mut into: &mut [u8], digest: &mut Digest) -> Result<(), SourceChanged> {
+    fn read(
+        &mut self,
+        mut into: &mut [u8],
+        mut digest: Option<&mut Digest>,
+    ) -> Result<(), SourceChanged> {
         while !into.is_empty() {
             let run = self.cursor.advance(&self.extents, into.len() as u64);
             let (now, later) = into.split_at_mut(run.len.bytes() as usize);
-            self.shared.arena.read(run, now, Some(digest));
+            self.shared.arena.read(run, now, digest.as_deref_mut());
             into = later;
         }
         Ok(())
@@ -68,6 +83,10 @@ impl Source for ArenaSource {
 
     fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
         self.in_place.memory(&self.shared, &self.extents, &mut self.cursor, len)
+    }
+
+    fn notices_changes(&self) -> bool {
+        self.verified
     }
 
     fn is_unchanged(&self) -> bool {

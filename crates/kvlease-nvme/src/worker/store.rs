@@ -36,7 +36,8 @@ pub(super) struct Store {
     job: StoreJob,
     layout: Layout,
     pieces: Pieces,
-    digest: Digest,
+    /// `None` if the source notices changes: then a load is the next to compare the checksum.
+    digest: Option<Digest>,
     reservation: Option<Reservation>,
     /// Whether the device reads the source's memory.
     is_shared: bool,
@@ -71,7 +72,7 @@ impl Store {
         Self {
             layout,
             pieces: Pieces::new(layout, stat.len.bytes()),
-            digest: Digest::new(),
+            digest: (!job.source.notices_changes()).then(Digest::new),
             reservation: None,
             is_shared: false,
             next: 0,
@@ -156,7 +157,7 @@ impl Store {
 
     /// Fills a buffer with the next piece, without what the device reads from the source's memory: that is
     /// returned. The last one is not written before the checksum of all of
-    /// them is right.
+    /// them is right, or the source says that they did not change.
     fn fill(
         &mut self,
         reservation: &Reservation,
@@ -182,22 +183,25 @@ impl Store {
         if split.shared > 0
             && let Some(given) = self.job.source.memory(split.shared as u64)
         {
-            given.iter().for_each(|extent| extent.digest(&mut self.digest));
+            if let Some(digest) = &mut self.digest {
+                given.iter().for_each(|extent| extent.digest(digest));
+            }
             memory = given;
             self.is_shared = true;
             data.end -= split.shared;
             end -= split.shared;
         }
         for part in buffer[data.clone()].chunks_mut(PART) {
-            self.job.source.read(part, &mut self.digest)?;
+            self.job.source.read(part, self.digest.as_mut())?;
             thread::yield_now();
         }
         buffer[data.end..end].fill(0);
         let is_last = piece + 1 == self.pieces.count();
-        if is_last && self.digest.finish() != stat.checksum {
-            return Err(SourceChanged);
-        }
-        Ok(memory)
+        let is_right = || match &self.digest {
+            Some(digest) => digest.finish() == stat.checksum,
+            None => self.job.source.is_unchanged(),
+        };
+        if is_last && !is_right() { Err(SourceChanged) } else { Ok(memory) }
     }
 
     /// Takes note of a piece that was written.

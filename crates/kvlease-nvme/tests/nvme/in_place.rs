@@ -68,6 +68,8 @@ impl Arena {
             mapping: Arc::clone(&self.mapping),
             at: 0,
             in_place: Arc::default(),
+            gives: true,
+            notices: false,
             changed: Arc::default(),
             is_complete: Arc::default(),
         }
@@ -88,6 +90,10 @@ struct Place {
     at: u64,
     /// Bytes that were moved without a copy.
     in_place: Arc<AtomicU64>,
+    /// Whether it gives its memory, as a source.
+    gives: bool,
+    /// Whether it notices changes, as a source.
+    notices: bool,
     /// Whether the bytes became another object's.
     changed: Arc<AtomicBool>,
     is_complete: Arc<AtomicBool>,
@@ -114,17 +120,25 @@ impl Place {
 }
 
 impl Source for Place {
-    fn read(&mut self, mut into: &mut [u8], digest: &mut Digest) -> Result<(), SourceChanged> {
+    fn read(
+        &mut self,
+        mut into: &mut [u8],
+        mut digest: Option<&mut Digest>,
+    ) -> Result<(), SourceChanged> {
         for run in self.runs(into.len() as u64) {
             let (now, later) = into.split_at_mut(run.len.bytes() as usize);
-            self.mapping.copy_out(run, now, Some(digest));
+            self.mapping.copy_out(run, now, digest.as_deref_mut());
             into = later;
         }
         Ok(())
     }
 
     fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
-        Some(self.given(len))
+        self.gives.then(|| self.given(len))
+    }
+
+    fn notices_changes(&self) -> bool {
+        self.notices
     }
 
     fn is_unchanged(&self) -> bool {
@@ -193,26 +207,86 @@ fn objects_of_every_length_move_without_a_copy_and_are_the_same_by_either_way() 
 }
 
 #[test]
-fn bytes_that_changed_while_the_device_read_them_are_not_kept_also_after_a_restart() {
+fn bytes_that_changed_while_they_were_taken_are_not_kept_also_after_a_restart() {
     let folder = folder();
-    let tier = open(&folder);
+    let mut tier = open(&folder);
     let content = bytes("a", 0, 3 << 20);
     let wanted = object("a", &content);
     let arena = Arena::with(&content);
-    let place = arena.place();
-    place.changed.store(true, Ordering::Relaxed);
-    let stored = block_on(store_from(&tier, &wanted, place));
-    assert!(matches!(stored, Err(TierError::SourceChanged(_))), "{stored:?}");
-    assert_eq!(tier.presence(BUCKET, "a"), Presence::Absent);
-    drop(tier);
-    let tier = open(&folder);
-    assert_eq!(tier.presence(BUCKET, "a"), Presence::Absent);
+    for (gives, notices) in [(true, false), (true, true), (false, true)] {
+        let place = Place { gives, notices, ..arena.place() };
+        place.changed.store(true, Ordering::Relaxed);
+        let stored = block_on(store_from(&tier, &wanted, place));
+        assert!(matches!(stored, Err(TierError::SourceChanged(_))), "{gives} {notices} {stored:?}");
+        assert_eq!(tier.presence(BUCKET, "a"), Presence::Absent);
+        drop(tier);
+        tier = open(&folder);
+        assert_eq!(tier.presence(BUCKET, "a"), Presence::Absent);
+    }
     // Bytes that were others from the start are not even written whole.
     let other = Arena::with(&bytes("other", 0, 3 << 20));
     let stored = block_on(store_from(&tier, &wanted, other.place()));
     assert!(matches!(stored, Err(TierError::SourceChanged(_))), "{stored:?}");
     block_on(store_from(&tier, &wanted, arena.place())).unwrap();
     assert_eq!(block_on(load(&tier, "a", wanted.stat)).unwrap(), Some(content));
+}
+
+/// Changed in the last moment: when the device has read all of the memory.
+#[derive(Debug)]
+struct ChangedAtTheEnd {
+    place: Place,
+    asked: AtomicU64,
+}
+
+impl Source for ChangedAtTheEnd {
+    fn read(&mut self, into: &mut [u8], digest: Option<&mut Digest>) -> Result<(), SourceChanged> {
+        self.place.read(into, digest)
+    }
+
+    fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
+        Source::memory(&mut self.place, len)
+    }
+
+    fn notices_changes(&self) -> bool {
+        true
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed) == 0
+    }
+}
+
+#[test]
+fn a_change_behind_the_last_piece_is_noticed_before_the_object_is_published() {
+    let folder = folder();
+    let tier = open(&folder);
+    let content = bytes("a", 0, 3 << 20);
+    let wanted = object("a", &content);
+    let arena = Arena::with(&content);
+    let source = ChangedAtTheEnd { place: arena.place(), asked: AtomicU64::new(0) };
+    let stored = block_on(tier.store(&wanted, Box::new(source)));
+    assert!(matches!(stored, Err(TierError::SourceChanged(_))), "{stored:?}");
+    assert_eq!(tier.presence(BUCKET, "a"), Presence::Absent);
+    drop(tier);
+    assert_eq!(open(&folder).presence(BUCKET, "a"), Presence::Absent);
+}
+
+#[test]
+fn a_source_that_notices_changes_is_summed_by_the_load_alone() {
+    let folder = folder();
+    let tier = open(&folder);
+    let content = bytes("a", 0, 3 << 20);
+    for gives in [true, false] {
+        let key = format!("a-{gives}");
+        let wanted = object(&key, &content);
+        // Other bytes than the checksum's, as they are after a bit flipped in memory.
+        let other = Arena::with(&bytes("other", 0, 3 << 20));
+        let place = Place { gives, notices: true, ..other.place() };
+        block_on(store_from(&tier, &wanted, place)).unwrap();
+        let loaded = block_on(load(&tier, &key, wanted.stat));
+        assert!(matches!(loaded, Err(TierError::Corrupt { .. })), "{loaded:?}");
+        assert_eq!(tier.presence(BUCKET, &key), Presence::Absent);
+    }
 }
 
 #[test]

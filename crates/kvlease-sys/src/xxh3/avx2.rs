@@ -3,9 +3,10 @@
 //! meanwhile.
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_NTA, _mm_prefetch, _mm256_add_epi64, _mm256_loadu_si256, _mm256_mul_epu32,
-    _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_slli_epi64,
-    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_stream_si256, _mm256_xor_si256,
+    __m256i, _MM_HINT_NTA, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi64, _mm256_loadu_si256,
+    _mm256_mul_epu32, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi32,
+    _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_stream_si256,
+    _mm256_xor_si256,
 };
 
 use super::{
@@ -107,10 +108,11 @@ unsafe fn deliver<const WAY: u8>(
 ) {
     // SAFETY: the caller's promise is the same one.
     unsafe {
+        // Where the hint that leaves the caches to others costs more than it gains, the plain one gains.
         if Engine::prefetches() {
-            deliver_by::<WAY, true>(source, target, blocks, accumulators);
+            deliver_by::<WAY, _MM_HINT_NTA>(source, target, blocks, accumulators);
         } else {
-            deliver_by::<WAY, false>(source, target, blocks, accumulators);
+            deliver_by::<WAY, _MM_HINT_T0>(source, target, blocks, accumulators);
         }
     }
 }
@@ -120,7 +122,7 @@ unsafe fn deliver<const WAY: u8>(
 /// That of [`deliver`].
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn deliver_by<const WAY: u8, const PREFETCHES: bool>(
+unsafe fn deliver_by<const WAY: u8, const HINT: i32>(
     mut source: *const u8,
     target: *mut u8,
     blocks: usize,
@@ -141,9 +143,7 @@ unsafe fn deliver_by<const WAY: u8, const PREFETCHES: bool>(
         for block in 0..blocks {
             // Each stripe: one load, handed to the destination and to the sum.
             for stripe in 0..BLOCK / STRIPE {
-                if PREFETCHES {
-                    _mm_prefetch::<_MM_HINT_NTA>(source.wrapping_add(AHEAD).cast());
-                }
+                _mm_prefetch::<HINT>(source.wrapping_add(AHEAD).cast());
                 let first = load_once(source);
                 let second = load_once(source.add(VECTOR));
                 match WAY {

@@ -244,7 +244,7 @@ impl Mutant {
         mut source: Box<dyn Source>,
     ) -> Result<Stored, TierError> {
         let mut bytes = vec![0; object.stat.len.bytes() as usize];
-        source.read(&mut bytes, &mut Digest::new())?;
+        source.read(&mut bytes, None)?;
         self.tier.server().insert(object, bytes.into());
         Ok(Stored::Written(object.stat.len))
     }
