@@ -15,7 +15,7 @@ use super::{
 /// Time between two readings of the directory.
 const READ_AFTER: Duration = Duration::from_secs(5);
 
-/// Time between two publications, in which the next one gathers.
+/// Time between the starts of two publications, in which the next one gathers.
 const PUBLISH_AFTER: Duration = Duration::from_millis(2);
 
 /// Time after which a publication or a reading that failed is tried again.
@@ -37,6 +37,7 @@ pub(super) async fn run<S: Shelf>(shelf: Arc<S>, shared: Arc<Shared>) {
                 }
             };
         }
+        let publish_at = Instant::now() + PUBLISH_AFTER;
         let is_published = publish(&*shelf, &shared).await;
         let now = *shared.progress.borrow();
         if now.is_closing && (is_published || now.failures > 0) {
@@ -44,7 +45,7 @@ pub(super) async fn run<S: Shelf>(shelf: Arc<S>, shared: Arc<Shared>) {
             return;
         }
         if is_published {
-            time::sleep(PUBLISH_AFTER).await;
+            time::sleep_until(publish_at).await;
             tokio::select! {
                 () = shared.wake.notified() => {}
                 () = time::sleep_until(read_at) => {}

@@ -71,6 +71,11 @@ impl Start {
     pub(super) fn to_vec(&self) -> Vec<u8> {
         self.bytes.concat()
     }
+
+    /// The first `len` bytes in one piece, or all if they are fewer.
+    pub(super) fn first(&self, len: usize) -> Vec<u8> {
+        self.bytes.iter().flat_map(|bytes| bytes.iter().take(len)).copied().take(len).collect()
+    }
 }
 
 impl S3 {

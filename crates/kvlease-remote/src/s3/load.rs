@@ -9,7 +9,7 @@ use object_store::path::Path;
 
 use super::{
     bucket::{S3, Start},
-    format::{PART_LEN, PARTS_AT_ONCE},
+    format::{PARTS_AT_ONCE, read_parts},
 };
 use crate::{
     budget::Share,
@@ -43,33 +43,32 @@ impl S3 {
     ) -> Result<Loaded, TierError> {
         let (bucket, key) = (name.bucket.as_str(), name.key.as_str());
         let path = self.path(bucket, key)?;
-        let head_len = head_len(bucket, key) as u64;
-        let len = head_len + stat.len.bytes();
-        let first = 0..len.min(PART_LEN);
-        // The first part says what the value is; the others are asked for once that is known.
-        let (start, share) = self.part(&path, first.clone()).await?;
-        let Some(start) = start else { return Ok(Loaded::Absent) };
-        let foreign = |reason: String| TierError::Foreign { reason };
-        let bytes = start.bytes.concat();
-        let head = Head::decode_as(&bytes, bucket, key).map_err(foreign)?;
-        if head.stat != stat {
-            return Ok(Loaded::Absent);
-        }
-        if start.len != len {
-            // The bytes that are missing are in no checksum: what is there has another one.
-            let found = Digest::of(&bytes);
-            return Err(TierError::Corrupt { expected: stat.checksum, found });
-        }
-        delivery.append(&bytes[head.len()..]).await;
-        drop((bytes, start, share));
-        let starts = (first.end..len).step_by(PART_LEN as usize);
-        let parts = stream::iter(starts.map(|from| from..len.min(from + PART_LEN)));
-        let parts = parts.map(|range| self.part(&path, range)).buffered(PARTS_AT_ONCE);
-        let mut parts = pin!(parts);
+        let head_len = head_len(bucket, key);
+        let len = head_len as u64 + stat.len.bytes();
+        let parts = stream::iter(read_parts(len)).map(|range| self.part(&path, range));
+        let mut parts = pin!(parts.buffered(PARTS_AT_ONCE));
+        // The first part says what the value is.
+        let mut in_head = head_len;
         while let Some(part) = parts.next().await {
             let (Some(part), _share) = part? else { return Ok(Loaded::Absent) };
+            if in_head > 0 {
+                let head = Head::decode_as(&part.first(head_len), bucket, key);
+                let head = head.map_err(|reason| TierError::Foreign { reason })?;
+                if head.stat != stat {
+                    return Ok(Loaded::Absent);
+                }
+                if part.len != len {
+                    // The bytes that are missing are in no checksum: what is there has another one.
+                    let mut digest = Digest::new();
+                    part.bytes.iter().for_each(|bytes| digest.update(bytes));
+                    let found = digest.finish();
+                    return Err(TierError::Corrupt { expected: stat.checksum, found });
+                }
+            }
             for bytes in part.bytes {
-                delivery.append(&bytes).await;
+                let skipped = in_head.min(bytes.len());
+                in_head -= skipped;
+                delivery.append(&bytes[skipped..]).await;
             }
         }
         delivery.finish()
