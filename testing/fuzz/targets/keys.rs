@@ -14,7 +14,11 @@ fuzz_target!(|key: &str| {
     assert!(!salt.is_empty() && !salt.contains(SALT_EXCLUDES));
     let before = key.strip_suffix(salt).and_then(|before| before.strip_suffix('@'));
     let before = before.expect("the salt ends the key");
-    assert_eq!(CacheSalt::of(before), CacheSalt::Missing, "the key without it is LMCache's as well");
+    assert_eq!(
+        CacheSalt::of(before),
+        CacheSalt::Missing,
+        "the key without it is LMCache's as well"
+    );
     // No caller comes to the salt of another by what stands in front of it.
     let other = format!("{before}@x{salt}");
     assert_ne!(CacheSalt::of(&other), CacheSalt::Given(salt));

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use kvlease_types::{BUCKET_WEIGHT_DEFAULT, ByteSize, Quota, QuotaValue};
 
 use super::{
-    buckets,
+    arenas, buckets,
     error::ConfigError,
+    listeners,
     print::print,
     quotas::{self, check_capacity},
     settings::Config,
@@ -91,8 +92,8 @@ fn quotas_of(config: &Config) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Keys whose values are others than at the start, of settings that need one: all but those of quotas, and of a tenant
-/// that is new or gone its section. Values may be secrets, and are not told.
+/// Keys whose values are others than at the start, of settings that need one: all but those of quotas, and of a tenant,
+/// a listener or an arena that is new or gone its section. Values may be secrets, and are not told.
 fn left(first: &Config, next: &Config) -> Vec<String> {
     let (before, after) = (settings_of(first), settings_of(next));
     let paths = before.keys().chain(after.keys().filter(|path| !before.contains_key(*path)));
@@ -113,16 +114,26 @@ fn left(first: &Config, next: &Config) -> Vec<String> {
 fn needs_start(first: &Config, next: &Config, path: &[String]) -> Option<String> {
     let told = path.join(".");
     let [section, name, key] = path else { return Some(told) };
-    if section == tenants::SECTION {
-        let (Some(known), true) = (first.tenants.get(name), next.tenants.contains_key(name)) else {
-            return Some(format!("{section}.{name}"));
-        };
+    if [first, next].into_iter().any(|config| !has_section(config, section, name)) {
+        return Some(format!("{section}.{name}"));
+    }
+    if let (tenants::SECTION, Some(known)) = (section.as_str(), first.tenants.get(name)) {
         let is_live = key == CONNECTIONS || Quota::KEYS.contains(&key.as_str());
         let is_counted = known.quota.is_of_space() || !OF_SPACE.contains(&key.as_str());
         return (!is_live || !is_counted).then_some(told);
     }
     let is_live = section == buckets::SECTION && Quota::KEYS.contains(&key.as_str());
     (!is_live).then_some(told)
+}
+
+/// Whether a configuration has a section: of those that are more than the sum of their keys.
+fn has_section(config: &Config, section: &str, name: &str) -> bool {
+    match section {
+        tenants::SECTION => config.tenants.contains_key(name),
+        listeners::SECTION => config.listeners.contains_key(name),
+        arenas::SECTION => config.arenas.contains_key(name),
+        _ => true,
+    }
 }
 
 /// All settings that are printed, by the parts of their paths.
@@ -253,7 +264,7 @@ mod tests {
             "bucket.y.weight",
             "bucket.z.cache_salt_required",
             "cache.eviction",
-            "listener.l.address",
+            "listener.l",
             "tenant.a.read",
             "tenant.b.bytes_max",
             "tenant.b.token_sha256",
