@@ -13,6 +13,17 @@ install() {
   "${pip[@]}" install --quiet --no-cache-dir --no-compile --no-deps "$@" >&2
 }
 
+# The libraries that Mooncake's wheel is linked with, without RDMA too. Of Debian's packages only the files
+# are taken.
+rdma_libraries() {
+  if ! ldconfig -p | grep --quiet libibverbs.so.1; then
+    (cd "$work" && apt-get download --quiet libibverbs1 libnl-3-200 libnl-route-3-200 >&2)
+    for package in "$work"/*.deb; do dpkg --extract "$package" "$work/debian"; done
+    folders=$(find "$work/debian" -name 'lib*.so.*' -printf '%h\n' | sort --unique)
+    export LD_LIBRARY_PATH=${folders//$'\n'/:}
+  fi
+}
+
 # The environment's Python, or the system's where nothing is installed. Modules of this folder can
 # be imported; nothing is written beside them.
 python() {

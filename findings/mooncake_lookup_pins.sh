@@ -15,46 +15,17 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 install mooncake-transfer-engine-non-cuda==0.3.13.post1
-# The wheel is linked with these, without RDMA too. Of Debian's packages only the files are taken.
-if ! ldconfig -p | grep --quiet libibverbs.so.1; then
-  (cd "$work" && apt-get download --quiet libibverbs1 libnl-3-200 libnl-route-3-200 >&2)
-  for package in "$work"/*.deb; do dpkg --extract "$package" "$work/debian"; done
-  folders=$(find "$work/debian" -name 'lib*.so.*' -printf '%h\n' | sort --unique)
-  export LD_LIBRARY_PATH=${folders//$'\n'/:}
-fi
+rdma_libraries
 
 python - 2>"$work/log" <<'PYTHON' | check
 import os
-import socket
-import subprocess
 import time
-from pathlib import Path
 
-import mooncake
 from mooncake.store import MooncakeDistributedStore
+from mooncake_master import store_of
 
-LOOPBACK = "127.0.0.1"
 # The store has room for 64 of these, and evicts from 0.9 of that on.
 OBJECT = bytes(1 << 20)
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def joined(port: int) -> MooncakeDistributedStore:
-    store = MooncakeDistributedStore()
-    deadline = time.monotonic() + 30
-    while store.setup(
-        LOOPBACK, "P2PHANDSHAKE", 64 << 20, 16 << 20, "tcp", "", f"{LOOPBACK}:{port}"
-    ):
-        if time.monotonic() > deadline:
-            raise SystemExit(
-                f"the master does not answer: see mooncake_master --help, port=`{port}`"
-            )
-        time.sleep(0.2)
-    return store
 
 
 def in_a_full_store(store: MooncakeDistributedStore, look_up: bool) -> str:
@@ -80,20 +51,13 @@ def removed(store: MooncakeDistributedStore) -> str:
     return f"{store.remove('a')}; after is_exist: {store.remove('b')}"
 
 
-program = Path(mooncake.__file__).with_name("mooncake_master")
 for line, ask in (
     ("remove without a look-up", removed),
     ("8 puts into a full store", lambda store: in_a_full_store(store, look_up=False)),
     ("8 puts after a look-up of all old keys", lambda store: in_a_full_store(store, look_up=True)),
 ):
-    port = free_port()
-    master = subprocess.Popen(
-        [program, f"--port={port}", f"--metrics_port={free_port()}"], stdout=subprocess.DEVNULL
-    )
-    try:
-        print(f"{line}: {ask(joined(port))}", flush=True)
-    finally:
-        master.kill()
+    with store_of(64 << 20) as store:
+        print(f"{line}: {ask(store)}", flush=True)
 # The clients' threads outlive the interpreter otherwise.
 os._exit(0)
 PYTHON

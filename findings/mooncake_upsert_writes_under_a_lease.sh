@@ -18,45 +18,14 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 install mooncake-transfer-engine-non-cuda==0.3.13.post1 numpy==2.2.6
-# The wheel is linked with these, without RDMA too. Of Debian's packages only the files are taken.
-if ! ldconfig -p | grep --quiet libibverbs.so.1; then
-  (cd "$work" && apt-get download --quiet libibverbs1 libnl-3-200 libnl-route-3-200 >&2)
-  for package in "$work"/*.deb; do dpkg --extract "$package" "$work/debian"; done
-  folders=$(find "$work/debian" -name 'lib*.so.*' -printf '%h\n' | sort --unique)
-  export LD_LIBRARY_PATH=${folders//$'\n'/:}
-fi
+rdma_libraries
 
 python - 2>"$work/log" <<'PYTHON' | check
 import os
-import socket
-import subprocess
-import time
-from pathlib import Path
 
-import mooncake
 import numpy
 from mooncake.store import MooncakeDistributedStore
-
-LOOPBACK = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def joined(port: int) -> MooncakeDistributedStore:
-    store = MooncakeDistributedStore()
-    deadline = time.monotonic() + 30
-    while store.setup(
-        LOOPBACK, "P2PHANDSHAKE", 16 << 20, 16 << 20, "tcp", "", f"{LOOPBACK}:{port}"
-    ):
-        if time.monotonic() > deadline:
-            raise SystemExit(
-                f"the master does not answer: see mooncake_master --help, port=`{port}`"
-            )
-        time.sleep(0.2)
-    return store
+from mooncake_master import store_of
 
 
 def address(store: MooncakeDistributedStore, key: str) -> int:
@@ -74,13 +43,7 @@ def replaced(store: MooncakeDistributedStore, length: str, content: bytes) -> st
     return f"remove: {removed}, upsert of {length} length: {upserted}; get: {now}"
 
 
-program = Path(mooncake.__file__).with_name("mooncake_master")
-port = free_port()
-master = subprocess.Popen(
-    [program, f"--port={port}", f"--metrics_port={free_port()}"], stdout=subprocess.DEVNULL
-)
-try:
-    store = joined(port)
+with store_of(16 << 20) as store:
     answers = [store.put("chunk", content) for content in (b"first", b"the second")]
     print(f"put: {answers[0]}; again, longer: {answers[1]}; get: {store.get('chunk').decode()}")
     batch = store.put_batch(["chunk"], [b"third"])
@@ -92,8 +55,6 @@ try:
     print(f"put_batch: {batch}, batch_put_from: {from_buffer}; get: {content}")
     for length, content in (("the same", b"other"), ("another", b"longer")):
         print(f"after a look-up, {replaced(store, length, content)}", flush=True)
-finally:
-    master.kill()
 # The client's threads outlive the interpreter otherwise.
 os._exit(0)
 PYTHON
