@@ -36,7 +36,7 @@ fn unmarked(need: Need) -> String {
 
 /// Outcome of a request that is expected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Expected {
+pub(super) enum Expected {
     Answered,
     Hidden,
     Forbidden,

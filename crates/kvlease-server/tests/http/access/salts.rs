@@ -13,7 +13,11 @@ use kvlease_server::{Need, Right, config::TenantConfig, need_of_endpoint, need_o
 use kvlease_types::{BucketName, ByteSize, Checksum};
 use rustix::process::geteuid;
 
-use super::{NOTHING, OWN, ROOT, add, ask, globs, matrix::request_about, shown, store, tenant};
+use super::{
+    NOTHING, OWN, ROOT, add, ask, globs,
+    matrix::{Expected, request_about},
+    shown, store, tenant,
+};
 use crate::{
     daemon::Daemon,
     lane::client::{Client, keys},
@@ -30,13 +34,6 @@ const UNSALTED: &str = "m@01000000@0@ab";
 const IN_PROCESS: &str = "m@2@0@ab@half";
 const PLAIN: &str = "plain";
 const KEYS: [&str; 5] = [MINE, THEIRS, UNSALTED, IN_PROCESS, PLAIN];
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Expected {
-    Answered,
-    Hidden,
-    Forbidden,
-}
 
 /// Tenants with all rights on the buckets, of which only what they say about salts differs.
 fn tenants() -> Vec<(&'static str, TenantConfig)> {
