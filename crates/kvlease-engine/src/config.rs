@@ -19,6 +19,9 @@ pub const RESERVATION_TTL_DEFAULT: Duration = Duration::from_secs(30);
 /// The rate of the scrubber, unless it is configured: some thousandths of a core.
 pub const SCRUB_RATE_DEFAULT: ByteSize = ByteSize::mib(32);
 
+/// How long loads from a tier wait for copies of what leaves, unless it is configured.
+pub const COPIES_WAIT_MAX_DEFAULT: Duration = Duration::from_secs(1);
+
 /// Limits of the engine. All of them hold for every client.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -55,6 +58,9 @@ pub struct EngineConfig {
     pub eviction_auto: bool,
     /// Tiers below the arena, fastest first.
     pub tiers: Vec<TierConfig>,
+    /// How long loads from a tier wait for copies of what leaves, from the moment when room ran out. Behind that,
+    /// objects that are asked for now matter more than copies of those that leave.
+    pub copies_wait_max: Duration,
     /// Where the stream of requests is written down; `None` for nowhere.
     pub capture: Option<CaptureConfig>,
 }
@@ -81,6 +87,7 @@ impl EngineConfig {
             curve: None,
             eviction_auto: false,
             tiers: Vec::new(),
+            copies_wait_max: COPIES_WAIT_MAX_DEFAULT,
             capture: None,
         }
     }

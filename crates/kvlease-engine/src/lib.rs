@@ -65,7 +65,9 @@ pub use checkpoints::{
     CheckpointRefused, CheckpointStats, Checkpoints, NamespaceShape, SHARD_META_LEN_MAX, ShardDisk,
     ShardPlace, ShardPut, ShardRead,
 };
-pub use config::{EngineConfig, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT};
+pub use config::{
+    COPIES_WAIT_MAX_DEFAULT, EngineConfig, RESERVATION_TTL_DEFAULT, SCRUB_RATE_DEFAULT,
+};
 pub use counters::{CounterRow, CounterUnit, CountersSnapshot};
 pub use engine::{Engine, EngineStats};
 pub use error::StartError;

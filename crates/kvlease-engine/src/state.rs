@@ -6,12 +6,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use kvlease_cache::{Catalog, WriteId};
-use kvlease_types::{ByteSize, Checksum, Timestamp};
+use kvlease_types::{BucketName, ByteSize, Checksum, Timestamp};
 use tokio::sync::watch;
-
-/// How long loads wait for copies of what leaves, from the moment when room ran out. Behind that, objects that
-/// are asked for now matter more than copies of those that leave.
-const COPIES_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Content of the engine's one mutex.
 #[derive(Debug)]
@@ -20,23 +16,30 @@ pub(crate) struct State {
     /// Writes that readers wait for: an entry is made by the first of them. The value says whether the
     /// write was a load from a tier that failed.
     awaited: HashMap<WriteId, watch::Sender<bool>>,
-    /// Until when loads wait for copies; `None` while there is room for them.
-    copies_until: Option<Timestamp>,
+    /// Until when loads of a class wait for copies; none of classes that had room for the last one.
+    copies_until: HashMap<u8, Timestamp>,
 }
 
 impl State {
     pub(crate) fn new(catalog: Catalog) -> Self {
-        Self { catalog, awaited: HashMap::new(), copies_until: None }
+        Self { catalog, awaited: HashMap::new(), copies_until: HashMap::new() }
     }
 
-    /// Whether a load of this length is to wait until objects that leave ahead of need were copied: it would
-    /// evict others that no tier has yet.
-    pub(crate) fn waits_for_copies(&mut self, len: ByteSize, now: Timestamp) -> bool {
-        if !self.catalog.makes_room_ahead(len) {
-            self.copies_until = None;
+    /// Whether a load of this length into a bucket is to wait until objects that leave ahead of need were copied: it
+    /// would evict others that no tier has yet. It waits `max` at most, from the moment when room ran out.
+    pub(crate) fn waits_for_copies(
+        &mut self,
+        bucket: &BucketName,
+        len: ByteSize,
+        max: Duration,
+        now: Timestamp,
+    ) -> bool {
+        let class = self.catalog.class(bucket);
+        if !self.catalog.makes_room_ahead(class, len) {
+            self.copies_until.remove(&class);
             return false;
         }
-        now < *self.copies_until.get_or_insert_with(|| now.after(COPIES_WAIT_MAX))
+        now < *self.copies_until.entry(class).or_insert_with(|| now.after(max))
     }
 
     /// The end of the write that is pending under this name: the receiver wakes when it comes, either

@@ -8,7 +8,7 @@ use std::{
 
 use kvlease_arena::{Arena, Beyond, MemoryLimits, SegmentOptions, Undo};
 use kvlease_cache::{CatalogConfig, CurveConfig};
-use kvlease_engine::{Engine, EngineConfig, TierConfig};
+use kvlease_engine::{COPIES_WAIT_MAX_DEFAULT, Engine, EngineConfig, TierConfig};
 use kvlease_sys::{FingerprintKey, boot_time, boot_time_shift_nanos};
 use kvlease_types::{ByteSize, Epoch};
 use tokio::net::UnixListener;
@@ -248,6 +248,7 @@ fn engine_config(
         curve: config.curve_memory_max.map(CurveConfig::new),
         eviction_auto: config.eviction == Eviction::Auto,
         tiers,
+        copies_wait_max: COPIES_WAIT_MAX_DEFAULT,
         capture: None,
     }
 }

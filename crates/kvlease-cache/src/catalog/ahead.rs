@@ -6,11 +6,11 @@
 
 use kvlease_types::QuotaOf;
 
-use super::Catalog;
+use super::{Catalog, room::BOTH};
 use crate::{
     classes::{Favoured, OTHERS},
     outcome::Victim,
-    quotas::Ahead,
+    quotas::{Ahead, Amount},
 };
 
 impl Catalog {
@@ -40,6 +40,34 @@ impl Catalog {
         self.short_within_quotas = victims.len() == max;
         self.tidy_victims();
         victims
+    }
+
+    /// Whether room within quotas is made ahead of need for one more object of a class, `units` large, that has none
+    /// now. If so, [`victims_within_quotas`](Self::victims_within_quotas) goes on.
+    pub(super) fn makes_room_within_quotas(&mut self, class: u8, units: u32) -> bool {
+        if class == OTHERS || !self.config.ahead_of_quotas {
+            return false;
+        }
+        let more = Amount { objects: 1, units: units.into() };
+        let is_full = |of| self.classes.refusal(class, of, more, Amount::default()).is_some();
+        let is_made = BOTH.into_iter().any(|of| is_full(of) && self.gives_room_within(class, of));
+        if is_made {
+            self.watch_quota(class);
+        }
+        is_made
+    }
+
+    /// Whether objects leave ahead of need for room within a quota of a class, or are about to.
+    fn gives_room_within(&self, class: u8, of: QuotaOf) -> bool {
+        let is_leaving = |(slot, generation): (u32, u64)| {
+            self.is_victim(slot, generation) && {
+                let object = &self.objects[slot];
+                object.handed && self.classes.shares(class, object.class, of)
+            }
+        };
+        self.classes.evictable(class, of).objects > 0
+            && (self.short_quota(class, Ahead::Begins) == Some(of)
+                || self.victims.queued().any(is_leaving))
     }
 
     /// Follows up that a class holds more.

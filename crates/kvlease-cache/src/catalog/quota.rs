@@ -41,6 +41,12 @@ impl Catalog {
         all
     }
 
+    /// Number under which what a bucket has is counted: its own if it has a policy or a quota, else that of its tenant or
+    /// of all others.
+    pub fn class(&self, bucket: &BucketName) -> u8 {
+        self.class_of(bucket, self.objects.find_bucket(bucket.as_str()))
+    }
+
     /// Class of a bucket, which is `known` if it was found.
     pub(super) fn class_of(&self, bucket: &BucketName, known: Option<u32>) -> u8 {
         known.map_or_else(|| self.classes.of(bucket), |id| self.objects.bucket(id).class)

@@ -22,12 +22,14 @@ impl Catalog {
                 || self.classes.can_give())
     }
 
-    /// Whether eviction ahead of need makes room for an object of this length that has none now: then one
-    /// that can wait lets victims be handed over, and evicts nothing itself.
-    pub fn makes_room_ahead(&self, len: ByteSize) -> bool {
+    /// Whether eviction ahead of need makes room for an object of this length and this
+    /// [class](Self::class) that has none now, in the arena or within a quota: then one that can wait lets
+    /// victims be handed over, and evicts nothing itself.
+    pub fn makes_room_ahead(&mut self, class: u8, len: ByteSize) -> bool {
         let (units, free) = (whole_units(len), u64::from(self.space.free()));
         let has_room = free + self.departed.units >= u64::from(units);
-        !has_room && units <= self.free_target() && self.evictable.objects > 0
+        let of_arena = !has_room && units <= self.free_target() && self.evictable.objects > 0;
+        of_arena || self.makes_room_within_quotas(class, units)
     }
 
     /// Whether objects leave ahead of need, or are about to.

@@ -171,7 +171,7 @@ impl Shared {
         let names = (name.bucket.clone(), name.key.clone());
         let lens = (stat.len, stat.len);
         let (mut state, now) = (self.state(), now());
-        if state.waits_for_copies(stat.len, now) {
+        if state.waits_for_copies(&name.bucket, stat.len, self.config.copies_wait_max, now) {
             drop(state);
             self.room.request();
             return no_room();

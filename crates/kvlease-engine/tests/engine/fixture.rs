@@ -30,6 +30,9 @@ pub(crate) const RESERVATION_TTL: Duration = Duration::from_millis(800);
 /// Limit of a wait, after which the test fails.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
+/// A limit that no test reaches.
+pub(crate) const NEVER: Duration = Duration::from_secs(3600);
+
 /// Where the engines of one test live, one after the other.
 pub(crate) struct Place {
     dir: PathBuf,
@@ -70,6 +73,8 @@ impl Place {
         let mut config = EngineConfig::new(catalog, TTL, key);
         config.reservation_ttl = RESERVATION_TTL;
         config.checkpoint_max = CAPACITY;
+        // However slow the machine is, copies come first.
+        config.copies_wait_max = NEVER;
         change(&mut config);
         Engine::start(Arena::open(&options).unwrap(), config, Epoch::new(epoch)).unwrap()
     }

@@ -1,12 +1,12 @@
 //! Objects that leave for room within the quota of their own bucket or tenant: a tier gets them as any others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kvlease_cache::{BucketOwners, QuotaConfig};
 use kvlease_engine::{Engine, TierConfig};
 use kvlease_tier::{Presence, Tier};
 use kvlease_tier_conformance::MemoryTier;
-use kvlease_types::{BucketName, ByteSize, Quota, TenantId};
+use kvlease_types::{BucketName, ByteSize, Miss, Quota, TenantId};
 
 use crate::{
     fixture::{CAPACITY, Place, lease, store, until},
@@ -53,27 +53,39 @@ fn used(engine: &Engine) -> (u64, u64) {
     (usage.bytes.bytes(), usage.objects)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_leaves_for_its_own_quota_is_in_the_tier_and_comes_back() {
+/// Quotas that four objects fill.
+fn full_with_four() -> [QuotaConfig; 5] {
     let few = Quota { objects_max: Some(4), ..Quota { bytes_max: None, ..MOST } };
     let guaranteed = Quota { bytes_guaranteed: MOST.bytes_max, ..MOST };
-    let quotas =
-        [of_bucket(MOST), of_tenant(MOST), of_bucket(few), of_tenant(few), of_bucket(guaranteed)];
-    for quotas in quotas {
+    [of_bucket(MOST), of_tenant(MOST), of_bucket(few), of_tenant(few), of_bucket(guaranteed)]
+}
+
+/// Stores twelve objects one after the other, each once there is room within the quota.
+fn fill(engine: &Engine) {
+    for number in 0..12 {
+        store(engine, &key(number), &content(number)).unwrap();
+        // The arena has room all the time, and who stores finds room within its quota.
+        until("room within the quota", || {
+            let (bytes, objects) = used(engine);
+            bytes + LEN as u64 <= 4 << 20 && objects < 4
+        });
+    }
+}
+
+fn far(engine: &Engine) -> Vec<usize> {
+    (0..13).filter(|number| engine.stat("b", &key(*number)).is_none()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_for_its_own_quota_is_in_the_tier_and_comes_back() {
+    for quotas in full_with_four() {
         let what = format!("{quotas:?}");
         let place = Place::new();
         let (engine, tier) = engine(&place, quotas);
-        for number in 0..12 {
-            store(&engine, &key(number), &content(number)).unwrap();
-            // The arena has room all the time, and who stores finds room within its quota.
-            until("room within the quota", || {
-                let (bytes, objects) = used(&engine);
-                bytes + LEN as u64 <= 4 << 20 && objects < 4
-            });
-        }
-        let far: Vec<usize> = (0..12).filter(|n| engine.stat("b", &key(*n)).is_none()).collect();
-        assert!(far.len() >= 9 && far[..8] == [0, 1, 2, 3, 4, 5, 6, 7], "{what}: {far:?}");
-        for number in far {
+        fill(&engine);
+        let far = far(&engine);
+        assert!(far.len() >= 10 && far[..8] == [0, 1, 2, 3, 4, 5, 6, 7], "{what}: {far:?}");
+        for number in far.into_iter().filter(|number| *number < 12) {
             assert!(
                 matches!(tier.presence("b", &key(number)), Presence::Here(_)),
                 "{what} {number}"
@@ -82,6 +94,29 @@ async fn what_leaves_for_its_own_quota_is_in_the_tier_and_comes_back() {
             assert_eq!(place.read(&grants.first().unwrap().extents), content(number), "{number}");
         }
         assert_eq!(engine.tiers()[0].counters.left_too_early, 0, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_waits_until_what_leaves_for_it_within_a_quota_was_copied() {
+    for quotas in full_with_four() {
+        let what = format!("{quotas:?}");
+        let place = Place::new();
+        let (engine, tier) = engine(&place, quotas);
+        fill(&engine);
+        tier.server().set_stopped(true);
+        // It takes the room that is kept free within the quota. What leaves next is not copied.
+        store(&engine, &key(12), &content(12)).unwrap();
+        let before = far(&engine);
+        let brief = Duration::from_millis(50);
+        assert_eq!(lease(&engine, &key(1), None, brief).await.map(|_| ()), Err(Miss::NoRoom));
+        assert_eq!(far(&engine), before, "{what}: nothing left for it");
+        tier.server().set_stopped(false);
+        let grants = lease(&engine, &key(1), None, WAIT).await.unwrap();
+        assert_eq!(place.read(&grants.first().unwrap().extents), content(1), "{what}");
+        let in_tier =
+            |number: &usize| matches!(tier.presence("b", &key(*number)), Presence::Here(_));
+        assert!(far(&engine).iter().all(in_tier), "{what}");
     }
 }
 

@@ -8,15 +8,12 @@ use kvlease_types::{BucketName, ByteSize, Caller, Key, LeaseId, Miss, Mode};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    fixture::{CALLER, Place, begin, lease, store, until},
+    fixture::{CALLER, NEVER, Place, begin, lease, store, until},
     tiers::{LEN, Tiered, WAIT, content, key},
 };
 
 /// Time to live of leases that end by the clock, as those of a client that was killed.
 const SHORT: Duration = Duration::from_millis(1);
-
-/// A limit that no test reaches: an answer that comes did not wait for it.
-const NEVER: Duration = Duration::from_secs(3600);
 
 /// Small objects that are copied to a tier at a time.
 const COPIES: usize = 32;
@@ -142,7 +139,7 @@ async fn a_load_waits_until_what_leaves_for_it_was_copied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_does_not_wait_for_copies_that_do_not_come() {
-    let tiered = Tiered::new();
+    let tiered = Tiered::of(|_| {}, Duration::from_millis(200));
     tiered.fill(0..12);
     tiered.tier.server().set_stopped(true);
     tiered.store(12);

@@ -8,7 +8,7 @@ use kvlease_tier_conformance::{Damage, MemoryTier};
 use kvlease_types::{ByteSize, Miss, Mode, RemoveRefused};
 use tokio::time::Instant;
 
-use crate::fixture::{CALLER, CAPACITY, Place, lease, remove, store, until};
+use crate::fixture::{CALLER, CAPACITY, NEVER, Place, lease, remove, store, until};
 
 /// Length of the objects: the arena has room for seven and what is kept free.
 pub(crate) const LEN: usize = 1 << 20;
@@ -37,12 +37,18 @@ impl Tiered {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut TierConfig)) -> Self {
+        Self::of(change, NEVER)
+    }
+
+    /// Over a tier whose copies loads wait for so long.
+    pub(crate) fn of(change: impl FnOnce(&mut TierConfig), copies_wait_max: Duration) -> Self {
         let (place, tier) = (Place::new(), Arc::new(MemoryTier::new()));
         let mut config = TierConfig::new(Arc::clone(&tier) as Arc<dyn Tier>);
         change(&mut config);
         let engine = place.engine_with(1, |engine| {
             engine.catalog.free_target = ByteSize::new(CAPACITY.bytes() / 8);
             engine.tiers = vec![config];
+            engine.copies_wait_max = copies_wait_max;
         });
         Self { place, engine, tier }
     }

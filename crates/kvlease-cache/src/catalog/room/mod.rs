@@ -17,3 +17,5 @@ mod claim;
 mod evict;
 mod quota;
 mod survey;
+
+pub(super) use quota::BOTH;

@@ -6,7 +6,7 @@ use super::super::Catalog;
 use crate::{classes::OTHERS, config::EVICTIONS_PER_CALL_MAX, outcome::Room, quotas::Amount};
 
 /// Quotas that a write has to keep within.
-const BOTH: [QuotaOf; 2] = [QuotaOf::Bucket, QuotaOf::Tenant];
+pub(in super::super) const BOTH: [QuotaOf; 2] = [QuotaOf::Bucket, QuotaOf::Tenant];
 
 impl Catalog {
     /// Whether quotas allow more for a class, when what can be evicted for it within them is gone. What has

@@ -146,3 +146,45 @@ fn no_room_is_made_where_no_tier_gets_what_leaves() {
     (0..8).for_each(|key| put(&mut catalog, "b", key));
     assert!(!catalog.is_short_within_quotas());
 }
+
+/// Whether room is being made for one more object of bucket b.
+fn is_made(catalog: &mut Catalog, units: u64) -> bool {
+    let class = catalog.class(&BucketName::new("b").unwrap());
+    catalog.makes_room_ahead(class, unit_bytes(units))
+}
+
+#[test]
+fn who_can_wait_waits_for_room_within_a_quota_that_is_being_made() {
+    let few = Quota { objects_max: Some(8), ..Quota::default() };
+    let cases = [([("b", most(8))], Quota::default()), ([("b", few)], Quota::default())];
+    let of_tenant = [most(8), few].map(|quota| ([("other", Quota::default())], quota));
+    for (buckets, all) in cases.into_iter().chain(of_tenant) {
+        let mut catalog = catalog(&buckets, all);
+        for key in 0..8 {
+            assert!(!is_made(&mut catalog, 1), "there is room");
+            put(&mut catalog, "b", key);
+        }
+        assert!(is_made(&mut catalog, 1), "it is about to be made");
+        let other = catalog.class(&BucketName::new("other").unwrap());
+        assert!(!catalog.makes_room_ahead(other, unit_bytes(1)), "it is in no quota");
+        let (victims, _) = chosen(&mut catalog);
+        assert!(is_made(&mut catalog, 1), "it leaves");
+        give_up(&mut catalog, &victims);
+        assert!(!is_made(&mut catalog, 1), "it has left");
+    }
+}
+
+#[test]
+fn nobody_waits_for_room_within_a_quota_that_nothing_makes() {
+    let mut catalog = catalog(&[("b", most(32))], Quota::default());
+    (0..28).for_each(|key| put(&mut catalog, "b", key));
+    // More than is kept free within the quota.
+    assert!(!is_made(&mut catalog, 8) && chosen(&mut catalog).0.is_empty());
+    (28..32).for_each(|key| put(&mut catalog, "b", key));
+    let leases: Vec<_> = (0..32).map(|key| lease(&mut catalog, &key.to_string(), 0)).collect();
+    assert!(chosen(&mut catalog).0.is_empty() && !is_made(&mut catalog, 1), "all is read");
+    // Once something can leave, it is looked for again.
+    assert!(catalog.release(&CALLER, leases[3].id, at(1)).is_some());
+    assert!(is_made(&mut catalog, 1) && catalog.is_short_within_quotas());
+    assert_eq!(chosen(&mut catalog).1, ["b/3"]);
+}
