@@ -119,9 +119,10 @@ class Indexer:
         worker = {"instance_id": WORKER, "model_name": MODEL, "block_size": BLOCK_SIZE}
         self.call("/register", worker | {"endpoint": f"tcp://{LOOPBACK}:{port}"})
 
-    def found(self, tokens: list[int] | None = None) -> int:
+    def found(self, tokens: list[int] | None = None, cache_salt: str | None = None) -> int:
         """Blocks at the prompt's front that the worker has, on whatever medium."""
-        answer = self.call("/query", {"token_ids": tokens or PROMPT, "model_name": MODEL})
+        query = {"token_ids": tokens or PROMPT, "model_name": MODEL, "cache_salt": cache_salt}
+        answer = self.call("/query", query)
         worker = answer["instances"].get(str(WORKER), {"disk": 0})
         # The count of each medium includes those of the media before it.
         return worker["disk"] // BLOCK_SIZE
