@@ -16,12 +16,28 @@ install() {
 # The libraries that Mooncake's wheel is linked with, without RDMA too. Of Debian's packages only the files
 # are taken.
 rdma_libraries() {
-  if ! ldconfig -p | grep --quiet libibverbs.so.1; then
+  if ! grep --quiet libibverbs.so.1 < <(ldconfig -p); then
     (cd "$work" && apt-get download --quiet libibverbs1 libnl-3-200 libnl-route-3-200 >&2)
     for package in "$work"/*.deb; do dpkg --extract "$package" "$work/debian"; done
     folders=$(find "$work/debian" -name 'lib*.so.*' -printf '%h\n' | sort --unique)
     export LD_LIBRARY_PATH=${folders//$'\n'/:}
   fi
+}
+
+# SGLang's hash of pages, compiled from its own file as SGLang does it, but without torch. OpenSSL's headers
+# are those of Debian's package where the system has none.
+sglang_hash() {
+  local site=$work/env/lib/python3.11/site-packages
+  local headers=(-I"$site/pybind11/include")
+  headers+=(-I"$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')")
+  if [[ ! -f /usr/include/openssl/sha.h ]]; then
+    (cd "$work" && apt-get download --quiet libssl-dev libssl3 >&2)
+    for package in "$work"/libssl*.deb; do dpkg --extract "$package" "$work/debian"; done
+    headers+=(-I"$work/debian/usr/include" -I"$work/debian/usr/include/x86_64-linux-gnu")
+    headers+=(-L"$work/debian/usr/lib/x86_64-linux-gnu")
+  fi
+  g++ -O1 -std=c++17 -w -shared -fPIC -DTORCH_EXTENSION_NAME=hicache_hash_cpp "${headers[@]}" \
+    "$site/sglang/srt/mem_cache/cpp_utils/hash_binding.cpp" -lcrypto -o "$site/hicache_hash_cpp.so"
 }
 
 # The environment's Python, or the system's where nothing is installed. Modules of this folder can
