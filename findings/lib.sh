@@ -24,6 +24,20 @@ rdma_libraries() {
   fi
 }
 
+# Stand-ins for the libraries of a GPU that torch is linked with, so that it can be imported and computes on
+# the processor.
+nvidia_stubs() {
+  python - "$work/env/lib/python3.11/site-packages" "$here/../testing/contract" <<'PYTHON'
+import sys
+from pathlib import Path
+
+sys.path.append(sys.argv[2])
+import cuda_stubs
+
+cuda_stubs.install(Path(sys.argv[1]))
+PYTHON
+}
+
 # SGLang's hash of pages, compiled from its own file as SGLang does it, but without torch. OpenSSL's headers
 # are those of Debian's package where the system has none.
 sglang_hash() {
