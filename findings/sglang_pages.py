@@ -1,6 +1,7 @@
 """SGLang's keys of pages, and the events that it makes of them, without an engine.
 
-The hash is SGLang's own: the file that it compiles at its first use, which `sglang_hash` of lib.sh has done.
+The hash is SGLang's own, from the file that it compiles at its first use: `sglang_hash` of lib.sh
+has done so.
 """
 
 from array import array
