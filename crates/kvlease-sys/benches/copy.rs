@@ -1,28 +1,34 @@
 //! Speed of copies into and out of shared memory, next to libc's `memcpy` in the same run.
 //!
-//! Every figure is the median of [`ROUNDS`] passes in GB/s, with its ratio to `memcpy` of the same
-//! size and direction in brackets. Sources and destinations rotate through pools that are much
+//! Every figure is the median of [`ROUNDS`] turns in GB/s, with the median of its ratios to `memcpy` of the
+//! same round in brackets, by the thread's processor time: what others take of the machine counts for none. Sources and destinations rotate through pools that are much
 //! larger than any cache; the variants take turns within a round, so that a slow moment of the
-//! machine meets all of them. The last tables have their source hot in the second-level cache,
-//! as a body is that the kernel has just copied out of a socket.
+//! machine meets all of them. The engines alone are the bound of those with a digest. The last tables
+//! have their source hot in the second-level cache, as a body is that the kernel has just copied out of a
+//! socket.
 //!
 //! `cargo bench -p kvlease-sys --bench copy`
 
 #![expect(unsafe_code, reason = "the copy engines take pointers into shared memory")]
 
-use std::{fs::File, hint::black_box, os::fd::AsFd, ptr::null_mut, time::Instant};
+use std::{fs::File, hint::black_box, os::fd::AsFd, ptr::null_mut};
 
 use crc_fast::CrcAlgorithm;
 use kvlease_sys::{
     Digest,
-    copy::{Engine, copy_from_shared, copy_to_shared},
+    copy::{Engine, ReadAhead, copy_from_shared, copy_to_shared, digest_shared},
 };
 use kvlease_testing::median;
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+use rustix::{
+    mm::{MapFlags, ProtFlags, mmap, mmap_anonymous},
+    time::{ClockId, clock_gettime},
+};
 
 const POOL: usize = 256 << 20;
 const HOT: usize = 400 << 10;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 25;
+/// Bytes of a turn: few, so that a slow moment meets a round as a whole.
+const TURN: usize = 16 << 20;
 const SIZES: [usize; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
 /// Bytes that a copy and a sum one after the other take at a time.
 const TILE: usize = 16 << 10;
@@ -40,8 +46,8 @@ fn main() {
     let arena = shared_pool();
     let heap = private_pool();
     let best = Engine::best();
-    let way = if Engine::prefetches() { "prefetch" } else { "no prefetch" };
-    println!("best engine {best:?}, {way}, {ROUNDS} rounds, GB/s (x memcpy)\n");
+    let way = ReadAhead::best();
+    println!("best engine {best:?}, {way:?}, {ROUNDS} rounds, GB/s (x memcpy)\n");
     print_table("arena to heap", &SIZES, &reading(), arena, POOL, heap, POOL);
     print_table("heap to arena", &SIZES, &writing(), heap, POOL, arena, POOL);
     let pieces = [64 << 10, 256 << 10, HOT];
@@ -56,11 +62,10 @@ fn main() {
 fn engines() -> Vec<(String, Copy)> {
     let mut all = vec![memcpy()];
     for engine in Engine::ALL.into_iter().skip(1).filter(|engine| engine.is_available()) {
-        for prefetches in [true, false] {
+        for read_ahead in ReadAhead::ALL {
             // SAFETY: the pools are as long as the table says, and disjoint.
-            let copy = move |from, to, len| unsafe { engine.stream(from, to, len, prefetches) };
-            let way = if prefetches { "prefetch" } else { "no prefetch" };
-            all.push((format!("{engine:?}, {way}"), Box::new(copy)));
+            let copy = move |from, to, len| unsafe { engine.stream(from, to, len, read_ahead) };
+            all.push((format!("{engine:?}, {read_ahead:?}"), Box::new(copy)));
         }
     }
     all
@@ -81,6 +86,9 @@ fn reading() -> Vec<(String, Copy)> {
         };
         all.push((format!("engine + digest, to + {beside}"), Box::new(copy)));
     }
+    // SAFETY: likewise.
+    let sum = |from, _, len| digested(|digest| unsafe { digest_shared(from, len, digest) });
+    all.push(("digest alone".into(), Box::new(sum)));
     all
 }
 
@@ -185,44 +193,61 @@ fn print_table(
     print!("{title:<28}");
     sizes.iter().for_each(|size| print!("{:>16}", format!("{} KiB", size >> 10)));
     println!();
-    let columns: Vec<Vec<f64>> = sizes
+    let columns: Vec<Vec<Figure>> = sizes
         .iter()
         .map(|&size| measure(variants, size, (from, from_pool), (to, to_pool)))
         .collect();
     for (row, (name, _)) in variants.iter().enumerate() {
         print!("{name:<28}");
         for column in &columns {
-            print!("{:>16}", format!("{:.1} ({:.2})", column[row], column[row] / column[0]));
+            let Figure { rate, ratio } = column[row];
+            print!("{:>16}", format!("{rate:.1} ({ratio:.2})"));
         }
         println!();
     }
     println!();
 }
 
-/// GB/s of each variant.
+/// GB/s, and the ratio to the first variant; medians of the rounds.
+struct Figure {
+    rate: f64,
+    ratio: f64,
+}
+
+/// The figure of each variant.
 fn measure(
     variants: &[(String, Copy)],
     size: usize,
     (from, from_pool): (*mut u8, usize),
     (to, to_pool): (*mut u8, usize),
-) -> Vec<f64> {
-    let mut samples = vec![Vec::new(); variants.len()];
-    let copies = POOL / size;
-    for round in 0..=ROUNDS {
-        for (samples, (_, copy)) in samples.iter_mut().zip(variants) {
-            let start = Instant::now();
-            for i in 0..copies {
-                let (read, written) = (i % (from_pool / size), i % (to_pool / size));
-                copy(from.wrapping_add(read * size), to.wrapping_add(written * size), size);
-            }
-            let rate = (copies * size) as f64 / start.elapsed().as_secs_f64() / 1e9;
-            // The first round warms up.
-            if round > 0 {
-                samples.push(rate);
-            }
+) -> Vec<Figure> {
+    let (from_places, to_places) = (from_pool / size, to_pool / size);
+    let copies = TURN.div_ceil(size);
+    let mut place = 0;
+    let mut turn = |copy: &Copy| {
+        let start = processor_time();
+        for _ in 0..copies {
+            let (read, written) = (place % from_places, place % to_places);
+            copy(from.wrapping_add(read * size), to.wrapping_add(written * size), size);
+            place += 1;
         }
-    }
-    samples.into_iter().map(median).collect()
+        (copies * size) as f64 / (processor_time() - start) / 1e9
+    };
+    // The first round warms up.
+    let mut round = || variants.iter().map(|(_, copy)| turn(copy)).collect::<Vec<_>>();
+    round();
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
+    let of = |figure: &dyn Fn(&[f64]) -> f64| median(rounds.iter().map(|it| figure(it)));
+    let variants = 0..variants.len();
+    variants
+        .map(|it| Figure { rate: of(&|all| all[it]), ratio: of(&|all| all[it] / all[0]) })
+        .collect()
+}
+
+/// Processor time of this thread, in seconds.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn plain(from: *const u8, to: *mut u8, len: usize) {
@@ -242,7 +267,7 @@ fn in_tiles(from: *const u8, to: *mut u8, len: usize, tile: usize, mut sum: impl
         sum(slice(from.wrapping_add(start), tile));
         let (from, to) = (from.wrapping_add(start), to.wrapping_add(start));
         // SAFETY: the pools are as long as the table says, and disjoint.
-        unsafe { Engine::best().stream(from, to, tile, Engine::prefetches()) };
+        unsafe { Engine::best().stream(from, to, tile, ReadAhead::best()) };
     }
 }
 

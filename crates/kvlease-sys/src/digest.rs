@@ -6,7 +6,9 @@ use kvlease_types::Checksum;
 use twox_hash::XxHash3_64;
 
 #[cfg(target_arch = "x86_64")]
-use crate::copy::Engine;
+use crate::copy::{Engine, ReadAhead};
+#[cfg(target_arch = "x86_64")]
+use crate::xxh3::avx512::{self, GROUP_BLOCKS};
 use crate::xxh3::{self, Accumulators, BLOCK, STRIPE};
 
 /// Most bytes that are kept back: the end of the input has a form of its own, which needs a whole
@@ -164,6 +166,9 @@ unsafe fn take_blocks(
     if Engine::Avx2.is_available() {
         // SAFETY: the caller's promise, and the instructions were found.
         unsafe {
+            let taken = take_groups(accumulators, source, blocks, to);
+            let (source, to) = (source.wrapping_add(taken * BLOCK), to.after(taken * BLOCK));
+            let blocks = blocks - taken;
             match to {
                 Delivery::None => xxh3::avx2::sum(source, blocks, accumulators),
                 Delivery::Store(target) => xxh3::avx2::copy(source, target, blocks, accumulators),
@@ -178,6 +183,35 @@ unsafe fn take_blocks(
     };
     // SAFETY: the caller's promise is the same one.
     unsafe { xxh3::portable::blocks(source, target, blocks, accumulators) };
+}
+
+/// Takes in as many of the blocks as can be read from several pages in turn, and delivers them, where that is
+/// faster. Returns how many those are.
+///
+/// # Safety
+///
+/// That of [`take_blocks`].
+#[cfg(target_arch = "x86_64")]
+unsafe fn take_groups(
+    accumulators: &mut Accumulators,
+    source: *const u8,
+    blocks: usize,
+    to: Delivery,
+) -> usize {
+    let groups = blocks / GROUP_BLOCKS;
+    if groups == 0 || ReadAhead::best() != ReadAhead::Pages || !avx512::is_available() {
+        return 0;
+    }
+    // SAFETY: the caller's promise, and the instructions were found.
+    unsafe {
+        match to {
+            Delivery::None => avx512::sum(source, groups, accumulators),
+            // Few bytes, which have their way into the caches.
+            Delivery::Store(_) => return 0,
+            Delivery::Stream(target) => avx512::stream(source, target, groups, accumulators),
+        }
+    }
+    groups * GROUP_BLOCKS
 }
 
 /// Takes in the first stripes of a block that has more of them, with the best instructions of this

@@ -17,6 +17,41 @@ pub enum Engine {
     Avx512,
 }
 
+/// Way to have bytes under way before they are loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadAhead {
+    /// The processor's own prefetchers alone.
+    Plain,
+    /// A hint ahead of each load, which leaves the caches to others.
+    Hint,
+    /// A line of each of several pages in turn.
+    Pages,
+}
+
+impl ReadAhead {
+    /// All ways.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Hint, Self::Pages];
+
+    /// The way of this machine, looked up once.
+    ///
+    /// AMD's processors gain by the hint (a tenth and more on Zen 4 and 5). Intel's lose by it (a quarter on
+    /// Sapphire Rapids), since it keeps their own prefetchers out, and gain a quarter by pages.
+    pub fn best() -> Self {
+        static BEST: OnceLock<ReadAhead> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            let is_intel = {
+                let vendor = std::arch::x86_64::__cpuid(0);
+                [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat()
+                    == b"GenuineIntel"
+            };
+            #[cfg(any(not(target_arch = "x86_64"), miri))]
+            let is_intel = false;
+            if is_intel { Self::Pages } else { Self::Hint }
+        })
+    }
+}
+
 impl Engine {
     /// All engines, the better ones last.
     pub const ALL: [Self; 3] = [Self::Plain, Self::Avx2, Self::Avx512];
@@ -42,25 +77,6 @@ impl Engine {
         }
     }
 
-    /// Whether this machine's copies ask for their source ahead of the loads, looked up once.
-    ///
-    /// AMD's processors gain by it (a tenth and more on Zen 4 and 5). Intel's lose by it (a quarter on
-    /// Sapphire Rapids): the hint that leaves the caches to others keeps their own prefetchers out.
-    pub fn prefetches() -> bool {
-        static PREFETCHES: OnceLock<bool> = OnceLock::new();
-        *PREFETCHES.get_or_init(|| {
-            #[cfg(all(target_arch = "x86_64", not(miri)))]
-            let is_intel = {
-                let vendor = std::arch::x86_64::__cpuid(0);
-                [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat()
-                    == b"GenuineIntel"
-            };
-            #[cfg(any(not(target_arch = "x86_64"), miri))]
-            let is_intel = false;
-            !is_intel
-        })
-    }
-
     /// Copies `len` bytes; below [`STREAM_MIN`] every engine copies plainly.
     ///
     /// # Panics
@@ -73,10 +89,10 @@ impl Engine {
     pub unsafe fn copy(self, source: *const u8, target: *mut u8, len: usize) {
         let engine = if len < STREAM_MIN { Self::Plain } else { self };
         // SAFETY: the caller's promise is the same one.
-        unsafe { engine.stream(source, target, len, Self::prefetches()) };
+        unsafe { engine.stream(source, target, len, ReadAhead::best()) };
     }
 
-    /// Copies `len` bytes, however few, and asks for the source ahead of the loads or not.
+    /// Copies `len` bytes, however few, with this way to have them under way.
     ///
     /// # Panics
     ///
@@ -85,25 +101,38 @@ impl Engine {
     /// # Safety
     ///
     /// That of [`super::copy`].
-    pub unsafe fn stream(self, source: *const u8, target: *mut u8, len: usize, prefetches: bool) {
+    pub unsafe fn stream(
+        self,
+        source: *const u8,
+        target: *mut u8,
+        len: usize,
+        read_ahead: ReadAhead,
+    ) {
         assert!(self.is_available(), "the engine is one that this machine has");
-        match (self, prefetches) {
-            // SAFETY: the caller promises readable, writable and disjoint regions.
-            (Self::Plain, _) => unsafe { source.copy_to_nonoverlapping(target, len) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: likewise, the instructions were found above, and a fence follows.
-            (Self::Avx2, true) => unsafe { super::avx2::stream::<true>(source, target, len) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: likewise.
-            (Self::Avx2, false) => unsafe { super::avx2::stream::<false>(source, target, len) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: likewise.
-            (Self::Avx512, true) => unsafe { super::avx512::stream::<true>(source, target, len) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: likewise.
-            (Self::Avx512, false) => unsafe { super::avx512::stream::<false>(source, target, len) },
-            #[cfg(not(target_arch = "x86_64"))]
-            (Self::Avx2 | Self::Avx512, _) => unreachable!("no engine of another architecture"),
+        #[cfg(target_arch = "x86_64")]
+        use super::{avx2, avx512};
+        // SAFETY: the caller promises readable, writable and disjoint regions; the instructions were found
+        // above, and a fence follows.
+        unsafe {
+            match (self, read_ahead) {
+                (Self::Plain, _) => source.copy_to_nonoverlapping(target, len),
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx2, ReadAhead::Plain) => avx2::stream::<false>(source, target, len),
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx2, ReadAhead::Hint) => avx2::stream::<true>(source, target, len),
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx2, ReadAhead::Pages) => avx2::stream_pages(source, target, len),
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx512, ReadAhead::Plain) => avx512::stream::<false>(source, target, len),
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx512, ReadAhead::Hint) => avx512::stream::<true>(source, target, len),
+                #[cfg(target_arch = "x86_64")]
+                (Self::Avx512, ReadAhead::Pages) => avx512::stream_pages(source, target, len),
+                #[cfg(not(target_arch = "x86_64"))]
+                (Self::Avx2 | Self::Avx512, _) => {
+                    unreachable!("no engine of another architecture")
+                }
+            }
         }
         self.fence();
     }

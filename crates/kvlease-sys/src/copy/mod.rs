@@ -21,9 +21,11 @@ mod avx512;
 mod engine;
 mod fused;
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod pages;
+#[cfg(target_arch = "x86_64")]
 mod streaming;
 
-pub use engine::{Engine, STREAM_MIN};
+pub use engine::{Engine, ReadAhead, STREAM_MIN};
 pub use fused::{copy_from_shared, copy_into_caches, copy_to_shared, digest_shared};
 
 /// Copies `len` bytes with the best instructions of this machine.

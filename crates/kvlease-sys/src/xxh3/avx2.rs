@@ -13,7 +13,7 @@ use super::{
     Accumulators, BLOCK, PRIME32_1, SCRAMBLE_SECRET, SECRET, STRIPE,
     seam::{HALF, STREAM_ABOVE, STREAM_BELOW, STREAM_HALF, Seam, VECTOR, is_shifted},
 };
-use crate::copy::Engine;
+use crate::copy::ReadAhead;
 
 /// Distance, in bytes, of the prefetch ahead of the loads.
 const AHEAD: usize = 1024;
@@ -109,7 +109,7 @@ unsafe fn deliver<const WAY: u8>(
     // SAFETY: the caller's promise is the same one.
     unsafe {
         // Where the hint that leaves the caches to others costs more than it gains, the plain one gains.
-        if Engine::prefetches() {
+        if ReadAhead::best() == ReadAhead::Hint {
             deliver_by::<WAY, _MM_HINT_NTA>(source, target, blocks, accumulators);
         } else {
             deliver_by::<WAY, _MM_HINT_T0>(source, target, blocks, accumulators);

@@ -12,9 +12,13 @@
 mod accumulators;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
 mod seam;
+#[cfg(target_arch = "x86_64")]
+mod wide_seam;
 
 pub(crate) use accumulators::Accumulators;
 

@@ -11,7 +11,7 @@ use std::{
 
 use kvlease_sys::{
     Access, Digest, Mapping,
-    copy::{Engine, STREAM_MIN, copy_from_shared, copy_to_shared, digest_shared},
+    copy::{Engine, ReadAhead, STREAM_MIN, copy_from_shared, copy_to_shared, digest_shared},
 };
 use kvlease_testing::Draws;
 use kvlease_types::{ByteSize, Extent, Offset};
@@ -49,10 +49,10 @@ fn every_engine_copies_every_alignment_and_length() {
                     // SAFETY: both are as long as `len`, and disjoint.
                     unsafe { engine.copy(source, target, len) };
                 });
-                for prefetches in [false, true] {
+                for read_ahead in ReadAhead::ALL {
                     check(&source, from, to, len, |source, target| {
                         // SAFETY: likewise.
-                        unsafe { engine.stream(source, target, len, prefetches) };
+                        unsafe { engine.stream(source, target, len, read_ahead) };
                     });
                 }
             }
