@@ -1,6 +1,6 @@
 //! Server-sent events: parameters, ids and data of `GET /v1/events`.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use kvlease_types::{BUCKET_LEN_MAX, Epoch};
 use serde::{Deserialize, Serialize};
@@ -69,17 +69,17 @@ impl fmt::Display for EventId {
 
 /// Data of the events `present`, `sealed`, `restored`, `removed`, `expired`, `evicted` and `corrupt`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ObjectEvent {
+pub struct ObjectEvent<'a> {
     /// Bucket of the object.
-    pub bucket: String,
+    pub bucket: Cow<'a, str>,
     /// Its key.
-    pub key: String,
+    pub key: Cow<'a, str>,
     /// Its length in bytes.
     pub len: u64,
     /// Its generation, which differs from that of every other object of this incarnation.
     pub generation: u64,
     /// The tier that it came to or left.
-    pub tier: String,
+    pub tier: Cow<'a, str>,
     /// Of `evicted`: whether a tier below has a copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<bool>,

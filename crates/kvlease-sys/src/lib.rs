@@ -63,5 +63,5 @@ pub use mapping::{Advice, MappedExtent, Mapping, PAGE};
 pub use process::{OfProcess, process_id};
 pub use ring::{Ring, RingCompletion, RingWaker};
 pub use sigbus::explain_sigbus;
-pub use sockopt::set_receive_low_water;
+pub use sockopt::{set_receive_low_water, set_unsent_low_water};
 pub use words::{Cell, Word};

@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use kvlease_engine::{Grants, Read, ReadError, ShardRead};
-use tokio::sync::mpsc::Receiver;
 
+use super::{accounted::accounted, pieces::Pieces};
 use crate::connection_memory::Held;
 
 /// Body of a reply.
@@ -26,25 +26,8 @@ pub(crate) enum Body {
     Object(Box<Read>, Option<Arc<Held>>),
     /// A shard of a checkpoint, likewise.
     Shard(Box<ShardRead>, Option<Arc<Held>>),
-    /// Pieces of text that are made elsewhere, until there are no more.
-    Stream(Receiver<Bytes>),
-}
-
-/// Bytes with the memory that was taken for them, until both have been sent.
-struct Accounted<H> {
-    bytes: Bytes,
-    _held: H,
-}
-
-impl<H> AsRef<[u8]> for Accounted<H> {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// The bytes, which hold the memory as long as they live.
-pub(crate) fn accounted<H: Send + 'static>(bytes: Bytes, held: H) -> Bytes {
-    Bytes::from_owner(Accounted { bytes, _held: held })
+    /// Pieces of text that are made meanwhile, until there are no more.
+    Stream(Pieces),
 }
 
 /// A piece with the memory that was taken for it.
@@ -71,7 +54,7 @@ impl http_body::Body for Body {
             })),
             Self::Object(read, held) => with(read.next_piece(), held),
             Self::Shard(read, held) => with(ready!(read.poll_piece(context)), held),
-            Self::Stream(pieces) => Ok(ready!(pieces.poll_recv(context))),
+            Self::Stream(pieces) => Ok(ready!(pieces.poll_next(context))),
         };
         Poll::Ready(next.transpose().map(|piece| piece.map(Frame::data)))
     }

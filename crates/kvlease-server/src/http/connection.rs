@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::BufMut;
-use kvlease_sys::set_receive_low_water;
+use kvlease_sys::{set_receive_low_water, set_unsent_low_water};
 use kvlease_types::TenantId;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -161,6 +161,13 @@ impl Socket {
             let _ = set_receive_low_water(self.0.stream.as_fd(), wanted);
         }
         changed
+    }
+
+    /// Says how many bytes of replies may wait in the kernel before they are on their way; 0 for any
+    /// number.
+    pub(super) fn keep_unsent(&self, most: usize) {
+        // After a refusal the kernel keeps more.
+        let _ = set_unsent_low_water(self.0.stream.as_fd(), most);
     }
 }
 

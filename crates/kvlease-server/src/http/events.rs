@@ -1,13 +1,12 @@
 //! Server-sent events: what is published and unpublished, for one client each.
 //!
-//! A task of its own writes each stream. It never has more than a few pieces ahead of its client, and
-//! waits for it; what happens meanwhile waits in the engine's log. A client that is so slow that its next
-//! event has left the log gets `lost` and a snapshot.
+//! A stream is never more than a few [`Pieces`] ahead of its client, and waits for it; what happens
+//! meanwhile waits in the engine's log. A client that is so slow that its next event has left the log
+//! gets `lost` and a snapshot.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{io::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header};
-use hyper::body::Bytes;
 use kvlease_api::{
     CurrentEvent, EVENT_STREAM, ErrorCode, EventId, EventsQuery, LAST_EVENT_ID_HEADER, MEMORY,
     ObjectEvent, ReasonEvent,
@@ -17,18 +16,17 @@ use kvlease_engine::{Delivery, Event, EventKind, Subscription};
 use kvlease_types::{BUCKET_LEN_MAX, BucketName, ByteSize, Epoch, KEY_LEN_MAX, Key};
 use serde::Serialize;
 use tokio::{
-    sync::mpsc::{self, Sender},
+    task::yield_now,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     body::Body,
+    connection::Socket,
+    pieces::{Outlet, PIECES_MAX, Pieces},
     reply::{self, Answer, Refusal, Reply},
 };
-use crate::{
-    connection_memory::{Held, Purpose},
-    context::Context,
-};
+use crate::{connection_memory::Purpose, context::Context};
 
 /// Length in bytes at which a piece of the stream is sent.
 const PIECE_LEN: usize = 8 << 10;
@@ -37,11 +35,8 @@ const PIECE_LEN: usize = 8 << 10;
 /// and the rest.
 const EVENT_LEN_MAX: usize = 6 * (BUCKET_LEN_MAX + KEY_LEN_MAX) + 512;
 
-/// Pieces that wait for the client, beside the one that is made and the one that is sent.
-const PIECES_WAITING: usize = 1;
-
-/// Memory of a stream.
-const STREAM_MEMORY: usize = (PIECES_WAITING + 2) * (PIECE_LEN + EVENT_LEN_MAX);
+/// Memory of a stream: pieces that the client has not taken, and the one that is made.
+const STREAM_MEMORY: usize = (PIECES_MAX + 1) * (PIECE_LEN + EVENT_LEN_MAX);
 
 /// The most events or objects of one look at the engine.
 const ITEMS: usize = 64;
@@ -53,8 +48,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a stream goes on behind its end while there are events to be read.
 const OVERTIME: Duration = Duration::from_secs(1);
 
+const IN_MEMORY: &str = "writing to memory does not fail";
+
 /// Answers with a stream.
-pub(super) async fn stream(context: &Context, query: Option<&str>, headers: &HeaderMap) -> Answer {
+pub(super) async fn stream(
+    context: &Context,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    socket: &Socket,
+) -> Answer {
     let query = EventsQuery::parse(query).map_err(Refusal::invalid)?;
     context.status.check()?;
     let held = reply::memory(context, Purpose::Replies, STREAM_MEMORY).await?;
@@ -64,18 +66,13 @@ pub(super) async fn stream(context: &Context, query: Option<&str>, headers: &Hea
     })?;
     let last = headers.get(LAST_EVENT_ID_HEADER).map(HeaderValue::as_bytes);
     let last = last.map(|id| String::from_utf8_lossy(id).into_owned());
-    let (pieces, body) = mpsc::channel(PIECES_WAITING);
-    let writer = Writer {
-        subscription,
-        epoch: context.status.epoch(),
-        text: String::new(),
-        pieces,
-        until: query.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-        query,
-        _held: held,
-    };
-    tokio::spawn(writer.run(last));
-    let reply = Reply::new(Some(EVENT_STREAM), Body::Stream(body));
+    let epoch = context.status.epoch();
+    let until = query.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let pieces = Pieces::new(held, socket, |outlet| {
+        let text = Vec::new();
+        Writer { subscription, epoch, query, until, text, outlet }.write(last)
+    });
+    let reply = Reply::new(Some(EVENT_STREAM), Body::Stream(pieces));
     Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }
 
@@ -87,13 +84,9 @@ struct Writer {
     /// End of the stream.
     until: Option<Instant>,
     /// Events that were not sent yet.
-    text: String,
-    pieces: Sender<Bytes>,
-    _held: Held,
+    text: Vec<u8>,
+    outlet: Outlet,
 }
-
-/// The client has gone.
-struct Gone;
 
 /// Reason why a stream goes on without what came before.
 enum Lost {
@@ -102,27 +95,23 @@ enum Lost {
 }
 
 impl Writer {
-    async fn run(mut self, last: Option<String>) {
-        // A client that has gone gets no more.
-        let _ = self.write(last).await;
-    }
-
-    async fn write(&mut self, last: Option<String>) -> Result<(), Gone> {
+    async fn write(mut self, last: Option<String>) {
         match last.map(|id| EventId::sequence_of(&id, self.epoch)) {
-            None => self.snapshot().await?,
-            Some(None) => self.lost(Lost::Restart).await?,
+            None => self.snapshot().await,
+            Some(None) => self.lost(Lost::Restart).await,
             Some(Some(sequence)) => {
                 if !self.subscription.resume(sequence.saturating_add(1)) {
-                    self.lost(Lost::Behind).await?;
+                    self.lost(Lost::Behind).await;
                 }
             }
         }
         let end = loop {
-            self.send().await?;
+            self.send().await;
+            // A client that is behind is not woken by events.
+            self.outlet.ready().await;
             let next = timeout(KEEP_ALIVE, self.subscription.next(ITEMS));
             let next = tokio::select! {
                 biased;
-                () = self.pieces.closed() => return Err(Gone),
                 next = next => next,
                 () = end_of(self.until) => break "timeout",
             };
@@ -130,33 +119,33 @@ impl Writer {
                 break "timeout";
             }
             match next {
-                Err(_) => self.text.push_str(":\n\n"),
+                Err(_) => self.text.extend_from_slice(b":\n\n"),
                 Ok(Delivery::Closed) => break "drain",
-                Ok(Delivery::Lost) => self.lost(Lost::Behind).await?,
+                Ok(Delivery::Lost) => self.lost(Lost::Behind).await,
                 Ok(Delivery::Events(events)) => {
                     for event in &events {
-                        self.event(event).await?;
+                        self.event(event).await;
                     }
                 }
             }
         };
         self.push("end", None, &ReasonEvent { reason: end.to_owned() });
-        self.send().await
+        self.send().await;
     }
 
     /// Tells that events were missed, and begins anew.
-    async fn lost(&mut self, lost: Lost) -> Result<(), Gone> {
+    async fn lost(&mut self, lost: Lost) {
         let reason = match lost {
             Lost::Restart => "restart",
             Lost::Behind => "behind",
         };
         self.push("lost", None, &ReasonEvent { reason: reason.to_owned() });
-        self.snapshot().await
+        self.snapshot().await;
     }
 
     /// Sends the objects that are there, unless the client wants none. Only the end has an id: a client
     /// that breaks off before has no whole snapshot.
-    async fn snapshot(&mut self) -> Result<(), Gone> {
+    async fn snapshot(&mut self) {
         let mut snapshot = self.subscription.snapshot();
         let mut objects = 0;
         while self.query.snapshot
@@ -165,21 +154,22 @@ impl Writer {
             for object in &page {
                 if self.wants(object.bucket.as_str()) {
                     self.push("present", None, &of_object(object));
-                    self.send_when_full().await?;
+                    self.send_when_full().await;
                     objects += 1;
                 }
             }
+            // There may be no object of this bucket among millions.
+            yield_now().await;
         }
         let current = CurrentEvent { objects, epoch: self.epoch.to_string() };
         self.push("current", Some(snapshot.next() - 1), &current);
-        Ok(())
     }
 
-    async fn event(&mut self, event: &Event) -> Result<(), Gone> {
+    async fn event(&mut self, event: &Event) {
         if self.wants(event.bucket.as_str()) {
             self.push(name(event.kind), Some(event.sequence), &of_event(event));
         }
-        self.send_when_full().await
+        self.send_when_full().await;
     }
 
     fn wants(&self, bucket: &str) -> bool {
@@ -188,23 +178,25 @@ impl Writer {
 
     /// Appends an event.
     fn push(&mut self, name: &str, sequence: Option<u64>, data: &impl Serialize) {
-        let data = serde_json::to_string(data).expect("the API's events have string keys");
-        let id = sequence.map(|sequence| EventId { epoch: self.epoch, sequence });
-        let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-        write!(self.text, "{id}event: {name}\ndata: {data}\n\n")
-            .expect("writing to a string does not fail");
-    }
-
-    async fn send_when_full(&mut self) -> Result<(), Gone> {
-        if self.text.len() >= PIECE_LEN { self.send().await } else { Ok(()) }
-    }
-
-    async fn send(&mut self) -> Result<(), Gone> {
-        if self.text.is_empty() {
-            return Ok(());
+        let text = &mut self.text;
+        if let Some(sequence) = sequence {
+            writeln!(text, "id: {}", EventId { epoch: self.epoch, sequence }).expect(IN_MEMORY);
         }
-        let piece = std::mem::take(&mut self.text).into();
-        self.pieces.send(piece).await.map_err(|_| Gone)
+        write!(text, "event: {name}\ndata: ").expect(IN_MEMORY);
+        serde_json::to_writer(&mut *text, data).expect("the API's events have string keys");
+        text.extend_from_slice(b"\n\n");
+    }
+
+    async fn send_when_full(&mut self) {
+        if self.text.len() >= PIECE_LEN {
+            self.send().await;
+        }
+    }
+
+    async fn send(&mut self) {
+        if !self.text.is_empty() {
+            self.outlet.send(std::mem::take(&mut self.text)).await;
+        }
     }
 }
 
@@ -227,7 +219,7 @@ pub(super) const fn name(kind: EventKind) -> &'static str {
     }
 }
 
-fn of_event(event: &Event) -> ObjectEvent {
+fn of_event(event: &Event) -> ObjectEvent<'_> {
     let Event { kind, bucket, key, len, generation, .. } = event;
     let copied = match *kind {
         EventKind::Evicted { copied } => Some(copied),
@@ -236,17 +228,22 @@ fn of_event(event: &Event) -> ObjectEvent {
     ObjectEvent { copied, ..data(bucket, key, *len, *generation) }
 }
 
-fn of_object(object: &ObjectInfo) -> ObjectEvent {
+fn of_object(object: &ObjectInfo) -> ObjectEvent<'_> {
     data(&object.bucket, &object.key, object.len, object.generation)
 }
 
-fn data(bucket: &BucketName, key: &Key, len: ByteSize, generation: u64) -> ObjectEvent {
+fn data<'a>(
+    bucket: &'a BucketName,
+    key: &'a Key,
+    len: ByteSize,
+    generation: u64,
+) -> ObjectEvent<'a> {
     ObjectEvent {
-        bucket: bucket.as_str().to_owned(),
-        key: key.as_str().to_owned(),
+        bucket: bucket.as_str().into(),
+        key: key.as_str().into(),
         len: len.bytes(),
         generation,
-        tier: MEMORY.to_owned(),
+        tier: MEMORY.into(),
         copied: None,
     }
 }

@@ -4,6 +4,7 @@
 //! the raw path, and lie on the way of every request.
 
 mod accept;
+mod accounted;
 mod admin;
 mod admission;
 mod answered;
@@ -27,6 +28,7 @@ mod list;
 mod listener;
 mod negotiation;
 mod page;
+mod pieces;
 mod put;
 mod reader_rate;
 mod records;

@@ -8,7 +8,7 @@ use kvlease_api::{ErrorBody, ErrorCode, JSON};
 use kvlease_types::{Miss, RemoveRefused, WriteRefused};
 use serde::Serialize;
 
-use super::body::{self, Body};
+use super::{accounted, body::Body};
 use crate::{
     connection_memory::{Held, Purpose},
     context::Context,
@@ -204,7 +204,7 @@ pub(crate) async fn memory_within(
 /// A reply that keeps its memory until it has been sent.
 pub(crate) fn accounted(content_type: &'static str, bytes: Bytes, mut held: Held) -> Reply {
     held.shrink(bytes.len());
-    typed(content_type, body::accounted(bytes, held))
+    typed(content_type, accounted::accounted(bytes, held))
 }
 
 fn status(code: ErrorCode) -> StatusCode {

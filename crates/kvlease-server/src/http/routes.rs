@@ -152,7 +152,9 @@ async fn dispatch(
         Endpoint::Remove => Box::pin(kv::remove(context, caller, &names)).await,
         Endpoint::Tiers => Box::pin(tiers::find(context, &names)).await,
         Endpoint::Locations => kv::locations(context, &names),
-        Endpoint::Events => Box::pin(events::stream(context, query, request.headers())).await,
+        Endpoint::Events => {
+            Box::pin(events::stream(context, query, request.headers(), socket)).await
+        }
         Endpoint::List => Box::pin(list::list(context, &names, query)).await,
         Endpoint::Namespace => Box::pin(checkpoint::namespace(context, caller, &names)).await,
         Endpoint::CreateNamespace => checkpoint::create(context, caller, &names, query),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -10,12 +11,17 @@ use std::{
 use kvlease_api::ListReply;
 use kvlease_testing::{Draws, bytes};
 use kvlease_types::ByteSize;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::Value;
 
 use crate::{
     daemon::{Daemon, WAIT_MAX},
     wire::refused,
 };
+
+/// The most bytes that the kernel has for a client: what it takes of a reply that is not on its way yet, a
+/// window, and the piece that is being written.
+const UNREAD_MAX: u64 = 256 << 10;
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,7 +39,10 @@ struct Stream {
 
 impl Stream {
     fn open(address: SocketAddr, query: &str, last: Option<&str>) -> Self {
-        let mut socket = TcpStream::connect(address).unwrap();
+        Self::on(TcpStream::connect(address).unwrap(), query, last)
+    }
+
+    fn on(mut socket: TcpStream, query: &str, last: Option<&str>) -> Self {
         socket.set_read_timeout(Some(WAIT_MAX)).unwrap();
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         write!(socket, "GET /v1/events{query} HTTP/1.1\r\nHost: d\r\n{last}\r\n").unwrap();
@@ -94,6 +103,20 @@ fn parsed(event: &str) -> Event {
         id: fields.get("id").map(|id| (*id).to_owned()),
         data: serde_json::from_str(fields["data"]).unwrap(),
     }
+}
+
+/// Bytes that the daemon has written to a client, and the client's side of the kernel has not taken.
+fn unread(socket: &TcpStream) -> u64 {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let daemon = port(socket.peer_addr().unwrap());
+    let client = port(socket.local_addr().unwrap());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    // Number, own address, the other's address, state, both queues.
+    let is_daemons = |row: &Vec<&str>| row[1].ends_with(&daemon) && row[2].ends_with(&client);
+    let row = rows.into_iter().find(is_daemons).unwrap();
+    let (to_send, _) = row[4].split_once(':').unwrap();
+    u64::from_str_radix(to_send, 16).unwrap()
 }
 
 fn names(events: &[Event]) -> Vec<&str> {
@@ -200,7 +223,9 @@ fn a_client_that_comes_late_breaks_off_and_misses_events_ends_with_what_is_there
 #[test]
 fn a_client_that_reads_nothing_is_told_what_it_missed_and_delays_no_one() {
     let daemon = Daemon::with(|config| config.events_memory_max = ByteSize::kib(64));
-    let mut slow = Stream::open(daemon.address, "?snapshot=false", None);
+    let socket = TcpStream::connect(daemon.address).unwrap();
+    set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    let mut slow = Stream::on(socket, "?snapshot=false", None);
     assert_eq!(slow.next().unwrap().name, "current");
     // Long keys fill the socket and the log.
     let mut wire = daemon.wire();
@@ -214,6 +239,8 @@ fn a_client_that_reads_nothing_is_told_what_it_missed_and_delays_no_one() {
             break;
         }
     }
+    let unread = unread(slow.socket.get_ref());
+    assert!(unread < UNREAD_MAX, "the kernel has {unread} bytes for a client that reads nothing");
     daemon.put("last", b"1");
     let mut seen = BTreeSet::new();
     loop {
