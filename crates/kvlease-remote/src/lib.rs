@@ -41,6 +41,6 @@ mod tier;
 mod valkey;
 
 pub use error::RemoteError;
-pub use open::{SCHEMES, open};
+pub use open::{SCHEMES, check, open};
 pub use options::{AccessKey, Lookup, Options};
 pub use secret::Secret;

@@ -23,6 +23,15 @@ pub const SCHEMES: &[(&str, &str)] = &[
     ("rediss-cluster", "a cluster of Valkey or Redis over TLS"),
 ];
 
+/// Checks a URL without opening its tier. Whether this build has its kind of store is not looked at.
+///
+/// # Errors
+///
+/// [`RemoteError::Url`] if the URL names no tier.
+pub fn check(url: &str) -> Result<(), RemoteError> {
+    Location::parse(url).map(drop)
+}
+
 /// Opens the tier at a URL. Nothing is connected yet: a store that is not there makes calls fail, and
 /// not this one.
 ///

@@ -121,7 +121,7 @@ fn set_key(arena: &mut ArenaConfig, key: &str, value: &str) -> Result<(), String
         "socket" => SocketPlace::parse(value).map(|place| arena.socket = place),
         "socket_mode" => value::mode(value).map(|mode| arena.socket_mode = mode),
         "socket_gid" => value::owner(value).map(|id| arena.socket_gid = id),
-        _ => Err(format!("use the keys {}", ARENAS.keys.join(", "))),
+        _ => Err(ARENAS.remedy_for_key(key)),
     }
 }
 

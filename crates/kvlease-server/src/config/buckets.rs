@@ -77,7 +77,7 @@ pub(super) fn set(
 ) -> Result<(), ConfigError> {
     let policy = entry(buckets.policies, name, origin)?;
     let set = if !POLICIES.keys.contains(&key) {
-        Err(format!("use one of {}", POLICIES.keys.join(", ")))
+        Err(POLICIES.remedy_for_key(key))
     } else if Quota::KEYS.contains(&key) {
         buckets.quotas.entry(bucket_name(name, origin)?).or_default().set(key, value)
     } else if key == ANSWER_TIME {
@@ -225,6 +225,7 @@ mod tests {
         for (text, parts) in [
             ("[bucket.b]\npriority = \"high\"\n", ["bucket.b.priority=`high`", "from -1000"]),
             ("[bucket.b]\nprio = 1\n", ["bucket.b.prio=`1`", "priority, weight, ttl_s, pinned"]),
+            ("[bucket.b]\npriorty = 1\n", ["bucket.b.priorty=`1`", "did you mean `priority`?"]),
             ("[bucket.b]\nttl_s = 0\n", ["bucket.b.ttl_s=`0`", "seconds from 0.001"]),
             (
                 "[bucket.b]\nbytes_max = \"lots\"\n",

@@ -111,7 +111,7 @@ impl GivenListeners {
             "serves" => Serves::parse(value).map(|serves| given.serves = serves),
             _ => match given.tls.file(key) {
                 Some(file) => value::path_or_none(value).map(|path| *file = path),
-                None => Err(format!("use the keys {}", LISTENERS.keys.join(", "))),
+                None => Err(LISTENERS.remedy_for_key(key)),
             },
         };
         set.map_err(|remedy| {
@@ -206,6 +206,7 @@ mod tests {
             ("[listener.\"a b\"]\n", ["listener=`a b`", "letters"]),
             ("[listener.a.b]\nserves = \"all\"\n", ["listener.a=`b`", "[listener.\"a.b\"]"]),
             (&format!("{address}serves = \"some\"\n"), ["serves=`some`", "`operators`"]),
+            (&format!("{address}serve = \"all\"\n"), ["serve=`all`", "did you mean `serves`?"]),
             (&format!("{address}tls = \"on\"\n"), ["listener.m.tls=`on`", "tls_certificate_file"]),
             (&format!("{address}tls_key_file = \"k\"\n"), ["tls_key_file=`k`", "absolute"]),
             (&format!("{address}tls_key_file = \"/k\"\n"), ["tls_key_file=`/k`", "certificate"]),

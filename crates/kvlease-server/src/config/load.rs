@@ -1,15 +1,8 @@
 //! From file, environment and flags to a checked configuration.
 
-use std::{
-    collections::HashMap,
-    fs,
-    io::{self, Read},
-    mem,
-    path::Path,
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, io, mem, path::Path};
+
+use kvlease_tier::without_credentials;
 
 use super::{
     arena_checks, arenas,
@@ -21,19 +14,17 @@ use super::{
     otel,
     plain::plain,
     quotas,
+    read::read_config,
     settings::{Config, SETTINGS, Setting},
     tenants, unknown, without_effect,
 };
 use crate::tiers::REMOTE_PASSWORD;
 
-/// Time within which a configuration has to come out of a pipe.
-const READ_MAX: Duration = Duration::from_secs(5);
-
-/// The longest configuration, in bytes.
-const CONFIG_LEN_MAX: u64 = 1 << 20;
-
 /// The settings of which one needs the other.
 const EVICTION: &str = "cache.eviction";
+
+/// The setting that may have a password.
+const REMOTE_URL: &str = "tier.remote.url";
 
 /// The setting whose limit is another setting.
 const TTL_DEFAULT: &str = "lease.ttl_default_s";
@@ -77,6 +68,9 @@ pub fn load_with_notes(
     }
     loading.apply_environment(environment)?;
     loading.apply_flags(args)?;
+    loading.notes.extend(without_effect::notes(&loading.config, |path| {
+        loading.given.get(path).map(|given| (given.value.as_str(), given.origin.as_str()))
+    }));
     let notes = mem::take(&mut loading.notes);
     Ok((loading.finish()?, notes))
 }
@@ -99,9 +93,12 @@ struct Given {
 impl Loading {
     fn apply_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let shown = path.display().to_string();
-        let text = read_config(path).map_err(|error| ConfigError::Unreadable {
-            path: shown.clone(),
-            reason: error.to_string(),
+        let text = read_config(path).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => {
+                let reason = "it is not UTF-8".to_owned();
+                ConfigError::Syntax { path: shown.clone(), reason, line: 1 }
+            }
+            _ => ConfigError::Unreadable { path: shown.clone(), reason: error.to_string() },
         })?;
         let sections: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start.min(text.len()));
@@ -218,7 +215,11 @@ impl Loading {
     }
 
     fn apply(&mut self, setting: &Setting, value: &str, origin: &str) -> Result<(), ConfigError> {
-        let given = Given { value: value.into(), origin: origin.into() };
+        let value_shown = match setting.path {
+            REMOTE_URL => without_credentials(value),
+            _ => value.to_owned(),
+        };
+        let given = Given { value: value_shown, origin: origin.into() };
         match (setting.set)(&mut self.config, value) {
             Ok(()) => {
                 self.given.insert(setting.path, given);
@@ -265,30 +266,6 @@ impl Given {
     }
 }
 
-/// Reads the file. One that is no regular file may be a pipe whose writer writes nothing.
-fn read_config(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.is_file() {
-        return read_at_most(path);
-    }
-    let (outcome, read) = mpsc::channel();
-    let path = path.to_owned();
-    // The thread ends with the process, which has no use for it any more.
-    thread::Builder::new().spawn(move || drop(outcome.send(read_at_most(&path))))?;
-    read.recv_timeout(READ_MAX).unwrap_or_else(|_| {
-        let text = format!("its end did not come within {} s", READ_MAX.as_secs());
-        Err(io::Error::new(io::ErrorKind::TimedOut, text))
-    })
-}
-
-fn read_at_most(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(CONFIG_LEN_MAX + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > CONFIG_LEN_MAX {
-        true => Err(io::Error::other(format!("it is longer than {CONFIG_LEN_MAX} bytes"))),
-        false => Ok(text),
-    }
-}
-
 /// Whether Kubernetes made this variable, for a service whose name begins with `kvlease`: it sets
 /// `NAME_SERVICE_HOST`, `NAME_SERVICE_PORT…`, `NAME_PORT` and `NAME_PORT_9200_TCP…` in every
 /// container of the namespace.
@@ -302,13 +279,13 @@ fn is_service_link(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, time::Duration};
+    use std::{fs, net::SocketAddr, time::Duration};
 
     use kvlease_types::ByteSize;
 
     use super::*;
 
-    fn file(name: &str, text: &str) -> ServeArgs {
+    fn file(name: &str, text: impl AsRef<[u8]>) -> ServeArgs {
         let path = std::env::temp_dir().join(format!("kvlease-{name}-{}.toml", std::process::id()));
         fs::write(&path, text).unwrap();
         ServeArgs { config: Some(path), ..ServeArgs::default() }
@@ -362,6 +339,35 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_what_is_not_there_are_told() {
+        let notes = |text| load_with_notes(&file("off", text), []).unwrap().1;
+        // A value like the default is not told of: `--print-config` prints all of them.
+        let told = notes("[tier.nvme]\ncapacity = \"1GiB\"\n[audit]\nfiles_max = 8\n");
+        let [told] = &told[..] else { panic!("{told:?}") };
+        for part in ["without tier.nvme.path", "tier.nvme.capacity=`1GiB`", ".toml)"] {
+            assert!(told.contains(part), "{part} is not in: {told}");
+        }
+        let all = "[tier.nvme]\ncapacity = \"1GiB\"\npath = \"/nvme\"\n";
+        assert_eq!(notes(all), [""; 0]);
+    }
+
+    #[cfg(feature = "remote")]
+    #[test]
+    fn a_url_of_no_tier_is_refused_and_its_password_not_shown() {
+        for (url, part) in [
+            ("ftp://:hunter2@host", "the scheme is not known"),
+            ("redis://:hunter2@host:port", "the port"),
+            ("hunter2@host", "redis://HOST:PORT"),
+        ] {
+            let set = vec![format!("tier.remote.url={url}")];
+            let error = load(&ServeArgs { set, ..ServeArgs::default() }, []).unwrap_err();
+            let line = error.to_string();
+            assert!(line.contains(part) && line.contains("tier.remote.url=`"), "{line}");
+            assert!(!line.contains("hunter2"), "{line}");
+        }
+    }
+
+    #[test]
     fn a_default_ttl_follows_the_longest_one_unless_it_was_given() {
         let set = |settings: &[&str]| {
             let set = settings.iter().map(|setting| (*setting).to_owned()).collect();
@@ -407,6 +413,7 @@ mod tests {
             (file("empty", "[cahce]\n[server]\n"), "[cahce]", "", "[cache]"),
             (file("unit", "[cache]\ncapacity = \"1XiB\"\n"), "cache.capacity", "1XiB", "1GiB"),
             (file("toml", "[cache]\n\ncapacity = = 1\n"), "line", "3", "TOML"),
+            (file("latin", b"# Caf\xe9\n"), "line", "1", "UTF-8"),
             (
                 ServeArgs { listen: Some("localhost".into()), ..Default::default() },
                 "server.address",

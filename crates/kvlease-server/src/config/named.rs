@@ -1,6 +1,6 @@
 //! Sections with names of their own, such as `[bucket."NAME"]`.
 
-use super::{error::ConfigError, plain::plain};
+use super::{error::ConfigError, nearest::nearest, plain::plain};
 
 /// Kind of such sections.
 pub(super) struct Named {
@@ -32,6 +32,14 @@ impl Named {
     /// Name and key of a path; `None` for one of another section. A name may have dots, a key has none.
     pub(super) fn split<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
         path.strip_prefix(self.section)?.strip_prefix('.')?.rsplit_once('.')
+    }
+
+    /// Remedy for a key that there is not.
+    pub(super) fn remedy_for_key(&self, key: &str) -> String {
+        match nearest(key, self.keys.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("use the keys {}", self.keys.join(", ")),
+        }
     }
 
     /// Hands over what the sections of a file say, each with its name.

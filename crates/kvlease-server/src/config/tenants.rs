@@ -175,7 +175,7 @@ fn set_key(tenant: &mut TenantConfig, key: &str, value: &str) -> Result<(), Stri
         "cache_salts" => add(&mut tenant.cache_salts, salts(value)?),
         "cache_salt_required" => value::flag(value).map(|flag| tenant.cache_salt_required = flag),
         key if Quota::KEYS.contains(&key) => tenant.quota.set(key, value),
-        _ => Err(format!("use one of {}", TENANTS.keys.join(", "))),
+        _ => Err(TENANTS.remedy_for_key(key)),
     }
 }
 
@@ -421,9 +421,10 @@ mod tests {
             ("[tenant.a]\nuids = [4294967295]\n", ["tenant.a.uids=`4294967295`", "numeric ids"]),
             ("[tenant.a]\nread = [\"[a\"]\n", ["tenant.a.read=`[a`", "write a pattern"]),
             (
-                "[tenant.a]\nreads = [\"a\"]\n",
-                ["tenant.a.reads=`[\"a\"]`", "token_sha256, token_file"],
+                "[tenant.a]\nrights = [\"a\"]\n",
+                ["tenant.a.rights=`[\"a\"]`", "token_sha256, token_file"],
             ),
+            ("[tenant.a]\nreads = [\"a\"]\n", ["tenant.a.reads=`[\"a\"]`", "did you mean `read`?"]),
             (
                 "[tenant.a]\ncache_salts = [\"a@b\"]\n",
                 ["tenant.a.cache_salts=`a@b`", "have no `@`"],

@@ -4,15 +4,13 @@ use super::{
     arenas, buckets,
     error::ConfigError,
     listeners,
+    nearest::nearest,
     settings::{SETTINGS, Setting, split},
     tenants,
 };
 
 /// The beginning of every variable, which makes none like another.
 const PREFIX: &str = "KVLEASE_";
-
-/// Least similarity of a name to one that was probably meant, from 0 to 1.
-const SIMILARITY_MIN: f64 = 0.7;
 
 /// Whether settings begin with this section.
 pub(super) fn is_section(name: &str) -> bool {
@@ -87,15 +85,6 @@ fn sections() -> impl Iterator<Item = &'static str> {
         arenas::SECTION,
         tenants::SECTION,
     ])
-}
-
-/// The known name that was probably meant.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known))
-        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, known)| known)
 }
 
 #[cfg(test)]
