@@ -44,6 +44,11 @@ pub(crate) fn human_span(seconds: f64) -> String {
     }
 }
 
+/// A number of objects.
+pub(crate) fn counted_objects(count: u64) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
 /// A figure, or a dash where there is none.
 pub(crate) fn optional(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.decimals$}"))

@@ -11,7 +11,7 @@ use kvlease_client::{
 use crate::{
     arguments::DaemonArgs,
     failure::{Failure, Status},
-    text::{pretty, printable},
+    text::{counted_objects, pretty, printable},
 };
 
 /// The arguments of `bucket`.
@@ -116,10 +116,10 @@ pub(super) fn lines(bucket: &PolicedBucket) -> String {
     let pinned: String = pinned.collect();
     let (priority, weight) = (policy.priority, policy.weight);
     let BucketUse { objects, taken, evictions, expirations, .. } = *usage;
-    let taken = human_size(ByteSize::new(taken));
+    let (objects, taken) = (counted_objects(objects), human_size(ByteSize::new(taken)));
     format!(
         "policy    priority {priority}, weight {weight}{ttl}{pinned}\n\
-         bucket    {objects} objects, {taken}, {evictions} evicted, {expirations} expired\n"
+         bucket    {objects}, {taken}, {evictions} evicted, {expirations} expired\n"
     )
 }
 
@@ -141,9 +141,9 @@ fn table(reply: &BucketsReply) -> String {
         if !pinned.is_empty() {
             let prefixes: Vec<_> = pinned.iter().map(|prefix| printable(prefix)).collect();
             pins.push(format!(
-                "pinned in {bucket}: {} ({} objects, {}; {} beyond)\n",
+                "pinned in {bucket}: {} ({}, {}; {} beyond)\n",
                 prefixes.join(" "),
-                usage.pinned_objects,
+                counted_objects(usage.pinned_objects),
                 human_size(ByteSize::new(usage.pinned_taken)),
                 usage.unpinned,
             ));

@@ -11,7 +11,7 @@ use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
     progress,
-    text::{human_size, no_such_object, note, printable},
+    text::{counted_objects, human_size, no_such_object, note, printable},
 };
 
 /// The arguments of `rm`.
@@ -84,16 +84,16 @@ async fn remove_all(client: &Client, args: &RmArgs) -> Result<(), Failure> {
     let bytes = human_size(ByteSize::new(
         objects.iter().map(|object| object.len).fold(0, u64::saturating_add),
     ));
-    let count = objects.len();
+    let (count, counted) = (objects.len(), counted_objects(objects.len() as u64));
     if args.dry_run {
         print(&objects.iter().map(|object| object.key.as_str()).collect::<Vec<_>>())?;
-        note(format_args!("{count} objects of {bytes} would be removed"));
+        note(format_args!("{counted} of {bytes} would be removed"));
         return ls::check_answered(&unanswered);
     }
     let bucket = printable(client.config().bucket.as_str());
     if count > 0
         && !args.yes
-        && !confirmed(&format!("remove {count} objects of {bytes} from bucket `{bucket}`?"))
+        && !confirmed(&format!("remove {counted} of {bytes} from bucket `{bucket}`?"))
     {
         note(format_args!("removed nothing"));
         return Ok(());
@@ -110,14 +110,14 @@ async fn remove_all(client: &Client, args: &RmArgs) -> Result<(), Failure> {
             Ok(was_there) => removed += u64::from(was_there == Some(true)),
             Err(failure) => {
                 bar.abandon();
-                note(format_args!("removed {removed} of {count} objects"));
+                note(format_args!("removed {removed} of {counted}"));
                 return Err(failure);
             }
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    note(format_args!("removed {removed} objects"));
+    note(format_args!("removed {}", counted_objects(removed)));
     failures.check()?;
     ls::check_answered(&unanswered)
 }

@@ -12,7 +12,7 @@ use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
     nodes::{Node, Sample},
-    text::{human_span, pretty, printable},
+    text::{counted_objects, human_span, pretty, printable},
 };
 
 /// Quotas that the screen has room for.
@@ -93,10 +93,10 @@ pub(crate) fn account(stats: &StatsReply) -> String {
         (
             "memory",
             format!(
-                "{} of {} taken by {} objects of {}; largest free {}",
+                "{} of {} taken by {} of {}; largest free {}",
                 size(stats.allocated),
                 size(stats.capacity),
-                stats.objects,
+                counted_objects(stats.objects),
                 size(stats.stored),
                 size(stats.largest_free)
             ),
@@ -134,7 +134,7 @@ pub(crate) fn account(stats: &StatsReply) -> String {
     let more = buckets.len() > BUCKETS || stats.next_buckets_after.is_some();
     lines.extend(buckets.iter().take(BUCKETS).map(|bucket| {
         let (name, stored) = (printable(&bucket.bucket), size(bucket.stored));
-        ("bucket", format!("{name}: {} objects of {stored}", bucket.objects))
+        ("bucket", format!("{name}: {} of {stored}", counted_objects(bucket.objects)))
     }));
     if more {
         lines.push(("bucket", "and others: `--json` has more".to_owned()));
@@ -171,9 +171,9 @@ fn leases(stats: &StatsReply) -> String {
 fn arena(stats: &ArenaStats) -> String {
     let size = |bytes: u64| human_size(ByteSize::new(bytes));
     format!(
-        "{}: {} objects of {}, {} of {} free; {}; {} leases; segment {}; tenants {}",
+        "{}: {} of {}, {} of {} free; {}; {} leases; segment {}; tenants {}",
         printable(&stats.arena),
-        stats.objects,
+        counted_objects(stats.objects),
         size(stats.stored),
         size(stats.free),
         size(stats.capacity),
@@ -219,7 +219,7 @@ fn tier(state: &TierState) -> String {
         }
     }
     if let Some(objects) = state.objects {
-        text.push_str(&format!(", {objects} objects"));
+        text.push_str(&format!(", {}", counted_objects(objects)));
     }
     text.push_str(&format!(", {} wait to be copied", state.queued));
     text

@@ -105,7 +105,7 @@ fn a_policy_of_a_bucket_is_set_shown_and_removed() {
     assert_eq!(text(&set), "");
     let shown = text(&["stat", "k"]);
     let policy = "policy    priority -2, weight 100, ttl 90 s, pins `sys/`\n";
-    assert!(shown.contains(policy) && shown.contains("bucket    1 objects, 8.0KiB"), "{shown}");
+    assert!(shown.contains(policy) && shown.contains("bucket    1 object, 8.0KiB"), "{shown}");
     let shown = text(&["bucket", "ls"]);
     assert!(shown.contains("lmcache") && shown.contains("(all others)"), "{shown}");
     let shown: serde_json::Value =

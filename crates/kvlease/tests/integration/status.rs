@@ -32,7 +32,7 @@ fn one_screen_has_the_account_of_a_daemon() {
     let output = run_on(&daemon, &["status"], b"");
     assert_eq!(output.status.code(), Some(0));
     let screen = text(&output);
-    for part in ["ready", "8.0KiB of 64.0MiB taken by 1 objects of 4.9KiB", "50.0 % of 2", "1 live"]
+    for part in ["ready", "8.0KiB of 64.0MiB taken by 1 object of 4.9KiB", "50.0 % of 2", "1 live"]
     {
         assert!(screen.contains(part), "{part}: {screen}");
     }
@@ -40,7 +40,7 @@ fn one_screen_has_the_account_of_a_daemon() {
         screen.contains(daemon.segment().name()) && screen.contains("by hit-density"),
         "{screen}"
     );
-    assert!(screen.contains("bucket     lmcache: 1 objects"), "{screen}");
+    assert!(screen.contains("bucket     lmcache: 1 object"), "{screen}");
     assert!(!screen.contains('\u{1b}'), "no colours in a pipe");
 }
 

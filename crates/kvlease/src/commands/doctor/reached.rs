@@ -36,7 +36,11 @@ pub(super) async fn check(client: &Client, report: &mut Report) -> Option<Reache
             "start `kvlease serve`, or name the daemon's URL; in a pod without the host's network, let \
              it listen on an address that the pod reaches, url=`{address}`"
         );
-        report.add(Name::Unreachable, Outcome::wrong(error.to_string(), remedy));
+        let what = match error {
+            Error::Unreachable { source, .. } => format!("no daemon answers: {source}"),
+            error => error.to_string(),
+        };
+        report.add(Name::Unreachable, Outcome::wrong(what, remedy));
         report.unseen(&[Name::NotReady], "no daemon answers");
         report.unseen(&OF_COUNTERS, "no daemon answers");
         return None;

@@ -96,12 +96,25 @@ impl Report {
         names.iter().for_each(|name| self.add(*name, Outcome::unseen(why)));
     }
 
+    /// Names that were not checked, by reason.
+    fn unchecked(&self) -> Vec<(Vec<&str>, &str)> {
+        let mut by_reason: Vec<(Vec<&str>, &str)> = Vec::new();
+        for NotChecked { name, why } in &self.not_checked {
+            match by_reason.iter_mut().find(|(_, reason)| reason == why) {
+                Some((names, _)) => names.push(name),
+                None => by_reason.push((vec![name], why)),
+            }
+        }
+        by_reason
+    }
+
     /// Whether something is wrong.
     pub(super) fn has_findings(&self) -> bool {
         !self.findings.is_empty()
     }
 
-    /// Lines for people: two for each finding, one for the checks that found nothing.
+    /// Lines for people: two for each finding, one for each reason why something was not checked, and one
+    /// for all.
     pub(super) fn lines(&self, side: Side) -> String {
         let mut text = String::new();
         let mut line = |words: std::fmt::Arguments<'_>| {
@@ -113,12 +126,15 @@ impl Report {
                 line(format_args!("{kind}  {name}: {what}\n  remedy  {remedy}"));
             }
         }
-        for NotChecked { name, why } in &self.not_checked {
-            line(format_args!("not checked  {name}: {why}"));
+        for (names, why) in self.unchecked() {
+            line(format_args!("not checked  {}: {why}", names.join(", ")));
         }
         let (found, right) = (self.findings.len(), self.right.len());
         let (from, unseen) = (side.text(), self.not_checked.len());
-        line(format_args!("{from}: {found} findings, {right} checks right, {unseen} not checked"));
+        let findings = if found == 1 { "finding" } else { "findings" };
+        line(format_args!(
+            "{from}: {found} {findings}, {right} checks right, {unseen} not checked"
+        ));
         text
     }
 }
@@ -138,5 +154,25 @@ impl Side {
             Self::Client => "seen from a client here",
             Self::Daemon => "seen for a daemon here",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_one_reason_keeps_from_a_look_are_in_one_line() {
+        let mut report = Report::default();
+        report.add(Name::NotReady, Outcome::unseen("no daemon answers"));
+        report.add(Name::SegmentMissing, Outcome::wrong("no segment", "mount it"));
+        report.add(Name::UnfullChunks, Outcome::unseen("no file"));
+        report.unseen(&[Name::LeasesExpire], "no daemon answers");
+        let expected = "\
+            finding  segment-missing: no segment\n  remedy  mount it\n\
+            not checked  daemon-not-ready, leases-expire: no daemon answers\n\
+            not checked  unfull-chunks-off: no file\n\
+            seen from a client here: 1 finding, 0 checks right, 3 not checked\n";
+        assert_eq!(report.lines(Side::Client), expected);
     }
 }
