@@ -11,10 +11,12 @@ HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent.parent / "target"
 
 SUITE = "bookworm"
+# The oldest one that the mirror has, with glibc 2.31. Its CPython is older than the wheel takes.
+OLDEST = "bullseye"
+OLDEST_GLIBC = (2, 31)
 MIRROR = "http://deb.debian.org/debian"
 # `venv` brings pip into the environments that it makes.
 PACKAGES = "python3-venv"
-BASE = TARGET / f"dist-root-{SUITE}.tar"
 
 # The base is made in memory: dpkg syncs each file.
 MAKE = """
@@ -30,12 +32,12 @@ NAMESPACES = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill
 class Root:
     """One root, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, suite: str = SUITE) -> None:
         """Uses a folder that is a root already, or unpacks the base into one that is empty."""
         self.folder = folder
         if not folder.exists():
             folder.mkdir(parents=True)
-            unpack = ["tar", "--numeric-owner", "-C", folder, "-xpf", _base()]
+            unpack = ["tar", "--numeric-owner", "-C", folder, "-xpf", _base(suite)]
             subprocess.run(unpack, check=True)
 
     def run(self, *commands: list[str], **asked: object) -> str:
@@ -58,16 +60,17 @@ class Root:
         shutil.rmtree(self.folder)
 
 
-def _base() -> Path:
+def _base(suite: str) -> Path:
     if os.geteuid() != 0:
         raise SystemExit("error: roots are made by root: run this as root")
-    if not BASE.exists():
-        BASE.parent.mkdir(exist_ok=True)
-        folder = TARGET / f"dist-root-{SUITE}"
+    base = TARGET / f"dist-root-{suite}.tar"
+    if not base.exists():
+        base.parent.mkdir(exist_ok=True)
+        folder = TARGET / f"dist-root-{suite}"
         folder.mkdir(exist_ok=True)
-        part = BASE.with_suffix(".part")
+        part = base.with_suffix(".part")
         shell = ["unshare", "--mount", "sh", "-ec", MAKE, "sh"]
-        subprocess.run([*shell, folder, PACKAGES, SUITE, MIRROR, part], check=True)
+        subprocess.run([*shell, folder, PACKAGES, suite, MIRROR, part], check=True)
         folder.rmdir()
-        part.rename(BASE)
-    return BASE
+        part.rename(base)
+    return base

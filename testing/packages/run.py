@@ -23,7 +23,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 import first_hit
 import image
-from roots import Root
+from roots import OLDEST, OLDEST_GLIBC, Root
 
 # Where the release is seen in a root.
 DIST = "/dist"
@@ -149,6 +149,26 @@ def tarball(release: Release) -> None:
     release.shell(f"rm -r /opt/{folder}")
 
 
+def oldest(release: Release) -> None:
+    """What was made for an old C library runs in the oldest system that can be had."""
+    package = release.dist / one(release.dist, "*.deb")
+    field = ["dpkg-deb", "--field", str(package), "Depends"]
+    depends = subprocess.run(field, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = re.search(r"libc6 \(>= (\d+)\.(\d+)\)", depends)
+    assert found, depends
+    needed = (int(found[1]), int(found[2]))
+    if needed > OLDEST_GLIBC:
+        print(f"packages: glibc {found[1]}.{found[2]} is newer than that of {OLDEST}")
+        return
+    root = Root(release.work / OLDEST, OLDEST)
+    binds = [[str(release.dist), DIST]]
+    root.shell(f"dpkg --install {DIST}/*.deb; kvlease --version", binds=binds)
+    serve(root, ["/usr/bin/kvlease", *SERVE], "kvlease")
+    root.shell(f"dpkg --purge kvlease; tar -C /opt -xf {DIST}/*.tar.gz", binds=binds)
+    folder = one(release.dist, "*.tar.gz").removesuffix(".tar.gz")
+    serve(root, [f"/opt/{folder}/bin/kvlease", *SERVE], "nobody")
+
+
 def container(release: Release) -> None:
     """The image is valid, and what it says it runs does run, as the user that it names."""
     folder = release.work / "image"
@@ -177,7 +197,7 @@ def serve(
     )
 
 
-CHECKS: list[Callable[[Release], None]] = [sums, components, wheel, deb, tarball, container]
+CHECKS: list[Callable[[Release], None]] = [sums, components, wheel, deb, tarball, container, oldest]
 
 
 def main() -> None:
