@@ -54,6 +54,11 @@ impl Run {
         all.any(|quota| quota.bytes_guaranteed.is_some())
     }
 
+    /// Whether a bucket or its tenant is guaranteed space.
+    pub(crate) fn is_guaranteed(&self, bucket: &str) -> bool {
+        self.quotas_of(bucket).iter().any(|(_, quota, _)| quota.bytes_guaranteed.is_some())
+    }
+
     /// Quotas that a bucket is under, with a test of which buckets are as well.
     fn quotas_of(&self, bucket: &str) -> Vec<(QuotaOf, Quota, Vec<&'static str>)> {
         let quotas = &self.config.quotas;

@@ -30,8 +30,12 @@ macro_rules! reached {
                 $(self.$outcome += other.$outcome;)*
             }
 
-            pub(crate) fn assert_complete(&self) {
-                $(assert!(self.$outcome > 0, "never reached: {}", stringify!($outcome));)*
+            /// An outcome that never came up.
+            pub(crate) fn missing(&self) -> Option<&'static str> {
+                $(if self.$outcome == 0 {
+                    return Some(stringify!($outcome));
+                })*
+                None
             }
         }
     };
@@ -114,8 +118,8 @@ pub(crate) struct Run {
     pub(crate) stretches: Vec<Range<usize>>,
     /// Victims that were handed over, with those that were acquired, removed or evicted since.
     handed_over: Vec<(Victim, ObjectInfo)>,
-    /// Generations of those that are victims still.
-    chosen: BTreeMap<u64, u64>,
+    /// Those that are victims still, by their generations, with the numbers of their objects.
+    chosen: BTreeMap<u64, (u64, Victim)>,
     remembered: BTreeMap<(String, String), Remembered>,
     evictions: u64,
     /// Bucket that is written now, in whose favour others leave.
@@ -231,6 +235,7 @@ impl Run {
             _ => self.pass_time(),
         }
         self.observe();
+        self.forget_spared();
         self.compare();
         self.check_quotas();
         if self.draws.one_in(50) {
@@ -350,7 +355,6 @@ impl Run {
     fn choose(&mut self) {
         // Who is read is known on both sides.
         self.expire_all();
-        self.forget_spared();
         let short = self.catalog.is_short_of_room();
         let max = self.draws.below(8) as usize;
         let victims = self.catalog.victims(max);
@@ -363,14 +367,13 @@ impl Run {
         for victim in victims {
             let number = self.note_victim(victim);
             self.check_turn(number);
-            self.chosen.insert(victim.generation, number);
+            self.chosen.insert(victim.generation, (number, victim));
         }
     }
 
     /// Asks for victims within quotas: objects of who has nearly as much as it may.
     fn choose_within_quotas(&mut self) {
         self.expire_all();
-        self.forget_spared();
         let max = self.draws.below(8) as usize;
         let is_short = self.catalog.is_short_within_quotas();
         let victims = self.catalog.victims_within_quotas(max);
@@ -379,7 +382,7 @@ impl Run {
         for victim in victims {
             let number = self.note_victim(victim);
             self.check_near_quota(number);
-            self.chosen.insert(victim.generation, number);
+            self.chosen.insert(victim.generation, (number, victim));
             self.reached.within_quotas += 1;
         }
     }
@@ -422,16 +425,15 @@ impl Run {
 
     /// Gives up a victim: it leaves exactly if it is one still.
     fn give_up(&mut self) {
-        self.forget_spared();
         let Some((victim, info)) = self.draws.take(&mut self.handed_over) else { return };
         let copied = self.draws.one_in(2);
         let mut known = self.chosen.remove(&victim.generation).is_some();
         let there = self.catalog.stat(info.bucket.as_str(), info.key.as_str());
         let same = there.is_some_and(|info| info.generation == victim.generation);
         assert!(same || !known, "a victim serves until it is given up");
-        // One that was spared may be chosen again before it is given up: with its group, or for a quota.
+        // One that was spared may be chosen again before it is given up: with its group, or beyond a guarantee.
         let is_victim = self.catalog.victim(&victim).is_some();
-        let again = self.spares_ahead() || KeyGroup::of(info.key.as_str()).is_some();
+        let again = self.have_guarantees() || KeyGroup::of(info.key.as_str()).is_some();
         assert!(is_victim == known || is_victim && again);
         known = is_victim;
         self.favoured = self.favoured_by_quota(info.bucket.as_str());
@@ -450,26 +452,28 @@ impl Run {
         self.reached.spared += u64::from(!known && same);
     }
 
-    /// A victim that was chosen for room within its own quota is spared where it is guaranteed and would leave for
-    /// another bucket: it is a victim no longer.
+    /// A victim of who had more than it is guaranteed, or that was chosen for room within its own quota, is spared if it
+    /// would leave for others when there is no more than the guarantee. It may be chosen again in a later step, so
+    /// this is called after each.
     fn forget_spared(&mut self) {
-        if self.spares_ahead() {
-            let (catalog, handed_over) = (&self.catalog, &self.handed_over);
-            self.chosen.retain(|generation, _| {
-                let mut victims = handed_over.iter().map(|(victim, _)| victim);
-                let same = victims.find(|victim| victim.generation == *generation);
-                same.is_some_and(|victim| catalog.victim(victim).is_some())
-            });
+        if !self.have_guarantees() {
+            return;
         }
-    }
-
-    fn spares_ahead(&self) -> bool {
-        self.config.ahead_of_quotas && self.have_guarantees()
+        let spared = |(_, victim): &(u64, Victim)| self.catalog.victim(victim).is_none();
+        let spared: Vec<(u64, Victim)> = self.chosen.values().copied().filter(spared).collect();
+        for (number, victim) in spared {
+            let bucket = &self.model.objects[&number].name.0;
+            assert!(
+                self.is_guaranteed(bucket),
+                "{bucket} is guaranteed nothing: no reason to spare"
+            );
+            self.chosen.remove(&victim.generation);
+        }
     }
 
     /// Whether an object is a victim.
     pub(crate) fn is_chosen(&self, number: u64) -> bool {
-        self.chosen.values().any(|chosen| *chosen == number)
+        self.chosen.values().any(|(chosen, _)| *chosen == number)
     }
 
     /// An object is read: it is a victim no longer.
