@@ -4,7 +4,6 @@ use std::{
     fs::{self, File, OpenOptions},
     os::unix::fs::FileExt,
     path::PathBuf,
-    time::Duration,
 };
 
 use kvlease_engine::{
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 use crate::{
     checkpoints::{all, bucket},
     fixture::{CALLER, CAPACITY, Place, run, store},
+    tiers::WAIT,
 };
 
 const RANKS: u32 = 2;
@@ -68,7 +68,7 @@ fn create(engine: &Engine) {
 }
 
 fn until() -> Instant {
-    Instant::now() + Duration::from_millis(500)
+    Instant::now() + WAIT
 }
 
 fn put(engine: &Engine, rank: u32, step: u64, sent: &[u8]) -> Result<(), CheckpointRefused> {

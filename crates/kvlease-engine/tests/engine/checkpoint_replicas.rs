@@ -1,6 +1,6 @@
 //! Replicas of shards in a store that two nodes share: a node is lost, and the other one goes on.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use kvlease_engine::{
     CheckpointRefused, Engine, NamespaceShape, ReadError, ShardDisk, ShardPlace, TierConfig,
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::{
     checkpoints::{all, bucket},
     fixture::{CALLER, Place, run, until},
+    tiers::WAIT,
 };
 
 const SHAPE: NamespaceShape = NamespaceShape { num_ranks: 2, steps_retained: 3 };
@@ -60,7 +61,7 @@ fn put(engine: &Engine, rank: u32, step: u64, sent: &[u8]) {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_millis(500)
+    Instant::now() + WAIT
 }
 
 fn get(engine: &Engine, rank: u32, step: u64) -> Option<Result<Vec<u8>, ReadError>> {

@@ -1,13 +1,16 @@
 //! Checkpoints after a daemon that ended anywhere: what names say is what there is.
 
-use std::{future::poll_fn, time::Duration};
+use std::future::poll_fn;
 
 use kvlease_engine::{CheckpointRefused, Engine, NamespaceShape, ReadError, ShardPlace, ShardRead};
 use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Key};
 use tokio::time::Instant;
 
-use crate::fixture::{CALLER, CAPACITY, Place, run, store};
+use crate::{
+    fixture::{CALLER, CAPACITY, Place, run, store},
+    tiers::WAIT,
+};
 
 const SHAPE: NamespaceShape = NamespaceShape { num_ranks: 1, steps_retained: 3 };
 
@@ -37,7 +40,7 @@ fn read(
     engine: &Engine,
     place: ShardPlace,
 ) -> Result<(Vec<u8>, Option<String>), CheckpointRefused> {
-    let until = Instant::now() + Duration::from_secs(1);
+    let until = Instant::now() + WAIT;
     run(async {
         let (read, meta) = engine.checkpoints().read(&CALLER, &bucket("job"), place, until).await?;
         Ok((all(read).await.unwrap(), meta.map(|meta| meta.to_string())))
@@ -64,7 +67,7 @@ fn a_start_keeps_the_later_of_two_shards_and_removes_what_belongs_to_no_checkpoi
     assert_eq!(engine.stats().catalog.objects, 2, "the namespace and its shard");
     assert_eq!(engine.checkpoints().shape(&bucket("gone")), None);
     // A later write has a higher number than all before.
-    let until = Instant::now() + Duration::from_secs(1);
+    let until = Instant::now() + WAIT;
     let checkpoints = engine.checkpoints();
     let len = ByteSize::new(3);
     run(async {
@@ -97,7 +100,7 @@ fn a_shard_may_be_larger_than_an_object_of_the_cache_and_takes_its_space_at_once
     for n in 0..CAPACITY.bytes() >> 16 {
         store(&engine, &n.to_string(), &bytes(64 << 10, n)).unwrap();
     }
-    let until = Instant::now() + Duration::from_secs(1);
+    let until = Instant::now() + WAIT;
     let shard = ShardPlace { rank: 0, step: 10 };
     let put = run(engine.checkpoints().put(&CALLER, &bucket("job"), shard, None, len, until));
     let mut put = put.unwrap();

@@ -10,7 +10,10 @@ use kvlease_testing::{Draws, bytes};
 use kvlease_types::{BucketName, ByteSize};
 use tokio::time::timeout;
 
-use crate::fixture::{CALLER, CAPACITY, Place, remove, run, stats, store, until};
+use crate::{
+    fixture::{CALLER, CAPACITY, Place, remove, run, stats, store, until},
+    tiers::WAIT,
+};
 
 /// Events of one read: fewer than a subscriber may be behind.
 const READ: usize = 16;
@@ -68,8 +71,16 @@ impl Follower {
         true
     }
 
-    fn read_to_the_end(&mut self) {
-        while self.read(QUIET) {}
+    /// Reads until it knows what is there and nothing more comes.
+    fn read_to_the_end(&mut self, there: &BTreeMap<String, u64>) {
+        loop {
+            while self.known != *there {
+                assert!(self.read(WAIT), "{:?} is not {there:?}", self.known);
+            }
+            if !self.read(QUIET) {
+                return;
+            }
+        }
     }
 }
 
@@ -124,8 +135,7 @@ fn a_follower_that_joins_late_or_falls_behind_ends_with_what_is_there() {
     let there = there(&engine);
     let mut lost = 0;
     for follower in &mut followers {
-        follower.read_to_the_end();
-        assert_eq!(follower.known, there);
+        follower.read_to_the_end(&there);
         lost += follower.lost;
     }
     assert!(lost > 0 && left > 0 && evicted, "lost {lost}, left {left}, evicted {evicted}");
@@ -143,10 +153,11 @@ fn events_say_what_happened_and_not_what_happens_to_the_daemons_own_objects() {
     let key = kvlease_types::Key::new("namespace/1/1").unwrap();
     engine.put(&CALLER, own, key, Some(ByteSize::ZERO)).unwrap().seal().unwrap();
     remove(&engine, "a").unwrap();
-    let mut seen = Vec::new();
-    while let Ok(Delivery::Events(events)) =
-        run(async { timeout(QUIET, subscription.next(READ)).await })
-    {
+    let mut seen: Vec<(EventKind, String, ByteSize)> = Vec::new();
+    while seen.last().is_none_or(|(kind, ..)| *kind != EventKind::Removed) {
+        let Delivery::Events(events) = run(subscription.next(READ)) else {
+            panic!("none was lost")
+        };
         seen.extend(events.into_iter().map(|event| (event.kind, event.key.to_string(), event.len)));
     }
     let len = sealed.len;

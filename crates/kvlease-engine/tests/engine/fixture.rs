@@ -25,10 +25,12 @@ pub(crate) const CALLER: Caller = Caller::DAEMON;
 pub(crate) const CAPACITY: ByteSize = ByteSize::mib(8);
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
 pub(crate) const TTL: Duration = Duration::from_secs(30);
-pub(crate) const RESERVATION_TTL: Duration = Duration::from_millis(800);
+pub(crate) const RESERVATION_TTL: Duration = TTL;
+/// That of tests that see a deadline pass. What is to be committed has the longer one: its writer may be held up.
+pub(crate) const SHORT_RESERVATION_TTL: Duration = Duration::from_millis(800);
 
-/// Limit of a wait, after which the test fails.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+/// Limit of a wait, after which the test fails: longer than any machine is held up.
+const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// A limit that no test reaches.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
@@ -59,6 +61,11 @@ impl Place {
     /// Starts an engine that knows nothing of what the segment holds.
     pub(crate) fn cold_engine(&self, epoch: u64) -> Engine {
         self.engine_with(epoch, |config| config.cold = true)
+    }
+
+    /// Starts an engine whose reservations end soon.
+    pub(crate) fn brief_engine(&self, epoch: u64) -> Engine {
+        self.engine_with(epoch, |config| config.reservation_ttl = SHORT_RESERVATION_TTL)
     }
 
     /// Starts an engine whose configuration differs from the tests' defaults.

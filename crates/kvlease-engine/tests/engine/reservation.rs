@@ -9,7 +9,7 @@ use kvlease_testing::bytes;
 use kvlease_types::{BucketName, ByteSize, Caller, Checksum, Key, Miss, WriteRefused};
 
 use crate::fixture::{
-    CALLER, CAPACITY, GRACE, Place, RESERVATION_TTL, TTL, assert_empty, begin, lease, limits,
+    CALLER, CAPACITY, GRACE, Place, SHORT_RESERVATION_TTL, TTL, assert_empty, begin, lease, limits,
     remove, run, stats, store, until,
 };
 
@@ -90,7 +90,7 @@ fn a_reservation_is_refused_for_the_same_reasons_as_a_put() {
 #[test]
 fn a_commit_after_the_deadline_is_refused_and_discards() {
     let place = Place::new();
-    let engine = place.engine(1);
+    let engine = place.brief_engine(1);
     let reservation = reserve(&engine, "k", 100).unwrap();
     let deadline = reservation.deadline();
     assert_eq!(reservation.until(), deadline.after(GRACE));
@@ -128,12 +128,12 @@ fn a_wait_for_a_reserved_object_ends_with_its_commit_or_abort() {
 #[test]
 fn the_next_engine_leaves_reserved_extents_alone_until_the_deadline_and_the_grace() {
     let place = Place::new();
-    let engine = place.engine(1);
+    let engine = place.brief_engine(1);
     let client = writer(&engine);
     let reservation = reserve(&engine, "k", 3 << 20).unwrap();
     let (extents, over) = (reservation.extents().to_vec(), reservation.until());
     assert_eq!(reservation.deadline().after(GRACE), over);
-    assert!(over <= boot_time().after(RESERVATION_TTL + GRACE));
+    assert!(over <= boot_time().after(SHORT_RESERVATION_TTL + GRACE));
     // The lease fence outlives both, as it does a kill.
     drop((reservation, engine));
     let engine = place.engine(2);

@@ -127,7 +127,7 @@ fn what_is_no_spare_of_the_caller_or_too_short_is_discarded() {
 #[test]
 fn a_spare_ends_by_its_deadline_and_its_space_waits_for_a_late_writer() {
     let place = Place::new();
-    let engine = place.engine(1);
+    let engine = place.brief_engine(1);
     let late = prepare(&engine, 4096).unwrap();
     let deadline = late.deadline();
     assert_eq!(late.until(), deadline.after(GRACE));
