@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use kvlease_testing::free_port;
+
 use crate::segment::Segment;
 
 /// Prefix of the daemon's environment variables.
@@ -156,14 +158,9 @@ pub fn with_default_signals() -> Command {
     command
 }
 
-/// Address that no process listens on.
-///
-/// # Panics
-///
-/// If the loopback interface has no free port.
+/// Address that no process listens on, see [`free_port`].
 pub fn unused_address() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    free.expect("the loopback interface has a free port").to_string()
+    format!("127.0.0.1:{}", free_port())
 }
 
 #[cfg(test)]

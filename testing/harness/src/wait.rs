@@ -9,7 +9,7 @@ use std::{
 pub const POLL: Duration = Duration::from_millis(5);
 
 /// Limit of whatever a test waits for: a daemon that takes longer counts as stuck.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// First result of `look`, which is called until it has one or `limit` is over.
 pub fn until<T>(limit: Duration, look: impl FnMut() -> Option<T>) -> Option<T> {

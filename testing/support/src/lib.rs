@@ -1,5 +1,5 @@
 //! Lower layer of the test code: draws, a file system, a seccomp filter, interleavings,
-//! a recorded workload, medians.
+//! ports, a recorded workload, medians.
 //!
 //! It uses no crate of the workspace, so that the tests of every crate can use it. Daemons, HTTP,
 //! payloads and the oracle are in `kvlease-harness`, which knows the protocol. Errors here are the
@@ -10,11 +10,13 @@
 mod draws;
 mod figures;
 pub mod model;
+mod ports;
 mod seccomp;
 mod tmpfs;
 pub mod trace;
 
 pub use draws::{Draws, STEP, bytes, mix, rounds, test_seed};
 pub use figures::{median, processors};
+pub use ports::free_port;
 pub use seccomp::without_io_uring;
 pub use tmpfs::in_tmpfs_of;

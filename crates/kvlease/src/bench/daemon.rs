@@ -22,6 +22,12 @@ use crate::failure::{Failure, Status};
 /// The most time until the daemon is ready.
 const START_MAX: Duration = Duration::from_secs(60);
 
+/// Starts until the port is not taken by another process.
+const STARTS_MAX: usize = 5;
+
+/// Words of the system in the daemon's line about an address that is taken.
+const ADDRESS_TAKEN: &str = "Address already in use";
+
 /// The most time from the signal to its end; then it is killed.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -45,6 +51,18 @@ impl Daemon {
     /// Starts a daemon on a free loopback port and waits until it is ready. `catalog` is the limit of its
     /// catalog's memory; `None` is the daemon's default.
     pub(super) fn start(capacity: ByteSize, catalog: Option<ByteSize>) -> Result<Self, Failure> {
+        let mut starts = 1;
+        loop {
+            let mut daemon = Self::spawn(capacity, catalog)?;
+            match daemon.wait_until_ready() {
+                // Another process took the port between the look and the start.
+                Err(_) if starts < STARTS_MAX && daemon.finds_address_taken() => starts += 1,
+                ready => return ready.map(|()| daemon),
+            }
+        }
+    }
+
+    fn spawn(capacity: ByteSize, catalog: Option<ByteSize>) -> Result<Self, Failure> {
         let segment: SegmentName = format!("kvlease_bench_{}", std::process::id())
             .parse()
             .expect("it is short, without slashes, and starts with a letter");
@@ -70,9 +88,7 @@ impl Daemon {
         }
         let address = listen.parse().map_err(kvlease_client::Error::from)?;
         let child = command.spawn().map_err(failed)?;
-        let mut daemon = Self { child, command, address, segment, log };
-        daemon.wait_until_ready()?;
-        Ok(daemon)
+        Ok(Self { child, command, address, segment, log })
     }
 
     /// Its address.
@@ -116,6 +132,11 @@ impl Daemon {
         }
     }
 
+    /// Whether it ended since another process listens on its address.
+    fn finds_address_taken(&mut self) -> bool {
+        self.last_line().contains(ADDRESS_TAKEN)
+    }
+
     fn last_line(&mut self) -> String {
         let mut text = String::new();
         let read = self.log.rewind().and_then(|()| self.log.read_to_string(&mut text));
@@ -154,7 +175,7 @@ fn failed(error: io::Error) -> Failure {
     Failure::new(Status::Io, text)
 }
 
-/// A free address. If another process takes it first, the daemon reports that.
+/// A free address. If another process takes it first, the daemon reports that, and another one is tried.
 fn free_port() -> io::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
