@@ -36,6 +36,9 @@ pub struct ConnectorConfig {
     pub copy_threads: NonZeroUsize,
     /// Whether the daemon's fast lane is taken.
     pub socket: SocketChoice,
+    /// How long opening the fast lane may take, within a quarter of the time limit of a call: the call that opens it
+    /// takes so much longer, and goes over HTTP behind that.
+    pub lane_open_max: Duration,
     /// Whether objects are looked for in the index that the daemon publishes to clients of its fast
     /// lane, before it is asked.
     pub index: bool,
@@ -55,6 +58,7 @@ impl ConnectorConfig {
             lease_len_max: None,
             lease_retention: Duration::from_secs(5),
             socket: SocketChoice::default(),
+            lane_open_max: Duration::from_millis(500),
             index: true,
             groups: false,
             copy_threads: cores.min(const { NonZeroUsize::new(4).expect("4 is not 0") }),

@@ -25,9 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often a notice is made of a lane that breaks and is back at once.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long opening may take, and which part of the time limit of a call: the call that opens the
-/// lane takes so much longer.
-const OPEN_MAX: Duration = Duration::from_millis(500);
+/// Part of the time limit of a call that opening may take: the call that opens the lane takes so much longer.
 const OPEN_PART: u32 = 4;
 
 /// The lane of one connector.
@@ -93,7 +91,7 @@ impl LaneManager {
         let opening = Opening(self);
         let settings = &config.client;
         let timeouts = settings.timeouts;
-        let limit = timeouts.connect.min(timeouts.call / OPEN_PART).min(OPEN_MAX);
+        let limit = timeouts.connect.min(timeouts.call / OPEN_PART).min(config.lane_open_max);
         let (bucket, counts) = (settings.bucket.clone(), Arc::clone(&self.counts));
         let (trusted, connections) = (settings.trusted, settings.requests_max);
         let started = Instant::now();
@@ -256,10 +254,12 @@ fn socket(client: &Client, config: &ConnectorConfig) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    const OPEN_LIMIT: Duration = Duration::from_millis(500);
+
     #[test]
     fn a_lane_that_breaks_often_is_warned_of_once_and_each_time_that_it_stays_away() {
         let path = Path::new("/absent.sock");
-        let away = || LaneError::TimedOut { path: path.to_owned(), limit: OPEN_MAX };
+        let away = || LaneError::TimedOut { path: path.to_owned(), limit: OPEN_LIMIT };
         let mut state = State::default();
         state.broke(path);
         state.failed(&away());
@@ -285,7 +285,7 @@ mod tests {
         assert!(state.notices.take().is_some());
         for _ in 0..3 {
             state.failed(&LaneError::Foreign { path: path.to_owned(), uid: 4_242 });
-            state.failed(&LaneError::TimedOut { path: path.to_owned(), limit: OPEN_MAX });
+            state.failed(&LaneError::TimedOut { path: path.to_owned(), limit: OPEN_LIMIT });
         }
         let text = state.notices.take().unwrap().text;
         for part in ["kvlease_daemon_uid", "uid=`4242`", "socket=`/absent.sock`"] {

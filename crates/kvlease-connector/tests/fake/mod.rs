@@ -17,8 +17,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kvlease_connector::{Connector, ConnectorConfig};
-use kvlease_http::ClientConfig;
+use kvlease_http::{ClientConfig, Timeouts};
 use kvlease_sys::Digest;
+use kvlease_testing::free_port;
 use kvlease_types::Key;
 use tempfile::TempDir;
 use tokio::{
@@ -31,7 +32,7 @@ pub(crate) const SEGMENT_LEN: u64 = 32 << 20;
 pub(crate) const SEGMENT: &str = "segment";
 
 /// How long a test waits for what must come, and how often it looks.
-const WAIT_TRIES: usize = 2_000;
+const WAIT_TRIES: usize = 20_000;
 const WAIT_INTERVAL: Duration = Duration::from_millis(5);
 
 type LeaseRule = dyn Fn(&Grant) -> Reply + Send + Sync;
@@ -68,6 +69,8 @@ struct State {
     rule: Option<Arc<LeaseRule>>,
     refuses_releases: bool,
     latency: Duration,
+    /// Once as many leases were granted, answers wait until as many requests were there at a time.
+    held: (usize, usize),
     asked: Vec<String>,
     running: usize,
     running_most: usize,
@@ -80,7 +83,8 @@ impl Fake {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::File::create(dir.path().join(SEGMENT)).unwrap().set_len(SEGMENT_LEN).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // No connection gets the port while it is down.
+        let listener = TcpListener::bind(("127.0.0.1", free_port())).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let fake = Self { shared: Arc::new(Shared { dir, state: Mutex::default() }), address };
         fake.serve(listener);
@@ -126,6 +130,9 @@ impl Fake {
     /// Settings of a connector for it, with shared memory.
     pub(crate) fn config(&self) -> ConnectorConfig {
         let mut config = ClientConfig::new(self.address.parse().unwrap());
+        // No test reaches these, however long its machine is held up.
+        let long = Duration::from_secs(120);
+        config.timeouts = Timeouts { connect: long, call: long, transfer: long, stall: long };
         config.shared_memory_name = Some(SEGMENT.parse().unwrap());
         config.shared_memory_dir = self.shared.dir.path().to_owned();
         ConnectorConfig::new(config)
@@ -168,6 +175,11 @@ impl Fake {
     /// Waits this long before each answer.
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.shared.lock().latency = latency;
+    }
+
+    /// Once as many leases were granted, answers no request before as many were there at a time.
+    pub(crate) fn hold(&self, granted: usize, running: usize) {
+        self.shared.lock().held = (granted, running);
     }
 
     /// How often something that contains this was asked.
@@ -240,6 +252,14 @@ impl Shared {
             state.latency
         };
         tokio::time::sleep(latency).await;
+        let is_held = || {
+            let state = self.lock();
+            let (granted, running) = state.held;
+            state.granted >= granted && state.running_most < running
+        };
+        while is_held() {
+            tokio::time::sleep(WAIT_INTERVAL).await;
+        }
         let answer = self.route(&method, &path, &body);
         let running = &mut self.lock().running;
         *running = running.saturating_sub(1);

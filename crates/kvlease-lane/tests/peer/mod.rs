@@ -31,7 +31,7 @@ pub(crate) const CAPACITY: u64 = 1 << 20;
 /// A user that no test runs as.
 const FOREIGN_UID: u32 = 4_242;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A socket whose one client is served by a function.
 pub(crate) struct Peer {
