@@ -10,8 +10,9 @@ use std::time::Duration;
 use kvlease_api::ListedTiers;
 use kvlease_http::{Client, ClientConfig, Error};
 use kvlease_types::Key;
+use tokio::net::TcpSocket;
 
-use peer::{Peer, reply};
+use peer::{Peer, patient, reply};
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -62,10 +63,12 @@ async fn whoever_answers_is_alive() {
         let peer = Peer::start(move |_| reply(status, "")).await;
         peer.client().ping().await.unwrap();
     }
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let error = Client::new(ClientConfig::new(address.parse().unwrap())).ping().await.unwrap_err();
+    // Bound and not listening: no other process gets the port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let client = Client::new(patient(ClientConfig::new(address.parse().unwrap())));
+    let error = client.ping().await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }
 

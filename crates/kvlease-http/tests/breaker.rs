@@ -5,13 +5,13 @@
 #[expect(dead_code, reason = "not all of the peer is needed here")]
 mod peer;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kvlease_http::{BreakerState, Client, ClientConfig, Error, OPEN_AFTER, PROBE_AFTER_MIN};
 use kvlease_types::Key;
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{net::TcpSocket, time::sleep};
 
-use peer::{Peer, reply};
+use peer::{Peer, patient, reply};
 
 const SHORT: Duration = Duration::from_millis(30);
 
@@ -26,27 +26,40 @@ async fn silent() -> Peer {
     peer
 }
 
-async fn opened(peer: &Peer) -> Client {
+/// A client whose breaker opened after a moment.
+async fn opened(peer: &Peer) -> (Client, Instant) {
     let client = peer.client();
+    let mut before = Instant::now();
     for _ in 0..OPEN_AFTER {
+        before = Instant::now();
         let error = client.head(&key()).await.unwrap_err();
         assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
     }
-    client
+    (client, before)
 }
 
 #[tokio::test]
 async fn after_failures_in_a_row_calls_fail_at_once_and_ask_nobody() {
     let peer = silent().await;
-    let client = opened(&peer).await;
-    for _ in 0..10 {
-        let error = client.head(&key()).await.unwrap_err();
+    // Where the calls are held up one of them is let through: then it is done again.
+    let (client, errors) = loop {
+        let asked = peer.count("HEAD");
+        let (client, opened) = opened(&peer).await;
+        let mut errors = Vec::new();
+        for _ in 0..10 {
+            errors.push(client.head(&key()).await.unwrap_err());
+        }
+        if opened.elapsed() < PROBE_AFTER_MIN {
+            assert_eq!(peer.count("HEAD") - asked, OPEN_AFTER as usize);
+            break (client, errors);
+        }
+    };
+    for error in errors {
         let Error::CircuitOpen { failures, retry_in, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*failures, OPEN_AFTER);
         assert!(*retry_in <= PROBE_AFTER_MIN);
         assert!(error.to_string().contains(&peer.config.address.to_string()), "{error}");
     }
-    assert_eq!(peer.count("HEAD"), OPEN_AFTER as usize);
     let counters = client.counters();
     assert_eq!((counters.calls_timed_out, counters.calls_not_tried), (u64::from(OPEN_AFTER), 10));
 }
@@ -54,19 +67,28 @@ async fn after_failures_in_a_row_calls_fail_at_once_and_ask_nobody() {
 #[tokio::test]
 async fn one_call_of_many_is_let_through_after_the_pause() {
     let peer = silent().await;
-    let client = opened(&peer).await;
-    sleep(PROBE_AFTER_MIN).await;
-    let calls = (0..50).map(|_| {
-        let client = client.clone();
-        tokio::spawn(async move { client.head(&key()).await })
-    });
-    let calls: Vec<_> = calls.collect();
-    let mut timed_out = 0;
-    for call in calls {
-        timed_out += usize::from(matches!(call.await.unwrap(), Err(Error::TimedOut { .. })));
-    }
-    assert_eq!((timed_out, peer.count("HEAD")), (1, OPEN_AFTER as usize + 1));
-    let BreakerState::Open { failures, retry_in } = client.breaker() else { panic!("closed") };
+    // Where the calls are held up another one is let through: then it is done again.
+    let (timed_out, asked, state) = loop {
+        let before = peer.count("HEAD");
+        let (client, _) = opened(&peer).await;
+        sleep(PROBE_AFTER_MIN).await;
+        let started = Instant::now();
+        let calls = (0..50).map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.head(&key()).await })
+        });
+        let calls: Vec<_> = calls.collect();
+        let mut timed_out = 0;
+        for call in calls {
+            timed_out += usize::from(matches!(call.await.unwrap(), Err(Error::TimedOut { .. })));
+        }
+        let state = client.breaker();
+        if started.elapsed() < PROBE_AFTER_MIN {
+            break (timed_out, peer.count("HEAD") - before, state);
+        }
+    };
+    assert_eq!((timed_out, asked), (1, OPEN_AFTER as usize + 1));
+    let BreakerState::Open { failures, retry_in } = state else { panic!("closed") };
     assert_eq!(failures, OPEN_AFTER + 1);
     assert!(retry_in > PROBE_AFTER_MIN, "{retry_in:?}");
 }
@@ -86,18 +108,17 @@ async fn refusals_are_answers() {
 
 #[tokio::test]
 async fn a_daemon_that_comes_back_is_used_again_soon() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let client = Client::new(ClientConfig::new(address.to_string().parse().unwrap()));
+    // Bound and not listening: no other process gets the port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let client = Client::new(patient(ClientConfig::new(address.to_string().parse().unwrap())));
     for _ in 0..OPEN_AFTER {
         let error = client.ping().await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     }
-    let error = client.ping().await.unwrap_err();
-    assert!(matches!(error, Error::CircuitOpen { .. }), "{error:?}");
-    let _peer = Peer::start_at(address, |_| reply(503, "")).await;
-    for _ in 0..1_000 {
+    let _peer = Peer::on(socket.listen(128).unwrap(), |_| reply(503, ""));
+    for _ in 0..10_000 {
         if client.ping().await.is_ok() {
             assert_eq!(client.breaker(), BreakerState::Closed { failures: 0 });
             return;
@@ -109,8 +130,7 @@ async fn a_daemon_that_comes_back_is_used_again_soon() {
 
 #[tokio::test]
 async fn a_call_that_is_given_up_says_nothing_of_the_daemon() {
-    let mut peer = Peer::start(|_| None).await;
-    peer.config.timeouts.call = Duration::from_secs(60);
+    let peer = Peer::start(|_| None).await;
     let client = peer.client();
     for _ in 0..3 * OPEN_AFTER {
         tokio::time::timeout(SHORT, client.head(&key())).await.unwrap_err();

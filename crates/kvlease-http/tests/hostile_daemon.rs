@@ -16,8 +16,9 @@ use kvlease_api::CHECKSUM_HEADER;
 use kvlease_http::{Client, ClientConfig, Error, PutBody, PutOutcome};
 use kvlease_sys::Digest;
 use kvlease_types::Key;
+use tokio::net::TcpSocket;
 
-use peer::{Peer, reply};
+use peer::{Peer, patient, reply};
 
 const WAIT: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(30);
@@ -187,10 +188,11 @@ async fn a_silent_daemon_is_given_up() {
 
 #[tokio::test]
 async fn nobody_there_is_unreachable() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let client = Client::new(ClientConfig::new(address.parse().unwrap()));
+    // Bound and not listening: no other process gets the port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let client = Client::new(patient(ClientConfig::new(address.parse().unwrap())));
     let error = client.head(&key()).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains(&address), "{error}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kvlease_api::ListedTiers;
 use kvlease_http::{Client, Error, Lease, PutOutcome};
 use kvlease_types::Key;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use raw::{Act, RawPeer};
 
@@ -144,6 +144,9 @@ async fn a_put_whose_idle_connection_was_closed_takes_another_one() {
     for stored in 1..4 {
         assert_eq!(client.put(&key(), "bytes").await.unwrap(), PutOutcome::Stored);
         assert_eq!(peer.requests().len(), stored);
+        while peer.closed() < stored {
+            yield_now().await;
+        }
         // Lets the runtime see that the peer has closed.
         sleep(Duration::from_millis(20)).await;
     }

@@ -114,7 +114,7 @@ impl Signer {
     }
 
     fn config(&self, address: Address) -> ClientConfig {
-        let mut config = ClientConfig::new(address);
+        let mut config = peer::patient(ClientConfig::new(address));
         config.tls_ca_file = Some(self.dir.path().join("ca.pem"));
         config
     }
@@ -156,7 +156,7 @@ async fn a_daemon_whose_certificate_nobody_knows_is_not_spoken_to() {
     let message = refused(Signer::new().trusted(address.clone())).await;
     assert!(message.contains("`tls_ca_file`") && message.contains("SSL_CERT_FILE"), "{message}");
     assert!(message.contains(&format!("url=`{address}`")), "{message}");
-    let message = refused(Client::new(ClientConfig::new(address))).await;
+    let message = refused(Client::new(peer::patient(ClientConfig::new(address)))).await;
     assert!(message.contains("no trusted signer"), "{message}");
 }
 

@@ -14,7 +14,7 @@ use kvlease_http::{BreakerState, Client, ClientConfig, Error, OPEN_AFTER, TokenS
 use kvlease_types::Key;
 use tokio::net::TcpListener;
 
-use peer::{Peer, reply};
+use peer::{Peer, patient, reply};
 
 const SECRET: &str = "s3cret-t0ken";
 
@@ -40,7 +40,7 @@ async fn guarded(token: &'static str) -> ClientConfig {
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
-    ClientConfig::new(address.parse().unwrap())
+    patient(ClientConfig::new(address.parse().unwrap()))
 }
 
 #[tokio::test]

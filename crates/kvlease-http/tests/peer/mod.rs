@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use kvlease_http::{Client, ClientConfig};
+use kvlease_http::{Client, ClientConfig, Timeouts};
 use tokio::net::TcpListener;
 
 /// A request that the peer got: `METHOD path-and-query`, and the body.
@@ -33,18 +32,17 @@ impl Peer {
     pub(crate) async fn start(
         answer: impl Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync + 'static,
     ) -> Self {
-        Self::start_at(([127, 0, 0, 1], 0).into(), answer).await
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
     }
 
-    /// Like [`Self::start`], at this address.
-    pub(crate) async fn start_at(
-        address: SocketAddr,
+    /// Like [`Self::start`], on this listener.
+    pub(crate) fn on(
+        listener: TcpListener,
         answer: impl Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let peer = Self {
-            config: ClientConfig::new(address.parse().unwrap()),
+            config: patient(ClientConfig::new(address.parse().unwrap())),
             asked: Arc::default(),
             connections: Arc::default(),
         };
@@ -100,7 +98,7 @@ impl Peer {
 
     /// Waits until this number of requests that contain the pattern has arrived.
     pub(crate) async fn wait_for_many(&self, pattern: &str, times: usize) {
-        for _ in 0..2_000 {
+        for _ in 0..20_000 {
             if self.count(pattern) >= times {
                 return;
             }
@@ -108,6 +106,13 @@ impl Peer {
         }
         panic!("not asked {times} times: {pattern}, but {:?}", self.asked());
     }
+}
+
+/// The same with limits that no test reaches, however long its machine is held up.
+pub(crate) fn patient(mut config: ClientConfig) -> ClientConfig {
+    let long = Duration::from_secs(120);
+    config.timeouts = Timeouts { connect: long, call: long, transfer: long, stall: long };
+    config
 }
 
 /// A reply with this status and body, which is JSON if it looks like it.

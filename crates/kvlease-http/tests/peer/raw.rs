@@ -1,8 +1,14 @@
 //! A peer that breaks connections at a place of the test's choice, below HTTP.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use kvlease_http::{Client, ClientConfig};
+use kvlease_http::{Client, ClientConfig, Timeouts};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -23,6 +29,7 @@ pub(crate) enum Act {
 pub(crate) struct RawPeer {
     pub(crate) config: ClientConfig,
     requests: Arc<Mutex<Vec<String>>>,
+    closed: Arc<AtomicUsize>,
 }
 
 impl RawPeer {
@@ -31,18 +38,34 @@ impl RawPeer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let closed = Arc::<AtomicUsize>::default();
         let (noted, act) = (Arc::clone(&requests), Arc::new(act));
+        let counted = Arc::clone(&closed);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&noted), Arc::clone(&act)));
+                let serving = serve(stream, Arc::clone(&noted), Arc::clone(&act));
+                let counted = Arc::clone(&counted);
+                tokio::spawn(async move {
+                    serving.await;
+                    counted.fetch_add(1, Ordering::Relaxed);
+                });
             }
         });
-        Self { config: ClientConfig::new(address.parse().unwrap()), requests }
+        let mut config = ClientConfig::new(address.parse().unwrap());
+        // No test reaches these, however long its machine is held up.
+        let long = Duration::from_secs(120);
+        config.timeouts = Timeouts { connect: long, call: long, transfer: long, stall: long };
+        Self { config, requests, closed }
     }
 
     /// A client of the peer.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.config.clone())
+    }
+
+    /// Number of connections that the peer has closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// The heads of all requests so far.
