@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Time within which a tier releases what belongs to a call that was dropped.
-pub(super) const RELEASED_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const RELEASED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Time that a piece takes where a case has to come in between.
 pub(super) const PIECE_PAUSE: Duration = Duration::from_millis(3);

@@ -24,10 +24,10 @@ mod conformance {
 
 /// Longer than a call on a living server takes on a busy machine, and far shorter than
 /// [`CALL_TIMEOUT`].
-const AT_ONCE: Duration = Duration::from_secs(10);
+const AT_ONCE: Duration = Duration::from_secs(60);
 
 /// Time that a call on the lost server would take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How a server is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use kvlease_remote::{Options, open};
+use kvlease_testing::free_port;
 use kvlease_tier::{Name, Tier};
 use kvlease_tier_conformance::{Damage, NotPossible, Step, Store};
 use redis::{AsyncTypedCommands, aio::MultiplexedConnection, cmd};
@@ -15,9 +16,9 @@ use tempfile::TempDir;
 use tokio::time;
 
 use crate::real_store::{
-    process::{Process, free_port},
+    process::Process,
     proxy::{Fault, Proxy},
-    valkey_server::{NODE, PASSWORD, ValkeyServer},
+    valkey_server::{NODE, PASSWORD, ValkeyServer, connect},
 };
 
 /// Servers of the cluster.
@@ -59,7 +60,8 @@ impl Member {
             command.args(["--cluster-announce-ip", "127.0.0.1"]);
             // One that is lost is lost alone.
             command.args(["--cluster-require-full-coverage", "no"]);
-            command.args(["--cluster-node-timeout", "2000"]);
+            // Longer than any of them is held up: the others would take it for lost.
+            command.args(["--cluster-node-timeout", "30000"]);
             command.arg("--dir").arg(directory.path());
             command
         });
@@ -69,8 +71,7 @@ impl Member {
 
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
         let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", self.process.port);
-        let client = redis::Client::open(url).expect("the URL is right");
-        client.get_multiplexed_async_connection().await.expect("the server answers")
+        connect(&url).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stores behind TLS: which certificates are trusted, and what is said of the others.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kvlease_remote::{AccessKey, Options, Secret, open};
 use kvlease_tier::{Loaded, Tier};
@@ -18,7 +18,10 @@ const HOST: &str = "127.0.0.1";
 fn tier(url: &str, tls_ca_file: Option<PathBuf>) -> Arc<dyn Tier> {
     let (id, secret) = (Secret::new(ACCESS_KEY), Secret::new(SECRET_KEY));
     let access_key = Some(AccessKey { id, secret });
-    open(url, &Options { access_key, tls_ca_file, ..Options::new(NODE) }).unwrap()
+    // A server that is held up answers within this.
+    let limit = Duration::from_secs(20);
+    let node = Options { call_timeout: limit, connect_timeout: limit, ..Options::new(NODE) };
+    open(url, &Options { access_key, tls_ca_file, ..node }).unwrap()
 }
 
 /// With the authority's file objects go up and come down; with another one's, and with none, the error

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use kvlease_testing::free_port;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::{
@@ -26,10 +27,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::real_store::{
-    process::{Process, free_port},
-    s3_server::S3Server,
-};
+use crate::real_store::{process::Process, s3_server::S3Server};
 
 /// Files of an authority, and of a server's certificate that it has signed.
 #[derive(Debug)]

@@ -1,21 +1,17 @@
 //! Server as a process of its own.
 
 use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    process::{self, Child, Command, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
+    net::{Ipv4Addr, TcpStream},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use kvlease_testing::free_port;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// Time within which a server listens.
-const LISTENS_WITHIN: Duration = Duration::from_secs(30);
-
-/// Ports of servers: below those that the kernel chooses for connections and for tests that ask it.
-const PORTS_FROM: u16 = 16_384;
-const PORTS: u16 = 16_384;
+const LISTENS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Starts of a server until its port is not taken by another process.
 const STARTS_MAX: usize = 5;
@@ -91,20 +87,5 @@ impl Drop for Process {
         // A process that has ended already is what is wanted.
         let _killed = self.child.kill();
         let _status = self.child.wait();
-    }
-}
-
-/// A port that is free, and that no other test of this process gets. The kernel does not give it away
-/// meanwhile: those that it chooses are higher.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = (process::id() % u32::from(PORTS)) as u16;
-    loop {
-        let turn = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(turn < PORTS, "no port is free");
-        let port = PORTS_FROM + (first + turn) % PORTS;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use kvlease_remote::{Options, open};
+use kvlease_testing::free_port;
 use kvlease_tier::{Loaded, Stored, TierError};
 use kvlease_tier_conformance::{MemorySource, Sample};
 use redis::AsyncTypedCommands;
 
 use crate::real_store::{
     calls::{LONG, load, no_wrong_byte, store, until_answered},
-    process::free_port,
     valkey_server::{NODE, ValkeyServer},
 };
 

@@ -5,7 +5,7 @@ use std::{process::Command, sync::Arc, time::Duration};
 use kvlease_remote::{Options, open};
 use kvlease_tier::{Name, Tier};
 use kvlease_tier_conformance::{Damage, NotPossible, Step, Store};
-use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, AsyncTypedCommands, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
 use crate::real_store::{
@@ -25,6 +25,15 @@ pub(crate) struct ValkeyServer {
     pub(crate) process: Process,
     pub(crate) proxy: Proxy,
     directory: TempDir,
+}
+
+/// A connection past the tier. The library's own time limits end it on a machine that holds the server up.
+pub(super) async fn connect(url: &str) -> MultiplexedConnection {
+    let client = redis::Client::open(url).expect("the URL is right");
+    let patient =
+        AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let connection = client.get_multiplexed_async_connection_with_config(&patient).await;
+    connection.expect("the server answers")
 }
 
 impl ValkeyServer {
@@ -62,8 +71,7 @@ impl ValkeyServer {
     /// A connection of the test's own.
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
         let url = format!("redis://:{PASSWORD}@127.0.0.1:{}", self.process.port);
-        let client = redis::Client::open(url).expect("the URL is right");
-        client.get_multiplexed_async_connection().await.expect("the server answers")
+        connect(&url).await
     }
 
     /// Name of the value of an object that needs no escapes.
