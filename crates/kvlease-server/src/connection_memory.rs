@@ -213,7 +213,7 @@ mod tests {
         drop(all);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_wait_for_memory_ends_with_it_or_with_its_limit() {
         let (memory, _) = memory();
         let limit = Duration::from_millis(50);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use kvlease_api::ListReply;
+use kvlease_harness::until;
 use kvlease_testing::{Draws, bytes};
 use kvlease_types::ByteSize;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
@@ -207,12 +208,16 @@ fn a_client_that_comes_late_breaks_off_and_misses_events_ends_with_what_is_there
             known.objects.clear();
         }
     }
-    for event in Stream::open(daemon.address, "?timeout_ms=200", known.last.as_deref()).all() {
-        known.learn(event);
-    }
     let there = there(&daemon);
     let keys = |objects: &BTreeMap<String, u64>| objects.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&known.objects), keys(&there));
+    let current = until(WAIT_MAX, || {
+        let last = known.last.clone();
+        for event in Stream::open(daemon.address, "?timeout_ms=200", last.as_deref()).all() {
+            known.learn(event);
+        }
+        (keys(&known.objects) == keys(&there)).then_some(())
+    });
+    assert!(current.is_some(), "{:?} is not {:?}", keys(&known.objects), keys(&there));
     for name in ["present", "current", "lost", "sealed", "removed", "evicted", "end"] {
         assert!(known.seen.contains_key(name), "{name} never came: {:?}", known.seen);
     }

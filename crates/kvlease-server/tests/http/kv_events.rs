@@ -8,7 +8,7 @@ use std::{
 
 use kvlease_api::ListReply;
 use kvlease_server::config::{Config, EventsEndpoint, EventsFormat};
-use kvlease_testing::{Draws, bytes};
+use kvlease_testing::{Draws, bytes, free_port};
 use kvlease_types::ByteSize;
 use rmpv::Value;
 use tokio::{runtime::Runtime, time::timeout};
@@ -21,6 +21,9 @@ use crate::{
 
 /// Time after which a router takes it that there is nothing more to come.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// Rounds of a test of several routers, at least.
+const ROUNDS: u32 = 200;
 
 /// A daemon that publishes, with another configuration.
 fn publishing(change: impl FnOnce(&mut Config)) -> Daemon {
@@ -147,9 +150,19 @@ impl Router {
         self.last = Some(message.number);
     }
 
-    fn settle(&mut self) {
-        while let Some(message) = self.receive(QUIET) {
-            self.take(&message);
+    /// Takes all that comes, until it knows these blocks and nothing more comes.
+    fn settle_on(&mut self, there: &BTreeSet<Hash>) {
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            while let Some(message) = self.receive(QUIET) {
+                self.take(&message);
+            }
+            if self.blocks == *there {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{:?} is not {there:?}", self.blocks);
+            // The last batches may have been lost, and no later one shows it.
+            self.ask(self.last.map_or(0, |last| last + 1));
         }
     }
 }
@@ -226,8 +239,11 @@ fn a_router_that_comes_late_loses_batches_and_asks_for_them_ends_with_what_is_th
     });
     let mut wire = daemon.wire();
     let mut routers = Vec::new();
-    let ended = Instant::now() + Duration::from_secs(4);
-    while Instant::now() < ended {
+    let settled = |router: &Router| router.replays > 0 && router.seen.len() == 3;
+    let mut rounds = 0;
+    while rounds < ROUNDS || routers.len() < 3 || !routers.iter().all(settled) {
+        rounds += 1;
+        assert!(rounds < 100 * ROUNDS, "the routers never see all that there is");
         for _ in 0..draws.below(30) {
             let target = format!("/v1/kv/b/{}", key(draws.below(60)));
             match draws.below(4) {
@@ -253,14 +269,8 @@ fn a_router_that_comes_late_loses_batches_and_asks_for_them_ends_with_what_is_th
     let there = there(&daemon);
     assert!(there.len() > 5, "{there:?}");
     for router in &mut routers {
-        router.settle();
-        // The last batches may have been lost, and no later one shows it.
-        router.ask(router.last.map_or(0, |last| last + 1));
-        router.settle();
-        assert_eq!(router.blocks, there);
-        assert!(router.replays > 0 && router.seen.len() == 3, "{:?}", router.seen);
+        router.settle_on(&there);
     }
-    assert!(!routers.is_empty());
 }
 
 #[test]
@@ -360,8 +370,7 @@ fn a_router_that_knows_an_earlier_daemon_is_told_to_begin_anew() {
     for message in &messages {
         router.apply(message);
     }
-    router.settle();
-    assert_eq!(router.blocks, BTreeSet::from([Hash::Unsigned(7)]));
+    router.settle_on(&BTreeSet::from([Hash::Unsigned(7)]));
     let next = router.last.unwrap() + 1;
     assert!(router.replayed(next).is_empty(), "nothing was missed");
 }
@@ -411,7 +420,8 @@ fn a_daemon_connects_to_a_router_that_listens_and_again_when_it_was_gone() {
         socket.subscribe("").await.unwrap();
         (socket, endpoint.to_string())
     };
-    let (mut socket, endpoint) = runtime.block_on(listen("tcp://127.0.0.1:0".to_owned()));
+    let (mut socket, endpoint) =
+        runtime.block_on(listen(format!("tcp://127.0.0.1:{}", free_port())));
     let daemon = publishing(|config| {
         config.events_endpoint = Some(EventsEndpoint::Connect(endpoint.clone()));
         config.events_replay_endpoint = None;

@@ -131,9 +131,9 @@ fn renew(groups: &mut [Group], place: &Place, ended: &Receiver<()>) -> Told {
         encrypted = encrypted.max(groups.iter().map(Group::encrypted).sum());
     }
     let told = groups.iter().map(|group| {
-        let Group { kind, clients, opened } = group;
-        assert!(!clients.is_empty(), "the load of `{}` is gone", kind.name);
-        format!("{} {} (+{})", clients.len(), kind.name, opened - kind.count.min(*opened))
+        let Group { kind, most, opened, .. } = group;
+        assert!(*most > 0, "there was no load of `{}`", kind.name);
+        format!("{most} {} (+{})", kind.name, opened - kind.count.min(*opened))
     });
     Told { clients: told.collect::<Vec<_>>().join(", "), encrypted }
 }
@@ -144,11 +144,13 @@ struct Group {
     kind: Kind,
     clients: Vec<Client>,
     opened: usize,
+    /// Most clients at a time: one that was cut off may have found no place again yet.
+    most: usize,
 }
 
 impl Group {
     const fn new(kind: Kind) -> Self {
-        Self { kind, clients: Vec::new(), opened: 0 }
+        Self { kind, clients: Vec::new(), opened: 0, most: 0 }
     }
 
     /// Clients behind their handshake.
@@ -173,6 +175,7 @@ impl Group {
             self.opened += 1;
             self.clients.push(Client { stream, session, sent: 0 });
         }
+        self.most = self.most.max(self.clients.len());
         Ok(())
     }
 }

@@ -186,6 +186,13 @@ fn no_tier_is_asked_for_an_object_of_a_foreign_bucket() {
         })
         .expect("the copy comes");
     }
+    // Nothing goes on of what the last object made leave.
+    let of_tier = |name: &str| metric(&daemon, &format!("kvlease_tier_{name}{{tier=\"nvme\"}}"));
+    let copied = until(WAIT_MAX, || {
+        let is_quiet = ["queued", "copying"].map(of_tier) == [0, 0];
+        (is_quiet && of_tier("stores_total") == OBJECTS as u64).then_some(())
+    });
+    assert!(copied.is_some(), "{}", metrics(&daemon));
     let figures = || -> Vec<String> {
         let text = metrics(&daemon);
         let of_tier = text.lines().filter(|line| line.starts_with("kvlease_tier_"));

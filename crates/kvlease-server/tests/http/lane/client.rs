@@ -23,6 +23,7 @@ use kvlease_sys::Digest;
 use kvlease_types::{BucketName, ByteSize, Checksum, Epoch, Extent, LeaseId};
 use rustix::{
     cmsg_space,
+    io::retry_on_intr,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
 };
 
@@ -155,7 +156,8 @@ impl Raw {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut into = [IoSliceMut::new(&mut bytes)];
         let flags = RecvFlags::CMSG_CLOEXEC;
-        let received = recvmsg(&self.stream, &mut into, &mut ancillary, flags)?;
+        // With a time limit it also ends when this process is stopped and goes on.
+        let received = retry_on_intr(|| recvmsg(&self.stream, &mut into, &mut ancillary, flags))?;
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 self.descriptors.extend(descriptors);

@@ -1,6 +1,10 @@
 //! The orderly end of a daemon with clients of the fast lane.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    time::Duration,
+};
 
 use kvlease_api::{
     SOCKET_HEADER,
@@ -58,7 +62,7 @@ fn a_socket_that_another_process_removed_comes_back() {
     let mut before = Client::reader(&daemon);
     for _ in 0..2 {
         fs::remove_file(daemon.socket()).unwrap();
-        daemon.eventually("the socket is there", || daemon.socket().exists());
+        daemon.eventually("the socket is there", || UnixStream::connect(daemon.socket()).is_ok());
         let mode = fs::metadata(daemon.socket()).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
         assert_eq!(Client::reader(&daemon).exists(&["k"], Mode::Each), [DoneStatus::Done]);

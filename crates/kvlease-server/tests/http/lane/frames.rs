@@ -1,7 +1,7 @@
 //! Frames that lie, frames in pieces, and clients that do not listen: at most their own
 //! connection ends.
 
-use std::{io::Write, net::Shutdown, time::Duration};
+use std::{cell::Cell, io::Write, net::Shutdown, time::Duration};
 
 use kvlease_api::lane::{
     Commit, CommitWriter, DoneStatus, FRAME_LEN_MAX, FailureCode, IdsWriter, KeysWriter, Kind, Mode,
@@ -130,11 +130,21 @@ fn a_client_that_takes_no_answers_is_cut_off_and_holds_nobody_up() {
     let ttl = Some(Duration::from_millis(500));
     acquire_for(&["k"; 1_000], Mode::Each, Duration::ZERO, ttl)(&mut frame, 1);
     deaf.raw.stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
-    // Until neither side takes any more.
-    while deaf.raw.stream.write_all(&frame).is_ok() {}
     let mut other = Client::reader(&daemon);
+    // Whole frames one after the other, until neither side takes any more. A pause may be that of a daemon that
+    // is held up, which goes on to take them.
+    let sent = Cell::new(0);
+    let fill = || {
+        while let Ok(len) = (&deaf.raw.stream).write(&frame[sent.get()..]) {
+            sent.set((sent.get() + len) % frame.len());
+        }
+    };
+    fill();
     assert_eq!(other.exists(&["k"], Mode::Each), [DoneStatus::Done]);
-    daemon.eventually("its end", || daemon.metric("kvlease_lane_connections") == 1.0);
+    daemon.eventually("its end", || {
+        fill();
+        daemon.metric("kvlease_lane_connections") == 1.0
+    });
     assert!(deaf.drain() < 32 << 20, "what waited for it was bounded");
     daemon.until("the end of its leases", |stats| stats.leases == 0);
     assert_eq!(other.exists(&["k"], Mode::Each), [DoneStatus::Done]);

@@ -7,7 +7,7 @@ use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 
 use super::client::{Client, acquire, acquire_for, checksum, ids};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, WAIT_MAX};
 
 use DoneStatus::{Done, Unknown};
 
@@ -304,16 +304,22 @@ fn a_client_that_only_ends_its_sending_is_answered_and_leaves_no_lease() {
 
 #[test]
 fn a_client_that_the_daemon_turned_away_keeps_its_leases_until_they_end() {
-    let daemon = Daemon::start();
-    daemon.put("k", b"x");
-    let mut client = Client::reader(&daemon);
-    let ttl = Duration::from_secs(2);
-    client.call(acquire_for(&["k"], Mode::Each, Duration::ZERO, Some(ttl)));
-    client.raw.send(&[0xff; 16]);
-    client.raw.receive().failure();
-    assert!(client.raw.is_closed());
-    assert_eq!(daemon.stats().leases, 1, "it may still be copying");
-    daemon.until("the expiry", |stats| stats.leases_expired == 1 && stats.leases == 0);
+    // A long time to live to see that they are kept, and a short one to see the end.
+    for (ttl, ends) in [(WAIT_MAX, false), (Duration::from_millis(200), true)] {
+        let daemon = Daemon::start();
+        daemon.put("k", b"x");
+        let mut client = Client::reader(&daemon);
+        client.call(acquire_for(&["k"], Mode::Each, Duration::ZERO, Some(ttl)));
+        client.raw.send(&[0xff; 16]);
+        client.raw.receive().failure();
+        assert!(client.raw.is_closed());
+        daemon.eventually("the close", || daemon.metric("kvlease_lane_connections") == 0.0);
+        if ends {
+            daemon.until("the expiry", |stats| stats.leases_expired == 1 && stats.leases == 0);
+        } else {
+            assert_eq!(daemon.stats().leases, 1, "it may still be copying");
+        }
+    }
 }
 
 #[test]

@@ -131,18 +131,25 @@ fn a_client_that_goes_away_leaves_no_spare() {
 
 #[test]
 fn a_spare_ends_some_grace_after_its_deadline() {
-    let daemon = Daemon::with(|config| {
-        config.reservation_ttl = Duration::from_millis(100);
-        config.lease_grace = Duration::from_secs(1);
-    });
-    let mut client = Client::writer(&daemon);
-    let (late, _) = prepare_one(&mut client, 100);
-    let (never, _) = prepare_one(&mut client, 100);
-    sleep(Duration::from_millis(100));
-    assert_eq!(client.call(store(&[(late, "late", &[7; 100])])).statuses(), [Expired]);
-    assert_eq!(daemon.stats().writes, 1, "it may still be written to");
-    daemon.until("the end", |stats| stats.writes == 0);
-    assert_eq!(client.call(store(&[(never, "never", &[7; 100])])).statuses(), [Unknown]);
+    let ttl = Duration::from_millis(100);
+    // A long grace to see that it is kept, and a short one to see it end.
+    for (grace, ends) in [(WAIT_MAX, false), (ttl, true)] {
+        let daemon = Daemon::with(|config| {
+            config.reservation_ttl = ttl;
+            config.lease_grace = grace;
+        });
+        let mut client = Client::writer(&daemon);
+        let (late, _) = prepare_one(&mut client, 100);
+        prepare_one(&mut client, 100);
+        sleep(ttl);
+        if ends {
+            daemon.until("the end", |stats| stats.writes == 0);
+        }
+        let stored = client.call(store(&[(late, "late", &[7; 100])])).statuses();
+        assert_eq!(stored, [if ends { Unknown } else { Expired }]);
+        let left = u64::from(!ends);
+        assert_eq!(daemon.stats().writes, left, "the other one may still be written to");
+    }
 }
 
 #[test]

@@ -156,35 +156,51 @@ fn who_waits_for_a_reserved_object_is_woken_by_its_commit_or_its_end() {
 
 #[test]
 fn a_reservation_ends_some_grace_after_its_deadline() {
-    let daemon = Daemon::with(|config| {
-        config.reservation_ttl = Duration::from_millis(100);
-        config.lease_grace = Duration::from_secs(1);
-    });
-    let mut client = Client::writer(&daemon);
-    let (late, _) = client.reserve_one("late", 4096);
-    let (never, _) = client.reserve_one("never", 4096);
-    sleep(Duration::from_millis(100));
-    assert_eq!(client.commit(&[(late, checksum(&[]))]), [Expired]);
-    assert_eq!(daemon.stats().writes, 1, "it may still be written to");
-    daemon.until("the end", |stats| stats.writes == 0);
-    assert_eq!(client.commit(&[(never, checksum(&[]))]), [Unknown]);
-    assert_eq!(client.exists(&["late", "never"], Mode::Each), [Unknown; 2]);
+    let ttl = Duration::from_millis(100);
+    // A long grace to see that it is kept, and a short one to see it end.
+    for (grace, ends) in [(WAIT_MAX, false), (ttl, true)] {
+        let daemon = Daemon::with(|config| {
+            config.reservation_ttl = ttl;
+            config.lease_grace = grace;
+        });
+        let mut client = Client::writer(&daemon);
+        let (late, _) = client.reserve_one("late", 4096);
+        let (other, _) = client.reserve_one("other", 4096);
+        sleep(ttl);
+        if ends {
+            daemon.until("the end", |stats| stats.writes == 0);
+            assert_eq!(
+                client.commit(&[(late, checksum(&[])), (other, checksum(&[]))]),
+                [Unknown; 2]
+            );
+        } else {
+            assert_eq!(client.commit(&[(late, checksum(&[]))]), [Expired]);
+            assert_eq!(daemon.stats().writes, 1, "it may still be written to");
+        }
+        assert_eq!(client.exists(&["late", "other"], Mode::Each), [Unknown; 2]);
+    }
 }
 
 #[test]
 fn a_writer_that_the_daemon_turned_away_keeps_its_extents_until_it_cannot_be_writing() {
-    let daemon = Daemon::with(|config| {
-        config.reservation_ttl = Duration::from_secs(1);
-        config.lease_grace = Duration::from_secs(1);
-    });
-    let mut client = Client::writer(&daemon);
-    client.reserve_one("k", 1 << 20);
-    client.raw.send(&[0xff; 16]);
-    client.raw.receive().failure();
-    assert!(client.raw.is_closed());
-    daemon.eventually("the close", || daemon.metric("kvlease_lane_connections") == 0.0);
-    assert_eq!(daemon.stats().writes, 1);
-    assert_eq!(daemon.wire().put("/v1/kv/b/k", b"x").status, 409);
-    daemon.until("the end", |stats| stats.writes == 0);
-    daemon.put("k", b"x");
+    // A long time to see that they are kept, and a short one to see the end.
+    for (ttl, ends) in [(WAIT_MAX, false), (Duration::from_millis(200), true)] {
+        let daemon = Daemon::with(|config| {
+            config.reservation_ttl = ttl;
+            config.lease_grace = ttl;
+        });
+        let mut client = Client::writer(&daemon);
+        client.reserve_one("k", 1 << 20);
+        client.raw.send(&[0xff; 16]);
+        client.raw.receive().failure();
+        assert!(client.raw.is_closed());
+        daemon.eventually("the close", || daemon.metric("kvlease_lane_connections") == 0.0);
+        if ends {
+            daemon.until("the end", |stats| stats.writes == 0);
+            daemon.put("k", b"x");
+        } else {
+            assert_eq!(daemon.stats().writes, 1);
+            assert_eq!(daemon.wire().put("/v1/kv/b/k", b"x").status, 409);
+        }
+    }
 }

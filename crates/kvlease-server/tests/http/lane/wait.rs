@@ -36,8 +36,8 @@ fn a_waiting_acquire_is_answered_when_the_object_is_sealed() {
     let mut writer = unfinished(&daemon, "k");
     let mut client = Client::reader(&daemon);
     client.send(acquire(&["there", "k", "none", "k"], Mode::Each, WAIT_MAX));
+    daemon.until("what is there is leased at once", |stats| stats.leases == 1);
     assert!(client.raw.is_silent_for(SHORT));
-    assert_eq!(daemon.stats().leases, 1, "what is there is leased at once");
     seal(&mut writer);
     let (_, records) = client.raw.receive().leases();
     let granted: Vec<_> = records.iter().map(Result::is_ok).collect();
@@ -99,8 +99,8 @@ fn a_prefix_goes_on_behind_what_it_waited_for() {
     let (mut first, mut second) = (unfinished(&daemon, "b"), unfinished(&daemon, "d"));
     let mut client = Client::reader(&daemon);
     client.send(acquire(&["a", "b", "c", "d", "e", "f", "a"], Mode::Prefix, WAIT_MAX));
+    daemon.until("the first of them", |stats| stats.leases == 1);
     assert!(client.raw.is_silent_for(SHORT));
-    assert_eq!(daemon.stats().leases, 1);
     seal(&mut first);
     daemon.until("the next writer", |stats| stats.leases == 3);
     assert!(client.raw.is_silent_for(SHORT));
