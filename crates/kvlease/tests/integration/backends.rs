@@ -3,15 +3,14 @@
 use std::{path::PathBuf, time::Instant};
 
 use kvlease_client::{
-    ByteSize, Client, ClientConfig, Connector, ConnectorConfig, Error, ErrorCode, Key, PutBody,
-    PutOutcome,
+    ByteSize, Client, Connector, ConnectorConfig, Error, ErrorCode, Key, PutBody, PutOutcome,
     backend::{Answers, Backend, HttpBackend, LaneBackend, LeaseGuard, PartialAnswers},
     lane::Lane,
 };
 use kvlease_harness::{Daemon, await_that};
 use kvlease_testing::bytes;
 
-use crate::program::daemon;
+use crate::program::{client_of, connector_of, daemon};
 
 /// More than the capacity of the daemons of these tests.
 const TOO_LARGE: usize = 65 << 20;
@@ -21,9 +20,9 @@ fn key(text: &str) -> Key {
 }
 
 fn config(daemon: &Daemon) -> ConnectorConfig {
-    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
+    let mut config = client_of(daemon);
     config.shared_memory_name = Some(daemon.segment().name().parse().unwrap());
-    ConnectorConfig::new(config)
+    connector_of(config)
 }
 
 /// The socket of the fast lane, as the daemon announces it.
@@ -109,7 +108,7 @@ async fn limits(backend: &impl Backend) {
 
 async fn no_lease_left(daemon: &Daemon) {
     let client = Client::new(config(daemon).client);
-    for _ in 0..2_000 {
+    for _ in 0..20_000 {
         if client.stats().await.unwrap().leases == 0 {
             return;
         }

@@ -2,13 +2,11 @@
 
 use std::{io::Cursor, time::Duration};
 
-use kvlease_client::{
-    Client, ClientConfig, Connector, ConnectorConfig, Key, ListedTiers, PutBody, PutOutcome,
-};
+use kvlease_client::{Client, Connector, ConnectorConfig, Key, ListedTiers, PutBody, PutOutcome};
 use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
-use crate::program::daemon;
+use crate::program::{client_of, daemon};
 
 const WAIT: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(30);
@@ -18,7 +16,7 @@ fn key(text: &str) -> Key {
 }
 
 fn client(daemon: &Daemon) -> Client {
-    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
+    let mut config = client_of(daemon);
     config.shared_memory_name = Some(daemon.segment().name().parse().unwrap());
     Client::new(config)
 }
@@ -78,7 +76,7 @@ async fn a_lease_is_renewed_while_it_lives_and_not_after_its_release() {
     lease.release().await.unwrap();
     other.renew(TTL).await.unwrap();
     drop(other);
-    for _ in 0..2_000 {
+    for _ in 0..20_000 {
         if client.stats().await.unwrap().leases == 0 {
             return;
         }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use kvlease_client::{
-    ClientConfig, Connector, ConnectorConfig, Destination, Error, ExternalBuffer, ExternalMemory,
-    Key, PutBody, PutOutcome, SocketChoice,
+    Connector, ConnectorConfig, Destination, Error, ExternalBuffer, ExternalMemory, Key, PutBody,
+    PutOutcome, SocketChoice,
 };
 use kvlease_harness::Daemon;
 use kvlease_testing::bytes;
 
-use crate::program::daemon;
+use crate::program::{client_of, connector_of, daemon};
 
 const HEAD_LEN: usize = 28;
 
@@ -23,22 +23,22 @@ fn keys(count: usize) -> Vec<Key> {
 
 /// A connector that leases over HTTP and reads from the segment.
 fn config(daemon: &Daemon) -> ConnectorConfig {
-    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
+    let mut config = client_of(daemon);
     config.shared_memory_name = Some(daemon.segment().name().parse().unwrap());
-    let mut config = ConnectorConfig::new(config);
+    let mut config = connector_of(config);
     config.socket = SocketChoice::Never;
     config
 }
 
 /// A connector that takes the fast lane once it was told of it, and knows no segment.
 fn fast_config(daemon: &Daemon) -> ConnectorConfig {
-    ConnectorConfig::new(ClientConfig::new(daemon.url().parse().unwrap()))
+    connector_of(client_of(daemon))
 }
 
 /// Waits until the daemon has no leases left.
 async fn no_lease_left(connector: &Connector) {
     let client = kvlease_client::Client::new(connector.config().client.clone());
-    for _ in 0..2_000 {
+    for _ in 0..20_000 {
         if client.stats().await.unwrap().leases == 0 {
             return;
         }
@@ -273,12 +273,14 @@ async fn calls_that_are_given_up_end_nobody_elses_lease() {
 async fn a_view_over_the_fast_lane_outlives_the_time_of_its_lease() {
     let daemon = daemon();
     let mut config = fast_config(&daemon);
-    config.lease_ttl = Duration::from_millis(500);
+    // Renewed when half of it is over: no machine is held up for as long.
+    let ttl = Duration::from_secs(4);
+    config.lease_ttl = ttl;
     let connector = Connector::new(config);
     connector.ping().await.unwrap();
     connector.put(&key("k"), bytes(100_000, 4)).await.unwrap();
     let view = connector.open(&key("k"), 0).await.unwrap().unwrap().into_view().unwrap();
-    tokio::time::sleep(3 * Duration::from_millis(500)).await;
+    tokio::time::sleep(ttl + ttl / 4).await;
     view.verify().unwrap();
     drop(view);
     no_lease_left(&connector).await;

@@ -11,7 +11,7 @@ use kvlease_testing::bytes;
 
 use crate::program::launch;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 const CAPACITY: ByteSize = ByteSize::mib(16);
 const OBJECT_LEN: usize = 6 << 20;
 

@@ -1,10 +1,10 @@
 //! Reads without a call: the connector over the daemon's published index.
 
-use kvlease_client::{ClientConfig, Connector, ConnectorConfig, ExternalBuffer, Key};
+use kvlease_client::{Connector, ConnectorConfig, ExternalBuffer, Key};
 use kvlease_harness::{Daemon, await_that};
 use kvlease_testing::bytes;
 
-use crate::program::daemon;
+use crate::program::{client_of, connector_of, daemon, fast};
 
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()
@@ -15,17 +15,7 @@ fn keys(count: usize) -> Vec<Key> {
 }
 
 fn config(daemon: &Daemon) -> ConnectorConfig {
-    ConnectorConfig::new(ClientConfig::new(daemon.url().parse().unwrap()))
-}
-
-/// A connector that has the lane and its index.
-async fn connector(config: ConnectorConfig) -> Connector {
-    let connector = Connector::new(config);
-    // Any answer tells of the lane, and the call after it opens it.
-    connector.ping().await.unwrap();
-    assert!(!connector.exists(&key("absent")).await.unwrap());
-    assert!(connector.is_fast());
-    connector
+    connector_of(client_of(daemon))
 }
 
 async fn remove(connector: &Connector, key: &Key) -> bool {
@@ -41,7 +31,7 @@ fn asked(daemon: &Daemon) -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_are_found_and_read_without_a_call() {
     let daemon = daemon();
-    let (connector, keys) = (connector(config(&daemon)).await, keys(40));
+    let (connector, keys) = (fast(config(&daemon)).await, keys(40));
     let object = |number: usize| bytes(3_000 * number, number as u64);
     for (number, key) in keys.iter().enumerate() {
         connector.put(key, object(number)).await.unwrap();
@@ -70,7 +60,7 @@ async fn objects_are_found_and_read_without_a_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_daemon_is_asked_for_what_the_index_does_not_name() {
     let daemon = daemon();
-    let (connector, mut keys) = (connector(config(&daemon)).await, keys(10));
+    let (connector, mut keys) = (fast(config(&daemon)).await, keys(10));
     for key in &keys {
         connector.put(key, bytes(100, 1)).await.unwrap();
     }
@@ -92,7 +82,7 @@ async fn an_index_that_is_turned_off_is_not_read() {
     let daemon = daemon();
     let mut config = config(&daemon);
     config.index = false;
-    let (connector, key) = (connector(config).await, key("k"));
+    let (connector, key) = (fast(config).await, key("k"));
     connector.put(&key, bytes(100, 1)).await.unwrap();
     assert!(connector.exists(&key).await.unwrap() && connector.get(&key).await.unwrap().is_some());
     assert_eq!((connector.stats().index_hits, connector.stats().leases), (0, 1));
@@ -101,7 +91,7 @@ async fn an_index_that_is_turned_off_is_not_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_view_is_leased_and_a_peek_has_none() {
     let daemon = daemon();
-    let (connector, key) = (connector(config(&daemon)).await, key("k"));
+    let (connector, key) = (fast(config(&daemon)).await, key("k"));
     connector.put(&key, bytes(100, 1)).await.unwrap();
     let view = connector.open(&key, 0).await.unwrap().unwrap().into_view().unwrap();
     assert!(view.is_live() && connector.stats().leases == 1);
@@ -119,7 +109,7 @@ async fn a_view_is_leased_and_a_peek_has_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_pins_what_was_peeked() {
     let daemon = daemon();
-    let (connector, key) = (connector(config(&daemon)).await, key("k"));
+    let (connector, key) = (fast(config(&daemon)).await, key("k"));
     connector.put(&key, bytes(100, 1)).await.unwrap();
     let peeked = connector.batched_peek(std::slice::from_ref(&key), 28).await.remove(0);
     assert!(remove(&connector, &key).await);
@@ -131,7 +121,7 @@ async fn nothing_pins_what_was_peeked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_daemon_published_is_read_until_the_next_one_begins() {
     let mut daemon = daemon();
-    let (connector, key) = (connector(config(&daemon)).await, key("k"));
+    let (connector, key) = (fast(config(&daemon)).await, key("k"));
     let object = bytes(300_000, 1);
     connector.put(&key, object.clone()).await.unwrap();
     daemon.kill().unwrap();

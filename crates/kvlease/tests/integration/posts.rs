@@ -1,16 +1,20 @@
 //! Posted puts: the caller goes on when the bytes are copied, and is told of the outcomes later.
 
+use std::time::{Duration, Instant};
+
 use kvlease_client::{
-    ClientConfig, Connector, ConnectorConfig, Error, ErrorCode, Key, PostReport, Posts, PutBody,
-    blocking,
+    Connector, ConnectorConfig, Error, ErrorCode, Key, PostReport, Posts, PutBody, blocking,
 };
 use kvlease_harness::{Daemon, await_that};
 use kvlease_testing::bytes;
 
-use crate::program::daemon;
+use crate::program::{client_of, connector_of, daemon, fast};
 
 const LEN: usize = 100_000;
 const COUNT: usize = 200;
+
+/// Time without a put after which a connector gives its spare reservations back.
+const KEPT: Duration = Duration::from_secs(1);
 
 /// Length of objects that fill the arena of 64 MiB.
 const LARGE_LEN: usize = 1 << 20;
@@ -20,17 +24,12 @@ fn key(number: usize) -> Key {
 }
 
 fn config(daemon: &Daemon) -> ConnectorConfig {
-    ConnectorConfig::new(ClientConfig::new(daemon.url().parse().unwrap()))
+    connector_of(client_of(daemon))
 }
 
 /// A connector that has the lane.
 async fn connector(daemon: &Daemon) -> Connector {
-    let connector = Connector::new(config(daemon));
-    // Any answer tells of the lane, and the call after it opens it.
-    connector.ping().await.unwrap();
-    assert!(!connector.exists(&Key::new("absent").unwrap()).await.unwrap());
-    assert!(connector.is_fast());
-    connector
+    fast(config(daemon)).await
 }
 
 async fn post(posts: &Posts, number: usize) {
@@ -49,16 +48,24 @@ fn counts(report: &PostReport) -> (u64, u64, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn posted_objects_are_there_after_a_flush_or_a_close() {
-    let daemon = daemon();
-    let (writer, reader) = (connector(&daemon).await, connector(&daemon).await);
-    let posts = writer.posts();
-    for number in 0..COUNT {
-        // The buffer of the object is free again when the call returns.
-        let mut object = bytes(LEN, number as u64);
-        posts.post(&key(number), object.clone()).await.unwrap();
-        object.fill(0);
-    }
-    assert_eq!(counts(&posts.flush().await), (COUNT as u64, 0, 0));
+    // Where a post comes late, what was reserved ahead of it was given back: then all is done again.
+    let (daemon, writer, reader, posts) = loop {
+        let daemon = daemon();
+        let (writer, reader) = (connector(&daemon).await, connector(&daemon).await);
+        let (posts, mut slowest, mut posted) = (writer.posts(), Duration::ZERO, Instant::now());
+        for number in 0..COUNT {
+            // The buffer of the object is free again when the call returns.
+            let mut object = bytes(LEN, number as u64);
+            posts.post(&key(number), object.clone()).await.unwrap();
+            object.fill(0);
+            slowest = slowest.max(posted.elapsed());
+            posted = Instant::now();
+        }
+        assert_eq!(counts(&posts.flush().await), (COUNT as u64, 0, 0));
+        if slowest < KEPT / 2 {
+            break (daemon, writer, reader, posts);
+        }
+    };
     for number in 0..COUNT {
         let read = reader.get(&key(number)).await.unwrap().unwrap();
         assert!(read == bytes(LEN, number as u64), "{number}");
@@ -105,7 +112,10 @@ async fn two_handles_are_told_of_their_own_posts_whatever_tasks_post() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_error_is_told_once_and_counted_when_the_daemon_is_lost() {
     let mut daemon = daemon();
-    let writer = connector(&daemon).await;
+    let mut config = config(&daemon);
+    // What is asked of the stopped daemon is not waited for for long.
+    config.client.timeouts.call = Duration::from_secs(5);
+    let writer = fast(config).await;
     let posts = writer.posts();
     for number in 0..10 {
         post(&posts, number).await;
@@ -169,14 +179,20 @@ async fn a_post_that_meets_a_full_arena_has_the_outcome_of_a_put() {
 
 #[test]
 fn a_thread_posts_without_async() {
-    let daemon = daemon();
-    let connector = blocking::Connector::new(config(&daemon)).unwrap();
-    connector.ping().unwrap();
-    let posts = connector.posts();
-    for number in 0..20 {
-        posts.post(&key(number), bytes(LEN, number as u64)).unwrap();
+    loop {
+        let (daemon, started) = (daemon(), Instant::now());
+        let connector = blocking::Connector::new(config(&daemon)).unwrap();
+        connector.ping().unwrap();
+        let posts = connector.posts();
+        for number in 0..20 {
+            posts.post(&key(number), bytes(LEN, number as u64)).unwrap();
+        }
+        let posted = started.elapsed();
+        assert_eq!(counts(&posts.flush().unwrap()), (20, 0, 0));
+        assert!(connector.get(&key(19)).unwrap().unwrap() == bytes(LEN, 19));
+        if posted < KEPT {
+            assert_eq!(asked(&daemon, "reserve"), 1.0);
+            return;
+        }
     }
-    assert_eq!(counts(&posts.flush().unwrap()), (20, 0, 0));
-    assert!(connector.get(&key(19)).unwrap().unwrap() == bytes(LEN, 19));
-    assert_eq!(asked(&daemon, "reserve"), 1.0);
 }

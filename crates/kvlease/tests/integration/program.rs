@@ -4,12 +4,17 @@ use std::{
     io::Write,
     process::{Command, Output, Stdio},
     thread,
+    time::Duration,
 };
 
+use kvlease_client::{ClientConfig, Connector, ConnectorConfig, Key};
 use kvlease_harness::{Daemon, Launch, unused_address};
 
 /// Executable of the program.
 const KVLEASE: &str = env!("CARGO_BIN_EXE_kvlease");
+
+/// Limit of what a client waits for.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Daemon on a free port with an arena of 64 MiB. A restart keeps its address.
 pub(crate) fn daemon() -> Daemon {
@@ -19,6 +24,31 @@ pub(crate) fn daemon() -> Daemon {
 /// Settings of [`daemon`].
 pub(crate) fn launch() -> Launch {
     Launch::new(KVLEASE, "64MiB").listen(unused_address())
+}
+
+/// Settings of a client of a daemon, with limits that no test reaches, however long its machine is held up.
+pub(crate) fn client_of(daemon: &Daemon) -> ClientConfig {
+    let mut config = ClientConfig::new(daemon.url().parse().unwrap());
+    let timeouts = &mut config.timeouts;
+    (timeouts.connect, timeouts.call, timeouts.stall) = (TIME_LIMIT, TIME_LIMIT, TIME_LIMIT);
+    config
+}
+
+/// Settings of a connector, likewise.
+pub(crate) fn connector_of(client: ClientConfig) -> ConnectorConfig {
+    let mut config = ConnectorConfig::new(client);
+    config.lane_open_max = TIME_LIMIT;
+    config
+}
+
+/// A connector that has the lane.
+pub(crate) async fn fast(config: ConnectorConfig) -> Connector {
+    let connector = Connector::new(config);
+    // Any answer tells of the lane, and the call after it opens it.
+    connector.ping().await.unwrap();
+    assert!(!connector.exists(&Key::new("absent").unwrap()).await.unwrap());
+    assert!(connector.is_fast());
+    connector
 }
 
 /// Output of the program against a daemon, with this standard input.

@@ -2,13 +2,13 @@
 
 use std::{fs, path::Path};
 
-use kvlease_client::{ClientConfig, Connector, ConnectorConfig, Error, Key, PutOutcome};
+use kvlease_client::{Connector, Error, Key, PutOutcome};
 use kvlease_harness::{Daemon, SOON, until};
 use kvlease_testing::bytes;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
-use crate::program::launch;
+use crate::program::{client_of, connector_of, launch};
 
 /// SHA-256 of `abc`, as a line of a file of tokens.
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
@@ -28,8 +28,7 @@ fn daemon(rights: &[&str]) -> Daemon {
 }
 
 fn connector(daemon: &Daemon) -> Connector {
-    let config = ClientConfig::new(daemon.url().parse().unwrap());
-    Connector::new(ConnectorConfig::new(config))
+    Connector::new(connector_of(client_of(daemon)))
 }
 
 fn key(text: &str) -> Key {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use kvlease_harness::{Daemon, until, unused_address};
+use kvlease_harness::{Daemon, Segment, await_that, until, unused_address};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::program::{launch, run, run_with};
 
 /// Limit of a wait, after which the test fails.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Authority and the files that it signed.
 struct Files {
@@ -63,7 +63,8 @@ impl Files {
 fn commands_show_a_certificate_and_a_hangup_has_certificates_read_again() {
     let (files, address) = (Files::new(), unused_address());
     let mut daemon = Daemon::start(launch().set(files.settings(&address))).unwrap();
-    assert!(daemon.output().contains(&format!("listener https://{address}, `tls`")));
+    let listens = format!("listener https://{address}, `tls`");
+    await_that("the listener is told of", || daemon.output().contains(&listens));
     let url = format!("https://{address}");
     let ca = files.text("ca.pem");
     let daemon_args = ["--url", &url, "--tls-ca-file", &ca];
@@ -108,8 +109,9 @@ fn files_that_cannot_be_used_keep_a_daemon_from_starting() {
         ([certificate.clone(), replaced(&key, "ca.pem"), ca.clone()], ["ca.pem", "private key"]),
         ([certificate, key, replaced(&ca, "client.key")], ["client.key", "in PEM"]),
     ] {
-        let name = "tls-refused";
-        let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--shared-memory-name", name];
+        let segment = Segment::new();
+        let mut args = vec!["serve", "--listen", "127.0.0.1:0"];
+        args.extend(["--shared-memory-name", segment.name()]);
         args.extend(["--set", &address]);
         for setting in &changed {
             args.extend(["--set", setting]);

@@ -29,7 +29,8 @@ fn a_client_that_never_releases_holds_only_its_own_space_and_only_until_deadline
     for turn in 0..20 {
         assert_eq!(put(&daemon, &format!("other {turn}"), MIB), 200, "room is left");
     }
-    assert_eq!(daemon.stats().unwrap().leases_expired, 0, "the leases are not over");
+    let expired = daemon.stats().unwrap().leases_expired;
+    assert!(expired == 0 || asked.elapsed() >= ttl, "the leases are not over");
     // Removed, so that their space is free as soon as no client may read it.
     for key in ["held 0", "held 1", "held 2"] {
         assert_eq!(remove(&daemon, key), 200);

@@ -10,7 +10,7 @@ use std::{
 use kvlease_client::{
     BucketName, ClientConfig, ConnectorConfig, Key, PutOutcome, SocketChoice, blocking,
 };
-use kvlease_harness::{Daemon, Launch, Payload, daemon_binary, object};
+use kvlease_harness::{Daemon, Launch, Payload, SOON, daemon_binary, object};
 use kvlease_soak::Place;
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ impl Victim {
             "server.socket_mode=0666".to_owned(),
         ]);
         let daemon = Daemon::start(launch).unwrap();
-        let connector = connector(&daemon, SocketChoice::Announced);
+        let connector = patient_connector(&daemon);
         let fresh = AtomicU64::new(0);
         let victim = Self { daemon, connector, fresh, _folder: folder };
         victim.store_good();
@@ -133,7 +133,7 @@ impl Victim {
     pub(crate) fn assert_starts_again(&mut self) {
         assert!(self.daemon.terminate().unwrap().success(), "{}", self.daemon.log());
         self.daemon.start_again().unwrap();
-        self.connector = connector(&self.daemon, SocketChoice::Announced);
+        self.connector = patient_connector(&self.daemon);
         self.assert_good();
         self.assert_serves();
     }
@@ -184,12 +184,24 @@ pub(crate) fn readable(connector: &blocking::Connector) -> usize {
     (0..GOOD).filter(right).count()
 }
 
+/// Native client of the daemon's own user, with limits that no attack and no busy machine reaches.
+fn patient_connector(daemon: &Daemon) -> blocking::Connector {
+    let mut config = config(daemon, SocketChoice::Announced);
+    let timeouts = &mut config.client.timeouts;
+    (timeouts.connect, timeouts.call, config.lane_open_max) = (SOON, SOON, SOON);
+    blocking::Connector::new(config).unwrap()
+}
+
 /// Native client of the daemon's own user.
 pub(crate) fn connector(daemon: &Daemon, socket: SocketChoice) -> blocking::Connector {
+    blocking::Connector::new(config(daemon, socket)).unwrap()
+}
+
+fn config(daemon: &Daemon, socket: SocketChoice) -> ConnectorConfig {
     let mut config = ClientConfig::new(daemon.url().parse().unwrap());
     config.bucket = BucketName::new(BUCKET).unwrap();
     config.shared_memory_name = Some(daemon.segment().name().parse().unwrap());
     let mut config = ConnectorConfig::new(config);
     config.socket = socket;
-    blocking::Connector::new(config).unwrap()
+    config
 }
