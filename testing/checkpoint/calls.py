@@ -21,7 +21,7 @@ from amzn_sagemaker_checkpointing.storage.clients.inmemory.inmemory_client impor
 # Larger than the part of the arena that checkpoints may have.
 TOO_LARGE = 96 << 20
 # The client waits 60 s for an answer, and its job goes to S3 then.
-REFUSED_WITHIN = 5.0
+REFUSED_WITHIN = 30.0
 
 
 def client(rank: int = 0, **options: int) -> InMemoryCheckpointClient:

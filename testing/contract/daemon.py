@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,8 +18,8 @@ from pathlib import Path
 SHM = Path("/dev/shm")
 
 # The most time that the daemon may take, in seconds, before a test calls it stuck.
-READY_WITHIN = 30.0
-STOPPED_WITHIN = 30.0
+READY_WITHIN = 60.0
+STOPPED_WITHIN = 60.0
 # Between two looks at something that is awaited, in seconds.
 POLL = 0.02
 
@@ -30,6 +31,9 @@ SHORT_TIMES = "[lease]\ngrace_s = 1\n[server]\ndrain_timeout_s = 1\n"
 
 # For tests that change bytes in the segment and say who finds out: the scrubber does not.
 UNSCRUBBED = '[cache]\nscrub_rate = "none"\n'
+
+# Ports that this process has given out.
+_GIVEN: set[int] = set()
 
 # Names the daemon to run; of the suite run.py sets it.
 BINARY_VARIABLE = "KVLEASE_BIN"
@@ -136,15 +140,18 @@ class Daemon:
             self._process.kill()
             self._process.wait(STOPPED_WITHIN)
             self._process = None
-        for path in sorted(SHM.rglob("*"), reverse=True):
+        # Files of other tests may go meanwhile.
+        found = [Path(folder, name) for folder, *names in os.walk(SHM) for name in sum(names, [])]
+        for path in sorted(found, reverse=True):
             if self.segment in path.name or _is_inode(path, inode):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                is_folder = path.is_dir() and not path.is_symlink()
+                shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
 
     def fetch(self, path: str, accept: str = "*/*") -> str:
         """The body of a GET from the daemon."""
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, headers={"Accept": accept})
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.read().decode()
 
     def metrics(self) -> str:
@@ -153,20 +160,20 @@ class Daemon:
 
     def stored(self, key: str, bucket: str = "lmcache") -> bytes:
         """An object's bytes, read from the daemon over HTTP."""
-        with urllib.request.urlopen(self._object_url(bucket, key), timeout=10) as reply:
+        with urllib.request.urlopen(self._object_url(bucket, key), timeout=60) as reply:
             return reply.read()
 
     def lease(self, key: str, bucket: str = "lmcache", ttl_s: float = 30.0) -> dict:
         """The reply to a lease request that the test makes by itself."""
         url = f"{self._object_url(bucket, key)}/leases?timeout_ms=1000&ttl_s={ttl_s}"
         request = urllib.request.Request(url, method="POST")
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 
     def release(self, lease: dict) -> None:
         """Ends a lease that `lease` returned."""
         url = f"http://127.0.0.1:{self.port}/v1/leases/{lease['id']}/release"
-        urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=60).close()
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
@@ -224,10 +231,19 @@ def named_or_built() -> Path:
 def free_port() -> int:
     """A port of the loopback address that nothing listens on."""
     # A fixed port rather than port 0 at the daemon: attached clients must find it again after a
-    # restart.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    # restart. The kernel gives higher ones to connections, which would take it meanwhile.
+    while True:
+        port = random.randrange(16_384, 32_768)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                probe.listen()
+            except OSError:
+                continue
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 def _environment() -> dict[str, str]:

@@ -19,7 +19,7 @@ from daemon import Daemon, die_with_parent, free_port, wait_until
 from multi_process import adapter_json
 
 READY_WITHIN = 100.0
-ENDED_WITHIN = 30.0
+ENDED_WITHIN = 60.0
 # Two layers of keys and values in pages of 16 tokens: 2 MiB for each run of 256 tokens.
 SHAPE = "(2,96,16,32,64):float16:2"
 PAGES, PAGE_TOKENS = 96, 16

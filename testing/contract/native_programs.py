@@ -23,7 +23,7 @@ OBJECTS = 24
 OLD = [f"old@00000000@0@{number:032x}" for number in range(OBJECTS)]
 HOST_MEMORY_GIB = 0.1
 # No call in a forked child takes this long, in seconds, or it hangs.
-CALL_WITHIN = 10.0
+CALL_WITHIN = 60.0
 FORKS = 3
 FORKS_OFTEN = 40
 # Memory that must live as long as its program: a call uses it until its operation has ended.

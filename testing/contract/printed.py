@@ -141,5 +141,5 @@ def _answers(port: int, server: subprocess.Popen) -> bool:
 
 
 def _fetch(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
         return reply.read().decode()

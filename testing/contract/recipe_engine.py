@@ -26,7 +26,7 @@ SEED = 0
 LAYERS, HEADS, HEAD_SIZE = 2, 2, 16
 # LMCache's own default is more memory than a test should take.
 HOST_MEMORY_GIB = 0.25
-STORED_WITHIN = 30.0
+STORED_WITHIN = 60.0
 POLL = 0.02
 
 

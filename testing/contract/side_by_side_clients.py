@@ -262,7 +262,7 @@ def _parts(things: list, length: int) -> Iterator[list]:
 
 
 def _remove(daemon: Daemon, prefix: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
     connection.request("GET", f"/v1/kv/{BUCKET}?prefix={prefix}&limit={LISTED_MAX}")
     objects = json.loads(connection.getresponse().read())["objects"]
     for found in objects:

@@ -24,9 +24,9 @@ MASTERS = 3
 # Starts of a server until its port is not taken by another process.
 STARTS_MAX = 5
 
-LISTENS_WITHIN = 30.0
+LISTENS_WITHIN = 60.0
 AGREED_WITHIN = 60.0
-ENDED_WITHIN = 10.0
+ENDED_WITHIN = 60.0
 
 
 class Server:

@@ -37,7 +37,7 @@ NO_SEGMENT = {"sagemaker_hyperpod_shared_memory_name": None}
 # Nothing listens here: connectors connect when they are first used.
 PLACE = "127.0.0.1:1"
 # How long a request to this process may take, in seconds.
-ANSWERED_WITHIN = 30.0
+ANSWERED_WITHIN = 60.0
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ IN_PROCESS_HEADER = 28
 # Where the byte is, as a fraction of the payload.
 PLACES = (0.0, 0.5, 1.0)
 # A corrupt object is removed in the background.
-STORED_AGAIN_WITHIN = 20.0
+STORED_AGAIN_WITHIN = 60.0
 
 
 @pytest.fixture

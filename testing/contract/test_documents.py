@@ -223,7 +223,7 @@ def test_the_programs_of_each_section_run(document, daemon, tmp_path):
 def test_the_json_has_the_fields_of_a_lease(document, daemon):
     url = f"http://127.0.0.1:{daemon.port}/v1/kv/lmcache/key"
     request = urllib.request.Request(url, data=b"bytes", method="PUT")
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=60).close()
     lease = daemon.lease("key")
     for text in _texts("reply", document):
         example = json.loads(text)

@@ -10,7 +10,7 @@ from samples import KIB, MIB, STOCK, in_process_key, payload
 
 OPERATIONS = 200
 # The native client releases in the background, in seconds.
-RELEASED_WITHIN = 10.0
+RELEASED_WITHIN = 60.0
 
 
 @pytest.fixture
@@ -94,7 +94,10 @@ def test_every_lease_is_released(client, shared_daemon):
     assert client.call(client.connector.batched_async_contains("released", keys)) == len(keys)
     assert None not in client.get_all(keys)
     wait_until(
-        lambda: shared_daemon.metric(LEASES_LIVE) == before, RELEASED_WITHIN, "the leases are back"
+        # Those of tests before this one may end meanwhile.
+        lambda: shared_daemon.metric(LEASES_LIVE) <= before,
+        RELEASED_WITHIN,
+        "the leases are back",
     )
 
 

@@ -27,7 +27,7 @@ SIZE = MIB + 2
 SHORT_TTL = 1.0
 # The lane is back, or everything is given back, within this many seconds.
 RECOVERS_WITHIN = 60.0
-RELEASED_WITHIN = 20.0
+RELEASED_WITHIN = 60.0
 # A process that imports LMCache ends within this many seconds.
 ENDED_WITHIN = 100.0
 # How often a client that has no lane is asked: it must not say the same each time.

@@ -19,7 +19,7 @@ capacity = "128MiB"
 write_through = "all"
 rate_min = "none"
 """
-COPIED_WITHIN = 30.0
+COPIED_WITHIN = 60.0
 
 CONTENTS = [payload(MIB, "larger batch", number) for number in range(OBJECTS)]
 

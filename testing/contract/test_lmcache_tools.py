@@ -11,7 +11,7 @@ from daemon import LEASES_LIVE, wait_until
 from multi_process import adapter_json
 
 ENDED_WITHIN = 100.0
-RELEASED_WITHIN = 10.0
+RELEASED_WITHIN = 60.0
 
 
 def test_lmcache_bench_l2_runs_clean_and_verifies_every_byte(make_daemon, kind):

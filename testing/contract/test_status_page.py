@@ -20,7 +20,7 @@ WITH_CURVE = """
 """
 SCRIPT = "<script>alert(1)</script>"
 BUCKETS = 60
-SOON = 20.0
+SOON = 60.0
 # The script asks for the page and for the history each 5 s.
 TURN_MS = 5000
 
@@ -40,7 +40,7 @@ class Load:
     """A client that stores, leases, reads and misses until it is told to stop."""
 
     def __init__(self, daemon: Daemon) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=10)
+        self._connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 

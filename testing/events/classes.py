@@ -112,7 +112,7 @@ def _request(
 ) -> None:
     url = f"http://127.0.0.1:{daemon.port}/v1/kv/lmcache/{urllib.parse.quote(key, safe='')}"
     request = urllib.request.Request(url, method=method, data=data, headers=headers or {})
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class Prometheus:
         status = self._process.poll()
         assert status is None, f"Prometheus ended, status=`{status}`:\n{self.log.read_text()}"
         try:
-            urllib.request.urlopen(f"{self._url}/-/ready", timeout=10).close()
+            urllib.request.urlopen(f"{self._url}/-/ready", timeout=60).close()
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
         return True

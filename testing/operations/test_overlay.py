@@ -97,6 +97,6 @@ def test_the_daemon_starts_with_the_originals_file_and_tells_of_the_transfer_sec
 
 
 def _ask(daemon: Daemon, method: str, path: str, body: bytes) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
     connection.request(method, path, body)
     return connection.getresponse().status

@@ -165,7 +165,7 @@ class Controller(Checks):
 class Failures(Checks):
     def test_a_daemon_that_is_killed_and_back_costs_pages_and_no_exception(self) -> None:
         for layout in ("page_first", "layer_first"):
-            rank, tokens = self.rank(layout, timeout_ms=1000), tokens_of(MANY)
+            rank, tokens = self.rank(layout, timeout_ms=2000), tokens_of(MANY)
             pages, _ = rank.write(tokens)
             operation = rank.find(tokens)
             self.daemon.end(SIGKILL)
@@ -178,7 +178,8 @@ class Failures(Checks):
             # The first write waited for the daemon to come back; the next do not.
             _, stored = rank.write(tokens_of(MANY, 2), seed=MANY)
             self.assertEqual(stored, 0)
-            self.assertLess(time.monotonic() - started, 20)
+            # Were each page waited for, it took ten minutes.
+            self.assertLess(time.monotonic() - started, 120)
             self.daemon.start()
             again = tokens_of(MANY, 3)
 
@@ -194,7 +195,8 @@ class Failures(Checks):
             rank.backend.clear()
 
     def test_a_daemon_that_comes_back_during_a_write_gets_all_of_it(self) -> None:
-        rank, tokens = self.rank(), tokens_of(MANY)
+        # A write waits for as long as a daemon needs to start, on a busy machine too.
+        rank, tokens = self.rank(timeout_ms=60_000), tokens_of(MANY)
         rank.write(tokens_of(1, 9))
         self.daemon.end(SIGKILL)
         written: list[tuple[list[bytes], int]] = []

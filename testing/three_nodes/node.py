@@ -112,7 +112,7 @@ class Node:
     def _reports(self, number: int) -> bool:
         url = f"http://127.0.0.1:{self.daemon.port}/v1/kv/{BUCKET}/{key(number)}"
         try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=60).close()
         except urllib.error.HTTPError as error:
             if error.code != 404:
                 raise

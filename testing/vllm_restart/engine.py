@@ -15,9 +15,9 @@ from daemon import die_with_parent, free_port, wait_until
 
 READY_WITHIN = 240.0
 ANSWERED_WITHIN = 120.0
-STOPPED_WITHIN = 30.0
+STOPPED_WITHIN = 90.0
 # The server stores in the background: until the daemon has what an answer left behind.
-STORED_WITHIN = 30.0
+STORED_WITHIN = 90.0
 
 # vLLM's own name of the model, in requests.
 MODEL = "tiny"
