@@ -95,6 +95,8 @@ pub(crate) struct Leases {
     by_age: List,
     accounts: Slab<Account>,
     by_owner: NumberMap<Owner, u32>,
+    /// Account of the latest owner: a batch asks for that of one owner twice for each key.
+    latest: Option<(Owner, u32)>,
     /// Users that have leases.
     shares: Slab<Share>,
     by_user: NumberMap<User, u32>,
@@ -149,6 +151,7 @@ impl Leases {
             by_age: List::default(),
             accounts: Slab::new(),
             by_owner: NumberMap::default(),
+            latest: None,
             shares: Slab::new(),
             by_user: NumberMap::default(),
             tenants,
@@ -183,6 +186,17 @@ impl Leases {
 
     /// Account of a caller's owner, which is made if it has none.
     fn account(&mut self, caller: &Caller) -> u32 {
+        if let Some((owner, account)) = self.latest
+            && owner == caller.owner
+        {
+            return account;
+        }
+        let account = self.account_by_owner(caller);
+        self.latest = Some((caller.owner, account));
+        account
+    }
+
+    fn account_by_owner(&mut self, caller: &Caller) -> u32 {
         match self.by_owner.entry(caller.owner) {
             MapEntry::Occupied(known) => *known.get(),
             MapEntry::Vacant(vacant) => {
@@ -203,9 +217,13 @@ impl Leases {
     /// Reason why this caller gets no further lease as things are.
     pub(crate) fn refusal(&self, caller: &Caller) -> Option<Miss> {
         let LeaseLimits { total, per_owner, per_user, .. } = self.limits;
-        let (owned, used) = match self.by_owner.get(&caller.owner) {
+        let known = match self.latest {
+            Some((owner, account)) if owner == caller.owner => Some(account),
+            _ => self.by_owner.get(&caller.owner).copied(),
+        };
+        let (owned, used) = match known {
             Some(account) => {
-                let Account { user, leases, .. } = &self.accounts[*account];
+                let Account { user, leases, .. } = &self.accounts[account];
                 (leases.len(), self.shares[*user].leases as usize)
             }
             None => (0, self.used(caller.user())),
@@ -354,6 +372,9 @@ impl Leases {
         assert_eq!(of_tenants, known.collect::<Vec<_>>(), "the leases of a tenant are counted");
         assert_eq!(owned, self.len() as u64, "every lease has its owner");
         assert_eq!(self.by_owner.len(), self.accounts.len(), "every account has its owner");
+        if let Some((owner, account)) = self.latest {
+            assert_eq!(self.by_owner.get(&owner), Some(&account), "the latest one has its account");
+        }
         assert!(self.len() <= self.limits.total, "leases have a limit");
         assert!(self.memory() <= self.limits.memory, "their memory has a limit");
     }
@@ -385,6 +406,7 @@ impl Leases {
             let owner = account.owner;
             self.by_owner.remove(&owner);
             self.accounts.remove(record.account);
+            self.latest = None;
             // The last lease of a user is the last of one of its owners.
             if self.shares[share].leases == 0
                 && let Some(Share { user, .. }) = self.shares.remove(share)
