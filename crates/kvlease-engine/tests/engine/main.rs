@@ -15,6 +15,7 @@ mod fixture;
 mod index;
 mod lease;
 mod overview;
+mod parts;
 mod put;
 mod quarantine;
 mod read;
