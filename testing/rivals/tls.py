@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Measures kvlease over TLS next to nginx that serves the same bytes, in one run, in turns.
 
-    usage: tls.py [--rounds N] [--size SIZE] [--clients N]
+    usage: tls.py [--rounds N] [--size SIZE] [--clients N] [--by-call]
 
 One client in Python gets and puts objects of each, over kept-alive connections, with the same
 certificate and suite. The last column is the processor time of the daemon by that of nginx, which
-does not depend on the client. Run by command and not in CI: it needs `openssl` and `nginx`
+does not depend on the client. With `--by-call` a turn is some calls of one client, each of which is
+timed, and the ratios are those of the medians and of the fastest tenths: other work on the machine
+changes them little. Run by command and not in CI: it needs `openssl` and `nginx`
 (Debian's package; NGINX_BIN names another one), and says so where they are missing, with exit
 status 1. The daemon is target/release/kvlease, or what KVLEASE_BIN names.
 """
@@ -40,6 +42,8 @@ ROUNDS = 15
 WARM_UP_ROUNDS = 2
 # Bytes of one turn.
 TURN_BYTES = 256 * MIB
+# Calls of one turn that are timed one by one, behind two that are not.
+CALLS = 18
 AIM = 0.9
 STARTED_WITHIN = 10.0
 
@@ -182,6 +186,22 @@ class Player:
             self._call(self.clients[0], "DELETE", path(turn, number))
         return played
 
+    def calls(self, what: str) -> list[float]:
+        """Seconds of some calls of the first client. What is put is removed behind the clock."""
+        self._turns += 1
+        client, took = self.clients[0], []
+        paths = [f"/v1/kv/b/call-{self._turns}-{number}" for number in range(2 + CALLS)]
+        for path in paths:
+            started = time.perf_counter()
+            if what == "get":
+                self._get(client)
+            else:
+                self._call(client, "PUT", path)
+            took.append(time.perf_counter() - started)
+        for path in paths if what == "put" else []:
+            self._call(client, "DELETE", path)
+        return took[2:]
+
     def _turn(self, call: Callable[[Client, int], None]) -> Turn:
         def run(index: int) -> None:
             for number in range(self.count):
@@ -212,6 +232,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"by default {ROUNDS}")
     parser.add_argument("--size", type=size_of, default=MIB, help="by default 1MiB")
     parser.add_argument("--clients", type=int, default=1, help="connections, by default 1")
+    parser.add_argument("--by-call", action="store_true", help="time the calls of one client")
     options = parser.parse_args()
     servers: list[Nginx | Kvlease] = []
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="kvlease-tls-") as name:
@@ -235,6 +256,8 @@ def _measure(servers: list, authority: Authority, options: argparse.Namespace) -
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     nginx, kvlease = (Player(server, context, options) for server in servers)
     print(f"nginx: {nginx.suite()}; kvlease: {kvlease.suite()}; clients: {options.clients}")
+    if options.by_call:
+        return _measure_calls(nginx, kvlease, options.rounds)
     print(f"{'':4} {'nginx':>14} {'kvlease':>14} {'of nginx':>9} {'aim':>5} {'its CPU':>9}")
     volume = nginx.count * options.clients * options.size
     for what in ("get", "put"):
@@ -250,6 +273,21 @@ def _measure(servers: list, authority: Authority, options: argparse.Namespace) -
         cpu = sum(turn.cpu for turn in ours) / sum(turn.cpu for turn in theirs)
         columns = f"{rates[0]:9.2f} GB/s {rates[1]:9.2f} GB/s {ratio:9.2f} {AIM:5} {cpu:9.2f}"
         print(f"{what:4} {columns}")
+
+
+def _measure_calls(nginx: Player, kvlease: Player, rounds: int) -> None:
+    print(f"{'':4} {'nginx':>10} {'kvlease':>10} {'of nginx':>9} {'fastest':>9} {'aim':>5}")
+    for what in ("get", "put"):
+        calls: dict[str, list[float]] = {nginx.server.name: [], kvlease.server.name: []}
+        for turn in range(WARM_UP_ROUNDS + rounds):
+            for player in (nginx, kvlease) if turn % 2 == 0 else (kvlease, nginx):
+                took = player.calls(what)
+                if turn >= WARM_UP_ROUNDS:
+                    calls[player.server.name] += took
+        sides = [statistics.quantiles(side, n=10) for side in calls.values()]
+        theirs, ours = ((deciles[4], deciles[0]) for deciles in sides)
+        columns = f"{theirs[0] * 1e6:7.0f} us {ours[0] * 1e6:7.0f} us"
+        print(f"{what:4} {columns} {theirs[0] / ours[0]:9.2f} {theirs[1] / ours[1]:9.2f} {AIM:5}")
 
 
 if __name__ == "__main__":

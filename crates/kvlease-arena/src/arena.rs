@@ -271,13 +271,14 @@ impl Arena {
         self.mapping.copy_out(extent, into, digest);
     }
 
-    /// As [`Self::read`], for bytes that the daemon reads next, to encrypt or to send them.
+    /// Appends an extent to `into`, and takes what was copied into the digest, for bytes that the daemon
+    /// reads next, to encrypt or to send them. They are hostile as well.
     ///
     /// # Panics
     ///
-    /// As [`Self::read`].
-    pub fn read_cached(&self, extent: Extent, into: &mut [u8], digest: &mut Digest) {
-        self.mapping.copy_out_cached(extent, into, digest);
+    /// If the extent is outside the arena.
+    pub fn append_cached(&self, extent: Extent, into: &mut Vec<u8>, digest: &mut Digest) {
+        self.mapping.append_cached(extent, into, digest);
     }
 
     /// The memory of an extent, for transfers without a copy; `None` if any byte of it is outside the

@@ -22,6 +22,8 @@ pub struct Read {
     position: u64,
     cursor: Cursor,
     digest: Digest,
+    /// The most bytes of a piece.
+    piece_max: usize,
 }
 
 /// Reason why a read cannot go on.
@@ -42,7 +44,13 @@ impl Read {
     /// Reads under the only lease of `grants`.
     pub(crate) fn new(grants: Grants) -> Result<Self, Miss> {
         let lease = grants.first()?.clone();
-        Ok(Self { grants, lease, position: 0, cursor: Cursor::default(), digest: Digest::new() })
+        let (cursor, digest) = (Cursor::default(), Digest::new());
+        Ok(Self { grants, lease, position: 0, cursor, digest, piece_max: READ_PIECE_MAX })
+    }
+
+    /// Gives out pieces of at most this many bytes, which are more than none, from now on.
+    pub fn limit_pieces(&mut self, piece_max: usize) {
+        self.piece_max = piece_max.clamp(1, READ_PIECE_MAX);
     }
 
     /// How many bytes are still to be given out; all of the object's at first.
@@ -55,19 +63,18 @@ impl Read {
         self.lease.checksum
     }
 
-    /// The next piece, up to [`READ_PIECE_MAX`] bytes; `None` behind the last one.
+    /// The next piece, up to [`READ_PIECE_MAX`] bytes or as [limited](Self::limit_pieces); `None` behind the
+    /// last one.
     pub fn next_piece(&mut self) -> Result<Option<Bytes>, ReadError> {
         if self.left() == 0 {
             return Ok(None);
         }
-        let wanted = self.left().min(READ_PIECE_MAX as u64) as usize;
-        let mut piece = vec![0; wanted];
-        let mut rest = piece.as_mut_slice();
-        while !rest.is_empty() {
-            let run = self.cursor.advance(&self.lease.extents, rest.len() as u64);
-            let (now, later) = rest.split_at_mut(run.len.bytes() as usize);
-            self.grants.shared().arena.read_cached(run, now, &mut self.digest);
-            rest = later;
+        let wanted = self.left().min(self.piece_max as u64) as usize;
+        let mut piece = Vec::with_capacity(wanted);
+        while piece.len() < wanted {
+            let left = (wanted - piece.len()) as u64;
+            let run = self.cursor.advance(&self.lease.extents, left);
+            self.grants.shared().arena.append_cached(run, &mut piece, &mut self.digest);
         }
         self.position += wanted as u64;
         // The lease is checked behind the copy: a copy that outlived it is not given out, and its

@@ -40,8 +40,8 @@ const CONNECTION_MEMORY_AUTO_MAX: ByteSize = ByteSize::gib(2);
 pub(crate) const HTTP_CONNECTION: u64 = 32 << 10;
 
 /// Places that a connection with TLS takes, beside its own: 160 KiB. The library holds at most 64 KiB of a
-/// reply, 16 KiB in the clear and a record of 18 KiB that is not whole; 32 KiB are read ahead, and the
-/// rest is its state.
+/// handshake or 32 KiB of a reply, 16 KiB in the clear and a record of 18 KiB that is not whole; 32 KiB
+/// are read ahead, and the rest is its state.
 pub(crate) const TLS_PLACES: u32 = 5;
 
 /// Memory of a connection of the fast lane with short frames and short answers: buffers of 16 KiB

@@ -171,17 +171,23 @@ impl Mapping {
         }
     }
 
-    /// As [`Self::copy_out`], for bytes that the caller reads next: they go into the caches, however many
-    /// they are.
+    /// Appends an extent to `into`, and takes the bytes that arrived into `digest`. The caller reads them
+    /// next: they go into the caches, however many they are.
     ///
     /// # Panics
     ///
-    /// As [`Self::copy_out`].
-    pub fn copy_out_cached(&self, extent: Extent, into: &mut [u8], digest: &mut Digest) {
+    /// If the extent is outside.
+    pub fn append_cached(&self, extent: Extent, into: &mut Vec<u8>, digest: &mut Digest) {
         let source = self.place(extent);
-        assert_eq!(extent.len.bytes(), into.len() as u64, "an extent and a buffer of its length");
-        // SAFETY: the source has as many mapped bytes as `into`, which is private memory.
-        unsafe { copy::copy_into_caches(source, into.as_mut_ptr(), into.len(), digest) };
+        // The extent is mapped, so its length fits into the address space.
+        let len = extent.len.bytes() as usize;
+        into.reserve(len);
+        let target = into.spare_capacity_mut().as_mut_ptr().cast();
+        // SAFETY: the source has as many mapped bytes as were reserved behind the private memory of
+        // `into`.
+        unsafe { copy::copy_into_caches(source, target, len, digest) };
+        // SAFETY: the capacity was reserved, and the copy has written all of these bytes.
+        unsafe { into.set_len(into.len() + len) };
     }
 
     /// Takes the bytes of an extent into `digest` without copying them.
@@ -370,9 +376,10 @@ mod tests {
             mapping.copy_out(place, &mut into, summed.then_some(read));
             mapping.digest(place, there);
             assert_eq!(into, bytes);
-            let (mut cached, mut cached_sum) = (vec![0; bytes.len()], Digest::new());
-            mapping.copy_out_cached(place, &mut cached, &mut cached_sum);
-            assert_eq!((cached, cached_sum.finish()), (into, Digest::of(&bytes)));
+            let (mut cached, mut cached_sum) = (vec![7; 3], Digest::new());
+            mapping.append_cached(place, &mut cached, &mut cached_sum);
+            assert_eq!((&cached[..3], &cached[3..]), (&[7; 3][..], &into[..]));
+            assert_eq!(cached_sum.finish(), Digest::of(&bytes));
             let expected = Digest::of(if summed { &bytes } else { &[] });
             assert_eq!(
                 digests.map(|digest| digest.finish()),
@@ -388,7 +395,7 @@ mod tests {
             assert!(panics(|| mapping.copy_in(Offset::new(at), &[1; 2], None)), "in at {at}");
             assert!(panics(|| mapping.copy_out(extent(at, 2), &mut [0; 2], None)), "out at {at}");
             assert!(panics(|| mapping.digest(extent(at, 2), &mut Digest::new())), "sum at {at}");
-            let cached = || mapping.copy_out_cached(extent(at, 2), &mut [0; 2], &mut Digest::new());
+            let cached = || mapping.append_cached(extent(at, 2), &mut vec![], &mut Digest::new());
             assert!(panics(cached), "out to the caches at {at}");
             assert!(panics(|| mapping.touch(extent(at, 2))), "touch at {at}");
             assert!(panics(|| _ = mapping.word(Offset::new(at))), "word at {at}");

@@ -31,6 +31,27 @@ fn a_corrupt_byte_is_found_before_the_last_piece_is_given_out() {
 }
 
 #[test]
+fn pieces_are_as_long_as_they_may_be_and_are_the_object_together() {
+    let place = Place::new();
+    let engine = place.engine(1);
+    let sent = bytes(READ_PIECE_MAX + 5, 3);
+    store(&engine, "k", &sent).unwrap();
+    for (limit, longest) in [
+        (None, READ_PIECE_MAX),
+        (Some(usize::MAX), READ_PIECE_MAX),
+        (Some(1000), 1000),
+        (Some(0), 1),
+    ] {
+        let mut read = engine.read(&CALLER, "b", "k").unwrap();
+        limit.into_iter().for_each(|limit| read.limit_pieces(limit));
+        let pieces: Vec<_> = std::iter::from_fn(|| read.next_piece().unwrap()).collect();
+        let (last, others) = pieces.split_last().unwrap();
+        assert!(others.iter().all(|piece| piece.len() == longest) && last.len() <= longest);
+        assert!(pieces.concat() == sent, "{limit:?}");
+    }
+}
+
+#[test]
 fn a_successor_of_a_corrupt_object_is_left_alone() {
     let place = Place::new();
     let engine = place.engine(1);

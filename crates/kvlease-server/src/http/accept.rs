@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     admission::{Admission, Place},
-    connection::Socket,
+    connection::{ENCRYPTED_PIECE_MAX, Socket},
     encrypted::Encrypted,
     framing,
     host_names::HostNames,
@@ -220,6 +220,7 @@ fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     parts: Parts,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + use<I> {
     let Parts { context, names, caller, place, header_timeout, .. } = parts;
+    let is_encrypted = socket.is_encrypted();
     let service = service_fn(move |mut request| {
         let (context, socket, mut busy) = (Arc::clone(&context), socket.clone(), place.begin());
         let sound = check(&names, &request);
@@ -242,9 +243,12 @@ fn connection<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             Ok::<_, std::convert::Infallible>(response.map(|body| Watched::new(body, busy)))
         }
     });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_header_size(HEAD_LEN_MAX)
-        .serve_connection(TokioIo::new(io), service)
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new());
+    builder.header_read_timeout(header_timeout).max_header_size(HEAD_LEN_MAX);
+    if is_encrypted {
+        // It bounds reads as well, of which none within TLS is longer than a record.
+        builder.max_buf_size(ENCRYPTED_PIECE_MAX);
+    }
+    builder.serve_connection(TokioIo::new(io), service)
 }

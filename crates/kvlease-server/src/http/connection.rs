@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::BufMut;
+use kvlease_engine::READ_PIECE_MAX;
 use kvlease_sys::{set_receive_low_water, set_unsent_low_water};
 use kvlease_types::TenantId;
 use tokio::{
@@ -35,8 +36,13 @@ const LOW_WATERS: [usize; 2] = [1 << 20, 256 << 10];
 /// will not come through the socket again, so they must not be waited for there.
 const BUFFERED_MAX: usize = 408 << 10;
 
-/// The same with TLS: the read-ahead, a record that is not whole, and one in the clear.
+/// The same with TLS: also the read-ahead, a record that is not whole, and one in the clear.
 const BUFFERED_ENCRYPTED_MAX: usize = BUFFERED_MAX + (96 << 10);
+
+/// The most bytes of an object that are read, and collected by hyper, before they are encrypted. So the client
+/// decrypts the first ones while the next are read. glibc keeps the memory of such a piece; longer ones it may give
+/// back to the system after each reply, and every page of the next one is a fault then.
+pub(super) const ENCRYPTED_PIECE_MAX: usize = 64 << 10;
 
 /// The most bytes of one read without memory for more: hyper's read buffer grows once a read fills
 /// the 8 KiB that it has at first.
@@ -55,8 +61,8 @@ struct Shared {
     stream: TcpStream,
     /// Set before the first request.
     arrival: OnceLock<Arrival>,
-    /// The most bytes of a body that may be on this side of the kernel.
-    buffered_max: usize,
+    /// Whether its bytes are encrypted.
+    is_encrypted: bool,
     low_water: AtomicUsize,
     heads: Heads,
     /// The tenant that it is of, where tenants take turns.
@@ -74,24 +80,24 @@ impl Socket {
         arrival: Arrival,
         tenant: Option<ConnectionTenant>,
     ) -> Self {
-        Self::new(stream, OnceLock::from(arrival), tenant, BUFFERED_MAX)
+        Self::new(stream, OnceLock::from(arrival), tenant, false)
     }
 
     /// A connection whose handshake is to come, and with it all that [`Socket::arrives`] takes.
     pub(super) fn encrypted(stream: TcpStream, tenant: Option<ConnectionTenant>) -> Self {
-        Self::new(stream, OnceLock::new(), tenant, BUFFERED_ENCRYPTED_MAX)
+        Self::new(stream, OnceLock::new(), tenant, true)
     }
 
     fn new(
         stream: TcpStream,
         arrival: OnceLock<Arrival>,
         tenant: Option<ConnectionTenant>,
-        buffered_max: usize,
+        is_encrypted: bool,
     ) -> Self {
         Self(Arc::new(Shared {
             stream,
             arrival,
-            buffered_max,
+            is_encrypted,
             low_water: AtomicUsize::new(1),
             heads: Heads::default(),
             tenant,
@@ -108,6 +114,16 @@ impl Socket {
     /// The arrival of the client.
     pub(super) fn arrival(&self) -> &Arrival {
         self.0.arrival.get().expect("a request comes behind the handshake")
+    }
+
+    /// Whether its bytes are encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.0.is_encrypted
+    }
+
+    /// The most bytes of an object that are read at a time to be sent here.
+    pub(super) fn piece_max(&self) -> usize {
+        if self.0.is_encrypted { ENCRYPTED_PIECE_MAX } else { READ_PIECE_MAX }
     }
 
     /// Tells whose request has come.
@@ -151,8 +167,8 @@ impl Socket {
     /// Says how many bytes of the current body are still to come; `None` if that is unknown. Returns
     /// whether that changes what the kernel waits for.
     pub(crate) fn expect(&self, left: Option<u64>) -> bool {
-        let fits =
-            |mark: &&usize| left.is_some_and(|left| left > (**mark + self.0.buffered_max) as u64);
+        let buffered = if self.0.is_encrypted { BUFFERED_ENCRYPTED_MAX } else { BUFFERED_MAX };
+        let fits = |mark: &&usize| left.is_some_and(|left| left > (**mark + buffered) as u64);
         let wanted = LOW_WATERS.iter().find(fits).copied().unwrap_or(1);
         // Relaxed: one task at a time serves a connection.
         let changed = self.0.low_water.swap(wanted, Relaxed) != wanted;

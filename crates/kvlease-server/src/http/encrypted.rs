@@ -19,6 +19,9 @@ use crate::tls::{self, ClientNames};
 /// Bytes that one read takes from the socket, at most. The library asks for 4 KiB at a time.
 const READ_AHEAD: usize = 32 << 10;
 
+/// Bytes of a reply that are encrypted before they are sent: two records.
+const RECORDS_LEN: usize = 32 << 10;
+
 /// Encrypted bytes on their way to and from the socket. The least rate of readers is that of these
 /// bytes: the library takes a reply before the socket has room for it.
 type Wire = BufReader<Paced<Records>>;
@@ -37,7 +40,8 @@ impl Encrypted {
     ) -> io::Result<(Self, Option<ClientNames>)> {
         let wire = Paced::new(Records::new(socket.clone()));
         let wire = BufReader::with_capacity(READ_AHEAD, wire);
-        let (stream, names) = tls::accept(acceptor, wire).await?;
+        let (mut stream, names) = tls::accept(acceptor, wire).await?;
+        stream.get_mut().1.set_buffer_limit(Some(RECORDS_LEN));
         Ok((Self { stream, socket }, names))
     }
 

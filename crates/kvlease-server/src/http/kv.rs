@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     body::Body,
+    connection::Socket,
     reply::{self, Answer, Refusal, Reply, SMALL_REPLY_LEN},
 };
 use crate::{connection_memory::Purpose, context::Context};
@@ -18,14 +19,21 @@ use crate::{connection_memory::Purpose, context::Context};
 /// the first.
 pub(super) const PIECES_LEN_MAX: usize = 2 * READ_PIECE_MAX;
 
-pub(super) async fn get(context: &Context, caller: &Caller, names: &Names) -> Answer {
-    let read = match read_now(context, caller, names)? {
+pub(super) async fn get(
+    context: &Context,
+    caller: &Caller,
+    names: &Names,
+    socket: &Socket,
+) -> Answer {
+    let mut read = match read_now(context, caller, names)? {
         Some(read) => read,
         None => Box::pin(load(context, caller, names)).await?,
     };
+    let piece_max = socket.piece_max();
+    read.limit_pieces(piece_max);
     let len = usize::try_from(read.left()).unwrap_or(usize::MAX);
     let held = if len > SMALL_REPLY_LEN {
-        let len = len.min(PIECES_LEN_MAX);
+        let len = len.min(2 * piece_max);
         // Boxed, so that the answer of a small object does not carry its size.
         Some(Arc::new(Box::pin(reply::memory(context, Purpose::Replies, len)).await?))
     } else {

@@ -147,7 +147,7 @@ async fn dispatch(
         Endpoint::Release => lease::release(context, caller, &names),
         Endpoint::Renew => lease::renew(context, caller, &names, query),
         Endpoint::Put => Box::pin(put::put(context, caller, names, request, socket)).await,
-        Endpoint::Get => kv::get(context, caller, &names).await,
+        Endpoint::Get => kv::get(context, caller, &names, socket).await,
         Endpoint::Head => Box::pin(kv::head(context, caller, &names)).await,
         Endpoint::Remove => Box::pin(kv::remove(context, caller, &names)).await,
         Endpoint::Tiers => Box::pin(tiers::find(context, &names)).await,
