@@ -2,9 +2,11 @@
 //!
 //! Each figure is the median of [`ROUNDS`] rounds. In a round, the device and the tier take turns:
 //! the device with pieces of 1 MiB at the depth of the tier's workers, through a ring and without a
-//! copy; the tier with objects from and to shared memory of 4 KiB pages, checksum included. The ratio
-//! is the median of the rounds' ratios, with the lowest and the highest of them. Both sync what they write.
-//! CPU is that of the whole process.
+//! copy; the tier with objects from and to shared memory of 4 KiB pages, checksum included. Between them is
+//! the bound: the device's turn with what a tier has to do with the bytes, and nothing else. For a load that
+//! is the copy with the checksum, or the checksum alone if the device writes the shared memory; for a store
+//! the copy, or the device's own read of the shared memory. A ratio is the median of the rounds' ratios, with
+//! the lowest and the highest of them. All sync what they write. CPU is that of the whole process.
 //!
 //! With `KVLEASE_BENCH_ARENA`, a directory on a tmpfs that is mounted with `huge=always`, the objects are
 //! in shared memory of 2 MiB pages instead. What moves without a copy is as in a daemon whose disk keeps up,
@@ -43,6 +45,8 @@ const TURN: u64 = 1 << 30;
 const SIZES: [u64; 4] = [MIB, 4 * MIB, 16 * MIB, 64 * MIB];
 /// Bytes of objects that are under way at a time.
 const UNDER_WAY: u64 = 256 * MIB;
+/// Bytes that a load copies at a time.
+const PART: usize = 128 << 10;
 /// Times the bytes of a turn that the tier holds.
 const CAPACITY: u64 = 5;
 
@@ -60,28 +64,32 @@ fn main() {
     let Arena { pages, in_place: (stores, loads), .. } = arena;
     println!("{}; {}; an arena of {pages} pages; {ROUNDS} rounds", processors(), tier.way());
     println!("without a copy: stores {stores}, loads {loads}");
-    println!("rates in GB/s, [x device lowest-highest], CPU in ms/GB\n");
+    println!("rates in GB/s [x device, lowest-highest] [x bound], CPU in ms/GB (device, bound)\n");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     // Blocks that were never written cost more, for the device as well.
     for turn in 0..CAPACITY {
         runtime.block_on(store(&tier, &arena, &objects(&arena, 16 * MIB, &format!("fill-{turn}"))));
     }
-    println!("{:>8}  {:>37}  {:>37}", "", "store", "load");
+    println!("{:>8}  {:>48}  {:>48}", "", "store", "load");
     for size in sizes() {
-        let mut turns: [Vec<Turn>; 4] = Default::default();
+        let mut turns: [Vec<Turn>; 6] = Default::default();
         for round in 0..ROUNDS {
             let objects = objects(&arena, size, &format!("{size}-{round}"));
-            turns[0].push(timed(|| device(&raw, true)));
-            turns[1].push(timed(|| runtime.block_on(store(&tier, &arena, &objects))));
-            turns[2].push(timed(|| device(&raw, false)));
-            turns[3].push(timed(|| runtime.block_on(load(&tier, &arena, &objects))));
+            turns[0].push(timed(|| device(&raw, true, None)));
+            turns[1].push(timed(|| device(&raw, true, Some(&arena))));
+            turns[2].push(timed(|| runtime.block_on(store(&tier, &arena, &objects))));
+            turns[3].push(timed(|| device(&raw, false, None)));
+            turns[4].push(timed(|| device(&raw, false, Some(&arena))));
+            turns[5].push(timed(|| runtime.block_on(load(&tier, &arena, &objects))));
             let keys: Vec<&str> =
                 objects.iter().map(|(object, _)| object.name.key.as_str()).collect();
             runtime.block_on(tier.remove("bench", &keys)).unwrap();
         }
-        let [device_write, stored, device_read, loaded] = turns;
+        let [device_write, write_bound, stored, device_read, read_bound, loaded] = turns;
         let size = ByteSize::new(size);
-        println!("{size:>8}  {}  {}", row(&stored, &device_write), row(&loaded, &device_read));
+        let (stores, loads) =
+            (row(&stored, &device_write, &write_bound), row(&loaded, &device_read, &read_bound));
+        println!("{size:>8}  {stores}  {loads}");
     }
 }
 
@@ -103,16 +111,23 @@ fn timed(turn: impl FnOnce()) -> Turn {
     Turn { rate: gigabytes / took, cpu: cpu_took * 1e3 / gigabytes }
 }
 
-fn row(tier: &[Turn], device: &[Turn]) -> String {
+fn row(tier: &[Turn], device: &[Turn], bound: &[Turn]) -> String {
     let rate = median(tier.iter().map(|turn| turn.rate));
-    let ratios = tier.iter().zip(device).map(|(tier, device)| tier.rate / device.rate);
-    let (least, most) = ratios
-        .clone()
-        .fold((f64::MAX, 0_f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
-    let ratio = median(ratios);
-    let cpu = median(tier.iter().map(|turn| turn.cpu));
-    let device_cpu = median(device.iter().map(|turn| turn.cpu));
-    format!("{rate:5.2} [{ratio:4.2} {least:4.2}-{most:4.2}] {cpu:5.0} ({device_cpu:3.0} device)")
+    let ratios = |to: &[Turn]| -> Vec<f64> {
+        tier.iter().zip(to).map(|(tier, other)| tier.rate / other.rate).collect()
+    };
+    let of_device = ratios(device);
+    let (least, most) = of_device
+        .iter()
+        .fold((f64::MAX, 0_f64), |(least, most), ratio| (least.min(*ratio), most.max(*ratio)));
+    let (of_device, of_bound) = (median(of_device), median(ratios(bound)));
+    let cpu = |turns: &[Turn]| median(turns.iter().map(|turn| turn.cpu));
+    format!(
+        "{rate:5.2} [{of_device:4.2}, {least:4.2}-{most:4.2}] [{of_bound:4.2}] {:5.0} ({:4.0}, {:4.0})",
+        cpu(tier),
+        cpu(device),
+        cpu(bound)
+    )
 }
 
 /// Sizes of objects: all, or the one in MiB that `KVLEASE_BENCH_MIB` has.
@@ -127,6 +142,27 @@ struct Arena {
     pages: &'static str,
     /// Whether stores and loads move its bytes without a copy.
     in_place: (bool, bool),
+}
+
+impl Arena {
+    fn memory(&self, at: u64, len: u64) -> Vec<MappedExtent> {
+        vec![MappedExtent::new(&self.mapping, extent(at, len)).unwrap()]
+    }
+
+    /// Takes a piece as a load does: with a copy and its checksum, or with the checksum alone.
+    fn take(&self, at: u64, piece: &[u8], digest: &mut Digest) {
+        if self.in_place.1 {
+            digest.update(piece);
+            return;
+        }
+        for (number, part) in piece.chunks(PART).enumerate() {
+            self.mapping.copy_in(Offset::new(at + (number * PART) as u64), part, Some(digest));
+        }
+    }
+}
+
+fn extent(at: u64, len: u64) -> Extent {
+    Extent::new(Offset::new(at), ByteSize::new(len))
 }
 
 fn arena() -> Arena {
@@ -254,35 +290,51 @@ fn raw_file(folder: &Path) -> Arc<File> {
     let file = options.open(folder.join("raw")).unwrap();
     fallocate(&file, FallocateFlags::empty(), 0, TURN).unwrap();
     let file = Arc::new(file);
-    device(&file, true);
+    device(&file, true, None);
     file
 }
 
-/// Moves the bytes of a turn between the device and buffers, at the depth of the tier's workers.
-fn device(file: &Arc<File>, is_write: bool) {
+/// Moves the bytes of a turn between the device and buffers, at the depth of the tier's workers; from or to
+/// an arena if there is one, in the way of its tier.
+fn device(file: &Arc<File>, is_write: bool, arena: Option<&Arena>) {
     let part = TURN / WORKERS as u64;
     let run = |worker: usize| {
         let mut free = IoBuffer::allocate(DEPTH, MIB as usize).unwrap();
         let mut ring = Ring::new(file, &free).unwrap();
-        let mut completed = Vec::new();
+        let (mut completed, mut digest) = (Vec::new(), Digest::new());
         let mut next = part * worker as u64;
         let end = next + part;
         while next < end || free.len() < DEPTH {
             while next < end
-                && let Some(buffer) = free.pop()
+                && let Some(mut buffer) = free.pop()
             {
-                if is_write {
-                    ring.write((), next, buffer, MIB as usize);
-                } else {
-                    ring.read((), next, buffer, MIB as usize);
+                match arena {
+                    _ if !is_write => ring.read(next, next, buffer, MIB as usize),
+                    Some(arena) if arena.in_place.0 => {
+                        ring.write_gathered(next, next, buffer, (0, 0), arena.memory(next, MIB));
+                    }
+                    _ => {
+                        if let Some(arena) = arena {
+                            arena.mapping.copy_out(
+                                extent(next, MIB),
+                                &mut buffer[..MIB as usize],
+                                None,
+                            );
+                        }
+                        ring.write(next, next, buffer, MIB as usize);
+                    }
                 }
                 next += MIB;
             }
             ring.wait(&mut completed).unwrap();
-            free.extend(completed.drain(..).map(|done| {
+            for done in completed.drain(..) {
                 assert_eq!(done.result.unwrap(), MIB as usize);
-                done.buffer
-            }));
+                match arena {
+                    Some(arena) if !is_write => arena.take(done.token, &done.buffer, &mut digest),
+                    _ => {}
+                }
+                free.push(done.buffer);
+            }
         }
     };
     thread::scope(|scope| {
