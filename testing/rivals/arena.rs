@@ -29,7 +29,7 @@ impl Arena {
 
     /// The bytes from here on, as a source or a destination.
     pub(crate) fn place(&self, at: u64) -> Box<Place> {
-        Box::new(Place { arena: Arc::clone(&self.0), at })
+        Box::new(Place { arena: Arc::clone(&self.0), from: at, at })
     }
 }
 
@@ -49,6 +49,7 @@ pub(crate) fn filled(len: usize) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Place {
     arena: Arc<Mapping>,
+    from: u64,
     at: u64,
 }
 
@@ -58,6 +59,11 @@ impl Source for Place {
         self.arena.copy_out(extent, into, digest);
         self.at += into.len() as u64;
         Ok(())
+    }
+
+    fn rewind(&mut self) -> bool {
+        self.at = self.from;
+        true
     }
 
     /// Nothing writes to it during the puts of a turn.

@@ -3,10 +3,12 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustls::{
-    RootCertStore,
+    ClientConfig, RootCertStore,
+    crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
 
@@ -44,10 +46,11 @@ impl Authorities {
         Ok(())
     }
 
-    /// The certificates for rustls.
-    #[cfg(feature = "s3")]
-    pub(crate) fn roots(&self) -> RootCertStore {
-        self.roots.clone()
+    /// Encrypted connections to stores that have a certificate of these authorities.
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions()?;
+        Ok(builder.with_root_certificates(self.roots.clone()).with_no_client_auth())
     }
 
     /// The certificates as one PEM file.

@@ -1,19 +1,20 @@
 //! Bytes between the tier's buffers and the arena, with their checksum.
 
-use std::io::Write;
-
+use bytes::Bytes;
 use kvlease_sys::{Digest, copy::STREAM_MIN};
 use kvlease_tier::{Destination, Loaded, Source, SourceChanged, Stat, TierError};
 use tokio::task;
 
+use crate::chunks::{CHUNK_LEN, Chunks};
+
 /// Bytes that are copied at a stretch; other tasks run in between.
-const STRETCH: usize = 512 << 10;
+pub(crate) const STRETCH: usize = 512 << 10;
 
-/// Length of the buffer between a source and a writer; it stays in the processor's cache. Copies of
-/// [`STREAM_MIN`] and more go around the caches.
-const BUFFER_LEN: usize = 32 << 10;
+/// Bytes that a source copies at a time. They stay in the processor's cache, from where they are sent: copies
+/// of [`STREAM_MIN`] and more go around the caches.
+const COPY_LEN: usize = 32 << 10;
 
-const _: () = assert!(BUFFER_LEN < STREAM_MIN);
+const _: () = assert!(COPY_LEN < STREAM_MIN);
 
 /// Object on its way to its destination.
 #[derive(Debug)]
@@ -62,43 +63,116 @@ impl Delivery {
 #[derive(Debug)]
 pub(crate) struct Intake {
     source: Box<dyn Source>,
-    digest: Digest,
+    /// Of the bytes that were taken, unless the source notices if they change.
+    digest: Option<Digest>,
+    chunks: Chunks,
 }
 
 impl Intake {
-    /// Intake of the bytes of a source.
-    pub(crate) fn new(source: Box<dyn Source>) -> Self {
-        Self { source, digest: Digest::new() }
+    /// Intake of the bytes of a source, into chunks.
+    pub(crate) fn new(source: Box<dyn Source>, chunks: &Chunks) -> Self {
+        let digest = (!source.notices_changes()).then(Digest::new);
+        Self { source, digest, chunks: chunks.clone() }
     }
 
-    /// A buffer with these first bytes, and behind them the next `len` of the source.
-    pub(crate) async fn take(&mut self, first: &[u8], len: usize) -> Result<Vec<u8>, TierError> {
-        let mut bytes = Vec::with_capacity(first.len() + len);
-        bytes.extend_from_slice(first);
-        self.write(&mut bytes, len).await?;
-        Ok(bytes)
-    }
-
-    /// Writes the next `len` bytes of the source into memory that is written once, from front to back.
-    pub(crate) async fn write(
+    /// The first bytes of a value, and behind them the next `len` of the source.
+    pub(crate) async fn take(
         &mut self,
-        into: &mut (impl Write + Send),
+        first: Vec<u8>,
         len: usize,
-    ) -> Result<(), TierError> {
-        let mut buffer = vec![0; len.min(BUFFER_LEN)];
-        for from in (0..len).step_by(BUFFER_LEN) {
+    ) -> Result<Vec<Bytes>, TierError> {
+        let mut value = Vec::with_capacity(1 + len.div_ceil(CHUNK_LEN));
+        if !first.is_empty() {
+            value.push(Bytes::from(first));
+        }
+        for from in (0..len).step_by(CHUNK_LEN) {
             if from > 0 && from.is_multiple_of(STRETCH) {
                 task::yield_now().await;
             }
-            let bytes = &mut buffer[..(len - from).min(BUFFER_LEN)];
-            self.source.read(bytes, Some(&mut self.digest))?;
-            into.write_all(bytes).expect("memory takes all bytes");
+            value.push(self.next((len - from).min(CHUNK_LEN))?);
         }
-        Ok(())
+        Ok(value)
+    }
+
+    /// The next bytes of the source, at most [`CHUNK_LEN`].
+    pub(crate) fn next(&mut self, len: usize) -> Result<Bytes, SourceChanged> {
+        let mut chunk = self.chunks.take(len);
+        for bytes in chunk.as_mut().chunks_mut(COPY_LEN) {
+            self.source.read(bytes, self.digest.as_mut())?;
+        }
+        Ok(chunk.into())
+    }
+
+    /// Starts again from the first byte, if the source can.
+    pub(crate) fn rewind(&mut self) -> bool {
+        self.digest = self.digest.take().map(|_| Digest::new());
+        self.source.rewind()
     }
 
     /// Says whether the bytes that were taken are the object's.
     pub(crate) fn check(&self, stat: Stat) -> Result<(), SourceChanged> {
-        if self.digest.finish() == stat.checksum { Ok(()) } else { Err(SourceChanged) }
+        let is_right = match &self.digest {
+            Some(digest) => digest.finish() == stat.checksum,
+            None => self.source.is_unchanged(),
+        };
+        if is_right { Ok(()) } else { Err(SourceChanged) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvlease_types::ByteSize;
+
+    use super::*;
+
+    /// Source of zeros that notices changes, or does not.
+    #[derive(Debug)]
+    struct Zeros {
+        notices: bool,
+        is_unchanged: bool,
+    }
+
+    impl Source for Zeros {
+        fn read(
+            &mut self,
+            into: &mut [u8],
+            digest: Option<&mut Digest>,
+        ) -> Result<(), SourceChanged> {
+            into.fill(0);
+            assert_eq!(digest.is_some(), !self.notices, "a source that notices is not summed");
+            if let Some(digest) = digest {
+                digest.update(into);
+            }
+            Ok(())
+        }
+
+        fn notices_changes(&self) -> bool {
+            self.notices
+        }
+
+        fn is_unchanged(&self) -> bool {
+            self.is_unchanged
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_notices_changes_is_asked_and_another_is_summed() {
+        let len = 3 * CHUNK_LEN + 5;
+        let of =
+            |bytes: &[u8]| Stat { len: ByteSize::new(len as u64), checksum: Digest::of(bytes) };
+        let (right, wrong) = (of(&vec![0; len]), of(b"other bytes"));
+        for (notices, is_unchanged, stat, is_right) in [
+            (true, true, wrong, true),
+            (true, false, right, false),
+            (false, true, right, true),
+            (false, false, right, true),
+            (false, true, wrong, false),
+        ] {
+            let source = Box::new(Zeros { notices, is_unchanged });
+            let mut intake = Intake::new(source, &Chunks::default());
+            let value = intake.take(b"head".to_vec(), len).await.expect("zeros do not end");
+            assert_eq!(value.concat(), [b"head".to_vec(), vec![0; len]].concat());
+            assert_eq!(intake.check(stat).is_ok(), is_right, "{notices} {is_unchanged}");
+        }
     }
 }

@@ -22,6 +22,7 @@ compile_error!("build kvlease-remote with the feature `s3`, the feature `valkey`
 
 mod authorities;
 mod budget;
+mod chunks;
 mod deadline;
 mod delivery;
 mod directory;

@@ -29,6 +29,12 @@ pub trait Source: fmt::Debug + Send {
     /// [`SourceChanged`] if the bytes are known to be the object's no longer.
     fn read(&mut self, into: &mut [u8], digest: Option<&mut Digest>) -> Result<(), SourceChanged>;
 
+    /// Starts again from the first byte, for a tier that sends the bytes a second time after its store failed.
+    /// False for a source that is read once.
+    fn rewind(&mut self) -> bool {
+        false
+    }
+
     /// Memory of the next `len` bytes, for a tier whose device reads it without a copy; `len` is of whole
     /// pages. `None` if the bytes are to be copied: then it is `None` for all of them.
     fn memory(&mut self, _len: u64) -> Option<Vec<MappedExtent>> {

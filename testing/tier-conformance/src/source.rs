@@ -85,6 +85,11 @@ impl Source for MemorySource {
         self.progress.0.store(end, Ordering::Release);
         Ok(())
     }
+
+    fn rewind(&mut self) -> bool {
+        self.at = 0;
+        true
+    }
 }
 
 impl Progress {

@@ -81,6 +81,11 @@ impl Source for ArenaSource {
         Ok(())
     }
 
+    fn rewind(&mut self) -> bool {
+        self.cursor = Cursor::default();
+        true
+    }
+
     fn memory(&mut self, len: u64) -> Option<Vec<MappedExtent>> {
         self.in_place.memory(&self.shared, &self.extents, &mut self.cursor, len)
     }

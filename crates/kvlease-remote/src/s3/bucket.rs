@@ -11,11 +11,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use kvlease_tier::TierError;
 use object_store::{
     BackoffConfig, GetOptions, ObjectStore, ObjectStoreExt, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
     path::Path,
 };
 
@@ -26,6 +29,7 @@ use super::{
 use crate::{
     authorities::Authorities,
     budget::Budget,
+    chunks::Chunks,
     deadline::within,
     head::{Head, head_len},
     layout::Layout,
@@ -45,6 +49,9 @@ pub(crate) struct S3 {
     pub(super) store: Arc<AmazonS3>,
     pub(super) layout: Layout,
     pub(super) budget: Budget,
+    pub(super) chunks: Chunks,
+    /// Whether values are read while they are sent. They are not if the library has to sum them.
+    pub(super) is_streaming: bool,
     /// The largest value that is stored by one request.
     pub(super) put_len_max: u64,
     pub(super) shown: String,
@@ -66,15 +73,16 @@ pub(super) struct Start {
     pub(super) len: u64,
 }
 
+/// Bytes of a value that are on their way, and its length.
+pub(super) struct Opened {
+    pub(super) bytes: BoxStream<'static, object_store::Result<Bytes>>,
+    pub(super) len: u64,
+}
+
 impl Start {
     /// The bytes in one piece.
     pub(super) fn to_vec(&self) -> Vec<u8> {
         self.bytes.concat()
-    }
-
-    /// The first `len` bytes in one piece, or all if they are fewer.
-    pub(super) fn first(&self, len: usize) -> Vec<u8> {
-        self.bytes.iter().flat_map(|bytes| bytes.iter().take(len)).copied().take(len).collect()
     }
 }
 
@@ -126,10 +134,13 @@ impl S3 {
             };
             builder = builder.with_endpoint(endpoint).with_allow_http(is_plain);
         }
+        let is_streaming = builder.get_config_value(&AmazonS3ConfigKey::Checksum).is_none();
         Ok(Self {
+            is_streaming,
             store: Arc::new(builder.build().map_err(|error| error.to_string())?),
             layout: location.layout,
             budget: Budget::new(options.buffers, PART_LEN),
+            chunks: Chunks::default(),
             put_len_max: put_len_max(options.buffers),
             shown: location.shown,
             call_timeout: options.call_timeout,
@@ -162,23 +173,33 @@ impl S3 {
         path: &Path,
         range: Range<u64>,
     ) -> Result<Option<Start>, TierError> {
-        let wanted = range.end - range.start;
-        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
         let get = async {
-            let found = match self.store.get_opts(path, options).await {
-                Ok(found) => found,
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return self.empty_value(path, error).await.map(Some),
-            };
-            let len = found.meta.size;
-            // A store that ignores ranges sends all of a value that may have any length.
-            if found.range.end - found.range.start > wanted {
-                return Ok(Some(Start { bytes: Vec::new(), len }));
-            }
-            let bytes = found.into_stream().try_collect().await?;
-            Ok(Some(Start { bytes, len }))
+            let Some(opened) = self.open_range(path, range).await? else { return Ok(None) };
+            let bytes = opened.bytes.try_collect().await?;
+            Ok(Some(Start { bytes, len: opened.len }))
         };
         self.call("GET", get).await
+    }
+
+    /// The same, before the bytes have come.
+    pub(super) async fn open_range(
+        &self,
+        path: &Path,
+        range: Range<u64>,
+    ) -> object_store::Result<Option<Opened>> {
+        let wanted = range.end - range.start;
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+        let found = match self.store.get_opts(path, options).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return self.empty_value(path, error).await.map(Some),
+        };
+        let len = found.meta.size;
+        // A store that ignores ranges sends all of a value that may have any length.
+        if found.range.end - found.range.start > wanted {
+            return Ok(Some(Opened { bytes: stream::empty().boxed(), len }));
+        }
+        Ok(Some(Opened { bytes: found.into_stream(), len }))
     }
 
     /// The answer for a value without bytes, in which no range lies; otherwise the error that it was.
@@ -186,9 +207,9 @@ impl S3 {
         &self,
         path: &Path,
         error: object_store::Error,
-    ) -> object_store::Result<Start> {
+    ) -> object_store::Result<Opened> {
         match self.store.head(path).await {
-            Ok(found) if found.size == 0 => Ok(Start { bytes: Vec::new(), len: 0 }),
+            Ok(found) if found.size == 0 => Ok(Opened { bytes: stream::empty().boxed(), len: 0 }),
             _ => Err(error),
         }
     }

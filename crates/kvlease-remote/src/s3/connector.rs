@@ -1,9 +1,10 @@
 //! HTTP for the library: hyper, with the TLS of the rest of the workspace.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
 use async_trait::async_trait;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Either};
+use hyper::Request as HyperRequest;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector as TcpConnector},
@@ -16,8 +17,9 @@ use object_store::{
         HttpResponse, HttpResponseBody, HttpService,
     },
 };
-use rustls::{ClientConfig, crypto::ring};
+use rustls::ClientConfig;
 
+use super::streamed::{Streamed, StreamedBody};
 use crate::authorities::{Authorities, with_remedy};
 
 /// Time after which an idle connection is closed; stores close theirs later.
@@ -36,11 +38,7 @@ impl Connector {
         connect_timeout: Duration,
         authorities: &Authorities,
     ) -> Result<Self, rustls::Error> {
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(authorities.roots())
-            .with_no_client_auth();
-        Ok(Self { tls, connect_timeout })
+        Ok(Self { tls: authorities.client_config()?, connect_timeout })
     }
 }
 
@@ -59,17 +57,34 @@ impl HttpConnector for Connector {
     }
 }
 
+/// Bytes of a request: the library's, or a value that is read while it is sent.
+type RequestBody = Either<HttpRequestBody, StreamedBody>;
+
 #[derive(Debug)]
 struct Service {
-    client: legacy::Client<HttpsConnector<TcpConnector>, HttpRequestBody>,
+    client: legacy::Client<HttpsConnector<TcpConnector>, RequestBody>,
 }
 
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = self.client.request(request).await.map_err(|error| {
-            let kind =
-                if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Request };
+        let (mut parts, body) = request.into_parts();
+        let streamed = parts.extensions.remove::<Streamed>();
+        let body = match &streamed {
+            None => Either::Left(body),
+            Some(value) => {
+                let body = value.body();
+                Either::Right(body.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?)
+            }
+        };
+        let answer = self.client.request(HyperRequest::from_parts(parts, body)).await;
+        let answer = answer.map_err(|error| {
+            let kind = match &streamed {
+                // Another request would find the same.
+                Some(value) if value.is_changed() => HttpErrorKind::Unknown,
+                _ if error.is_connect() => HttpErrorKind::Connect,
+                _ => HttpErrorKind::Request,
+            };
             HttpError::new(kind, Cause(chain(&error)))
         })?;
         let failed =

@@ -1,18 +1,17 @@
 //! Objects on their way to the arena.
 
-use std::{ops::Range, pin::pin};
+use std::pin::pin;
 
-use futures_util::{StreamExt, stream};
+use bytes::Bytes;
+use futures_util::Stream;
 use kvlease_sys::Digest;
 use kvlease_tier::{Destination, Loaded, Name, Stat, TierError};
-use object_store::path::Path;
 
 use super::{
-    bucket::{S3, Start},
-    format::{PARTS_AT_ONCE, read_parts},
+    bucket::S3,
+    fetch::{Part, fetches},
 };
 use crate::{
-    budget::Share,
     delivery::Delivery,
     head::{Head, head_len},
 };
@@ -45,41 +44,56 @@ impl S3 {
         let path = self.path(bucket, key)?;
         let head_len = head_len(bucket, key);
         let len = head_len as u64 + stat.len.bytes();
-        let parts = stream::iter(read_parts(len)).map(|range| self.part(&path, range));
-        let mut parts = pin!(parts.buffered(PARTS_AT_ONCE));
+        let (parts, fetches) = fetches(self, &path, len);
+        let mut fetches = pin!(fetches);
         // The first part says what the value is.
-        let mut in_head = head_len;
-        while let Some(part) = parts.next().await {
-            let (Some(part), _share) = part? else { return Ok(Loaded::Absent) };
-            if in_head > 0 {
-                let head = Head::decode_as(&part.first(head_len), bucket, key);
-                let head = head.map_err(|reason| TierError::Foreign { reason })?;
-                if head.stat != stat {
-                    return Ok(Loaded::Absent);
+        let mut head = Some(Vec::with_capacity(head_len));
+        for mut part in parts {
+            let Some(found_len) = part.begin(&mut fetches).await? else {
+                return Ok(Loaded::Absent);
+            };
+            while let Some(mut bytes) = part.next(&mut fetches).await? {
+                if let Some(start) = &mut head {
+                    let missing = head_len - start.len();
+                    start.extend_from_slice(&bytes.split_to(missing.min(bytes.len())));
+                    if start.len() < head_len {
+                        continue;
+                    }
+                    if decode(start, name)?.stat != stat {
+                        return Ok(Loaded::Absent);
+                    }
+                    if found_len != len {
+                        return Err(torn(stat, bytes, part, &mut fetches).await?);
+                    }
+                    head = None;
                 }
-                if part.len != len {
-                    // The bytes that are missing are in no checksum: what is there has another one.
-                    let mut digest = Digest::new();
-                    part.bytes.iter().for_each(|bytes| digest.update(bytes));
-                    let found = digest.finish();
-                    return Err(TierError::Corrupt { expected: stat.checksum, found });
-                }
+                delivery.append(&bytes).await;
             }
-            for bytes in part.bytes {
-                let skipped = in_head.min(bytes.len());
-                in_head -= skipped;
-                delivery.append(&bytes[skipped..]).await;
+            if let Some(start) = &head {
+                decode(start, name)?;
             }
         }
         delivery.finish()
     }
+}
 
-    async fn part(
-        &self,
-        path: &Path,
-        range: Range<u64>,
-    ) -> Result<(Option<Start>, Share), TierError> {
-        let share = self.budget.take(range.end - range.start).await;
-        Ok((self.range(path, range).await?, share))
+fn decode(start: &[u8], name: &Name) -> Result<Head, TierError> {
+    Head::decode_as(start, name.bucket.as_str(), name.key.as_str())
+        .map_err(|reason| TierError::Foreign { reason })
+}
+
+/// The error of a value that is not as long as it should be: these bytes, and what follows them. The bytes
+/// that are missing are in no checksum: what is there has another one.
+async fn torn(
+    stat: Stat,
+    first: Bytes,
+    mut part: Part,
+    fetches: &mut (impl Stream<Item = ()> + Unpin),
+) -> Result<TierError, TierError> {
+    let mut digest = Digest::new();
+    digest.update(&first);
+    while let Some(bytes) = part.next(fetches).await? {
+        digest.update(&bytes);
     }
+    Ok(TierError::Corrupt { expected: stat.checksum, found: digest.finish() })
 }

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod connector;
+mod fetch;
 mod find;
 mod format;
 mod list;
@@ -12,6 +13,7 @@ mod load;
 mod remove;
 mod shelf;
 mod store;
+mod streamed;
 mod upload;
 
 pub(crate) use bucket::S3;

@@ -2,13 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kvlease_tier::{Object, Source, Stored, TierError};
+use kvlease_tier::{Object, Source, SourceChanged, Stored, TierError};
 use kvlease_types::ByteSize;
-use object_store::{ObjectStoreExt, PutPayload, path::Path};
+use object_store::{Extensions, ObjectStore, ObjectStoreExt, PutOptions, PutPayload, path::Path};
 
 use super::{
     bucket::{S3, is_whole},
     format::{LEN_MAX, PART_LEN, PARTS_AT_ONCE},
+    streamed::{IN_FLIGHT, Sending, stand_in},
     upload::Upload,
 };
 use crate::{delivery::Intake, head::Head, parts::Parts};
@@ -41,21 +42,45 @@ impl S3 {
         let head = head_of(object);
         let path = self.path(head.name.bucket.as_str(), head.name.key.as_str())?;
         let len = head.len() as u64 + head.stat.len.bytes();
-        let mut intake = Intake::new(source);
-        if len <= self.put_len_max {
-            self.put(&path, &head, &mut intake).await?;
-        } else {
+        let mut intake = Intake::new(source, &self.chunks);
+        if len > self.put_len_max {
             self.upload(path, &head, &mut intake).await?;
+        } else if self.is_streaming {
+            self.put_streamed(&path, &head, intake).await?;
+        } else {
+            self.put(&path, &head, &mut intake).await?;
         }
         Ok(Stored::Written(ByteSize::new(len)))
+    }
+
+    async fn put_streamed(
+        &self,
+        path: &Path,
+        head: &Head,
+        intake: Intake,
+    ) -> Result<(), TierError> {
+        let len = head.len() as u64 + head.stat.len.bytes();
+        let _share = self.budget.take(len.min(IN_FLIGHT)).await;
+        if head.stat.len.bytes() == 0 {
+            intake.check(head.stat)?;
+        }
+        let value = Sending::new(head, intake);
+        let mut extensions = Extensions::new();
+        extensions.insert(value.shared());
+        let options = PutOptions { extensions, ..PutOptions::default() };
+        match self.call("PUT", self.store.put_opts(path, stand_in(len), options)).await {
+            Ok(_) => Ok(()),
+            Err(_) if value.is_changed() => Err(SourceChanged.into()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn put(&self, path: &Path, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
         let len = head.stat.len.bytes();
         let _share = self.budget.take(head.len() as u64 + len).await;
-        let value = intake.take(&head.encode(), usize::try_from(len).unwrap_or(usize::MAX)).await?;
+        let value = intake.take(head.encode(), usize::try_from(len).unwrap_or(usize::MAX)).await?;
         intake.check(head.stat)?;
-        self.call("PUT", self.store.put(path, PutPayload::from(value))).await?;
+        self.call("PUT", self.store.put(path, PutPayload::from_iter(value))).await?;
         Ok(())
     }
 
@@ -68,7 +93,7 @@ impl S3 {
             let share = parts.and(self.budget.take(PART_LEN)).await?;
             let first = if number == 0 { head.encode() } else { Vec::new() };
             let wanted = (len - from).min(PART_LEN) as usize - first.len();
-            let bytes = parts.and(intake.take(&first, wanted)).await??;
+            let bytes = parts.and(intake.take(first, wanted)).await??;
             let (upload, sent) = (&upload, &sent);
             parts.add(async move {
                 let _share = share;

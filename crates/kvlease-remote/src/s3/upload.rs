@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kvlease_tier::TierError;
 use object_store::{
     MultipartId, PutPayload,
@@ -30,8 +31,8 @@ impl<'a> Upload<'a> {
     }
 
     /// Sends a part.
-    pub(super) async fn send(&self, number: usize, bytes: Vec<u8>) -> Result<PartId, TierError> {
-        let payload = PutPayload::from(bytes);
+    pub(super) async fn send(&self, number: usize, bytes: Vec<Bytes>) -> Result<PartId, TierError> {
+        let payload = PutPayload::from_iter(bytes);
         let sent = self.tier.store.put_part(&self.path, &self.id, number, payload);
         self.tier.call("UploadPart", sent).await
     }

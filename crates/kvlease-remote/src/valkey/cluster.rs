@@ -18,8 +18,9 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{Cmd, Value};
 
 use super::{
+    access::Access,
     answer::QueryError,
-    node::{Access, Node, Purpose},
+    node::{Call, Node, Purpose},
     slots::{SLOTS, SlotRange, read_slots, slot},
 };
 use crate::location::Server;
@@ -78,17 +79,12 @@ impl Cluster {
         }))
     }
 
-    /// Sends a command on a name to the server that has it, and on to where that one sends it.
-    pub(super) async fn query(
-        &self,
-        purpose: Purpose,
-        name: &str,
-        command: &Cmd,
-    ) -> Result<Value, QueryError> {
+    /// Makes a call on a name with the server that has it, and goes on to where that one sends it.
+    pub(super) async fn call(&self, name: &str, call: Call<'_>) -> Result<Value, QueryError> {
         let mut node = self.node_of(slot(name)).await?;
         let mut asking = false;
         for _ in 0..REDIRECTS_MAX {
-            match node.query(purpose, command, asking).await {
+            match node.call(call, asking).await {
                 Err(QueryError::Moved(server)) => {
                     self.refresh();
                     (node, asking) = (self.node(&server)?, false);
@@ -201,7 +197,7 @@ impl Shared {
         if let Some(node) = nodes.get(server) {
             return Ok(Arc::clone(node));
         }
-        let node = self.access.node(server.clone());
+        let node = Node::new(&self.access, server.clone());
         let node = Arc::new(node.map_err(|error| QueryError::of(server, &error))?);
         nodes.insert(server.clone(), Arc::clone(&node));
         Ok(node)

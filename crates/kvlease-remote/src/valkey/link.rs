@@ -86,7 +86,7 @@ impl Link {
             Err(error) => {
                 // A server that refuses does so at once: the next call tries again.
                 if error.is_timeout() {
-                    self.set_silent(&mut self.state(), &error);
+                    self.set_silent(&mut self.state(), error.to_string());
                 }
                 Err(QueryError::of(&self.server, &error))
             }
@@ -120,14 +120,24 @@ impl Link {
         }
         // A connection that broke is opened again at once: servers close idle ones.
         if error.is_timeout() {
-            self.set_silent(&mut state, error);
+            self.set_silent(&mut state, error.to_string());
         }
+    }
+
+    /// Fails while the server is silent.
+    pub(super) fn check(&self) -> Result<(), QueryError> {
+        self.find_open().map(drop)
+    }
+
+    /// Says that the server did not answer on another connection.
+    pub(super) fn set_late(self: &Arc<Self>, reason: String) {
+        self.set_silent(&mut self.state(), reason);
     }
 
     /// Makes calls fail at once until a task has reached the server. An attempt that is under way
     /// when the server wakes up succeeds then.
-    fn set_silent(self: &Arc<Self>, state: &mut State, error: &RedisError) {
-        if state.silent.replace(error.to_string()).is_none() {
+    fn set_silent(self: &Arc<Self>, state: &mut State, reason: String) {
+        if state.silent.replace(reason).is_none() {
             tokio::spawn(reach(Arc::downgrade(self)));
         }
     }

@@ -5,6 +5,7 @@
 //! so a reader that finds the head finds all of the object; if the server evicted a piece since, the
 //! object is absent. Pieces expire until the head is there, so a writer that dies leaves nothing.
 
+mod access;
 mod answer;
 mod cluster;
 mod find;
@@ -14,10 +15,13 @@ mod list;
 mod load;
 mod node;
 mod remove;
+mod sender;
 mod servers;
+mod set;
 mod shelf;
 mod slots;
 mod store;
+mod stream;
 mod values;
 
 pub(crate) use values::Valkey;

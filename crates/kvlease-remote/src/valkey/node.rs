@@ -1,28 +1,21 @@
 //! Server with the connections to it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, TlsCertificates, Value,
-};
+use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
 
-use super::{answer::QueryError, link::Link};
-use crate::{
-    authorities::Authorities,
-    location::{Server, ValkeyLocation},
-    options::Options,
-    secret::Secret,
-};
+use super::{access::Access, answer::QueryError, link::Link, sender::Sender, set::Set};
+use crate::location::Server;
 
-/// Connections for transfers.
+/// Connections for transfers, and as many for large values.
 const TRANSFER_LINKS: usize = 4;
+
+/// Length of a value from which it is sent from where it is. Shorter ones share a connection: they go out one
+/// behind the other, without waiting for the answers in between.
+const SENT_IN_PARTS: usize = 256 << 10;
 
 /// Bytes of commands that are collected before they are written to the socket.
 const WRITE_LEN: usize = 1 << 20;
@@ -34,16 +27,11 @@ pub(super) enum Purpose {
     Transfer,
 }
 
-/// Address details and credentials for any server of a tier.
-#[derive(Clone, Debug)]
-pub(super) struct Access {
-    /// Certificates of the authorities that are trusted, in PEM, if connections are encrypted.
-    tls: Option<Arc<[u8]>>,
-    database: i64,
-    user: Option<String>,
-    password: Option<Secret>,
-    connect_timeout: Duration,
-    call_timeout: Duration,
+/// Call on one name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Call<'a> {
+    Query(Purpose, &'a Cmd),
+    Store(&'a Set),
 }
 
 /// Server with the connections to it.
@@ -53,70 +41,39 @@ pub(super) struct Node {
     look_ups: Arc<Link>,
     transfers: Vec<Arc<Link>>,
     next: AtomicUsize,
-}
-
-impl Access {
-    /// Access to the servers at a place.
-    pub(super) fn new(
-        location: &ValkeyLocation,
-        options: &Options,
-        authorities: &Authorities,
-    ) -> Self {
-        Self {
-            tls: location.tls.then(|| authorities.pem().into()),
-            database: location.database,
-            user: location.user.clone(),
-            password: options.password.clone().or_else(|| location.password.clone()),
-            connect_timeout: options.connect_timeout,
-            call_timeout: options.call_timeout,
-        }
-    }
-
-    /// A server, not connected yet.
-    pub(super) fn node(&self, server: Server) -> Result<Node, RedisError> {
-        let client = self.client(&server)?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.call_timeout))
-            .set_write_backpressure_boundary(WRITE_LEN);
-        let link = || Arc::new(Link::new(server.clone(), client.clone(), config.clone()));
-        let (look_ups, transfers) = (link(), (0..TRANSFER_LINKS).map(|_| link()).collect());
-        Ok(Node { server, look_ups, transfers, next: AtomicUsize::new(0) })
-    }
-
-    fn client(&self, server: &Server) -> Result<Client, RedisError> {
-        let info = self.connection_info(server)?;
-        match &self.tls {
-            None => Client::open(info),
-            Some(authorities) => {
-                let root_cert = Some(authorities.to_vec());
-                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
-            }
-        }
-    }
-
-    fn connection_info(&self, server: &Server) -> Result<redis::ConnectionInfo, RedisError> {
-        let Server { host, port } = server.clone();
-        let address = if self.tls.is_some() {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        };
-        let mut settings = RedisConnectionInfo::default().set_db(self.database);
-        if let Some(user) = &self.user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &self.password {
-            settings = settings.set_password(password.expose());
-        }
-        Ok(address.into_connection_info()?.set_redis_settings(settings))
-    }
+    large_values: Sender,
 }
 
 impl Node {
+    /// A server, not connected yet.
+    pub(super) fn new(access: &Access, server: Server) -> Result<Self, RedisError> {
+        let client = access.client(&server)?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(access.connect_timeout))
+            .set_response_timeout(Some(access.call_timeout))
+            .set_write_backpressure_boundary(WRITE_LEN);
+        let link = || Arc::new(Link::new(server.clone(), client.clone(), config.clone()));
+        let look_ups = link();
+        let transfers: Vec<_> = (0..TRANSFER_LINKS).map(|_| link()).collect();
+        let link = Arc::clone(&transfers[0]);
+        let large_values = Sender::new(server.clone(), access.clone(), TRANSFER_LINKS, link);
+        Ok(Self { server, look_ups, transfers, next: AtomicUsize::new(0), large_values })
+    }
+
     /// The address.
     pub(super) fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Makes a call. `asking` is for a slot on its way to this server.
+    pub(super) async fn call(&self, call: Call<'_>, asking: bool) -> Result<Value, QueryError> {
+        match call {
+            Call::Query(purpose, command) => self.query(purpose, command, asking).await,
+            Call::Store(set) if set.len() < SENT_IN_PARTS => {
+                self.query(Purpose::Transfer, &set.command(), asking).await
+            }
+            Call::Store(set) => self.large_values.send(set, asking).await,
+        }
     }
 
     /// Sends a command and waits for the answer.

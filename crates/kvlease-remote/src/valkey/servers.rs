@@ -5,9 +5,11 @@ use std::sync::Arc;
 use redis::{Cmd, RedisError, Value};
 
 use super::{
+    access::Access,
     answer::QueryError,
     cluster::Cluster,
-    node::{Access, Node, Purpose},
+    node::{Call, Node, Purpose},
+    set::Set,
 };
 use crate::location::ValkeyLocation;
 
@@ -24,7 +26,7 @@ impl Servers {
         if location.cluster {
             return Ok(Self::Cluster(Cluster::new(location.servers.clone(), access)));
         }
-        Ok(Self::Single(Arc::new(access.node(location.servers[0].clone())?)))
+        Ok(Self::Single(Arc::new(Node::new(&access, location.servers[0].clone())?)))
     }
 
     /// Sends a command on a name to the server that has it.
@@ -34,9 +36,21 @@ impl Servers {
         name: &str,
         command: &Cmd,
     ) -> Result<Value, QueryError> {
+        self.call(name, Call::Query(purpose, command)).await
+    }
+
+    /// Stores a value on the server that has its name.
+    pub(super) async fn store(&self, set: &Set) -> Result<(), QueryError> {
+        match self.call(set.name(), Call::Store(set)).await? {
+            Value::Okay => Ok(()),
+            _ => Err(QueryError::Unexpected),
+        }
+    }
+
+    async fn call(&self, name: &str, call: Call<'_>) -> Result<Value, QueryError> {
         match self {
-            Self::Single(node) => node.query(purpose, command, false).await,
-            Self::Cluster(cluster) => cluster.query(purpose, name, command).await,
+            Self::Single(node) => node.call(call, false).await,
+            Self::Cluster(cluster) => cluster.call(name, call).await,
         }
     }
 

@@ -1,25 +1,19 @@
 //! Objects on their way into the store.
 
-use std::io::Write;
-
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use kvlease_tier::{Object, Source, Stored, TierError};
 use kvlease_types::ByteSize;
-use redis::{Cmd, RedisWrite, Value};
+use redis::{Cmd, Value};
 
 use super::{
     answer::QueryError,
     format::{LEN_MAX, PIECE_LEN, PIECE_TTL, PIECES_AT_ONCE, is_of, piece_len},
     node::Purpose,
+    set::Set,
     values::Valkey,
 };
 use crate::{delivery::Intake, head::Head, parts::Parts};
-
-/// Words of a command that sets a value.
-const WORDS_MAX: usize = 5;
-
-/// Length of its words beside the name and the value.
-const WORDS_LEN: usize = 32;
 
 impl Valkey {
     /// Stores an object that is not there yet.
@@ -46,7 +40,7 @@ impl Valkey {
             return Err(TierError::TooLarge { len_max: LEN_MAX });
         }
         let head = head_of(object);
-        let mut intake = Intake::new(source);
+        let mut intake = Intake::new(source, &self.chunks);
         if head.piece_len == 0 {
             self.write_value(&head, &mut intake).await?;
         } else {
@@ -71,19 +65,17 @@ impl Valkey {
     async fn write_value(&self, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
         let (first, len) = (head.encode(), head.stat.len.bytes());
         let _share = self.budget.take(first.len() as u64 + len).await;
-        let name = self.head_name(head);
-        let set = set(&name, &first, Some((intake, len))).await?;
+        let value = intake.take(first, usize::try_from(len).unwrap_or(usize::MAX)).await?;
         intake.check(head.stat)?;
-        self.servers.query(Purpose::Transfer, &name, &set).await?;
+        self.servers.store(&Set::new(self.head_name(head), value, None)).await?;
         Ok(())
     }
 
     async fn write_pieces(&self, head: &Head, intake: &mut Intake) -> Result<(), TierError> {
         self.send_pieces(head, intake).await?;
         intake.check(head.stat)?;
-        let name = self.head_name(head);
-        let set = set(&name, &head.encode(), None).await?;
-        self.servers.query(Purpose::Transfer, &name, &set).await?;
+        let value = vec![Bytes::from(head.encode())];
+        self.servers.store(&Set::new(self.head_name(head), value, None)).await?;
         let persist = (0..head.pieces()).map(|piece| self.on_piece("PERSIST", head, piece));
         try_join_all(persist).await?;
         Ok(())
@@ -93,13 +85,12 @@ impl Valkey {
         let mut parts = Parts::new(PIECES_AT_ONCE);
         for number in 0..head.pieces() {
             let share = parts.and(self.budget.take(PIECE_LEN)).await?;
-            let len = (head.stat.len.bytes() - number * PIECE_LEN).min(PIECE_LEN);
-            let name = self.piece_name(head, number);
-            let mut set = parts.and(set(&name, &[], Some((&mut *intake, len)))).await??;
-            set.arg("EX").arg(PIECE_TTL.as_secs());
+            let len = (head.stat.len.bytes() - number * PIECE_LEN).min(PIECE_LEN) as usize;
+            let value = parts.and(intake.take(Vec::new(), len)).await??;
+            let set = Set::new(self.piece_name(head, number), value, Some(PIECE_TTL));
             parts.add(async move {
                 let _share = share;
-                self.servers.query(Purpose::Transfer, &name, &set).await?;
+                self.servers.store(&set).await?;
                 Ok(())
             });
         }
@@ -120,18 +111,4 @@ impl Valkey {
 
 fn head_of(object: &Object) -> Head {
     Head { name: object.name.clone(), stat: object.stat, piece_len: piece_len(object.stat) }
-}
-
-/// The command that sets a value: these first bytes, and behind them the next ones of an intake.
-async fn set(name: &str, first: &[u8], rest: Option<(&mut Intake, u64)>) -> Result<Cmd, TierError> {
-    let len = rest.as_ref().map_or(0, |(_, len)| usize::try_from(*len).unwrap_or(usize::MAX));
-    let mut command = Cmd::with_capacity(WORDS_MAX, name.len() + first.len() + len + WORDS_LEN);
-    command.arg("SET").arg(name);
-    let mut value = command.writer_for_next_arg();
-    value.write_all(first).expect("memory takes all bytes");
-    if let Some((intake, _)) = rest {
-        intake.write(&mut value, len).await?;
-    }
-    drop(value);
-    Ok(command)
 }

@@ -6,14 +6,16 @@ use kvlease_tier::TierError;
 use redis::{Cmd, RedisError};
 
 use super::{
+    access::Access,
     answer::{self, QueryError},
     format::PIECE_LEN,
-    node::{Access, Purpose},
+    node::Purpose,
     servers::Servers,
 };
 use crate::{
     authorities::Authorities,
     budget::Budget,
+    chunks::Chunks,
     head::{Head, head_len},
     layout::Layout,
     location::ValkeyLocation,
@@ -26,6 +28,7 @@ pub(crate) struct Valkey {
     pub(super) servers: Servers,
     pub(super) layout: Layout,
     pub(super) budget: Budget,
+    pub(super) chunks: Chunks,
     pub(super) shown: String,
     closed: AtomicBool,
 }
@@ -37,11 +40,12 @@ impl Valkey {
         options: &Options,
         authorities: &Authorities,
     ) -> Result<Self, RedisError> {
-        let access = Access::new(&location, options, authorities);
+        let access = Access::new(&location, options, authorities)?;
         Ok(Self {
             servers: Servers::new(&location, access)?,
             layout: location.layout,
             budget: Budget::new(options.buffers, PIECE_LEN),
+            chunks: Chunks::default(),
             shown: location.shown,
             closed: AtomicBool::new(false),
         })

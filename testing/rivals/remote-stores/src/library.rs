@@ -7,7 +7,7 @@ use object_store::{
     aws::{AmazonS3, AmazonS3Builder},
     path::Path,
 };
-use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, AsyncTypedCommands, aio::MultiplexedConnection};
 
 use crate::{Client, Outcome, TURN, UNDER_WAY, arena::filled, servers};
 
@@ -25,8 +25,10 @@ impl Valkey {
     pub(crate) async fn open(url: &str) -> Outcome<Self> {
         let client = redis::Client::open(url)?;
         let mut connections = Vec::new();
+        // The library's own limit is half a second, which a busy machine does not keep.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
         for _ in 0..UNDER_WAY {
-            connections.push(client.get_multiplexed_async_connection().await?);
+            connections.push(client.get_multiplexed_async_connection_with_config(&config).await?);
         }
         Ok(Self { connections, bytes: filled(TURN).into() })
     }

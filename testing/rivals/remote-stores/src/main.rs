@@ -1,7 +1,8 @@
 //! Rates of kvlease's remote tiers, next to those of the same libraries' own clients in the same run.
 //!
-//! `remote-stores S3_SERVER [ROUNDS]`, where `S3_SERVER` is the program that `cargo xtask stores`
-//! installs. It starts this server and `redis-server`, on the loopback interface, and ends them.
+//! `remote-stores S3_SERVER [ROUNDS [STORE]]`, where `S3_SERVER` is the program that `cargo xtask stores`
+//! installs. It starts this server and `redis-server`, on the loopback interface, and ends them. `STORE` is
+//! `Redis` or `S3` for one of both.
 //!
 //! In a round the library and the tier take turns: each puts the objects of a turn and then gets them,
 //! [`UNDER_WAY`] at a time. The tier reads from shared memory and writes into it, with its header and its
@@ -56,20 +57,26 @@ struct Turn {
 
 fn main() -> Outcome<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    let (s3_server, rounds) = match &words[..] {
-        [server] => (server, ROUNDS),
-        [server, rounds] => (server, rounds.parse()?),
-        _ => return Err("usage: remote-stores S3_SERVER [ROUNDS]".into()),
+    let (s3_server, rounds, only) = match &words[..] {
+        [server] => (server, ROUNDS, None),
+        [server, rounds] => (server, rounds.parse()?, None),
+        [server, rounds, only] => (server, rounds.parse()?, Some(only.as_str())),
+        _ => return Err("usage: remote-stores S3_SERVER [ROUNDS [STORE]]".into()),
     };
+    let is_wanted = |store| only.is_none_or(|only| only == store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     println!("{}; medians of {rounds} rounds; rates in GB/s", processors());
     println!("[tier / library: median, lowest to highest], CPU of the client in ms/GB\n");
     runtime.block_on(async {
-        let valkey = servers::valkey()?;
-        let url = format!("redis://127.0.0.1:{}", valkey.port);
-        let library = library::Valkey::open(&url).await?;
-        compare("Redis", &tier::Tiered::open(&url, None)?, &library, rounds).await?;
-        drop(valkey);
+        if is_wanted("Redis") {
+            let valkey = servers::valkey()?;
+            let url = format!("redis://127.0.0.1:{}", valkey.port);
+            let library = library::Valkey::open(&url).await?;
+            compare("Redis", &tier::Tiered::open(&url, None)?, &library, rounds).await?;
+        }
+        if !is_wanted("S3") {
+            return Ok(());
+        }
         let s3 = servers::s3(s3_server)?;
         let endpoint = format!("http://127.0.0.1:{}", s3.server.port);
         let url = format!("s3://{}?endpoint={endpoint}&region=test", servers::BUCKET);

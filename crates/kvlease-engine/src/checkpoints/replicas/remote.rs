@@ -120,6 +120,11 @@ impl Source for Bytes {
         self.position = end;
         Ok(())
     }
+
+    fn rewind(&mut self) -> bool {
+        self.position = 0;
+        true
+    }
 }
 
 /// Destination in memory.

@@ -1,5 +1,6 @@
 //! Tests with a server as a process. `cargo xtask test` runs them by this name, with more threads.
 
+mod busy_store;
 mod calls;
 mod cluster;
 mod cluster_server;
@@ -11,5 +12,6 @@ mod proxy;
 mod s3;
 mod s3_server;
 mod secrets;
+mod summed;
 mod valkey;
 mod valkey_server;

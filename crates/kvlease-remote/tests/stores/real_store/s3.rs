@@ -3,10 +3,11 @@
 use std::{fs, path::Path, time::Duration};
 
 use kvlease_remote::{AccessKey, Options, Secret, open};
-use kvlease_tier::Loaded;
+use kvlease_tier::{Loaded, TierError};
 use kvlease_tier_conformance::{MemorySource, Sample};
 
 use crate::real_store::{
+    busy_store::BusyStore,
     calls::{LONG, load, no_wrong_byte, store},
     s3_server::{ACCESS_KEY, S3Server},
     valkey_server::NODE,
@@ -55,6 +56,49 @@ async fn a_value_of_one_request_is_read_in_parts() {
     let sample = Sample::new("bucket", "key", 1, LONG);
     store(&*tier, &sample).await.unwrap();
     assert!(matches!(load(&*tier, &sample).await.unwrap(), Loaded::Complete));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_changes_while_it_is_sent_leaves_what_was_there() {
+    let server = S3Server::start();
+    // Without buffers for parts: the value is one request.
+    let tier = server.tier_with(Options::new(NODE));
+    let sample = Sample::new("bucket", "key", 1, LONG);
+    store(&*tier, &sample).await.unwrap();
+    let next = sample.next_version();
+    let sources = [
+        MemorySource::of(&next).changing_at(LONG / 2),
+        MemorySource::of(&next).changing_at(LONG - 1),
+        // The checksum of the last bytes says it.
+        MemorySource::of(&sample),
+    ];
+    for source in sources {
+        let stored = tier.store(next.object(), Box::new(source)).await;
+        assert!(matches!(stored, Err(TierError::SourceChanged(_))), "{stored:?}");
+        assert_eq!(load(&*tier, &sample).await.unwrap(), Loaded::Complete);
+    }
+    store(&*tier, &next).await.unwrap();
+    assert_eq!(load(&*tier, &next).await.unwrap(), Loaded::Complete);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_is_sent_a_second_time_is_whole() {
+    let server = BusyStore::start().await;
+    let url = format!("s3://kvs?endpoint=http://127.0.0.1:{}&region=test", server.port);
+    let access_key = AccessKey { id: Secret::new(ACCESS_KEY), secret: Secret::new("any") };
+    let options = Options { access_key: Some(access_key), ..Options::new(NODE) };
+    let tier = open(&url, &options).unwrap();
+    for len in [0, 5000, LONG] {
+        let sample = Sample::new("bucket", &format!("{len}"), 1, len);
+        store(&*tier, &sample).await.unwrap();
+        let puts = server.puts(&format!("/kvs/kvlease/v1/bucket/{len}"));
+        assert_eq!(puts.len(), 2, "the first is refused");
+        for put in puts {
+            assert_eq!(put[..8], *b"kvlobj\r\n");
+            let name = format!("bucket{len}");
+            assert!(put[64..] == *[name.as_bytes(), sample.bytes()].concat(), "{len} bytes");
+        }
+    }
 }
 
 /// A file that the server keeps for an upload that is under way.

@@ -117,14 +117,36 @@ async fn a_wrong_password_is_an_error_that_does_not_show_it() {
 async fn a_restarted_server_is_found_again() {
     let mut server = ValkeyServer::start();
     let tier = server.tier();
-    let sample = Sample::new("bucket", "key", 1, 5000);
-    store(&*tier, &sample).await.unwrap();
+    // The longer one has connections of its own.
+    let samples = [5000, LONG].map(|len| Sample::new("bucket", &format!("{len}"), 1, len));
+    for sample in &samples {
+        store(&*tier, sample).await.unwrap();
+    }
     server.process.kill();
     server.restart();
-    // The server kept nothing.
-    assert_eq!(until_answered(&*tier, &sample).await, Loaded::Absent);
-    store(&*tier, &sample).await.unwrap();
-    assert_eq!(load(&*tier, &sample).await.unwrap(), Loaded::Complete);
+    for sample in &samples {
+        // The server kept nothing.
+        assert_eq!(until_answered(&*tier, sample).await, Loaded::Absent);
+        store(&*tier, sample).await.unwrap();
+        assert_eq!(load(&*tier, sample).await.unwrap(), Loaded::Complete);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_of_all_lengths_are_in_the_database_of_the_url() {
+    let server = ValkeyServer::start();
+    let tier = open(&format!("{}/3", server.url()), &Options::new(NODE)).unwrap();
+    let mut connection = server.connection().await;
+    let _: String = redis::cmd("SELECT").arg(3).query_async(&mut connection).await.unwrap();
+    for len in [0, 1, 70_000, 300_000, 4 << 20] {
+        let sample = Sample::new("bucket", &format!("{len}"), 1, len);
+        store(&*tier, &sample).await.unwrap();
+        let name = ValkeyServer::value_of(sample.name());
+        let value = crate::real_store::valkey_server::get(&mut connection, &name).await;
+        assert_eq!(value.len(), 64 + name.len() - "kvlease/v1//".len() + len);
+        assert!(value.ends_with(sample.bytes()), "{len} bytes");
+        assert_eq!(load(&*tier, &sample).await.unwrap(), Loaded::Complete);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
