@@ -43,7 +43,8 @@ def _lines(report: dict[str, Any]) -> str:
     lines.append(", ".join(f"{name} {version or 'not installed'}" for name, version in versions))
     found, right = len(report["findings"]), len(report["right"])
     unseen = len(report["not_checked"])
-    lines.append(f"seen in Python: {found} findings, {right} checks right, {unseen} not checked")
+    findings = "1 finding" if found == 1 else f"{found} findings"
+    lines.append(f"seen in Python: {findings}, {right} checks right, {unseen} not checked")
     return "\n".join(lines)
 
 

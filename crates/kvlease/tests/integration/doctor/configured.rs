@@ -135,5 +135,5 @@ fn people_get_two_lines_for_a_finding() {
     let mut lines = text.lines().skip_while(|line| !line.contains("segment-name-differs"));
     assert!(lines.next().unwrap().starts_with("finding  "), "{text}");
     assert!(lines.next().unwrap().starts_with("  remedy  set "), "{text}");
-    assert!(text.lines().last().unwrap().contains("1 findings"), "{text}");
+    assert!(text.lines().last().unwrap().contains(": 1 finding, "), "{text}");
 }
