@@ -22,14 +22,11 @@ source "$(dirname "$0")/lib.sh"
 install nixl-cu12==1.5.1 numpy==2.2.6
 python - 2>"$work/log" <<'PYTHON' | check
 import os
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy
 
-os.environ.update(AWS_EC2_METADATA_DISABLED="true", NIXL_LOG_LEVEL="ERROR")
-from nixl_cu12._api import nixl_agent, nixl_agent_config
+from nixl_objects import agent_at, run
+from s3_endpoint import Endpoint, serve
 
 LENGTH = 64
 SHOWN = (
@@ -43,9 +40,7 @@ SHOWN = (
 seen: list[str] = []
 
 
-class Server(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Server(Endpoint):
     def do_PUT(self) -> None:
         seen.append(f"PUT {self.path}")
         seen.extend(f"{name}: {self.headers.get(name, '-')}" for name in SHOWN)
@@ -56,27 +51,10 @@ class Server(BaseHTTPRequestHandler):
         self.rfile.readline()
         text = body.decode().replace("\r\n", ";").replace("A" * LENGTH, "AAAA...AAAA")
         seen.append(f"the body: {text}")
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+        self.answer(200)
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-agent = nixl_agent("writer", nixl_agent_config(backends=[]))
-settings = {
-    "bucket": "kv",
-    "endpoint_override": f"127.0.0.1:{server.server_port}",
-    "scheme": "http",
-    "use_virtual_addressing": "false",
-    "region": "us-east-1",
-    "access_key": "a",
-    "secret_key": "s",
-}
-agent.create_backend("OBJ", settings)
+agent = agent_at(serve(Server), "writer")
 chunk = numpy.full(LENGTH, ord("A"), dtype=numpy.uint8)
 memory = (chunk.ctypes.data, LENGTH, 0)
 agent.register_memory([(*memory, "")], "DRAM")
@@ -87,11 +65,7 @@ transfer = agent.initialize_xfer(
     agent.get_xfer_descs([(0, LENGTH, 1)], "OBJ"),
     "writer",
 )
-state = agent.transfer(transfer)
-deadline = time.monotonic() + 30
-while state == "PROC" and time.monotonic() < deadline:
-    time.sleep(0.01)
-    state = agent.check_xfer_state(transfer)
+state = run(agent, transfer)
 print(*seen, sep="\n")
 print("the transfer:", state, flush=True)
 # The plug-in's threads outlive the interpreter otherwise.

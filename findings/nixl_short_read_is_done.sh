@@ -20,15 +20,13 @@ install nixl-cu12==1.5.1 numpy==2.2.6
 python - "$work" 2>"$work/log" <<'PYTHON' | check
 import os
 import sys
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy
 
-os.environ.update(AWS_EC2_METADATA_DISABLED="true", NIXL_LOG_LEVEL="ERROR")
-from nixl_cu12._api import nixl_agent, nixl_agent_config
+from nixl_objects import agent_at, run
+from s3_endpoint import Endpoint, serve
+
 from nixl_cu12._bindings import nixlBackendError
 
 LENGTH = 64
@@ -37,46 +35,12 @@ SHOWN = 8
 OBJECTS = {"/kv/whole": b"A" * LENGTH, "/kv/short": b"A" * SHORT}
 
 
-class Server(BaseHTTPRequestHandler):
-    """S3's GET: a range is cut at the end of the object."""
-
-    protocol_version = "HTTP/1.1"
-
+class Server(Endpoint):
     def do_GET(self) -> None:
-        content = OBJECTS.get(self.path.partition("?")[0])
-        if content is None:
-            return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
-        first, last = (int(at) for at in self.headers["Range"].removeprefix("bytes=").split("-"))
-        part = content[first : last + 1]
-        self.answer(206, part, f"bytes {first}-{first + len(part) - 1}/{len(content)}")
-
-    def answer(self, status: int, body: bytes, content_range: str | None = None) -> None:
-        self.send_response(status)
-        if content_range is not None:
-            self.send_header("Content-Range", content_range)
-        self.send_header("ETag", '"tag"')
-        self.send_header("Last-Modified", "Sun, 29 Nov 2026 00:00:00 GMT")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+        self.answer_content(OBJECTS.get(self.path.partition("?")[0]))
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-agent = nixl_agent("reader", nixl_agent_config(backends=[]))
-settings = {
-    "bucket": "kv",
-    "endpoint_override": f"127.0.0.1:{server.server_port}",
-    "scheme": "http",
-    "use_virtual_addressing": "false",
-    "region": "us-east-1",
-    "access_key": "a",
-    "secret_key": "s",
-}
-agent.create_backend("OBJ", settings)
+agent = agent_at(serve(Server), "reader")
 agent.create_backend("POSIX", {})
 
 
@@ -93,11 +57,7 @@ def read(kind: str, number: int, name: str) -> str:
         "reader",
     )
     try:
-        state = agent.transfer(transfer)
-        deadline = time.monotonic() + 30
-        while state == "PROC" and time.monotonic() < deadline:
-            time.sleep(0.01)
-            state = agent.check_xfer_state(transfer)
+        state = run(agent, transfer)
     except nixlBackendError as error:
         state = str(error)
     content = bytes(destination).decode()

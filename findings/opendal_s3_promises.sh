@@ -19,53 +19,30 @@ source "$(dirname "$0")/lib.sh"
 
 install opendal==0.47.12
 python - <<'PYTHON' 2>"$work/log" | check
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import opendal
+
+from s3_endpoint import Endpoint, serve
 
 objects: dict[str, bytes] = {}
 headers: list[dict[str, str]] = []
 
 
-class Server(BaseHTTPRequestHandler):
+class Server(Endpoint):
     """S3 without conditional writes, as many servers are."""
-
-    protocol_version = "HTTP/1.1"
 
     def do_PUT(self) -> None:
         headers.append({name.lower(): value for name, value in self.headers.items()})
         objects[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(200, b"")
+        self.answer(200)
 
     def do_GET(self) -> None:
-        content = objects[self.path]
-        asked = self.headers.get("Range")
-        if asked is None:
-            return self.answer(200, content)
-        first, last = (int(place) for place in asked.removeprefix("bytes=").split("-"))
-        part = content[first : last + 1]
-        self.answer(206, part, f"bytes {first}-{first + len(part) - 1}/{len(content)}")
-
-    def answer(self, status: int, body: bytes, content_range: str | None = None) -> None:
-        self.send_response(status)
-        if content_range is not None:
-            self.send_header("Content-Range", content_range)
-        self.send_header("ETag", '"tag"')
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+        self.answer_content(objects[self.path])
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-threading.Thread(target=server.serve_forever, daemon=True).start()
 operator = opendal.Operator(
     "s3",
     bucket="kv",
-    endpoint=f"http://127.0.0.1:{server.server_port}",
+    endpoint=f"http://{serve(Server)}",
     region="us-east-1",
     access_key_id="a",
     secret_access_key="s",
