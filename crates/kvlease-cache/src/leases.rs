@@ -184,44 +184,40 @@ impl Leases {
         sequence
     }
 
+    /// Account of an owner, if it has one.
+    fn known(&self, owner: Owner) -> Option<u32> {
+        match self.latest {
+            Some((latest, account)) if latest == owner => Some(account),
+            _ => self.by_owner.get(&owner).copied(),
+        }
+    }
+
     /// Account of a caller's owner, which is made if it has none.
     fn account(&mut self, caller: &Caller) -> u32 {
-        if let Some((owner, account)) = self.latest
-            && owner == caller.owner
-        {
-            return account;
-        }
-        let account = self.account_by_owner(caller);
+        let account = self.known(caller.owner).unwrap_or_else(|| self.open_account(caller));
         self.latest = Some((caller.owner, account));
         account
     }
 
-    fn account_by_owner(&mut self, caller: &Caller) -> u32 {
-        match self.by_owner.entry(caller.owner) {
+    fn open_account(&mut self, caller: &Caller) -> u32 {
+        let user = caller.user();
+        let user = match self.by_user.entry(user) {
             MapEntry::Occupied(known) => *known.get(),
             MapEntry::Vacant(vacant) => {
-                let user = caller.user();
-                let user = match self.by_user.entry(user) {
-                    MapEntry::Occupied(known) => *known.get(),
-                    MapEntry::Vacant(vacant) => {
-                        *vacant.insert(self.shares.insert(Share { user, leases: 0 }))
-                    }
-                };
-                let (owner, tenant) = (caller.owner, caller.tenant);
-                let account = Account { owner, user, tenant, leases: List::default() };
-                *vacant.insert(self.accounts.insert(account))
+                *vacant.insert(self.shares.insert(Share { user, leases: 0 }))
             }
-        }
+        };
+        let (owner, tenant) = (caller.owner, caller.tenant);
+        let account = Account { owner, user, tenant, leases: List::default() };
+        let account = self.accounts.insert(account);
+        self.by_owner.insert(owner, account);
+        account
     }
 
     /// Reason why this caller gets no further lease as things are.
     pub(crate) fn refusal(&self, caller: &Caller) -> Option<Miss> {
         let LeaseLimits { total, per_owner, per_user, .. } = self.limits;
-        let known = match self.latest {
-            Some((owner, account)) if owner == caller.owner => Some(account),
-            _ => self.by_owner.get(&caller.owner).copied(),
-        };
-        let (owned, used) = match known {
+        let (owned, used) = match self.known(caller.owner) {
             Some(account) => {
                 let Account { user, leases, .. } = &self.accounts[account];
                 (leases.len(), self.shares[*user].leases as usize)
