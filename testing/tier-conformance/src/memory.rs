@@ -56,8 +56,21 @@ pub struct MemoryTier {
     server: Arc<MemoryServer>,
     len_max: u64,
     is_presence_unknown: AtomicBool,
+    next_look: NextLook,
     is_closed: AtomicBool,
     calls: Calls,
+}
+
+/// Action before the next answer on whether the tier has an object.
+#[derive(Default)]
+struct NextLook(Mutex<Option<Look>>);
+
+type Look = Box<dyn FnOnce(&str) + Send>;
+
+impl fmt::Debug for NextLook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NextLook")
+    }
 }
 
 #[derive(Default, Debug)]
@@ -211,6 +224,7 @@ impl MemoryTier {
             server,
             len_max: LEN_MAX,
             is_presence_unknown: AtomicBool::new(false),
+            next_look: NextLook::default(),
             is_closed: AtomicBool::new(false),
             calls: Calls::default(),
         }
@@ -233,6 +247,11 @@ impl MemoryTier {
         self.is_presence_unknown.store(is_unknown, Ordering::Relaxed);
     }
 
+    /// Has something happen when the tier is asked next whether it has an object, before it answers. It gets the key.
+    pub fn at_next_look(&self, what: impl FnOnce(&str) + Send + 'static) {
+        *self.next_look() = Some(Box::new(what));
+    }
+
     /// Calls so far.
     pub fn calls(&self) -> CallCounts {
         let of = |calls: &AtomicU64| calls.load(Ordering::Relaxed);
@@ -244,6 +263,10 @@ impl MemoryTier {
             remove: of(remove),
             list: of(list),
         }
+    }
+
+    fn next_look(&self) -> MutexGuard<'_, Option<Look>> {
+        self.next_look.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a call: counts it, and waits as the switches say.
@@ -355,6 +378,10 @@ impl Tier for MemoryTier {
     }
 
     fn presence(&self, bucket: &str, key: &str) -> Presence {
+        let look = self.next_look().take();
+        if let Some(look) = look {
+            look(key);
+        }
         if self.is_presence_unknown.load(Ordering::Relaxed) {
             return Presence::Unknown;
         }

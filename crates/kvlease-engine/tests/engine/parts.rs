@@ -1,19 +1,14 @@
 //! Parts of a batch: requests of others come in between, and each key has the outcome of its part's moment.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::{Arc, mpsc::sync_channel},
     thread,
     time::Duration,
 };
 
 use kvlease_engine::{Engine, TierConfig};
 use kvlease_sys::Digest;
-use kvlease_tier::{
-    Answer, Destination, Loaded, Name, Object, Page, Presence, Source, Stat, Stored, Tier, Usage,
-};
+use kvlease_tier::{Name, Object, Stat, Tier};
 use kvlease_tier_conformance::MemoryTier;
 use kvlease_types::{BucketName, ByteSize, Key, Mode};
 
@@ -31,76 +26,6 @@ const REMOVED: usize = 200;
 /// Limit of a wait, after which the test fails.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Tier in memory that has another caller go on when it is first asked, and waits until that is done.
-#[derive(Debug)]
-struct Pausing {
-    tier: MemoryTier,
-    /// Where it asks, and where it hears that it was done.
-    pause: Mutex<Option<(SyncSender<()>, Receiver<()>)>>,
-}
-
-impl Tier for Pausing {
-    fn kind(&self) -> &'static str {
-        self.tier.kind()
-    }
-
-    fn place(&self) -> String {
-        self.tier.place()
-    }
-
-    fn len_max(&self) -> u64 {
-        self.tier.len_max()
-    }
-
-    fn presence(&self, bucket: &str, key: &str) -> Presence {
-        if let Some((ask, done)) = self.pause.lock().unwrap().take() {
-            assert_eq!(key, name(FAR), "only this one is not in the arena");
-            ask.send(()).unwrap();
-            done.recv_timeout(WAIT_MAX).expect("the catalog is free between two parts");
-        }
-        self.tier.presence(bucket, key)
-    }
-
-    fn find<'a>(&'a self, bucket: &'a str, keys: &'a [&'a str]) -> Answer<'a, Vec<Option<Stat>>> {
-        self.tier.find(bucket, keys)
-    }
-
-    fn load<'a>(
-        &'a self,
-        name: &'a Name,
-        stat: Stat,
-        destination: Box<dyn Destination>,
-    ) -> Answer<'a, Loaded> {
-        self.tier.load(name, stat, destination)
-    }
-
-    fn store<'a>(&'a self, object: &'a Object, source: Box<dyn Source>) -> Answer<'a, Stored> {
-        self.tier.store(object, source)
-    }
-
-    fn remove<'a>(&'a self, bucket: &'a str, keys: &'a [&'a str]) -> Answer<'a, Vec<bool>> {
-        self.tier.remove(bucket, keys)
-    }
-
-    fn list<'a>(
-        &'a self,
-        bucket: &'a str,
-        prefix: &'a str,
-        from: Option<&'a str>,
-        limit: usize,
-    ) -> Answer<'a, Page> {
-        self.tier.list(bucket, prefix, from, limit)
-    }
-
-    fn usage(&self) -> Usage {
-        self.tier.usage()
-    }
-
-    fn close(&self) -> Answer<'_, ()> {
-        self.tier.close()
-    }
-}
-
 fn name(number: usize) -> String {
     format!("key {number}")
 }
@@ -110,16 +35,15 @@ fn name(number: usize) -> String {
 fn outcomes<T>(far_is_there: bool, batch: impl FnOnce(&Engine, &[&str]) -> T) -> T {
     let (ask, asked) = sync_channel(1);
     let (do_it, done) = sync_channel(1);
-    let tier = Pausing { tier: MemoryTier::new(), pause: Mutex::new(None) };
+    let tier = Arc::new(MemoryTier::new());
     if far_is_there {
         let stat = Stat { len: ByteSize::new(3), checksum: Digest::of(b"far") };
         let far = Name {
             bucket: BucketName::new("b").unwrap(),
             key: Key::new(name(FAR).as_str()).unwrap(),
         };
-        tier.tier.server().insert(&Object { name: far, stat }, Arc::from(&b"far"[..]));
+        tier.server().insert(&Object { name: far, stat }, Arc::from(&b"far"[..]));
     }
-    let tier = Arc::new(tier);
     let place = Place::new();
     let engine = place.engine_with(1, |config| {
         config.tiers = vec![TierConfig::new(Arc::clone(&tier) as Arc<dyn Tier>)];
@@ -129,7 +53,11 @@ fn outcomes<T>(far_is_there: bool, batch: impl FnOnce(&Engine, &[&str]) -> T) ->
     {
         store(&engine, name, b"abc").unwrap();
     }
-    *tier.pause.lock().unwrap() = Some((ask, done));
+    tier.at_next_look(move |key| {
+        assert_eq!(key, name(FAR), "only this one is not in the arena");
+        ask.send(()).unwrap();
+        done.recv_timeout(WAIT_MAX).expect("the catalog is free between two parts");
+    });
     let keys: Vec<_> = names.iter().map(String::as_str).collect();
     thread::scope(|scope| {
         let (engine, removed) = (&engine, &names[REMOVED]);
