@@ -5,7 +5,7 @@ mod posted;
 use std::{
     io::{Read, Write},
     sync::mpsc::{Receiver, channel},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kvlease_api::lane::{
@@ -14,6 +14,7 @@ use kvlease_api::lane::{
 };
 use kvlease_arena::Generations;
 use kvlease_lane::{Lane, LanePut};
+use kvlease_testing::in_time;
 use kvlease_types::{ByteSize, Extent, Key, Offset};
 
 use super::{
@@ -43,17 +44,6 @@ enum Answers {
 
 /// Time without a put after which a lane gives its spare reservations back.
 const KEPT: Duration = Duration::from_secs(1);
-
-/// Outcome of puts that were not held up for as long as spare reservations are kept: otherwise they are done again.
-async fn in_time<T>(puts: impl AsyncFn() -> T) -> T {
-    loop {
-        let started = Instant::now();
-        let outcome = puts().await;
-        if started.elapsed() < KEPT {
-            return outcome;
-        }
-    }
-}
 
 /// Spare reservations that a limited daemon has for its client.
 const SHARE: u64 = 3;
@@ -195,7 +185,7 @@ async fn put_bytes(
 
 #[tokio::test]
 async fn a_put_of_a_length_that_was_put_lately_takes_one_exchange() {
-    let seen = in_time(async || {
+    let seen = in_time(KEPT, async || {
         let (peer, told) = daemon(Answers::Grants, DoneStatus::Done);
         let lane = open(&peer).await.unwrap();
         let mut seen = Vec::new();
@@ -227,7 +217,7 @@ async fn a_put_of_a_length_that_was_put_lately_takes_one_exchange() {
 
 #[tokio::test]
 async fn a_daemon_of_an_earlier_release_is_asked_for_spares_once() {
-    let seen = in_time(async || {
+    let seen = in_time(KEPT, async || {
         let (peer, told) = daemon(Answers::Unknown, DoneStatus::Done);
         let lane = open(&peer).await.unwrap();
         let mut seen = Vec::new();
@@ -245,7 +235,7 @@ async fn a_daemon_of_an_earlier_release_is_asked_for_spares_once() {
 
 #[tokio::test]
 async fn a_spare_whose_key_exists_is_used_for_another_object() {
-    let (outcomes, seen, rest) = in_time(async || {
+    let (outcomes, seen, rest) = in_time(KEPT, async || {
         let (peer, told) = daemon(Answers::Grants, DoneStatus::Exists);
         let lane = open(&peer).await.unwrap();
         let (mut outcomes, mut seen) = (Vec::new(), Vec::new());
@@ -268,7 +258,7 @@ async fn a_spare_whose_key_exists_is_used_for_another_object() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spares_that_are_not_used_are_given_back() {
-    let (_peer, _lane, told) = in_time(async || {
+    let (_peer, _lane, told) = in_time(KEPT, async || {
         let (peer, told) = daemon(Answers::Grants, DoneStatus::Done);
         let lane = open(&peer).await.unwrap();
         for key in ["a", "b", "c"] {
@@ -283,7 +273,7 @@ async fn spares_that_are_not_used_are_given_back() {
 
 #[tokio::test]
 async fn all_spares_are_given_back_when_the_daemon_has_no_space_for_one() {
-    let seen = in_time(async || {
+    let seen = in_time(KEPT, async || {
         let (peer, told) = daemon(Answers::RunsOut, DoneStatus::Done);
         let lane = open(&peer).await.unwrap();
         for key in ["a", "b"] {

@@ -7,9 +7,10 @@ use std::sync::{
 
 use kvlease_api::lane::DoneStatus;
 use kvlease_lane::{Lane, LanePut, Post, PostObserver};
+use kvlease_testing::in_time;
 use kvlease_types::Key;
 
-use super::{Answers, LEN, LIMIT, Peer, daemon, daemon_that_waits, in_time, open, put};
+use super::{Answers, KEPT, LEN, LIMIT, Peer, daemon, daemon_that_waits, open, put};
 
 /// Number of objects that are posted: more than may be under way at a time.
 const POSTS: u64 = 60;
@@ -51,7 +52,7 @@ impl Poster {
 
 #[tokio::test]
 async fn each_posted_put_has_its_outcome_in_the_order_of_the_posts() {
-    let (_peer, poster, expected) = in_time(async || {
+    let (_peer, poster, expected) = in_time(KEPT, async || {
         let (peer, told) = daemon(Answers::Grants, DoneStatus::Done);
         let poster = Poster::new(open(&peer).await.unwrap());
         let mut expected = Vec::new();
@@ -79,7 +80,7 @@ async fn each_posted_put_has_its_outcome_in_the_order_of_the_posts() {
 
 #[tokio::test]
 async fn a_daemon_that_limits_spares_has_no_pause_between_posted_puts() {
-    let (_peer, poster, posted) = in_time(async || {
+    let (_peer, poster, posted) = in_time(KEPT, async || {
         let (peer, poster) = prepared(Answers::Limited, DoneStatus::Done).await;
         let mut posted = Vec::new();
         for number in 0..POSTS {
@@ -110,7 +111,7 @@ async fn prepare(poster: &Poster, told: &Receiver<String>) {
 
 #[tokio::test]
 async fn a_posted_put_whose_answer_does_not_come_is_told_as_unknown() {
-    let (_peer, poster, is_posted) = in_time(async || {
+    let (_peer, poster, is_posted) = in_time(KEPT, async || {
         let (peer, poster) = prepared(Answers::Closes, DoneStatus::Done).await;
         let is_posted = poster.post("c", 9).await;
         (peer, poster, is_posted)
@@ -126,7 +127,7 @@ async fn a_posted_put_whose_answer_does_not_come_is_told_as_unknown() {
 
 #[tokio::test]
 async fn a_post_does_not_wait_for_its_answer_and_a_flush_does() {
-    let (_peer, poster, go, is_posted) = in_time(async || {
+    let (_peer, poster, go, is_posted) = in_time(KEPT, async || {
         let (go, gone) = channel();
         let (peer, told) = daemon_that_waits(Answers::Grants, DoneStatus::Done, gone);
         let poster = Poster::new(open(&peer).await.unwrap());
@@ -144,7 +145,7 @@ async fn a_post_does_not_wait_for_its_answer_and_a_flush_does() {
 
 #[tokio::test]
 async fn a_key_that_exists_leaves_the_space_to_the_next_posted_put() {
-    let (_peer, poster, posted) = in_time(async || {
+    let (_peer, poster, posted) = in_time(KEPT, async || {
         let (peer, poster) = prepared(Answers::Limited, DoneStatus::Exists).await;
         let mut posted = Vec::new();
         for number in 0..POSTS {

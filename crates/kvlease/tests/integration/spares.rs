@@ -1,13 +1,10 @@
 //! Puts with one exchange: the connector writes into space that was reserved ahead of need.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use kvlease_client::{Connector, ConnectorConfig, Key, PutOutcome};
 use kvlease_harness::{Daemon, await_that};
-use kvlease_testing::bytes;
+use kvlease_testing::{bytes, in_time};
 
 use crate::program::{client_of, connector_of, daemon, fast};
 
@@ -26,17 +23,6 @@ fn key(number: usize) -> Key {
 
 fn config(daemon: &Daemon) -> ConnectorConfig {
     connector_of(client_of(daemon))
-}
-
-/// Outcome of puts that were not held up for as long as spare reservations are kept: otherwise they are done again.
-async fn in_time<T>(puts: impl AsyncFn() -> T) -> T {
-    loop {
-        let started = Instant::now();
-        let outcome = puts().await;
-        if started.elapsed() < KEPT {
-            return outcome;
-        }
-    }
 }
 
 /// How many frames of these kinds the daemon got.
@@ -58,7 +44,7 @@ fn open_writes(daemon: &Daemon) -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_third_object_of_a_length_and_all_after_it_take_one_exchange_each() {
     let objects: Vec<_> = (0..50).map(|number| bytes(LEN - number, number as u64)).collect();
-    let (daemon, connector, asked) = in_time(async || {
+    let (daemon, connector, asked) = in_time(KEPT, async || {
         let daemon = daemon();
         let connector = fast(config(&daemon)).await;
         for (number, object) in objects.iter().enumerate() {
@@ -77,7 +63,7 @@ async fn the_third_object_of_a_length_and_all_after_it_take_one_exchange_each() 
     }
     assert_eq!(connector.stats().puts_stored, 50);
     await_that("what is not used is given back", || open_writes(&daemon) == 0.0);
-    let open = in_time(async || {
+    let open = in_time(KEPT, async || {
         for number in [50, 51] {
             remove(&connector, &key(number)).await;
             connector.put(&key(number), bytes(LEN, number as u64)).await.unwrap();
@@ -92,7 +78,7 @@ async fn the_third_object_of_a_length_and_all_after_it_take_one_exchange_each() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_exists_takes_no_exchange_with_the_index_and_no_space_without_it() {
-    let (_daemon, with, counts) = in_time(async || {
+    let (_daemon, with, counts) = in_time(KEPT, async || {
         let daemon = daemon();
         let with = fast(config(&daemon)).await;
         for number in 0..4 {
