@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use kvlease_tier::without_credentials;
 
-/// URL of a store. A build without remote tiers takes any with a scheme.
+/// URL of a store. A build without remote tiers takes any with a scheme and a place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteUrl(String);
 
@@ -40,7 +40,8 @@ fn check(text: &str) -> Result<(), String> {
 
 #[cfg(not(feature = "remote"))]
 fn check(text: &str) -> Result<(), String> {
-    let is_url = text.split_once("://").is_some_and(|(scheme, _)| !scheme.is_empty());
+    let parts = text.split_once("://");
+    let is_url = parts.is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
     is_url.then_some(()).ok_or_else(|| "write a URL such as `s3://BUCKET/PREFIX`".to_owned())
 }
 
@@ -69,7 +70,7 @@ mod tests {
             let url: RemoteUrl = url.parse().expect("a URL");
             assert_eq!((url.to_string(), format!("{url:?}")), (shown.into(), shown.into()));
         }
-        for text in ["", "host:1", "://x"] {
+        for text in ["", "host:1", "://x", "redis://"] {
             text.parse::<RemoteUrl>().expect_err(text);
         }
     }
