@@ -10,7 +10,7 @@ class Endpoint(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def answer_content(self, content: bytes | None) -> None:
-        """Answers a GET: a range is cut at the end of the value, and one that begins there is a 416."""
+        """Answers a GET: a range is cut at the end of the value, one that begins there is a 416."""
         if content is None:
             return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         asked = self.headers.get("Range")
