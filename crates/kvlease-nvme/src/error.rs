@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use kvlease_types::ByteSize;
 
-use crate::{format::VERSION, geometry::CAPACITY_MIN};
+use crate::{format::VERSIONS, geometry::CAPACITY_MIN};
 
 /// Reason why the tier could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +139,6 @@ impl NvmeError {
     }
 
     pub(crate) const fn other_version(file: PathBuf, found: u32) -> Self {
-        Self::OtherVersion { file, found, expected: VERSION }
+        Self::OtherVersion { file, found, expected: *VERSIONS.end() }
     }
 }

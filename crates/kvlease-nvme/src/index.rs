@@ -14,10 +14,18 @@ const CHUNK: usize = 4096;
 const NONE: u32 = u32::MAX;
 
 /// The most segments that a packed entry can number.
-pub(crate) const SEGMENTS_MAX: u64 = 1 << 23;
+pub(crate) const SEGMENTS_MAX: u64 = 1 << 21;
 
-/// Bit beside the segment's number: the object was read.
-const READ_BIT: u32 = 1 << 23;
+/// The most blocks of a segment that a packed entry can number.
+pub(crate) const BLOCKS_MAX: u64 = 1 << BLOCK_BITS;
+
+/// Bits of a block's number, which are the lowest ones of a packed place. Above them are the segment's.
+const BLOCK_BITS: u32 = 18;
+
+/// The highest bit of a packed place: the object was read.
+const READ_BIT: u64 = 1 << 39;
+
+const _: () = assert!(SEGMENTS_MAX << BLOCK_BITS <= READ_BIT);
 
 /// Where a record starts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,7 +33,7 @@ pub(crate) struct Place {
     /// Number of the segment.
     pub(crate) segment: u32,
     /// Block in the segment.
-    pub(crate) block: u16,
+    pub(crate) block: u32,
 }
 
 /// Object in the index.
@@ -48,9 +56,8 @@ struct Packed {
     checksum: u64,
     /// Length; of a free entry, the next free one.
     len: u32,
-    block: u16,
-    /// Number of the segment, and [`READ_BIT`].
-    segment: [u8; 3],
+    /// Numbers of the block and of its segment, and [`READ_BIT`].
+    place: [u8; 5],
 }
 
 /// Objects by fingerprint.
@@ -64,25 +71,23 @@ pub(crate) struct Index {
 
 impl Packed {
     fn new(fingerprint: Fingerprint, object: Indexed) -> Self {
-        let segment = object.place.segment | if object.is_read { READ_BIT } else { 0 };
-        let [low, middle, high, _] = segment.to_le_bytes();
-        Self {
-            fingerprint: fingerprint.0,
-            checksum: object.checksum,
-            len: object.len,
-            block: object.place.block,
-            segment: [low, middle, high],
-        }
+        let Place { segment, block } = object.place;
+        let number = u64::from(segment) << BLOCK_BITS | u64::from(block);
+        let bits = number | if object.is_read { READ_BIT } else { 0 };
+        let [place @ .., _, _, _] = bits.to_le_bytes();
+        Self { fingerprint: fingerprint.0, checksum: object.checksum, len: object.len, place }
     }
 
     fn object(self) -> Indexed {
-        let [low, middle, high] = self.segment;
-        let segment = u32::from_le_bytes([low, middle, high, 0]);
+        let mut bytes = [0; 8];
+        bytes[..self.place.len()].copy_from_slice(&{ self.place });
+        let bits = u64::from_le_bytes(bytes);
+        let segment = ((bits & !READ_BIT) >> BLOCK_BITS) as u32;
         Indexed {
-            place: Place { segment: segment & !READ_BIT, block: self.block },
+            place: Place { segment, block: (bits & (BLOCKS_MAX - 1)) as u32 },
             len: self.len,
             checksum: self.checksum,
-            is_read: segment & READ_BIT != 0,
+            is_read: bits & READ_BIT != 0,
         }
     }
 }
@@ -139,7 +144,7 @@ impl Index {
     /// Marks an object as read.
     pub(crate) fn mark_read(&mut self, fingerprint: Fingerprint) {
         if let Some(number) = self.number(fingerprint) {
-            self.at(number).segment[2] |= (READ_BIT >> 16) as u8;
+            self.at(number).place[4] |= (READ_BIT >> 32) as u8;
         }
     }
 
@@ -179,7 +184,7 @@ impl Index {
         if number as usize / CHUNK == self.chunks.len() {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
-        let empty = Packed { fingerprint: 0, checksum: 0, len: 0, block: 0, segment: [0; 3] };
+        let empty = Packed { fingerprint: 0, checksum: 0, len: 0, place: [0; 5] };
         self.chunks.last_mut().expect("one was pushed").push(empty);
         number
     }
@@ -195,7 +200,10 @@ mod tests {
 
     fn object(number: u32) -> Indexed {
         Indexed {
-            place: Place { segment: number % SEGMENTS_MAX as u32, block: number as u16 },
+            place: Place {
+                segment: number.wrapping_mul(0x9e37_79b9) % SEGMENTS_MAX as u32,
+                block: number.wrapping_mul(0x85eb_ca6b) % BLOCKS_MAX as u32,
+            },
             len: number,
             checksum: u64::from(number) << 32,
             is_read: number.is_multiple_of(3),

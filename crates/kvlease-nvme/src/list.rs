@@ -96,7 +96,7 @@ impl Lister {
             let Some(walked) = walked else { return Ok(page) };
             let first_block = if walked.sequence == from.sequence { from.block } else { 0 };
             for entry in self.entries(&walked)? {
-                let block = u32::from(entry.block);
+                let block = entry.block;
                 if entry.kind != KIND_OBJECT || block < first_block {
                     continue;
                 }
@@ -105,7 +105,7 @@ impl Lister {
                     page.next = Some(next.to_string());
                     return Ok(page);
                 }
-                let place = Place { segment: walked.segment, block: entry.block };
+                let place = Place { segment: walked.segment, block };
                 if let Some(read) = self.read(job, entry.fingerprint, place)? {
                     headers_left -= 1;
                     page.objects.extend(read);

@@ -103,7 +103,7 @@ impl Segments {
 
     pub(crate) fn position(&self, place: Place) -> Position {
         let sequence = self.all[place.segment as usize].sequence;
-        Position { sequence, block: place.block.into() }
+        Position { sequence, block: place.block }
     }
 
     /// Reserves blocks for a record with this many entries in the table.
@@ -260,11 +260,11 @@ impl Filling {
     }
 
     fn reserve(&mut self, blocks: u64, entries: usize) -> Reservation {
-        let block = u32::try_from(self.next_block).expect("a segment has 65536 blocks at most");
+        let block = u32::try_from(self.next_block).expect("a segment has few blocks");
         self.next_block += blocks;
         self.reserved += entries;
         self.writing += 1;
-        let place = Place { segment: self.segment, block: block as u16 };
+        let place = Place { segment: self.segment, block };
         Reservation { place, position: Position { sequence: self.sequence, block } }
     }
 

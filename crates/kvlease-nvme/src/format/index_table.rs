@@ -27,6 +27,7 @@ const ENTRY_CHECKSUM_AT: usize = 16;
 const ENTRY_LEN_AT: usize = 24;
 const ENTRY_BLOCK_AT: usize = 28;
 const ENTRY_KIND_AT: usize = 30;
+const ENTRY_BLOCK_HIGH_AT: usize = 31;
 
 /// Fields of the block: name, offset and length, for the test that compares them with the document.
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub(crate) const ENTRY_FIELDS: &[(&str, usize, usize)] = &[
     ("len", ENTRY_LEN_AT, 4),
     ("block", ENTRY_BLOCK_AT, 2),
     ("kind", ENTRY_KIND_AT, 1),
+    ("block_high", ENTRY_BLOCK_HIGH_AT, 1),
 ];
 
 /// Fields of the block: name, offset and length, for the test that compares them with the document.
@@ -54,8 +56,8 @@ pub(crate) struct Entry {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) checksum: u64,
     pub(crate) len: u32,
-    /// First block of the record.
-    pub(crate) block: u16,
+    /// First block of the record, a number of 24 bits.
+    pub(crate) block: u32,
     /// Kind of the record.
     pub(crate) kind: u8,
 }
@@ -119,8 +121,10 @@ impl Entry {
         put(bytes, 0, &self.fingerprint.0.to_le_bytes());
         put(bytes, ENTRY_CHECKSUM_AT, &self.checksum.to_le_bytes());
         put(bytes, ENTRY_LEN_AT, &self.len.to_le_bytes());
-        put(bytes, ENTRY_BLOCK_AT, &self.block.to_le_bytes());
+        let [low, middle, high, _] = self.block.to_le_bytes();
+        put(bytes, ENTRY_BLOCK_AT, &[low, middle]);
         bytes[ENTRY_KIND_AT] = self.kind;
+        bytes[ENTRY_BLOCK_HIGH_AT] = high;
     }
 
     fn decode(bytes: &[u8]) -> Self {
@@ -128,7 +132,8 @@ impl Entry {
             fingerprint: Fingerprint(u128_at(bytes, 0)),
             checksum: u64_at(bytes, ENTRY_CHECKSUM_AT),
             len: u32_at(bytes, ENTRY_LEN_AT),
-            block: u16_at(bytes, ENTRY_BLOCK_AT),
+            block: u32::from(bytes[ENTRY_BLOCK_HIGH_AT]) << 16
+                | u32::from(u16_at(bytes, ENTRY_BLOCK_AT)),
             kind: bytes[ENTRY_KIND_AT],
         }
     }

@@ -3,8 +3,9 @@
 use kvlease_sys::Digest;
 
 use super::{
-    BLOCK, VERSION,
+    BLOCK,
     fields::{array, put, u32_at, u64_at},
+    version_of,
 };
 use crate::fingerprint::Secret;
 
@@ -63,7 +64,7 @@ impl Superblock {
     pub(crate) fn encode(&self, block: &mut [u8]) {
         block[..BLOCK].fill(0);
         put(block, 0, &MAGIC);
-        put(block, VERSION_AT, &VERSION.to_le_bytes());
+        put(block, VERSION_AT, &version_of(self.segment_len).to_le_bytes());
         put(block, SEGMENT_LEN_AT, &self.segment_len.to_le_bytes());
         put(block, SEGMENTS_COUNT_AT, &self.segments.to_le_bytes());
         put(block, STORE_AT, &self.store);
@@ -81,11 +82,12 @@ impl Superblock {
             return Found::Other;
         }
         let version = u32_at(block, VERSION_AT);
-        if version != VERSION {
+        let segment_len = u64_at(block, SEGMENT_LEN_AT);
+        if version != version_of(segment_len) {
             return Found::OtherVersion(version);
         }
         Found::Superblock(Self {
-            segment_len: u64_at(block, SEGMENT_LEN_AT),
+            segment_len,
             segments: u64_at(block, SEGMENTS_COUNT_AT),
             store: array(block, STORE_AT),
             secret: Secret::new(array(block, SECRET_AT)),

@@ -90,7 +90,7 @@ pub(super) fn scan(
             continue;
         }
         let entry = |fingerprint, len, checksum| {
-            let block = u16::try_from(block).expect("a segment has 65536 blocks at most");
+            let block = position.block;
             Entry { fingerprint, checksum, len, block, kind }
         };
         match kind {

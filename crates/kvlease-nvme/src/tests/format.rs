@@ -7,7 +7,7 @@ use kvlease_sys::Digest;
 use crate::{
     fingerprint::Secret,
     format::{
-        BLOCK, SEGMENTS_AT, VERSION,
+        BLOCK, SEGMENTS_AT, VERSIONS,
         index_table::{self, Entry, Footer},
         record::{
             self, Header, KIND_OBJECT, KIND_TOMBSTONES, Position, TOMBSTONES_MAX,
@@ -96,6 +96,22 @@ fn superblocks_and_segment_headers_are_the_golden_ones() {
     assert_eq!(hex(&bytes), golden("segment header"));
     assert_eq!(segment_header::decode(&SECRET, 3, &block("segment header")), Some(7));
     assert_eq!(segment_header::decode(&SECRET, 4, &block("segment header")), None);
+}
+
+#[test]
+fn a_file_with_longer_segments_is_of_version_2() {
+    for (segment_len, version) in [(256 << 20, 1), ((256 << 20) + 4096, 2)] {
+        let superblock = Superblock { segment_len, ..superblock() };
+        let mut bytes = vec![0; BLOCK];
+        superblock.encode(&mut bytes);
+        assert_eq!(bytes[8..12], [version, 0, 0, 0]);
+        assert_eq!(Superblock::decode(&bytes), Found::Superblock(superblock));
+    }
+    let mut table = vec![0; BLOCK];
+    let far = entries().map(|entry| Entry { block: entry.block + (3 << 16), ..entry });
+    index_table::encode(&SECRET, 7, &far, &mut table);
+    assert_eq!(table[28..32], [2, 0, KIND_OBJECT, 3], "the highest bits are behind the kind");
+    assert_eq!(Footer::decode(&SECRET, &table).unwrap().entries(&table).unwrap(), far);
 }
 
 #[test]
@@ -193,7 +209,7 @@ fn the_hexadecimal_blocks_are_the_golden_ones() {
 fn the_numbers_of_the_document_are_those_of_the_code() {
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     for (what, number) in [
-        ("version of the format", VERSION.to_string()),
+        ("versions of the format", format!("{} and {}", VERSIONS.start(), VERSIONS.end())),
         ("block", format!("{BLOCK} bytes")),
         ("first segment", mib(SEGMENTS_AT)),
         ("shortest segment by default", mib(SEGMENT_LEN_MIN)),
