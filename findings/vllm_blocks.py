@@ -22,13 +22,15 @@ def pool(blocks: int) -> BlockPool:
     return BlockPool(blocks + 1, True, BLOCK_SIZE, enable_kv_cache_events=True)
 
 
-def request(tokens: list[int], cache_salt: str | None = None) -> SimpleNamespace:
+def request(
+    tokens: list[int], cache_salt: str | None = None, adapter: object = None
+) -> SimpleNamespace:
     """A request with the block hashes that vLLM gives it."""
     made = SimpleNamespace(
         all_token_ids=tokens,
         block_hashes=[],
         cache_salt=cache_salt,
-        lora_request=None,
+        lora_request=adapter,
         mm_features=[],
         prompt_embeds=None,
         session_id=None,
