@@ -48,6 +48,19 @@ impl Delivery {
         }
     }
 
+    /// Appends parts one behind the other. The memory of each is free for others once it is delivered.
+    pub(crate) async fn append_parts(&mut self, parts: Vec<Bytes>) {
+        let mut stretch = 0;
+        for part in parts {
+            stretch += part.len();
+            if stretch > STRETCH {
+                task::yield_now().await;
+                stretch = part.len();
+            }
+            self.append(&part).await;
+        }
+    }
+
     /// Publishes the object if all of it has come, and nothing but it.
     pub(crate) fn finish(self) -> Result<Loaded, TierError> {
         let found = self.digest.finish();

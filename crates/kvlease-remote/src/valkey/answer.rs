@@ -1,9 +1,19 @@
 //! Answers of a server.
 
+use bytes::Bytes;
 use kvlease_tier::TierError;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
 use crate::{authorities::with_remedy, location::Server};
+
+/// Answer to a call.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Answer {
+    /// Of the library.
+    Value(Value),
+    /// A large value, which is these bytes one behind the other.
+    Parts(Vec<Bytes>),
+}
 
 /// Reason why a command has no answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +44,27 @@ pub(super) enum QueryError {
 pub(super) struct Unavailable {
     pub(super) server: String,
     pub(super) reason: String,
+}
+
+impl Answer {
+    /// The answer of the library.
+    pub(super) fn value(self) -> Result<Value, QueryError> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Parts(_) => Err(QueryError::Unexpected),
+        }
+    }
+
+    /// The parts of a value, none of which is empty; `None` for no value.
+    pub(super) fn parts(self) -> Result<Option<Vec<Bytes>>, QueryError> {
+        match self {
+            Self::Parts(parts) => Ok(Some(parts)),
+            Self::Value(value) => {
+                let bytes = bytes(value)?.map(Bytes::from);
+                Ok(bytes.map(|bytes| if bytes.is_empty() { Vec::new() } else { vec![bytes] }))
+            }
+        }
+    }
 }
 
 impl QueryError {

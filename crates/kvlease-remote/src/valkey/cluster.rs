@@ -15,12 +15,13 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use redis::{Cmd, Value};
+use redis::Cmd;
 
 use super::{
     access::Access,
-    answer::QueryError,
-    node::{Call, Node, Purpose},
+    answer::{Answer, QueryError},
+    call::{Call, Purpose},
+    node::Node,
     slots::{SLOTS, SlotRange, read_slots, slot},
 };
 use crate::location::Server;
@@ -80,7 +81,7 @@ impl Cluster {
     }
 
     /// Makes a call on a name with the server that has it, and goes on to where that one sends it.
-    pub(super) async fn call(&self, name: &str, call: Call<'_>) -> Result<Value, QueryError> {
+    pub(super) async fn call(&self, name: &str, call: Call<'_>) -> Result<Answer, QueryError> {
         let mut node = self.node_of(slot(name)).await?;
         let mut asking = false;
         for _ in 0..REDIRECTS_MAX {

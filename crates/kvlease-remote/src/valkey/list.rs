@@ -7,11 +7,7 @@ use futures_util::future::try_join_all;
 use kvlease_tier::{Listed, Page, TierError};
 use redis::{Cmd, Value};
 
-use super::{
-    answer::QueryError,
-    node::{Node, Purpose},
-    values::Valkey,
-};
+use super::{answer::QueryError, call::Purpose, node::Node, values::Valkey};
 use crate::{
     head::{HEAD_LEN_MAX, Head},
     segment::Segment,
@@ -135,7 +131,7 @@ impl Valkey {
             Some(Segment::Shortened) => {
                 let name = self.layout.bucket(bucket) + segment;
                 let start = self.start_of(Purpose::LookUp, &name, HEAD_LEN_MAX as u64).await?;
-                let head = start.and_then(|start| Head::decode(&start).ok());
+                let head = start.and_then(|start| Head::decode(&start[0]).ok());
                 Ok(head.filter(|head| {
                     let (bucket, key) = (head.name.bucket.as_str(), head.name.key.as_str());
                     self.layout.object(bucket, key) == name

@@ -1,12 +1,13 @@
 //! Objects on their way to the arena.
 
+use bytes::{Buf, Bytes};
 use futures_util::{StreamExt, stream};
 use kvlease_tier::{Destination, Loaded, Name, Stat, TierError};
 
 use super::{
     answer::QueryError,
+    call::Purpose,
     format::{PIECE_LEN, PIECES_AT_ONCE, is_of, piece_len},
-    node::Purpose,
     values::{Valkey, WRONG_TYPE},
 };
 use crate::{
@@ -60,17 +61,18 @@ impl Valkey {
         let len = head_len(bucket, key) as u64 + stat.len.bytes() + 1;
         let _share = self.budget.take(len).await;
         let stored = self.layout.object(bucket, key);
-        let value = match self.start_of(Purpose::Transfer, &stored, len).await {
+        let mut value = match self.start_of(Purpose::Transfer, &stored, len).await {
             Ok(Some(value)) => value,
             Ok(None) => return Ok(Read::Absent),
             Err(QueryError::WrongType) => return Err(foreign(WRONG_TYPE)),
             Err(error) => return Err(error.into()),
         };
-        let head = Head::decode_as(&value, bucket, key).map_err(|reason| foreign(&reason))?;
+        let head = Head::decode_as(&value[0], bucket, key).map_err(|reason| foreign(&reason))?;
         if !is_of(&head, stat) {
             return Ok(Read::Absent);
         }
-        delivery.append(&value[head.len()..]).await;
+        value[0].advance(head.len());
+        delivery.append_parts(value).await;
         delivery.finish().map(|_| Read::Complete)
     }
 
@@ -90,8 +92,8 @@ impl Valkey {
         let pieces = stream::iter(0..head.pieces()).map(|piece| self.read_piece(&head, piece));
         let mut pieces = std::pin::pin!(pieces.buffered(PIECES_AT_ONCE));
         while let Some(piece) = pieces.next().await {
-            let (Some(bytes), _share) = piece? else { return Ok(Read::Incomplete) };
-            delivery.append(&bytes).await;
+            let (Some(parts), _share) = piece? else { return Ok(Read::Incomplete) };
+            delivery.append_parts(parts).await;
         }
         delivery.finish().map(|_| Read::Complete)
     }
@@ -100,11 +102,11 @@ impl Valkey {
         &self,
         head: &Head,
         piece: u64,
-    ) -> Result<(Option<Vec<u8>>, Share), TierError> {
+    ) -> Result<(Option<Vec<Bytes>>, Share), TierError> {
         let share = self.budget.take(PIECE_LEN).await;
         let stored = self.piece_name(head, piece);
         match self.start_of(Purpose::Transfer, &stored, PIECE_LEN + 1).await {
-            Ok(bytes) => Ok((bytes, share)),
+            Ok(parts) => Ok((parts, share)),
             Err(QueryError::WrongType) => Ok((None, share)),
             Err(error) => Err(error.into()),
         }

@@ -7,7 +7,9 @@
 
 mod access;
 mod answer;
+mod call;
 mod cluster;
+mod fetch;
 mod find;
 mod format;
 mod link;
@@ -15,13 +17,13 @@ mod list;
 mod load;
 mod node;
 mod remove;
-mod sender;
 mod servers;
 mod set;
 mod shelf;
 mod slots;
 mod store;
 mod stream;
+mod streams;
 mod values;
 
 pub(crate) use values::Valkey;

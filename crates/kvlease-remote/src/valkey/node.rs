@@ -7,32 +7,24 @@ use std::sync::{
 
 use redis::{AsyncConnectionConfig, Cmd, RedisError, Value};
 
-use super::{access::Access, answer::QueryError, link::Link, sender::Sender, set::Set};
+use super::{
+    access::Access,
+    answer::{Answer, QueryError},
+    call::{Call, Purpose},
+    link::Link,
+    streams::Streams,
+};
 use crate::location::Server;
 
-/// Connections for transfers, and as many for large values.
+/// Connections for transfers, and as many for large values each way. So a load waits behind no store.
 const TRANSFER_LINKS: usize = 4;
 
-/// Length of a value from which it is sent from where it is. Shorter ones share a connection: they go out one
-/// behind the other, without waiting for the answers in between.
-const SENT_IN_PARTS: usize = 256 << 10;
+/// Length of a value from which it is large: it has a connection to itself, and is not copied on the way. Shorter
+/// ones share a connection: they go one behind the other, without waiting for the answers in between.
+const LARGE_LEN: usize = 256 << 10;
 
 /// Bytes of commands that are collected before they are written to the socket.
 const WRITE_LEN: usize = 1 << 20;
-
-/// Purpose of a call. Look-ups do not queue behind large values.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Purpose {
-    LookUp,
-    Transfer,
-}
-
-/// Call on one name.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Call<'a> {
-    Query(Purpose, &'a Cmd),
-    Store(&'a Set),
-}
 
 /// Server with the connections to it.
 #[derive(Debug)]
@@ -41,7 +33,8 @@ pub(super) struct Node {
     look_ups: Arc<Link>,
     transfers: Vec<Arc<Link>>,
     next: AtomicUsize,
-    large_values: Sender,
+    large_stores: Streams,
+    large_fetches: Streams,
 }
 
 impl Node {
@@ -55,9 +48,13 @@ impl Node {
         let link = || Arc::new(Link::new(server.clone(), client.clone(), config.clone()));
         let look_ups = link();
         let transfers: Vec<_> = (0..TRANSFER_LINKS).map(|_| link()).collect();
-        let link = Arc::clone(&transfers[0]);
-        let large_values = Sender::new(server.clone(), access.clone(), TRANSFER_LINKS, link);
-        Ok(Self { server, look_ups, transfers, next: AtomicUsize::new(0), large_values })
+        let large_values = || {
+            let link = Arc::clone(&transfers[0]);
+            Streams::new(server.clone(), access.clone(), TRANSFER_LINKS, link)
+        };
+        let (large_stores, large_fetches) = (large_values(), large_values());
+        let next = AtomicUsize::new(0);
+        Ok(Self { server, look_ups, transfers, next, large_stores, large_fetches })
     }
 
     /// The address.
@@ -66,14 +63,15 @@ impl Node {
     }
 
     /// Makes a call. `asking` is for a slot on its way to this server.
-    pub(super) async fn call(&self, call: Call<'_>, asking: bool) -> Result<Value, QueryError> {
-        match call {
-            Call::Query(purpose, command) => self.query(purpose, command, asking).await,
-            Call::Store(set) if set.len() < SENT_IN_PARTS => {
-                self.query(Purpose::Transfer, &set.command(), asking).await
-            }
-            Call::Store(set) => self.large_values.send(set, asking).await,
-        }
+    pub(super) async fn call(&self, call: Call<'_>, asking: bool) -> Result<Answer, QueryError> {
+        let (purpose, command) = match call {
+            Call::Query(purpose, command) => (purpose, command),
+            Call::Store(set) if set.len() < LARGE_LEN => (Purpose::Transfer, &set.command()),
+            Call::Fetch(purpose, fetch) if fetch.len() < LARGE_LEN => (purpose, &fetch.command()),
+            Call::Store(_) => return self.large_stores.call(call, asking).await,
+            Call::Fetch(..) => return self.large_fetches.call(call, asking).await,
+        };
+        self.query(purpose, command, asking).await.map(Answer::Value)
     }
 
     /// Sends a command and waits for the answer.

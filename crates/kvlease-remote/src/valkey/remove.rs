@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use kvlease_tier::TierError;
 use redis::{Cmd, Value};
 
-use super::{node::Purpose, values::Valkey};
+use super::{call::Purpose, values::Valkey};
 
 impl Valkey {
     /// Removes objects, with their pieces: the heads are read in the first round trip, and everything

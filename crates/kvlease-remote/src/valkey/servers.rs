@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redis::{Cmd, RedisError, Value};
 
 use super::{
     access::Access,
-    answer::QueryError,
+    answer::{Answer, QueryError},
+    call::{Call, Purpose},
     cluster::Cluster,
-    node::{Call, Node, Purpose},
+    fetch::Fetch,
+    node::Node,
     set::Set,
 };
 use crate::location::ValkeyLocation;
@@ -36,18 +39,27 @@ impl Servers {
         name: &str,
         command: &Cmd,
     ) -> Result<Value, QueryError> {
-        self.call(name, Call::Query(purpose, command)).await
+        self.call(name, Call::Query(purpose, command)).await?.value()
     }
 
     /// Stores a value on the server that has its name.
     pub(super) async fn store(&self, set: &Set) -> Result<(), QueryError> {
-        match self.call(set.name(), Call::Store(set)).await? {
+        match self.call(set.name(), Call::Store(set)).await?.value()? {
             Value::Okay => Ok(()),
             _ => Err(QueryError::Unexpected),
         }
     }
 
-    async fn call(&self, name: &str, call: Call<'_>) -> Result<Value, QueryError> {
+    /// Fetches a value from the server that has its name, in parts; `None` for no value.
+    pub(super) async fn fetch(
+        &self,
+        purpose: Purpose,
+        fetch: &Fetch,
+    ) -> Result<Option<Vec<Bytes>>, QueryError> {
+        self.call(fetch.name(), Call::Fetch(purpose, fetch)).await?.parts()
+    }
+
+    async fn call(&self, name: &str, call: Call<'_>) -> Result<Answer, QueryError> {
         match self {
             Self::Single(node) => node.call(call, false).await,
             Self::Cluster(cluster) => cluster.call(name, call).await,

@@ -7,7 +7,7 @@ use redis::{Cmd, Value};
 
 use super::{
     answer::{self, QueryError},
-    node::Purpose,
+    call::Purpose,
     values::Valkey,
 };
 use crate::{directory::Shelf, layout::Layout};

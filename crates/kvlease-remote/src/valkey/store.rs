@@ -8,8 +8,8 @@ use redis::{Cmd, Value};
 
 use super::{
     answer::QueryError,
+    call::Purpose,
     format::{LEN_MAX, PIECE_LEN, PIECE_TTL, PIECES_AT_ONCE, is_of, piece_len},
-    node::Purpose,
     set::Set,
     values::Valkey,
 };

@@ -2,25 +2,26 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use kvlease_tier::TierError;
-use redis::{Cmd, RedisError};
+use redis::RedisError;
 
 use super::{
-    access::Access,
-    answer::{self, QueryError},
-    format::PIECE_LEN,
-    node::Purpose,
+    access::Access, answer::QueryError, call::Purpose, fetch::Fetch, format::PIECE_LEN,
     servers::Servers,
 };
 use crate::{
     authorities::Authorities,
     budget::Budget,
-    chunks::Chunks,
-    head::{Head, head_len},
+    chunks::{CHUNK_LEN, Chunks},
+    head::{HEAD_LEN_MAX, Head, head_len},
     layout::Layout,
     location::ValkeyLocation,
     options::Options,
 };
+
+/// The head of a value is in its first part.
+const _: () = assert!(HEAD_LEN_MAX <= CHUNK_LEN);
 
 /// Tier in Valkey or Redis.
 #[derive(Debug)]
@@ -61,18 +62,17 @@ impl Valkey {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// At most the first `len` bytes of a value; `None` if there is none.
+    /// At most the first `len` bytes of a value, in one part at least; `None` if there is none.
     pub(super) async fn start_of(
         &self,
         purpose: Purpose,
         name: &str,
         len: u64,
-    ) -> Result<Option<Vec<u8>>, QueryError> {
-        let mut command = Cmd::new();
-        command.arg("GETRANGE").arg(name).arg(0).arg(len.saturating_sub(1));
-        let bytes = answer::bytes(self.servers.query(purpose, name, &command).await?)?;
+    ) -> Result<Option<Vec<Bytes>>, QueryError> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let parts = self.servers.fetch(purpose, &Fetch::new(name, len, &self.chunks)).await?;
         // The range of a missing value is empty, and no value of this tier is.
-        Ok(bytes.filter(|bytes| !bytes.is_empty()))
+        Ok(parts.filter(|parts| !parts.is_empty()))
     }
 
     /// Head of the value under an object's name; an error in it says why it is none.
@@ -83,7 +83,7 @@ impl Valkey {
     ) -> Result<Option<Result<Head, String>>, QueryError> {
         let (name, len) = (self.layout.object(bucket, key), head_len(bucket, key));
         match self.start_of(Purpose::LookUp, &name, len as u64).await {
-            Ok(start) => Ok(start.map(|start| Head::decode_as(&start, bucket, key))),
+            Ok(start) => Ok(start.map(|start| Head::decode_as(&start[0], bucket, key))),
             Err(QueryError::WrongType) => Ok(Some(Err(WRONG_TYPE.to_owned()))),
             Err(error) => Err(error),
         }

@@ -133,6 +133,28 @@ async fn a_restarted_server_is_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_the_server_closed_are_opened_again_within_the_call() {
+    let server = ValkeyServer::start();
+    let tier = server.tier();
+    let mut connection = server.connection().await;
+    for len in [5000, 300_000, LONG] {
+        let sample = Sample::new("bucket", &format!("{len}"), 1, len);
+        store(&*tier, &sample).await.unwrap();
+        assert!(close_others(&mut connection).await > 0);
+        assert_eq!(load(&*tier, &sample).await.unwrap(), Loaded::Complete);
+        assert!(close_others(&mut connection).await > 0);
+        assert!(matches!(store(&*tier, &sample.next_version()).await, Ok(Stored::Written(_))));
+    }
+}
+
+/// Closes all connections but this one.
+async fn close_others(connection: &mut redis::aio::MultiplexedConnection) -> usize {
+    let mut kill = redis::cmd("CLIENT");
+    kill.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
+    kill.query_async(connection).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_of_all_lengths_are_in_the_database_of_the_url() {
     let server = ValkeyServer::start();
     let tier = open(&format!("{}/3", server.url()), &Options::new(NODE)).unwrap();

@@ -9,14 +9,20 @@ use std::{
 use redis::{Cmd, RedisError, Value};
 use tokio::{sync::Semaphore, time};
 
-use super::{access::Access, answer::QueryError, link::Link, set::Set, stream::Stream};
+use super::{
+    access::Access,
+    answer::{Answer, QueryError},
+    call::Call,
+    link::Link,
+    stream::Stream,
+};
 use crate::{authorities::with_remedy, location::Server};
 
-/// Attempts to send a value: a connection that broke while it was idle is noticed by the first.
+/// Attempts to make a call: a connection that broke while it was idle is noticed by the first.
 const ATTEMPTS: usize = 2;
 
-/// Connections to a server for large values. Each sends one value at a time.
-pub(super) struct Sender {
+/// Connections to a server for large values. Each carries one value at a time.
+pub(super) struct Streams {
     server: Server,
     access: Access,
     places: Semaphore,
@@ -25,21 +31,21 @@ pub(super) struct Sender {
     link: Arc<Link>,
 }
 
-impl fmt::Debug for Sender {
+impl fmt::Debug for Streams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Streams").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
-impl Sender {
+impl Streams {
     /// At most `max` connections, none of which is open yet.
     pub(super) fn new(server: Server, access: Access, max: usize, link: Arc<Link>) -> Self {
         let places = Semaphore::new(max);
         Self { server, access, places, idle: Mutex::default(), link }
     }
 
-    /// Stores a value. `asking` is for a slot on its way to this server.
-    pub(super) async fn send(&self, set: &Set, asking: bool) -> Result<Value, QueryError> {
+    /// Makes a call. `asking` is for a slot on its way to this server.
+    pub(super) async fn call(&self, call: Call<'_>, asking: bool) -> Result<Answer, QueryError> {
         let _place = self.places.acquire().await.expect("the semaphore is never closed");
         let mut attempt = 1;
         loop {
@@ -49,10 +55,12 @@ impl Sender {
                 Some(stream) => stream,
                 None => self.open().await?,
             };
-            match self.within(self.access.call_timeout, store(&mut stream, set, asking)).await {
+            match self.within(self.access.call_timeout, make(&mut stream, call, asking)).await {
                 Ok(answer) => {
                     // Also after an error of the server: it has read the whole command.
-                    self.idle().push(stream);
+                    if stream.is_at_rest() {
+                        self.idle().push(stream);
+                    }
                     return self.answer(answer);
                 }
                 Err(error) if attempt == ATTEMPTS || error.kind() == io::ErrorKind::TimedOut => {
@@ -78,7 +86,10 @@ impl Sender {
         };
         match self.within(self.access.connect_timeout, open).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(refusal)) => Err(self.answer(refusal).err().unwrap_or(QueryError::Unexpected)),
+            Ok(Err(refusal)) => {
+                let refusal = self.answer(Answer::Value(refusal));
+                Err(refusal.err().unwrap_or(QueryError::Unexpected))
+            }
             Err(error) => Err(self.unavailable(&error)),
         }
     }
@@ -98,9 +109,9 @@ impl Sender {
         }
     }
 
-    fn answer(&self, answer: Value) -> Result<Value, QueryError> {
+    fn answer(&self, answer: Answer) -> Result<Answer, QueryError> {
         match answer {
-            Value::ServerError(error) => {
+            Answer::Value(Value::ServerError(error)) => {
                 Err(QueryError::of(&self.server, &RedisError::from(error)))
             }
             answer => Ok(answer),
@@ -116,14 +127,14 @@ impl Sender {
     }
 }
 
-async fn store(stream: &mut Stream, set: &Set, asking: bool) -> io::Result<Value> {
+async fn make(stream: &mut Stream, call: Call<'_>, asking: bool) -> io::Result<Answer> {
     if asking {
         let mut word = Cmd::new();
         word.arg("ASKING");
         let answer = stream.query(&word).await?;
         if answer != Value::Okay {
-            return Ok(answer);
+            return Ok(Answer::Value(answer));
         }
     }
-    stream.send(set.parts()).await
+    stream.call(call).await
 }
