@@ -70,8 +70,7 @@ impl Answer {
 impl QueryError {
     /// The reason of the library.
     pub(super) fn of(server: &Server, error: &RedisError) -> Self {
-        let redirect =
-            error.redirect_node().map(|(host, port)| Server { host: address(host, server), port });
+        let redirect = error.redirect_node().and_then(|(address, _slot)| other(address, server));
         match (error.kind(), redirect) {
             (ErrorKind::Server(ServerErrorKind::Moved), Some(to)) => Self::Moved(to),
             (ErrorKind::Server(ServerErrorKind::Ask), Some(to)) => Self::Ask(to),
@@ -89,9 +88,12 @@ impl QueryError {
     }
 }
 
-/// A server that does not know its own address names none: it means itself.
-fn address(host: &str, server: &Server) -> String {
-    if host.is_empty() { server.host.clone() } else { host.to_owned() }
+/// The server at an address that another one gives. One that does not know its own host names none, and means
+/// itself.
+fn other(address: &str, from: &Server) -> Option<Server> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = if matches!(host, "" | "?") { &from.host } else { host };
+    Some(Server { host: host.to_owned(), port: port.parse().ok()? })
 }
 
 impl From<QueryError> for TierError {
@@ -109,5 +111,44 @@ pub(super) fn bytes(answer: Value) -> Result<Option<Vec<u8>>, QueryError> {
         Value::BulkString(bytes) => Ok(Some(bytes)),
         Value::Nil => Ok(None),
         _ => Err(QueryError::Unexpected),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(line: &str) -> QueryError {
+        let from = Server { host: "asked".to_owned(), port: 6379 };
+        match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()) {
+            Ok(Value::ServerError(error)) => QueryError::of(&from, &RedisError::from(error)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_server_names_the_one_that_has_the_slot() {
+        for (address, host, port) in [
+            ("127.0.0.1:6381", "127.0.0.1", 6381),
+            ("valkey-2.internal:1", "valkey-2.internal", 1),
+            ("2001:db8::2:6381", "2001:db8::2", 6381),
+            (":6381", "asked", 6381),
+            ("?:6381", "asked", 6381),
+        ] {
+            let server = Server { host: host.to_owned(), port };
+            let moved = error_of(&format!("MOVED 3999 {address}"));
+            assert!(matches!(moved, QueryError::Moved(to) if to == server), "{address}");
+            let ask = error_of(&format!("ASK 3999 {address}"));
+            assert!(matches!(ask, QueryError::Ask(to) if to == server), "{address}");
+        }
+    }
+
+    #[test]
+    fn other_errors_are_the_server_s() {
+        assert!(matches!(error_of("WRONGTYPE Operation"), QueryError::WrongType));
+        assert!(matches!(error_of("OOM command not allowed"), QueryError::OutOfMemory));
+        for line in ["MOVED 3999", "MOVED 3999 nowhere", "ASK 3999 a:port", "LOADING Redis is"] {
+            assert!(matches!(error_of(line), QueryError::Unavailable(_)), "{line}");
+        }
     }
 }
