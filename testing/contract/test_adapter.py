@@ -257,7 +257,7 @@ def test_every_documented_setting_is_one_and_has_the_documented_default():
     assert ConnectorSettings.from_extra_config(url).warnings == []
     for title, prefix in (("In the engine's process", True), ("The MP client", False)):
         rows = _table(title)
-        assert len(rows) == (22 if prefix else 12)
+        assert len(rows) == (23 if prefix else 12)
         for key, default in rows:
             if not prefix:
                 continue
@@ -277,6 +277,7 @@ _OWN = (
     "daemon_uid",
     "groups",
     "index",
+    "lane_open_max_ms",
     "lease_retention_ms",
     "shared_memory_dir",
     "socket",

@@ -242,6 +242,19 @@ def test_settings_show_which_lane_is_to_be_taken():
             ConnectorSettings("kvlease://h", socket=wrong)
 
 
+def test_the_time_limit_of_opening_the_lane_is_a_setting():
+    for make in (ConnectorSettings, ConnectorSettings.for_mp):
+        assert make("kvlease://h").lane_open_max_ms == 500
+        assert make("kvlease://h", lane_open_max_ms=None).lane_open_max_ms == 500
+        assert make("kvlease://h", lane_open_max_ms=2_000).lane_open_max_ms == 2_000
+        for wrong in (0, -1, "1s", 31_536_000_001):
+            with pytest.raises(ValueError, match="from 1 to 31536000000.*lane_open_max_ms=`"):
+                make("kvlease://h", lane_open_max_ms=wrong)
+    extra_config = {"kvlease_lane_open_max_ms": "2_000"}
+    settings = ConnectorSettings.from_extra_config("kvlease://h", extra_config)
+    assert settings.lane_open_max_ms == 2_000 and settings.warnings == []
+
+
 def _contents(*name: object) -> list[bytes]:
     return [payload(SIZE, *name, number) for number in range(OBJECTS)]
 

@@ -75,6 +75,7 @@ class ConnectorSettings:
         shared_memory_name: str | None = "shared_memory",
         shared_memory_dir: str | None = None,
         socket: str | bool | None = None,
+        lane_open_max_ms: int | None = None,
         index: str | bool | None = None,
         groups: bool = False,
         max_concurrent_requests: int = 100,
@@ -107,6 +108,7 @@ class ConnectorSettings:
         shared_memory_name: str | None = "shared_memory",
         shared_memory_dir: str | None = None,
         socket: str | bool | None = None,
+        lane_open_max_ms: int | None = None,
         index: str | bool | None = None,
         groups: bool = False,
         max_concurrent_requests: int = 100,
@@ -141,6 +143,9 @@ class ConnectorSettings:
     @property
     def socket(self) -> str:
         """The daemon's fast lane: `auto` where it says that it is, `none`, or the socket's path."""
+    @property
+    def lane_open_max_ms(self) -> int:
+        """Time limit of opening the fast lane, in milliseconds."""
     @property
     def index(self) -> bool:
         """Whether the daemon's published index is read before the daemon is asked."""

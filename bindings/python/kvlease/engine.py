@@ -15,6 +15,7 @@ SETTINGS = frozenset(
         "shared_memory_name",
         "shared_memory_dir",
         "socket",
+        "lane_open_max_ms",
         "index",
         "max_concurrent_requests",
         "max_connections",

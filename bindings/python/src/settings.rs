@@ -1,6 +1,6 @@
 //! A connector's settings, as Python sees them.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use kvlease_client::{
     ConnectorConfig, SocketChoice, TokenSource,
@@ -148,6 +148,12 @@ impl ConnectorSettings {
         }
     }
 
+    /// Time limit of opening the fast lane, in milliseconds.
+    #[getter]
+    fn lane_open_max_ms(&self) -> u64 {
+        milliseconds(self.config.lane_open_max)
+    }
+
     /// Whether the daemon's published index is read before the daemon is asked.
     #[getter]
     fn index(&self) -> bool {
@@ -200,7 +206,7 @@ impl ConnectorSettings {
     /// How long a lookup's lease is kept for the read that follows, in milliseconds.
     #[getter]
     fn lease_retention_ms(&self) -> u64 {
-        u64::try_from(self.config.lease_retention.as_millis()).unwrap_or(u64::MAX)
+        milliseconds(self.config.lease_retention)
     }
 
     #[getter]
@@ -266,4 +272,8 @@ impl ConnectorSettings {
             self.socket(),
         )
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

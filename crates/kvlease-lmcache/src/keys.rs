@@ -28,6 +28,7 @@ pub(super) const TOKEN_FILE: &str = "token_file";
 pub(super) const LEASE_RETENTION_MS: &str = "lease_retention_ms";
 pub(super) const SHARED_MEMORY_DIR: &str = "shared_memory_dir";
 pub(super) const SOCKET: &str = "socket";
+pub(super) const LANE_OPEN_MAX_MS: &str = "lane_open_max_ms";
 pub(super) const INDEX: &str = "index";
 pub(super) const DAEMON_UID: &str = "daemon_uid";
 pub(super) const GROUPS: &str = "groups";
@@ -62,7 +63,7 @@ pub(super) const MULTI_PROCESS_KEYS: [&str; 11] = [
 ];
 
 /// The keys that only this adapter knows, without their prefix.
-pub(super) const OWN_KEYS: [&str; 12] = [
+pub(super) const OWN_KEYS: [&str; 13] = [
     COPY_THREADS,
     TLS_CA_FILE,
     TLS_CERTIFICATE_FILE,
@@ -72,6 +73,7 @@ pub(super) const OWN_KEYS: [&str; 12] = [
     LEASE_RETENTION_MS,
     SHARED_MEMORY_DIR,
     SOCKET,
+    LANE_OPEN_MAX_MS,
     INDEX,
     DAEMON_UID,
     GROUPS,

@@ -123,6 +123,7 @@ fn common(
             .segment(keys::DEFAULT_SHARED_MEMORY_NAME)?,
         shared_memory_dir: reader.own(keys::SHARED_MEMORY_DIR).path()?,
         socket: reader.own(keys::SOCKET).socket()?,
+        lane_open_max_ms: reader.own(keys::LANE_OPEN_MAX_MS).count_if_any(keys::TIME_MS_MAX)?,
         index: reader.own(keys::INDEX).index()?,
         daemon_uid: reader.own(keys::DAEMON_UID).user()?,
         groups: reader.own(keys::GROUPS).truth()?,

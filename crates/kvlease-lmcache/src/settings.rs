@@ -28,6 +28,9 @@ pub struct Settings {
     pub shared_memory_dir: Option<PathBuf>,
     /// Whether the daemon's fast lane is taken, and where it is.
     pub socket: SocketChoice,
+    /// How long opening the fast lane may take, in milliseconds, within the other limits of a call. `None`: as long
+    /// as the connector usually waits.
+    pub lane_open_max_ms: Option<u64>,
     /// Whether the daemon's published index is read before the daemon is asked.
     pub index: bool,
     /// The user that runs the daemon, or `None` for this process's own or root.
@@ -91,6 +94,9 @@ impl Settings {
 
         let mut config = ConnectorConfig::new(client);
         config.socket = self.socket.clone();
+        if let Some(open_ms) = self.lane_open_max_ms {
+            config.lane_open_max = Duration::from_millis(open_ms);
+        }
         config.index = self.index;
         config.groups = self.groups;
         config.lease_wait = Duration::from_millis(self.lease_wait_ms);

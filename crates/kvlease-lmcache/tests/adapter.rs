@@ -70,6 +70,7 @@ fn the_connector_is_told_every_limit() {
         ("kvlease_tls_key_file", "/etc/client.key".into()),
         ("kvlease_token_file", "/etc/token".into()),
         ("kvlease_socket", "/run/kvlease/daemon.sock".into()),
+        ("kvlease_lane_open_max_ms", 150_u64.into()),
         ("kvlease_index", "none".into()),
         ("kvlease_daemon_uid", 1_234_u64.into()),
         ("kvlease_groups", "yes".into()),
@@ -95,6 +96,7 @@ fn the_connector_is_told_every_limit() {
     assert_eq!(config.lease_retention, config.lease_ttl, "never longer than the lease lives");
     assert_eq!(config.copy_threads.get(), 2);
     assert_eq!(config.socket, SocketChoice::At("/run/kvlease/daemon.sock".into()));
+    assert_eq!(config.lane_open_max, milliseconds(150));
     assert!(!config.index);
     assert!(config.groups);
 }
@@ -305,6 +307,29 @@ fn the_fast_lane_is_taken_where_it_is_told_of_unless_the_configuration_says_othe
         assert!(error.contains("give auto, none, or the socket's path"), "{error}");
         assert!(error.contains("kvlease_socket=`"), "{error}");
     }
+}
+
+#[test]
+fn opening_the_fast_lane_takes_half_a_second_at_most_unless_the_configuration_says_otherwise() {
+    let limit = |value: Value| {
+        let mut context = ConnectorContext::new(URL);
+        context.extra_config = table(&[("kvlease_lane_open_max_ms", value)]);
+        settings(&context).map(|settings| settings.connector_config().lane_open_max)
+    };
+    let milliseconds = Duration::from_millis;
+    let without = settings(&ConnectorContext::new(URL)).unwrap();
+    assert_eq!(without.connector_config().lane_open_max, milliseconds(500));
+    for (value, time_ms) in [(Value::Null, 500), (1_u64.into(), 1), ("2_000".into(), 2_000)] {
+        assert_eq!(limit(value).unwrap(), milliseconds(time_ms));
+    }
+    for value in [0_u64.into(), (-1.0).into(), 31_536_000_001_u64.into(), "1s".into(), list()] {
+        let error = limit(value).unwrap_err().to_string();
+        assert!(error.contains("give a whole number from 1 to 31536000000"), "{error}");
+        assert!(error.contains("kvlease_lane_open_max_ms=`"), "{error}");
+    }
+    assert!(mp(&[("lane_open_max_ms", "5".into())]).is_err());
+    let made = mp(&[("lane_open_max_ms", 5_u64.into())]).unwrap();
+    assert_eq!(made.connector_config().lane_open_max, milliseconds(5));
 }
 
 #[test]

@@ -70,6 +70,8 @@ class Arguments(TypedDict, total=False):
     # The daemon's fast lane: None or `auto` where the daemon says that it is, False or `none`, or
     # the socket's path.
     socket: str | bool | None
+    # How long opening that lane may take, within a quarter of `timeout_ms`: 500.
+    lane_open_max_ms: int | None
     # Whether the daemon's published index is read: None or `auto`, or False or `none`.
     index: str | bool | None
     # Whether a look-up counts an object only where those of all ranks are there, for programs with
