@@ -112,21 +112,21 @@ async fn two_handles_are_told_of_their_own_posts_whatever_tasks_post() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_error_is_told_once_and_counted_when_the_daemon_is_lost() {
     let mut daemon = daemon();
-    let mut config = config(&daemon);
-    // What is asked of the stopped daemon is not waited for for long.
-    config.client.timeouts.call = Duration::from_secs(5);
-    let writer = fast(config).await;
+    let writer = connector(&daemon).await;
     let posts = writer.posts();
     for number in 0..10 {
         post(&posts, number).await;
     }
     assert_eq!(counts(&posts.flush().await), (10, 0, 0));
     daemon.stop().unwrap();
-    // The daemon has space reserved for these, and answers none of them.
-    for number in 10..13 {
-        post(&posts, number).await;
-    }
-    daemon.kill().unwrap();
+    // The daemon has space reserved for the first of these. It answers none, and its end is the end of their wait.
+    let unanswered = async {
+        for number in 10..13 {
+            post(&posts, number).await;
+        }
+    };
+    let end = async { daemon.kill().unwrap() };
+    tokio::join!(biased; unanswered, end);
     for number in 13..20 {
         post(&posts, number).await;
     }
