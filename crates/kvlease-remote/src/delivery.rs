@@ -134,58 +134,32 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
+    use kvlease_tier_conformance::MemorySource;
     use kvlease_types::ByteSize;
 
     use super::*;
 
-    /// Source of zeros that notices changes, or does not.
-    #[derive(Debug)]
-    struct Zeros {
-        notices: bool,
-        is_unchanged: bool,
-    }
-
-    impl Source for Zeros {
-        fn read(
-            &mut self,
-            into: &mut [u8],
-            digest: Option<&mut Digest>,
-        ) -> Result<(), SourceChanged> {
-            into.fill(0);
-            assert_eq!(digest.is_some(), !self.notices, "a source that notices is not summed");
-            if let Some(digest) = digest {
-                digest.update(into);
-            }
-            Ok(())
-        }
-
-        fn notices_changes(&self) -> bool {
-            self.notices
-        }
-
-        fn is_unchanged(&self) -> bool {
-            self.is_unchanged
-        }
-    }
-
     #[tokio::test]
     async fn a_source_that_notices_changes_is_asked_and_another_is_summed() {
-        let len = 3 * CHUNK_LEN + 5;
-        let of =
-            |bytes: &[u8]| Stat { len: ByteSize::new(len as u64), checksum: Digest::of(bytes) };
-        let (right, wrong) = (of(&vec![0; len]), of(b"other bytes"));
-        for (notices, is_unchanged, stat, is_right) in [
-            (true, true, wrong, true),
-            (true, false, right, false),
-            (false, true, right, true),
-            (false, false, right, true),
-            (false, true, wrong, false),
+        let zeros = vec![0; 3 * CHUNK_LEN + 5];
+        let len = ByteSize::new(zeros.len() as u64);
+        let of = |bytes: &[u8]| Stat { len, checksum: Digest::of(bytes) };
+        let (right, wrong) = (of(&zeros), of(b"other bytes"));
+        for (is_unchanged, stat, is_right) in [
+            (Some(true), wrong, true),
+            (Some(false), right, false),
+            (None, right, true),
+            (None, wrong, false),
         ] {
-            let source = Box::new(Zeros { notices, is_unchanged });
-            let mut intake = Intake::new(source, &Chunks::default());
-            let value = intake.take(b"head".to_vec(), len).await.expect("zeros do not end");
-            assert_eq!(value.concat(), [b"head".to_vec(), vec![0; len]].concat());
-            assert_eq!(intake.check(stat).is_ok(), is_right, "{notices} {is_unchanged}");
+            let source = MemorySource::new(zeros.clone().into());
+            let source = match is_unchanged {
+                Some(is_unchanged) => source.noticing(is_unchanged),
+                None => source,
+            };
+            let mut intake = Intake::new(Box::new(source), &Chunks::default());
+            let value = intake.take(b"head".to_vec(), zeros.len()).await.expect("unchanged zeros");
+            assert_eq!(value.concat(), [b"head".as_slice(), &zeros].concat());
+            assert_eq!(intake.check(stat).is_ok(), is_right, "{is_unchanged:?}");
         }
     }
 }

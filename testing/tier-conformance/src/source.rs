@@ -20,6 +20,9 @@ pub struct MemorySource {
     bytes: Arc<[u8]>,
     at: usize,
     changes_at: Option<usize>,
+    rewinds: bool,
+    /// Whether the bytes are still the object's, of a source that notices changes.
+    notices: Option<bool>,
     pause: Duration,
     progress: Progress,
 }
@@ -35,6 +38,8 @@ impl MemorySource {
             bytes,
             at: 0,
             changes_at: None,
+            rewinds: true,
+            notices: None,
             pause: Duration::ZERO,
             progress: Progress::default(),
         }
@@ -49,6 +54,20 @@ impl MemorySource {
     #[must_use]
     pub const fn changing_at(mut self, position: usize) -> Self {
         self.changes_at = Some(position);
+        self
+    }
+
+    /// Can be read once.
+    #[must_use]
+    pub const fn once(mut self) -> Self {
+        self.rewinds = false;
+        self
+    }
+
+    /// Notices changes, and says that the bytes are still the object's, or are not. No tier may sum them.
+    #[must_use]
+    pub const fn noticing(mut self, is_unchanged: bool) -> Self {
+        self.notices = Some(is_unchanged);
         self
     }
 
@@ -68,11 +87,13 @@ impl MemorySource {
 impl Source for MemorySource {
     /// # Panics
     ///
-    /// If the tier asks for more than is left.
+    /// If the tier asks for more than is left, or sums what notices changes.
     fn read(&mut self, into: &mut [u8], digest: Option<&mut Digest>) -> Result<(), SourceChanged> {
         let (from, end) = (self.at, self.at + into.len());
         let left = self.bytes.len() - from;
         assert!(into.len() <= left, "the tier asked for {} bytes, {left} are left", into.len());
+        let is_summed_twice = self.notices.is_some() && digest.is_some();
+        assert!(!is_summed_twice, "a source that notices changes is summed");
         if self.changes_at.is_some_and(|position| position < end) {
             return Err(SourceChanged);
         }
@@ -87,8 +108,18 @@ impl Source for MemorySource {
     }
 
     fn rewind(&mut self) -> bool {
-        self.at = 0;
-        true
+        if self.rewinds {
+            self.at = 0;
+        }
+        self.rewinds
+    }
+
+    fn notices_changes(&self) -> bool {
+        self.notices.is_some()
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.notices.unwrap_or(true)
     }
 }
 

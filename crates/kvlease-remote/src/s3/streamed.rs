@@ -187,40 +187,14 @@ mod tests {
     use std::task::Waker;
 
     use kvlease_sys::Digest;
-    use kvlease_tier::{Name, Source};
+    use kvlease_tier::Name;
+    use kvlease_tier_conformance::MemorySource;
     use kvlease_types::{BucketName, ByteSize, Key};
 
     use super::*;
     use crate::chunks::Chunks;
 
     const LEN: usize = 4 * CHUNK_LEN + 7;
-
-    /// Source of bytes that follow from their places.
-    #[derive(Debug)]
-    struct Pattern {
-        at: usize,
-        rewinds: bool,
-    }
-
-    impl Source for Pattern {
-        fn read(
-            &mut self,
-            into: &mut [u8],
-            digest: Option<&mut Digest>,
-        ) -> Result<(), SourceChanged> {
-            into.copy_from_slice(&pattern()[self.at..self.at + into.len()]);
-            self.at += into.len();
-            if let Some(digest) = digest {
-                digest.update(into);
-            }
-            Ok(())
-        }
-
-        fn rewind(&mut self) -> bool {
-            self.at = 0;
-            self.rewinds
-        }
-    }
 
     fn pattern() -> Vec<u8> {
         (0..LEN).map(|at| (at % 251) as u8).collect()
@@ -230,7 +204,9 @@ mod tests {
         let name = Name { bucket: BucketName::new("b").unwrap(), key: Key::new("k").unwrap() };
         let stat = Stat { len: ByteSize::new(LEN as u64), checksum: Digest::of(of) };
         let head = Head { name, stat, piece_len: 0 };
-        let intake = Intake::new(Box::new(Pattern { at: 0, rewinds }), &Chunks::default());
+        let source = MemorySource::new(pattern().into());
+        let source = if rewinds { source } else { source.once() };
+        let intake = Intake::new(Box::new(source), &Chunks::default());
         (Sending::new(&head, intake), [head.encode(), pattern()].concat())
     }
 

@@ -11,6 +11,7 @@ use std::{
         unix::{fs::FileExt, net::UnixStream},
     },
     path::Path,
+    thread::sleep,
     time::Duration,
 };
 
@@ -83,6 +84,15 @@ impl Received {
             Answer::Done(statuses) | Answer::Renewed { statuses, .. } => statuses.collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    pub(crate) fn reservations(&self) -> Vec<Reserved> {
+        let Answer::Reservations(records) = self.answer() else { panic!("{:?}", self.answer()) };
+        let reserved = records.map(|record| match record {
+            ReservationRecord::Granted { write, extents } => Ok((write, extents.iter().collect())),
+            ReservationRecord::Refused(status) => Err(status),
+        });
+        reserved.collect()
     }
 
     pub(crate) fn failure(&self) -> FailureCode {
@@ -244,13 +254,7 @@ impl Client {
     }
 
     pub(crate) fn reserve(&mut self, requested: &[(&str, u64)]) -> Vec<Reserved> {
-        let received = self.call(reserve(requested));
-        let Answer::Reservations(records) = received.answer() else { panic!("{received:?}") };
-        let reserved = records.map(|record| match record {
-            ReservationRecord::Granted { write, extents } => Ok((write, extents.iter().collect())),
-            ReservationRecord::Refused(status) => Err(status),
-        });
-        reserved.collect()
+        self.call(reserve(requested)).reservations()
     }
 
     /// Reserves space for one object, which there is.
@@ -319,6 +323,28 @@ impl Client {
         // Reset is an end as well.
         let _ = self.raw.stream.read_to_end(&mut bytes);
         bytes.len()
+    }
+}
+
+/// Checks reservations behind their deadline: with a long grace, within which they are kept, and with a short one, at
+/// the end of which the daemon has no writes. `reserve` makes them; `check` is told whether they ended.
+pub(crate) fn behind_the_deadline<R>(
+    reserve: impl Fn(&mut Client) -> R,
+    check: impl Fn(&Daemon, &mut Client, R, bool),
+) {
+    let ttl = Duration::from_millis(100);
+    for (grace, ended) in [(WAIT_MAX, false), (ttl, true)] {
+        let daemon = Daemon::with(|config| {
+            config.reservation_ttl = ttl;
+            config.lease_grace = grace;
+        });
+        let mut client = Client::writer(&daemon);
+        let reserved = reserve(&mut client);
+        sleep(ttl);
+        if ended {
+            daemon.until("the end", |stats| stats.writes == 0);
+        }
+        check(&daemon, &mut client, reserved, ended);
     }
 }
 

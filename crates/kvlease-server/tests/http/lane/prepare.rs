@@ -1,15 +1,14 @@
 //! Spare reservations: made ahead of need, and named when their object is published.
 
-use std::{thread::sleep, time::Duration};
+use std::time::Duration;
 
 use kvlease_api::lane::{
-    Answer, DoneStatus, LeaseStatus, Mode, PrepareWriter, ReservationRecord, ReserveStatus,
-    StoreWriter, StoredObject,
+    DoneStatus, LeaseStatus, Mode, PrepareWriter, ReserveStatus, StoreWriter, StoredObject,
 };
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Extent};
 
-use super::client::{Client, Received, Reserved, acquire, bucket, checksum};
+use super::client::{Client, acquire, behind_the_deadline, bucket, checksum};
 use crate::daemon::{Daemon, WAIT_MAX};
 
 use DoneStatus::{BeingWritten, Done, Exists, Expired, Unknown};
@@ -36,17 +35,8 @@ fn store(objects: &[Named<'_>]) -> impl FnOnce(&mut Vec<u8>, u64) {
     }
 }
 
-fn reserved(received: &Received) -> Vec<Reserved> {
-    let Answer::Reservations(records) = received.answer() else { panic!("{received:?}") };
-    let reserved = records.map(|record| match record {
-        ReservationRecord::Granted { write, extents } => Ok((write, extents.iter().collect())),
-        ReservationRecord::Refused(status) => Err(status),
-    });
-    reserved.collect()
-}
-
 fn prepare_one(client: &mut Client, len: u64) -> (u64, Vec<Extent>) {
-    reserved(&client.call(prepare(&[len]))).remove(0).unwrap()
+    client.call(prepare(&[len])).reservations().remove(0).unwrap()
 }
 
 #[test]
@@ -65,7 +55,7 @@ fn an_object_is_published_and_the_next_space_is_reserved_with_one_exchange() {
         assert_eq!(client.raw.receive().statuses(), [Done]);
         let (grant, found) = {
             let next = client.raw.receive();
-            spare = reserved(&next).remove(0).unwrap();
+            spare = next.reservations().remove(0).unwrap();
             client.lease(key)
         };
         assert_eq!((grant.checksum, client.read(&found)), (checksum(&object), object.clone()));
@@ -107,11 +97,11 @@ fn a_spare_whose_key_is_taken_stays_open_and_one_that_is_misused_does_not() {
 fn spares_are_refused_for_their_reasons() {
     let daemon = Daemon::start();
     let mut reader = Client::reader(&daemon);
-    let refused = reserved(&reader.call(prepare(&[1, 2])));
+    let refused = reader.call(prepare(&[1, 2])).reservations();
     assert_eq!(refused, vec![Err(ReserveStatus::NotWritable); 2]);
     let mut client = Client::writer(&daemon);
     let share = daemon.stats().capacity / 64;
-    let answer = reserved(&client.call(prepare(&[share, 1, u64::MAX])));
+    let answer = client.call(prepare(&[share, 1, u64::MAX])).reservations();
     let statuses = answer.into_iter().map(Result::err).collect::<Vec<_>>();
     let limited = Some(ReserveStatus::TooManyReservations);
     assert_eq!(statuses, [None, limited, Some(ReserveStatus::TooLarge)]);
@@ -131,25 +121,13 @@ fn a_client_that_goes_away_leaves_no_spare() {
 
 #[test]
 fn a_spare_ends_some_grace_after_its_deadline() {
-    let ttl = Duration::from_millis(100);
-    // A long grace to see that it is kept, and a short one to see it end.
-    for (grace, ends) in [(WAIT_MAX, false), (ttl, true)] {
-        let daemon = Daemon::with(|config| {
-            config.reservation_ttl = ttl;
-            config.lease_grace = grace;
-        });
-        let mut client = Client::writer(&daemon);
-        let (late, _) = prepare_one(&mut client, 100);
-        prepare_one(&mut client, 100);
-        sleep(ttl);
-        if ends {
-            daemon.until("the end", |stats| stats.writes == 0);
-        }
+    let two = |client: &mut Client| [(); 2].map(|()| prepare_one(client, 100).0);
+    behind_the_deadline(two, |daemon, client, [late, _], ended| {
         let stored = client.call(store(&[(late, "late", &[7; 100])])).statuses();
-        assert_eq!(stored, [if ends { Unknown } else { Expired }]);
-        let left = u64::from(!ends);
+        assert_eq!(stored, [if ended { Unknown } else { Expired }]);
+        let left = u64::from(!ended);
         assert_eq!(daemon.stats().writes, left, "the other one may still be written to");
-    }
+    });
 }
 
 #[test]

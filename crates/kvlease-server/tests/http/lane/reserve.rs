@@ -1,12 +1,12 @@
 //! Objects that clients write into the arena by themselves.
 
-use std::{thread::sleep, time::Duration};
+use std::time::Duration;
 
 use kvlease_api::lane::{DoneStatus, IdsWriter, LeaseStatus, Mode, ReserveStatus};
 use kvlease_testing::bytes;
 use kvlease_types::{ByteSize, Checksum};
 
-use super::client::{Client, acquire, checksum, ids, reserve};
+use super::client::{Client, acquire, behind_the_deadline, checksum, ids, reserve};
 use crate::daemon::{Daemon, WAIT_MAX};
 
 use DoneStatus::{Done, Expired, Unknown};
@@ -156,29 +156,18 @@ fn who_waits_for_a_reserved_object_is_woken_by_its_commit_or_its_end() {
 
 #[test]
 fn a_reservation_ends_some_grace_after_its_deadline() {
-    let ttl = Duration::from_millis(100);
-    // A long grace to see that it is kept, and a short one to see it end.
-    for (grace, ends) in [(WAIT_MAX, false), (ttl, true)] {
-        let daemon = Daemon::with(|config| {
-            config.reservation_ttl = ttl;
-            config.lease_grace = grace;
-        });
-        let mut client = Client::writer(&daemon);
-        let (late, _) = client.reserve_one("late", 4096);
-        let (other, _) = client.reserve_one("other", 4096);
-        sleep(ttl);
-        if ends {
-            daemon.until("the end", |stats| stats.writes == 0);
-            assert_eq!(
-                client.commit(&[(late, checksum(&[])), (other, checksum(&[]))]),
-                [Unknown; 2]
-            );
+    let keys = ["late", "other"];
+    let both = |client: &mut Client| keys.map(|key| client.reserve_one(key, 4096).0);
+    behind_the_deadline(both, |daemon, client, [late, other], ended| {
+        let sum = checksum(&[]);
+        if ended {
+            assert_eq!(client.commit(&[(late, sum), (other, sum)]), [Unknown; 2]);
         } else {
-            assert_eq!(client.commit(&[(late, checksum(&[]))]), [Expired]);
-            assert_eq!(daemon.stats().writes, 1, "it may still be written to");
+            assert_eq!(client.commit(&[(late, sum)]), [Expired]);
+            assert_eq!(daemon.stats().writes, 1, "the other one may still be written to");
         }
-        assert_eq!(client.exists(&["late", "other"], Mode::Each), [Unknown; 2]);
-    }
+        assert_eq!(client.exists(&keys, Mode::Each), [Unknown; 2]);
+    });
 }
 
 #[test]
