@@ -1,8 +1,6 @@
 //! Errors as Python sees them: few kinds, each of which a caller would act on differently.
 
-use std::error::Error as _;
-
-use kvlease_client::Error;
+use kvlease_client::{Error, with_causes};
 use pyo3::{
     create_exception,
     exceptions::{PyException, PyValueError},
@@ -48,7 +46,7 @@ create_exception!(
 
 /// The Python exception for an error of the client.
 pub(crate) fn to_python(error: &Error) -> PyErr {
-    let message = message(error);
+    let message = with_causes(error);
     match error {
         Error::Address(_) | Error::Name(_) | Error::SegmentName(_) => {
             PyValueError::new_err(message)
@@ -70,20 +68,4 @@ pub(crate) fn to_python(error: &Error) -> PyErr {
 /// The error for a call on something that was closed.
 pub(crate) fn closed() -> PyErr {
     ClosedError::new_err("the connector is closed: make a new one")
-}
-
-/// The error and its causes in one line.
-fn message(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // An error that only passes its cause on prints the same text.
-        if !message.ends_with(&text) {
-            message.push_str(": ");
-            message.push_str(&text);
-        }
-        cause = error.source();
-    }
-    message
 }

@@ -54,4 +54,6 @@ pub use kvlease_lane as lane;
 pub use kvlease_lmcache as adapter;
 pub use kvlease_sys::{ExternalBuffer, ExternalBytes, ExternalMemory, RegionError};
 pub use kvlease_types::SegmentName;
-pub use kvlease_types::{BucketName, BucketPolicy, ByteSize, Checksum, Extent, Key, human_size};
+pub use kvlease_types::{
+    BucketName, BucketPolicy, ByteSize, Checksum, Extent, Key, human_size, with_causes,
+};

@@ -5,13 +5,13 @@
 //! as Python's, take it as a notice instead.
 
 use std::{
-    error::Error as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use kvlease_attach::Attachment;
 use kvlease_http::{Client, Error};
+use kvlease_types::with_causes;
 
 use super::notice::{Notice, Notices};
 
@@ -115,6 +115,6 @@ impl State {
 }
 
 fn explain(error: &Error) -> String {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("objects are read over http, which is slower, until that is fixed: {error}{cause}")
+    let fault = with_causes(error);
+    format!("objects are read over http, which is slower, until that is fixed: {fault}")
 }

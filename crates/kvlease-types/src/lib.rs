@@ -1,6 +1,6 @@
 //! The nouns of kvlease as newtypes: what is stored (buckets, keys, checksums), where it is
 //! stored (offsets, extents), who asks (callers), who may read it until when (leases, timestamps),
-//! how big things are (sizes), and how requests end (outcomes).
+//! how big things are (sizes), how requests end (outcomes), and how errors are told (causes).
 //!
 //! Nothing here does I/O, reads a clock or allocates beyond the names themselves. Every other
 //! crate of the workspace uses these types, so a size can never be passed where an offset is
@@ -11,6 +11,7 @@
 mod bucket_policy;
 mod cache_salt;
 mod caller;
+mod causes;
 mod extent;
 mod hex;
 mod key_group;
@@ -30,6 +31,7 @@ pub use bucket_policy::{
 };
 pub use cache_salt::{CacheSalt, SALT_EXCLUDES};
 pub use caller::{Caller, Owner, Peer, TenantId, User};
+pub use causes::with_causes;
 pub use extent::{Extent, Offset};
 pub use hex::Hex;
 pub use key_group::{KeyGroup, RANKS_MAX, keys_of_ranks};

@@ -12,9 +12,9 @@
 //!
 //! 64 to 77 are those of `sysexits.h`.
 
-use std::{error::Error as StdError, fmt, io, path::Path, process::ExitCode};
+use std::{fmt, io, path::Path, process::ExitCode};
 
-use kvlease_client::{Error, ErrorCode};
+use kvlease_client::{Error, ErrorCode, with_causes};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -122,21 +122,6 @@ impl From<Error> for Failure {
             | Error::InsideRuntime
             | Error::Runtime { .. } => Status::Io,
         };
-        Self::new(status, with_sources(&error))
+        Self::new(status, with_causes(&error))
     }
-}
-
-/// The message with those of all sources behind it, on one line.
-fn with_sources(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        source = error.source();
-    }
-    line
 }

@@ -10,6 +10,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector as TcpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use kvlease_types::with_causes;
 use object_store::{
     ClientOptions,
     client::{
@@ -85,10 +86,10 @@ impl HttpService for Service {
                 _ if error.is_connect() => HttpErrorKind::Connect,
                 _ => HttpErrorKind::Request,
             };
-            HttpError::new(kind, Cause(chain(&error)))
+            HttpError::new(kind, Cause::of(&error))
         })?;
         let failed =
-            |error: hyper::Error| HttpError::new(HttpErrorKind::Interrupted, Cause(chain(&error)));
+            |error: hyper::Error| HttpError::new(HttpErrorKind::Interrupted, Cause::of(&error));
         Ok(answer.map(|body| HttpResponseBody::new(body.map_err(failed))))
     }
 }
@@ -98,12 +99,8 @@ impl HttpService for Service {
 #[error("{0}")]
 struct Cause(String);
 
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+impl Cause {
+    fn of(error: &dyn Error) -> Self {
+        Self(with_remedy(with_causes(error)))
     }
-    with_remedy(text)
 }

@@ -1,6 +1,6 @@
 //! HTTP client of a collector.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -13,6 +13,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use kvlease_types::with_causes;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -81,10 +82,10 @@ impl Client {
         let mut request = Request::post(url).body(Full::new(message)).expect("the parts are sound");
         request.headers_mut().extend(self.headers.clone());
         let answered = timeout(self.timeout, async {
-            let answer = self.http.request(request).await.map_err(|error| chain(&error))?;
+            let answer = self.http.request(request).await.map_err(|error| with_causes(&error))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_LEN_MAX).collect().await;
-            Ok((head, body.map_err(|error| chain(&*error))?.to_bytes()))
+            Ok((head, body.map_err(|error| with_causes(&*error))?.to_bytes()))
         });
         let failed = |text| Failure { is_transient: true, pause: None, text };
         let answered = answered.await.map_err(|_| {
@@ -126,15 +127,4 @@ fn authorities(settings: &OtlpSettings) -> Result<RootCertStore, ConfigError> {
         origin: "file of certificates".into(),
     })?;
     Ok(roots)
-}
-
-/// Message of an error with those of its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
