@@ -38,6 +38,7 @@
 
 #![forbid(unsafe_code)]
 
+mod call_counts;
 mod calls;
 mod cases;
 mod destination;
@@ -48,9 +49,10 @@ mod sample;
 mod source;
 mod store;
 
+pub use call_counts::CallCounts;
 pub use cases::CASES;
 pub use destination::{Delivered, Delivery, MemoryDestination};
-pub use memory::{CallCounts, MemoryServer, MemoryTier};
+pub use memory::{MemoryServer, MemoryTier};
 pub use run::{Case, run};
 pub use sample::Sample;
 pub use source::{MemorySource, Progress};

@@ -18,7 +18,10 @@ use kvlease_tier::{
 use kvlease_types::{BucketName, ByteSize, Key};
 use tokio::{sync::watch, task, time};
 
-use crate::store::Damage;
+use crate::{
+    call_counts::{CallCounts, Calls},
+    store::Damage,
+};
 
 /// Bytes that are moved between two points at which other tasks run.
 const PIECE: usize = 1 << 20;
@@ -30,6 +33,7 @@ const LEN_MAX: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct MemoryServer {
     objects: Mutex<BTreeMap<Name, StoredForm>>,
+    stores_held: AtomicU64,
     switches: watch::Sender<Switches>,
 }
 
@@ -46,6 +50,9 @@ struct Switches {
     delay: Duration,
     is_failing: bool,
     is_stopped: bool,
+    are_stores_stopped: bool,
+    are_removals_stopped: bool,
+    are_removals_failing: bool,
     is_full: bool,
     capacity: Option<ByteSize>,
 }
@@ -73,33 +80,13 @@ impl fmt::Debug for NextLook {
     }
 }
 
-#[derive(Default, Debug)]
-struct Calls {
-    find: AtomicU64,
-    load: AtomicU64,
-    store: AtomicU64,
-    remove: AtomicU64,
-    list: AtomicU64,
-}
-
-/// Number of calls that a tier got.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct CallCounts {
-    /// Calls of `find`.
-    pub find: u64,
-    /// Calls of `load`.
-    pub load: u64,
-    /// Calls of `store`.
-    pub store: u64,
-    /// Calls of `remove`.
-    pub remove: u64,
-    /// Calls of `list`.
-    pub list: u64,
-}
-
 impl Default for MemoryServer {
     fn default() -> Self {
-        Self { objects: Mutex::default(), switches: watch::Sender::new(Switches::default()) }
+        Self {
+            objects: Mutex::default(),
+            stores_held: AtomicU64::new(0),
+            switches: watch::Sender::new(Switches::default()),
+        }
     }
 }
 
@@ -124,6 +111,26 @@ impl MemoryServer {
     /// Keeps calls from going on, those under way too, or lets them go on.
     pub fn set_stopped(&self, is_stopped: bool) {
         self.switches.send_modify(|switches| switches.is_stopped = is_stopped);
+    }
+
+    /// Keeps stores that have all bytes from taking effect, or lets them go on.
+    pub fn set_stores_stopped(&self, are_stopped: bool) {
+        self.switches.send_modify(|switches| switches.are_stores_stopped = are_stopped);
+    }
+
+    /// Number of the stores that are kept so.
+    pub fn stores_held(&self) -> u64 {
+        self.stores_held.load(Ordering::Relaxed)
+    }
+
+    /// Makes every removal fail, or ends that.
+    pub fn set_removals_failing(&self, are_failing: bool) {
+        self.switches.send_modify(|switches| switches.are_removals_failing = are_failing);
+    }
+
+    /// Keeps removals from taking effect, or lets them go on.
+    pub fn set_removals_stopped(&self, are_stopped: bool) {
+        self.switches.send_modify(|switches| switches.are_removals_stopped = are_stopped);
     }
 
     /// Makes every store fail with [`TierError::Full`], or ends that.
@@ -178,6 +185,12 @@ impl MemoryServer {
             Damage::Garbage => form.bytes = vec![0xa5; form.bytes.len()].into(),
         }
         self.objects().insert(name.clone(), form);
+    }
+
+    /// Waits until the switches are so, and returns them.
+    async fn until(&self, are_so: impl FnMut(&Switches) -> bool) -> Switches {
+        let mut switches = self.switches.subscribe();
+        *switches.wait_for(are_so).await.expect("the server has the sender")
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<Name, StoredForm>> {
@@ -254,15 +267,7 @@ impl MemoryTier {
 
     /// Calls so far.
     pub fn calls(&self) -> CallCounts {
-        let of = |calls: &AtomicU64| calls.load(Ordering::Relaxed);
-        let Calls { find, load, store, remove, list } = &self.calls;
-        CallCounts {
-            find: of(find),
-            load: of(load),
-            store: of(store),
-            remove: of(remove),
-            list: of(list),
-        }
+        self.calls.counts()
     }
 
     fn next_look(&self) -> MutexGuard<'_, Option<Look>> {
@@ -282,16 +287,12 @@ impl MemoryTier {
     /// Point between two pieces: other tasks run, and a stop or a failure takes effect.
     async fn step(&self) -> Result<(), TierError> {
         task::yield_now().await;
-        let mut switches = self.server.switches.subscribe();
-        let now = *switches
-            .wait_for(|switches| !switches.is_stopped)
-            .await
-            .expect("the server has the sender");
+        let now = self.server.until(|switches| !switches.is_stopped).await;
         if self.is_closed.load(Ordering::Acquire) {
             return Err(TierError::Closed);
         }
         if now.is_failing {
-            return Err(TierError::Unavailable("the switch for failures is on".into()));
+            return Err(failing());
         }
         Ok(())
     }
@@ -328,6 +329,9 @@ impl MemoryTier {
         if !is_right {
             return Err(SourceChanged.into());
         }
+        self.server.stores_held.fetch_add(1, Ordering::Relaxed);
+        self.server.until(|switches| !switches.are_stores_stopped).await;
+        self.server.stores_held.fetch_sub(1, Ordering::Relaxed);
         let form = StoredForm { name: name.clone(), stat: *stat, bytes: bytes.into() };
         self.server.objects().insert(name.clone(), form);
         Ok(Stored::Written(stat.len))
@@ -413,6 +417,10 @@ impl Tier for MemoryTier {
     fn remove<'a>(&'a self, bucket: &'a str, keys: &'a [&'a str]) -> Answer<'a, Vec<bool>> {
         Box::pin(async move {
             self.begin(&self.calls.remove).await?;
+            let now = self.server.until(|switches| !switches.are_removals_stopped).await;
+            if now.are_removals_failing {
+                return Err(failing());
+            }
             let mut objects = self.server.objects();
             let mut remove = |key: &&str| Some(objects.remove(&name(bucket, key)?).is_some());
             Ok(keys.iter().map(|key| remove(key).unwrap_or(false)).collect())
@@ -453,6 +461,10 @@ impl Tier for MemoryTier {
             Ok(())
         })
     }
+}
+
+fn failing() -> TierError {
+    TierError::Unavailable("the switch for failures is on".into())
 }
 
 fn name(bucket: &str, key: &str) -> Option<Name> {

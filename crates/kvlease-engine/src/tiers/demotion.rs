@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use kvlease_cache::{ScrubCandidate, Victim};
 use kvlease_tier::{Name, Object, Stat, Stored, TierError};
+use tokio::select;
 
 use super::{
     in_flight::UnderWay,
@@ -85,7 +86,11 @@ impl Shared {
             level.counters.already_there.increment();
             return true;
         }
-        let _turn = floor.turn(stat.len).await;
+        // A removal waits for the end of what is under way, and not for its turn.
+        let _turn = select! {
+            turn = floor.turn(stat.len) => Some(turn),
+            () = under_way.removed() => None,
+        };
         let Some(object) = find() else {
             level.counters.left_too_early.increment();
             return false;
@@ -157,7 +162,10 @@ impl Shared {
     /// Removes an object from the tier again that was removed while it was on its way there.
     async fn forget_removed(&self, floor: &Floor, name: &Name, under_way: &UnderWay) {
         if under_way.is_removed() {
-            floor.remove(name.bucket.as_str(), &[name.key.as_str()]).await;
+            let removed = floor.remove(name.bucket.as_str(), &[name.key.as_str()]).await;
+            if removed == [None] {
+                under_way.note_left();
+            }
         }
     }
 }

@@ -7,11 +7,14 @@
 //!   waits for it.
 //! * *Promotion* is a write by the daemon. So it is single-flight by the name in the catalog, and
 //!   readers wait for its end as for any other writer.
+//! * *Removals* are of the arena first and then of one tier after the other. Until their end no promotion of the
+//!   name begins.
 //! * *Look-ups* count what a tier holds. A tier that does not know by itself is asked once for all
 //!   keys of a request, and a late answer is not waited for.
 //! * A bucket whose objects have a time to live is in the arena alone: a copy would outlive it, and no tier
 //!   knows when an object was stored.
 
+mod being_removed;
 mod breaker;
 mod buckets;
 mod config;

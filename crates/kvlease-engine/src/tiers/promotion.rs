@@ -171,6 +171,10 @@ impl Shared {
         let names = (name.bucket.clone(), name.key.clone());
         let lens = (stat.len, stat.len);
         let (mut state, now) = (self.state(), now());
+        // With the lock of the catalog: a removal finds the object pending, or is found here.
+        if self.tiers.being_removed.has(&name) {
+            return Miss::Absent;
+        }
         if state.waits_for_copies(&name.bucket, stat.len, self.config.copies_wait_max, now) {
             drop(state);
             self.room.request();

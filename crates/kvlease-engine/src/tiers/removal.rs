@@ -25,6 +25,10 @@ impl Shared {
         bucket: &str,
         keys: &[&str],
     ) -> Vec<Removed> {
+        // Before the objects leave the arena: a load that begins later sees this, and the removal one that began before.
+        let tiered = if self.tiers.is_empty() { &[] } else { keys };
+        let names = tiered.iter().filter_map(|key| name(bucket, key)).collect();
+        let _removing = self.tiers.being_removed.begin(names);
         let outcomes = self.remove(caller, bucket, keys);
         let removed = |outcome| Removed { outcome, left_in: Vec::new() };
         let mut removed: Vec<Removed> = outcomes.into_iter().map(removed).collect();
@@ -52,12 +56,20 @@ impl Floor {
     /// Removes objects from the tier, with those that are on their way to it. Returns, in order,
     /// whether each was there; `None` if the tier could not be asked.
     async fn remove_all(&self, bucket: &str, keys: &[&str]) -> Vec<Option<bool>> {
-        let names: Vec<Name> = keys.iter().filter_map(|key| name(bucket, key)).collect();
-        names.iter().for_each(|name| self.in_flight.remove(name));
-        let outcomes = self.remove(bucket, keys).await;
+        let names = keys.iter().map(|key| name(bucket, key));
+        let under_way = names.map(|name| {
+            let leftover = self.in_flight.remove(name.as_ref()?)?;
+            Some((name?, leftover))
+        });
+        let under_way: Vec<_> = under_way.collect();
+        let mut outcomes = self.remove(bucket, keys).await;
         // An object that was under way is removed again at its end.
-        for name in &names {
-            self.in_flight.ended(name).await;
+        for (outcome, under_way) in outcomes.iter_mut().zip(under_way) {
+            let Some((name, leftover)) = under_way else { continue };
+            self.in_flight.ended(&name).await;
+            if leftover.is_left() {
+                *outcome = None;
+            }
         }
         outcomes
     }

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    being_removed::BeingRemoved,
     buckets::BucketSet,
     config::TierConfig,
     counters::TierSnapshot,
@@ -37,6 +38,8 @@ pub(crate) struct Tiers {
     pub(crate) runtime: OnceLock<Handle>,
     /// Observer of transfers, if there is one.
     pub(crate) observer: OnceLock<Arc<dyn TransferObserver>>,
+    /// Names of objects that are being removed from the arena and all tiers.
+    pub(super) being_removed: BeingRemoved,
     /// Buckets of which no tier gets or gives an object.
     left_out: RwLock<BTreeSet<String>>,
     /// Whether there is any.

@@ -257,6 +257,78 @@ async fn a_removal_reaches_the_tier_and_what_is_on_its_way_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_being_removed_does_not_come_back() {
+    let tiered = Arc::new(Tiered::new());
+    tiered.fill(0..12);
+    assert!(!tiered.is_near(0) && tiered.in_tier(0));
+    tiered.tier.server().set_removals_stopped(true);
+    let removing = Arc::clone(&tiered);
+    let removal =
+        tokio::spawn(
+            async move { removing.engine.remove_everywhere(&CALLER, "b", &[&key(0)]).await },
+        );
+    until("the removal", || tiered.tier.calls().remove == 1);
+    // The tier has it still, and would load it.
+    assert!(tiered.in_tier(0));
+    assert_eq!(tiered.read(0, WAIT).await.map(|bytes| bytes.len()), Err(Miss::Absent));
+    assert!(tiered.read(1, WAIT).await == Ok(content(1)), "others come");
+    tiered.tier.server().set_removals_stopped(false);
+    let removed = removal.await.unwrap();
+    assert_eq!((removed[0].outcome, removed[0].left_in.is_empty()), (Ok(()), true));
+    assert!(!tiered.is_near(0) && !tiered.in_tier(0));
+    // It can be stored again, and comes back from the tier as others do.
+    tiered.store(0);
+    tiered.fill(12..24);
+    assert!(tiered.read(0, WAIT).await == Ok(content(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_that_stores_an_object_behind_its_removal_and_fails_to_remove_it_is_named() {
+    let tiered = Tiered::with(|config| config.write_through = BucketSet::All);
+    let server = tiered.tier.server();
+    tiered.store(0);
+    until("the copy", || tiered.in_tier(0));
+    server.set_stores_stopped(true);
+    tiered.store(1);
+    until("the store", || server.stores_held() == 1);
+    let keys = [key(0), key(1)];
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let removal = tiered.engine.remove_everywhere(&CALLER, "b", &keys);
+    let go_on = async {
+        while tiered.counters().removals == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The tier was asked before it had the second one.
+        server.set_removals_failing(true);
+        server.set_stores_stopped(false);
+    };
+    let (removed, ()) = tokio::join!(removal, go_on);
+    assert!(!tiered.in_tier(0) && tiered.in_tier(1));
+    assert_eq!((removed[0].outcome, removed[0].left_in.len()), (Ok(()), 0));
+    assert_eq!((removed[1].outcome, &removed[1].left_in[..]), (Ok(()), &["memory"][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_does_not_wait_for_the_turn_of_a_copy() {
+    // Far less than a test stores: the second copy waits for longer than any test.
+    let tiered = Tiered::with(|config| {
+        config.write_through = BucketSet::All;
+        config.rate_max = Some(ByteSize::kib(1));
+    });
+    tiered.store(0);
+    until("the first copy", || tiered.in_tier(0));
+    tiered.store(1);
+    until("a wait", || tiered.counters().held_back > 0);
+    let key = key(1);
+    let keys = [key.as_str()];
+    let removal = tiered.engine.remove_everywhere(&CALLER, "b", &keys);
+    let removed = tokio::time::timeout(WAIT, removal).await.expect("the removal waits for no rate");
+    assert_eq!((removed[0].outcome, removed[0].left_in.is_empty()), (Ok(()), true));
+    until("the end of its copy", || tiered.counters().left_too_early == 1);
+    assert!(!tiered.in_tier(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tier_that_must_be_asked_is_asked_once() {
     let tiered = Tiered::with(|config| config.find_timeout = WAIT);
     tiered.fill(0..12);
