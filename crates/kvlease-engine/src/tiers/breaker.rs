@@ -25,6 +25,8 @@ struct State {
     /// While it is open: when the next probe is let through.
     probe_at: Option<Instant>,
     pause: Duration,
+    /// Whether a probe was let through whose outcome did not come yet.
+    is_probing: bool,
 }
 
 impl Breaker {
@@ -36,6 +38,7 @@ impl Breaker {
             Some(at) if now < at => false,
             Some(_) => {
                 state.probe_at = Some(now + state.pause);
+                state.is_probing = true;
                 true
             }
         }
@@ -56,6 +59,10 @@ impl Breaker {
         }
         state.failures = state.failures.saturating_add(1);
         if state.failures < FAILURES {
+            return false;
+        }
+        // Calls that were under way when it opened tell nothing of what is now.
+        if was_open && !std::mem::take(&mut state.is_probing) {
             return false;
         }
         state.pause = if was_open { (2 * state.pause).min(PAUSE_MAX) } else { PAUSE_MIN };
@@ -90,5 +97,21 @@ mod tests {
         assert!(!breaker.admits(at(2)) && breaker.admits(at(3)));
         assert!(breaker.record(true, at(3)));
         assert!(!breaker.is_open() && breaker.admits(at(3)));
+    }
+
+    #[test]
+    fn calls_that_are_under_way_when_it_opens_do_not_lengthen_the_pause() {
+        let (breaker, start) = (Breaker::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for failure in 1..=32 {
+            assert_eq!(breaker.record(false, start), failure == FAILURES);
+        }
+        assert!(!breaker.admits(start) && breaker.admits(at(1)), "the pause is the first one");
+        // A probe that is never made, since its caller had no use for it any more, is followed by another one.
+        assert!(!breaker.admits(at(1)) && breaker.admits(at(2)));
+        for _ in 0..2 {
+            assert!(!breaker.record(false, at(2)));
+        }
+        assert!(!breaker.admits(at(3)) && breaker.admits(at(4)), "one probe failed");
     }
 }
