@@ -11,7 +11,7 @@ use kvlease_types::Key;
 
 use super::{
     Lane, LaneError, LaneLease, batch::Batch, connection::Connection,
-    connection_state::ConnectionState, error::Fault,
+    connection_state::ConnectionState, error::Fault, outcome::LaneRemoval,
 };
 
 /// Outcome of an acquire for one key.
@@ -90,13 +90,13 @@ impl Lane {
         prefix: bool,
         limit: Duration,
     ) -> Result<Vec<bool>, LaneError> {
-        self.ask(keys, prefix, limit, |out, request| {
+        let found = self.ask(keys, prefix, limit, |out, request| {
             KeysWriter::exists(out, request, &self.core.bucket, mode(prefix))
-        })
-        .await
+        });
+        Ok(found.await?.into_iter().map(|status| status == DoneStatus::Done).collect())
     }
 
-    /// Removes objects; `false` for what was not there or is being written.
+    /// Removes objects.
     ///
     /// # Errors
     ///
@@ -105,11 +105,11 @@ impl Lane {
         &self,
         keys: &[impl Borrow<Key>],
         limit: Duration,
-    ) -> Result<Vec<bool>, LaneError> {
-        self.ask(keys, false, limit, |out, request| {
+    ) -> Result<Vec<LaneRemoval>, LaneError> {
+        let removed = self.ask(keys, false, limit, |out, request| {
             KeysWriter::remove(out, request, &self.core.bucket)
-        })
-        .await
+        });
+        Ok(removed.await?.into_iter().map(LaneRemoval::of_remove).collect())
     }
 
     async fn ask(
@@ -118,16 +118,16 @@ impl Lane {
         prefix: bool,
         limit: Duration,
         begin: impl for<'o> Fn(&'o mut Vec<u8>, u64) -> KeysWriter<'o>,
-    ) -> Result<Vec<bool>, LaneError> {
+    ) -> Result<Vec<DoneStatus>, LaneError> {
         let ask = async |connection: &mut Connection| {
-            let mut done: Vec<bool> = Vec::with_capacity(keys.len());
-            while done.len() < keys.len() && !(prefix && done.last() == Some(&false)) {
+            let mut done = Vec::with_capacity(keys.len());
+            let is_miss = |last: &DoneStatus| *last != DoneStatus::Done;
+            while done.len() < keys.len() && !(prefix && done.last().is_some_and(is_miss)) {
                 let before = done.len();
                 let rest = &keys[before..];
                 let write = |out: &mut Vec<u8>, request| fill(begin(out, request), rest);
                 let read = |answer: Answer<'_>, _: &_| match answer {
                     Answer::Done(statuses) => {
-                        let statuses = statuses.map(|status| status == DoneStatus::Done);
                         done.extend(statuses.take(rest.len()));
                         Ok(())
                     }

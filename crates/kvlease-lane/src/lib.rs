@@ -50,6 +50,6 @@ pub use index::IndexedObject;
 pub use lane_core::LaneCounts;
 pub use lease::LaneLease;
 pub use open::{LANE_CONNECTIONS_MAX, Lane, WeakLane};
-pub use outcome::LanePut;
+pub use outcome::{LanePut, LaneRemoval};
 pub use posted::{Post, PostObserver};
 pub use put::Reservation;

@@ -1,4 +1,4 @@
-//! Outcomes of puts.
+//! Outcomes of puts and removals.
 
 use kvlease_api::lane::{DoneStatus, ReserveStatus};
 
@@ -13,6 +13,28 @@ pub enum LanePut {
     Refused(ReserveStatus),
     /// Its reservation expired before it was filled and committed: it is not stored.
     Expired,
+}
+
+/// Outcome of a removal for one object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LaneRemoval {
+    /// It was removed.
+    Removed,
+    /// There was none.
+    Absent,
+    /// It is being written, or a tier may have it still: it is to be removed again.
+    Again,
+}
+
+impl LaneRemoval {
+    /// The outcome of a REMOVE, by its status.
+    pub(super) const fn of_remove(status: DoneStatus) -> Self {
+        match status {
+            DoneStatus::Done => Self::Removed,
+            DoneStatus::BeingWritten => Self::Again,
+            _ => Self::Absent,
+        }
+    }
 }
 
 impl LanePut {

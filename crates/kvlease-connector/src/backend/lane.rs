@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kvlease_api::ErrorCode;
 use kvlease_attach::Attachment;
 use kvlease_http::{Error, PutBody, PutOutcome, or_absent};
-use kvlease_lane::{AcquireOutcome, Lane, LaneError, LaneLease};
+use kvlease_lane::{AcquireOutcome, Lane, LaneError, LaneLease, LaneRemoval};
 use kvlease_types::{ByteSize, Checksum, Extent, Key};
 use tokio::runtime::Handle;
 
@@ -152,8 +153,28 @@ impl Backend for LaneBackend {
 
     async fn remove(&self, keys: &[&Key]) -> Answers<bool> {
         match self.lane.remove(keys, self.limit()).await {
-            Ok(removed) => removed.into_iter().map(Ok).collect(),
+            Ok(removed) => {
+                let outcomes = keys.iter().zip(removed);
+                outcomes.map(|(key, outcome)| removal(outcome, key)).collect()
+            }
             Err(error) => self.failed(&error, "remove", keys.len()),
+        }
+    }
+}
+
+/// The answer that HTTP gives to the removal of an object that is being written. The lane does not tell whether it is
+/// that, or whether a tier may have the object still.
+fn removal(outcome: LaneRemoval, key: &Key) -> Result<bool, Error> {
+    match outcome {
+        LaneRemoval::Removed => Ok(true),
+        LaneRemoval::Absent => Ok(false),
+        LaneRemoval::Again => {
+            let code = ErrorCode::Exists;
+            let message = format!(
+                "the object is being written, or a tier may have it still: remove it again, key=`{key}`"
+            );
+            let (status, code) = (code.status(), Some(code));
+            Err(Error::Refused { operation: "remove", status, code, message, request_id: None })
         }
     }
 }

@@ -316,7 +316,10 @@ impl Session {
         }
         let engine = &self.context.engine;
         let outcomes = engine.remove(&self.caller, lookup.bucket, lookup.keys.as_slice());
-        self.statuses.extend(outcomes.into_iter().map(status_of_remove));
+        // Tiers that were not asked may have them still: they are to be removed again.
+        let in_tiers = has_tiers.then_some(DoneStatus::BeingWritten);
+        let statuses = outcomes.into_iter().map(status_of_remove);
+        self.statuses.extend(statuses.map(|status| in_tiers.unwrap_or(status)));
         self.hold(started, self.context.answer_step(lookup.bucket));
         false
     }

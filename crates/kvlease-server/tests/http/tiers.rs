@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
+use kvlease_api::lane::DoneStatus;
 use kvlease_harness::wire::Reply;
 use kvlease_server::config::Config;
 use kvlease_testing::bytes;
 use kvlease_types::ByteSize;
 use tempfile::TempDir;
 
-use crate::daemon::{CAPACITY, Daemon};
+use crate::{
+    daemon::{CAPACITY, Daemon},
+    lane::client::Client,
+};
 
 /// Length of an object: the arena has room for sixteen.
 const LEN: usize = 1 << 20;
@@ -123,4 +127,29 @@ fn a_reboot_is_warm_where_the_disk_is_written_through() {
     daemon.eventually("the counts", || tier(&daemon, "hits_total") == 8.0);
     // What came from the disk is not written to it again.
     assert_eq!(tier(&daemon, "stores_total"), 0.0);
+}
+
+#[test]
+fn a_removal_over_the_lane_for_which_there_is_no_memory_is_to_be_repeated() {
+    let disk = Disk::new();
+    let daemon = Daemon::with(|config| {
+        disk.configure(config);
+        config.connection_memory_max = Some(ByteSize::mib(32));
+    });
+    fill(&daemon, 0..OBJECTS);
+    let mut client = Client::writer(&daemon);
+    // 1 MiB is for what waits for tiers, and a quarter of it for one connection: less than this request.
+    let long = (0..2_000).map(|number| format!("{number:0250}"));
+    let names: Vec<_> = [key(0), key(OBJECTS - 1)].into_iter().chain(long).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let removed = client.remove(&names);
+    assert_eq!(removed.len(), names.len());
+    assert!(
+        removed.iter().all(|status| *status == DoneStatus::BeingWritten),
+        "{:?}",
+        &removed[..2]
+    );
+    assert!(daemon.metric("kvlease_connection_memory_short_total") >= 1.0);
+    assert_eq!(client.remove(&names[..1]), [DoneStatus::Done], "the tier had it still");
+    assert_eq!(get(&daemon, 0).status, 404);
 }

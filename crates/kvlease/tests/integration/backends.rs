@@ -7,7 +7,7 @@ use kvlease_client::{
     backend::{Answers, Backend, HttpBackend, LaneBackend, LeaseGuard, PartialAnswers},
     lane::Lane,
 };
-use kvlease_harness::{Daemon, await_that};
+use kvlease_harness::{Daemon, await_that, wire::Wire};
 use kvlease_testing::bytes;
 
 use crate::program::{client_of, connector_of, daemon};
@@ -92,6 +92,14 @@ async fn conforms(backend: &impl Backend, daemon: &Daemon) {
     assert_eq!(all(backend.remove(&[a, &absent, b]).await), [true, false, true]);
     assert!(all(backend.acquire(&[a]).await)[0].is_none());
     assert_eq!(all(backend.remove(&[empty]).await), [true]);
+    let mut writer = Wire::open(daemon.address());
+    writer.begin_put(&format!("/v1/kv/{}/pending", config(daemon).client.bucket), 3);
+    await_that("the write", || daemon.metric("kvlease_being_written_bytes").unwrap() > 0.0);
+    let pending = key("pending");
+    let mut removed = backend.remove(&[&pending, &absent]).await.into_iter();
+    let Some(Err(Error::Refused { code, .. })) = removed.next() else { panic!("it is written") };
+    assert_eq!(code, Some(ErrorCode::Exists));
+    assert!(!removed.next().unwrap().unwrap(), "others have their own answer");
 }
 
 /// An object beyond the limit on leases is a miss to all calls.

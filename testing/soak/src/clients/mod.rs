@@ -10,7 +10,10 @@ mod place;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use kvlease_client::{Client, TrustedUsers, lane::AcquireOutcome};
+use kvlease_client::{
+    Client, TrustedUsers,
+    lane::{AcquireOutcome, LaneRemoval},
+};
 use kvlease_types::{BucketName, Key};
 
 use crate::limits::CALL_WITHIN;
@@ -31,7 +34,7 @@ pub use place::{Place, Way};
 pub(crate) enum Removal {
     Removed,
     Absent,
-    /// The object is pending, which only HTTP reports.
+    /// The object is pending.
     Busy,
 }
 
@@ -148,7 +151,12 @@ impl Clients {
             },
             Way::Lane => {
                 let keys = std::slice::from_ref(key);
-                self.lane()?.remove(keys, CALL_WITHIN).await? == [true]
+                let removed = self.lane()?.remove(keys, CALL_WITHIN).await?;
+                match removed.first().context("a removal has an outcome")? {
+                    LaneRemoval::Removed => true,
+                    LaneRemoval::Absent => false,
+                    LaneRemoval::Again => return Ok(Removal::Busy),
+                }
             }
         };
         Ok(if removed { Removal::Removed } else { Removal::Absent })

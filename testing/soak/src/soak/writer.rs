@@ -69,8 +69,6 @@ impl Writer {
         let session = &mut self.session;
         let count = match session.clients.remove(session.way, &session.key(index)).await {
             Ok(Removal::Removed) => Count::Removed,
-            // Over the fast lane also an object that is pending, which only the writer before
-            // this one can have begun: the oracle knows that it may come late.
             Ok(Removal::Absent) => Count::RemovedAbsent,
             Ok(Removal::Busy) => {
                 session.progress.add(Count::Busy, 1);
