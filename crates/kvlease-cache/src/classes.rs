@@ -16,7 +16,7 @@
 
 mod accounts;
 
-use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, mem, time::Duration};
 
 use kvlease_types::{BUCKET_POLICIES_MAX, BucketName, BucketPolicy, Quota, TenantId, Timestamp};
 
@@ -68,6 +68,8 @@ pub(crate) struct Class {
     pub(crate) account: Account,
     /// Place of the tenant that it counts for.
     tenant: Option<u8>,
+    /// Owner of its objects: settled with its number, since the policy counts each object for one.
+    owner: u8,
     pub(crate) pinned: Pinned,
     pub(crate) totals: ClassTotals,
 }
@@ -114,8 +116,8 @@ impl Classes {
         };
         let tenants = quotas.tenants.iter().enumerate().filter_map(with_space);
         let tenants: Vec<_> = tenants.take(SPACE_QUOTAS_MAX).collect();
-        let of_tenants =
-            (0..tenants.len() as u8).map(|place| Class { tenant: Some(place), ..Class::default() });
+        let of_tenant = |place| Class { tenant: Some(place), owner: place + 1, ..Class::default() };
+        let of_tenants = (0..tenants.len() as u8).map(of_tenant);
         let classes = std::iter::once(Class::default()).chain(of_tenants).collect();
         let mut classes = Self {
             classes,
@@ -133,8 +135,8 @@ impl Classes {
         classes
     }
 
-    /// Changes quotas: of tenants those of space where they had one from the beginning. Returns the buckets that have a
-    /// class of their own from now on.
+    /// Changes quotas: of tenants those of space where they had one from the beginning. Returns the buckets that have
+    /// another class from now on.
     pub(crate) fn set_quotas(&mut self, quotas: &QuotaConfig) -> Vec<BucketName> {
         self.quotas.buckets.clone_from(&quotas.buckets);
         self.quotas.tenants.clone_from(&quotas.tenants);
@@ -149,7 +151,31 @@ impl Classes {
         let mut new: Vec<_> = new.cloned().collect();
         new.retain(|bucket| self.set(bucket, BucketPolicy::default()));
         self.look_for_guarantees();
+        new.extend(self.renumber());
         new
+    }
+
+    /// Gives buckets whose objects have another owner from now on another class, as far as there are numbers: what is
+    /// in the former class keeps its owner until it was given the new one. Returns these buckets.
+    fn renumber(&mut self) -> Vec<BucketName> {
+        let of_bucket = self.of_bucket.iter();
+        let is_due = |class: u8| self.due_owner(class) != self.owner(class);
+        let due = of_bucket.filter(|(_, class)| is_due(**class));
+        let mut due: Vec<_> = due.map(|(bucket, class)| (bucket.clone(), *class)).collect();
+        due.retain(|(bucket, former)| {
+            let Some(class) = self.vacancy() else { return false };
+            let former = self.get_mut(*former);
+            let Account { quota, refused, .. } = &mut former.account;
+            let (quota, refused) = (mem::take(quota), mem::take(refused));
+            let account = Account { refused, ..Account::new(quota) };
+            let (policy, totals) = (mem::take(&mut former.policy), mem::take(&mut former.totals));
+            let tenant = former.tenant;
+            *self.get_mut(class) = Class { policy, account, tenant, totals, ..Class::default() };
+            self.get_mut(class).owner = self.due_owner(class);
+            self.of_bucket.insert(bucket.clone(), class);
+            true
+        });
+        due.into_iter().map(|(bucket, _)| bucket).collect()
     }
 
     fn look_for_guarantees(&mut self) {
@@ -190,6 +216,11 @@ impl Classes {
     /// Number of the owner of a class, whose objects teach the eviction policy together and by themselves: of a tenant
     /// with a quota of space, else of a bucket with one, else of all others.
     pub(crate) fn owner(&self, class: u8) -> u8 {
+        self.get(class).owner
+    }
+
+    /// The owner that a class has if its number is given now.
+    fn due_owner(&self, class: u8) -> u8 {
         let Class { account, tenant, .. } = self.get(class);
         match tenant {
             // The class of its buckets without a policy has this number.
@@ -220,22 +251,20 @@ impl Classes {
     /// Gives a bucket a policy. Returns false if there are too many, or if too many of those that are
     /// gone still have objects.
     pub(crate) fn set(&mut self, bucket: &BucketName, policy: BucketPolicy) -> bool {
-        let class = match self.of_bucket.get(bucket) {
-            Some(class) => *class,
-            None => match self.vacancy() {
-                Some(class) => class,
-                None => return false,
-            },
-        };
-        self.of_bucket.insert(bucket.clone(), class);
+        let known = self.of_bucket.get(bucket).copied();
+        let Some(number) = known.or_else(|| self.vacancy()) else { return false };
+        self.of_bucket.insert(bucket.clone(), number);
         let tenant = self.tenant_of(bucket);
         let quota = self.quotas.buckets.get(bucket).copied().unwrap_or_default();
-        let class = self.get_mut(class);
+        let class = self.get_mut(number);
         (class.tenant, class.account.quota) = (tenant, quota);
         let before = class.policy.ttl.is_some();
         let after = policy.ttl.is_some();
         class.policy = policy;
         self.with_ttl = self.with_ttl + usize::from(after) - usize::from(before);
+        if known.is_none() {
+            self.get_mut(number).owner = self.due_owner(number);
+        }
         true
     }
 

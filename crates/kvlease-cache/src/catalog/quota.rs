@@ -30,9 +30,13 @@ impl Catalog {
     /// [`apply_policies`](Self::apply_policies) is to be called then, from 0 on to its end.
     #[must_use]
     pub fn set_quotas(&mut self, quotas: &QuotaConfig) -> bool {
-        let new = self.classes.set_quotas(quotas);
+        let changed = self.classes.set_quotas(quotas);
         self.leases.set_tenants(&quotas.tenants);
-        new.iter().for_each(|bucket| self.reclassify(bucket));
+        for bucket in &changed {
+            let class = self.classes.of(bucket);
+            self.policy.assign(class, self.classes.owner(class));
+            self.reclassify(bucket);
+        }
         self.short_within_quotas = self.config.ahead_of_quotas;
         let QuotaConfig { buckets, tenants, .. } = quotas.clone();
         let mut named = buckets.keys();

@@ -3,6 +3,7 @@ mod buckets;
 mod changes;
 mod groups;
 mod policy_change;
+mod quotas;
 mod retained;
 mod spares;
 mod victims;
