@@ -126,9 +126,9 @@ pub const fn need_of_frame(kind: Kind) -> Option<Need> {
         Kind::Remove => Need::On(Right::Remove),
         Kind::Reserve | Kind::Store => Need::On(Right::Write),
         Kind::Prepare => Need::SomeBucket,
-        // It finds objects of all buckets.
-        Kind::Index => Need::Everything,
-        Kind::Release | Kind::Renew | Kind::Commit | Kind::Abort | Kind::Used => Need::Tenant,
+        // They find objects of all buckets, and tell which there are.
+        Kind::Index | Kind::Used => Need::Everything,
+        Kind::Release | Kind::Renew | Kind::Commit | Kind::Abort => Need::Tenant,
         Kind::Welcome
         | Kind::Leases
         | Kind::Done

@@ -213,3 +213,20 @@ fn every_frame_is_answered_by_the_rights_of_its_tenant() {
         }
     }
 }
+
+#[test]
+fn who_may_not_read_all_learns_nothing_of_the_places_of_others_and_uses_none() {
+    let daemon = daemon(WAYS[0], |t| (t.read, t.shares_arena) = (own(), true));
+    let mut client = Client::reader(&daemon);
+    let used = |out: &mut Vec<u8>, request| {
+        let mut frame = UsedWriter::begin(out, request, 1, false);
+        // Slots and generations are numbers that can be guessed.
+        for (slot, generation) in (0..4).flat_map(|slot| (1..8).map(move |number| (slot, number))) {
+            frame.push(slot, generation).unwrap();
+        }
+        assert_eq!(frame.finish(), 28);
+    };
+    assert_eq!(client.call(used).failure(), FailureCode::Forbidden);
+    let metrics = ask(&daemon, Some(ROOT), "GET", "/metrics", b"").body;
+    assert!(String::from_utf8(metrics).unwrap().contains("kvlease_index_reads_total 0\n"));
+}
