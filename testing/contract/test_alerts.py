@@ -19,8 +19,11 @@ REQUESTS = "kvlease_requests_total"
 OBJECT = b"k" * (4 << 20)
 # Objects that fill the arena of a test.
 FULL = 16
-# crates/kvlease-server/tests/http/tls has a daemon with certificates.
-ONLY_WITH_TLS = {"kvlease_tls_certificate_expiry_timestamp_seconds"}
+# crates/kvlease-server/tests/http has daemons with certificates and with quotas of tenants.
+ONLY_ELSEWHERE = {
+    "kvlease_tls_certificate_expiry_timestamp_seconds",
+    "kvlease_quota_refused_connections_total",
+}
 # Rates of a test are those of one second.
 SECONDS = 1.0
 
@@ -151,10 +154,11 @@ def test_look_ups_that_find_nothing_fire_until_one_finds(daemon):
 
 def test_every_alert_is_of_metrics_that_the_daemon_serves(make_daemon, tmp_path):
     tier = f'[tier.nvme]\npath = "{tmp_path}"\ncapacity = "128MiB"\n'
-    served = make_daemon("64MiB", tier).metrics()
+    quotas = '[bucket.b]\nbytes_max = "1MiB"\nobjects_max = 9\nleases_max = 9\nrequests_per_s = 9\n'
+    served = make_daemon("64MiB", tier + quotas).metrics()
     for rule in _rules():
         promql_parser.parse(rule["expr"])
-        for name in set(re.findall(r"\bkvlease_\w+", rule["expr"])) - ONLY_WITH_TLS:
+        for name in set(re.findall(r"\bkvlease_\w+", rule["expr"])) - ONLY_ELSEWHERE:
             assert f"# TYPE {name.removesuffix('_total')} " in served, name
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"].endswith(".")

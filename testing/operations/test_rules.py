@@ -29,6 +29,7 @@ class Case:
 
 PUTS = 'kvlease_requests_total{operation="put",outcome="%s"}'
 RESERVES = 'kvlease_lane_items_total{kind="reserve",status="%s"}'
+STORES = 'kvlease_lane_items_total{kind="store",status="%s"}'
 MISSES = 'kvlease_misses_total{reason="%s"}'
 CERTIFICATE = 'kvlease_tls_certificate_expiry_timestamp_seconds{listener="server"}'
 GRANTED, INDEX = "kvlease_leases_granted_total", "kvlease_index_reads_total"
@@ -38,7 +39,7 @@ WEEK, END = 7 * 86400, MINUTES * 60
 
 CASES = {
     "KvleaseRefusesUploads": Case(
-        {PUTS % "ok": GROWS, PUTS % "no_space": STAYS, RESERVES % "memory_short": GROWS},
+        {PUTS % "ok": GROWS, PUTS % "no_space": STAYS, STORES % "memory_short": GROWS},
         {PUTS % "ok": GROWS, PUTS % "exists": GROWS, RESERVES % "granted": GROWS},
     ),
     "KvleaseRefusesLeases": Case(
@@ -99,6 +100,49 @@ CASES = {
             'kvlease_tier_left_too_early_total{tier="nvme"}': STAYS,
         },
         NVME,
+    ),
+    # Neither alone is more than one in ten seconds: the sum is.
+    "KvleaseTierErrors": Case(
+        {
+            'kvlease_tier_errors_total{tier="nvme"}': "0+4x90",
+            'kvlease_tier_timeouts_total{tier="nvme"}': "0+4x90",
+        },
+        {
+            'kvlease_tier_errors_total{tier="nvme"}': "0+4x90",
+            'kvlease_tier_timeouts_total{tier="nvme"}': STAYS,
+        },
+        NVME,
+    ),
+    "KvleaseTierRefusesObjects": Case(
+        {'kvlease_tier_unfit_total{tier="nvme"}': "0+1x90"},
+        {'kvlease_tier_unfit_total{tier="nvme"}': STAYS},
+        NVME,
+    ),
+    "KvleaseTierCorrupt": Case(
+        {'kvlease_tier_corrupt_total{tier="nvme"}': "0x60 1x30"},
+        {'kvlease_tier_corrupt_total{tier="nvme"}': STAYS},
+        NVME,
+    ),
+    # Either of them, also where the daemon has no metric of the other.
+    "KvleaseFilesRefused": Case(
+        {'kvlease_token_reloads_total{outcome="failed"}': "0x60 1x30"},
+        {
+            'kvlease_token_reloads_total{outcome="ok"}': GROWS,
+            "kvlease_tls_reread_failures_total": STAYS,
+        },
+    ),
+    # One that refuses nothing hides no other.
+    "KvleaseQuotaRefuses": Case(
+        {
+            'kvlease_quota_refused_space_total{of="tenant",name="red"}': STAYS,
+            'kvlease_quota_refused_requests_total{of="tenant",name="red"}': GROWS,
+        },
+        {'kvlease_quota_refused_space_total{of="tenant",name="red"}': "0+5x90"},
+        {"of": "tenant", "name": "red"},
+    ),
+    "KvleaseAuditLinesLost": Case(
+        {"kvlease_audit_lines_dropped_total": "0x60 1x30"},
+        {"kvlease_audit_lines_dropped_total": STAYS, "kvlease_audit_lines_total": GROWS},
     ),
     "KvleaseCallersRefused": Case(
         {'kvlease_access_refused_total{reason="bad_credentials"}': GROWS},
