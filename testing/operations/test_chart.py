@@ -23,6 +23,19 @@ TENANTS = [
         "write": ["chat"],
         "remove": ["chat"],
         "list": ["chat"],
+        "bytes_max": "8Gi",
+        "requests_per_s": 20000,
+    },
+    {
+        "name": "batch",
+        "gids": [2000],
+        "read": ["batch"],
+        "cache_salts": ["team-*"],
+        "cache_salt_required": True,
+        "bytes_guaranteed": "1GiB",
+        "objects_max": 1000,
+        "leases_max": 100,
+        "connections_max": 16,
     },
     {"name": "engines", "uids": [1000, 1234567], "read": ["*"], "write": ["*"]},
     {"name": "operators", "tokensKey": "operators.tokens", "admin": True},
@@ -231,7 +244,11 @@ def test_tenants_have_their_rights_and_the_files_of_a_secret(tmp_path):
     manifests = rendered(VARIANTS["tenants"])
     found = effective(manifests, tmp_path)
     tenants = found["tenant"]
-    assert set(tenants) == {"chat", "engines", "operators"}
+    assert set(tenants) == {"chat", "batch", "engines", "operators"}
+    assert tenants["chat"]["bytes_max"] == "8GiB"
+    assert tenants["chat"]["requests_per_s"] == 20000
+    batch = {"name": "batch", **tenants["batch"]}
+    assert {key: batch[key] for key in TENANTS[1]} == TENANTS[1]
     assert tenants["chat"]["read"] == ["chat", "shared-*"]
     assert tenants["chat"]["token_file"] == "/etc/kvlease/tokens/chat.tokens"
     assert tenants["engines"]["uids"] == [1000, 1234567]

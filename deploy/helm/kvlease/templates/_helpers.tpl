@@ -50,15 +50,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with $tenant.tokensKey }}
 token_file = {{ printf "/etc/kvlease/tokens/%s" . | quote }}
 {{- end }}
-{{- with $tenant.uids }}
-uids = [{{ range $at, $uid := . }}{{ if $at }}, {{ end }}{{ $uid | int64 }}{{ end }}]
-{{- end }}
-{{- range $right := list "read" "write" "remove" "list" }}
-{{- with get $tenant $right }}
-{{ $right }} = {{ toJson . }}
+{{- range $ids := list "uids" "gids" }}
+{{- with get $tenant $ids }}
+{{ $ids }} = [{{ range $at, $id := . }}{{ if $at }}, {{ end }}{{ $id | int64 }}{{ end }}]
 {{- end }}
 {{- end }}
-{{- range $flag := list "admin" "shares_arena" }}
+{{- range $names := list "listeners" "certificate_names" "read" "write" "remove" "list" "cache_salts" }}
+{{- with get $tenant $names }}
+{{ $names }} = {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- range $size := list "bytes_max" "bytes_guaranteed" }}
+{{- with get $tenant $size }}
+{{ $size }} = {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- range $number := list "objects_max" "leases_max" "requests_per_s" "connections_max" }}
+{{- with get $tenant $number }}
+{{ $number }} = {{ . | int64 }}
+{{- end }}
+{{- end }}
+{{- range $flag := list "admin" "shares_arena" "cache_salt_required" }}
 {{- if get $tenant $flag }}
 {{ $flag }} = true
 {{- end }}
