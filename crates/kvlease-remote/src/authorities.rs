@@ -71,20 +71,6 @@ fn read_file(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-/// Adds the remedy to a library's reason, if the store's certificate was refused.
-pub(crate) fn with_remedy(reason: String) -> String {
-    // The libraries keep the text of rustls, and not its error.
-    let Some((_, found)) = reason.split_once("invalid peer certificate: ") else { return reason };
-    let remedy = if found.starts_with("UnknownIssuer") || found.starts_with("BadSignature") {
-        "name the file with the certificate of its authority in tier.remote.tls_ca_file"
-    } else if found.contains("not valid for name") || found.starts_with("NotValidForName") {
-        "write a host that the certificate is for in tier.remote.url"
-    } else {
-        "give the store another certificate, or correct this machine's clock"
-    };
-    format!("{reason}: {remedy}")
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -109,10 +95,5 @@ mod tests {
             assert!(error.contains(part), "{error}");
             assert!(error.ends_with(&format!("tier.remote.tls_ca_file=`{}`", path.display())));
         }
-    }
-
-    #[test]
-    fn an_error_of_another_kind_stays_as_it_is() {
-        assert_eq!(with_remedy("connection refused".to_owned()), "connection refused");
     }
 }

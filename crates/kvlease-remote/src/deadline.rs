@@ -7,7 +7,10 @@ use tokio::time;
 
 /// The store did not answer in time.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("no answer to {what} within {} ms", limit.as_millis())]
+#[error(
+    "no answer to {what} within {} ms: see that the store runs, and can be reached from here",
+    limit.as_millis()
+)]
 struct LateAnswer {
     what: &'static str,
     limit: Duration,

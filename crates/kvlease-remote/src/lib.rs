@@ -33,6 +33,7 @@ mod location;
 mod open;
 mod options;
 mod parts;
+mod remedy;
 #[cfg(feature = "s3")]
 mod s3;
 mod secret;

@@ -36,13 +36,19 @@ pub enum TierError {
     #[error(transparent)]
     SourceChanged(#[from] SourceChanged),
     /// The object is larger than the tier takes.
-    #[error("the object is too large for the tier, len_max=`{len_max}`")]
+    #[error(
+        "the object is too large for the tier: store smaller chunks, or give the tier on disk a larger \
+         tier.nvme.capacity, len_max=`{len_max}`"
+    )]
     TooLarge {
         /// The largest length.
         len_max: ByteSize,
     },
     /// The tier has no room, and cannot make any now.
-    #[error("the tier is full")]
+    #[error(
+        "the tier is full and lets nothing leave: set `maxmemory-policy allkeys-lru` in a Valkey or Redis server, or give \
+         the tier more room"
+    )]
     Full,
     /// The tier was closed.
     #[error("the tier is closed")]

@@ -1,6 +1,6 @@
 //! Index, shared by the tier's calls and the task that publishes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kvlease_tier::TierError;
 use tokio::sync::{Notify, watch};
@@ -8,12 +8,14 @@ use tokio::sync::{Notify, watch};
 use super::index::{Index, Ticket};
 
 /// How far the task has come.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Progress {
     /// Everything up to here is in the store.
     pub(super) published: Ticket,
     /// Number of publications that have failed.
     pub(super) failures: u64,
+    /// Words of the store when a reading or a publication failed last.
+    pub(super) reason: Arc<str>,
     /// The tier is being closed: the task publishes what is left, and ends.
     pub(super) is_closing: bool,
     /// The task has ended.
@@ -30,9 +32,9 @@ pub(super) struct Shared {
 }
 
 /// The directory could not be written.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the object was stored, and its name could not be published in the directory")]
-struct NotPublished;
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the object was stored, and its name could not be published in the directory: {0}")]
+struct NotPublished(Arc<str>);
 
 impl Shared {
     /// The index of a node that has read nothing yet.
@@ -53,10 +55,11 @@ impl Shared {
         let enough = progress.borrow().failures + 2;
         let is_decided =
             |now: &Progress| now.published >= ticket || now.failures >= enough || now.is_over;
-        let now = progress.wait_for(is_decided).await.map(|now| *now);
+        let now = progress.wait_for(is_decided).await.map(|now| now.clone());
         match now {
             Ok(now) if now.published >= ticket => Ok(()),
-            _ => Err(TierError::Unavailable(Box::new(NotPublished))),
+            Ok(now) => Err(TierError::Unavailable(Box::new(NotPublished(now.reason)))),
+            Err(_) => Err(TierError::Closed),
         }
     }
 }

@@ -27,20 +27,21 @@ const READS_AT_ONCE: usize = 8;
 /// Publishes and reads until the tier is closed.
 pub(super) async fn run<S: Shelf>(shelf: Arc<S>, shared: Arc<Shared>) {
     let mut read_at = Instant::now();
+    let mut is_failing = false;
     loop {
         if Instant::now() >= read_at {
-            read_at = match read(&*shelf, &shared).await {
-                Ok(()) => Instant::now() + READ_AFTER,
-                Err(error) => {
-                    tracing::debug!("the directory of the remote tier cannot be read: {error}");
-                    Instant::now() + RETRY_AFTER
-                }
-            };
+            let outcome = read(&*shelf, &shared).await;
+            report(&*shelf, &shared, outcome.as_ref().err(), is_failing);
+            is_failing = outcome.is_err();
+            read_at = Instant::now() + if is_failing { RETRY_AFTER } else { READ_AFTER };
         }
         let publish_at = Instant::now() + PUBLISH_AFTER;
         let is_published = publish(&*shelf, &shared).await;
-        let now = *shared.progress.borrow();
-        if now.is_closing && (is_published || now.failures > 0) {
+        let is_over = {
+            let now = shared.progress.borrow();
+            now.is_closing && (is_published || now.failures > 0)
+        };
+        if is_over {
             shared.progress.send_modify(|now| now.is_over = true);
             return;
         }
@@ -53,6 +54,27 @@ pub(super) async fn run<S: Shelf>(shelf: Arc<S>, shared: Arc<Shared>) {
         } else {
             time::sleep(RETRY_AFTER).await;
         }
+    }
+}
+
+/// Says when readings begin to fail and when they succeed again. A store that is not used yet is read as well, so that
+/// a mistake in its settings is told at the start.
+fn report<S: Shelf>(shelf: &S, shared: &Shared, error: Option<&TierError>, was_failing: bool) {
+    let (tier, place) = (shelf.kind(), shelf.place());
+    match error {
+        Some(error) => {
+            shared.progress.send_modify(|now| now.reason = error.to_string().into());
+            if !was_failing {
+                tracing::warn!(
+                    tier, %place,
+                    "the directory of the remote tier cannot be read, so objects of other nodes may not be found: {error}"
+                );
+            }
+        }
+        None if was_failing => {
+            tracing::info!(tier, %place, "the directory of the remote tier can be read again");
+        }
+        None => {}
     }
 }
 
@@ -73,7 +95,10 @@ async fn publish<S: Shelf>(shelf: &S, shared: &Shared) -> bool {
     if let Err(error) = shelf.write_entry(&name, bytes).await {
         tracing::debug!("the directory of the remote tier cannot be written: {error}");
         shared.index().not_published(publication);
-        shared.progress.send_modify(|now| now.failures += 1);
+        shared.progress.send_modify(|now| {
+            now.failures += 1;
+            now.reason = error.to_string().into();
+        });
         return false;
     }
     let ticket = publication.ticket;

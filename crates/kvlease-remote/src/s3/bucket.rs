@@ -35,6 +35,7 @@ use crate::{
     layout::Layout,
     location::S3Location,
     options::{AccessKey, Options},
+    remedy::with_remedy,
 };
 
 /// Requests sent again after the first for one call.
@@ -191,7 +192,7 @@ impl S3 {
         let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
         let found = match self.store.get_opts(path, options).await {
             Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return self.empty_value(path, error).await.map(Some),
         };
         let len = found.meta.size;
@@ -245,5 +246,16 @@ pub(super) fn is_whole(head: &Head, len: u64) -> bool {
 
 /// The tier's error for one of the library.
 pub(super) fn unavailable(error: object_store::Error) -> TierError {
-    TierError::Unavailable(Box::new(error))
+    TierError::Unavailable(Box::new(Refused(with_remedy(error.to_string()))))
+}
+
+/// Words of the store or of the library, with the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);
+
+/// Whether there is no such value. A bucket that is not there is another matter, though stores answer both with 404.
+pub(super) fn is_absent(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+        && !error.to_string().contains("NoSuchBucket")
 }

@@ -21,7 +21,7 @@ use object_store::{
 use rustls::ClientConfig;
 
 use super::streamed::{Streamed, StreamedBody};
-use crate::authorities::{Authorities, with_remedy};
+use crate::authorities::Authorities;
 
 /// Time after which an idle connection is closed; stores close theirs later.
 const IDLE_MAX: Duration = Duration::from_secs(20);
@@ -101,6 +101,6 @@ struct Cause(String);
 
 impl Cause {
     fn of(error: &dyn Error) -> Self {
-        Self(with_remedy(with_causes(error)))
+        Self(with_causes(error))
     }
 }

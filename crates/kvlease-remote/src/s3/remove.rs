@@ -4,7 +4,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use kvlease_tier::TierError;
 use object_store::{Error, ObjectStoreExt, path::Path};
 
-use super::{bucket::S3, format::REQUESTS_AT_ONCE};
+use super::{
+    bucket::{S3, is_absent},
+    format::REQUESTS_AT_ONCE,
+};
 
 impl S3 {
     /// Removes objects. The store does not say whether they were there, so it is asked before.
@@ -38,7 +41,8 @@ impl S3 {
     pub(super) async fn delete(&self, path: &Path) -> Result<(), TierError> {
         self.call("DELETE", async {
             match self.store.delete(path).await {
-                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Ok(()) => Ok(()),
+                Err(error) if is_absent(&error) => Ok(()),
                 Err(error) => Err(error),
             }
         })

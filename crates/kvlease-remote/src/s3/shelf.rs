@@ -2,11 +2,11 @@
 
 use kvlease_tier::{Answer, Object, Source, Stored, TierError};
 use object_store::{
-    Error, ObjectStoreExt, PutPayload,
+    ObjectStoreExt, PutPayload,
     list::{PaginatedListOptions, PaginatedListStore},
 };
 
-use super::bucket::{S3, path};
+use super::bucket::{S3, is_absent, path};
 use crate::{directory::Shelf, layout::Layout};
 
 /// Pages of the list of entries: a store with more has something else under the prefix.
@@ -31,7 +31,7 @@ impl Shelf for S3 {
             self.call("GET", async {
                 match self.store.get(&path).await {
                     Ok(found) => Ok(Some(found.bytes().await?.to_vec())),
-                    Err(Error::NotFound { .. }) => Ok(None),
+                    Err(error) if is_absent(&error) => Ok(None),
                     Err(error) => Err(error),
                 }
             })

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kvlease_tier::TierError;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
-use crate::{authorities::with_remedy, location::Server};
+use crate::{location::Server, remedy::with_remedy};
 
 /// Answer to a call.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,14 +77,14 @@ impl QueryError {
             _ => match error.code() {
                 Some("WRONGTYPE") => Self::WrongType,
                 Some("OOM") => Self::OutOfMemory,
-                _ => Self::unavailable(server, with_remedy(error.to_string())),
+                _ => Self::unavailable(server, error.to_string()),
             },
         }
     }
 
     /// The server cannot be used.
     pub(super) fn unavailable(server: &Server, reason: String) -> Self {
-        Unavailable { server: server.to_string(), reason }.into()
+        Unavailable { server: server.to_string(), reason: with_remedy(reason) }.into()
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     link::Link,
     stream::Stream,
 };
-use crate::{authorities::with_remedy, location::Server};
+use crate::location::Server;
 
 /// Attempts to make a call: a connection that broke while it was idle is noticed by the first.
 const ATTEMPTS: usize = 2;
@@ -119,7 +119,7 @@ impl Streams {
     }
 
     fn unavailable(&self, error: &io::Error) -> QueryError {
-        QueryError::unavailable(&self.server, with_remedy(error.to_string()))
+        QueryError::unavailable(&self.server, error.to_string())
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Stream>> {

@@ -63,7 +63,9 @@ async fn serve(client: TcpStream, puts: Puts) {
 }
 
 /// First line of the next request, and its body.
-async fn request(client: &mut BufReader<TcpStream>) -> std::io::Result<Option<(String, Vec<u8>)>> {
+pub(crate) async fn request(
+    client: &mut BufReader<TcpStream>,
+) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let (mut first, mut len) = (String::new(), 0);
     if client.read_line(&mut first).await? == 0 {
         return Ok(None);

@@ -11,6 +11,7 @@ mod encrypted_server;
 mod moving_slots;
 mod process;
 mod proxy;
+mod refusals;
 mod s3;
 mod s3_server;
 mod secrets;
