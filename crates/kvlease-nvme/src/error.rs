@@ -92,13 +92,36 @@ pub enum NvmeError {
         /// Configured directory.
         path: PathBuf,
     },
+    /// The file system has too little room for any tier.
+    #[error(
+        "`tier.nvme.path` is on a file system with less free than the least tier of {CAPACITY_MIN} \
+         needs: make room or set a directory on another file system, free=`{free}` path=`{path}`"
+    )]
+    TooLittleFree {
+        /// Room for the file, with what it has already.
+        free: ByteSize,
+        /// Configured directory.
+        path: PathBuf,
+    },
+    /// The capacity is to be half of what is free, which is less than the least.
+    #[error(
+        "`tier.nvme.capacity` is `auto`, and half of what the file system has free is less than the \
+         least tier of {CAPACITY_MIN}: set it, to at most what is free, or make room, free=`{free}` \
+         path=`{path}`"
+    )]
+    HalfTooSmall {
+        /// Room for the file.
+        free: ByteSize,
+        /// Configured directory.
+        path: PathBuf,
+    },
     /// The file system has too little room.
     #[error(
-        "`tier.nvme.capacity` is more than the file system has free: set a smaller one or make \
+        "`tier.nvme.capacity` is more than the file system has free: set at most what is free or make \
          room, capacity=`{capacity}` free=`{free}` path=`{path}`"
     )]
     NoRoom {
-        /// Capacity, configured or chosen.
+        /// Capacity, as it is configured, or chosen.
         capacity: ByteSize,
         /// Room for the file, with what it has already.
         free: ByteSize,

@@ -2,6 +2,8 @@
 
 use std::{
     fmt,
+    fs::File,
+    io,
     path::PathBuf,
     sync::{
         Arc,
@@ -52,6 +54,19 @@ pub struct NvmeTier {
 }
 
 impl NvmeTier {
+    /// Checks that the tier could be opened here, also while a daemon has it open. Nothing is changed. `make` makes a file
+    /// without a name in the directory. Returns that, and advice to the operator.
+    ///
+    /// # Errors
+    ///
+    /// What would keep the file from being used, but for its lock.
+    pub fn probe(
+        config: &NvmeConfig,
+        make: impl FnOnce() -> io::Result<File>,
+    ) -> Result<(File, Vec<String>), NvmeError> {
+        open::probe(config, make)
+    }
+
     /// Opens the tier, and takes over what the file has. It may take seconds, and blocks.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub(super) fn choose(
     if found.is_some() {
         warnings.push(format!(
             "`tier.nvme.capacity` is smaller than the existing file, which starts anew without \
-             objects, capacity=`{capacity}`"
+             objects: set at least the length of the file to keep them, capacity=`{capacity}`"
         ));
     }
     Ok(geometry)
@@ -68,7 +68,10 @@ fn half_of_free(path: &Path, file: &File) -> Result<ByteSize, NvmeError> {
     let capacity = ByteSize::new(half - half % unit.bytes());
     if capacity < CAPACITY_MIN {
         let path = path.to_owned();
-        return Err(NvmeError::NoRoom { capacity: CAPACITY_MIN, free, path });
+        return Err(match free < CAPACITY_MIN {
+            true => NvmeError::TooLittleFree { free, path },
+            false => NvmeError::HalfTooSmall { free, path },
+        });
     }
     Ok(capacity)
 }
@@ -85,27 +88,42 @@ fn free(path: &Path, file: &File) -> Result<Option<ByteSize>, NvmeError> {
     Ok(Some(ByteSize::new(free.saturating_add(metadata.blocks() * STAT_BLOCK))))
 }
 
+/// Checks that the file system has room for the file; `None` if it does not say how much it has free.
+pub(super) fn check_room(
+    config: &NvmeConfig,
+    file: &File,
+    geometry: &Geometry,
+) -> Result<Option<ByteSize>, NvmeError> {
+    let free = free(&config.path, file)?;
+    match free {
+        Some(free) if free.bytes() < geometry.file_len() => Err(no_room(config, geometry, free)),
+        free => Ok(free),
+    }
+}
+
+fn no_room(config: &NvmeConfig, geometry: &Geometry, free: ByteSize) -> NvmeError {
+    let path = config.path.clone();
+    if free < CAPACITY_MIN {
+        return NvmeError::TooLittleFree { free, path };
+    }
+    let capacity = config.capacity.unwrap_or(ByteSize::new(geometry.file_len()));
+    NvmeError::NoRoom { capacity, free, path }
+}
+
 /// Gives the file its length, and reserves its room.
 pub(super) fn reserve(
-    path: &Path,
+    config: &NvmeConfig,
     file: &File,
     geometry: &Geometry,
     warnings: &mut Vec<String>,
 ) -> Result<(), NvmeError> {
+    let path = config.path.as_path();
     let len = geometry.file_len();
     let capacity = ByteSize::new(len);
-    let free = free(path, file)?;
-    if let Some(free) = free
-        && free < capacity
-    {
-        return Err(NvmeError::NoRoom { capacity, free, path: path.to_owned() });
-    }
+    let free = check_room(config, file, geometry)?;
     match fallocate(file, FallocateFlags::empty(), 0, len) {
         Ok(()) => {}
-        Err(Errno::NOSPC) => {
-            let free = free.unwrap_or_default();
-            return Err(NvmeError::NoRoom { capacity, free, path: path.to_owned() });
-        }
+        Err(Errno::NOSPC) => return Err(no_room(config, geometry, free.unwrap_or_default())),
         Err(Errno::DQUOT) => return Err(NvmeError::Quota { capacity, path: path.to_owned() }),
         Err(Errno::OPNOTSUPP) => warnings.push(format!(
             "`tier.nvme.path` is on a file system that cannot reserve room, so a store fails when \

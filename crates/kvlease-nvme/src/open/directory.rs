@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -33,8 +33,8 @@ const RAMFS: i64 = 0x8584_58f6;
 /// Type of a file system that lays one over another.
 const OVERLAY: i64 = 0x794c_7630;
 
-/// Opens the file and locks it.
-pub(super) fn open_locked(path: &Path) -> Result<File, NvmeError> {
+/// Checks the directory, and that nothing but a file has the name of the file. Returns the path of that.
+fn check(path: &Path) -> Result<PathBuf, NvmeError> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_dir() => {
             return Err(NvmeError::NotADirectory { path: path.to_owned() });
@@ -52,6 +52,24 @@ pub(super) fn open_locked(path: &Path) -> Result<File, NvmeError> {
     if name.symlink_metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(NvmeError::Foreign { file: name });
     }
+    Ok(name)
+}
+
+/// Opens the file to look at it; `None` if it is not there.
+pub(super) fn open_to_look(path: &Path) -> Result<Option<File>, NvmeError> {
+    let name = check(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    match options.open(&name) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(NvmeError::io(path, "opening the file")(error)),
+    }
+}
+
+/// Opens the file and locks it.
+pub(super) fn open_locked(path: &Path) -> Result<File, NvmeError> {
+    let name = check(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
@@ -83,7 +101,9 @@ fn lock(path: &Path, file: &File) -> Result<(), NvmeError> {
 pub(super) fn warn_of_file_system(path: &Path, file: &File, warnings: &mut Vec<String>) {
     let why = match fstatfs(file).map(|stat| stat.f_type) {
         Ok(TMPFS | RAMFS) => "in memory (tmpfs): its objects do not survive a reboot",
-        Ok(OVERLAY) => "an overlay, as of a container's image: objects are lost with the container",
+        Ok(OVERLAY) => {
+            "that is an overlay, as of a container's image: objects are lost with the container"
+        }
         _ => return,
     };
     warnings.push(format!(

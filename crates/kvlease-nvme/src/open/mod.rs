@@ -4,7 +4,7 @@ mod capacity;
 mod directory;
 mod superblocks;
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
 use kvlease_sys::IoBuffer;
 
@@ -25,6 +25,25 @@ pub(crate) struct OpenFile {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Checks that the file can be opened, or made, as it is configured, beside a daemon that has it open as well. Nothing is
+/// changed. `make` makes a file in the directory that has no name; it is returned, with advice to the operator.
+pub(crate) fn probe(
+    config: &NvmeConfig,
+    make: impl FnOnce() -> io::Result<File>,
+) -> Result<(File, Vec<String>), NvmeError> {
+    let path = config.path.as_path();
+    let mut warnings = Vec::new();
+    let existing = directory::open_to_look(path)?;
+    let made = make().map_err(NvmeError::io(path, "making a file"))?;
+    directory::warn_of_file_system(path, &made, &mut warnings);
+    let mut block = IoBuffer::new(BLOCK).map_err(NvmeError::io(path, "allocating memory"))?;
+    let file = existing.as_ref().unwrap_or(&made);
+    let found = superblocks::read(path, file, &mut block)?;
+    let geometry = capacity::choose(config, file, found.as_ref(), &mut warnings)?;
+    capacity::check_room(config, file, &geometry)?;
+    Ok((made, warnings))
+}
+
 /// Opens the file, and makes it if it is not there.
 pub(crate) fn open(config: &NvmeConfig) -> Result<OpenFile, NvmeError> {
     let path = config.path.as_path();
@@ -34,7 +53,7 @@ pub(crate) fn open(config: &NvmeConfig) -> Result<OpenFile, NvmeError> {
     let mut block = IoBuffer::new(BLOCK).map_err(NvmeError::io(path, "allocating memory"))?;
     let found = superblocks::read(path, &file, &mut block)?;
     let geometry = capacity::choose(config, &file, found.as_ref(), &mut warnings)?;
-    capacity::reserve(path, &file, &geometry, &mut warnings)?;
+    capacity::reserve(config, &file, &geometry, &mut warnings)?;
     let kept = found.filter(|found| capacity::keeps(&geometry, found));
     let superblock = superblocks::write(path, &file, kept, &geometry, &mut block)?;
     let not_direct = directory::go_direct(path, &file, &mut block, &mut warnings);

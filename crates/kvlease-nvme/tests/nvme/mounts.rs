@@ -138,8 +138,10 @@ fn an_overlay_is_warned_of() {
         let at = parts.path().display();
         let options = format!("lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work");
         mount(&["-t", "overlay", "-o", &options, "none"], folder.path());
-        let tier =
-            assert_warned(&folder, &["an overlay, as of a container's image: objects are lost"]);
+        let tier = assert_warned(
+            &folder,
+            &[" that is an overlay, as of a container's image: objects are lost"],
+        );
         assert!(tier.way().is_direct, "the file system below has direct I/O");
     });
 }
@@ -160,17 +162,58 @@ fn a_file_system_without_direct_io_and_reservation_works_with_advice() {
 }
 
 #[test]
+fn a_look_at_a_place_finds_what_opening_it_would_find_and_leaves_nothing() {
+    in_namespaces("a_look_at_a_place_finds_what_opening_it_would_find_and_leaves_nothing", || {
+        let look = |config: &NvmeConfig| {
+            let made = NvmeTier::probe(config, || tempfile::tempfile_in(&config.path));
+            made.map(|(_, advice)| advice).map_err(|error| error.to_string())
+        };
+        let small = tmpfs("100m");
+        let of = |capacity| NvmeConfig { capacity, ..config(&small) };
+        for capacity in [None, Some(ByteSize::gib(1)), Some(ByteSize::mib(1))] {
+            assert_eq!(look(&of(capacity)), Err(refusal(of(capacity))));
+        }
+        fs::remove_file(small.path().join("kvlease.tier")).unwrap();
+        let fits = of(Some(ByteSize::mib(64)));
+        assert!(look(&fits).unwrap()[0].contains("in memory (tmpfs)"));
+        assert_eq!(fs::read_dir(small.path()).unwrap().count(), 0, "nothing was left");
+        // Beside a daemon, whose file is part of what is free for it.
+        let (tier, _) = NvmeTier::open(fits.clone()).unwrap();
+        look(&fits).unwrap();
+        drop(tier);
+        mount(&["--bind", small.path().to_str().unwrap()], small.path());
+        mount(&["-o", "remount,bind,ro"], small.path());
+        let word = look(&fits).unwrap_err();
+        assert!(word.contains("is on a read-only file system"), "{word}");
+        let missing = NvmeConfig::new(small.path().join("missing"));
+        assert_eq!(look(&missing), Err(refusal(missing.clone())));
+        let foreign = folder();
+        fs::write(foreign.path().join("kvlease.tier"), "precious").unwrap();
+        assert_eq!(look(&config(&foreign)), Err(refusal(config(&foreign))));
+    });
+}
+
+#[test]
 fn too_little_room_is_refused_with_what_is_free() {
     in_namespaces("too_little_room_is_refused_with_what_is_free", || {
         let folder = tmpfs("32m");
-        let expected = "`tier.nvme.capacity` is more than the file system has free: set a smaller one or \
-                        make room, capacity=`6";
-        // Half of what is free would be less than the least capacity.
-        for capacity in [Some(ByteSize::mib(64)), None] {
-            let config = NvmeConfig { capacity, ..config(&folder) };
-            assert!(refusal(config.clone()).contains(" free=`32MiB`"));
-            assert_refused(config, expected);
+        let expected = "`tier.nvme.path` is on a file system with less free than the least tier of 64MiB needs: make \
+                        room or set a directory on another file system, free=`32MiB`";
+        for capacity in [Some(ByteSize::mib(64)), Some(ByteSize::gib(1)), None] {
+            assert_refused(NvmeConfig { capacity, ..config(&folder) }, expected);
         }
+        // What the messages tell to do helps.
+        let folder = tmpfs("100m");
+        let auto = NvmeConfig { capacity: None, ..config(&folder) };
+        assert_refused(
+            auto,
+            "`tier.nvme.capacity` is `auto`, and half of what the file system has free is less",
+        );
+        let beyond = NvmeConfig { capacity: Some(ByteSize::gib(1)), ..config(&folder) };
+        let word = refusal(beyond);
+        assert!(word.contains(" capacity=`1GiB` free=`100MiB`"), "{word}");
+        let all = NvmeConfig { capacity: Some(ByteSize::mib(100)), ..config(&folder) };
+        NvmeTier::open(all).unwrap();
         // What others take counts, and what the tier's own file has does not.
         let folder = tmpfs("128m");
         NvmeTier::open(config(&folder)).unwrap();
