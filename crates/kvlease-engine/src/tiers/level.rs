@@ -9,7 +9,10 @@ use kvlease_tier::{Answer, Name, Presence, Stat, Tier, TierError};
 use kvlease_types::ByteSize;
 use tokio::time::{sleep, timeout};
 
-use super::{breaker::Breaker, config::TierConfig, counters::TierCounters, pace::Pace, rate::Rate};
+use super::{
+    breaker::Breaker, config::TierConfig, counters::TierCounters, pace::Pace, rate::Rate,
+    seldom::Seldom,
+};
 
 /// A tier in use.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Level {
     pub(crate) rate: Rate,
     pace: Pace,
     breaker: Breaker,
+    /// When the log was last told of objects that the tier refuses: full, and too large.
+    told: [Seldom; 2],
 }
 
 impl Level {
@@ -29,6 +34,7 @@ impl Level {
             rate: Rate::default(),
             pace: Pace::default(),
             breaker: Breaker::default(),
+            told: Default::default(),
         }
     }
 
@@ -94,7 +100,10 @@ impl Level {
             Some(TierError::Corrupt { .. } | TierError::Foreign { .. }) => {
                 self.counters.corrupt.increment();
             }
-            Some(TierError::TooLarge { .. } | TierError::Full) => self.counters.unfit.increment(),
+            Some(error @ (TierError::TooLarge { .. } | TierError::Full)) => {
+                self.counters.unfit.increment();
+                self.report_refusal(error);
+            }
             Some(error) if error.is_of_tier() => self.counters.errors.increment(),
             _ => {}
         }
@@ -103,6 +112,16 @@ impl Level {
             self.report_breaker(failure);
         }
         outcome
+    }
+
+    /// Tells of refusals at times only: a full store refuses each object.
+    fn report_refusal(&self, error: &TierError) {
+        let seldom = &self.told[usize::from(matches!(error, TierError::Full))];
+        if seldom.is_due(Instant::now()) {
+            let (tier, place) = (self.tier().kind(), self.tier().place());
+            let refused = self.counters.unfit.get();
+            tracing::warn!(tier, %place, refused, "the tier refuses objects: {error}");
+        }
     }
 
     fn report_breaker(&self, failure: Option<&TierError>) {

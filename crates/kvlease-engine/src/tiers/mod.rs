@@ -30,6 +30,7 @@ mod promotion;
 mod queue;
 mod rate;
 mod removal;
+mod seldom;
 mod stack;
 mod transfer;
 mod workers;
