@@ -99,7 +99,11 @@ fn read_file(path: &Path) -> io::Result<Token> {
         return Err(io::Error::other(format!("it is longer than {FILE_LEN_MAX} bytes")));
     }
     let text = fs::read_to_string(path)?;
-    text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    // Editors of other systems begin a file with this mark, which is not shown.
+    text.trim_start_matches('\u{feff}')
+        .trim()
+        .parse()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]
@@ -128,7 +132,7 @@ mod tests {
         fs::write(&path, "one\n").unwrap();
         let file = Credentials::new(TokenSource::File(path.clone()));
         assert!(head(&file).unwrap().contains("Bearer one\r\n"));
-        fs::write(&path, "three\n").unwrap();
+        fs::write(&path, "\u{feff}three\r\n").unwrap();
         assert!(head(&file).unwrap().contains("Bearer one\r\n"), "looked at once in a second");
         file.doubt();
         assert!(head(&file).unwrap().contains("Bearer three\r\n"));
@@ -143,6 +147,8 @@ mod tests {
             assert!(text.is_empty() || !said.contains(&text), "{said}");
         }
         fs::remove_file(&path).unwrap();
-        assert!(matches!(head(&file), Err(Error::TokenFile { .. })));
+        let gone = head(&file).unwrap_err();
+        assert!(matches!(gone, Error::TokenFile { .. }));
+        assert!(gone.to_string().contains("reason=`No such file"), "{gone}");
     }
 }

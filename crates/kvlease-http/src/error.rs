@@ -46,8 +46,8 @@ pub enum Error {
     },
     /// The certificates of trusted signers cannot be read.
     #[error(
-        "the trusted certificates cannot be read: check that the file has some in PEM, \
-         tls_ca_file=`{}`",
+        "the trusted certificates cannot be read: check that the file is there and has some in PEM, \
+         reason=`{source}` tls_ca_file=`{}`",
         path.display()
     )]
     TlsCaFile {
@@ -58,8 +58,8 @@ pub enum Error {
     },
     /// The client's own certificate cannot be used.
     #[error(
-        "the client's certificate cannot be used: {what}, tls_certificate_file=`{}` \
-         tls_key_file=`{}`",
+        "the client's certificate cannot be used: {what}, reason=`{source}` \
+         tls_certificate_file=`{}` tls_key_file=`{}`",
         shown(certificate.as_deref()), shown(key.as_deref())
     )]
     TlsIdentity {
@@ -74,7 +74,8 @@ pub enum Error {
     },
     /// The token cannot be read.
     #[error(
-        "the token cannot be read: write it as the only line of the file, token_file=`{}`",
+        "the token cannot be read: write it as the only line of a file that this user may read, \
+         reason=`{source}` token_file=`{}`",
         path.display()
     )]
     TokenFile {

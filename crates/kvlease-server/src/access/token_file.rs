@@ -20,6 +20,8 @@ pub fn check_token_file(path: &Path) -> Result<(), String> {
 /// Reads the hashes of a text.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<TokenHash>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "write the file in UTF-8".to_owned())?;
+    // Editors of other systems begin a file with this mark, which is not shown.
+    let text = text.trim_start_matches('\u{feff}');
     let mut hashes = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -49,7 +51,10 @@ mod tests {
 
     #[test]
     fn a_file_has_hashes_with_labels_comments_and_empty_lines() {
-        let text = format!("# tokens\n\n  {HASH}  engine-1 of rack 7\r\n{}\n", HASH.to_uppercase());
+        let text = format!(
+            "\u{feff}# tokens\n\n  {HASH}  engine-1 of rack 7\r\n{}\n",
+            HASH.to_uppercase()
+        );
         let found = parse(text.as_bytes()).unwrap();
         assert!(found == [TokenHash::of(b"abc"), TokenHash::of(b"abc")]);
     }

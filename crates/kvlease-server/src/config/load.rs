@@ -351,6 +351,28 @@ mod tests {
         assert_eq!(notes(all), [""; 0]);
     }
 
+    #[test]
+    fn buckets_to_write_through_are_whole_names() {
+        for (text, is_taken) in [
+            ("all", true),
+            ("none", true),
+            ("lmcache, shared-x", true),
+            ("lm*", false),
+            ("lmcache,*", false),
+            ("true", false),
+        ] {
+            let set = vec![format!("tier.nvme.write_through={text}"), "tier.nvme.path=/d".into()];
+            match load(&ServeArgs { set, ..ServeArgs::default() }, []) {
+                Ok(_) => assert!(is_taken, "{text}"),
+                Err(error) => {
+                    let line = error.to_string();
+                    assert!(!is_taken && line.contains("write `all`"), "{text}: {line}");
+                    assert!(line.contains(&format!("tier.nvme.write_through=`{text}`")), "{line}");
+                }
+            }
+        }
+    }
+
     #[cfg(feature = "remote")]
     #[test]
     fn a_url_of_no_tier_is_refused_and_its_password_not_shown() {

@@ -471,7 +471,17 @@ fn segment_name(text: &str) -> Result<SegmentName, String> {
     text.parse().map_err(|error: kvlease_types::SegmentNameError| error.to_string())
 }
 
+/// Names of buckets. What looks like a pattern or a switch would name a bucket that is never there.
 fn buckets(text: &str) -> Result<BucketSet, String> {
+    let is_name = |name: &str| {
+        !name.contains('*') && !matches!(name, "true" | "false" | "yes" | "no" | "on" | "off")
+    };
+    if !text.split(',').map(str::trim).all(is_name) {
+        return Err(
+            "write `all`, `none`, or whole names of buckets with commas between them: no patterns"
+                .to_owned(),
+        );
+    }
     text.parse().map_err(|error: std::convert::Infallible| match error {})
 }
 
