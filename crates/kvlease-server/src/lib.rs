@@ -61,7 +61,8 @@ pub use access::{
 pub use config::ServeArgs;
 pub use exit::ServeError;
 pub use kvlease_arena::ArenaError;
-pub use preflight::{arenas_fit, guarantees_fit};
+pub use kvlease_nvme::NvmeError;
+pub use preflight::{arenas_fit, certificates, disk_fits, guarantees_fit, store_answers};
 pub use run::run;
 pub use segment::remove_segment;
 pub use server::Server;

@@ -47,7 +47,7 @@ pub(crate) const REMOTE_PASSWORD: &str = "KVLEASE_TIER_REMOTE_PASSWORD";
 
 /// Opens the store that nodes share. Nothing is sent yet: the first calls connect.
 #[cfg(feature = "remote")]
-fn remote(config: &Config) -> Result<Option<TierConfig>, ServeError> {
+pub(crate) fn remote(config: &Config) -> Result<Option<TierConfig>, ServeError> {
     let Some(url) = &config.remote_url else { return Ok(None) };
     let password = env::var(REMOTE_PASSWORD).ok().filter(|password| !password.is_empty());
     let options = Options {
@@ -84,7 +84,7 @@ fn node(config: &Config) -> String {
 }
 
 #[cfg(not(feature = "remote"))]
-fn remote(config: &Config) -> Result<Option<TierConfig>, ServeError> {
+pub(crate) fn remote(config: &Config) -> Result<Option<TierConfig>, ServeError> {
     match &config.remote_url {
         None => Ok(None),
         Some(url) => Err(ServeError::NoRemoteTiers(url.clone())),

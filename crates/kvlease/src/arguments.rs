@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use clap::{
@@ -74,9 +74,19 @@ impl DaemonArgs {
         self.url.as_deref()
     }
 
-    /// The file with certificates to trust beside the system's, if one was named.
-    pub(crate) fn tls_ca_file(&self) -> Option<&Path> {
-        self.tls_ca_file.as_deref()
+    /// Gives a client that another configuration describes the files that were named here.
+    pub(crate) fn add_credentials(&self, config: &mut ClientConfig) {
+        let named = |file: &Option<PathBuf>, of: &mut Option<PathBuf>| {
+            if let Some(file) = file {
+                *of = Some(file.clone());
+            }
+        };
+        named(&self.tls_ca_file, &mut config.tls_ca_file);
+        named(&self.tls_certificate_file, &mut config.tls_certificate_file);
+        named(&self.tls_key_file, &mut config.tls_key_file);
+        if let Some(file) = &self.token_file {
+            config.token = Some(TokenSource::File(file.clone()));
+        }
     }
 
     /// The bucket. Its name is checked here, since a bad variable must not stop `serve`.

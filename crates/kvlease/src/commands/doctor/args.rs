@@ -31,12 +31,15 @@ pub(crate) struct DoctorArgs {
     /// The path of the fast lane's socket here, or `none`
     #[arg(long, value_name = "PATH", conflicts_with_all = ["l2_adapter", "serve"])]
     pub(super) socket: Option<String>,
-    /// Look at the place where `kvlease serve` is to run, with its settings from file and environment
+    /// Look at the place where `kvlease serve` is to run, with its settings from file, environment and --set
     #[arg(long)]
     pub(super) serve: bool,
     /// With --serve: TOML file of the daemon
     #[arg(long, value_name = "FILE", requires = "serve")]
     pub(super) config: Option<PathBuf>,
+    /// With --serve: a setting, as of `kvlease serve --set`; may be given several times
+    #[arg(long, value_name = "SECTION.KEY=VALUE", requires = "serve")]
+    pub(super) set: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,

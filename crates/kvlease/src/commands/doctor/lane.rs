@@ -107,13 +107,15 @@ fn failure(path: &Path, error: &LaneError) -> (Name, Outcome) {
                 format!("set kvlease_daemon_uid to {uid} if that user runs the daemon"),
             ),
         ),
-        LaneError::Refused { .. } => (
-            Name::SocketRefuses,
-            Outcome::wrong(
-                error.to_string(),
-                "run the client as the daemon's user, or set server.socket_mode and server.socket_gid",
-            ),
-        ),
+        LaneError::Refused { text } => {
+            // What a daemon with tenants refuses is no matter of the socket's file.
+            let remedy = if text.contains("tenant") {
+                "do what the daemon says, or set kvlease_socket to `none`, and use HTTP with a tenant's token"
+            } else {
+                "run the client as the daemon's user, or set server.socket_mode and server.socket_gid"
+            };
+            (Name::SocketRefuses, Outcome::wrong(error.to_string(), remedy))
+        }
         LaneError::Broken { source, .. } => {
             (Name::SocketUnreachable, Outcome::wrong(error.to_string(), way_to(path, source)))
         }

@@ -3,6 +3,7 @@
 //! A check says what it saw. What it could not see is told as not checked, with the reason.
 
 mod args;
+mod certificates;
 mod configured;
 mod lane;
 mod lmcache_keys;
@@ -12,6 +13,7 @@ mod reached;
 mod report;
 mod segment;
 mod setup;
+mod store;
 mod tenancy;
 mod tier;
 mod variables;
@@ -43,7 +45,7 @@ pub(crate) fn run(daemon: &DaemonArgs, args: &DoctorArgs) -> ExitCode {
     let variables = Variables::of_process();
     let report = match side {
         Side::Client => super::wait_for(look_as_client(daemon, args, &variables)),
-        Side::Daemon => super::wait_for(place::look(args.config.clone(), &variables)),
+        Side::Daemon => super::wait_for(place::look(args, &variables)),
     };
     let printed = report.and_then(|report| {
         print(&report, |report| report.lines(side), args.json)?;
@@ -79,12 +81,11 @@ async fn look_as_client(
         }
     };
     let mut config = settings.connector_config().client;
-    if let Some(file) = daemon.tls_ca_file() {
-        config.tls_ca_file = Some(file.to_owned());
-    }
+    daemon.add_credentials(&mut config);
     let client = Client::new(config);
     let reached = reached::check(&client, &mut report).await;
     let has_lane = lane::check(&setup, settings, reached.as_ref(), &mut report).await;
+    reached::caller(reached.as_ref(), has_lane, &mut report);
     segment::check(&setup, settings, reached.as_ref(), has_lane, &mut report);
     Ok(report)
 }

@@ -51,7 +51,9 @@ names! {
     LeasesExpire "leases-expire",
     ReportsUnfounded "reports-unfounded",
     UsersRefused "users-refused",
+    CallerRefused "caller-refused",
     TierBroken "tier-broken",
+    TierRefuses "tier-refuses-objects",
     QuotaReached "quota-reached",
     Configuration "configuration-refused",
     Room "arena-does-not-fit",
@@ -70,4 +72,6 @@ names! {
     TierPath "tier-path-unusable",
     IoUring "io-uring-denied",
     LockedMemory "locked-memory-small",
+    Certificates "certificates-unusable",
+    Store "store-unusable",
 }

@@ -19,9 +19,11 @@ use rustix::{
 };
 
 use super::{
+    args::DoctorArgs,
+    certificates,
     names::Name,
     report::{Outcome, Report},
-    tenancy,
+    store, tenancy,
     tier::{self, IN_MEMORY},
     variables::Variables,
 };
@@ -31,7 +33,7 @@ use crate::failure::Failure;
 const DESCRIPTORS: u64 = 64;
 
 /// Names that need settings.
-const OF_SETTINGS: [Name; 11] = [
+const OF_SETTINGS: [Name; 13] = [
     Name::Room,
     Name::OnDisk,
     Name::SegmentTaken,
@@ -43,13 +45,16 @@ const OF_SETTINGS: [Name; 11] = [
     Name::TierPath,
     Name::IoUring,
     Name::LockedMemory,
+    Name::Certificates,
+    Name::Store,
 ];
 
 /// Looks at the place.
-pub(super) async fn look(file: Option<PathBuf>, variables: &Variables) -> Result<Report, Failure> {
+pub(super) async fn look(args: &DoctorArgs, variables: &Variables) -> Result<Report, Failure> {
     let mut report = Report::default();
     let named = variables.get("KVLEASE_CONFIG").map(PathBuf::from);
-    let args = ServeArgs { config: file.or(named), ..ServeArgs::default() };
+    let (config, set) = (args.config.clone().or(named), args.set.clone());
+    let args = ServeArgs { config, set, ..ServeArgs::default() };
     let config = match config::load(&args, variables.pairs()) {
         Ok(config) => config,
         Err(error) => {
@@ -75,6 +80,8 @@ pub(super) async fn look(file: Option<PathBuf>, variables: &Variables) -> Result
     report.add(Name::OpenFiles, open_files(&config));
     report.add(Name::HugePages, huge_pages(&config));
     tier::check(&config, &mut report);
+    report.add(Name::Certificates, certificates::check(&config));
+    report.add(Name::Store, store::check(&config).await);
     Ok(report)
 }
 

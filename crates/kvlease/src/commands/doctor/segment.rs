@@ -12,7 +12,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use super::{
     names::Name,
-    reached::{OTHER_MAKE, Reached},
+    reached::Reached,
     report::{Outcome, Report},
     setup::{Kind, Setup},
 };
@@ -84,12 +84,9 @@ struct Place<'a> {
 }
 
 fn name_differs(name: &SegmentName, reached: Option<&Reached>) -> Outcome {
-    let stats = match reached {
-        None => return Outcome::unseen("no daemon answers"),
-        Some(reached) => reached.stats.as_ref(),
-    };
-    match stats.map(|stats| stats.shared_memory_name.as_str()) {
-        None => Outcome::unseen(OTHER_MAKE),
+    let Some(reached) = reached else { return Outcome::unseen("no daemon answers") };
+    match reached.stats.as_ref().map(|stats| stats.shared_memory_name.as_str()) {
+        None => Outcome::unseen(reached.unseen),
         Some(named) if named == name.as_str() => Outcome::Right,
         Some(named) => Outcome::wrong(
             format!("the client's segment is `{name}`, the daemon's `{named}`"),

@@ -1,11 +1,10 @@
 //! Checks of the directory of a daemon's tier on disk, and of the way to it.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs::File, io, sync::Arc};
 
 use kvlease_client::{ByteSize, human_size};
-use kvlease_server::config::Config;
+use kvlease_server::{config::Config, disk_fits};
 use kvlease_sys::{IoBuffer, Ring};
-use rustix::fs::statfs;
 
 use super::{
     names::Name,
@@ -18,67 +17,50 @@ pub(super) const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6_u32 as i64];
 /// Memory of transfers to the disk that is registered with the kernel for a try.
 const BUFFERS: (usize, usize) = (32, 256 << 10);
 
+/// Reason for what there is nothing to look at.
+const NO_TIER: &str = "no tier on disk is configured";
+
 /// Looks at the directory, and tries the way.
 pub(super) fn check(config: &Config, report: &mut Report) {
-    let tier = TierFile::of(config);
-    report.add(Name::TierPath, tier_path(&tier));
-    let (ring, locked) = transfers(&tier);
+    let (file, outcome) = match disk_fits(config, |path| tempfile::tempfile_in(path)) {
+        None => (Err(NO_TIER), Outcome::unseen(NO_TIER)),
+        Some(Ok((file, advice))) => (Ok(Arc::new(file)), advised(&advice)),
+        Some(Err(error)) => {
+            let (what, remedy) = said(&error.to_string());
+            (Err("the tier's directory cannot be used"), Outcome::wrong(what, remedy))
+        }
+    };
+    report.add(Name::TierPath, outcome);
+    let (ring, locked) = transfers(&file);
     report.add(Name::IoUring, ring);
     report.add(Name::LockedMemory, locked);
 }
 
-/// File in the directory of the tier on disk, made for this look and gone behind it.
-enum TierFile {
-    /// No tier is configured.
-    None,
-    Made {
-        path: PathBuf,
-        file: Arc<fs::File>,
-    },
-    Refused {
-        path: PathBuf,
-        error: io::Error,
-    },
-}
-
-impl TierFile {
-    fn of(config: &Config) -> Self {
-        let Some(path) = config.nvme_path.clone() else { return Self::None };
-        match tempfile::tempfile_in(&path) {
-            Ok(file) => Self::Made { path, file: Arc::new(file) },
-            Err(error) => Self::Refused { path, error },
-        }
+/// Outcome of what the daemon would warn of: a directory in memory is none that a tier is for.
+fn advised(advice: &[String]) -> Outcome {
+    let Some(first) = advice.first() else { return Outcome::Right };
+    let (what, remedy) = said(first);
+    match first.contains("in memory") {
+        true => Outcome::wrong(what, remedy),
+        false => Outcome::hint(what, remedy),
     }
 }
 
-fn tier_path(tier: &TierFile) -> Outcome {
-    match tier {
-        TierFile::None => Outcome::unseen("no tier on disk is configured"),
-        TierFile::Refused { path, error } => Outcome::wrong(
-            format!(
-                "the tier's directory cannot be written ({error}), tier.nvme.path=`{}`",
-                path.display()
-            ),
-            "make it, and give it to the daemon's user",
-        ),
-        TierFile::Made { path, .. } => match statfs(path) {
-            Ok(found) if IN_MEMORY.contains(&found.f_type) => Outcome::wrong(
-                format!("the tier's directory is in memory, tier.nvme.path=`{}`", path.display()),
-                "name a directory on a local disk",
-            ),
-            Ok(_) => Outcome::Right,
-            Err(error) => Outcome::unseen(error.to_string()),
-        },
+/// Fault and remedy of a message of the daemon: the remedy is behind the last colon before the values.
+fn said(message: &str) -> (String, String) {
+    let values = message.find("=`").unwrap_or(message.len());
+    match message[..values].rfind(": ") {
+        Some(colon) => (message[..colon].to_owned(), message[colon + 2..].to_owned()),
+        None => (message.to_owned(), "see what the kernel says about that file system".to_owned()),
     }
 }
 
 /// Tries io_uring as the tier does, and the registration of memory.
-fn transfers(tier: &TierFile) -> (Outcome, Outcome) {
+fn transfers(file: &Result<Arc<File>, &'static str>) -> (Outcome, Outcome) {
     let unseen = |why: &str| (Outcome::unseen(why), Outcome::unseen(why));
-    let file = match tier {
-        TierFile::None => return unseen("no tier on disk is configured"),
-        TierFile::Refused { .. } => return unseen("the tier's directory cannot be written"),
-        TierFile::Made { file, .. } => file,
+    let file = match file {
+        Ok(file) => file,
+        Err(why) => return unseen(why),
     };
     let (count, len) = BUFFERS;
     let buffers = match IoBuffer::allocate(count, len) {
@@ -114,4 +96,25 @@ fn not_locked(error: &io::Error) -> Outcome {
         ),
         "raise the limit of locked memory: `LimitMEMLOCK=64M`, `ulimit -l`",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_of_a_message_is_in_front_of_its_values() {
+        for (message, what, remedy) in [
+            ("it is not there: make it, path=`/a: b`", "it is not there", "make it, path=`/a: b`"),
+            (
+                "in memory: lost: set another, path=`/a`",
+                "in memory: lost",
+                "set another, path=`/a`",
+            ),
+        ] {
+            assert_eq!(said(message), (what.to_owned(), remedy.to_owned()));
+        }
+        let without = said("it cannot be used, path=`/a`: opening failed: Input/output error");
+        assert!(without.0.ends_with("Input/output error") && !without.1.is_empty());
+    }
 }

@@ -23,7 +23,7 @@ fn look_for_behind(prefix: &[&str], segment: &Segment, settings: &[(&str, &str)]
 }
 
 /// Directory on a disk.
-const ON_DISK: &str = env!("CARGO_TARGET_TMPDIR");
+pub(super) const ON_DISK: &str = env!("CARGO_TARGET_TMPDIR");
 
 #[test]
 fn a_sound_place_has_no_findings() {
@@ -142,6 +142,59 @@ fn a_tier_that_cannot_be_there_is_a_finding() {
     for path in ["/nonexistent", "/dev/shm"] {
         look_for(&Segment::new(), &[("KVLEASE_TIER_NVME_PATH", path)])
             .assert_found(&["tier-path-unusable"]);
+    }
+    let (dir, taken) = file("file", "");
+    let tier = tempfile::tempdir_in(ON_DISK).unwrap();
+    let path = tier.path().to_str().unwrap();
+    let foreign = tempfile::tempdir_in(ON_DISK).unwrap();
+    fs::write(foreign.path().join("kvlease.tier"), "precious").unwrap();
+    for (path, capacity, part) in [
+        (taken.as_str(), "64MiB", "set one on a local file system"),
+        (path, "63TiB", "set at most what is free or make room, capacity=`63TiB`"),
+        (path, "1MiB", "set at least 64MiB"),
+        (foreign.path().to_str().unwrap(), "64MiB", "remove it or set another directory"),
+    ] {
+        let settings = [("KVLEASE_TIER_NVME_PATH", path), ("KVLEASE_TIER_NVME_CAPACITY", capacity)];
+        let found = look_for(&Segment::new(), &settings);
+        found.assert_found(&["tier-path-unusable"]);
+        let text = found.text("tier-path-unusable");
+        assert!(text.contains(part), "{text}");
+    }
+    drop(dir);
+    let settings = ["cache.capacity=16MiB", "server.address=127.0.0.1:0", "tier.nvme.path=/none"];
+    let args: Vec<_> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+    look(&[], &[&["--serve"], &args[..]].concat()).assert_has(&["tier-path-unusable"]);
+}
+
+#[test]
+fn certificates_that_the_daemon_refuses_are_a_finding() {
+    let (_dir, path) = file("daemon.pem", "no PEM");
+    for (path, part) in
+        [(path.as_str(), "write certificates in PEM"), ("/none.pem", "check the path")]
+    {
+        let settings = [("KVLEASE_TLS_CERTIFICATE_FILE", path), ("KVLEASE_TLS_KEY_FILE", path)];
+        let found = look_for(&Segment::new(), &settings);
+        found.assert_found(&["certificates-unusable"]);
+        let text = found.text("certificates-unusable");
+        let setting = format!("server.tls_certificate_file=`{path}`");
+        assert!(text.contains(part) && text.contains(&setting), "{text}");
+    }
+}
+
+#[test]
+fn a_store_that_refuses_is_a_finding() {
+    let url = format!("redis://:hunter2@{}", unused_address());
+    let encrypted = url.replace("redis:", "rediss:");
+    for (url, file, part) in [
+        (&url, "none", "see that the store runs"),
+        (&encrypted, "/none.pem", "tier.remote.tls_ca_file=`/none.pem`"),
+    ] {
+        let settings =
+            [("KVLEASE_TIER_REMOTE_URL", url.as_str()), ("KVLEASE_TIER_REMOTE_TLS_CA_FILE", file)];
+        let found = look_for(&Segment::new(), &settings);
+        found.assert_found(&["store-unusable"]);
+        let text = found.text("store-unusable");
+        assert!(text.contains(part) && !text.contains("hunter2"), "{text}");
     }
 }
 

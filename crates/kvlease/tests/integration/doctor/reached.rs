@@ -4,7 +4,7 @@ use std::fs;
 
 use kvlease_harness::{Daemon, Segment, await_that, object, unused_address};
 
-use super::{look, look_at};
+use super::{file, look, look_at, place::ON_DISK};
 use crate::program::{daemon, launch};
 
 /// As many objects, and misses, as make the absence of hits no chance.
@@ -104,4 +104,62 @@ fn a_tier_that_fails_is_a_finding() {
         broken()
     });
     look_at(&daemon, &[]).assert_has(&["tier-broken"]);
+}
+
+#[test]
+fn a_tier_that_refuses_objects_is_a_finding() {
+    let folder = tempfile::tempdir_in(ON_DISK).unwrap();
+    let path = format!("tier.nvme.path={}", folder.path().display());
+    // An object may have a segment, of which there are sixteen.
+    let settings = [path.as_str(), "tier.nvme.capacity=64MiB", "tier.nvme.write_through=all"];
+    let daemon = Daemon::start(launch().set(settings)).unwrap();
+    let put = |key: &str, len: usize| {
+        let stored = daemon.call("PUT", &object("lmcache", key), &vec![7; len]).unwrap();
+        assert_eq!(stored.status, 200);
+    };
+    put("small", 4096);
+    let stores = || daemon.metric("kvlease_tier_stores_total{tier=\"nvme\"}").unwrap();
+    await_that("the small one is on the disk", || stores() == 1.0);
+    look_at(&daemon, &[]).assert_found(&[]);
+    put("large", 5 << 20);
+    let unfit = || daemon.metric("kvlease_tier_unfit_total{tier=\"nvme\"}").unwrap();
+    await_that("the large one was refused", || unfit() == 1.0);
+    let found = look_at(&daemon, &[]);
+    found.assert_found(&["tier-refuses-objects"]);
+    let text = found.text("tier-refuses-objects");
+    assert!(text.contains("took 1 objects and refused 1, tier=`nvme`"), "{text}");
+}
+
+#[test]
+fn a_caller_whom_no_tenant_has_is_a_finding() {
+    // The harness asks at the first listener, and the doctor at the second one.
+    let address = unused_address();
+    let settings = [
+        "tenant.operators.listeners=server".to_owned(),
+        "tenant.operators.admin=true".to_owned(),
+        // The token is `abc`.
+        "tenant.a.token_sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+            .to_owned(),
+        "tenant.a.read=*".to_owned(),
+        format!("listener.other.address={address}"),
+    ];
+    let daemon = Daemon::start(launch().set(settings)).unwrap();
+    let url = format!("http://{address}");
+    let name = daemon.segment().name().to_owned();
+    let look_with = |token: &str| {
+        let (_dir, path) = file("token", token);
+        let args = ["--url", &url, "--shared-memory-name", &name, "--token-file", &path];
+        look(&[], if token.is_empty() { &args[..4] } else { &args[..] })
+    };
+    for token in ["", "wrong"] {
+        let found = look_with(token);
+        found.assert_has(&["caller-refused"]);
+        let text = found.text("caller-refused");
+        assert!(text.contains("kvlease_token_file"), "{text}");
+    }
+    let known = look_with("abc\n");
+    assert!(!known.found().contains("caller-refused"), "{:#}", known.report);
+    let unseen = known.report["not_checked"].as_array().unwrap();
+    let why = unseen.iter().find(|entry| entry["name"] == "tier-broken").unwrap();
+    assert!(why["why"].as_str().unwrap().contains("`admin`"), "{why}");
 }
