@@ -99,6 +99,17 @@ fn tenants_come_and_go_and_the_rest_of_the_file_stays() {
     assert_eq!(listed[2]["cache_salts"], serde_json::json!(["team-*", "x"]));
     assert_eq!(listed[2]["cache_salt_required"], true);
     done(&path, &["remove", "salted"]);
+    let limits = ["--bytes-max", "10Gi", "--objects-max", "7", "--leases-max", "6"];
+    let more = ["--requests-per-s", "5", "--connections-max", "4", "--bytes-guaranteed", "1MiB"];
+    done(&path, &[&["add", "limited", "--uid", "7", "--read", "*"], &limits[..], &more].concat());
+    let table = done(&path, &["list"]);
+    let quota = "read *, bytes_guaranteed 1MiB, bytes_max 10GiB, connections_max 4, leases_max 6, objects_max 7, \
+                 requests_per_s 5";
+    assert!(table.contains(quota), "{table}");
+    let listed: Vec<Value> = serde_json::from_str(&done(&path, &["list", "--json"])).unwrap();
+    assert_eq!(listed[2]["quota"]["bytes_max"], 10_u64 << 30);
+    assert_eq!(listed[2]["quota"]["connections_max"], 4);
+    done(&path, &["remove", "limited"]);
     let removed = tenant(&path, &["remove", "b.c"]);
     assert_eq!(removed.status.code(), Some(0));
     assert_eq!(fs::read_to_string(&path).unwrap(), FILE, "as it was");
@@ -119,6 +130,12 @@ fn what_the_daemon_would_refuse_is_not_written() {
         (&["add", "x", "--token-file", "relative", "--read", "*"], 64, "absolute path"),
         (&["add", "x", "--uid", "1", "--read", "*", "--cache-salt", "a@b"], 64, "have no `@`"),
         (&["add", "x", "--uid", "1", "--list", "b", "--cache-salt", "a"], 64, "all cache salts"),
+        (
+            &["add", "x", "--uid", "1", "--read", "*", "--bytes-max", "10Gigs"],
+            64,
+            "number and a unit",
+        ),
+        (&["add", "x", "--uid", "1", "--read", "*", "--arena", "no"], 64, "arena"),
         (&["add", "x", "--read", "*"], 64, "--token"),
         (&["add", "x", "--uid", "1"], 64, "--read"),
         (&["add", "chat", "--uid", "1", "--read", "*"], 1, "exists"),

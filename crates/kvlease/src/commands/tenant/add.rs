@@ -62,6 +62,35 @@ pub(super) struct AddArgs {
     /// Refuse it keys of LMCache without a cache salt
     #[arg(long)]
     cache_salt_required: bool,
+    /// Arena that its callers have, a section `[arena."NAME"]` [default: that of `[cache]`]
+    #[arg(long, value_name = "NAME")]
+    arena: Option<String>,
+    #[command(flatten)]
+    quota: QuotaArgs,
+}
+
+/// Limits of what it may have, and what others leave it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Quota, without a limit for what is not given")]
+struct QuotaArgs {
+    /// Most space of its objects, such as 64GiB
+    #[arg(long, value_name = "SIZE")]
+    bytes_max: Option<String>,
+    /// Space that others leave it
+    #[arg(long, value_name = "SIZE")]
+    bytes_guaranteed: Option<String>,
+    /// Most objects
+    #[arg(long, value_name = "NUMBER")]
+    objects_max: Option<u32>,
+    /// Most live leases
+    #[arg(long, value_name = "NUMBER")]
+    leases_max: Option<u32>,
+    /// Most requests about objects in a second
+    #[arg(long, value_name = "NUMBER")]
+    requests_per_s: Option<u32>,
+    /// Most open connections
+    #[arg(long, value_name = "NUMBER")]
+    connections_max: Option<u32>,
 }
 
 /// Adds the tenant to the document. Returns the token that was made for it, whose hash belongs into the
@@ -120,6 +149,28 @@ impl AddArgs {
         for (key, flag) in flags {
             if flag {
                 section.insert(key, value(true));
+            }
+        }
+        let quota = &self.quota;
+        let texts = [
+            ("arena", &self.arena),
+            ("bytes_max", &quota.bytes_max),
+            ("bytes_guaranteed", &quota.bytes_guaranteed),
+        ];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                section.insert(key, value(text.as_str()));
+            }
+        }
+        let numbers = [
+            ("objects_max", quota.objects_max),
+            ("leases_max", quota.leases_max),
+            ("requests_per_s", quota.requests_per_s),
+            ("connections_max", quota.connections_max),
+        ];
+        for (key, number) in numbers {
+            if let Some(number) = number {
+                section.insert(key, value(i64::from(number)));
             }
         }
         Ok(section)

@@ -1,7 +1,8 @@
 //! Tenants as people and programs see them: never a hash of a token.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use kvlease_client::ByteSize;
 use kvlease_server::config::{BucketGlob, Config, TenantConfig};
 use serde::Serialize;
 
@@ -26,6 +27,10 @@ struct Shown<'a> {
     shares_arena: bool,
     cache_salts: Vec<&'a str>,
     cache_salt_required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arena: Option<&'a str>,
+    /// Numbers of its quota, by their keys in the configuration.
+    quota: BTreeMap<&'static str, u64>,
 }
 
 /// All tenants as one array.
@@ -46,6 +51,8 @@ pub(super) fn json(config: &Config) -> String {
         shares_arena: tenant.shares_arena,
         cache_salts: texts(&tenant.cache_salts),
         cache_salt_required: tenant.cache_salt_required,
+        arena: tenant.arena.as_deref(),
+        quota: quota(tenant),
     });
     pretty(&tenants.collect::<Vec<_>>())
 }
@@ -121,7 +128,26 @@ fn rights(tenant: &TenantConfig) -> String {
         ("needs cache salts", tenant.cache_salt_required),
     ];
     parts.extend(flags.iter().filter(|(_, is_so)| *is_so).map(|(word, _)| (*word).to_owned()));
+    parts.extend(tenant.arena.iter().map(|name| format!("arena {}", printable(name))));
+    let number = |(key, number): (&'static str, u64)| match key.starts_with("bytes") {
+        true => format!("{key} {}", ByteSize::new(number)),
+        false => format!("{key} {number}"),
+    };
+    parts.extend(quota(tenant).into_iter().map(number));
     parts.join(", ")
+}
+
+fn quota(tenant: &TenantConfig) -> BTreeMap<&'static str, u64> {
+    let quota = &tenant.quota;
+    let numbers = [
+        ("bytes_max", quota.bytes_max.map(ByteSize::bytes)),
+        ("bytes_guaranteed", quota.bytes_guaranteed.map(ByteSize::bytes)),
+        ("objects_max", quota.objects_max),
+        ("leases_max", quota.leases_max),
+        ("requests_per_s", quota.requests_per_s),
+        ("connections_max", tenant.connections_max),
+    ];
+    numbers.into_iter().filter_map(|(key, number)| Some((key, number?))).collect()
 }
 
 fn texts(patterns: &[BucketGlob]) -> Vec<&str> {
