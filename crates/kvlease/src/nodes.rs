@@ -32,6 +32,8 @@ pub(crate) enum State {
     Ready,
     /// It answers and takes no work, for this reason.
     NotReady(String),
+    /// It answers, and does not let this caller see more, for this reason.
+    Denied(String),
     /// It does not answer, for this reason.
     Down(String),
 }
@@ -42,6 +44,7 @@ impl State {
         match self {
             Self::Ready => "ready",
             Self::NotReady(_) => "not ready",
+            Self::Denied(_) => "denied",
             Self::Down(_) => "down",
         }
     }
@@ -50,7 +53,7 @@ impl State {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Ready => None,
-            Self::NotReady(reason) | Self::Down(reason) => Some(reason),
+            Self::NotReady(reason) | Self::Denied(reason) | Self::Down(reason) => Some(reason),
         }
     }
 }
@@ -78,7 +81,7 @@ impl Node {
             stats: None,
             metrics: Metrics::default(),
         };
-        let state = match self.client.ready().await {
+        let mut state = match self.client.ready().await {
             Ok(()) => State::Ready,
             Err(Error::Refused { message, .. }) => State::NotReady(message),
             Err(error) => return down(&error),
@@ -86,9 +89,15 @@ impl Node {
         let stats = match self.client.stats().await {
             Ok(stats) => Some(stats),
             Err(Error::Refused { .. }) => None,
+            Err(error @ Error::Denied { .. }) => {
+                if state == State::Ready {
+                    state = State::Denied(error.to_string());
+                }
+                None
+            }
             Err(error) => return down(&error),
         };
-        let metrics = match wants_metrics {
+        let metrics = match wants_metrics && !matches!(state, State::Denied(_)) {
             true => self.client.metrics().await,
             false => Ok(String::new()),
         };

@@ -4,14 +4,14 @@ use std::io::{Write, stdout};
 
 use clap::Args;
 use kvlease_client::{
-    Address, ArenaStats, ByteSize, QuotaState, StatsReply, TierState, human_size,
+    Address, ArenaStats, ByteSize, QuotaState, StatsReply, TierState, Total, human_size,
 };
 use serde::Serialize;
 
 use crate::{
     arguments::{self, DaemonArgs},
     failure::{Failure, Status},
-    nodes::{Node, Sample},
+    nodes::{Node, Sample, State},
     text::{counted_objects, human_span, pretty, printable},
 };
 
@@ -29,7 +29,7 @@ Examples:
   kvlease status http://node-1:9200 http://node-2:9200
   kvlease status --json | jq '.[].stats.hits'
 
-Exit statuses: 0 all are ready; 69 one is not.")]
+Exit statuses: 0 all are ready; 69 one is not; 77 one is, and denies its account.")]
 pub(crate) struct StatusArgs {
     /// The daemons [default: that of --url]
     #[arg(value_name = "URL", value_parser = arguments::url)]
@@ -64,12 +64,17 @@ pub(crate) fn run(daemon: &DaemonArgs, args: &StatusArgs) -> Result<(), Failure>
         false => pairs().map(|(node, sample)| lines(node, sample)).collect::<Vec<_>>().join("\n"),
     };
     stdout().write_all(text.as_bytes()).map_err(Failure::stdout)?;
+    let is_denied = |sample: &Sample| matches!(sample.state, State::Ready | State::Denied(_));
+    let status = match samples.iter().all(is_denied) {
+        true => Status::Denied,
+        false => Status::Unavailable,
+    };
     let refused = pairs().filter_map(|(node, sample)| Some((node, sample.state.reason()?)));
     let refused = refused.map(|(node, why)| format!("{}: {}", node.url, printable(why)));
     let refused: Vec<_> = refused.collect();
     match refused.is_empty() {
         true => Ok(()),
-        false => Err(Failure::new(Status::Unavailable, refused.join("\nkvlease: "))),
+        false => Err(Failure::new(status, refused.join("\nkvlease: "))),
     }
 }
 
@@ -222,5 +227,8 @@ fn tier(state: &TierState) -> String {
         text.push_str(&format!(", {}", counted_objects(objects)));
     }
     text.push_str(&format!(", {} wait to be copied", state.queued));
+    if let Some(Total::Count(refused @ 1..)) = state.totals.get("unfit") {
+        text.push_str(&format!(", {refused} refused"));
+    }
     text
 }

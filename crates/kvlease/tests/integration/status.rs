@@ -138,3 +138,24 @@ fn a_bucket_that_is_named_is_shown_alone() {
     let line = watch.next();
     assert!(line.starts_with("sealed     b") && line.ends_with("two\n"), "{line}");
 }
+
+#[test]
+fn a_daemon_that_denies_its_account_is_not_down() {
+    let address = unused_address();
+    let settings = [
+        "tenant.operators.listeners=server".to_owned(),
+        "tenant.operators.admin=true".to_owned(),
+        format!("listener.other.address={address}"),
+    ];
+    let _daemon = Daemon::start(launch().set(settings)).unwrap();
+    let url = format!("http://{address}");
+    let output = run(&["status", &url], b"");
+    assert_eq!(output.status.code(), Some(77));
+    assert_eq!(text(&output), format!("{url}  denied\n"));
+    let (status, shown) = json(&["status", "--json", &url]);
+    assert_eq!((status, &shown[0]["state"]), (Some(77), &"denied".into()));
+    assert!(shown[0]["reason"].as_str().unwrap().contains("Authorization"), "{shown}");
+    // One that is not there is the greater trouble.
+    let none = format!("http://{}", unused_address());
+    assert_eq!(run(&["status", &url, &none], b"").status.code(), Some(69));
+}

@@ -3,12 +3,12 @@
 use std::{fs, path::Path};
 
 use kvlease_client::{Connector, Error, Key, PutOutcome};
-use kvlease_harness::{Daemon, SOON, until};
+use kvlease_harness::{Daemon, SOON, until, unused_address};
 use kvlease_testing::bytes;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
-use crate::program::{client_of, connector_of, launch};
+use crate::program::{client_of, connector_of, launch, run};
 
 /// SHA-256 of `abc`, as a line of a file of tokens.
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
@@ -148,4 +148,26 @@ fn a_hangup_has_the_files_of_tokens_read_again_and_ends_nothing() {
     assert!(daemon.is_alive().unwrap());
     assert!(!daemon.log().contains("`abc`"), "no token is in the log: {}", daemon.log());
     assert!(daemon.terminate().unwrap().success());
+}
+
+#[test]
+fn a_tenant_without_admin_is_shown_its_objects() {
+    let address = unused_address();
+    let other = format!("listener.other.address={address}");
+    let rights = ["listeners=other", "read=*", "write=*"].map(|right| format!("tenant.t.{right}"));
+    let timed = "bucket.timed.answer_time_ms=1".to_owned();
+    let settings = OPERATORS.map(str::to_owned).into_iter().chain(rights).chain([other, timed]);
+    let _daemon = Daemon::start(launch().set(settings)).unwrap();
+    let url = format!("http://{address}");
+    for bucket in ["plain", "timed"] {
+        let on = ["--url", url.as_str(), "--bucket", bucket];
+        let put = run(&[&["put", "k"], &on[..]].concat(), &[7; 5000]);
+        assert_eq!(put.status.code(), Some(0), "{put:?}");
+        let shown = run(&[&["stat", "k"], &on[..]].concat(), b"");
+        assert_eq!(shown.status.code(), Some(0), "{shown:?}");
+        let text = String::from_utf8(shown.stdout).unwrap();
+        assert!(text.contains("length    5000"), "{text}");
+        let absent = run(&[&["stat", "absent"], &on[..]].concat(), b"");
+        assert_eq!(absent.status.code(), Some(1), "{absent:?}");
+    }
 }
