@@ -4,7 +4,9 @@
 //! Two engines take turns, one with a tier on disk and one without. In each turn a writer stores objects at
 //! the rate that the disk takes, so that as many are evicted, and a reader leases, copies and releases objects
 //! that stay in the arena. So the two differ by the demotions alone. A turn without a writer shows what the
-//! writer itself costs. A ratio is the median of the rounds' ratios, with the lowest and the highest of them.
+//! writer itself costs. Another one has no tier, and a thread that writes to the disk at the same rate, out of memory of
+//! its own and with a sync for 16 MiB: what hits pay for a busy disk, whatever keeps it busy. A ratio is the median of
+//! the rounds' ratios, with the lowest and the highest of them.
 //!
 //! The tier's file lies in the build's folder for temporary files, or in the directory that
 //! `KVLEASE_BENCH_DIR` names.
@@ -12,12 +14,12 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first error")]
 
 use std::{
-    fs::File,
-    os::fd::AsFd,
+    fs::{File, OpenOptions},
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -26,10 +28,11 @@ use std::{
 use kvlease_arena::{Arena, SegmentOptions};
 use kvlease_cache::CatalogConfig;
 use kvlease_engine::{Engine, EngineConfig, TierConfig};
-use kvlease_nvme::{NvmeConfig, NvmeTier};
-use kvlease_sys::{Access, FingerprintKey, Mapping};
+use kvlease_nvme::{DEPTH, NvmeConfig, NvmeTier};
+use kvlease_sys::{Access, FingerprintKey, IoBuffer, Mapping, Ring};
 use kvlease_testing::{bytes, median, processors};
 use kvlease_types::{BucketName, ByteSize, Caller, Epoch, Key, Mode};
+use rustix::fs::OFlags;
 use tempfile::TempDir;
 
 const CALLER: Caller = Caller::DAEMON;
@@ -66,26 +69,33 @@ fn main() {
         "the disk takes {:.2} GB/s of demotions; hits of 1 MiB, copied; times in microseconds\n",
         rate / 1e9
     );
-    let mut rounds: [Vec<Turn>; 3] = Default::default();
+    let busy = BusyDisk::new(disk.path());
+    let mut rounds: [Vec<Turn>; 4] = Default::default();
     for round in 0..ROUNDS {
-        let writer = Some((rate, round));
-        rounds[0].push(without.turn(None));
-        // Either goes first in every other round.
-        if round % 2 == 0 {
-            rounds[1].push(without.turn(writer));
-            rounds[2].push(with.turn(writer));
-        } else {
-            rounds[2].push(with.turn(writer));
-            rounds[1].push(without.turn(writer));
+        let sides = [
+            (&without, false, None),
+            (&without, true, None),
+            (&without, true, Some(&busy)),
+            (&with, true, None),
+        ];
+        for step in 0..sides.len() {
+            // Each side comes first in some rounds.
+            let number = (round + step) % sides.len();
+            let (side, has_writer, busy) = sides[number];
+            let writer = has_writer.then_some((rate, round * sides.len() + number));
+            rounds[number].push(side.turn(writer, busy));
         }
     }
-    let [idle, writing, demoting] = rounds;
+    let [idle, writing, beside, demoting] = rounds;
     println!("{:<28} {:>8} {:>8} {:>12}", "", "p50", "p99", "GB/s to disk");
     row("no writer", &idle);
     row("a writer, no tier", &writing);
+    row("a writer, a busy disk", &beside);
     row("a writer, demotions", &demoting);
     println!();
     ratio("p99 of demotions to that without", &demoting, &writing);
+    ratio("p99 of a busy disk to that without", &beside, &writing);
+    ratio("p99 of demotions to that of a busy disk", &demoting, &beside);
     ratio("p99 of the writer to that without", &writing, &idle);
 }
 
@@ -203,14 +213,19 @@ impl Side {
     }
 
     /// Reads for the time of a turn, while a writer stores at this rate.
-    fn turn(&self, writer: Option<(f64, usize)>) -> Turn {
+    fn turn(&self, writer: Option<(f64, usize)>, busy: Option<&BusyDisk>) -> Turn {
         let stop = AtomicBool::new(false);
         let (started, before) = (Instant::now(), self.demoted());
+        let written = AtomicU64::new(0);
         let mut times: Vec<f64> = Vec::new();
         thread::scope(|scope| {
+            let (stop, written) = (&stop, &written);
             if let Some((rate, round)) = writer {
-                let stop = &stop;
                 scope.spawn(move || self.write_at(rate, round, stop));
+                if let Some(disk) = busy {
+                    scope
+                        .spawn(move || written.store(disk.write_at(rate, stop), Ordering::Relaxed));
+                }
             }
             while started.elapsed() < TURN {
                 let began = Instant::now();
@@ -221,7 +236,8 @@ impl Side {
             }
             stop.store(true, Ordering::Relaxed);
         });
-        let demoted = (self.demoted() - before) / started.elapsed().as_secs_f64();
+        let written = self.demoted() - before + written.into_inner() as f64;
+        let demoted = written / started.elapsed().as_secs_f64();
         times.sort_by(f64::total_cmp);
         let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
         Turn { p50: at(0.5), p99: at(0.99), demoted }
@@ -237,5 +253,51 @@ impl Side {
             self.store(&format!("cold-{round}-{number}"), &content);
             number += 1;
         }
+    }
+}
+
+/// Disk that is written to by nothing but a ring: in pieces, at the depth of a worker of the tier.
+struct BusyDisk(Arc<File>);
+
+impl BusyDisk {
+    const LEN: u64 = 1 << 30;
+    const PIECE: usize = 1 << 20;
+    const SYNC_PIECES: u64 = 16;
+
+    /// A file whose blocks were all written.
+    fn new(folder: &Path) -> Self {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        options.custom_flags(OFlags::DIRECT.bits().cast_signed());
+        let disk = Self(Arc::new(options.open(folder.join("busy")).unwrap()));
+        disk.write(f64::INFINITY, |written| written == Self::LEN);
+        disk
+    }
+
+    /// Writes at this rate until it is stopped. Returns the bytes that were written.
+    fn write_at(&self, rate: f64, stop: &AtomicBool) -> u64 {
+        self.write(rate, |_| stop.load(Ordering::Relaxed))
+    }
+
+    fn write(&self, rate: f64, is_over: impl Fn(u64) -> bool) -> u64 {
+        let mut free = IoBuffer::allocate(DEPTH, Self::PIECE).unwrap();
+        let mut ring = Ring::new(&self.0, &free).unwrap();
+        let (mut completed, mut written) = (Vec::new(), 0);
+        let started = Instant::now();
+        while !is_over(written) {
+            let due = Duration::from_secs_f64(written as f64 / rate);
+            thread::sleep(due.saturating_sub(started.elapsed()));
+            if let Some(buffer) = free.pop() {
+                ring.write((), written % Self::LEN, buffer, Self::PIECE);
+                written += Self::PIECE as u64;
+                if (written / Self::PIECE as u64).is_multiple_of(Self::SYNC_PIECES) {
+                    self.0.sync_data().unwrap();
+                }
+            } else {
+                ring.wait(&mut completed).unwrap();
+                free.extend(completed.drain(..).map(|done| done.buffer));
+            }
+        }
+        written
     }
 }
