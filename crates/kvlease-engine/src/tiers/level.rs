@@ -9,10 +9,11 @@ use kvlease_tier::{Answer, Name, Presence, Stat, Tier, TierError};
 use kvlease_types::ByteSize;
 use tokio::time::{sleep, timeout};
 
-use super::{
-    breaker::Breaker, config::TierConfig, counters::TierCounters, pace::Pace, rate::Rate,
-    seldom::Seldom,
-};
+use super::{breaker::Breaker, config::TierConfig, counters::TierCounters, pace::Pace, rate::Rate};
+use crate::{clock::now, log_limit::LogLimit};
+
+/// Time between two lines of the log on objects that a tier refuses for one reason.
+const REFUSALS_LOG_PAUSE: Duration = Duration::from_secs(600);
 
 /// A tier in use.
 #[derive(Debug)]
@@ -22,8 +23,10 @@ pub(crate) struct Level {
     pub(crate) rate: Rate,
     pace: Pace,
     breaker: Breaker,
-    /// When the log was last told of objects that the tier refuses: full, and too large.
-    told: [Seldom; 2],
+    /// Lines of the log on objects that are too large for the tier.
+    too_large: LogLimit,
+    /// Lines of the log on objects that it has no room for.
+    full: LogLimit,
 }
 
 impl Level {
@@ -34,7 +37,8 @@ impl Level {
             rate: Rate::default(),
             pace: Pace::default(),
             breaker: Breaker::default(),
-            told: Default::default(),
+            too_large: LogLimit::new(REFUSALS_LOG_PAUSE),
+            full: LogLimit::new(REFUSALS_LOG_PAUSE),
         }
     }
 
@@ -116,8 +120,8 @@ impl Level {
 
     /// Tells of refusals at times only: a full store refuses each object.
     fn report_refusal(&self, error: &TierError) {
-        let seldom = &self.told[usize::from(matches!(error, TierError::Full))];
-        if seldom.is_due(Instant::now()) {
+        let limit = if matches!(error, TierError::Full) { &self.full } else { &self.too_large };
+        if limit.count(1, now()).is_some() {
             let (tier, place) = (self.tier().kind(), self.tier().place());
             let refused = self.counters.unfit.get();
             tracing::warn!(tier, %place, refused, "the tier refuses objects: {error}");

@@ -30,7 +30,6 @@ mod promotion;
 mod queue;
 mod rate;
 mod removal;
-mod seldom;
 mod stack;
 mod transfer;
 mod workers;
