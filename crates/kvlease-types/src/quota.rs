@@ -83,6 +83,16 @@ pub enum QuotaValue {
     Count(u64),
 }
 
+impl QuotaValue {
+    /// The number; of a size that of its bytes.
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Size(size) => size.bytes(),
+            Self::Count(count) => count,
+        }
+    }
+}
+
 impl fmt::Display for QuotaValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlease_types::{BUCKET_WEIGHT_DEFAULT, ByteSize, Quota, QuotaValue};
+use kvlease_types::{BUCKET_WEIGHT_DEFAULT, ByteSize, Quota};
 
 use super::{
     arenas, buckets,
@@ -14,9 +14,6 @@ use super::{
     settings::Config,
     tenants,
 };
-
-/// Keys of a quota of connections, of tenants alone.
-const CONNECTIONS: &str = "connections_max";
 
 /// Keys of quotas of space.
 const OF_SPACE: [&str; 3] = ["bytes_max", "bytes_guaranteed", "objects_max"];
@@ -80,9 +77,7 @@ impl Changes {
 /// Quotas by the paths of their keys.
 fn quotas_of(config: &Config) -> BTreeMap<String, String> {
     let tenants = config.tenants.iter().flat_map(|(name, tenant)| {
-        let connections = tenant.connections_max.map(|most| (CONNECTIONS, QuotaValue::Count(most)));
-        let entries = tenant.quota.entries().chain(connections);
-        entries.map(move |(key, value)| (tenants::SECTION, name.as_str(), key, value))
+        tenant.limits().map(move |(key, value)| (tenants::SECTION, name.as_str(), key, value))
     });
     let buckets = config.bucket_quotas.iter().flat_map(|(name, quota)| {
         quota.entries().map(move |(key, value)| (buckets::SECTION, name.as_str(), key, value))
@@ -118,7 +113,7 @@ fn needs_start(first: &Config, next: &Config, path: &[String]) -> Option<String>
         return Some(format!("{section}.{name}"));
     }
     if let (tenants::SECTION, Some(known)) = (section.as_str(), first.tenants.get(name)) {
-        let is_live = key == CONNECTIONS || Quota::KEYS.contains(&key.as_str());
+        let is_live = key == tenants::CONNECTIONS || Quota::KEYS.contains(&key.as_str());
         let is_counted = known.quota.is_of_space() || !OF_SPACE.contains(&key.as_str());
         return (!is_live || !is_counted).then_some(told);
     }

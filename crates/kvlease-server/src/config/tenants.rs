@@ -110,6 +110,17 @@ pub struct TenantConfig {
     pub cache_salt_required: bool,
 }
 
+/// Key of a tenant's connections, which are beside its quota.
+pub(super) const CONNECTIONS: &str = "connections_max";
+
+impl TenantConfig {
+    /// The keys of its limits that are set: those of its quota, and of its connections.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, QuotaValue)> {
+        let connections = self.connections_max.map(|most| (CONNECTIONS, QuotaValue::Count(most)));
+        self.quota.entries().chain(connections)
+    }
+}
+
 /// All tenants, by name.
 pub(super) type Tenants = BTreeMap<String, TenantConfig>;
 
@@ -353,9 +364,7 @@ fn table(tenant: &TenantConfig) -> toml::Table {
     if let Some(arena) = &tenant.arena {
         table.insert("arena".into(), arena.clone().into());
     }
-    let connections =
-        tenant.connections_max.map(|most| ("connections_max", QuotaValue::Count(most)));
-    for (key, value) in tenant.quota.entries().chain(connections) {
+    for (key, value) in tenant.limits() {
         table.insert(key.into(), buckets::quota_value(value));
     }
     let flags = [

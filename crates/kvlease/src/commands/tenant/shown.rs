@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use kvlease_client::ByteSize;
 use kvlease_server::config::{BucketGlob, Config, TenantConfig};
 use serde::Serialize;
 
@@ -52,7 +51,7 @@ pub(super) fn json(config: &Config) -> String {
         cache_salts: texts(&tenant.cache_salts),
         cache_salt_required: tenant.cache_salt_required,
         arena: tenant.arena.as_deref(),
-        quota: quota(tenant),
+        quota: tenant.limits().map(|(key, value)| (key, value.number())).collect(),
     });
     pretty(&tenants.collect::<Vec<_>>())
 }
@@ -129,25 +128,9 @@ fn rights(tenant: &TenantConfig) -> String {
     ];
     parts.extend(flags.iter().filter(|(_, is_so)| *is_so).map(|(word, _)| (*word).to_owned()));
     parts.extend(tenant.arena.iter().map(|name| format!("arena {}", printable(name))));
-    let number = |(key, number): (&'static str, u64)| match key.starts_with("bytes") {
-        true => format!("{key} {}", ByteSize::new(number)),
-        false => format!("{key} {number}"),
-    };
-    parts.extend(quota(tenant).into_iter().map(number));
+    let limits: BTreeMap<_, _> = tenant.limits().collect();
+    parts.extend(limits.iter().map(|(key, value)| format!("{key} {value}")));
     parts.join(", ")
-}
-
-fn quota(tenant: &TenantConfig) -> BTreeMap<&'static str, u64> {
-    let quota = &tenant.quota;
-    let numbers = [
-        ("bytes_max", quota.bytes_max.map(ByteSize::bytes)),
-        ("bytes_guaranteed", quota.bytes_guaranteed.map(ByteSize::bytes)),
-        ("objects_max", quota.objects_max),
-        ("leases_max", quota.leases_max),
-        ("requests_per_s", quota.requests_per_s),
-        ("connections_max", tenant.connections_max),
-    ];
-    numbers.into_iter().filter_map(|(key, number)| Some((key, number?))).collect()
 }
 
 fn texts(patterns: &[BucketGlob]) -> Vec<&str> {
