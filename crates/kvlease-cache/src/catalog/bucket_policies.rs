@@ -22,10 +22,7 @@ impl Catalog {
     #[must_use]
     pub fn set_bucket_policy(&mut self, bucket: &BucketName, policy: BucketPolicy) -> bool {
         let is_set = self.classes.set(bucket, policy);
-        // The number may have been another bucket's, whose objects have all left.
-        let class = self.classes.of(bucket);
-        self.policy.assign(class, self.classes.owner(class));
-        self.reclassify(bucket);
+        self.assign_class(bucket);
         is_set
     }
 
@@ -36,8 +33,16 @@ impl Catalog {
         is_removed
     }
 
+    /// Tells the policy whose class a bucket has now, and gives that to its objects that come from now on.
+    pub(super) fn assign_class(&mut self, bucket: &BucketName) {
+        // The number may have been another bucket's, whose objects have all left.
+        let class = self.classes.of(bucket);
+        self.policy.assign(class, self.classes.owner(class));
+        self.reclassify(bucket);
+    }
+
     /// Objects of a bucket that come from now on have the class that it has now.
-    pub(super) fn reclassify(&mut self, bucket: &BucketName) {
+    fn reclassify(&mut self, bucket: &BucketName) {
         if let Some(id) = self.objects.find_bucket(bucket.as_str()) {
             self.objects.bucket_mut(id).class = self.classes.of(bucket);
         }

@@ -32,11 +32,7 @@ impl Catalog {
     pub fn set_quotas(&mut self, quotas: &QuotaConfig) -> bool {
         let changed = self.classes.set_quotas(quotas);
         self.leases.set_tenants(&quotas.tenants);
-        for bucket in &changed {
-            let class = self.classes.of(bucket);
-            self.policy.assign(class, self.classes.owner(class));
-            self.reclassify(bucket);
-        }
+        changed.iter().for_each(|bucket| self.assign_class(bucket));
         self.short_within_quotas = self.config.ahead_of_quotas;
         let QuotaConfig { buckets, tenants, .. } = quotas.clone();
         let mut named = buckets.keys();
