@@ -246,13 +246,8 @@ pub(super) fn is_whole(head: &Head, len: u64) -> bool {
 
 /// The tier's error for one of the library.
 pub(super) fn unavailable(error: object_store::Error) -> TierError {
-    TierError::Unavailable(Box::new(Refused(with_remedy(error.to_string()))))
+    TierError::Unavailable(with_remedy(error.to_string()).into())
 }
-
-/// Words of the store or of the library, with the remedy.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Refused(String);
 
 /// Whether there is no such value. A bucket that is not there is another matter, though stores answer both with 404.
 pub(super) fn is_absent(error: &object_store::Error) -> bool {
