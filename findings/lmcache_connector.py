@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import stand_ins
+from lmcache_memory import HostMemory
 
 stand_ins.install(
     bare=[
@@ -90,18 +91,7 @@ class Daemon:
         os.unlink(f"/dev/shm/{self.segment}")
 
 
-class HostMemory:
-    """LMCache's host memory, as far as the connector asks for it."""
-
-    config = SimpleNamespace(extra_config=None)
-    metadata = SimpleNamespace(
-        chunk_size=256,
-        use_mla=False,
-        get_shapes=lambda: [],
-        get_dtypes=lambda: [],
-        get_num_groups=lambda: 1,
-    )
-
+class Memory(HostMemory):
     def allocate(self, shape: tuple[int, ...], *_: object) -> SimpleNamespace:
         content = bytearray(shape[0])
         return SimpleNamespace(
@@ -121,7 +111,7 @@ async def connected() -> AsyncIterator[tuple[Daemon, Any]]:
         url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
         loop = asyncio.get_running_loop()
         connector = SageMakerHyperPodConnector(
-            url, loop, HostMemory(), "bucket", daemon.segment, 100, 256, 128, 5000
+            url, loop, Memory(), "bucket", daemon.segment, 100, 256, 128, 5000
         )
         try:
             yield daemon, connector

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import stand_ins
+from lmcache_memory import HostMemory
 
 stand_ins.install(
     bare=["lmcache", "lmcache.v1.storage_backend", "lmcache.v1.storage_backend.job_executor"],
@@ -49,17 +50,4 @@ def chunk(content: bytes) -> SimpleNamespace:
         get_shapes=lambda: [],
         get_dtypes=lambda: [],
         get_memory_format=lambda: None,
-    )
-
-
-class HostMemory:
-    """LMCache's host memory, as far as the connectors ask for it."""
-
-    config = SimpleNamespace(extra_config=None)
-    metadata = SimpleNamespace(
-        chunk_size=256,
-        use_mla=False,
-        get_shapes=lambda: [],
-        get_dtypes=lambda: [],
-        get_num_groups=lambda: 1,
     )

@@ -28,9 +28,9 @@ import ctypes
 import os
 import threading
 from http.server import ThreadingHTTPServer
-from types import SimpleNamespace
 
 import stand_ins
+from lmcache_memory import HostMemory
 from s3_endpoint import Endpoint
 
 stand_ins.install(
@@ -113,16 +113,7 @@ class Chunk:
         pass
 
 
-class HostMemory:
-    config = SimpleNamespace(extra_config=None)
-    metadata = SimpleNamespace(
-        chunk_size=256,
-        use_mla=False,
-        get_shapes=lambda: [],
-        get_dtypes=lambda: [],
-        get_num_groups=lambda: 1,
-    )
-
+class Memory(HostMemory):
     def allocate(self, *_: object) -> Chunk:
         return Chunk(b"x" * LENGTH)
 
@@ -132,7 +123,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         url = f"s3://{LOOPBACK}:{port}"
         self.tier = S3Connector(
-            url, loop, HostMemory(), 1, False, "us-east-1", False, True, "a", "s"
+            url, loop, Memory(), 1, False, "us-east-1", False, True, "a", "s"
         )
 
     async def found(self, number: int) -> int:
