@@ -103,8 +103,9 @@ def _fleeting(address: tuple[str, int], stop: threading.Event) -> list[threading
 
 
 def _subscribed(address: tuple[str, int]) -> socket.socket:
-    subscriber = socket.create_connection(address)
+    subscriber = socket.socket()
     subscriber.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    subscriber.connect(address)
     subscriber.sendall(b"GET /v1/events?snapshot=true HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     return subscriber
 

@@ -92,7 +92,7 @@ fn readers_that_stop_reading_hold_nobody_up() {
     let daemon = Daemon::start();
     let sent = bytes(12 << 20, 1);
     daemon.put("k", &sent);
-    let mut stopped: Vec<_> = (0..8).map(|_| daemon.wire().with_small_window()).collect();
+    let mut stopped: Vec<_> = (0..8).map(|_| daemon.slow_wire()).collect();
     for wire in &mut stopped {
         wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
     }
@@ -114,7 +114,7 @@ fn a_reader_that_never_reads_again_does_not_keep_its_connection() {
         config.lease_ttl_max = Duration::from_millis(500);
     });
     daemon.put("k", &bytes(12 << 20, 1));
-    let mut stopped = daemon.wire().with_small_window();
+    let mut stopped = daemon.slow_wire();
     stopped.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
     // Its lease may be over before this looks.
     daemon.until("the read", |stats| stats.leases == 1 || stats.leases_expired == 1);
@@ -132,7 +132,7 @@ fn a_reader_slower_than_the_longest_lease_gets_no_byte_that_changed() {
     });
     let sent = bytes(12 << 20, 1);
     daemon.put("k", &sent);
-    let mut wire = daemon.wire().with_small_window();
+    let mut wire = daemon.slow_wire();
     wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
     assert_eq!(wire.reply_to_head().status, 200);
     daemon.until("the expiry", |stats| stats.leases_expired == 1);

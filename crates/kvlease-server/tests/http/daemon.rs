@@ -57,6 +57,11 @@ impl Daemon {
         Wire::open(self.address)
     }
 
+    /// Connection of a client that takes little at a time.
+    pub(crate) fn slow_wire(&self) -> Wire {
+        Wire::open_with_small_window(self.address)
+    }
+
     /// Stores an object.
     pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         let reply = self.wire().put(&format!("/v1/kv/b/{key}"), bytes);

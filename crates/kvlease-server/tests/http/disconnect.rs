@@ -103,7 +103,7 @@ fn a_lease_for_a_client_that_is_gone_does_not_outlive_the_answer() {
 fn a_reader_that_goes_away_holds_no_lease() {
     let daemon = Daemon::start();
     daemon.put("k", &bytes(12 << 20, 1));
-    let mut readers: Vec<_> = (0..10).map(|_| daemon.wire().with_small_window()).collect();
+    let mut readers: Vec<_> = (0..10).map(|_| daemon.slow_wire()).collect();
     for wire in &mut readers {
         wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
         assert_eq!(wire.reply_to_head().status, 200);

@@ -12,12 +12,11 @@ use kvlease_api::ListReply;
 use kvlease_harness::until;
 use kvlease_testing::{Draws, bytes};
 use kvlease_types::ByteSize;
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::Value;
 
 use crate::{
     daemon::{Daemon, WAIT_MAX},
-    wire::refused,
+    wire::{connect_with_small_window, refused},
 };
 
 /// The most bytes that the kernel has for a client: what it takes of a reply that is not on its way yet, a
@@ -228,8 +227,7 @@ fn a_client_that_comes_late_breaks_off_and_misses_events_ends_with_what_is_there
 #[test]
 fn a_client_that_reads_nothing_is_told_what_it_missed_and_delays_no_one() {
     let daemon = Daemon::with(|config| config.events_memory_max = ByteSize::kib(64));
-    let socket = TcpStream::connect(daemon.address).unwrap();
-    set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    let socket = connect_with_small_window(daemon.address).unwrap();
     let mut slow = Stream::on(socket, "?snapshot=false", None);
     assert_eq!(slow.next().unwrap().name, "current");
     // Long keys fill the socket and the log.

@@ -474,7 +474,7 @@ fn subscription() -> Vec<u8> {
 fn a_router_that_takes_nothing_is_disconnected_and_others_go_on() {
     let daemon = publishing(|config| config.events_memory_max = ByteSize::kib(64));
     let (publish, _) = daemon.events_addresses();
-    let mut stopped = Wire::open(publish.unwrap()).with_small_window();
+    let mut stopped = Wire::open_with_small_window(publish.unwrap());
     stopped.send(subscription());
     // Tokens that fill the sockets, and then the queue.
     let tokens = ["70000"; 1_200].join(",");

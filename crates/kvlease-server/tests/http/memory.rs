@@ -20,7 +20,7 @@ fn replies_that_no_client_takes_are_bounded_and_operators_are_served() {
     daemon.put("k", &sent);
     daemon.put("small", b"abc");
     // 1/16 of 32 MiB is for replies, and each of these occupies two pieces of 256 KiB.
-    let mut stopped: Vec<_> = (0..4).map(|_| daemon.wire().with_small_window()).collect();
+    let mut stopped: Vec<_> = (0..4).map(|_| daemon.slow_wire()).collect();
     for wire in &mut stopped {
         wire.send("GET /v1/kv/b/k HTTP/1.1\r\nHost: d\r\n\r\n");
     }

@@ -6,13 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{REPLY_WITHIN, Reply, Wire};
+use super::{REPLY_WITHIN, Reply, Wire, connect_with_small_window};
 
 /// Piece of a body: the stock clients send as much at a time.
 const PIECE: usize = 64 << 10;
-
-/// Receive buffer of a client that takes little at a time.
-const SMALL_WINDOW: usize = 16 << 10;
 
 /// # Panics
 ///
@@ -29,13 +26,11 @@ impl Wire {
         sound(Self::try_open(address))
     }
 
-    /// The same with a small receive buffer: most of what the daemon sends has to wait.
-    #[must_use]
-    pub fn with_small_window(self) -> Self {
-        let stream = self.stream.get_ref();
-        let set = rustix::net::sockopt::set_socket_recv_buffer_size(stream, SMALL_WINDOW);
-        sound(set.map_err(Into::into));
-        self
+    /// The same with a small receive buffer ([`connect_with_small_window`]).
+    #[track_caller]
+    pub fn open_with_small_window(address: SocketAddr) -> Self {
+        let stream = connect_with_small_window(address);
+        sound(stream.and_then(|stream| Self::limited(stream, REPLY_WITHIN)))
     }
 
     /// Sets the limit of a read in the place of [`REPLY_WITHIN`].

@@ -14,11 +14,32 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, connect, socket_with,
+    sockopt::set_socket_recv_buffer_size,
+};
+
 /// Limit of one read or write before the daemon counts as stuck.
 pub const REPLY_WITHIN: Duration = Duration::from_secs(60);
 
+/// Receive buffer of a client that takes little at a time, in bytes.
+const SMALL_WINDOW: usize = 16 << 10;
+
 /// Longest body of a reply in bytes: more is no reply of this daemon.
 const BODY_LEN_MAX: u64 = 1 << 30;
+
+/// Stream of a client with a small receive buffer: most of what the daemon sends has to wait.
+///
+/// The buffer has its size before the connection is made, which tells the other end a window. Linux
+/// drops what was sent into a larger one, and an end whose segments are dropped for its
+/// `TCP_USER_TIMEOUT` gives the connection up without a word to this one.
+pub fn connect_with_small_window(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_recv_buffer_size(&socket, SMALL_WINDOW)?;
+    connect(&socket, &address)?;
+    Ok(socket.into())
+}
 
 /// Kept-alive connection, in the clear unless it is made of another stream.
 #[derive(Debug)]
@@ -34,7 +55,11 @@ impl Wire {
 
     /// The same with this limit for the connect and for every read and write.
     pub fn try_open_within(address: SocketAddr, limit: Duration) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, limit)?;
+        Self::limited(TcpStream::connect_timeout(&address, limit)?, limit)
+    }
+
+    /// Connection over a stream that has no limits yet.
+    fn limited(stream: TcpStream, limit: Duration) -> io::Result<Self> {
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
         stream.set_nodelay(true)?;
