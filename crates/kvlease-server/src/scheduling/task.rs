@@ -3,20 +3,17 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
-use kvlease_types::TenantId;
-
-use super::{ConnectionTenant, TenantScheduler};
+use super::{connection_tenant::ConnectionTenant, scheduler::TenantScheduler, turn::Turn};
 
 /// The task of a connection, which is polled in its tenant's turns.
 pub(crate) struct ScheduledTask<F> {
     serving: Pin<Box<F>>,
-    scheduler: Arc<TenantScheduler>,
-    tenant: ConnectionTenant,
-    /// Place in the queue of a tenant.
-    waits: Option<(TenantId, u64)>,
+    turn: Arc<Turn>,
+    /// Wakes `serving`: the turn.
+    waker: Waker,
 }
 
 impl<F> ScheduledTask<F> {
@@ -25,46 +22,32 @@ impl<F> ScheduledTask<F> {
         scheduler: Arc<TenantScheduler>,
         tenant: ConnectionTenant,
     ) -> Self {
-        Self { serving: Box::pin(serving), scheduler, tenant, waits: None }
-    }
-
-    /// Begins a turn; `false` if the connection has to wait for one.
-    fn begin(&mut self, tenant: TenantId, context: &Context<'_>) -> bool {
-        if self.waits.is_some_and(|(queue, _)| queue != tenant) {
-            self.give_up();
-        }
-        let mut place = self.waits.take().map(|(_, place)| place);
-        let begins =
-            self.scheduler.begin(tenant, &mut place, context.waker(), self.scheduler.now());
-        self.waits = place.map(|place| (tenant, place));
-        begins
-    }
-
-    fn give_up(&mut self) {
-        if let Some((tenant, place)) = self.waits.take() {
-            self.scheduler.give_up(tenant, place, self.scheduler.now());
-        }
+        let turn = Turn::new(scheduler, tenant);
+        Self { serving: Box::pin(serving), waker: Arc::clone(&turn).into(), turn }
     }
 }
 
 impl<F: Future> Future for ScheduledTask<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // Before its first request a connection is no tenant's.
-        let Some(tenant) = self.tenant.get() else { return self.serving.as_mut().poll(context) };
-        if !self.begin(tenant, context) {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.get_mut();
+        if !this.turn.begin(context.waker()) {
             return Poll::Pending;
         }
-        let polled = self.serving.as_mut().poll(context);
-        self.scheduler.end(tenant, self.scheduler.now());
+        let polled = this.serving.as_mut().poll(&mut Context::from_waker(&this.waker));
+        if polled.is_pending() {
+            this.turn.end();
+        } else {
+            this.turn.give_up();
+        }
         polled
     }
 }
 
 impl<F> Drop for ScheduledTask<F> {
     fn drop(&mut self) {
-        self.give_up();
+        self.turn.give_up();
     }
 }
 
@@ -72,6 +55,7 @@ impl<F> Drop for ScheduledTask<F> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+    use kvlease_types::TenantId;
     use tokio::{runtime::Builder, task::yield_now};
 
     use super::*;
@@ -120,20 +104,21 @@ mod tests {
     #[test]
     fn a_task_that_is_dropped_passes_its_turn_on() {
         let turns = Arc::new(TenantScheduler::of_threads(2, 1));
-        let whose = ConnectionTenant::of(tenant(0));
-        let never =
-            || ScheduledTask::new(std::future::pending::<()>(), Arc::clone(&turns), whose.clone());
-        assert!(turns.begin(tenant(0), &mut None, std::task::Waker::noop(), turns.now()));
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        let mut waiting = [never(), never()];
-        for task in &mut waiting {
-            assert!(Pin::new(&mut *task).poll(&mut context).is_pending() && task.waits.is_some());
+        let never = || {
+            let pending = std::future::pending::<()>();
+            ScheduledTask::new(pending, Arc::clone(&turns), ConnectionTenant::of(tenant(0)))
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        let [mut granted, mut polled, mut next] = [never(), never(), never()];
+        for task in [&mut granted, &mut polled, &mut next] {
+            assert!(Pin::new(task).poll(&mut context).is_pending());
         }
-        // The first one is woken by the end of the turn, and is gone before its next try.
-        turns.end(tenant(0), turns.now());
-        let [first, mut second] = waiting;
-        drop(first);
-        assert!(Pin::new(&mut second).poll(&mut context).is_pending());
-        assert!(second.waits.is_none(), "it has had its turn");
+        // The first two are gone while they have a turn: before their poll, and in it.
+        assert!(!polled.turn.begin(Waker::noop()));
+        drop(granted);
+        assert!(polled.turn.begin(Waker::noop()));
+        assert!(!next.turn.begin(Waker::noop()));
+        drop(polled);
+        assert!(next.turn.begin(Waker::noop()), "it has its turn");
     }
 }
