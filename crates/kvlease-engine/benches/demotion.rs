@@ -1,9 +1,9 @@
 //! Latency of hits in the arena while objects are demoted to a disk at its full rate: `cargo bench -p
 //! kvlease-engine --bench demotion`.
 //!
-//! Two engines take turns, one with a tier on disk and one without. In each turn a writer stores objects at
+//! Two engines take turns, one with a tier on disk and one without, and two more whose arenas were made in the other order. In each turn a writer stores objects at
 //! the rate that the disk takes, so that as many are evicted, and a reader leases, copies and releases objects
-//! that stay in the arena. So the two differ by the demotions alone. A turn without a writer shows what the
+//! that stay in the arena, into a buffer that it keeps. So the two differ by the demotions alone. A turn without a writer shows what the
 //! writer itself costs. Another one has no tier, and a thread that writes to the disk at the same rate, out of memory of
 //! its own and with a sync for 16 MiB: what hits pay for a busy disk, whatever keeps it busy. A ratio is the median of
 //! the rounds' ratios, with the lowest and the highest of them.
@@ -48,7 +48,7 @@ const HOT_LEN: usize = 1 << 20;
 /// Length of the objects that are stored.
 const COLD_LEN: usize = 4 << 20;
 const TURN: Duration = Duration::from_secs(2);
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
 /// Pause between two reads, so that the reader is not the load itself.
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -56,47 +56,85 @@ fn main() {
     let default = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
     let disk = std::env::var_os("KVLEASE_BENCH_DIR").map_or(default, Into::into);
     let disk = tempfile::tempdir_in(disk).unwrap();
-    let config = NvmeConfig { capacity: Some(TIER_CAPACITY), ..NvmeConfig::new(disk.path()) };
-    let (tier, _) = NvmeTier::open(config).unwrap();
-    let way = tier.way().to_string();
-    let tier = TierConfig::new(Arc::new(tier));
-    let (with, without) = (Side::new(vec![tier]), Side::new(Vec::new()));
-    // Once around the log: blocks that were never written cost more.
-    let laps = TIER_CAPACITY.bytes() * 3 / 2 / COLD_LEN as u64;
-    let rate = with.full_rate(laps as usize);
-    println!("{}; {way}; {ROUNDS} rounds", processors());
-    println!(
-        "the disk takes {:.2} GB/s of demotions; hits of 1 MiB, copied; times in microseconds\n",
-        rate / 1e9
-    );
+    let pairs = [true, false].map(|with_is_first| Pair::new(disk.path(), with_is_first));
+    let way = pairs[0].way.clone();
+    println!("{}; {way}; {ROUNDS} rounds for each pair", processors());
+    println!("hits of 1 MiB, copied; times in microseconds\n");
     let busy = BusyDisk::new(disk.path());
-    let mut rounds: [Vec<Turn>; 4] = Default::default();
-    for round in 0..ROUNDS {
-        let sides = [
-            (&without, false, None),
-            (&without, true, None),
-            (&without, true, Some(&busy)),
-            (&with, true, None),
-        ];
-        for step in 0..sides.len() {
-            // Each side comes first in some rounds.
-            let number = (round + step) % sides.len();
-            let (side, has_writer, busy) = sides[number];
-            let writer = has_writer.then_some((rate, round * sides.len() + number));
-            rounds[number].push(side.turn(writer, busy));
+    let ratios = pairs.map(|pair| pair.measure(&busy));
+    println!("of both pairs, the geometric mean:");
+    let both = |of: fn(&Ratios) -> f64| ratios.each_ref().map(of).iter().product::<f64>().sqrt();
+    println!("p99 of demotions to that without: {:.2}", both(|ratios| ratios.demotions));
+    println!("p99 of a busy disk to that without: {:.2}", both(|ratios| ratios.busy_disk));
+}
+
+/// An engine with a tier on disk and one without. What memory an arena happens to have makes reads of one faster than
+/// those of another, by more than demotions do: so there is a pair for each order in which they get theirs.
+struct Pair {
+    with: Side,
+    without: Side,
+    way: String,
+    name: &'static str,
+}
+
+/// Medians of the ratios of a pair.
+struct Ratios {
+    demotions: f64,
+    busy_disk: f64,
+}
+
+impl Pair {
+    fn new(disk: &Path, with_is_first: bool) -> Self {
+        let folder = disk.join(if with_is_first { "first" } else { "second" });
+        std::fs::create_dir(&folder).unwrap();
+        let config = NvmeConfig { capacity: Some(TIER_CAPACITY), ..NvmeConfig::new(&folder) };
+        let (tier, _) = NvmeTier::open(config).unwrap();
+        let way = tier.way().to_string();
+        let with = || Side::new(vec![TierConfig::new(Arc::new(tier))]);
+        let without = || Side::new(Vec::new());
+        if with_is_first {
+            let (with, without) = (with(), without());
+            Self { with, without, way, name: "the arena above the tier is the older one" }
+        } else {
+            let (without, with) = (without(), with());
+            Self { with, without, way, name: "the arena above the tier is the younger one" }
         }
     }
-    let [idle, writing, beside, demoting] = rounds;
-    println!("{:<28} {:>8} {:>8} {:>12}", "", "p50", "p99", "GB/s to disk");
-    row("no writer", &idle);
-    row("a writer, no tier", &writing);
-    row("a writer, a busy disk", &beside);
-    row("a writer, demotions", &demoting);
-    println!();
-    ratio("p99 of demotions to that without", &demoting, &writing);
-    ratio("p99 of a busy disk to that without", &beside, &writing);
-    ratio("p99 of demotions to that of a busy disk", &demoting, &beside);
-    ratio("p99 of the writer to that without", &writing, &idle);
+
+    fn measure(self, busy: &BusyDisk) -> Ratios {
+        let Self { with, without, name, .. } = self;
+        // Once around the log: blocks that were never written cost more.
+        let laps = TIER_CAPACITY.bytes() * 3 / 2 / COLD_LEN as u64;
+        let rate = with.full_rate(laps as usize);
+        let mut rounds: [Vec<Turn>; 4] = Default::default();
+        for round in 0..ROUNDS {
+            let sides = [
+                (&without, false, None),
+                (&without, true, None),
+                (&without, true, Some(busy)),
+                (&with, true, None),
+            ];
+            for step in 0..sides.len() {
+                // Each side comes first in some rounds.
+                let number = (round + step) % sides.len();
+                let (side, has_writer, busy) = sides[number];
+                let writer = has_writer.then_some((rate, round * sides.len() + number));
+                rounds[number].push(side.turn(writer, busy));
+            }
+        }
+        let [idle, writing, beside, demoting] = rounds;
+        println!("{name}; the disk takes {:.2} GB/s of demotions", rate / 1e9);
+        println!("{:<28} {:>8} {:>8} {:>12}", "", "p50", "p99", "GB/s to disk");
+        row("no writer", &idle);
+        row("a writer, no tier", &writing);
+        row("a writer, a busy disk", &beside);
+        row("a writer, demotions", &demoting);
+        ratio("p99 of the writer to that without", &writing, &idle);
+        let demotions = ratio("p99 of demotions to that without", &demoting, &writing);
+        let busy_disk = ratio("p99 of a busy disk to that without", &beside, &writing);
+        println!();
+        Ratios { demotions, busy_disk }
+    }
 }
 
 fn row(name: &str, turns: &[Turn]) {
@@ -105,12 +143,14 @@ fn row(name: &str, turns: &[Turn]) {
     println!("{name:<28} {p50:>8.0} {p99:>8.0} {:>12.2}", rate / 1e9);
 }
 
-fn ratio(name: &str, of: &[Turn], to: &[Turn]) {
+fn ratio(name: &str, of: &[Turn], to: &[Turn]) -> f64 {
     let ratios = of.iter().zip(to).map(|(of, to)| of.p99 / to.p99);
     let (least, most) = ratios
         .clone()
         .fold((f64::MAX, 0_f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
-    println!("{name}: {:.2} ({least:.2} to {most:.2})", median(ratios));
+    let median = median(ratios);
+    println!("{name}: {median:.2} ({least:.2} to {most:.2})");
+    median
 }
 
 /// Latencies of a turn in microseconds, and the rate of its demotions in bytes per second.
@@ -173,14 +213,14 @@ impl Side {
     /// Bytes per second that the disk takes while more is stored than that.
     fn full_rate(&self, objects: usize) -> f64 {
         let content = bytes(COLD_LEN, 1);
-        let (started, before) = (Instant::now(), self.demoted());
+        let (mut into, started, before) = (vec![0; HOT_LEN], Instant::now(), self.demoted());
         for number in 0..objects {
             self.store(&format!("lap-{number}"), &content);
             // As fast as the disk, and not faster: victims are to be copied.
             while self.engine.stats().catalog.free.bytes() < CAPACITY.bytes() / FREE_PART / 2 {
                 thread::sleep(PAUSE);
             }
-            self.read(number % HOT);
+            self.read(number % HOT, &mut into);
         }
         (self.demoted() - before) / started.elapsed().as_secs_f64()
     }
@@ -191,7 +231,7 @@ impl Side {
 
     /// Leases, copies and releases an object, as a client does. False if it was evicted, which happens
     /// where the reader gets no processor for long.
-    fn read(&self, number: usize) -> bool {
+    fn read(&self, number: usize, into: &mut [u8]) -> bool {
         let key = format!("hot-{number}");
         let grants = self.engine.acquire(&CALLER, "b", &[&key], Mode::Each, None);
         let Ok(lease) = &grants.outcomes()[0] else {
@@ -200,14 +240,13 @@ impl Side {
         };
         let (id, extents) = (lease.id, lease.extents.clone());
         grants.deliver();
-        let mut into = vec![0; HOT_LEN];
         let mut at = 0;
         for extent in extents.iter() {
             let end = at + extent.len.bytes() as usize;
             self.mapping.copy_out(*extent, &mut into[at..end], None);
             at = end;
         }
-        std::hint::black_box(&into);
+        std::hint::black_box(into);
         self.engine.release(&CALLER, &[id]);
         true
     }
@@ -217,7 +256,7 @@ impl Side {
         let stop = AtomicBool::new(false);
         let (started, before) = (Instant::now(), self.demoted());
         let written = AtomicU64::new(0);
-        let mut times: Vec<f64> = Vec::new();
+        let (mut times, mut into): (Vec<f64>, _) = (Vec::new(), vec![0; HOT_LEN]);
         thread::scope(|scope| {
             let (stop, written) = (&stop, &written);
             if let Some((rate, round)) = writer {
@@ -229,7 +268,7 @@ impl Side {
             }
             while started.elapsed() < TURN {
                 let began = Instant::now();
-                if self.read(times.len() % HOT) {
+                if self.read(times.len() % HOT, &mut into) {
                     times.push(began.elapsed().as_secs_f64() * 1e6);
                 }
                 thread::sleep(PAUSE);
