@@ -1,12 +1,12 @@
 //! Latency of hits in the arena while objects are demoted to a disk at its full rate: `cargo bench -p
 //! kvlease-engine --bench demotion`.
 //!
-//! Two engines take turns, one with a tier on disk and one without, and two more whose arenas were made in the other order. In each turn a writer stores objects at
-//! the rate that the disk takes, so that as many are evicted, and a reader leases, copies and releases objects
-//! that stay in the arena, into a buffer that it keeps. So the two differ by the demotions alone. A turn without a writer shows what the
-//! writer itself costs. Another one has no tier, and a thread that writes to the disk at the same rate, out of memory of
-//! its own and with a sync for 16 MiB: what hits pay for a busy disk, whatever keeps it busy. A ratio is the median of
-//! the rounds' ratios, with the lowest and the highest of them.
+//! Two engines take turns, one with a tier on disk and one without, and two more whose arenas were made in the other
+//! order. In each turn a writer stores objects at the rate that the disk takes, so that as many are evicted, and a
+//! reader leases, copies and releases objects that stay in the arena, into a buffer that it keeps. A turn without a
+//! writer shows what the writer itself costs. Another one has no tier, and a thread that writes to the disk at the same
+//! rate, out of memory of its own and with a sync for 16 MiB: what hits pay for a busy disk, whatever keeps it busy. A
+//! ratio is the median of the rounds' ratios, with the lowest and the highest of them; the mean of both pairs follows.
 //!
 //! The tier's file lies in the build's folder for temporary files, or in the directory that
 //! `KVLEASE_BENCH_DIR` names.
